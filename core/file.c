@@ -1,0 +1,155 @@
+/* file.c -- files that are whole or not there. */
+#include "core/file.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SYS_FAIL(path, what) \
+    rt_fail(rt_status_of_errno(errno), __FILE__, __LINE__, "%s: cannot %s: %s", (path), (what), strerror(errno))
+
+rt_status rt_file_read(rt_buf *out, const char *path, size_t cap)
+{
+    rt_status st = RT_OK;
+    char      block[1 << 14];
+    size_t    n;
+    FILE     *f = fopen(path, "rb");
+    if (!f) return SYS_FAIL(path, "be opened for reading");
+    rt_buf_clear(out);
+    while (st == RT_OK && (n = fread(block, 1, sizeof block, f)) > 0) {
+        st = rt_buf_add(out, block, n);
+        if (st == RT_OK && out->len > cap)
+            st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: larger than the %zu bytes that such a file may have", path, cap);
+    }
+    if (st == RT_OK && ferror(f)) st = SYS_FAIL(path, "be read");
+    if (st == RT_OK) st = rt_buf_add(out, "", 0);
+    fclose(f);
+    return st;
+}
+
+rt_status rt_file_sync(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return SYS_FAIL(path, "be opened for fsync");
+    const int bad = fsync(fd);
+    const int err = errno;
+    close(fd);
+    errno = err;
+    return bad ? SYS_FAIL(path, "be made durable (fsync)") : RT_OK;
+}
+
+static rt_status sync_parent(const char *path)
+{
+    char        dir[4096];
+    const char *slash = strrchr(path, '/');
+    if (!slash) return rt_file_sync(".");
+    if (slash == path) return rt_file_sync("/");
+    snprintf(dir, sizeof dir, "%.*s", (int)(slash - path), path);
+    return rt_file_sync(dir);
+}
+
+rt_status rt_file_rename(const char *from, const char *to)
+{
+    RT_TRY(rt_file_sync(from));
+    if (rename(from, to)) return SYS_FAIL(to, "be put in place (rename)");
+    return sync_parent(to);
+}
+
+rt_status rt_file_write(const char *path, const void *bytes, size_t n)
+{
+    char tmp[4096];
+    snprintf(tmp, sizeof tmp, "%s.tmp.%ld", path, (long)getpid());
+    FILE *f = fopen(tmp, "wb");
+    if (!f) return SYS_FAIL(tmp, "be opened for writing");
+    int bad = fwrite(bytes, 1, n, f) != n;
+    bad |= fflush(f) != 0;
+    rt_status st = bad ? SYS_FAIL(path, "be written") : RT_OK;
+    fclose(f);
+    if (st == RT_OK) st = rt_file_rename(tmp, path);
+    if (st != RT_OK) unlink(tmp);
+    return st;
+}
+
+rt_status rt_dir_make(const char *path)
+{
+    char part[4096];
+    RT_CHECK(strlen(path) < sizeof part, RT_EINVAL, "%s: the path is too long", path);
+    for (size_t i = 1; i <= strlen(path); i++) {
+        if (path[i] != '/' && path[i] != '\0') continue;
+        snprintf(part, sizeof part, "%.*s", (int)i, path);
+        if (mkdir(part, 0777) && errno != EEXIST) return SYS_FAIL(part, "be made as a folder");
+    }
+    struct stat s;
+    RT_CHECK(!stat(path, &s) && S_ISDIR(s.st_mode), RT_EINVAL, "%s: expected a folder, it is a file", path);
+    return RT_OK;
+}
+
+rt_status rt_dir_remove(const char *path)
+{
+    char  **names = NULL;
+    int     n     = 0;
+    rt_buf  p     = {0};
+    struct stat s;
+    if (lstat(path, &s)) return RT_OK;
+    if (!S_ISDIR(s.st_mode)) return unlink(path) ? SYS_FAIL(path, "be removed") : RT_OK;
+    rt_status st = rt_dir_list(&names, &n, path);
+    for (int i = 0; st == RT_OK && i < n; i++)
+        if ((st = rt_path(&p, path, names[i])) == RT_OK) st = rt_dir_remove(p.p);
+    if (st == RT_OK && rmdir(path)) st = SYS_FAIL(path, "be removed");
+    rt_names_free(&names, n);
+    rt_buf_free(&p);
+    return st;
+}
+
+rt_status rt_path(rt_buf *out, const char *dir, const char *name)
+{
+    rt_buf_clear(out);
+    return rt_buf_fmt(out, "%s/%s", dir, name);
+}
+
+int rt_file_exists(const char *path) { return access(path, F_OK) == 0; }
+
+int64_t rt_file_size(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) ? -1 : (int64_t)s.st_size;
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+rt_status rt_dir_list(char ***names, int *n, const char *path)
+{
+    char  **v   = NULL;
+    int64_t cap = 0;
+    int     len = 0;
+    DIR    *d   = opendir(path);
+    if (!d) return SYS_FAIL(path, "be listed");
+    rt_status st = RT_OK;
+    for (struct dirent *e; st == RT_OK && (e = readdir(d));) {
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")) continue;
+        st = rt_grow((void **)&v, len, &cap, sizeof *v);
+        if (st == RT_OK) st = rt_strdup(&v[len], e->d_name);
+        if (st == RT_OK) len++;
+    }
+    closedir(d);
+    if (st != RT_OK) {
+        rt_names_free(&v, len);
+        return st;
+    }
+    if (len) qsort(v, (size_t)len, sizeof *v, by_name);
+    *names = v;
+    *n     = len;
+    return RT_OK;
+}
+
+void rt_names_free(char ***names, int n)
+{
+    if (!*names) return;
+    for (int i = 0; i < n; i++) free((*names)[i]);
+    free(*names);
+    *names = NULL;
+}

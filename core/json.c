@@ -1,0 +1,230 @@
+/* json.c -- cJSON with comments, line numbers, duplicate keys and servers' slips. */
+#include "core/json.h"
+#include "core/file.h"
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void blank(char *from, const char *to)
+{
+    for (; from < to; from++)
+        if (*from != '\n') *from = ' ';
+}
+
+static int hex4(const char *p, const char *end)
+{
+    char h[5] = {0};
+    if (end - p < 4) return -1;
+    memcpy(h, p, 4);
+    for (int i = 0; i < 4; i++)
+        if (!isxdigit((unsigned char)h[i])) return -1;
+    return (int)strtol(h, NULL, 16);
+}
+
+/* p stands at a backslash inside a string: a lone \uD8xx becomes \uFFFD.
+ * Returns how many bytes to skip. */
+static size_t mend_escape(char *p, const char *end)
+{
+    if (end - p < 6 || p[1] != 'u') return 2;
+    const int c = hex4(p + 2, end);
+    if (c < 0xd800 || c > 0xdfff) return 6;
+    if (c < 0xdc00 && end - p >= 12 && p[6] == '\\' && p[7] == 'u') {
+        const int d = hex4(p + 8, end);
+        if (d >= 0xdc00 && d <= 0xdfff) return 12;
+    }
+    memcpy(p + 2, "FFFD", 4);
+    return 6;
+}
+
+/* Outside strings: [-]NaN and [-]Infinity become null or, where that has no
+ * room, 9e9, a log-probability that every reader refuses as positive. */
+static size_t mend_number(char *p, const char *end)
+{
+    static const char *const bad[] = {"-Infinity", "Infinity", "-NaN", "NaN"};
+    static const char *const good[] = {"null     ", "null    ", "null", "9e9"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const size_t n = strlen(bad[i]);
+        if ((size_t)(end - p) < n || memcmp(p, bad[i], n)) continue;
+        memcpy(p, good[i], n);
+        return n;
+    }
+    return 0;
+}
+
+static void prepare(char *text, size_t n, int flags)
+{
+    char *const end = text + n;
+    for (char *p = text; p < end;) {
+        if (*p == '"') {
+            for (p++; p < end && *p != '"';) p += *p == '\\' ? (flags & RT_JSON_LENIENT ? mend_escape(p, end) : 2) : 1;
+            p++;
+        } else if ((flags & RT_JSON_COMMENTS) && end - p >= 2 && p[0] == '/' && p[1] == '/') {
+            char *stop = memchr(p, '\n', (size_t)(end - p));
+            if (!stop) stop = end;
+            blank(p, stop);
+            p = stop;
+        } else {
+            const size_t skip = flags & RT_JSON_LENIENT ? mend_number(p, end) : 0;
+            p += skip ? skip : 1;
+        }
+    }
+}
+
+static int line_of(const char *text, const char *at)
+{
+    int line = 1;
+    for (; text < at; text++) line += *text == '\n';
+    return line;
+}
+
+static rt_status find_duplicate(const cJSON *o, const char *name)
+{
+    for (const cJSON *a = o->child; a; a = a->next) {
+        if (cJSON_IsObject(o) && o->string != a->string)
+            for (const cJSON *b = a->next; b; b = b->next)
+                RT_CHECK(strcmp(a->string, b->string), RT_EFORMAT, "%s: the key \"%s\" stands twice in %s%s%s; keep one", name, a->string,
+                         o->string ? "\"" : "the top object", o->string ? o->string : "", o->string ? "\"" : "");
+        RT_TRY(find_duplicate(a, name));
+    }
+    return RT_OK;
+}
+
+rt_status rt_json_parse(cJSON **out, char *text, size_t n, int flags, const char *name)
+{
+    const char *end = NULL;
+    prepare(text, n, flags);
+    cJSON *o = cJSON_ParseWithLengthOpts(text, n, &end, 0);
+    if (!o) {
+        const char *at = end && end >= text && end <= text + n ? end : text;
+        const size_t left = (size_t)(text + n - at);
+        RT_FAIL(RT_EFORMAT, "%s:%d: expected JSON, found \"%.*s\"", name, line_of(text, at), (int)(left < 24 ? left : 24), at);
+    }
+    rt_status st = flags & RT_JSON_DUPLICATES ? RT_OK : find_duplicate(o, name);
+    for (; st == RT_OK && end < text + n; end++)
+        if (!isspace((unsigned char)*end) && *end)
+            st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s:%d: text after the end of the JSON value", name, line_of(text, end));
+    if (st != RT_OK) {
+        cJSON_Delete(o);
+        return st;
+    }
+    *out = o;
+    return RT_OK;
+}
+
+rt_status rt_json_read(cJSON **out, const char *path, int flags)
+{
+    rt_buf    b  = {0};
+    rt_status st = rt_file_read(&b, path, (size_t)64 << 20);
+    if (st == RT_OK) st = rt_json_parse(out, b.p, b.len, flags, path);
+    rt_buf_free(&b);
+    return st;
+}
+
+static rt_status wrong_type(const cJSON *v, const char *key, const char *wanted, const char *where)
+{
+    char *text = cJSON_PrintUnformatted(v);
+    const rt_status st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: \"%s\" must be %s, found %.60s", where, key, wanted, text ? text : "?");
+    free(text);
+    return st;
+}
+
+rt_status rt_json_int(const cJSON *o, const char *key, int64_t *v, const char *where)
+{
+    const cJSON *f = cJSON_GetObjectItemCaseSensitive(o, key);
+    if (!f || cJSON_IsNull(f)) return RT_OK;
+    const double d = cJSON_GetNumberValue(f);
+    if (!cJSON_IsNumber(f) || d != floor(d) || fabs(d) > 9007199254740992.0) return wrong_type(f, key, "a whole number", where);
+    *v = (int64_t)d;
+    return RT_OK;
+}
+
+rt_status rt_json_real(const cJSON *o, const char *key, double *v, const char *where)
+{
+    const cJSON *f = cJSON_GetObjectItemCaseSensitive(o, key);
+    if (!f || cJSON_IsNull(f)) return RT_OK;
+    if (!cJSON_IsNumber(f)) return wrong_type(f, key, "a number", where);
+    *v = cJSON_GetNumberValue(f);
+    return RT_OK;
+}
+
+rt_status rt_json_bool(const cJSON *o, const char *key, int *v, const char *where)
+{
+    const cJSON *f = cJSON_GetObjectItemCaseSensitive(o, key);
+    if (!f || cJSON_IsNull(f)) return RT_OK;
+    if (!cJSON_IsBool(f)) return wrong_type(f, key, "true or false", where);
+    *v = cJSON_IsTrue(f);
+    return RT_OK;
+}
+
+rt_status rt_json_text(const cJSON *o, const char *key, const char **v, const char *where)
+{
+    const cJSON *f = cJSON_GetObjectItemCaseSensitive(o, key);
+    if (!f || cJSON_IsNull(f)) return RT_OK;
+    if (!cJSON_IsString(f)) return wrong_type(f, key, "a string", where);
+    *v = f->valuestring;
+    return RT_OK;
+}
+
+/* Bytes of the UTF-8 character at s, 0 when it is none (RFC 3629). */
+static size_t utf8_length(const unsigned char *s, size_t n)
+{
+    const unsigned char c = s[0];
+    const size_t len = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+    if (!len || len > n) return 0;
+    for (size_t i = 1; i < len; i++)
+        if ((s[i] & 0xc0) != 0x80) return 0;
+    if ((c == 0xe0 && s[1] < 0xa0) || (c == 0xed && s[1] > 0x9f) || (c == 0xf0 && s[1] < 0x90) || (c == 0xf4 && s[1] > 0x8f)) return 0;
+    return len;
+}
+
+rt_status rt_json_quote(rt_buf *b, const char *s, size_t n)
+{
+    RT_TRY(rt_buf_add(b, "\"", 1));
+    for (size_t i = 0; i < n;) {
+        const unsigned char c = (unsigned char)s[i];
+        const size_t len = utf8_length((const unsigned char *)s + i, n - i);
+        if (!len) RT_TRY(rt_buf_str(b, "\xef\xbf\xbd"));
+        else if (c == '"' || c == '\\') RT_TRY(rt_buf_fmt(b, "\\%c", c));
+        else if (c == '\n') RT_TRY(rt_buf_str(b, "\\n"));
+        else if (c < 0x20 || c == 0x7f) RT_TRY(rt_buf_fmt(b, "\\u%04x", c));
+        else RT_TRY(rt_buf_add(b, s + i, len));
+        i += len ? len : 1;
+    }
+    return rt_buf_add(b, "\"", 1);
+}
+
+rt_status rt_json_number(rt_buf *b, double x, int digits)
+{
+    return isfinite(x) ? rt_buf_fmt(b, "%.*g", digits, x) : rt_buf_str(b, "null");
+}
+
+static int edit_distance(const char *a, const char *b)
+{
+    int          row[64];
+    const int n = (int)strlen(b) < 63 ? (int)strlen(b) : 63;
+    for (int j = 0; j <= n; j++) row[j] = j;
+    for (int i = 1; *a; a++, i++) {
+        int corner = row[0];
+        row[0]     = i;
+        for (int j = 1; j <= n; j++) {
+            const int up = row[j], swap = corner + (*a != b[j - 1]);
+            int       best = up + 1 < row[j - 1] + 1 ? up + 1 : row[j - 1] + 1;
+            if (swap < best) best = swap;
+            corner = up;
+            row[j] = best;
+        }
+    }
+    return row[n];
+}
+
+const char *rt_nearest(const char *word, const char *const *names, int n)
+{
+    const char *best = NULL;
+    int         near = 1 << 20;
+    for (int i = 0; i < n; i++) {
+        const int d = edit_distance(word, names[i]);
+        if (d < near) near = d, best = names[i];
+    }
+    return best;
+}

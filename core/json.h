@@ -1,0 +1,33 @@
+/* json.h -- reading JSON with good errors (over cJSON), and writing strings.
+ *
+ * Duplicate keys are errors.  Configuration files may hold // comments: they
+ * are blanked, so that errors keep their line.  Answers of servers may hold NaN,
+ * Infinity (read as null) and lone surrogates (read as U+FFFD).
+ */
+#ifndef RT_CORE_JSON_H
+#define RT_CORE_JSON_H
+#include "core/memory.h"
+#include <cjson/cJSON.h>
+
+enum { RT_JSON_COMMENTS = 1, RT_JSON_LENIENT = 2, RT_JSON_DUPLICATES = 4 /* allow */ };
+
+/* `text` of n bytes is changed in place (comments, NaN); name is for errors
+ * ("FILE:LINE: ...").  Free *out with cJSON_Delete. */
+rt_status rt_json_parse(cJSON **out, char *text, size_t n, int flags, const char *name);
+rt_status rt_json_read(cJSON **out, const char *path, int flags); /* files up to 64 MB */
+
+/* Fields of an object.  A missing field keeps *v; one of another type is
+ * RT_EFORMAT that names `where` and the key. */
+rt_status rt_json_int(const cJSON *o, const char *key, int64_t *v, const char *where);
+rt_status rt_json_real(const cJSON *o, const char *key, double *v, const char *where);
+rt_status rt_json_bool(const cJSON *o, const char *key, int *v, const char *where);
+rt_status rt_json_text(const cJSON *o, const char *key, const char **v, const char *where);
+
+/* Append "..." with escapes; bytes that are no UTF-8 become U+FFFD. */
+rt_status rt_json_quote(rt_buf *b, const char *s, size_t n);
+/* Append a number with `digits` significant digits; NaN and infinity as null. */
+rt_status rt_json_number(rt_buf *b, double x, int digits);
+
+/* The entry of names[0..n) nearest to `word` in edit distance; NULL when n = 0. */
+const char *rt_nearest(const char *word, const char *const *names, int n);
+#endif

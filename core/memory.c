@@ -1,0 +1,122 @@
+/* memory.c -- checked allocation, what is left of memory, the byte buffer. */
+#include "core/memory.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+rt_status rt_alloc(void **out, int64_t n, size_t size, const char *what)
+{
+    RT_CHECK(n >= 0, RT_EINVAL, "%s: a count of %lld elements", what, (long long)n);
+    RT_CHECK(size == 0 || (uint64_t)n <= (SIZE_MAX / 2) / size, RT_ENOMEM,
+             "%s: %lld elements of %zu bytes are more than memory can address", what, (long long)n, size);
+    size_t bytes = (size_t)n * size;
+    bytes        = (bytes + RT_ALIGN - 1) / RT_ALIGN * RT_ALIGN;
+    void *p      = aligned_alloc(RT_ALIGN, bytes ? bytes : RT_ALIGN);
+    RT_CHECK(p, RT_ENOMEM, "%s: needs %.1f MB, the system refuses; %.1f MB are available", what,
+             (double)bytes / 1e6, (double)rt_memory_available() / 1e6);
+    memset(p, 0, bytes ? bytes : RT_ALIGN);
+    *out = p;
+    return RT_OK;
+}
+
+rt_status rt_strdup(char **copy, const char *s)
+{
+    char *c = strdup(s);
+    RT_CHECK(c, RT_ENOMEM, "a string of %zu bytes", strlen(s));
+    *copy = c;
+    return RT_OK;
+}
+
+rt_status rt_grow(void **a, int64_t n, int64_t *cap, size_t size)
+{
+    if (n < *cap) return RT_OK;
+    const int64_t c = *cap ? 2 * *cap : 64;
+    void         *p = realloc(*a, (size_t)c * size);
+    RT_CHECK(p, RT_ENOMEM, "an array of %lld elements of %zu bytes", (long long)c, size);
+    *a   = p;
+    *cap = c;
+    return RT_OK;
+}
+
+/* The number that follows `key` in a text file, or -1. */
+static int64_t number_in(const char *path, const char *key)
+{
+    char      line[256];
+    long long v = -1;
+    FILE     *f = fopen(path, "r");
+    if (!f) return -1;
+    while (v < 0 && fgets(line, sizeof line, f))
+        if (!strncmp(line, key, strlen(key)) && sscanf(line + strlen(key), "%lld", &v) != 1) v = -1;
+    fclose(f);
+    return v;
+}
+
+int64_t rt_memory_available(void)
+{
+    int64_t       left = INT64_MAX;
+    const int64_t kb = number_in("/proc/meminfo", "MemAvailable:");
+    const int64_t max = number_in("/sys/fs/cgroup/memory.max", ""), used = number_in("/sys/fs/cgroup/memory.current", "");
+    struct rlimit lim;
+    if (kb >= 0) left = kb * 1024;
+    if (max >= 0 && used >= 0 && max - used < left) left = max - used;
+    if (!getrlimit(RLIMIT_AS, &lim) && lim.rlim_cur != RLIM_INFINITY && (int64_t)lim.rlim_cur < left) left = (int64_t)lim.rlim_cur;
+    return left;
+}
+
+int64_t rt_memory_peak(void)
+{
+    struct rusage u;
+    return getrusage(RUSAGE_SELF, &u) ? 0 : (int64_t)u.ru_maxrss * 1024;
+}
+
+static rt_status reserve(rt_buf *b, size_t n)
+{
+    if (b->len + n + 1 <= b->cap) return RT_OK;
+    size_t cap = b->cap ? b->cap : 256;
+    while (cap < b->len + n + 1) cap *= 2;
+    char *p = realloc(b->p, cap);
+    RT_CHECK(p, RT_ENOMEM, "a buffer of %zu bytes", cap);
+    b->p   = p;
+    b->cap = cap;
+    return RT_OK;
+}
+
+rt_status rt_buf_add(rt_buf *b, const void *bytes, size_t n)
+{
+    RT_TRY(reserve(b, n));
+    if (n) memcpy(b->p + b->len, bytes, n);
+    b->len += n;
+    b->p[b->len] = '\0';
+    return RT_OK;
+}
+
+rt_status rt_buf_str(rt_buf *b, const char *s) { return rt_buf_add(b, s, strlen(s)); }
+
+rt_status rt_buf_fmt(rt_buf *b, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    const int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    RT_CHECK(n >= 0, RT_EINVAL, "format %s", fmt);
+    RT_TRY(reserve(b, (size_t)n));
+    va_start(ap, fmt);
+    vsnprintf(b->p + b->len, (size_t)n + 1, fmt, ap);
+    va_end(ap);
+    b->len += (size_t)n;
+    return RT_OK;
+}
+
+void rt_buf_clear(rt_buf *b)
+{
+    b->len = 0;
+    if (b->p) b->p[0] = '\0';
+}
+
+void rt_buf_free(rt_buf *b)
+{
+    free(b->p);
+    *b = (rt_buf){0};
+}

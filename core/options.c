@@ -1,0 +1,98 @@
+/* options.c -- command lines as tables. */
+#include "core/options.h"
+#include "core/json.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const rt_option *find(const rt_command *c, const char *name, size_t n)
+{
+    for (const rt_option *o = c->options; o && o->name; o++)
+        if (strlen(o->name) == n && !strncmp(o->name, name, n)) return o;
+    return NULL;
+}
+
+static rt_status unknown(const rt_command *c, const char *word)
+{
+    const char *names[64];
+    int         n = 0;
+    for (const rt_option *o = c->options; o && o->name && n < 64; o++) names[n++] = o->name;
+    const char *near = rt_nearest(word + 2, names, n);
+    if (near) RT_FAIL(RT_EINVAL, "%s has no option %s; the nearest is --%s (see 'retort %s --help')", c->name, word, near, c->name);
+    RT_FAIL(RT_EINVAL, "%s takes no options, found %s", c->name, word);
+}
+
+static rt_status take(const rt_option *o, void *into, const char *value)
+{
+    char *field = (char *)into + o->at, *end = NULL;
+    errno       = 0;
+    switch (o->kind) {
+    case RT_OPT_FLAG: *(int *)(void *)field = 1; break;
+    case RT_OPT_INT: {
+        const long long v = strtoll(value, &end, 10);
+        RT_CHECK(*value && !*end && !errno, RT_EINVAL, "--%s takes a whole number, found '%s'", o->name, value);
+        *(int64_t *)(void *)field = v;
+        break;
+    }
+    case RT_OPT_REAL: {
+        const double v = strtod(value, &end);
+        RT_CHECK(*value && !*end && !errno, RT_EINVAL, "--%s takes a number, found '%s'", o->name, value);
+        *(double *)(void *)field = v;
+        break;
+    }
+    case RT_OPT_TEXT: *(const char **)(void *)field = value; break;
+    case RT_OPT_LIST: {
+        rt_texts *t = (rt_texts *)(void *)field;
+        RT_CHECK(t->n < RT_MAX_TEXTS, RT_EINVAL, "--%s: more than %d values", o->name, RT_MAX_TEXTS);
+        t->v[t->n++] = value;
+        break;
+    }
+    }
+    return RT_OK;
+}
+
+static int is_option(const char *w) { return w[0] == '-' && w[1] == '-' && w[2]; }
+
+static rt_status parse_one(const rt_command *c, void *into, int argc, char **argv, int *i)
+{
+    const char      *word = argv[*i], *eq = strchr(word, '=');
+    const size_t     n = eq ? (size_t)(eq - word) - 2 : strlen(word) - 2;
+    const rt_option *o = find(c, word + 2, n);
+    if (!o) return unknown(c, word);
+    if (o->kind == RT_OPT_FLAG) {
+        RT_CHECK(!eq, RT_EINVAL, "--%s takes no value", o->name);
+        return take(o, into, NULL);
+    }
+    if (eq) return take(o, into, eq + 1);
+    RT_CHECK(*i + 1 < argc, RT_EINVAL, "--%s needs a value (%s)", o->name, o->arg);
+    RT_TRY(take(o, into, argv[++*i]));
+    while (o->kind == RT_OPT_LIST && *i + 1 < argc && !is_option(argv[*i + 1]) && strcmp(argv[*i + 1], "--"))
+        RT_TRY(take(o, into, argv[++*i]));
+    return RT_OK;
+}
+
+rt_status rt_options_parse(const rt_command *c, void *into, int argc, char **argv, int *rest)
+{
+    int n = 0, open = 1;
+    for (int i = 0; i < argc; i++) {
+        if (open && !strcmp(argv[i], "--")) open = 0;
+        else if (open && is_option(argv[i])) RT_TRY(parse_one(c, into, argc, argv, &i));
+        else argv[n++] = argv[i];
+    }
+    *rest = n;
+    return RT_OK;
+}
+
+rt_status rt_options_help(rt_buf *out, const char *program, const rt_command *c)
+{
+    RT_TRY(rt_buf_fmt(out, "usage: %s %s %s\n\n%s\n", program, c->name, c->usage, c->text));
+    if (c->options && c->options->name) RT_TRY(rt_buf_str(out, "\noptions:\n"));
+    for (const rt_option *o = c->options; o && o->name; o++) {
+        if (!o->help) continue;
+        char left[64];
+        snprintf(left, sizeof left, "--%s%s%s", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+        RT_TRY(rt_buf_fmt(out, "  %-24s %s%s\n", left, strlen(left) > 24 ? "\n                           " : "", o->help));
+    }
+    return RT_OK;
+}

@@ -1,0 +1,169 @@
+/* data.h -- tokenizers, shards and batches.  HDF5, PCRE2 and utf8proc stay inside data/.
+ *
+ * Positions: row i of any target is the teacher's distribution of token i+1 of
+ * the same document, given tokens 0..i.  A row counts in the loss when it is
+ * valid and token i+1 is no prompt token.  Log-probabilities are natural.
+ */
+#ifndef DS_DATA_H
+#define DS_DATA_H
+#include "core/hash.h"
+#include "core/memory.h"
+#include "core/options.h"
+#include "core/progress.h"
+
+/* ---- tokenizer: Hugging Face's tokenizer.json, byte-level BPE ------------------- */
+
+typedef struct ds_tokenizer ds_tokenizer; /* read-only after loading: safe to share between threads */
+typedef struct ds_ids { int32_t *v; int64_t n, cap; } ds_ids; /* {0} is empty; free(v) */
+
+rt_status ds_ids_add(ds_ids *ids, int32_t id);
+
+/* DIR/tokenizer.json (and tokenizer_config.json where present: bos, eos).
+ * RT_EFORMAT names a part of the file that is not supported. */
+rt_status   ds_tokenizer_load(ds_tokenizer **out, const char *dir);
+void        ds_tokenizer_destroy(ds_tokenizer **t);
+int64_t     ds_tokenizer_size(const ds_tokenizer *t); /* entries, added tokens included: largest id + 1 */
+int32_t     ds_tokenizer_bos(const ds_tokenizer *t);  /* -1: none */
+int32_t     ds_tokenizer_eos(const ds_tokenizer *t);
+const char *ds_tokenizer_sha256(const ds_tokenizer *t); /* of tokenizer.json's bytes */
+int32_t     ds_tokenizer_id(const ds_tokenizer *t, const char *token); /* of one entry; -1: none */
+
+/* Append the ids of n bytes (any bytes: what is no UTF-8 is encoded byte by
+ * byte).  `special`: apply the post-processor's template.  Added tokens that
+ * stand in the text are recognised when `added` is not 0. */
+enum { DS_SPECIAL = 1, DS_ADDED = 2 };
+rt_status ds_encode(const ds_tokenizer *t, const char *text, size_t n, int flags, ds_ids *out);
+/* Append the bytes of ids; `skip_special` leaves out special added tokens. */
+rt_status ds_decode(const ds_tokenizer *t, const int32_t *ids, int64_t n, int skip_special, rt_buf *out);
+/* Copy tokenizer.json, tokenizer_config.json (with eos, so that other programs
+ * know it) and what else belongs to it from one model directory into another. */
+rt_status ds_tokenizer_copy(const char *from_dir, const char *to_dir);
+
+/* Train byte-level BPE of `vocab` entries on the files (txt: a document a line;
+ * jsonl: field "text"); `end` (e.g. "<|end|>") becomes entry 0, bos and eos.  Ties: the
+ * higher count, then the smaller left id, then the smaller right id.  Writes
+ * DIR/tokenizer.json and tokenizer_config.json. */
+rt_status ds_tokenizer_train(const rt_texts *files, int64_t vocab, const char *end, const char *dir, rt_progress *p);
+
+/* ---- text files in ----------------------------------------------------------------- */
+
+/* Calls doc() for each document of FILE.txt (one a line; empty lines are left out)
+ * or FILE.jsonl ({"text": ...} a line). */
+rt_status ds_text_read(const char *path, rt_status (*doc)(void *ud, const char *text, size_t n), void *ud);
+
+/* ---- shards (data/FORMAT.md) -------------------------------------------------------- */
+
+typedef struct ds_info { /* what the attributes of a shard say */
+    int      soft;                   /* kind: 0 text, 1 soft (has targets) */
+    int64_t  vocab;
+    int64_t  k, m;                   /* 0 for text */
+    char     tokenizer[RT_SHA_HEX];
+    char     teacher[128], endpoint[256], dialect[32];
+    char     sampling[512], probe[1024], prices[256]; /* JSON texts, may be empty */
+    int64_t  time;                   /* unix seconds; not part of the digest */
+    char     program[64];
+} ds_info;
+
+/* One document: arrays of n entries (n x k, n x m); the owner is who filled it. */
+typedef struct ds_doc {
+    int64_t        n;
+    const int32_t *ids;
+    const uint8_t *prompt_mask; /* NULL: no prompt */
+    /* soft shards; values of rows with valid = 0 are ignored (written as NaN, ids 0) */
+    const uint8_t *valid;
+    const int32_t *topk_ids;
+    const float   *topk_logprob;
+    const float   *actual_logprob;
+    const float   *rest_mass;
+    const int32_t *tail_ids;     /* NULL when m = 0 */
+    const float   *rest_entropy; /* NULL: unknown */
+    /* /doc/...; NULL texts are written empty */
+    const char *request, *recipe, *topic, *finish;
+    uint64_t    seed;
+    double      cost; /* NaN: unknown */
+} ds_doc;
+
+typedef struct ds_writer ds_writer;
+/* A new shard under a temporary name beside `path`.  RT_EINVAL when `path` exists. */
+rt_status ds_writer_create(ds_writer **out, const char *path, const ds_info *info);
+rt_status ds_writer_add(ds_writer *w, const ds_doc *d); /* checks ids < vocab, n >= 1 */
+rt_status ds_writer_finish(ds_writer **w);              /* fsync, rename; *w = NULL */
+void      ds_writer_abandon(ds_writer **w);             /* removes the temporary file */
+
+typedef struct ds_shard ds_shard; /* one thread at a time */
+rt_status      ds_shard_open(ds_shard **out, const char *path);
+void           ds_shard_close(ds_shard **s);
+const ds_info *ds_shard_info(const ds_shard *s);
+const char    *ds_shard_path(const ds_shard *s);
+int64_t        ds_shard_docs(const ds_shard *s);
+int64_t        ds_shard_tokens(const ds_shard *s);
+const int64_t *ds_shard_starts(const ds_shard *s); /* [docs + 1] */
+int            ds_shard_has_entropy(const ds_shard *s);
+/* Document `i`; the arrays belong to the shard and live until its next call. */
+rt_status ds_shard_doc(ds_shard *s, int64_t i, ds_doc *d);
+/* Full check: shapes, ids, doc_start, alignment of target_id with ids, sums of
+ * probabilities, checksums.  RT_ECHECK with the first finding. */
+rt_status ds_shard_verify(ds_shard *s);
+rt_status ds_shard_digest(ds_shard *s, char hex[RT_SHA_HEX]); /* of content, without times */
+
+/* ---- batches ------------------------------------------------------------------------- */
+
+typedef struct ds_loader ds_loader;
+
+typedef struct ds_loader_opts {
+    const rt_texts *shards;    /* all of one tokenizer and vocabulary */
+    const double   *weights;   /* passes over each shard per epoch; NULL: 1 */
+    int64_t         T;         /* tokens a sequence */
+    int             pack;      /* several documents in a sequence, none cut that fits */
+    int             targets;   /* 1: soft targets are wanted (all shards must be soft) */
+    int64_t         k, m;      /* how many of them (<= what the shards hold); m = 0: none */
+    int64_t         rows;      /* sequences in the largest batch that will be read */
+    uint64_t        seed;
+} ds_loader_opts;
+
+/* A batch of `rows` sequences.  N = rows * T positions; arrays belong to the loader.
+ * Unused positions are padding: id 0, count 0, a document of their own. */
+typedef struct ds_batch {
+    int64_t  rows, T, k, m;
+    int32_t *ids;            /* [N] */
+    int32_t *pos;            /* [N] position inside the document's window: what rotary embedding uses */
+    int32_t *start;          /* [N] index 0..T-1 in the sequence where this position's document begins */
+    int32_t *target;         /* [N] id of token i+1; -1 where count = 0 */
+    uint8_t *count;          /* [N] 1: the row counts in the loss */
+    int32_t *topk_ids;       /* [N, k] */
+    float   *topk_logprob;   /* [N, k] */
+    float   *rest_mass;      /* [N]: 1 - sum of the first k probabilities, >= 0 */
+    int32_t *tail_ids;       /* [N, m] */
+    float   *rest_entropy;   /* [N]; NaN where unknown */
+    int64_t  counted;        /* rows with count = 1 in this batch */
+} ds_batch;
+
+/* RT_EMISMATCH when shards differ in tokenizer or vocabulary, or cannot serve k and m. */
+rt_status      ds_loader_create(ds_loader **out, const ds_loader_opts *o);
+void           ds_loader_destroy(ds_loader **l);
+const ds_info *ds_loader_info(const ds_loader *l);      /* of the first shard */
+int64_t        ds_loader_epoch(const ds_loader *l);     /* sequences in epoch 0 */
+int64_t        ds_loader_tokens(const ds_loader *l);    /* distinct tokens of all shards */
+int            ds_loader_has_entropy(const ds_loader *l);
+/* Sequences first .. first+rows-1 of the endless stream (a pure function of seed and
+ * number: epoch after epoch, each shuffled and packed anew).  Each soft row's
+ * target_id is checked against the token stream: RT_EMISMATCH names shard,
+ * document and row. */
+rt_status ds_loader_read(ds_loader *l, int64_t first, int64_t rows, ds_batch *b);
+/* Rows that count in sequences first .. first+rows-1, without reading targets. */
+rt_status ds_loader_counted(ds_loader *l, int64_t first, int64_t rows, int64_t *counted);
+
+/* ---- HDF5 (data/h5.c is the only wrapper; checkpoints use it too) -------------------- */
+
+typedef struct ds_h5 ds_h5;
+rt_status ds_h5_create(ds_h5 **out, const char *path);      /* a new file */
+rt_status ds_h5_open(ds_h5 **out, const char *path);        /* read-only; RT_EFORMAT when truncated */
+rt_status ds_h5_close(ds_h5 **f);                           /* flush, close; *f = NULL */
+typedef enum ds_h5_type { DS_U8, DS_I32, DS_I64, DS_F32, DS_F64 } ds_h5_type;
+/* Whole one-dimensional data sets. */
+rt_status ds_h5_put(ds_h5 *f, const char *name, ds_h5_type t, const void *x, int64_t n);
+rt_status ds_h5_get(ds_h5 *f, const char *name, ds_h5_type t, void *x, int64_t n); /* RT_EFORMAT when n differs */
+rt_status ds_h5_put_text(ds_h5 *f, const char *attribute, const char *text); /* on the root group */
+rt_status ds_h5_get_text(ds_h5 *f, const char *attribute, rt_buf *out);
+
+#endif

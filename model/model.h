@@ -1,0 +1,88 @@
+/* model.h -- a transformer of the Llama class: its shape, weights, files, and scoring.
+ *
+ * Dimension letters: B batch, T time, C width, H heads, KV key/value heads, D head
+ * size, F feed-forward width, V vocabulary, L layers.  Matrices are [out, in].
+ */
+#ifndef MD_MODEL_H
+#define MD_MODEL_H
+#include "autograd/autograd.h"
+#include "data/data.h"
+#include "kernels/kernels.h"
+
+typedef struct md_config {
+    char    family[24];           /* "llama", "qwen3": a row of the table in model/family.c */
+    int64_t V, C, L, H, KV, D, F;
+    int64_t context;              /* largest number of positions */
+    double  rope_theta, norm_eps;
+    int     tied;                 /* the head is the embedding */
+    int     qk_norm;              /* RMSNorm of each head of q and k before rotation */
+    int32_t bos, eos;             /* -1: none */
+} md_config;
+
+enum { MD_NAME = 80 };
+typedef struct md_tensor {
+    char     name[MD_NAME]; /* Hugging Face's: "model.layers.0.self_attn.q_proj.weight" */
+    int64_t  rows, cols;    /* a vector has rows = 1 and is_vector */
+    int      is_vector;
+    kn_type  type;
+    void    *data;          /* rows x cols; quantised: see kn_quant in kernels.h */
+} md_tensor;
+
+typedef struct md_model {
+    md_config  config;
+    md_tensor *t;           /* embedding; per layer norms and matrices; final norm; head if untied */
+    int        n;
+    char      *dir;         /* where it was read from (its tokenizer lives there); NULL: new */
+} md_model;
+
+/* RT_EINVAL that names the field and the rule (H a multiple of KV, D even, all sizes >= 1). */
+rt_status md_config_check(const md_config *c);
+int64_t   md_config_parameters(const md_config *c);
+
+/* Zeroed weights of type KN_REAL or KN_BF16 (norms too). */
+rt_status md_create(md_model **out, const md_config *c, kn_type type);
+/* Normal(0, 0.02), output matrices of a block scaled by 1/sqrt(2 L), norms 1; a pure
+ * function of (config, seed). */
+void      md_init(md_model *m, uint64_t seed);
+void      md_destroy(md_model **m);
+int64_t   md_bytes(const md_model *m);
+md_tensor *md_find(const md_model *m, const char *name); /* NULL: none */
+
+/* Read DIR (config.json, *.safetensors, also quantised by retort).  type: KN_REAL
+ * or KN_BF16, what plain weights become; quantised ones stay so.  RT_EFORMAT names what is
+ * missing, unexpected or of another shape. */
+rt_status md_load(md_model **out, const char *dir, kn_type type);
+/* Write config.json, generation_config.json and model.safetensors into DIR (made if
+ * missing); files are fsynced.  Plain weights are stored as `type`. */
+rt_status md_save(const md_model *m, const char *dir, kn_type type);
+
+/* ---- scoring: what the model says about a text ---------------------------------------- */
+
+typedef struct md_scorer md_scorer; /* plans for lengths up to max_tokens; one caller at a time */
+rt_status md_scorer_create(md_scorer **out, const md_model *m, int64_t max_tokens);
+void      md_scorer_destroy(md_scorer **s);
+
+/* Called for each position t with its logits z[V], from several threads, in any order;
+ * `thread` is 0 .. rt_threads()-1.  z may be changed. */
+typedef void (*md_row_fn)(void *ud, int64_t t, real *z, int thread);
+/* Forward pass over ids[n], n <= max_tokens: one document.  The result is a
+ * function of model and ids alone (never of what else the process does). */
+rt_status md_score(md_scorer *s, const int32_t *ids, int64_t n, md_row_fn row, void *ud);
+
+/* log(sum_v exp z[v]), in f64 from the largest down to rounding; the one log-sum-exp of model, infer and eval. */
+double md_lse(const real *z, int64_t V);
+
+/* ---- top k and tail samples of one row: what a teacher says about one token -------------- */
+
+typedef struct md_teacher_row {
+    int32_t *topk_ids;      /* [k], most likely first; ties: the smaller id first */
+    float   *topk_logprob;  /* [k] */
+    int32_t *tail_ids;      /* [m], drawn with replacement from all other ids; m may be 0 */
+    double   rest_mass, rest_entropy; /* of all other ids: sum p, -sum p log p */
+    double   actual_logprob; int64_t actual_rank; /* of `actual` (rank 1: the most likely); 0 and 0 when actual < 0 */
+} md_teacher_row;
+/* Fill r from logits z[V] (k <= V; when rest mass is 0, tail ids are the top id).
+ * A pure function of its arguments. */
+void md_teacher_fill(md_teacher_row *r, const real *z, int64_t V, int64_t k, int64_t m, int32_t actual, uint64_t seed);
+
+#endif
