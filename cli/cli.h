@@ -5,9 +5,25 @@
 #define CLI_CLI_H
 #include "core/options.h"
 
-#define CLI_COMMANDS(X)
+/* One command a line, by alphabet. */
+#define CLI_COMMANDS(X) \
+    X(completions)      \
+    X(doctor)           \
+    X(help)             \
+    X(man)              \
+    /* end of the list */
 
 #define X(name) extern const rt_command cli_##name;
 CLI_COMMANDS(X)
 #undef X
+
+extern const rt_command *const cli_commands[]; /* ends with NULL */
+rt_status cli_find(const rt_command **out, const char *name); /* RT_EINVAL names the nearest */
+
+/* The page that `retort --help` shows. */
+rt_status cli_overview(rt_buf *out);
+/* "retort 0.1.0". */
+const char *cli_program(void);
+/* What `retort --version` shows: "NAME VERSION" lines of program, commit, kernel and libraries. */
+rt_status cli_versions(rt_buf *out);
 #endif

@@ -1,25 +1,67 @@
-/* main.c -- find the command, parse its options, print its error, exit by its status. */
+/* main.c -- find the command, parse its options, run it, print its error, exit by its status. */
 #include "cli/cli.h"
-#include "core/progress.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const rt_command *const commands[] = {
-#define X(name) &cli_##name,
-    CLI_COMMANDS(X)
-#undef X
-    NULL};
-
-static const rt_command *find(const char *name)
+static rt_status print(rt_status (*make)(rt_buf *out))
 {
-    for (int i = 0; commands[i]; i++)
-        if (!strcmp(commands[i]->name, name)) return commands[i];
-    return NULL;
+    rt_buf          b  = {0};
+    const rt_status st = make(&b);
+    if (st == RT_OK) fputs(b.p, stdout);
+    rt_buf_free(&b);
+    return st;
+}
+
+/* `retort help` with these words: `--help` anywhere before "--" asks for it. */
+static int wants_help(int argc, char **argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--"); i++)
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return 1;
+    return 0;
+}
+
+static rt_status run_command(const rt_command *c, int argc, char **argv)
+{
+    int   rest    = 0;
+    void *options = NULL;
+    RT_TRY(rt_alloc(&options, 1, c->size, "options"));
+    if (c->defaults) memcpy(options, c->defaults, c->size);
+    rt_status st = rt_options_parse(c, options, argc, argv, &rest);
+    if (st == RT_OK) st = c->run(options, rest, argv);
+    free(options);
+    return st;
+}
+
+static rt_status dispatch(int argc, char **argv)
+{
+    const rt_command *c = NULL;
+    RT_CHECK(argc > 0, RT_EINVAL, "expected a command, found none: 'retort --help' lists them");
+    if (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h")) return print(cli_overview);
+    if (!strcmp(argv[0], "--version")) return print(cli_versions);
+    RT_TRY(cli_find(&c, argv[0]));
+    if (wants_help(argc - 1, argv + 1)) {
+        char *words[] = {argv[0], NULL};
+        return cli_help.run(NULL, 1, words);
+    }
+    return run_command(c, argc - 1, argv + 1);
+}
+
+/* A result that did not reach its reader is a failure: a full disk must not look like success. */
+static rt_status close_output(rt_status st)
+{
+    const int bad = fflush(stdout) != 0 || ferror(stdout);
+    if (st != RT_OK || !bad) return st;
+    RT_FAIL(rt_status_of_errno(errno), "standard output cannot be written: %s", strerror(errno));
 }
 
 int main(int argc, char **argv)
 {
-    (void)argc, (void)argv, (void)find;
-    return 0;
+    const rt_status st = close_output(dispatch(argc - 1, argv + 1));
+    if (st == RT_OK) return 0;
+    const char *trace = getenv("RETORT_TRACE");
+    fprintf(stderr, "retort: %s\n", rt_error_text());
+    if (trace && !strcmp(trace, "1")) fputs(rt_error_trace(), stderr);
+    return rt_status_exit(st);
 }

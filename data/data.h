@@ -166,4 +166,6 @@ rt_status ds_h5_get(ds_h5 *f, const char *name, ds_h5_type t, void *x, int64_t n
 rt_status ds_h5_put_text(ds_h5 *f, const char *attribute, const char *text); /* on the root group */
 rt_status ds_h5_get_text(ds_h5 *f, const char *attribute, rt_buf *out);
 
+/* Appends "NAME VERSION" lines of the libraries behind this folder. */
+rt_status ds_library_versions(rt_buf *out);
 #endif

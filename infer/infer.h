@@ -39,4 +39,6 @@ typedef struct inf_serve_opts {
 /* Serve until SIGINT/SIGTERM.  RT_ENET when the port is taken. */
 rt_status inf_serve(const md_model *m, const ds_tokenizer *t, const inf_serve_opts *o);
 
+/* Appends "NAME VERSION" lines of the libraries behind this folder. */
+rt_status inf_library_versions(rt_buf *out);
 #endif

@@ -1,0 +1,106 @@
+/* completions.c -- `retort completions SHELL`: what Tab offers, from the tables of the commands. */
+#include "cli/cli.h"
+#include <stdio.h>
+#include <string.h>
+
+static rt_status add_names(rt_buf *out)
+{
+    for (int i = 0; cli_commands[i]; i++) RT_TRY(rt_buf_fmt(out, "%s%s", i ? " " : "", cli_commands[i]->name));
+    return RT_OK;
+}
+
+static rt_status add_options(rt_buf *out, const rt_command *c)
+{
+    for (const rt_option *o = c->options; o && o->name; o++)
+        if (o->help) RT_TRY(rt_buf_fmt(out, "--%s ", o->name));
+    return rt_buf_str(out, "--help");
+}
+
+/* Inside '...' of a shell. */
+static rt_status add_quoted(rt_buf *out, const char *s)
+{
+    for (; *s; s++) RT_TRY(*s == '\'' ? rt_buf_str(out, "'\\''") : rt_buf_add(out, s, 1));
+    return RT_OK;
+}
+
+static rt_status make_bash(rt_buf *out)
+{
+    RT_TRY(rt_buf_str(out, "# bash completion of retort\n_retort() {\n    local words= commands='"));
+    RT_TRY(add_names(out));
+    RT_TRY(rt_buf_str(out, "'\n    case \"${COMP_WORDS[1]}\" in\n    help) words=$commands ;;\n"));
+    for (int i = 0; cli_commands[i]; i++) {
+        if (cli_commands[i] == &cli_help) continue;
+        RT_TRY(rt_buf_fmt(out, "    %s) words='", cli_commands[i]->name));
+        RT_TRY(add_options(out, cli_commands[i]));
+        RT_TRY(rt_buf_str(out, "' ;;\n"));
+    }
+    return rt_buf_str(out, "    esac\n    [ \"$COMP_CWORD\" != 1 ] || words=\"$commands --help --version\"\n"
+                           "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\")\n}\n"
+                           "complete -o default -o bashdefault -F _retort retort\n");
+}
+
+static rt_status make_zsh(rt_buf *out)
+{
+    RT_TRY(rt_buf_str(out, "#compdef retort\n_retort() {\n    local -a commands=(\n"));
+    for (int i = 0; cli_commands[i]; i++) {
+        RT_TRY(rt_buf_fmt(out, "        '%s:", cli_commands[i]->name));
+        RT_TRY(add_quoted(out, cli_commands[i]->summary));
+        RT_TRY(rt_buf_str(out, "'\n"));
+    }
+    RT_TRY(rt_buf_str(out, "    )\n    if (( CURRENT == 2 )); then _describe command commands; return; fi\n    case $words[2] in\n"));
+    for (int i = 0; cli_commands[i]; i++) {
+        RT_TRY(rt_buf_fmt(out, "    %s) compadd -- ", cli_commands[i]->name));
+        RT_TRY(add_options(out, cli_commands[i]));
+        RT_TRY(rt_buf_str(out, " ;;\n"));
+    }
+    return rt_buf_str(out, "    esac\n    _files\n}\n_retort \"$@\"\n");
+}
+
+static rt_status make_fish(rt_buf *out)
+{
+    RT_TRY(rt_buf_str(out, "# fish completion of retort\n"));
+    for (int i = 0; cli_commands[i]; i++) {
+        const rt_command *c = cli_commands[i];
+        RT_TRY(rt_buf_fmt(out, "complete -c retort -n __fish_use_subcommand -f -a %s -d '", c->name));
+        RT_TRY(add_quoted(out, c->summary));
+        RT_TRY(rt_buf_str(out, "'\n"));
+        for (const rt_option *o = c->options; o && o->name; o++) {
+            if (!o->help) continue;
+            RT_TRY(rt_buf_fmt(out, "complete -c retort -n '__fish_seen_subcommand_from %s' -l %s%s -d '", c->name, o->name,
+                              o->arg ? " -r" : ""));
+            RT_TRY(add_quoted(out, o->help));
+            RT_TRY(rt_buf_str(out, "'\n"));
+        }
+    }
+    return RT_OK;
+}
+
+static const struct shell {
+    const char *name;
+    rt_status (*make)(rt_buf *out);
+} shells[] = {{"bash", make_bash}, {"zsh", make_zsh}, {"fish", make_fish}};
+
+static rt_status completions_run(const void *options, int argc, char **argv)
+{
+    (void)options;
+    rt_buf b = {0};
+    RT_CHECK(argc == 1, RT_EINVAL, "completions takes one word, bash, zsh or fish; found %d words", argc);
+    for (size_t i = 0; i < sizeof shells / sizeof *shells; i++) {
+        if (strcmp(argv[0], shells[i].name)) continue;
+        const rt_status st = shells[i].make(&b);
+        if (st == RT_OK) fputs(b.p, stdout);
+        rt_buf_free(&b);
+        return st;
+    }
+    RT_FAIL(RT_EINVAL, "completions are made for bash, zsh and fish, not for '%s'", argv[0]);
+}
+
+const rt_command cli_completions = {
+    .name    = "completions",
+    .usage   = "bash|zsh|fish",
+    .summary = "print what Tab offers in your shell",
+    .text    = "Writes a completion script to standard output. An installed retort has its scripts in place already;\n"
+               "to try one by hand:\n\n"
+               "  source <(retort completions bash)",
+    .run     = completions_run,
+};

@@ -1,0 +1,229 @@
+/* doctor.c -- `retort doctor`: what this machine has and can do, what is wrong, what to do about it. */
+#include "cli/cli.h"
+#include "cli/measure.h"
+#include "core/file.h"
+#include "core/json.h"
+#include "core/share.h"
+#include "kernels/kernels.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct doctor_options {
+    int json, quick;
+};
+
+enum mark { GOOD, NOTICE, BAD };
+static const char *const marks[]  = {"good", "note", "BAD "};
+static const char *const states[] = {"good", "notice", "bad"};
+
+/* Findings as text and, beside them, as the members of a JSON object. */
+struct report {
+    rt_buf text, checks, numbers;
+    int    bad;
+};
+
+static rt_status add(struct report *r, enum mark mark, const char *name, const char *value, const char *advice)
+{
+    r->bad |= mark == BAD;
+    RT_TRY(rt_buf_fmt(&r->text, "%s  %-14s %s\n", marks[mark], name, value));
+    if (mark != GOOD) RT_TRY(rt_buf_fmt(&r->text, "      %-14s -> %s\n", "", advice));
+    RT_TRY(rt_buf_fmt(&r->checks, "%s{\"name\":\"%s\",\"state\":\"%s\",\"value\":", r->checks.len ? "," : "", name, states[mark]));
+    RT_TRY(rt_json_quote(&r->checks, value, strlen(value)));
+    if (mark != GOOD) {
+        RT_TRY(rt_buf_str(&r->checks, ",\"advice\":"));
+        RT_TRY(rt_json_quote(&r->checks, advice, strlen(advice)));
+    }
+    return rt_buf_str(&r->checks, "}");
+}
+
+static rt_status add_number(struct report *r, const char *name, double x)
+{
+    RT_TRY(rt_buf_fmt(&r->numbers, ",\"%s\":", name));
+    return rt_json_number(&r->numbers, x, 6);
+}
+
+static void cpu_name(char *out, size_t size)
+{
+    rt_buf b = {0};
+    snprintf(out, size, "unknown CPU");
+    if (rt_file_read(&b, "/proc/cpuinfo", (size_t)16 << 20) == RT_OK) {
+        const char *at = strstr(b.p, "model name");
+        if (at && (at = strchr(at, ':'))) snprintf(out, size, "%.*s", (int)strcspn(at + 2, "\n"), at + 2);
+    }
+    rt_buf_free(&b);
+}
+
+static rt_status check_cpu(struct report *r)
+{
+    char      cpu[128], value[256];
+    const int cores = rt_cores_allowed(), threads = rt_threads();
+    cpu_name(cpu, sizeof cpu);
+    snprintf(value, sizeof value, "%s; %d cores allowed, %d threads", cpu, cores, threads);
+    RT_TRY(add_number(r, "cores", cores));
+    RT_TRY(add_number(r, "threads", threads));
+    return add(
+        r, threads > cores ? NOTICE : GOOD, "CPU", value,
+        "more threads than cores share them: lower OMP_NUM_THREADS, or let this process run on more cores (taskset, mpirun --bind-to none)");
+}
+
+/* OpenBLAS's kernels for CPUs without wide vectors: what it falls back to on a CPU it does not know. */
+static int is_slow(const char *kernel)
+{
+    static const char *const slow[] = {"Prescott", "Core2", "Generic", "Katmai", "Coppermine", "Northwood", "Banias"};
+    for (size_t i = 0; i < sizeof slow / sizeof *slow; i++)
+        if (!strcasecmp(kernel, slow[i])) return 1;
+    return 0;
+}
+
+static rt_status check_kernel(struct report *r)
+{
+    const int wide = kn_at(1) != NULL; /* this CPU runs more than `ref` */
+    return add(r, wide && is_slow(kn_blas_kernel()) ? BAD : GOOD, "kernel", kn_describe(),
+               "OpenBLAS runs its slowest kernel here: unset OPENBLAS_CORETYPE, or set it to Haswell (AVX2) or SkylakeX (AVX-512)");
+}
+
+static rt_status check_products(struct report *r)
+{
+    double    one = 0, all = 0;
+    char      value[128];
+    const int threads = rt_threads();
+    RT_TRY(cli_measure_products(&one, 1024, 0, 0.4));
+    RT_TRY(cli_measure_products(&all, 1024, 1, 0.4));
+    snprintf(value, sizeof value, "%s: %.0f GF/s on 1 thread, %.0f on %d", kn_type_name(KN_REAL), one, all, threads);
+    RT_TRY(add_number(r, "gflops_1", one));
+    RT_TRY(add_number(r, "gflops_all", all));
+    return add(r, all < 0.6 * one * threads ? NOTICE : GOOD, "products", value,
+               "threads help less than they should: is something else running, or do threads share cores?");
+}
+
+static rt_status check_memory(struct report *r, int quick)
+{
+    const int64_t left = rt_memory_available(), wanted = quick ? (int64_t)64 << 20 : (int64_t)1 << 30;
+    const int64_t bytes = left / 8 < wanted ? left / 8 : wanted;
+    double        rate  = 0;
+    char          value[128];
+    RT_TRY(cli_measure_copy(&rate, bytes));
+    snprintf(value, sizeof value, "%.1f GB available; copying runs at %.1f GB/s (arrays of %.2f GB)", (double)left / 1e9, rate,
+             (double)bytes / 1e9);
+    RT_TRY(add_number(r, "memory_available", (double)left));
+    RT_TRY(add_number(r, "copy_gb_s", rate));
+    return add(r, left < (int64_t)1 << 30 ? NOTICE : GOOD, "memory", value,
+               "under 1 GB: use small models and batches; 'retort train' says what a run needs");
+}
+
+/* First lines of what a shell command prints, or "" where it fails. */
+static int ask(const char *command, char *out, size_t size)
+{
+    FILE *f = popen(command, "r");
+    if (!f) return -1;
+    const size_t n = fread(out, 1, size - 1, f);
+    out[n]         = '\0';
+    return pclose(f);
+}
+
+static void join_lines(char *s)
+{
+    const size_t n = strlen(s);
+    if (n && s[n - 1] == '\n') s[n - 1] = '\0';
+    for (; *s; s++)
+        if (*s == '\n') *s = ';';
+}
+
+static rt_status check_mpi(struct report *r)
+{
+    char version[256], bound[256], value[640];
+    if (getenv("OMPI_COMM_WORLD_SIZE")) return add(r, GOOD, "MPI", "this is a rank under mpirun", "");
+    if (ask("command -v mpirun >/dev/null && mpirun --version 2>/dev/null | head -1", version, sizeof version) || !*version)
+        return add(r, NOTICE, "MPI", "no mpirun found",
+                   "one process works; for several, install openmpi-bin and libopenmpi-dev and build again");
+    join_lines(version);
+    const int failed =
+        ask("timeout 20 mpirun -n 2 sed -n 's/^Cpus_allowed_list:[[:space:]]*/core /p' /proc/self/status 2>/dev/null", bound, sizeof bound);
+    join_lines(bound);
+    snprintf(value, sizeof value, "%s; 2 ranks %s%s", version, failed ? "cannot be started" : "may use: ", failed ? "" : bound);
+    return add(
+        r, failed ? NOTICE : GOOD, "MPI", value,
+        "as root export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; with one core OMPI_MCA_rmaps_base_oversubscribe=1");
+}
+
+static rt_status check_share(struct report *r)
+{
+    static const char install[] = "install with cmake --install, or set RETORT_SHARE to the folder that holds teacher/ and configs/";
+    rt_buf            dir = {0}, teacher = {0};
+    rt_status         st = RT_OK;
+    if (rt_share_dir(&dir) != RT_OK)
+        st = add(r, NOTICE, "share", rt_error_text(), install);
+    else {
+        st = add(r, GOOD, "share", dir.p, "");
+        if (st == RT_OK) st = rt_path(&teacher, dir.p, "teacher/config.json");
+        const int there = st == RT_OK && rt_file_exists(teacher.p);
+        if (st == RT_OK) st = add(r, there ? GOOD : NOTICE, "teacher", there ? "bundled" : "the bundled teacher is missing", install);
+    }
+    rt_buf_free(&dir);
+    rt_buf_free(&teacher);
+    return st;
+}
+
+static rt_status check_libraries(struct report *r)
+{
+    rt_buf    b  = {0};
+    rt_status st = cli_versions(&b);
+    for (char *line = b.p, *next; st == RT_OK && line && *line; line = next) {
+        next = line + strcspn(line, "\n");
+        if (*next) *next++ = '\0';
+        char *space = strchr(line, ' ');
+        if (!space || !strncmp(line, "kernel ", 7)) continue;
+        *space = '\0';
+        st     = add(r, GOOD, line, space + 1, "");
+    }
+    rt_buf_free(&b);
+    return st;
+}
+
+static rt_status examine(struct report *r, const struct doctor_options *o)
+{
+    RT_TRY(kn_init());
+    RT_TRY(check_cpu(r));
+    RT_TRY(check_kernel(r));
+    RT_TRY(check_products(r));
+    RT_TRY(check_memory(r, o->quick));
+    RT_TRY(check_mpi(r));
+    RT_TRY(check_share(r));
+    return check_libraries(r);
+}
+
+static rt_status doctor_run(const void *options, int argc, char **argv)
+{
+    const struct doctor_options *o = options;
+    struct report                r = {0};
+    RT_CHECK(argc == 0, RT_EINVAL, "doctor takes no words, found '%s'", argv[0]);
+    rt_status st = examine(&r, o);
+    if (st == RT_OK && o->json)
+        printf("{\"ok\":%s%s,\"checks\":[%s]}\n", r.bad ? "false" : "true", r.numbers.p, r.checks.p);
+    else if (st == RT_OK)
+        fputs(r.text.p, stdout);
+    if (st == RT_OK && r.bad) st = rt_fail(RT_ECHECK, __FILE__, __LINE__, "something here is BAD: the line below it says what to do");
+    rt_buf_free(&r.text);
+    rt_buf_free(&r.checks);
+    rt_buf_free(&r.numbers);
+    return st;
+}
+
+static const rt_option doctor_table[] = {
+    {"json", RT_OPT_FLAG, offsetof(struct doctor_options, json), NULL, "one JSON object instead of a table"},
+    {"quick", RT_OPT_FLAG, offsetof(struct doctor_options, quick), NULL, "measure memory with 64 MB, which caches may hold, not 1 GB"},
+    {0},
+};
+
+const rt_command cli_doctor = {
+    .name    = "doctor",
+    .usage   = "[--json] [--quick]",
+    .summary = "what this machine has and can do, and what to mend",
+    .text    = "Looks at the CPU and the cores this process may use, the kernels in use, the speed of matrix products\n"
+               "and of memory, MPI and where it puts its ranks, the libraries, and the files that come with retort.\n"
+               "Each line begins with good, note or BAD; the last two say what to do. Exit code 1 when a line is BAD.",
+    .options = doctor_table,
+    .size    = sizeof(struct doctor_options),
+    .run     = doctor_run,
+};

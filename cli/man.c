@@ -1,0 +1,118 @@
+/* man.c -- `retort man`: the manual page, in roff, from the tables that --help shows. */
+#include "cli/cli.h"
+#include <stdio.h>
+#include <string.h>
+
+/* One line of text: backslashes, hyphens and a leading control character are escaped. */
+static rt_status add_text(rt_buf *out, const char *s, size_t n)
+{
+    if (n && (*s == '.' || *s == '\'')) RT_TRY(rt_buf_str(out, "\\&"));
+    for (size_t i = 0; i < n; i++) {
+        if (s[i] == '\\')
+            RT_TRY(rt_buf_str(out, "\\e"));
+        else if (s[i] == '-')
+            RT_TRY(rt_buf_str(out, "\\-"));
+        else
+            RT_TRY(rt_buf_add(out, s + i, 1));
+    }
+    return RT_OK;
+}
+
+static rt_status add_string(rt_buf *out, const char *s) { return add_text(out, s, strlen(s)); }
+
+/* Paragraphs; lines that begin with a space are kept as they are. */
+static rt_status add_paragraphs(rt_buf *out, const char *s)
+{
+    int literal = 0;
+    while (*s) {
+        const size_t n       = strcspn(s, "\n");
+        const int    indents = *s == ' ';
+        if (indents != literal && n) RT_TRY(rt_buf_str(out, (literal = indents) ? ".nf\n" : ".fi\n"));
+        RT_TRY(n ? add_text(out, s, n) : rt_buf_str(out, literal ? "" : ".PP"));
+        RT_TRY(rt_buf_str(out, "\n"));
+        s += n + (s[n] == '\n');
+    }
+    return rt_buf_str(out, literal ? ".fi\n" : "");
+}
+
+static rt_status add_options(rt_buf *out, const rt_command *c)
+{
+    for (const rt_option *o = c->options; o && o->name; o++) {
+        if (!o->help) continue;
+        RT_TRY(rt_buf_str(out, ".TP\n.B \\-\\-"));
+        RT_TRY(add_string(out, o->name));
+        if (o->arg) {
+            RT_TRY(rt_buf_str(out, " \\fI"));
+            RT_TRY(add_string(out, o->arg));
+            RT_TRY(rt_buf_str(out, "\\fR"));
+        }
+        RT_TRY(rt_buf_str(out, "\n"));
+        RT_TRY(add_string(out, o->help));
+        RT_TRY(rt_buf_str(out, "\n"));
+    }
+    return RT_OK;
+}
+
+static rt_status add_command(rt_buf *out, const rt_command *c)
+{
+    RT_TRY(rt_buf_str(out, ".SS retort "));
+    RT_TRY(add_string(out, c->name));
+    RT_TRY(rt_buf_str(out, " "));
+    RT_TRY(add_string(out, c->usage));
+    RT_TRY(rt_buf_str(out, "\n"));
+    RT_TRY(add_paragraphs(out, c->text));
+    return add_options(out, c);
+}
+
+static const char head[] = ".TH RETORT 1 \"\" \"%s\"\n"
+                           ".SH NAME\nretort \\- distil large language models into small ones, on CPUs\n"
+                           ".SH SYNOPSIS\n.B retort\n.I COMMAND\n[options]\n"
+                           ".SH DESCRIPTION\n.nf\n";
+static const char foot[] =
+    ".SH ENVIRONMENT\n"
+    ".TP\n.B RETORT_CPU\nThe kernels to use (ref, avx2, avx512) instead of the best that this CPU has.\n"
+    ".TP\n.B RETORT_SHARE\nThe folder that holds teacher/ and configs/, instead of share/retort beside the program.\n"
+    ".TP\n.B RETORT_TRACE\n1: errors are followed by the places in the source that they came through.\n"
+    ".TP\n.B OMP_NUM_THREADS\nThreads of one process; otherwise the cores that it may run on.\n"
+    ".TP\n.B OPENBLAS_CORETYPE\nOpenBLAS's kernel, instead of the one that retort chooses for this CPU.\n"
+    ".SH EXIT STATUS\n"
+    "0 done; 1 a check said no; 2 wrong use or input; 3 a server or file system failed;\n"
+    "4 not enough resources; 130 interrupted with a checkpoint.\n";
+
+static rt_status make_page(rt_buf *out)
+{
+    rt_buf overview = {0};
+    RT_TRY(rt_buf_fmt(out, head, cli_program()));
+    rt_status st = cli_overview(&overview);
+    for (char *line = overview.p; st == RT_OK && line && *line;) {
+        const size_t n = strcspn(line, "\n");
+        st             = add_text(out, line, n);
+        if (st == RT_OK) st = rt_buf_str(out, "\n");
+        line += n + (line[n] == '\n');
+    }
+    rt_buf_free(&overview);
+    RT_TRY(st);
+    RT_TRY(rt_buf_str(out, ".fi\n.SH COMMANDS\n"));
+    for (int i = 0; cli_commands[i]; i++) RT_TRY(add_command(out, cli_commands[i]));
+    return rt_buf_str(out, foot);
+}
+
+static rt_status man_run(const void *options, int argc, char **argv)
+{
+    (void)options;
+    rt_buf b = {0};
+    RT_CHECK(argc == 0, RT_EINVAL, "man takes no words, found '%s'", argv[0]);
+    const rt_status st = make_page(&b);
+    if (st == RT_OK) fputs(b.p, stdout);
+    rt_buf_free(&b);
+    return st;
+}
+
+const rt_command cli_man = {
+    .name    = "man",
+    .usage   = "> retort.1",
+    .summary = "print the manual page",
+    .text    = "Writes the manual page retort(1) to standard output, in roff: 'retort man | man -l -' shows it.\n"
+               "The build makes retort.1 with it.",
+    .run     = man_run,
+};

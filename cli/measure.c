@@ -1,0 +1,59 @@
+/* measure.c -- product rate and memory bandwidth, each the best of several runs. */
+#include "cli/measure.h"
+#include "core/clock.h"
+#include "kernels/kernels.h"
+#include <stdlib.h>
+#include <string.h>
+
+rt_status cli_measure_products(double *gflops, int64_t n, int all, double seconds)
+{
+    real *m = NULL;
+    RT_TRY(RT_NEW(m, 3 * n * n));
+    real *a = m, *b = m + n * n, *c = m + 2 * n * n;
+    for (int64_t i = 0; i < 2 * n * n; i++) m[i] = (real)(i % 7) - 3;
+    double best = 0;
+    for (const double end = rt_now() + seconds; rt_now() < end;) {
+        const double began = rt_now();
+        if (all)
+            kn_gemm(c, KN_REAL, n, (kn_mat){a, KN_REAL, n, 0}, (kn_mat){b, KN_REAL, n, 0}, n, n, n, 0);
+        else
+            kn_gemm_one(c, n, a, n, 0, b, n, 0, n, n, n, 1, 0);
+        const double rate = 2e-9 * (double)n * (double)n * (double)n / (rt_now() - began);
+        if (rate > best) best = rate;
+    }
+    free(m);
+    *gflops = best;
+    return RT_OK;
+}
+
+enum { BLOCK = 4 << 20 };
+
+struct copy {
+    char   *to, *from;
+    int64_t bytes;
+};
+
+static void copy_block(int64_t item, int thread, void *ud)
+{
+    (void)thread;
+    const struct copy *c  = ud;
+    const int64_t      at = item * BLOCK, left = c->bytes - at;
+    memcpy(c->to + at, c->from + at, (size_t)(left < BLOCK ? left : BLOCK));
+}
+
+rt_status cli_measure_copy(double *gb_s, int64_t bytes)
+{
+    char *m = NULL;
+    RT_TRY(RT_NEW(m, 2 * bytes));
+    struct copy c    = {m, m + bytes, bytes};
+    double      best = 0;
+    for (int i = 0; i < 3; i++) {
+        const double began = rt_now();
+        rt_parallel((bytes + BLOCK - 1) / BLOCK, copy_block, &c);
+        const double rate = 2e-9 * (double)bytes / (rt_now() - began);
+        if (rate > best) best = rate;
+    }
+    free(m);
+    *gb_s = best;
+    return RT_OK;
+}

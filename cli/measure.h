@@ -1,0 +1,13 @@
+/* measure.h -- what this machine can do: product rate and memory bandwidth. */
+#ifndef CLI_MEASURE_H
+#define CLI_MEASURE_H
+#include "core/status.h"
+#include <stdint.h>
+
+/* Best rate of square products of side n in 1e9 floating-point operations a second, with one
+ * thread (all = 0) or all; about `seconds` long.  After kn_init. */
+rt_status cli_measure_products(double *gflops, int64_t n, int all, double seconds);
+/* Best rate of copying one array of `bytes` into another on all threads, in 1e9 bytes a
+ * second, read and written bytes both counted. */
+rt_status cli_measure_copy(double *gb_s, int64_t bytes);
+#endif

@@ -1,0 +1,20 @@
+/* version.c -- what runs here: program, commit, kernel, libraries. */
+#include "generated/version.h"
+#include "cli/cli.h"
+#include "core/versions.h"
+#include "eval/eval.h"
+#include "teacher/teacher.h"
+#include "train/train.h"
+
+const char *cli_program(void) { return "retort " RETORT_VERSION; }
+
+rt_status cli_versions(rt_buf *out)
+{
+    const int ready = kn_init() == RT_OK; /* a machine without OpenBLAS can still ask which program this is */
+    RT_TRY(rt_buf_fmt(out, "%s\ncommit %s\nkernel %s\n", cli_program(), RETORT_COMMIT, ready ? kn_describe() : rt_error_text()));
+    RT_TRY(rt_library_versions(out));
+    RT_TRY(ds_library_versions(out));
+    RT_TRY(tc_library_versions(out));
+    RT_TRY(inf_library_versions(out));
+    return tr_library_versions(out);
+}

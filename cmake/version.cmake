@@ -1,0 +1,18 @@
+# Writes OUT (version.h) with VERSION and the commit that SOURCE stands on; touches it only when that changed.
+set(commit unknown)
+find_program(git git)
+if(git AND EXISTS ${SOURCE}/.git)
+  execute_process(COMMAND ${git} -C ${SOURCE} describe --always --dirty --abbrev=12 --exclude=*
+                  OUTPUT_VARIABLE answer OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
+  if(NOT failed)
+    set(commit ${answer})
+  endif()
+endif()
+set(text "/* made by cmake/version.cmake */\n#define RETORT_VERSION \"${VERSION}\"\n#define RETORT_COMMIT \"${commit}\"\n")
+set(old "")
+if(EXISTS ${OUT})
+  file(READ ${OUT} old)
+endif()
+if(NOT old STREQUAL text)
+  file(WRITE ${OUT} "${text}")
+endif()
