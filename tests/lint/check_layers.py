@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""Fail where a folder sees what it may not: a folder above it, another folder's private header, another folder's library.
+
+usage: check_layers.py ROOT
+"""
+import pathlib
+import re
+import sys
+
+# What each folder may include directly; arrows are transitive. core has several public headers, each other folder one.
+BELOW = {
+    "core": [], "kernels": ["core"], "autograd": ["kernels"], "optim": ["kernels"], "data": ["core"], "teacher": ["data"],
+    "model": ["autograd", "data"], "train": ["model", "optim"], "infer": ["model"], "eval": ["infer"],
+    "cli": ["train", "eval", "teacher"],
+}
+PUBLIC = {f"{f}/{f}.h" for f in BELOW} | {"data/wire.h"}  # wire.h: what both sides of our own server's protocol read
+
+# Which files may include a library's header.
+LIBRARIES = [
+    (r"hdf5|H5\w*\.h", "data/"), (r"pcre2|utf8proc", "data/"), (r"curl/|sqlite3", "teacher/"), (r"mpi\.h", "train/comm_mpi.c"),
+    (r"cblas|openblas", "kernels/gemm.c"), (r"omp\.h", "core/threads.c"), (r"microhttpd", "infer/"), (r"openssl/", "core/"),
+    (r"cjson/", "core/"),
+]
+INCLUDE = re.compile(r'\s*#\s*include\s+(["<])([^">]+)[">]')
+
+
+def everything_below(folder):
+    found = set()
+    for below in BELOW[folder]:
+        found |= {below} | everything_below(below)
+    return found
+
+
+def find_fault(path, here, quoted, name):
+    """Why `path` of folder `here` may not include `name`; None when it may."""
+    for pattern, owner in LIBRARIES:
+        if re.match(pattern, name) and not path.startswith(owner):
+            return f"{name} belongs to {owner}"
+    folder = name.split("/")[0]
+    if not quoted or folder not in BELOW or folder == here:
+        return None
+    if folder not in everything_below(here):
+        return f"{here}/ may not include {name}: it stands on {', '.join(BELOW[here]) or 'nothing'}"
+    if folder != "core" and name not in PUBLIC:
+        return f"{name} is private to {folder}/: include {folder}/{folder}.h"
+    return None
+
+
+def main(root):
+    faults = 0
+    for here in BELOW:
+        for path in sorted((root / here).rglob("*.[ch]")):
+            relative = str(path.relative_to(root))
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                match = INCLUDE.match(line)
+                fault = match and find_fault(relative, here, match[1] == '"', match[2])
+                if fault:
+                    faults += 1
+                    print(f"{relative}:{number}: {fault}")
+    return faults > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(pathlib.Path(sys.argv[1])))
