@@ -166,10 +166,9 @@ rt_status rt_json_text(const cJSON *o, const char *key, const char **v, const ch
     return RT_OK;
 }
 
-/* Bytes of the UTF-8 character at s, 0 when it is none (RFC 3629). */
-static size_t utf8_length(const unsigned char *s, size_t n)
+size_t rt_utf8_length(const char *text, size_t n)
 {
-    const unsigned char c = s[0];
+    const unsigned char *s = (const unsigned char *)text, c = s[0];
     const size_t len = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
     if (!len || len > n) return 0;
     for (size_t i = 1; i < len; i++)
@@ -183,7 +182,7 @@ rt_status rt_json_quote(rt_buf *b, const char *s, size_t n)
     RT_TRY(rt_buf_add(b, "\"", 1));
     for (size_t i = 0; i < n;) {
         const unsigned char c = (unsigned char)s[i];
-        const size_t len = utf8_length((const unsigned char *)s + i, n - i);
+        const size_t len = rt_utf8_length(s + i, n - i);
         if (!len) RT_TRY(rt_buf_str(b, "\xef\xbf\xbd"));
         else if (c == '"' || c == '\\') RT_TRY(rt_buf_fmt(b, "\\%c", c));
         else if (c == '\n') RT_TRY(rt_buf_str(b, "\\n"));

@@ -23,6 +23,8 @@ rt_status rt_json_real(const cJSON *o, const char *key, double *v, const char *w
 rt_status rt_json_bool(const cJSON *o, const char *key, int *v, const char *where);
 rt_status rt_json_text(const cJSON *o, const char *key, const char **v, const char *where);
 
+/* Bytes of the UTF-8 character at s (n bytes are there), 0 when it is none (RFC 3629). */
+size_t rt_utf8_length(const char *s, size_t n);
 /* Append "..." with escapes; bytes that are no UTF-8 become U+FFFD. */
 rt_status rt_json_quote(rt_buf *b, const char *s, size_t n);
 /* Append a number with `digits` significant digits; NaN and infinity as null. */

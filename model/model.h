@@ -74,6 +74,7 @@ double md_lse(const real *z, int64_t V);
 
 /* ---- top k and tail samples of one row: what a teacher says about one token -------------- */
 
+enum { MD_TEACHER_MAX_K = 256 };
 typedef struct md_teacher_row {
     int32_t *topk_ids;      /* [k], most likely first; ties: the smaller id first */
     float   *topk_logprob;  /* [k] */
@@ -81,7 +82,7 @@ typedef struct md_teacher_row {
     double   rest_mass, rest_entropy; /* of all other ids: sum p, -sum p log p */
     double   actual_logprob; int64_t actual_rank; /* of `actual` (rank 1: the most likely); 0 and 0 when actual < 0 */
 } md_teacher_row;
-/* Fill r from logits z[V] (k <= V; when rest mass is 0, tail ids are the top id).
+/* Fill r from logits z[V] (k <= V and MD_TEACHER_MAX_K; when rest mass is 0, tail ids are the top id).
  * A pure function of its arguments. */
 void md_teacher_fill(md_teacher_row *r, const real *z, int64_t V, int64_t k, int64_t m, int32_t actual, uint64_t seed);
 

@@ -1,0 +1,147 @@
+/* teacher_row.c -- what a teacher says about one token: top k, the rest, draws from the rest.
+ *
+ * One walk over the vocabulary sums exp(z - max) of the rest in blocks; a draw finds its
+ * block from those sums and walks inside that one alone, so that m draws cost next to nothing.
+ * Everything is f64.  Rest mass is summed, never 1 minus something: it cannot be negative.
+ */
+#include "core/rng.h"
+#include "model/model.h"
+#include <math.h>
+
+enum { BLOCKS = 512 };
+
+typedef struct rest {
+    const real    *z;
+    const int32_t *skip;          /* [k] ids of the top k, ascending */
+    int64_t        V, k, size;    /* size: ids a block */
+    double         top;           /* largest logit */
+    double         block[BLOCKS]; /* sum of exp(z - top) of the rest, block by block */
+    double         mass, moment;  /* sums over the rest of e and of e (top - z), e = exp(z - top) */
+} rest;
+
+/* a comes after b in the order "most likely first; ties: the smaller id first" */
+static int comes_after(const real *z, int32_t a, int32_t b) { return z[a] < z[b] || (z[a] == z[b] && a > b); }
+
+/* h[0..n) is a heap whose root comes last in the order; h[i] may stand too high. */
+static void sift(const real *z, int32_t *h, int64_t n, int64_t i)
+{
+    for (int64_t c; (c = 2 * i + 1) < n; i = c) {
+        if (c + 1 < n && comes_after(z, h[c + 1], h[c])) c++;
+        if (!comes_after(z, h[c], h[i])) return;
+        const int32_t t = h[i];
+        h[i]            = h[c];
+        h[c]            = t;
+    }
+}
+
+static void select_top(const real *z, int64_t V, int64_t k, int32_t *h)
+{
+    if (k == 0) return;
+    for (int64_t i = 0; i < k; i++) h[i] = (int32_t)i;
+    for (int64_t i = k / 2; i-- > 0;) sift(z, h, k, i);
+    for (int64_t v = k; v < V; v++)
+        if (z[v] > z[h[0]]) { /* a later id loses a tie */
+            h[0] = (int32_t)v;
+            sift(z, h, k, 0);
+        }
+    for (int64_t n = k - 1; n > 0; n--) {
+        const int32_t last = h[0];
+        h[0]               = h[n];
+        h[n]               = last;
+        sift(z, h, n, 0);
+    }
+}
+
+static void sort_ids(int32_t *a, int64_t n)
+{
+    for (int64_t i = 1; i < n; i++) {
+        const int32_t x = a[i];
+        int64_t       j = i;
+        for (; j > 0 && a[j - 1] > x; j--) a[j] = a[j - 1];
+        a[j] = x;
+    }
+}
+
+/* exp(z - top) of id v; 0 for ids of the top k.  *s is the place in skip, moved along. */
+static double weight(const rest *r, int64_t v, int64_t *s)
+{
+    if (*s < r->k && r->skip[*s] == v) return (*s)++, 0;
+    return exp((double)r->z[v] - r->top);
+}
+
+static void sum_rest(rest *r)
+{
+    int64_t s = 0;
+    r->mass = r->moment = 0;
+    for (int64_t b = 0; b * r->size < r->V; b++) {
+        const int64_t end = (b + 1) * r->size < r->V ? (b + 1) * r->size : r->V;
+        double        sum = 0, moment = 0;
+        for (int64_t v = b * r->size; v < end; v++) {
+            const double e = weight(r, v, &s);
+            sum += e;
+            if (e > 0) moment += e * (r->top - (double)r->z[v]);
+        }
+        r->block[b] = sum;
+        r->mass += sum;
+        r->moment += moment;
+    }
+}
+
+/* The id where the running sum of the rest first exceeds u * mass. */
+static int32_t draw(const rest *r, double u)
+{
+    const double aim    = u * r->mass;
+    double       before = 0;
+    int64_t      b = 0, s = 0, found = 0;
+    for (int64_t i = 0; i * r->size < r->V; i++) { /* the last block with mass serves where rounding runs past the end */
+        if (r->block[i] <= 0) continue;
+        b = i;
+        if (before + r->block[i] > aim) break;
+        if ((i + 1) * r->size < r->V) before += r->block[i];
+    }
+    while (s < r->k && r->skip[s] < b * r->size) s++;
+    for (int64_t v = b * r->size; v < (b + 1) * r->size && v < r->V; v++) {
+        const double e = weight(r, v, &s);
+        if (e <= 0) continue;
+        found = v;
+        before += e;
+        if (before > aim) break;
+    }
+    return (int32_t)found;
+}
+
+static double largest(const real *z, int64_t V)
+{
+    double top = (double)z[0];
+    for (int64_t v = 1; v < V; v++)
+        if ((double)z[v] > top) top = (double)z[v];
+    return top;
+}
+
+static int64_t rank_of(const real *z, int64_t V, int32_t id)
+{
+    int64_t rank = 1;
+    for (int64_t v = 0; v < V; v++) rank += z[v] > z[id] || (z[v] == z[id] && v < id);
+    return rank;
+}
+
+void md_teacher_fill(md_teacher_row *r, const real *z, int64_t V, int64_t k, int64_t m, int32_t actual, uint64_t seed)
+{
+    int32_t skip[MD_TEACHER_MAX_K];
+    rest    w   = {.z = z, .skip = skip, .V = V, .k = k, .size = (V + BLOCKS - 1) / BLOCKS, .top = largest(z, V)};
+    rt_rng  rng = {seed};
+    double  sum = 0;
+    select_top(z, V, k, r->topk_ids);
+    for (int64_t i = 0; i < k; i++) skip[i] = r->topk_ids[i];
+    sort_ids(skip, k);
+    sum_rest(&w);
+    for (int64_t i = 0; i < k; i++) sum += exp((double)z[r->topk_ids[i]] - w.top);
+    sum += w.mass;
+    const double log_sum = log(sum);
+    for (int64_t i = 0; i < k; i++) r->topk_logprob[i] = (float)((double)z[r->topk_ids[i]] - w.top - log_sum);
+    r->rest_mass    = w.mass / sum;
+    r->rest_entropy = (w.moment + log_sum * w.mass) / sum;
+    for (int64_t j = 0; j < m; j++) r->tail_ids[j] = w.mass > 0 ? draw(&w, rt_rng_uniform(&rng)) : r->topk_ids[0];
+    r->actual_logprob = actual < 0 ? 0 : (double)z[actual] - w.top - log_sum;
+    r->actual_rank    = actual < 0 ? 0 : rank_of(z, V, actual);
+}

@@ -1,0 +1,184 @@
+/* The teacher's row against the plain formula over a fully sorted row, and its draws against their frequencies. */
+#include "core/rng.h"
+#include "model/model.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { MAX_V = 1200, MAX_K = 64, MAX_M = 64 };
+
+static const real *g_z;
+
+static int by_likelihood(const void *a, const void *b)
+{
+    const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    if (g_z[x] != g_z[y]) return g_z[x] < g_z[y] ? 1 : -1;
+    return x < y ? -1 : 1;
+}
+
+static void order_of(const real *z, int64_t V, int32_t *order)
+{
+    for (int64_t v = 0; v < V; v++) order[v] = (int32_t)v;
+    g_z = z;
+    qsort(order, (size_t)V, sizeof *order, by_likelihood);
+}
+
+static void check(const real *z, int64_t V, int64_t k, int64_t m, int32_t actual, uint64_t seed)
+{
+    int32_t        order[MAX_V], ids[MAX_K], tail[MAX_M];
+    float          lp[MAX_K];
+    md_teacher_row r    = {.topk_ids = ids, .topk_logprob = lp, .tail_ids = tail};
+    const double   lse  = md_lse(z, V);
+    double         mass = 0, entropy = 0;
+    order_of(z, V, order);
+    md_teacher_fill(&r, z, V, k, m, actual, seed);
+    for (int64_t i = 0; i < k; i++) {
+        assert_int_equal(ids[i], order[i]);
+        if (isinf((double)z[ids[i]]))
+            assert_true(isinf(lp[i]) && lp[i] < 0);
+        else
+            assert_true(fabs((double)lp[i] - ((double)z[ids[i]] - lse)) < 1e-6 * (1 + fabs((double)lp[i])));
+    }
+    for (int64_t i = k; i < V; i++) {
+        const double l = (double)z[order[i]] - lse;
+        if (isinf(l)) continue;
+        mass += exp(l);
+        entropy -= exp(l) * l;
+    }
+    assert_true(fabs(r.rest_mass - mass) < 1e-12 && r.rest_mass >= 0);
+    assert_true(fabs(r.rest_entropy - entropy) < 1e-11);
+    for (int64_t j = 0; j < m; j++) {
+        int64_t at = 0;
+        assert_in_range(tail[j], 0, V - 1);
+        while (order[at] != tail[j]) at++;
+        if (mass > 0)
+            assert_true(at >= k && !isinf((double)z[tail[j]]));
+        else
+            assert_int_equal(tail[j], order[0]);
+    }
+    if (actual < 0) {
+        assert_true(r.actual_logprob == 0 && r.actual_rank == 0);
+        return;
+    }
+    assert_int_equal(order[r.actual_rank - 1], actual);
+    if (!isinf((double)z[actual])) assert_true(fabs(r.actual_logprob - ((double)z[actual] - lse)) < 1e-12);
+}
+
+static void random_row(real *z, int64_t V, uint64_t seed, double scale, int ties)
+{
+    rt_rng r = {seed};
+    for (int64_t v = 0; v < V; v++) {
+        z[v] = (real)(scale * rt_rng_normal(&r));
+        if (ties) z[v] = (real)floor((double)z[v]);
+        if (rt_rng_below(&r, 40) == 0) z[v] = (real)-INFINITY;
+    }
+    z[rt_rng_below(&r, (uint64_t)V)] = (real)scale; /* one is finite */
+}
+
+static void rows_agree_with_the_sorted_formula(void **state)
+{
+    static const int64_t sizes[] = {1, 2, 3, 17, 64, 511, 512, 513, 1024, 1199};
+    real                 z[MAX_V];
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (uint64_t s = 0; s < 60; s++) {
+            const int64_t V = sizes[i], k = (int64_t)(s % 9) * 8 < V ? (int64_t)(s % 9) * 8 : V;
+            random_row(z, V, rt_mix2(s, i), s % 3 == 0 ? 30 : 2, s % 2 == 0);
+            check(z, V, k > MAX_K ? MAX_K : k, (int64_t)(s % 5), (int32_t)((int64_t)s % V), s);
+            check(z, V, V < 8 ? V : 8, 3, -1, s);
+        }
+}
+
+static void equal_logits_keep_the_order_of_ids(void **state)
+{
+    real z[100] = {0};
+    (void)state;
+    check(z, 100, 8, 8, 50, 1);
+}
+
+static void a_rest_without_mass_gives_the_top_id(void **state)
+{
+    real z[100];
+    (void)state;
+    for (int i = 0; i < 100; i++) z[i] = (real)-INFINITY;
+    z[37] = 1;
+    check(z, 100, 1, 8, 37, 1);
+    for (int i = 0; i < 100; i++) z[i] = -1e5;
+    z[99] = 0;
+    check(z, 100, 4, 8, 99, 1);
+}
+
+static void huge_logits_neither_overflow_nor_lose_the_sum(void **state)
+{
+    real z[50];
+    (void)state;
+    for (int i = 0; i < 50; i++) z[i] = (real)(1e4 + i % 7);
+    check(z, 50, 5, 8, 49, 3);
+}
+
+static void the_row_is_a_function_of_its_arguments(void **state)
+{
+    int32_t        a_ids[8], b_ids[8], a_tail[32], b_tail[32];
+    float          a_lp[8], b_lp[8];
+    real           z[600];
+    md_teacher_row a = {.topk_ids = a_ids, .topk_logprob = a_lp, .tail_ids = a_tail};
+    md_teacher_row b = {.topk_ids = b_ids, .topk_logprob = b_lp, .tail_ids = b_tail};
+    (void)state;
+    random_row(z, 600, 5, 1, 0);
+    md_teacher_fill(&a, z, 600, 8, 32, 7, 11);
+    md_teacher_fill(&b, z, 600, 8, 32, 7, 11);
+    assert_memory_equal(a_tail, b_tail, sizeof a_tail);
+    assert_true(a.rest_mass == b.rest_mass);
+    md_teacher_fill(&b, z, 600, 8, 32, 7, 12);
+    assert_memory_not_equal(a_tail, b_tail, sizeof a_tail);
+}
+
+/* 64 draws a row under 4000 seeds: chi-square over the ids of the rest, mean = their number - 1,
+ * standard deviation sqrt(2 n); the seeds are fixed, so the test gives the same answer every time. */
+static void draws_follow_the_rest(void **state)
+{
+    enum { V = 700, K = 8, M = 64, ROWS = 4000 };
+    static double  seen[V];
+    static real    z[V];
+    int32_t        ids[K], tail[M];
+    float          lp[K];
+    md_teacher_row r    = {.topk_ids = ids, .topk_logprob = lp, .tail_ids = tail};
+    double         chi2 = 0;
+    int64_t        n    = 0;
+    (void)state;
+    rt_rng rng = {9};
+    for (int v = 0; v < V; v++) z[v] = (real)rt_rng_normal(&rng);
+    memset(seen, 0, sizeof seen);
+    for (uint64_t s = 0; s < ROWS; s++) {
+        md_teacher_fill(&r, z, V, K, M, -1, s);
+        for (int j = 0; j < M; j++) seen[tail[j]]++;
+    }
+    const double lse = md_lse(z, V);
+    for (int v = 0; v < V; v++) {
+        const double expected = exp((double)z[v] - lse) / r.rest_mass * M * ROWS;
+        int          top      = 0;
+        for (int i = 0; i < K; i++) top |= ids[i] == v;
+        if (top) assert_true(seen[v] == 0);
+        if (top || expected < 5) continue;
+        chi2 += (seen[v] - expected) * (seen[v] - expected) / expected;
+        n++;
+    }
+    assert_true(n > 600);
+    assert_true(chi2 > (double)n - 5 * sqrt(2 * (double)n) && chi2 < (double)n + 5 * sqrt(2 * (double)n));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_agree_with_the_sorted_formula),     cmocka_unit_test(equal_logits_keep_the_order_of_ids),
+        cmocka_unit_test(a_rest_without_mass_gives_the_top_id),   cmocka_unit_test(huge_logits_neither_overflow_nor_lose_the_sum),
+        cmocka_unit_test(the_row_is_a_function_of_its_arguments), cmocka_unit_test(draws_follow_the_rest),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
