@@ -2,7 +2,9 @@
  * product (OpenBLAS is loaded only in kernels/gemm.c).
  *
  * Kernels never fail, allocate or print.  Matrices are row-major.  `real` is the
- * type that arithmetic runs in: float, or double in the f64 build that checks gradients.
+ * type that arithmetic runs in: float, or double in the f64 build that checks
+ * gradients.  Sums run over 16 fixed lanes, so that a kernel's result is a function
+ * of its arguments and the instruction set alone.
  */
 #ifndef KN_KERNELS_H
 #define KN_KERNELS_H
@@ -14,8 +16,89 @@ typedef double real;
 #else
 typedef float real;
 #endif
+typedef uint16_t kn_bf16; /* the upper half of a float */
 
-/* How a tensor is stored. */
+/* How a tensor is stored.  KN_Q8 and KN_Q4: the data pointer is a kn_quant. */
 typedef enum kn_type { KN_REAL, KN_BF16, KN_I32, KN_Q8, KN_Q4 } kn_type;
+size_t      kn_size(kn_type t);      /* bytes an element; 0 for quantised types */
+const char *kn_type_name(kn_type t); /* "f32" ("f64"), "bf16", "i32", "int8", "int4" */
+
+/* A matrix [rows, cols] in groups of `group` columns: Q = round(S x + Z), x = (Q - Z) / S.
+ * 8 bits: a byte each; 4 bits: two a byte, the lower half first. */
+typedef struct kn_quant {
+    int      bits;
+    int64_t  rows, cols, group, groups; /* groups = ceil(cols / group) a row */
+    uint8_t *q;                         /* rows x cols * bits / 8 */
+    float   *scale, *zero;              /* S and Z, rows x groups */
+} kn_quant;
+
+/* One pass of AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2). */
+typedef struct kn_adamw {
+    real lr, beta1, beta2, eps, decay; /* decay: lr * weight_decay */
+    real correct1, correct2;           /* 1 - beta^t */
+    real scale;                        /* of the gradient: clipping */
+} kn_adamw;
+
+typedef struct kn_table {
+    const char *isa;
+    void (*widen)(real *y, const kn_bf16 *x, int64_t n);
+    void (*narrow)(kn_bf16 *y, const real *x, int64_t n); /* to nearest, ties to even; NaN stays NaN */
+    real (*dot)(const real *a, const real *b, int64_t n);
+    real (*dot_bf16)(const real *a, const kn_bf16 *b, int64_t n);
+    real (*dot_u8)(const real *a, const uint8_t *b, int64_t n);
+    real (*dot_u4)(const real *a, const uint8_t *b, int64_t n); /* n even */
+    real (*sum)(const real *x, int64_t n);
+    real (*max)(const real *x, int64_t n);                       /* n >= 1; NaN is passed over */
+    void (*scale)(real *y, const real *x, real s, int64_t n);    /* y = s x */
+    void (*axpy)(real *y, const real *x, real s, int64_t n);     /* y += s x */
+    void (*add)(real *y, const real *a, const real *b, int64_t n);
+    void (*mul)(real *y, const real *a, const real *b, int64_t n);
+    real (*exp_sub)(real *y, const real *x, real m, int64_t n);  /* y = exp(x - m); returns the sum */
+    void (*norm_back)(real *dx, const real *x, const real *w, const real *dy, real r, real m, int64_t n); /* r (w dy - m x) */
+    void (*silu_mul)(real *y, const real *g, const real *u, int64_t n);
+    void (*silu_mul_back)(real *dg, real *du, const real *g, const real *u, const real *dy, int64_t n);
+    /* Halves [D/2] of a head rotated: (a, b) -> (a c - b s, b c + a s). */
+    void (*rotate)(real *y, const real *x, const real *c, const real *s, real sign, int64_t half);
+    void (*adamw)(real *w, real *m, real *v, const real *g, const kn_adamw *o, int64_t n);
+} kn_table;
+
+/* Choose the table, load OpenBLAS with the right kernel, make each thread's work space.
+ * Call once, after rt_threads_set and before all else here.  RETORT_CPU=ref|avx2|avx512
+ * forces a table.  RT_EINVAL: this CPU cannot run it; RT_ENOENT: no OpenBLAS. */
+rt_status       kn_init(void);
+const kn_table *kn_get(void);
+const kn_table *kn_at(int i);          /* every table this CPU can run, `ref` first; NULL past the end */
+const char     *kn_describe(void);     /* "avx2; OpenBLAS 0.3.21 ... Haswell" */
+const char     *kn_blas_kernel(void);  /* what OpenBLAS says it runs: "Haswell" */
+
+/* ---- typed memory ------------------------------------------------------------------------ */
+
+/* n elements from index `at` as reals: the memory itself for KN_REAL, else widened into `work`. */
+const real *kn_load(const void *x, kn_type t, int64_t at, int64_t n, real *work);
+/* Where to compute n reals meant for index `at`: the memory itself, or `work`... */
+real *kn_target(void *y, kn_type t, int64_t at, real *work);
+/* ...and put them there (nothing to do for KN_REAL). */
+void kn_commit(void *y, kn_type t, int64_t at, const real *work, int64_t n);
+/* y[at..] = x, or += x. */
+void kn_put(void *y, kn_type t, int64_t at, const real *x, int64_t n, int add);
+void kn_row(real *y, const void *x, kn_type t, int64_t row, int64_t cols); /* any type, quantised too */
+
+/* ---- products ----------------------------------------------------------------------------- */
+
+typedef struct kn_mat { /* op(p): transposed when trans */
+    const void *p;
+    kn_type     t;
+    int64_t     ld;
+    int         trans;
+} kn_mat;
+
+/* C[M,N] (type ct, row length ldc) = op(A)[M,K] op(B)[K,N], + C when acc.  Runs on all threads
+ * over a grid of tiles that is a function of M, N, K alone; products accumulate in `real`. */
+void kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, int64_t N, int64_t K, int acc);
+/* The same for one thread and reals: C = alpha op(A) op(B) + beta C. */
+void kn_gemm_one(real *c, int64_t ldc, const real *a, int64_t lda, int ta, const real *b, int64_t ldb, int tb, int64_t M, int64_t N,
+                 int64_t K, real alpha, real beta);
+/* y[N] = W[N,K] x[K], W of any type: decoding. */
+void kn_matvec(real *y, const void *w, kn_type t, const real *x, int64_t N, int64_t K);
 
 #endif

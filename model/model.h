@@ -56,6 +56,36 @@ rt_status md_load(md_model **out, const char *dir, kn_type type);
  * missing); files are fsynced.  Plain weights are stored as `type`. */
 rt_status md_save(const md_model *m, const char *dir, kn_type type);
 
+/* ---- the graph: the model as calls to ag_* -------------------------------------------- */
+
+typedef enum md_use {
+    MD_TRAIN, /* weights are parameters; the value is the head's loss */
+    MD_LOSS,  /* the same without gradients: validation */
+    MD_SCORE, /* the value is the normed hidden state [B T, C] of a document a sequence */
+    MD_DECODE /* the same for T new tokens against a KV cache (B = 1) */
+} md_use;
+
+/* Leaves to bind and the value to read.  Ids are -1 where a use has no such leaf. */
+typedef struct md_graph {
+    ag_graph *g;
+    ag_id     ids, pos, start, rope, targets, past; /* i32 [BT] x 3, real [2,context,D/2], ag_targets, i32 [1] */
+    ag_id    *weight;            /* [model->n], in the order of model->t */
+    ag_id    *cache_k, *cache_v; /* [L]: [cache, KV D] of the activations' type */
+    ag_id     value;
+} md_graph;
+
+typedef struct md_graph_opts {
+    md_use  use;
+    int64_t B, T, cache;     /* cache: rows of the KV cache (MD_DECODE) */
+    kn_type activations;
+    int     recompute;       /* blocks are segments */
+} md_graph_opts;
+
+rt_status md_graph_create(md_graph *out, const md_model *m, const md_graph_opts *o);
+void      md_graph_destroy(md_graph *g);
+/* The rotary table of a model: real [2, context, D/2]; free(). */
+rt_status md_rope(real **out, const md_config *c);
+
 /* ---- scoring: what the model says about a text ---------------------------------------- */
 
 typedef struct md_scorer md_scorer; /* plans for lengths up to max_tokens; one caller at a time */

@@ -1,0 +1,121 @@
+/* autograd.h -- build a graph once per shape, plan it once, replay it for ever.
+ *
+ *   ag_graph *g;  ag_plan *p;
+ *   ag_graph_create(&g, KN_BF16);              -- how activations are stored
+ *   ag_id x = ag_input(g, "x", KN_BF16, 2, (int64_t[]){N, C});
+ *   ag_id w = ag_param(g, "w", KN_BF16, 2, (int64_t[]){M, C});
+ *   ag_id y = ag_linear(g, x, w);              -- shape errors are kept in g
+ *   ag_plan_create(&p, g, loss, &opts);        -- every failure surfaces here
+ *   ag_plan_bind(p, x, data, NULL); ...        -- the caller owns inputs and params
+ *   ag_step(p, 0);                             -- cannot fail, cannot allocate
+ *
+ * Shapes are outermost first ([rows, cols]); tensors are row-major and contiguous.
+ * Gradients of parameters are reals, those of activations have the activations' type.
+ * Nothing here is thread-safe except through distinct plans; replay uses all threads.
+ */
+#ifndef AG_AUTOGRAD_H
+#define AG_AUTOGRAD_H
+#include "core/status.h"
+#include "kernels/kernels.h"
+#include <stddef.h>
+#include <stdint.h>
+
+#define AG_MAX_DIM 4
+#define AG_MAX_IN  6
+
+typedef int32_t ag_id;           /* a value's index in its graph; -1 after an error */
+typedef struct ag_graph ag_graph; /* opaque; owns names, shapes, nodes */
+typedef struct ag_plan ag_plan;   /* opaque; owns schedule and arena; borrows the graph */
+
+rt_status ag_graph_create(ag_graph **out, kn_type activations);
+void      ag_graph_destroy(ag_graph **g); /* sets *g to NULL; NULL is a no-op */
+
+/* Leaves.  The caller owns their memory and binds it to the plan.  A frozen parameter is an input. */
+ag_id ag_input(ag_graph *g, const char *name, kn_type t, int nd, const int64_t *shape);
+ag_id ag_param(ag_graph *g, const char *name, kn_type t, int nd, const int64_t *shape);
+
+/* The same memory under another shape: no step, no copy. */
+ag_id ag_view(ag_graph *g, ag_id x, int nd, const int64_t *shape);
+
+/* Ops append one node and return its output.  After the first error every call returns
+ * -1 and ag_plan_create() reports that first error. */
+ag_id ag_add(ag_graph *g, ag_id a, ag_id b);                 /* y = a + b, same shape             */
+ag_id ag_mul(ag_graph *g, ag_id a, ag_id b);                 /* y = a * b, same shape             */
+ag_id ag_sum(ag_graph *g, ag_id x);                          /* y = sum_i x_i, a real scalar      */
+ag_id ag_embed(ag_graph *g, ag_id ids, ag_id w);             /* rows ids[N] of w[V,C]: [N,C]      */
+ag_id ag_linear(ag_graph *g, ag_id x, ag_id w);              /* x[N,C] w[M,C]^T: [N,M]            */
+ag_id ag_rmsnorm(ag_graph *g, ag_id x, ag_id w, double eps); /* rows of [N,C], w is [C]           */
+ag_id ag_swiglu(ag_graph *g, ag_id gate, ag_id up);          /* silu(gate) * up, same shape       */
+
+/* Rotary embedding of x[N, n D] by position pos[N]; table[2, P, D/2] holds cosines, then sines
+ * (ag_rope_table fills it).  Halves of a head are paired, as in Hugging Face's files. */
+ag_id ag_rope(ag_graph *g, ag_id x, ag_id pos, ag_id table, int64_t D);
+void  ag_rope_table(real *table, int64_t positions, int64_t D, double theta);
+
+/* Causal attention with grouped queries inside documents: q[BT, H D], k and v[BT, KV D];
+ * position i of a sequence sees start[i] .. i of the same sequence.  No buffer of T x T. */
+typedef struct ag_heads { int64_t B, T, H, KV, D; } ag_heads;
+ag_id ag_attention(ag_graph *g, ag_id q, ag_id k, ag_id v, ag_id start, const ag_heads *h);
+/* Decoding: T new rows (B = 1) are appended to caches [P, KV D] at row past[0], which the
+ * caller advances; forward only. */
+ag_id ag_attention_cached(ag_graph *g, ag_id q, ag_id k, ag_id v, ag_id cache_k, ag_id cache_v, ag_id past, const ag_heads *h);
+
+/* ---- the distillation head ------------------------------------------------------------------ */
+
+typedef enum ag_objective { /* per row: p teacher, q student, K the k stored ids, P and R = 1 - P their mass and the rest */
+    AG_CE,      /* -log q_x, x the token that follows                                               */
+    AG_SAMPLED, /* K exact, each of m samples of the rest weighs R/m: unbiased estimate of KL(p||q) */
+    AG_TAIL,    /* KL over k + 1 outcomes: K and one bucket for the rest                            */
+    AG_RENORM   /* KL(p/P over K || q): the control, biased                                         */
+} ag_objective;
+
+/* Bound to the head's `targets` input.  Arrays as in ds_batch (data/data.h), N rows. */
+typedef struct ag_targets {
+    ag_objective   objective;
+    double         ce_weight; /* loss = (1 - ce_weight) kl + ce_weight ce */
+    double         scale;     /* 1 / rows that count in the whole global batch */
+    int64_t        k, m;
+    const int32_t *target;    /* [N] */
+    const uint8_t *count;     /* [N] */
+    const int32_t *topk_ids;  /* [N, k] */
+    const float   *topk_logprob;
+    const float   *rest_mass;    /* [N] */
+    const int32_t *tail_ids;     /* [N, m] */
+    const float   *rest_entropy; /* [N]; NaN: unknown */
+    /* results of the last replay: scaled sums over this batch's rows */
+    double loss, kl, ce;         /* kl: a true divergence (or an unbiased estimate of one); NaN for AG_CE or unknown entropy */
+    int64_t rows;                /* rows that counted */
+} ag_targets;
+
+/* hidden[N,C] x w[V,C] x targets -> the scaled loss.  Blocks of rows, never [N,V]; in
+ * ag_step the gradient is made in the same pass.  targets: an ag_opaque input. */
+ag_id ag_opaque(ag_graph *g, const char *name);
+ag_id ag_head(ag_graph *g, ag_id hidden, ag_id w, ag_id targets);
+
+/* Values made between begin and end are recomputed in backward, not kept. */
+void ag_segment_begin(ag_graph *g);
+void ag_segment_end(ag_graph *g);
+
+/* ---- plans -------------------------------------------------------------------------------------- */
+
+typedef struct ag_plan_opts {
+    int  forward_only;  /* no gradients: `loss` may be any value, read by ag_plan_value */
+    int  recompute;     /* honour the segments                                   */
+    int  no_reuse;      /* debug: every value has memory of its own               */
+    int  poison;        /* debug: fill memory with NaN as soon as it is dead       */
+    void (*grad_ready)(void *ud, ag_id param); /* its gradient is final (its exchange may start) */
+    void *grad_ready_ud;
+} ag_plan_opts;
+
+typedef struct ag_plan_info { size_t arena_bytes, sum_bytes; int n_steps, n_buffers; } ag_plan_info;
+
+rt_status ag_plan_create(ag_plan **out, const ag_graph *g, ag_id loss, const ag_plan_opts *o);
+void      ag_plan_destroy(ag_plan **p);
+/* `data` and `grad` stay the caller's; grad is NULL for inputs. */
+void         ag_plan_bind(ag_plan *p, ag_id v, void *data, void *grad);
+void         ag_plan_value(const ag_plan *p, ag_id v, void **data); /* valid until the next replay; leaves and the loss only */
+double       ag_forward(ag_plan *p);                  /* returns the loss */
+void         ag_backward(ag_plan *p, int accumulate); /* after ag_forward; accumulate: add to the params' gradients */
+double       ag_step(ag_plan *p, int accumulate);     /* both, the head's work done once; returns the loss */
+ag_plan_info ag_plan_stats(const ag_plan *p);
+#endif

@@ -1,0 +1,137 @@
+/* head: hidden states x head weights x sparse teacher targets -> loss and its gradients.
+ *
+ * Rows that count are gathered into blocks; a block's logits z [rows, V] (at most 64 MB)
+ * are made by one product, each row becomes its loss and, in place, dloss/dz; two
+ * more products give dhidden and dw.  So the logits exist once, a block at a time.
+ *
+ * Backward does all of it in one pass and writes the loss too (`fused`), because the
+ * gradient is there when the loss is; forward alone serves finite differences and
+ * validation.  The scale (1 / rows in the global batch) is known before: it is part of the
+ * targets, so that micro-batches and ranks simply add up.
+ */
+#include "autograd/op.h"
+#include "autograd/objective.h"
+#include <math.h>
+#include <string.h>
+
+enum { MAX_ROWS = 512, ROWS_AN_ITEM = 4 };
+static const int64_t BLOCK_BYTES = (int64_t)64 << 20;
+
+typedef struct block {
+    const ag_args *a;
+    ag_targets    *t;
+    int64_t        n, *row; /* which rows of hidden */
+    real          *x, *z, *dx;
+    ag_row_result *result;
+    int            gradient;
+} block;
+
+static int64_t rows_of(int64_t N, int64_t V)
+{
+    int64_t r = BLOCK_BYTES / (V * (int64_t)sizeof(real));
+    r         = r > MAX_ROWS ? MAX_ROWS : r < 1 ? 1 : r;
+    return r < N ? r : N;
+}
+
+/* reals that hold n objects of `size` bytes */
+static int64_t reals(int64_t n, size_t size) { return (n * (int64_t)size + (int64_t)sizeof(real) * 8) / (int64_t)sizeof(real); }
+
+static rt_status infer(ag_infer *i, const ag_attr *attr)
+{
+    const ag_shape *x = i->in[0], *w = i->in[1];
+    (void)attr;
+    RT_CHECK(x->nd == 2 && w->nd == 2 && x->d[1] == w->d[1], RT_ESHAPE, "head: hidden is [%lld,%lld], w is [%lld,%lld]",
+             (long long)x->d[0], (long long)x->d[1], (long long)w->d[0], (long long)w->d[1]);
+    const int64_t R = rows_of(x->d[0], w->d[0]);
+    i->out_type     = KN_REAL;
+    i->out.nd       = 0;
+    i->shared       = R * w->d[0] + 2 * R * x->d[1] + reals(R, sizeof(ag_row_result)) + reals(R, sizeof(int64_t));
+    i->scratch      = x->d[1];
+    return RT_OK;
+}
+
+static void take_row(int64_t i, int thread, void *ud)
+{
+    const block  *b = ud;
+    const int64_t C = b->a->shape[0]->d[1];
+    const real   *x = kn_load(b->a->in[0], b->a->type[0], b->row[i] * C, C, ag_scratch(b->a, thread));
+    memcpy(b->x + i * C, x, (size_t)C * sizeof(real));
+}
+
+static void lose_rows(int64_t item, int thread, void *ud)
+{
+    const block  *b = ud;
+    const int64_t V = b->a->shape[1]->d[0], to = (item + 1) * ROWS_AN_ITEM < b->n ? (item + 1) * ROWS_AN_ITEM : b->n;
+    (void)thread;
+    for (int64_t i = item * ROWS_AN_ITEM; i < to; i++) b->result[i] = ag_row_loss(b->a->k, b->t, b->row[i], b->z + i * V, V, b->gradient);
+}
+
+static void return_row(int64_t i, int thread, void *ud)
+{
+    const block  *b = ud;
+    const int64_t C = b->a->shape[0]->d[1];
+    (void)thread;
+    kn_put(b->a->din[0], b->a->din_type[0], b->row[i] * C, b->dx + i * C, C, b->a->acc & 1);
+}
+
+static void run_block(const block *b, int first)
+{
+    const ag_args *a = b->a;
+    const int64_t  C = a->shape[0]->d[1], V = a->shape[1]->d[0];
+    const kn_mat   x = {b->x, KN_REAL, C, 0}, w_t = {a->in[1], a->type[1], C, 1}, w = {a->in[1], a->type[1], C, 0};
+    const kn_mat   dz = {b->z, KN_REAL, V, 0}, dz_t = {b->z, KN_REAL, V, 1};
+    rt_parallel(b->n, take_row, (void *)(uintptr_t)b);
+    kn_gemm(b->z, KN_REAL, V, x, w_t, b->n, V, C, 0);
+    rt_parallel((b->n + ROWS_AN_ITEM - 1) / ROWS_AN_ITEM, lose_rows, (void *)(uintptr_t)b);
+    if (!b->gradient) return;
+    if (a->din[0]) {
+        kn_gemm(b->dx, KN_REAL, C, dz, w, b->n, C, V, 0);
+        rt_parallel(b->n, return_row, (void *)(uintptr_t)b);
+    }
+    if (a->din[1]) kn_gemm(a->din[1], a->din_type[1], C, dz_t, x, V, C, b->n, !first || (a->acc & 2));
+}
+
+static void add_results(ag_targets *t, const block *b)
+{
+    for (int64_t i = 0; i < b->n; i++) {
+        t->loss += t->scale * b->result[i].loss;
+        t->kl += t->scale * b->result[i].kl;
+        t->ce += t->scale * b->result[i].ce;
+    }
+    t->rows += b->n;
+}
+
+/* Rows without a target get no gradient: zeros where the others are set, not added. */
+static void clear(const ag_args *a)
+{
+    if (a->din[0] && !(a->acc & 1)) memset(a->din[0], 0, (size_t)ag_len(a->shape[0]) * kn_size(a->din_type[0]));
+}
+
+static void run(const ag_args *a, int gradient)
+{
+    const int64_t N = a->shape[0]->d[0], C = a->shape[0]->d[1], V = a->shape[1]->d[0], R = rows_of(N, V);
+    block         b = {.a = a, .t = a->in[2], .x = a->shared, .gradient = gradient};
+    int           first = 1;
+    b.dx = b.x + R * C, b.z = b.dx + R * C;
+    b.result = (ag_row_result *)(void *)(b.z + R * V + (R * V) % 2);
+    b.row    = (int64_t *)(void *)(b.result + R);
+    b.t->loss = b.t->kl = b.t->ce = 0;
+    b.t->rows = 0;
+    if (gradient) clear(a);
+    for (int64_t n = 0; n < N;) {
+        for (b.n = 0; n < N && b.n < R; n++)
+            if (b.t->count[n]) b.row[b.n++] = n;
+        if (!b.n) break;
+        run_block(&b, first);
+        add_results(b.t, &b);
+        first = 0;
+    }
+    if (first && gradient && a->din[1] && !(a->acc & 2)) memset(a->din[1], 0, (size_t)(V * C) * sizeof(real));
+    *(real *)a->out = (real)b.t->loss;
+}
+
+static void forward(const ag_args *a) { run(a, 0); }
+static void backward(const ag_args *a) { run(a, 1); }
+
+const ag_op ag_op_head = {.name = "head", .n_in = 3, .keeps = 1 | 2 | 4 | AG_KEEP_OUT, .nograd = 4, .fused = 1,
+                          .infer = infer, .forward = forward, .backward = backward};

@@ -1,0 +1,47 @@
+/* linear: y[N,M] = x[N,C] w[M,C]^T.  dx += dy w,  dw += dy^T x.
+ * A few rows (decoding) and quantised weights go row by row through kn_matvec. */
+#include "autograd/op.h"
+
+enum { FEW_ROWS = 4 };
+
+static int row_by_row(const ag_shape *x, kn_type w) { return x->d[0] <= FEW_ROWS || w == KN_Q8 || w == KN_Q4; }
+
+static rt_status infer(ag_infer *i, const ag_attr *attr)
+{
+    const ag_shape *x = i->in[0], *w = i->in[1];
+    (void)attr;
+    RT_CHECK(x->nd == 2 && w->nd == 2 && x->d[1] == w->d[1], RT_ESHAPE, "linear: x is [%lld,%lld], w is [%lld,%lld]", (long long)x->d[0],
+             (long long)x->d[1], (long long)w->d[0], (long long)w->d[1]);
+    i->out    = (ag_shape){2, {x->d[0], w->d[0]}};
+    i->shared = row_by_row(x, i->type[1]) ? x->d[1] + w->d[0] : 0;
+    return RT_OK;
+}
+
+static void forward_rows(const ag_args *a, int64_t N, int64_t C, int64_t M)
+{
+    real *wx = a->shared, *wy = a->shared + C;
+    for (int64_t n = 0; n < N; n++) {
+        real *y = kn_target(a->out, a->out_type, n * M, wy);
+        kn_matvec(y, a->in[1], a->type[1], kn_load(a->in[0], a->type[0], n * C, C, wx), M, C);
+        kn_commit(a->out, a->out_type, n * M, y, M);
+    }
+}
+
+static void forward(const ag_args *a)
+{
+    const int64_t N = a->shape[0]->d[0], C = a->shape[0]->d[1], M = a->shape[1]->d[0];
+    const kn_mat  x = {a->in[0], a->type[0], C, 0}, w = {a->in[1], a->type[1], C, 1};
+    if (row_by_row(a->shape[0], a->type[1])) forward_rows(a, N, C, M);
+    else kn_gemm(a->out, a->out_type, M, x, w, N, M, C, 0);
+}
+
+static void backward(const ag_args *a)
+{
+    const int64_t N = a->shape[0]->d[0], C = a->shape[0]->d[1], M = a->shape[1]->d[0];
+    const kn_mat  x = {a->in[0], a->type[0], C, 0}, w = {a->in[1], a->type[1], C, 0};
+    const kn_mat  dy = {a->dout, a->out_type, M, 0}, dy_t = {a->dout, a->out_type, M, 1};
+    if (a->din[0]) kn_gemm(a->din[0], a->din_type[0], C, dy, w, N, C, M, a->acc & 1);
+    if (a->din[1]) kn_gemm(a->din[1], a->din_type[1], C, dy_t, x, M, C, N, a->acc >> 1 & 1);
+}
+
+const ag_op ag_op_linear = {.name = "linear", .n_in = 2, .keeps = 1 | 2, .infer = infer, .forward = forward, .backward = backward};

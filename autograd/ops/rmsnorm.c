@@ -1,0 +1,82 @@
+/* rmsnorm: y[n,c] = x[n,c] r[n] w[c],  r[n] = 1/sqrt(mean_c x[n,c]^2 + eps).
+ *
+ * With u = w dy (elementwise over the row):
+ *   dx = r (u - x r^2 mean(u x)),   dw[c] += sum_n dy[n,c] x[n,c] r[n]
+ * Source: Zhang & Sennrich 2019, arXiv:1910.07467, eq. 4; gradient derived by hand,
+ * checked in tests/unit/test_gradcheck.c.
+ *
+ * This is the annotated op: how every other file in this folder is built.
+ */
+#include "autograd/op.h"
+#include <math.h>
+
+enum { COLUMNS = 64 }; /* of an item of dw */
+
+/* Shapes in, shapes out: the only function that may fail.  `saved` (r[N]) lives from
+ * forward to backward, `scratch` (four rows) is each thread's within one step. */
+static rt_status infer(ag_infer *i, const ag_attr *attr)
+{
+    const ag_shape *x = i->in[0], *w = i->in[1];
+    RT_CHECK(x->nd == 2 && w->nd == 1 && x->d[1] == w->d[0], RT_ESHAPE, "rmsnorm: rows have %lld columns, weight has %lld",
+             (long long)x->d[1], (long long)w->d[0]);
+    RT_CHECK(attr->f > 0, RT_EINVAL, "rmsnorm: eps must be positive, got %g", attr->f);
+    i->out     = *x;
+    i->saved   = x->d[0];
+    i->scratch = 4 * x->d[1];
+    return RT_OK;
+}
+
+/* One item of work is one row: it owns its output, so any thread may take it. */
+static void forward_row(int64_t n, int thread, void *ud)
+{
+    const ag_args *a    = ud;
+    const int64_t  C    = a->shape[0]->d[1];
+    real          *work = ag_scratch(a, thread);
+    const real    *x = kn_load(a->in[0], a->type[0], n * C, C, work), *w = kn_load(a->in[1], a->type[1], 0, C, work + C);
+    real          *y = kn_target(a->out, a->out_type, n * C, work + 2 * C);
+    const real     r = (real)(1.0 / sqrt((double)a->k->dot(x, x, C) / (double)C + a->attr.f));
+    a->k->scale(y, x, r, C);
+    a->k->mul(y, y, w, C);
+    a->saved[n] = r;
+    kn_commit(a->out, a->out_type, n * C, y, C);
+}
+
+static void forward(const ag_args *a) { rt_parallel(a->shape[0]->d[0], forward_row, (void *)(uintptr_t)a); }
+
+static void backward_row(int64_t n, int thread, void *ud)
+{
+    const ag_args *a    = ud;
+    const int64_t  C    = a->shape[0]->d[1];
+    real          *work = ag_scratch(a, thread), *dx = work + 3 * C;
+    const real    *x = kn_load(a->in[0], a->type[0], n * C, C, work), *w = kn_load(a->in[1], a->type[1], 0, C, work + C);
+    const real    *dy = kn_load(a->dout, a->out_type, n * C, C, work + 2 * C), r = a->saved[n];
+    a->k->mul(dx, w, dy, C);
+    const real m = a->k->dot(dx, x, C) / (real)C * r * r;
+    a->k->norm_back(dx, x, w, dy, r, m, C);
+    kn_put(a->din[0], a->din_type[0], n * C, dx, C, a->acc & 1);
+}
+
+/* Each column of dw has one owner that adds all rows in order: no races, one order. */
+static void backward_columns(int64_t item, int thread, void *ud)
+{
+    const ag_args *a = ud;
+    const int64_t  N = a->shape[0]->d[0], C = a->shape[0]->d[1], c = item * COLUMNS, n = C - c < COLUMNS ? C - c : COLUMNS;
+    real           sum[COLUMNS] = {0}, wx[COLUMNS], wd[COLUMNS], t[COLUMNS];
+    (void)thread;
+    for (int64_t row = 0; row < N; row++) {
+        a->k->mul(t, kn_load(a->in[0], a->type[0], row * C + c, n, wx), kn_load(a->dout, a->out_type, row * C + c, n, wd), n);
+        a->k->axpy(sum, t, a->saved[row], n);
+    }
+    kn_put(a->din[1], a->din_type[1], c, sum, n, a->acc >> 1 & 1);
+}
+
+/* din[i] is NULL where nobody wants that gradient; bit i of acc says "add". */
+static void backward(const ag_args *a)
+{
+    if (a->din[0]) rt_parallel(a->shape[0]->d[0], backward_row, (void *)(uintptr_t)a);
+    if (a->din[1]) rt_parallel((a->shape[0]->d[1] + COLUMNS - 1) / COLUMNS, backward_columns, (void *)(uintptr_t)a);
+}
+
+/* keeps: backward reads x, w and what forward saved; the planner keeps nothing else alive. */
+const ag_op ag_op_rmsnorm = {
+    .name = "rmsnorm", .n_in = 2, .keeps = 1 | 2 | AG_KEEP_SAVED, .infer = infer, .forward = forward, .backward = backward};

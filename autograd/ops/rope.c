@@ -1,0 +1,64 @@
+/* rope: each head of row n is rotated by position pos[n]; halves of a head are paired:
+ *   y[i] = x[i] cos - x[i + D/2] sin,  y[i + D/2] = x[i + D/2] cos + x[i] sin
+ * with the angle pos theta^(-2 i / D) (Su et al. 2021, arXiv:2104.09864; the pairing of
+ * Hugging Face's Llama files).  The gradient is rotated back. */
+#include "autograd/op.h"
+#include <math.h>
+
+void ag_rope_table(real *table, int64_t positions, int64_t D, double theta)
+{
+    const int64_t half = D / 2;
+    for (int64_t p = 0; p < positions; p++)
+        for (int64_t i = 0; i < half; i++) {
+            const double angle               = (double)p * pow(theta, -2.0 * (double)i / (double)D);
+            table[p * half + i]              = (real)cos(angle);
+            table[(positions + p) * half + i] = (real)sin(angle);
+        }
+}
+
+static rt_status infer(ag_infer *i, const ag_attr *attr)
+{
+    const ag_shape *x = i->in[0], *table = i->in[2];
+    const int64_t   D = attr->i[0];
+    RT_CHECK(x->nd == 2 && D > 0 && D % 2 == 0 && x->d[1] % D == 0, RT_ESHAPE, "rope: rows of %lld are no heads of %lld",
+             (long long)x->d[1], (long long)D);
+    RT_CHECK(i->type[1] == KN_I32 && ag_len(i->in[1]) == x->d[0] && table->nd == 3 && table->d[2] == D / 2, RT_ESHAPE,
+             "rope: expected pos[%lld] of type i32 and table[2,P,%lld]", (long long)x->d[0], (long long)(D / 2));
+    i->out     = *x;
+    i->scratch = 2 * x->d[1];
+    return RT_OK;
+}
+
+static void turn(const ag_args *a, int64_t n, const void *from, kn_type from_type, real *work, real *to, real sign)
+{
+    const int64_t W = a->shape[0]->d[1], D = a->attr.i[0], P = a->shape[2]->d[1], p = ((const int32_t *)a->in[1])[n];
+    const real   *x = kn_load(from, from_type, n * W, W, work), *c = (const real *)a->in[2] + p * (D / 2), *s = c + P * (D / 2);
+    for (int64_t h = 0; h < W; h += D) a->k->rotate(to + h, x + h, c, s, sign, D / 2);
+}
+
+static void forward_row(int64_t n, int thread, void *ud)
+{
+    const ag_args *a = ud;
+    const int64_t  W = a->shape[0]->d[1];
+    real          *work = ag_scratch(a, thread), *y = kn_target(a->out, a->out_type, n * W, work + W);
+    turn(a, n, a->in[0], a->type[0], work, y, 1);
+    kn_commit(a->out, a->out_type, n * W, y, W);
+}
+
+static void backward_row(int64_t n, int thread, void *ud)
+{
+    const ag_args *a = ud;
+    const int64_t  W = a->shape[0]->d[1];
+    real          *work = ag_scratch(a, thread);
+    turn(a, n, a->dout, a->out_type, work, work + W, -1);
+    kn_put(a->din[0], a->din_type[0], n * W, work + W, W, a->acc & 1);
+}
+
+static void forward(const ag_args *a) { rt_parallel(a->shape[0]->d[0], forward_row, (void *)(uintptr_t)a); }
+
+static void backward(const ag_args *a)
+{
+    if (a->din[0]) rt_parallel(a->shape[0]->d[0], backward_row, (void *)(uintptr_t)a);
+}
+
+const ag_op ag_op_rope = {.name = "rope", .n_in = 3, .keeps = 2 | 4, .nograd = 2 | 4, .infer = infer, .forward = forward, .backward = backward};

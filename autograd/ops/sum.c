@@ -1,0 +1,28 @@
+/* sum: y = sum_i x_i, a real scalar.  dx_i += dy.  For tests: one thread. */
+#include "autograd/op.h"
+
+static rt_status infer(ag_infer *i, const ag_attr *attr)
+{
+    (void)attr;
+    i->out_type = KN_REAL;
+    i->out.nd   = 0;
+    return RT_OK;
+}
+
+static void forward(const ag_args *a)
+{
+    const int64_t n = ag_len(a->shape[0]);
+    double        s = 0;
+    real          w;
+    for (int64_t i = 0; i < n; i++) s += (double)*kn_load(a->in[0], a->type[0], i, 1, &w);
+    *(real *)a->out = (real)s;
+}
+
+static void backward(const ag_args *a)
+{
+    const int64_t n = ag_len(a->shape[0]);
+    if (!a->din[0]) return;
+    for (int64_t i = 0; i < n; i++) kn_put(a->din[0], a->din_type[0], i, a->dout, 1, a->acc & 1);
+}
+
+const ag_op ag_op_sum = {.name = "sum", .n_in = 1, .infer = infer, .forward = forward, .backward = backward};

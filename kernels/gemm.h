@@ -1,0 +1,7 @@
+/* gemm.h -- the loading of OpenBLAS; private to kernels/. */
+#ifndef KN_GEMM_H
+#define KN_GEMM_H
+#include "kernels/kernels.h"
+rt_status   kn_gemm_init(const kn_table *table);
+const char *kn_blas_config(void); /* OpenBLAS's own description of itself */
+#endif

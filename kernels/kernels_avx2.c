@@ -1,0 +1,8 @@
+/* kernels_avx2.c -- the kernels for one instruction set; flags in CMakeLists.txt. */
+#if defined(__x86_64__)
+#define KN_ISA avx2
+#include "kernels/kernels_body.h"
+#else
+extern int kn_no_avx2;
+int        kn_no_avx2; /* an empty translation unit is no C */
+#endif

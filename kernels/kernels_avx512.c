@@ -1,0 +1,8 @@
+/* kernels_avx512.c -- the kernels for one instruction set; flags in CMakeLists.txt. */
+#if defined(__x86_64__)
+#define KN_ISA avx512
+#include "kernels/kernels_body.h"
+#else
+extern int kn_no_avx512;
+int        kn_no_avx512; /* an empty translation unit is no C */
+#endif

@@ -1,0 +1,189 @@
+/* kernels_body.h -- plain C kernels, compiled once per instruction set with other
+ * flags.  The including file defines KN_ISA.  Inner loops run over contiguous memory
+ * with independent lanes, so that -O3 vectorises them without -ffast-math. */
+#include "kernels/kernels.h"
+#include <math.h>
+#include <string.h>
+#define KN_CAT_(a, b) a##_##b
+#define KN_CAT(a, b)  KN_CAT_(a, b)
+#define KN_STR_(a)    #a
+#define KN_STR(a)     KN_STR_(a)
+
+enum { LANES = 16 };
+
+/* ---- exp ------------------------------------------------------------------------------- */
+
+#ifdef RT_REAL_F64
+static inline real fast_exp(real x) { return exp(x); }
+#else
+/* exp(x) within 2 ulp on [-87, 88], clamped outside; NaN stays.  x = n ln 2 + r, |r| <= ln 2 / 2,
+ * Taylor's polynomial to r^7, 2^n by its exponent bits. */
+static inline real fast_exp(real x)
+{
+    const real lo = -87.0f, hi = 88.0f;
+    x            = x < lo ? lo : x;
+    x            = x > hi ? hi : x;
+    const real z = x * 1.44269504f + 12582912.0f, n = z - 12582912.0f; /* 1.5 * 2^23: rounds to whole */
+    const real r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    real       p = 1.0f / 5040.0f;
+    p            = p * r + 1.0f / 720.0f;
+    p            = p * r + 1.0f / 120.0f;
+    p            = p * r + 1.0f / 24.0f;
+    p            = p * r + 1.0f / 6.0f;
+    p            = p * r + 0.5f;
+    p            = p * r + 1.0f;
+    p            = p * r + 1.0f;
+    union { float f; uint32_t u; } s = {.f = z};
+    s.u          = (s.u + 127u) << 23;
+    return p * s.f;
+}
+#endif
+
+/* ---- types ------------------------------------------------------------------------------ */
+
+static inline float bf16_to_float(kn_bf16 h)
+{
+    union { uint32_t u; float f; } v = {.u = (uint32_t)h << 16};
+    return v.f;
+}
+
+static void widen(real *restrict y, const kn_bf16 *restrict x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) y[i] = (real)bf16_to_float(x[i]);
+}
+
+static void narrow(kn_bf16 *restrict y, const real *restrict x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        union { float f; uint32_t u; } v = {.f = (float)x[i]};
+        const uint32_t rounded = (v.u + 0x7fffu + ((v.u >> 16) & 1u)) >> 16;
+        const uint32_t nan     = (v.u >> 16) | 0x40u;
+        y[i]                   = (kn_bf16)((v.u & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
+    }
+}
+
+/* ---- sums --------------------------------------------------------------------------------- */
+
+static inline real add_lanes(const real *lane)
+{
+    real s[LANES / 2];
+    for (int l = 0; l < LANES / 2; l++) s[l] = lane[l] + lane[l + LANES / 2];
+    for (int w = LANES / 4; w; w /= 2)
+        for (int l = 0; l < w; l++) s[l] += s[l + w];
+    return s[0];
+}
+
+/* sum over i of TERM (an expression of i), in LANES lanes. */
+#define SUM_LANES(TERM)                                            \
+    real    lane[LANES] = {0};                                     \
+    int64_t base = 0;                                              \
+    for (; base + LANES <= n; base += LANES)                       \
+        for (int l = 0; l < LANES; l++) {                          \
+            const int64_t i = base + l;                            \
+            lane[l] += (TERM);                                     \
+        }                                                          \
+    for (int64_t i = base; i < n; i++) lane[i - base] += (TERM);   \
+    return add_lanes(lane)
+
+static real dot(const real *restrict a, const real *restrict b, int64_t n) { SUM_LANES(a[i] * b[i]); }
+static real dot_bf16(const real *restrict a, const kn_bf16 *restrict b, int64_t n) { SUM_LANES(a[i] * (real)bf16_to_float(b[i])); }
+static real dot_u8(const real *restrict a, const uint8_t *restrict b, int64_t n) { SUM_LANES(a[i] * (real)b[i]); }
+static real sum(const real *x, int64_t n) { SUM_LANES(x[i]); }
+
+static real dot_u4(const real *restrict a, const uint8_t *restrict b, int64_t n2)
+{
+    const int64_t n = n2 / 2;
+    SUM_LANES(a[2 * i] * (real)(b[i] & 15) + a[2 * i + 1] * (real)(b[i] >> 4));
+}
+
+static real max(const real *x, int64_t n)
+{
+    real lane[LANES], m;
+    for (int l = 0; l < LANES; l++) lane[l] = x[0];
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int l = 0; l < LANES; l++) lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
+    for (; i < n; i++) lane[0] = x[i] > lane[0] ? x[i] : lane[0];
+    m = lane[0];
+    for (int l = 1; l < LANES; l++) m = lane[l] > m || m != m ? lane[l] : m;
+    return m;
+}
+
+/* ---- elementwise ---------------------------------------------------------------------------- */
+
+static void scale(real *y, const real *x, real s, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) y[i] = s * x[i];
+}
+
+static void axpy(real *restrict y, const real *restrict x, real s, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) y[i] += s * x[i];
+}
+
+static void add(real *y, const real *a, const real *b, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) y[i] = a[i] + b[i];
+}
+
+static void mul(real *y, const real *a, const real *b, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) y[i] = a[i] * b[i];
+}
+
+static real exp_sub(real *y, const real *x, real m, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) y[i] = fast_exp(x[i] - m);
+    return sum(y, n);
+}
+
+static void norm_back(real *restrict dx, const real *restrict x, const real *restrict w, const real *restrict dy, real r, real m, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) dx[i] = r * (w[i] * dy[i] - m * x[i]);
+}
+
+static void silu_mul(real *y, const real *g, const real *u, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) y[i] = g[i] / (1 + fast_exp(-g[i])) * u[i];
+}
+
+static void silu_mul_back(real *dg, real *du, const real *g, const real *u, const real *dy, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const real s = 1 / (1 + fast_exp(-g[i])), gi = g[i], ui = u[i], d = dy[i];
+        dg[i]        = ui * s * (1 + gi * (1 - s)) * d;
+        du[i]        = gi * s * d;
+    }
+}
+
+static void rotate(real *restrict y, const real *restrict x, const real *restrict c, const real *restrict s, real sign, int64_t half)
+{
+    for (int64_t i = 0; i < half; i++) {
+        y[i]        = x[i] * c[i] - sign * x[i + half] * s[i];
+        y[i + half] = x[i + half] * c[i] + sign * x[i] * s[i];
+    }
+}
+
+static void adamw(real *restrict w, real *restrict m, real *restrict v, const real *restrict g, const kn_adamw *o, int64_t n)
+{
+    const real b1 = o->beta1, b2 = o->beta2, keep = 1 - o->decay, step = o->lr / o->correct1, eps = o->eps, gs = o->scale;
+    const real root = (real)1 / (real)sqrt((double)o->correct2);
+    for (int64_t i = 0; i < n; i++) {
+        const real gi = gs * g[i];
+        m[i]          = b1 * m[i] + (1 - b1) * gi;
+        v[i]          = b2 * v[i] + (1 - b2) * gi * gi;
+#ifdef RT_REAL_F64
+        const real denominator = sqrt(v[i]) * root + eps;
+#else
+        const real denominator = sqrtf(v[i]) * root + eps;
+#endif
+        w[i] = keep * w[i] - step * m[i] / denominator;
+    }
+}
+
+extern const kn_table KN_CAT(kn_table, KN_ISA);
+const kn_table KN_CAT(kn_table, KN_ISA) = {
+    .isa = KN_STR(KN_ISA), .widen = widen, .narrow = narrow, .dot = dot, .dot_bf16 = dot_bf16, .dot_u8 = dot_u8, .dot_u4 = dot_u4,
+    .sum = sum, .max = max, .scale = scale, .axpy = axpy, .add = add, .mul = mul, .exp_sub = exp_sub, .norm_back = norm_back,
+    .silu_mul = silu_mul, .silu_mul_back = silu_mul_back, .rotate = rotate, .adamw = adamw,
+};

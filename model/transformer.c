@@ -1,0 +1,123 @@
+/* transformer.c -- the student, written once as calls to ag_*; it serves training,
+ * validation, scoring and decoding. */
+#include "model/model.h"
+#include <stdlib.h>
+
+typedef struct builder {
+    md_graph            *o;
+    ag_graph            *g;
+    const md_model      *m;
+    const md_graph_opts *opts;
+    int64_t              N;
+    int                  next; /* cursor over the tensors, which stand in order of use */
+    ag_heads             heads;
+} builder;
+
+static ag_id weight(builder *b) { return b->o->weight[b->next++]; }
+
+static ag_id norm(builder *b, ag_id x) { return ag_rmsnorm(b->g, x, weight(b), b->m->config.norm_eps); }
+
+/* RMSNorm of each head: rows of [N heads, D]. */
+static ag_id head_norm(builder *b, ag_id x, int64_t heads)
+{
+    const int64_t D = b->m->config.D;
+    return ag_view(b->g, norm(b, ag_view(b->g, x, 2, (int64_t[]){b->N * heads, D})), 2, (int64_t[]){b->N, heads * D});
+}
+
+static ag_id attention(builder *b, ag_id x, int64_t layer)
+{
+    const md_config *c = &b->m->config;
+    ag_graph        *g = b->g;
+    ag_id            q = ag_linear(g, x, weight(b)), k = ag_linear(g, x, weight(b)), v = ag_linear(g, x, weight(b));
+    if (c->qk_norm) {
+        q = head_norm(b, q, c->H);
+        k = head_norm(b, k, c->KV);
+    }
+    q = ag_rope(g, q, b->o->pos, b->o->rope, c->D);
+    k = ag_rope(g, k, b->o->pos, b->o->rope, c->D);
+    const ag_id y = b->opts->use == MD_DECODE
+                        ? ag_attention_cached(g, q, k, v, b->o->cache_k[layer], b->o->cache_v[layer], b->o->past, &b->heads)
+                        : ag_attention(g, q, k, v, b->o->start, &b->heads);
+    return ag_linear(g, y, weight(b));
+}
+
+static ag_id mlp(builder *b, ag_id x)
+{
+    const ag_id gate = ag_linear(b->g, x, weight(b)), up = ag_linear(b->g, x, weight(b));
+    return ag_linear(b->g, ag_swiglu(b->g, gate, up), weight(b));
+}
+
+static ag_id block(builder *b, ag_id x, int64_t layer)
+{
+    if (b->opts->recompute) ag_segment_begin(b->g);
+    x = ag_add(b->g, x, attention(b, norm(b, x), layer));
+    x = ag_add(b->g, x, mlp(b, norm(b, x)));
+    if (b->opts->recompute) ag_segment_end(b->g);
+    return x;
+}
+
+static void add_leaves(builder *b)
+{
+    md_graph        *o = b->o;
+    const md_config *c = &b->m->config;
+    const int        decode = b->opts->use == MD_DECODE, loss = b->opts->use == MD_TRAIN || b->opts->use == MD_LOSS;
+    const int64_t    N[] = {b->N}, one[] = {1}, table[] = {2, c->context, c->D / 2}, cache[] = {b->opts->cache, c->KV * c->D};
+    o->ids     = ag_input(b->g, "ids", KN_I32, 1, N);
+    o->pos     = ag_input(b->g, "pos", KN_I32, 1, N);
+    o->start   = decode ? -1 : ag_input(b->g, "start", KN_I32, 1, N);
+    o->past    = decode ? ag_input(b->g, "past", KN_I32, 1, one) : -1;
+    o->targets = loss ? ag_opaque(b->g, "targets") : -1;
+    o->rope    = ag_input(b->g, "rope", KN_REAL, 3, table);
+    for (int64_t l = 0; decode && l < c->L; l++) {
+        o->cache_k[l] = ag_input(b->g, "cache.k", b->opts->activations, 2, cache);
+        o->cache_v[l] = ag_input(b->g, "cache.v", b->opts->activations, 2, cache);
+    }
+    for (int i = 0; i < b->m->n; i++) {
+        const md_tensor *t = &b->m->t[i];
+        const int64_t    shape[] = {t->rows, t->cols};
+        ag_id (*leaf)(ag_graph *, const char *, kn_type, int, const int64_t *) = b->opts->use == MD_TRAIN ? ag_param : ag_input;
+        o->weight[i] = leaf(b->g, t->name, t->type, t->is_vector ? 1 : 2, shape + t->is_vector);
+    }
+}
+
+static void build(builder *b)
+{
+    add_leaves(b);
+    const ag_id embedding = weight(b);
+    ag_id       x         = ag_embed(b->g, b->o->ids, embedding);
+    for (int64_t l = 0; l < b->m->config.L; l++) x = block(b, x, l);
+    x           = norm(b, x);
+    b->o->value = b->o->targets < 0 ? x : ag_head(b->g, x, b->m->config.tied ? embedding : weight(b), b->o->targets);
+}
+
+rt_status md_graph_create(md_graph *out, const md_model *m, const md_graph_opts *opts)
+{
+    const md_config *c = &m->config;
+    md_graph         o = {0};
+    rt_status        st = ag_graph_create(&o.g, opts->activations);
+    if (st == RT_OK) st = RT_NEW(o.weight, m->n);
+    if (st == RT_OK) st = RT_NEW(o.cache_k, c->L);
+    if (st == RT_OK) st = RT_NEW(o.cache_v, c->L);
+    if (st != RT_OK) {
+        md_graph_destroy(&o);
+        return st;
+    }
+    builder b = {.o = &o, .g = o.g, .m = m, .opts = opts, .N = opts->B * opts->T, .heads = {opts->B, opts->T, c->H, c->KV, c->D}};
+    build(&b);
+    *out = o;
+    return RT_OK;
+}
+
+void md_graph_destroy(md_graph *g)
+{
+    ag_graph_destroy(&g->g);
+    free(g->weight), free(g->cache_k), free(g->cache_v);
+    *g = (md_graph){0};
+}
+
+rt_status md_rope(real **out, const md_config *c)
+{
+    RT_TRY(rt_alloc((void **)out, c->context * c->D, sizeof(real), "the rotary table"));
+    ag_rope_table(*out, c->context, c->D, c->rope_theta);
+    return RT_OK;
+}

@@ -1,0 +1,157 @@
+/* weights.c -- which tensors a configuration has, and their first values. */
+#include "core/rng.h"
+#include "model/family.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PER_LAYER = 11 };
+
+rt_status md_config_check(const md_config *c)
+{
+    const char *known;
+    const struct { const char *name; int64_t v; } sizes[] = {{"V", c->V}, {"C", c->C}, {"L", c->L}, {"H", c->H}, {"KV", c->KV},
+                                                             {"D", c->D}, {"F", c->F}, {"context", c->context}};
+    RT_CHECK(md_family_find(c->family, &known), RT_EINVAL, "model family \"%s\": this version knows %s", c->family, known);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        RT_CHECK(sizes[i].v >= 1 && sizes[i].v <= (int64_t)1 << 24, RT_EINVAL, "model.%s must be between 1 and 2^24, found %lld",
+                 sizes[i].name, (long long)sizes[i].v);
+    RT_CHECK(c->H % c->KV == 0, RT_EINVAL, "model.H (%lld) must be a multiple of model.KV (%lld)", (long long)c->H, (long long)c->KV);
+    RT_CHECK(c->D % 2 == 0, RT_EINVAL, "model.D (%lld) must be even: rotary embedding pairs its halves", (long long)c->D);
+    RT_CHECK(c->rope_theta > 0 && c->norm_eps > 0, RT_EINVAL, "model: rope theta (%g) and norm eps (%g) must be positive", c->rope_theta,
+             c->norm_eps);
+    return RT_OK;
+}
+
+static void name_it(md_tensor *t, int64_t layer, const char *what)
+{
+    if (layer < 0) snprintf(t->name, sizeof t->name, "%s.weight", what);
+    else snprintf(t->name, sizeof t->name, "model.layers.%lld.%s.weight", (long long)layer, what);
+}
+
+static void add(md_model *m, int64_t layer, const char *what, int64_t rows, int64_t cols)
+{
+    md_tensor *t = &m->t[m->n++];
+    name_it(t, layer, what);
+    t->rows      = rows ? rows : 1;
+    t->cols      = cols;
+    t->is_vector = rows == 0;
+}
+
+/* The order is the order of use; the graph builder walks it with a cursor. */
+static void list_tensors(md_model *m)
+{
+    const md_config *c = &m->config;
+    add(m, -1, "model.embed_tokens", c->V, c->C);
+    for (int64_t l = 0; l < c->L; l++) {
+        add(m, l, "input_layernorm", 0, c->C);
+        add(m, l, "self_attn.q_proj", c->H * c->D, c->C);
+        add(m, l, "self_attn.k_proj", c->KV * c->D, c->C);
+        add(m, l, "self_attn.v_proj", c->KV * c->D, c->C);
+        if (c->qk_norm) add(m, l, "self_attn.q_norm", 0, c->D), add(m, l, "self_attn.k_norm", 0, c->D);
+        add(m, l, "self_attn.o_proj", c->C, c->H * c->D);
+        add(m, l, "post_attention_layernorm", 0, c->C);
+        add(m, l, "mlp.gate_proj", c->F, c->C);
+        add(m, l, "mlp.up_proj", c->F, c->C);
+        add(m, l, "mlp.down_proj", c->C, c->F);
+    }
+    add(m, -1, "model.norm", 0, c->C);
+    if (!c->tied) add(m, -1, "lm_head", c->V, c->C);
+}
+
+rt_status md_skeleton(md_model **out, const md_config *c)
+{
+    md_model *m;
+    RT_TRY(md_config_check(c));
+    RT_TRY(RT_NEW(m, 1));
+    m->config          = *c;
+    const rt_status st = RT_NEW(m->t, c->L * PER_LAYER + 3);
+    if (st != RT_OK) {
+        md_destroy(&m);
+        return st;
+    }
+    list_tensors(m);
+    *out = m;
+    return RT_OK;
+}
+
+int64_t md_config_parameters(const md_config *c)
+{
+    const int64_t attention = c->C * c->D * (2 * c->H + 2 * c->KV), mlp = 3 * c->C * c->F, norms = 2 * c->C + (c->qk_norm ? 2 * c->D : 0);
+    return c->L * (attention + mlp + norms) + c->C + c->V * c->C * (c->tied ? 1 : 2);
+}
+
+rt_status md_create(md_model **out, const md_config *c, kn_type type)
+{
+    md_model *m;
+    RT_TRY(md_skeleton(&m, c));
+    for (int i = 0; i < m->n; i++) {
+        m->t[i].type       = type;
+        const rt_status st = rt_alloc(&m->t[i].data, m->t[i].rows * m->t[i].cols, kn_size(type), m->t[i].name);
+        if (st != RT_OK) {
+            md_destroy(&m);
+            return st;
+        }
+    }
+    *out = m;
+    return RT_OK;
+}
+
+static double deviation(const md_model *m, const md_tensor *t)
+{
+    const int output = strstr(t->name, "o_proj") || strstr(t->name, "down_proj");
+    return 0.02 * (output ? 1 / sqrt(2.0 * (double)m->config.L) : 1);
+}
+
+void md_init(md_model *m, uint64_t seed)
+{
+    for (int i = 0; i < m->n; i++) {
+        md_tensor   *t  = &m->t[i];
+        const double sd = deviation(m, t);
+        rt_rng       r  = {rt_mix2(seed, (uint64_t)i)};
+        for (int64_t j = 0; j < t->rows * t->cols; j++) {
+            const real x = t->is_vector ? 1 : (real)(sd * rt_rng_normal(&r));
+            kn_put(t->data, t->type, j, &x, 1, 0);
+        }
+    }
+}
+
+static void free_tensor(md_tensor *t)
+{
+    if (t->data && (t->type == KN_Q8 || t->type == KN_Q4)) {
+        kn_quant *q = t->data;
+        free(q->q), free(q->scale), free(q->zero);
+    }
+    free(t->data);
+}
+
+void md_destroy(md_model **mp)
+{
+    md_model *m = *mp;
+    if (!m) return;
+    for (int i = 0; i < m->n; i++) free_tensor(&m->t[i]);
+    free(m->t), free(m->dir), free(m);
+    *mp = NULL;
+}
+
+int64_t md_tensor_bytes(const md_tensor *t)
+{
+    const kn_quant *q = t->data;
+    if (t->type == KN_Q8 || t->type == KN_Q4) return q->rows * q->cols * q->bits / 8 + q->rows * q->groups * 8;
+    return t->rows * t->cols * (int64_t)kn_size(t->type);
+}
+
+int64_t md_bytes(const md_model *m)
+{
+    int64_t n = 0;
+    for (int i = 0; i < m->n; i++) n += md_tensor_bytes(&m->t[i]);
+    return n;
+}
+
+md_tensor *md_find(const md_model *m, const char *name)
+{
+    for (int i = 0; i < m->n; i++)
+        if (!strcmp(m->t[i].name, name)) return &m->t[i];
+    return NULL;
+}
