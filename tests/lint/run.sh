@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # All lints, in order of seconds; goes on after a finding and fails at the end. Run by ./run lint.
+# shellcheck disable=SC2317 # functions are called through check
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
 failed=0
