@@ -7,9 +7,11 @@
 #ifndef DS_DATA_H
 #define DS_DATA_H
 #include "core/hash.h"
+#include "core/json.h"
 #include "core/memory.h"
 #include "core/options.h"
 #include "core/progress.h"
+#include <stdio.h>
 
 /* ---- tokenizer: Hugging Face's tokenizer.json, byte-level BPE ------------------- */
 
@@ -50,6 +52,14 @@ rt_status ds_tokenizer_train(const rt_texts *files, int64_t vocab, const char *e
 /* Calls doc() for each document of FILE.txt (one a line; empty lines are left out)
  * or FILE.jsonl ({"text": ...} a line). */
 rt_status ds_text_read(const char *path, rt_status (*doc)(void *ud, const char *text, size_t n), void *ud);
+/* The next line without its end; *got = 0 at the end of the file.  `where` is for errors. */
+rt_status ds_line_read(FILE *f, rt_buf *line, int *got, const char *where);
+/* One line of JSON lines, an object; the line is changed in place.  Free *out with
+ * cJSON_Delete.  Texts of it are read with ds_line_text, which keeps \u0000:
+ * out = the bytes of string field `key`; RT_EFORMAT when it is missing. */
+rt_status ds_line_parse(cJSON **out, char *line, size_t n, const char *where);
+rt_status ds_line_text(const cJSON *o, const char *key, rt_buf *out, const char *where);
+int       ds_utf8_valid(const char *s, size_t n);
 
 /* ---- shards (data/FORMAT.md) -------------------------------------------------------- */
 
@@ -70,10 +80,11 @@ typedef struct ds_doc {
     const int32_t *ids;
     const uint8_t *prompt_mask; /* NULL: no prompt */
     /* soft shards; values of rows with valid = 0 are ignored (written as NaN, ids 0) */
-    const uint8_t *valid;
+    const uint8_t *valid;        /* 0 in the last row */
+    const int32_t *target_id;    /* what each row is about; writing: NULL, or RT_EMISMATCH where it is not ids[i + 1] */
     const int32_t *topk_ids;
     const float   *topk_logprob;
-    const float   *actual_logprob;
+    const float   *actual_logprob; /* NaN: unknown */
     const float   *rest_mass;
     const int32_t *tail_ids;     /* NULL when m = 0 */
     const float   *rest_entropy; /* NULL: unknown */

@@ -1,0 +1,44 @@
+/* shard.c -- the tables of a shard's columns, document columns and attributes. */
+#include "data/shard.h"
+
+const ds_column ds_columns[DS_COLS] = {
+    [COL_IDS]          = {"/ids", DS_I32, '1'},
+    [COL_PROMPT]       = {"/prompt_mask", DS_U8, '1'},
+    [COL_TARGET]       = {"/target_id", DS_I32, '1'},
+    [COL_VALID]        = {"/valid", DS_U8, '1'},
+    [COL_TOPK_IDS]     = {"/topk_ids", DS_I32, 'k'},
+    [COL_TOPK_LOGPROB] = {"/topk_logprob", DS_F32, 'k'},
+    [COL_ACTUAL]       = {"/actual_logprob", DS_F32, '1'},
+    [COL_REST]         = {"/rest_mass", DS_F32, '1'},
+    [COL_TAIL]         = {"/tail_ids", DS_I32, 'm'},
+    [COL_ENTROPY]      = {"/rest_entropy", DS_F32, '1'},
+};
+
+const char *const ds_text_names[DS_TEXTS] = {"/doc/request", "/doc/recipe", "/doc/topic", "/doc/finish", "/doc/seed"};
+
+#define TEXT(field) offsetof(ds_info, field), sizeof((ds_info *)0)->field
+const ds_attribute ds_attributes[DS_ATTRIBUTES] = {
+    {"tokenizer_sha256", TEXT(tokenizer), 1},
+    {"teacher", TEXT(teacher), 1},
+    {"dialect", TEXT(dialect), 1},
+    {"sampling", TEXT(sampling), 1},
+    {"endpoint", TEXT(endpoint), 0}, /* where it was asked: a free port differs from run to run */
+    {"probe", TEXT(probe), 0},
+    {"prices", TEXT(prices), 0},
+    {"program", TEXT(program), 0},
+};
+
+int ds_column_used(const ds_info *info, int c) { return c <= COL_PROMPT || (info->soft && (c != COL_TAIL || info->m > 0)); }
+
+int64_t ds_column_width(const ds_info *info, int c)
+{
+    const char per = ds_columns[c].per;
+    return per == 'k' ? info->k : per == 'm' ? info->m : 1;
+}
+
+ds_h5_spec ds_column_spec(const ds_info *info, int c)
+{
+    const ds_column *d = &ds_columns[c];
+    return (ds_h5_spec){
+        .name = d->name, .type = d->type, .width = d->per == '1' ? 0 : ds_column_width(info, c), .chunk = DS_CHUNK, .gzip = DS_GZIP};
+}

@@ -1,0 +1,64 @@
+/* shard.h -- the tables that writer, reader, check and digest of shards share.
+ *
+ * A shard is columns of token rows, columns of documents and attributes; each stands
+ * once in a table here, in the order of the digest.
+ */
+#ifndef DS_SHARD_H
+#define DS_SHARD_H
+#include "data/h5.h"
+
+enum {
+    DS_FORMAT  = 1,
+    DS_CHUNK   = 2048,    /* rows a chunk: a document read alone decompresses this many */
+    DS_GZIP    = 4,       /* level */
+    DS_MAX_K   = 1 << 16, /* largest k and m */
+    DS_MAX_DOC = 1 << 26, /* tokens a document */
+    DS_CACHE   = 32 << 20 /* bytes of decompressed chunks kept for each column */
+};
+
+typedef enum ds_col {
+    COL_IDS,
+    COL_PROMPT,
+    COL_TARGET,
+    COL_VALID,
+    COL_TOPK_IDS,
+    COL_TOPK_LOGPROB,
+    COL_ACTUAL,
+    COL_REST,
+    COL_TAIL,
+    COL_ENTROPY,
+    DS_COLS
+} ds_col;
+
+typedef struct ds_column {
+    const char *name;
+    ds_h5_type  type;
+    char        per; /* entries a row: '1', 'k' or 'm' */
+} ds_column;
+extern const ds_column ds_columns[DS_COLS];
+int                    ds_column_used(const ds_info *info, int c);  /* entropy: may be there */
+int64_t                ds_column_width(const ds_info *info, int c); /* entries a row */
+ds_h5_spec             ds_column_spec(const ds_info *info, int c);
+
+enum { TEXT_REQUEST, TEXT_RECIPE, TEXT_TOPIC, TEXT_FINISH, TEXT_SEED, DS_TEXTS };
+extern const char *const ds_text_names[DS_TEXTS]; /* "/doc/request" ... */
+#define DS_STARTS "/doc_start"
+#define DS_COST "/doc/cost"
+
+typedef struct ds_attribute {
+    const char *name;
+    size_t      at, size; /* of the text in ds_info */
+    int         digest;   /* content, not circumstance */
+} ds_attribute;
+enum { DS_ATTRIBUTES = 8 };
+extern const ds_attribute ds_attributes[DS_ATTRIBUTES];
+
+/* As ds_shard_open, with another cache for each column. */
+rt_status ds_shard_open_cached(ds_shard **out, const char *path, size_t cache);
+/* Rows first .. first+n-1 of a document, of the columns whose bits (1 << COL_...) are in
+ * `want`; texts and cost are left out.  ids holds one more entry where the
+ * document goes on.  Ids are checked against the vocabulary. */
+rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsigned want, ds_doc *d);
+/* One column of single bytes, all tokens from `first`, as they are stored. */
+rt_status ds_shard_bytes(ds_shard *s, ds_col c, int64_t first, int64_t n, uint8_t *out);
+#endif

@@ -1,0 +1,264 @@
+/* shard_read.c -- reading shards: everything that the file claims about itself is checked
+ * when it is opened, ids when they are read.
+ */
+#include "core/file.h"
+#include "data/shard.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SMALL_CACHE = 1 << 20 };
+
+struct ds_shard {
+    ds_h5     *file;
+    ds_info    info;
+    int64_t    docs, tokens, *starts;
+    ds_h5_set *col[DS_COLS], *text[DS_TEXTS], *cost;
+    void      *rows[DS_COLS];
+    int64_t    cap[DS_COLS]; /* rows that rows[c] has room for */
+    char       words[DS_TEXTS][DS_H5_MAX_TEXT + 1];
+};
+
+/* ---- opening -------------------------------------------------------------------------- */
+
+static rt_status read_text(ds_shard *s, const char *name, char *to, size_t size)
+{
+    rt_buf    b  = {0};
+    rt_status st = ds_h5_get_text(s->file, name, &b);
+    if (st == RT_OK && b.len >= size)
+        st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: the attribute '%s' has %zu bytes, at most %zu are possible", ds_h5_path(s->file),
+                     name, b.len, size - 1);
+    if (st == RT_OK) memcpy(to, b.p, b.len + 1);
+    rt_buf_free(&b);
+    return st;
+}
+
+static rt_status read_kind(ds_shard *s)
+{
+    char        word[16];
+    const char *path   = ds_h5_path(s->file);
+    int64_t     format = 0;
+    RT_TRY(ds_h5_get_int(s->file, "format", &format));
+    RT_CHECK(format == DS_FORMAT, RT_EFORMAT, "%s: a shard of format %lld; this program reads format %d", path, (long long)format,
+             DS_FORMAT);
+    RT_TRY(read_text(s, "codec", word, sizeof word));
+    RT_CHECK(!strcmp(word, "raw"), RT_EFORMAT, "%s: a shard with codec '%s'; this program reads 'raw'", path, word);
+    RT_TRY(read_text(s, "kind", word, sizeof word));
+    s->info.soft = !strcmp(word, "soft");
+    RT_CHECK(s->info.soft || !strcmp(word, "text"), RT_EFORMAT, "%s: a shard of kind '%s'; expected 'text' or 'soft'", path, word);
+    return RT_OK;
+}
+
+static rt_status read_attributes(ds_shard *s)
+{
+    ds_info    *i    = &s->info;
+    const char *path = ds_h5_path(s->file);
+    RT_TRY(read_kind(s));
+    RT_TRY(ds_h5_get_int(s->file, "vocab_size", &i->vocab));
+    RT_TRY(ds_h5_get_int(s->file, "k", &i->k));
+    RT_TRY(ds_h5_get_int(s->file, "m", &i->m));
+    RT_TRY(ds_h5_get_int(s->file, "time", &i->time));
+    for (int a = 0; a < DS_ATTRIBUTES; a++)
+        RT_TRY(read_text(s, ds_attributes[a].name, (char *)i + ds_attributes[a].at, ds_attributes[a].size));
+    RT_CHECK(i->vocab >= 1 && i->vocab <= INT32_MAX, RT_EFORMAT, "%s: claims a vocabulary of %lld entries", path, (long long)i->vocab);
+    const int k_ok = i->soft ? i->k >= 1 && i->k <= DS_MAX_K && i->k <= i->vocab : i->k == 0;
+    const int m_ok = i->m >= 0 && i->m <= (i->soft ? DS_MAX_K : 0);
+    RT_CHECK(k_ok && m_ok, RT_EFORMAT, "%s: claims k = %lld and m = %lld; at most %d and the vocabulary of %lld are possible", path,
+             (long long)i->k, (long long)i->m, (int)DS_MAX_K, (long long)i->vocab);
+    return RT_OK;
+}
+
+static rt_status open_columns(ds_shard *s, size_t cache)
+{
+    for (int c = 0; c < DS_COLS; c++) {
+        const ds_h5_spec spec = ds_column_spec(&s->info, c);
+        if (!ds_column_used(&s->info, c) || (c == COL_ENTROPY && !ds_h5_has(s->file, spec.name))) continue;
+        RT_TRY(ds_h5_set_open(&s->col[c], s->file, &spec, cache));
+        const int64_t n = ds_h5_set_rows(s->col[c]);
+        if (c == COL_IDS) s->tokens = n;
+        RT_CHECK(n == s->tokens, RT_EFORMAT, "%s: %s has %lld rows, but /ids has %lld", ds_h5_path(s->file), spec.name, (long long)n,
+                 (long long)s->tokens);
+    }
+    return RT_OK;
+}
+
+static rt_status check_starts(const ds_shard *s)
+{
+    const char *path = ds_h5_path(s->file);
+    RT_CHECK(s->starts[0] == 0 && s->starts[s->docs] == s->tokens, RT_EFORMAT,
+             "%s: " DS_STARTS " goes from %lld to %lld, expected 0 to %lld, the number of tokens", path, (long long)s->starts[0],
+             (long long)s->starts[s->docs], (long long)s->tokens);
+    for (int64_t i = 0; i < s->docs; i++) /* no difference of hostile numbers: it could overflow */
+        RT_CHECK(s->starts[i] >= 0 && s->starts[i + 1] <= s->tokens && s->starts[i] < s->starts[i + 1] &&
+                     s->starts[i + 1] - s->starts[i] <= DS_MAX_DOC,
+                 RT_EFORMAT, "%s: document %lld goes from token %lld to %lld; 1 to %d tokens are possible", path, (long long)i,
+                 (long long)s->starts[i], (long long)s->starts[i + 1], (int)DS_MAX_DOC);
+    return RT_OK;
+}
+
+static rt_status read_starts(ds_shard *s)
+{
+    ds_h5_set *set;
+    RT_TRY(ds_h5_set_open(&set, s->file, &(ds_h5_spec){.name = DS_STARTS, .type = DS_I64}, SMALL_CACHE));
+    const int64_t n  = ds_h5_set_rows(set);
+    rt_status     st = RT_OK;
+    if (n < 1 || n > s->tokens + 1)
+        st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: " DS_STARTS " has %lld entries for %lld tokens", ds_h5_path(s->file),
+                     (long long)n, (long long)s->tokens);
+    if (st == RT_OK) st = RT_NEW(s->starts, n);
+    if (st == RT_OK) st = ds_h5_set_read(set, 0, n, s->starts);
+    ds_h5_set_close(&set);
+    s->docs = n - 1;
+    return st == RT_OK ? check_starts(s) : st;
+}
+
+static rt_status check_docs(const ds_shard *s, const ds_h5_set *set, const char *name)
+{
+    RT_CHECK(ds_h5_set_rows(set) == s->docs, RT_EFORMAT, "%s: %s has %lld rows for %lld documents", ds_h5_path(s->file), name,
+             (long long)ds_h5_set_rows(set), (long long)s->docs);
+    return RT_OK;
+}
+
+static rt_status open_docs(ds_shard *s)
+{
+    for (int t = 0; t < DS_TEXTS; t++) {
+        RT_TRY(ds_h5_set_open(&s->text[t], s->file, &(ds_h5_spec){.name = ds_text_names[t], .text = 1}, SMALL_CACHE));
+        RT_TRY(check_docs(s, s->text[t], ds_text_names[t]));
+    }
+    RT_TRY(ds_h5_set_open(&s->cost, s->file, &(ds_h5_spec){.name = DS_COST, .type = DS_F64}, SMALL_CACHE));
+    return check_docs(s, s->cost, DS_COST);
+}
+
+static rt_status open_all(ds_shard *s, const char *path, size_t cache)
+{
+    RT_TRY(ds_h5_open(&s->file, path));
+    RT_TRY(read_attributes(s));
+    RT_TRY(open_columns(s, cache));
+    RT_TRY(read_starts(s));
+    return open_docs(s);
+}
+
+rt_status ds_shard_open_cached(ds_shard **out, const char *path, size_t cache)
+{
+    ds_shard *s;
+    RT_CHECK(rt_file_exists(path), RT_ENOENT, "%s: no such shard", path);
+    RT_NEW(s, 1);
+    const rt_status st = open_all(s, path, cache);
+    if (st != RT_OK) {
+        ds_shard_close(&s);
+        return st;
+    }
+    *out = s;
+    return RT_OK;
+}
+
+rt_status ds_shard_open(ds_shard **out, const char *path) { return ds_shard_open_cached(out, path, DS_CACHE); }
+
+void ds_shard_close(ds_shard **shard)
+{
+    ds_shard *s = *shard;
+    if (!s) return;
+    for (int c = 0; c < DS_COLS; c++) ds_h5_set_close(&s->col[c]), free(s->rows[c]);
+    for (int t = 0; t < DS_TEXTS; t++) ds_h5_set_close(&s->text[t]);
+    ds_h5_set_close(&s->cost);
+    ds_h5_abandon(&s->file); /* nothing to write: closing cannot lose anything */
+    free(s->starts);
+    free(s);
+    *shard = NULL;
+}
+
+const ds_info *ds_shard_info(const ds_shard *s) { return &s->info; }
+const char    *ds_shard_path(const ds_shard *s) { return ds_h5_path(s->file); }
+int64_t        ds_shard_docs(const ds_shard *s) { return s->docs; }
+int64_t        ds_shard_tokens(const ds_shard *s) { return s->tokens; }
+const int64_t *ds_shard_starts(const ds_shard *s) { return s->starts; }
+int            ds_shard_has_entropy(const ds_shard *s) { return s->col[COL_ENTROPY] != NULL; }
+
+/* ---- documents ---------------------------------------------------------------------------- */
+
+static rt_status room(ds_shard *s, int c, int64_t n)
+{
+    const int64_t row = ds_h5_set_bytes(s->col[c]);
+    if (n <= s->cap[c]) return RT_OK;
+    const int64_t cap = n > 2 * s->cap[c] ? n : 2 * s->cap[c], left = rt_memory_available();
+    RT_CHECK(n <= left / row, RT_ENOMEM, "%s: %lld rows of %s need %.1f MB, %.1f MB are available", ds_h5_path(s->file), (long long)n,
+             ds_columns[c].name, (double)n * (double)row / 1e6, (double)left / 1e6);
+    free(s->rows[c]);
+    s->rows[c] = NULL;
+    s->cap[c]  = 0;
+    RT_TRY(rt_alloc(&s->rows[c], cap, (size_t)row, ds_columns[c].name));
+    s->cap[c] = cap;
+    return RT_OK;
+}
+
+static rt_status read_column(ds_shard *s, int c, int64_t first, int64_t n)
+{
+    RT_TRY(room(s, c, n));
+    return ds_h5_set_read(s->col[c], first, n, s->rows[c]);
+}
+
+static rt_status check_ids(const ds_shard *s, int c, int64_t doc, int64_t first, int64_t n)
+{
+    const int32_t *v     = s->rows[c];
+    const uint8_t *valid = c == COL_IDS ? NULL : s->rows[COL_VALID];
+    const int64_t  width = ds_column_width(&s->info, c);
+    for (int64_t i = 0; i < n * width; i++)
+        RT_CHECK((v[i] >= 0 && v[i] < s->info.vocab) || (valid && !valid[i / width]), RT_EFORMAT,
+                 "%s: document %lld, row %lld: %s holds id %d, the vocabulary has %lld entries", ds_h5_path(s->file), (long long)doc,
+                 (long long)(first + i / width), ds_columns[c].name, (int)v[i], (long long)s->info.vocab);
+    return RT_OK;
+}
+
+static const void *rows_of(const ds_shard *s, int c, unsigned want) { return s->col[c] && (want & 1u << c) ? s->rows[c] : NULL; }
+
+rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsigned want, ds_doc *d)
+{
+    RT_CHECK(doc >= 0 && doc < s->docs, RT_EINVAL, "%s: document %lld of %lld", ds_h5_path(s->file), (long long)doc, (long long)s->docs);
+    const int64_t at = s->starts[doc], len = s->starts[doc + 1] - at;
+    RT_CHECK(first >= 0 && n >= 1 && first <= len - n, RT_EINVAL, "%s: rows %lld to %lld of document %lld, it has %lld",
+             ds_h5_path(s->file), (long long)first, (long long)(first + n), (long long)doc, (long long)len);
+    const int64_t ids = n + (first + n < len);
+    if (want & (1u << COL_TOPK_IDS | 1u << COL_TAIL)) want |= 1u << COL_VALID;
+    for (int c = 0; c < DS_COLS; c++)
+        if (s->col[c] && (want & 1u << c)) RT_TRY(read_column(s, c, at + first, c == COL_IDS ? ids : n));
+    if (want & 1u << COL_IDS) RT_TRY(check_ids(s, COL_IDS, doc, first, ids));
+    for (int c = COL_TOPK_IDS; c <= COL_TAIL; c += COL_TAIL - COL_TOPK_IDS)
+        if (s->col[c] && (want & 1u << c)) RT_TRY(check_ids(s, c, doc, first, n));
+    *d = (ds_doc){.n              = n,
+                  .ids            = rows_of(s, COL_IDS, want),
+                  .prompt_mask    = rows_of(s, COL_PROMPT, want),
+                  .valid          = rows_of(s, COL_VALID, want),
+                  .target_id      = rows_of(s, COL_TARGET, want),
+                  .topk_ids       = rows_of(s, COL_TOPK_IDS, want),
+                  .topk_logprob   = rows_of(s, COL_TOPK_LOGPROB, want),
+                  .actual_logprob = rows_of(s, COL_ACTUAL, want),
+                  .rest_mass      = rows_of(s, COL_REST, want),
+                  .tail_ids       = rows_of(s, COL_TAIL, want),
+                  .rest_entropy   = rows_of(s, COL_ENTROPY, want),
+                  .cost           = NAN};
+    return RT_OK;
+}
+
+rt_status ds_shard_bytes(ds_shard *s, ds_col c, int64_t first, int64_t n, uint8_t *out) { return ds_h5_set_read(s->col[c], first, n, out); }
+
+rt_status ds_shard_doc(ds_shard *s, int64_t i, ds_doc *d)
+{
+    ds_doc x;
+    char  *end;
+    RT_CHECK(i >= 0 && i < s->docs, RT_EINVAL, "%s: document %lld of %lld", ds_h5_path(s->file), (long long)i, (long long)s->docs);
+    RT_TRY(ds_shard_rows(s, i, 0, s->starts[i + 1] - s->starts[i], (1u << DS_COLS) - 1, &x));
+    for (int t = 0; t < DS_TEXTS; t++) {
+        RT_TRY(ds_h5_set_read(s->text[t], i, 1, s->words[t]));
+        s->words[t][ds_h5_set_bytes(s->text[t])] = '\0';
+    }
+    RT_TRY(ds_h5_set_read(s->cost, i, 1, &x.cost));
+    x.request = s->words[TEXT_REQUEST];
+    x.recipe  = s->words[TEXT_RECIPE];
+    x.topic   = s->words[TEXT_TOPIC];
+    x.finish  = s->words[TEXT_FINISH];
+    x.seed    = strtoull(s->words[TEXT_SEED], &end, 10);
+    RT_CHECK(end != s->words[TEXT_SEED] && !*end, RT_EFORMAT, "%s: document %lld: its seed '%.30s' is no whole number", ds_h5_path(s->file),
+             (long long)i, s->words[TEXT_SEED]);
+    *d = x;
+    return RT_OK;
+}
