@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# retort doctor: good marks here, bad marks where a setting spoils something, JSON for machines.
+set -eu
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+fail() { echo "doctor: $*" >&2 && exit 1; }
+positive() {
+    local x
+    x=$(sed -n "s/.*\"$1\":\([0-9.e+]*\).*/\1/p" "$dir/json")
+    awk -v x="$x" 'BEGIN { exit !(x > 0) }' || fail "$1 is '$x' in $(cat "$dir/json")"
+}
+
+"$RETORT" doctor --quick --json >"$dir/json" || fail "exit $?: $(cat "$dir/json")"
+[ "$(wc -l <"$dir/json")" = 1 ] || fail "--json is one line"
+grep -q '^{"ok":true,' "$dir/json" || fail "not ok: $(cat "$dir/json")"
+for name in cores threads gflops_1 gflops_all memory_available copy_gb_s; do positive $name; done
+
+OMP_NUM_THREADS=200 RETORT_SHARE=/no/such/folder OMPI_COMM_WORLD_SIZE=1 "$RETORT" doctor --quick >"$dir/text"
+grep -q '^note  CPU ' "$dir/text" || fail "more threads than cores are not noticed: $(cat "$dir/text")"
+grep -q '^note  share .*/no/such/folder' "$dir/text" || fail "a wrong RETORT_SHARE is not noticed: $(cat "$dir/text")"
+grep -q 'rank under mpirun' "$dir/text" || fail "does not see that it is a rank: $(cat "$dir/text")"
+
+if grep -q avx2 /proc/cpuinfo; then
+    code=0
+    OPENBLAS_CORETYPE=Prescott OMPI_COMM_WORLD_SIZE=1 "$RETORT" doctor --quick >"$dir/text" 2>"$dir/err" || code=$?
+    [ $code = 1 ] || fail "exit $code with OpenBLAS's slowest kernel, expected 1"
+    grep -q '^BAD   kernel .*Prescott' "$dir/text" || fail "the slow kernel is not marked: $(cat "$dir/text")"
+fi

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# What every command owes its user: help, the nearest name, exit codes, one line per error; the pages made from the tables.
+set -eu
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+fail() { echo "house: $*" >&2 && exit 1; }
+# expect CODE WORDS COMMAND...: exits with CODE; standard error is one line that holds WORDS.
+expect() {
+    local code=$1 words=$2 got=0
+    shift 2
+    "$@" >"$dir/out" 2>"$dir/err" || got=$?
+    [ $got = "$code" ] || fail "$*: exit $got, expected $code: $(cat "$dir/err")"
+    [ "$(wc -l <"$dir/err")" = 1 ] || fail "$*: expected one line of error, found: $(cat "$dir/err")"
+    grep -qF -- "$words" "$dir/err" || fail "$*: expected '$words' in: $(cat "$dir/err")"
+}
+
+"$RETORT" --help >"$dir/help"
+commands=$(sed -n 's/^  \([a-z]\+\)  .*/\1/p' "$dir/help" | grep -v '^retort$')
+for word in doctor help man completions; do grep -qx $word <<<"$commands" || fail "--help does not list $word"; done
+for command in $commands; do
+    "$RETORT" "$command" --help >"$dir/one" || fail "$command --help fails"
+    grep -q "^usage: retort $command " "$dir/one" || fail "$command --help shows no usage"
+    "$RETORT" help "$command" | cmp - "$dir/one" || fail "help $command differs from $command --help"
+    expect 2 "--no-such-option" "$RETORT" "$command" --no-such-option
+done
+
+expect 2 "expected a command" "$RETORT"
+expect 2 "the nearest is 'doctor'" "$RETORT" docter
+expect 2 "the nearest is --json" "$RETORT" doctor --jsn
+expect 2 "bash, zsh and fish" "$RETORT" completions tcsh
+into_full() { "$RETORT" --help >/dev/full; }
+[ ! -e /dev/full ] || expect 4 "standard output cannot be written" into_full
+RETORT_TRACE=1 "$RETORT" nothing 2>&1 | grep -q '^  at .*commands.c:' || fail "RETORT_TRACE=1 shows no trace"
+
+"$RETORT" --version >"$dir/version"
+for word in retort commit kernel HDF5 libcurl cJSON OpenSSL SQLite libmicrohttpd; do
+    grep -q "^$word ." "$dir/version" || fail "--version does not name $word: $(cat "$dir/version")"
+done
+RETORT_CPU=ref "$RETORT" --version | grep -q '^kernel ref' || fail "RETORT_CPU=ref does not show in --version"
+
+"$RETORT" man >"$dir/retort.1"
+for command in $commands; do grep -q "^.SS retort $command" "$dir/retort.1" || fail "the man page lacks $command"; done
+if command -v man >/dev/null; then
+    [ -z "$(man --warnings=w -l "$dir/retort.1" 2>&1 >/dev/null)" ] || fail "the man page has faults: $(man --warnings=w -l "$dir/retort.1" 2>&1 >/dev/null)"
+fi
+
+for shell in bash zsh fish; do
+    "$RETORT" completions $shell >"$dir/retort.$shell"
+    for command in $commands; do grep -q "$command" "$dir/retort.$shell" || fail "the completion for $shell lacks $command"; done
+done
+# shellcheck disable=SC2016 # expanded by the inner shell
+offered=$(bash -c 'source "$1"; COMP_WORDS=(retort doctor --js); COMP_CWORD=2; _retort; echo "${COMPREPLY[*]}"' - "$dir/retort.bash")
+[ "$offered" = --json ] || fail "bash completes 'retort doctor --js' to '$offered'"

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# cmake --install: the tree below a prefix works away from the sources, and still after it was moved.
+set -eu
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+fail() { echo "install: $*" >&2 && exit 1; }
+cmake=/usr/bin/cmake
+[ -x $cmake ] || cmake=cmake
+$cmake --install "$(dirname "$RETORT")" --prefix "$dir/one" >"$dir/log" || fail "$(cat "$dir/log")"
+mv "$dir/one" "$dir/two"
+share=$dir/two/share
+for file in retort/configs man/man1/retort.1 bash-completion/completions/retort zsh/site-functions/_retort fish/vendor_completions.d/retort.fish \
+    doc/retort/LICENSE doc/retort/NOTICE; do
+    [ -e "$share/$file" ] || fail "share/$file is not installed"
+done
+cd /
+env -i "$dir/two/bin/retort" --version | grep -q '^retort ' || fail "the installed program does not run"
+env -i PATH=/usr/bin:/bin OMPI_COMM_WORLD_SIZE=1 "$dir/two/bin/retort" doctor --quick >"$dir/doctor"
+grep -q "^good  share  *$share/retort\$" "$dir/doctor" || fail "the installed program does not find its share folder: $(cat "$dir/doctor")"
+[ -d "$SOURCE_DIR/experiments/teacher/model" ] || exit 0
+cmp "$SOURCE_DIR/experiments/teacher/model/model.safetensors" "$share/retort/teacher/model.safetensors"
+env -i "$dir/two/bin/retort" generate "$share/retort/teacher" --prompt 'volcano (noun):' --max-tokens 8 --json | grep -q '"ids"' ||
+    fail "the installed teacher does not generate"

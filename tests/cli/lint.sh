@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# The lints themselves: each finds what it is there for, in a copy of the tree with one thing wrong.
+set -eu
+command -v python3 >/dev/null || { echo "skipped: python3 is not installed (./run setup dev)" && exit 77; }
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+fail() { echo "lint: $*" >&2 && exit 1; }
+lint=$SOURCE_DIR/tests/lint
+layers() { python3 "$lint/check_layers.py" "$dir/tree" >"$dir/out"; }
+words() { python3 "$lint/check_words.py" "$dir/tree" >"$dir/out"; }
+
+python3 "$lint/check_layers.py" "$SOURCE_DIR" || fail "the tree itself breaks the folder order"
+mkdir -p "$dir/tree/core" "$dir/tree/kernels" "$dir/tree/data" "$dir/tree/teacher" "$dir/tree/train"
+
+# try FILE LINE WORDS: this line in this file is found, and WORDS say what is wrong.
+try() {
+    layers || fail "a clean tree is refused: $(cat "$dir/out")"
+    echo "$2" >"$dir/tree/$1"
+    ! layers || fail "$1 may hold '$2'?"
+    grep -q "^$1:1: .*$3" "$dir/out" || fail "expected '$3', found: $(cat "$dir/out")"
+    rm "$dir/tree/$1"
+}
+try core/a.c '#include "kernels/kernels.h"' 'core/ may not include kernels/kernels.h'
+try data/a.c '#include "teacher/teacher.h"' 'data/ may not include'
+try teacher/a.c '#include "data/shard.h"' 'private to data/'
+try train/a.c '#include <hdf5.h>' 'belongs to data/'
+try train/step.c '#  include <mpi.h>' 'belongs to train/comm_mpi.c'
+try kernels/a.c '#include <cblas.h>' 'belongs to kernels/gemm.c'
+try kernels/a.c '#include <omp.h>' 'belongs to core/threads.c'
+try data/a.c '#include <curl/curl.h>' 'belongs to teacher/'
+try teacher/a.c '#include <microhttpd.h>' 'belongs to infer/'
+
+git -C "$dir/tree" init -q
+words || fail "a clean tree is refused: $(cat "$dir/out")"
+echo "/* TO""DO: later */" >"$dir/tree/core/a.c"
+! words || fail "unfinished work is not found"
+echo "/* see /ho""me/somebody/notes */" >"$dir/tree/core/a.c"
+! words || fail "a path of one machine is not found"
+
+if command -v gcc >/dev/null; then
+    printf 'int f(int x);\nint f(int x) { long y = x; return y; }\n' >"$dir/tree/core/a.c"
+    echo '[{"directory":"'"$dir/tree"'","command":"cc -Wconversion -O3 -o a.o -c core/a.c","file":"core/a.c"}]' >"$dir/commands.json"
+    ! python3 "$lint/check_warnings.py" gcc "$dir/commands.json" >"$dir/out" || fail "a warning passes"
+    grep -q conversion "$dir/out" || fail "expected a conversion warning, found: $(cat "$dir/out")"
+fi
