@@ -1,9 +1,11 @@
 /* test_h5.c -- HDF5 wrapper: round trips, wrong types and sizes, damage, a full disk. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
+
 #include "core/file.h"
 #include "data/data.h"
 #include <signal.h>
@@ -150,8 +152,11 @@ static void full_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),          cmocka_unit_test(cut_files_are_refused), cmocka_unit_test(flipped_byte_is_found),
-        cmocka_unit_test(unfinished_is_refused), cmocka_unit_test(full_disk),
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(cut_files_are_refused),
+        cmocka_unit_test(flipped_byte_is_found),
+        cmocka_unit_test(unfinished_is_refused),
+        cmocka_unit_test(full_disk),
     };
     return cmocka_run_group_tests_name("h5", tests, set_up, tear_down);
 }

@@ -1,0 +1,412 @@
+/* test_shard.c -- shards: round trip, what a writer refuses, damage, lies, a full disk, digest. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "core/file.h"
+#include "data/shard.h"
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { V = 100, K = 3, M = 2, LEN = 50 };
+static char g_dir[64], g_path[96];
+
+static int set_up(void **state)
+{
+    (void)state;
+    strcpy(g_dir, "/tmp/test_shard_XXXXXX");
+    if (!mkdtemp(g_dir)) return -1;
+    snprintf(g_path, sizeof g_path, "%s/a.h5", g_dir);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return rt_dir_remove(g_dir) != RT_OK;
+}
+
+/* ---- a soft document, a function of its number --------------------------------------------- */
+
+typedef struct sample {
+    int32_t ids[LEN], topk[LEN * K], tail[LEN * M];
+    uint8_t prompt[LEN], valid[LEN];
+    float   lp[LEN * K], actual[LEN], rest[LEN], entropy[LEN];
+    char    topic[32];
+    ds_doc  doc;
+} sample;
+
+static void make(sample *s, int number)
+{
+    const int n = 1 + number * 7 % LEN;
+    memset(s, 0, sizeof *s);
+    for (int i = 0; i < n; i++) {
+        s->ids[i]     = (number * 31 + i * 7) % V;
+        s->prompt[i]  = i < 3;
+        s->valid[i]   = i < n - 1 && i != 4;
+        s->entropy[i] = 0.5f;
+        s->actual[i]  = -3.0f;
+        for (int j = 0; j < K; j++) s->topk[i * K + j] = (s->ids[i] + 2 + j) % V, s->lp[i * K + j] = logf(0.4f / (float)(j + 1));
+        for (int j = 0; j < M; j++) s->tail[i * M + j] = (s->ids[i] + 50 + j) % V;
+        s->rest[i] = 1.0f - 0.4f * (1.0f + 0.5f + 1.0f / 3.0f);
+    }
+    snprintf(s->topic, sizeof s->topic, "topic %d", number);
+    s->doc = (ds_doc){.n              = n,
+                      .ids            = s->ids,
+                      .prompt_mask    = s->prompt,
+                      .valid          = s->valid,
+                      .topk_ids       = s->topk,
+                      .topk_logprob   = s->lp,
+                      .actual_logprob = s->actual,
+                      .rest_mass      = s->rest,
+                      .tail_ids       = s->tail,
+                      .rest_entropy   = s->entropy,
+                      .request        = "r",
+                      .topic          = s->topic,
+                      .finish         = "stop",
+                      .seed           = 18446744073709551615u - (unsigned)number,
+                      .cost           = NAN};
+}
+
+static ds_info soft_info(void)
+{
+    ds_info i = {.soft = 1, .vocab = V, .k = K, .m = M, .teacher = "t", .dialect = "retort", .program = "test"};
+    strcpy(i.tokenizer, "abc");
+    return i;
+}
+
+static rt_status write_docs(const char *path, int docs)
+{
+    ds_writer    *w;
+    sample        s;
+    const ds_info info = soft_info();
+    rt_status     st   = ds_writer_create(&w, path, &info);
+    if (st != RT_OK) return st;
+    for (int i = 0; i < docs && st == RT_OK; i++) {
+        make(&s, i);
+        st = ds_writer_add(w, &s.doc);
+    }
+    if (st == RT_OK) return ds_writer_finish(&w);
+    ds_writer_abandon(&w);
+    return st;
+}
+
+static void write_new(int docs)
+{
+    unlink(g_path);
+    assert_int_equal(write_docs(g_path, docs), RT_OK);
+}
+
+/* ---- tests ----------------------------------------------------------------------------------- */
+
+static void compare(const ds_doc *d, const sample *s)
+{
+    assert_int_equal(d->n, s->doc.n);
+    for (int64_t i = 0; i < d->n; i++) {
+        assert_int_equal(d->ids[i], s->ids[i]);
+        assert_int_equal(d->prompt_mask[i], s->prompt[i]);
+        assert_int_equal(d->valid[i], s->valid[i]);
+        assert_int_equal(d->target_id[i], i + 1 < d->n ? s->ids[i + 1] : -1);
+        assert_true(s->valid[i] ? d->rest_mass[i] == s->rest[i] : isnan(d->rest_mass[i]));
+        assert_true(s->valid[i] ? d->rest_entropy[i] == 0.5f : isnan(d->rest_entropy[i]));
+        for (int j = 0; j < K; j++) {
+            assert_int_equal(d->topk_ids[i * K + j], s->valid[i] ? s->topk[i * K + j] : 0);
+            assert_true(s->valid[i] ? d->topk_logprob[i * K + j] == s->lp[i * K + j] : isnan(d->topk_logprob[i * K + j]));
+        }
+        for (int j = 0; j < M; j++) assert_int_equal(d->tail_ids[i * M + j], s->valid[i] ? s->tail[i * M + j] : 0);
+    }
+    assert_string_equal(d->topic, s->topic);
+    assert_string_equal(d->recipe, "");
+    assert_string_equal(d->finish, "stop");
+    assert_true(d->seed == s->doc.seed && isnan(d->cost));
+}
+
+static void round_trip(void **state)
+{
+    (void)state;
+    enum { DOCS = 500 };
+    ds_shard *s;
+    ds_doc    d;
+    sample    x;
+    char      one[RT_SHA_HEX], two[RT_SHA_HEX];
+    write_new(DOCS);
+    assert_int_equal(ds_shard_open(&s, g_path), RT_OK);
+    assert_int_equal(ds_shard_docs(s), DOCS);
+    assert_int_equal(ds_shard_info(s)->k, K);
+    assert_string_equal(ds_shard_info(s)->tokenizer, "abc");
+    assert_true(ds_shard_has_entropy(s));
+    for (int i = 0; i < DOCS; i++) {
+        make(&x, i * 77 % DOCS);
+        assert_int_equal(ds_shard_doc(s, i * 77 % DOCS, &d), RT_OK);
+        compare(&d, &x);
+    }
+    assert_int_equal(ds_shard_doc(s, DOCS, &d), RT_EINVAL);
+    assert_int_equal(ds_shard_verify(s), RT_OK);
+    assert_int_equal(ds_shard_digest(s, one), RT_OK);
+    ds_shard_close(&s);
+    assert_int_equal(write_docs(g_path, 1), RT_EINVAL); /* never overwritten */
+    sleep(1);                                           /* another time of writing */
+    write_new(DOCS);
+    assert_int_equal(ds_shard_open(&s, g_path), RT_OK);
+    assert_int_equal(ds_shard_digest(s, two), RT_OK);
+    assert_string_equal(one, two);
+    ds_shard_close(&s);
+    write_new(DOCS - 1);
+    assert_int_equal(ds_shard_open(&s, g_path), RT_OK);
+    assert_int_equal(ds_shard_digest(s, two), RT_OK);
+    assert_string_not_equal(one, two);
+    ds_shard_close(&s);
+}
+
+static void text_shard(void **state)
+{
+    (void)state;
+    const int32_t ids[] = {5, 6, 7};
+    const ds_info info  = {.vocab = V};
+    ds_writer    *w;
+    ds_shard     *s;
+    ds_doc        d;
+    unlink(g_path);
+    assert_int_equal(ds_writer_create(&w, g_path, &info), RT_OK);
+    assert_int_equal(ds_writer_add(w, &(ds_doc){.n = 3, .ids = ids, .cost = 0.25}), RT_OK);
+    assert_int_equal(ds_writer_finish(&w), RT_OK);
+    assert_int_equal(ds_shard_open(&s, g_path), RT_OK);
+    assert_int_equal(ds_shard_doc(s, 0, &d), RT_OK);
+    assert_true(d.n == 3 && d.ids[2] == 7 && !d.valid && !d.topk_ids && d.cost == 0.25 && d.prompt_mask[0] == 0);
+    assert_int_equal(ds_shard_verify(s), RT_OK);
+    ds_shard_close(&s);
+}
+
+static void writer_refuses(void **state)
+{
+    (void)state;
+    ds_writer *w;
+    sample     s;
+    ds_info    info = soft_info();
+    unlink(g_path);
+    info.k = V + 1;
+    assert_int_equal(ds_writer_create(&w, g_path, &info), RT_EINVAL);
+    info.k = K;
+    assert_int_equal(ds_writer_create(&w, g_path, &info), RT_OK);
+    make(&s, 5);
+    s.ids[2] = V;
+    assert_int_equal(ds_writer_add(w, &s.doc), RT_EINVAL);
+    make(&s, 5);
+    s.valid[s.doc.n - 1] = 1;
+    assert_int_equal(ds_writer_add(w, &s.doc), RT_EINVAL);
+    make(&s, 5);
+    s.lp[4] = NAN;
+    assert_int_equal(ds_writer_add(w, &s.doc), RT_EINVAL);
+    make(&s, 5);
+    s.doc.target_id = s.ids; /* about token i: one off */
+    assert_int_equal(ds_writer_add(w, &s.doc), RT_EMISMATCH);
+    make(&s, 5);
+    s.doc.n = 0;
+    assert_int_equal(ds_writer_add(w, &s.doc), RT_EINVAL);
+    ds_writer_abandon(&w);
+    assert_null(w);
+    char **names;
+    int    n;
+    assert_int_equal(rt_dir_list(&names, &n, g_dir), RT_OK);
+    assert_int_equal(n, 0); /* no temporary file is left */
+    rt_names_free(&names, n);
+}
+
+static void cut_files_are_refused(void **state)
+{
+    (void)state;
+    ds_shard *s;
+    write_new(200);
+    const int64_t size = rt_file_size(g_path);
+    for (int i = 15; i >= 0; i--) {
+        assert_int_equal(truncate(g_path, size * i / 16), 0);
+        assert_int_equal(ds_shard_open(&s, g_path), RT_EFORMAT);
+        assert_non_null(strstr(rt_error_text(), g_path));
+        assert_null(strchr(rt_error_text(), '\n'));
+    }
+    unlink(g_path);
+    assert_int_equal(ds_shard_open(&s, g_path), RT_ENOENT);
+}
+
+/* A flipped bit is found, or it stood where nothing is stored: the content is the same. */
+static void flipped_bits_are_found(void **state)
+{
+    (void)state;
+    char      good[RT_SHA_HEX], now[RT_SHA_HEX];
+    ds_shard *s;
+    int       found = 0;
+    write_new(60);
+    assert_int_equal(ds_shard_open(&s, g_path), RT_OK);
+    assert_int_equal(ds_shard_digest(s, good), RT_OK);
+    ds_shard_close(&s);
+    const int64_t size = rt_file_size(g_path);
+    for (int i = 0; i < 200; i++) {
+        const long at = (long)(size * i / 200);
+        FILE      *f  = fopen(g_path, "r+b");
+        fseek(f, at, SEEK_SET);
+        const int c = fgetc(f);
+        fseek(f, at, SEEK_SET);
+        fputc(c ^ (1 << i % 8), f);
+        fclose(f);
+        rt_status st = ds_shard_open(&s, g_path);
+        if (st == RT_OK) {
+            st = ds_shard_verify(s);
+            if (st == RT_OK) assert_int_equal(ds_shard_digest(s, now), RT_OK);
+            if (st == RT_OK) assert_string_equal(now, good);
+            ds_shard_close(&s);
+        }
+        found += st != RT_OK;
+        f = fopen(g_path, "r+b");
+        fseek(f, at, SEEK_SET);
+        fputc(c, f);
+        fclose(f);
+    }
+    assert_true(found > 20);
+}
+
+/* ---- lying files, written with the tables but not the rules of the writer --------------------- */
+
+typedef struct lie {
+    int64_t k, starts[3], valid_rows, wide, vocab, docs_rows;
+    int32_t about, id;
+} lie;
+static const lie honest = {.k = 2, .starts = {0, 2, 5}, .valid_rows = 5, .wide = 2, .vocab = 9, .docs_rows = 2, .about = 4, .id = 3};
+
+static void put(ds_h5 *f, ds_h5_spec spec, const void *v, int64_t n)
+{
+    ds_h5_set *s;
+    spec.chunk = 64;
+    assert_int_equal(ds_h5_set_create(&s, f, &spec), RT_OK);
+    assert_int_equal(ds_h5_set_append(s, v, n), RT_OK);
+    assert_int_equal(ds_h5_set_finish(&s), RT_OK);
+}
+
+static void put_tables(ds_h5 *f, const lie *l)
+{
+    const int32_t ids[] = {1, 2, l->id, 4, 5}, target[] = {2, -1, l->about, 5, -1};
+    const uint8_t valid[] = {1, 0, 1, 1, 0}, prompt[5] = {0};
+    const int32_t topk[32] = {0};
+    const float   lp[32] = {-0.7f, -0.7f, 0, 0, -0.7f, -0.7f, -0.7f, -0.7f}, actual[] = {-9, 0, -9, -9, 0},
+                rest[]   = {0.0068f, 0, 0.0068f, 0.0068f, 0};
+    const double cost[2] = {0};
+    put(f, (ds_h5_spec){.name = "/ids", .type = DS_I32}, ids, 5);
+    put(f, (ds_h5_spec){.name = "/prompt_mask", .type = DS_U8}, prompt, 5);
+    put(f, (ds_h5_spec){.name = "/target_id", .type = DS_I32}, target, 5);
+    put(f, (ds_h5_spec){.name = "/valid", .type = DS_U8}, valid, l->valid_rows);
+    put(f, (ds_h5_spec){.name = "/topk_ids", .type = DS_I32, .width = l->wide}, topk, 5);
+    put(f, (ds_h5_spec){.name = "/topk_logprob", .type = DS_F32, .width = 2}, lp, 5);
+    put(f, (ds_h5_spec){.name = "/actual_logprob", .type = DS_F32}, actual, 5);
+    put(f, (ds_h5_spec){.name = "/rest_mass", .type = DS_F32}, rest, 5);
+    put(f, (ds_h5_spec){.name = "/doc_start", .type = DS_I64}, l->starts, 3);
+    put(f, (ds_h5_spec){.name = "/doc/cost", .type = DS_F64}, cost, l->docs_rows);
+    for (int t = 0; t < DS_TEXTS; t++) put(f, (ds_h5_spec){.name = ds_text_names[t], .text = 1}, "00", 2);
+}
+
+static rt_status tell(lie l, ds_shard **s)
+{
+    ds_h5 *f;
+    assert_int_equal(ds_h5_create(&f, g_path), RT_OK);
+    ds_h5_put_int(f, "format", 1);
+    ds_h5_put_text(f, "kind", "soft");
+    ds_h5_put_text(f, "codec", "raw");
+    ds_h5_put_int(f, "vocab_size", l.vocab);
+    ds_h5_put_int(f, "k", l.k);
+    ds_h5_put_int(f, "m", 0);
+    ds_h5_put_int(f, "time", 0);
+    for (int a = 0; a < DS_ATTRIBUTES; a++) assert_int_equal(ds_h5_put_text(f, ds_attributes[a].name, ""), RT_OK);
+    put_tables(f, &l);
+    assert_int_equal(ds_h5_close(&f), RT_OK);
+    return ds_shard_open(s, g_path);
+}
+
+#define REFUSED(...)                                                                                                                       \
+    do {                                                                                                                                   \
+        lie l = honest;                                                                                                                    \
+        __VA_ARGS__;                                                                                                                       \
+        assert_int_equal(tell(l, &s), RT_EFORMAT);                                                                                         \
+        assert_non_null(strstr(rt_error_text(), g_path));                                                                                  \
+    } while (0)
+
+static void lies_are_refused(void **state)
+{
+    (void)state;
+    ds_shard *s;
+    ds_doc    d;
+    assert_int_equal(tell(honest, &s), RT_OK);
+    assert_int_equal(ds_shard_verify(s), RT_OK);
+    ds_shard_close(&s);
+    REFUSED(l.starts[1] = 6);
+    REFUSED(l.starts[1] = -3);
+    REFUSED(l.starts[1] = INT64_MIN);
+    REFUSED(l.starts[0] = 1);
+    REFUSED(l.starts[2] = INT64_MAX);
+    REFUSED(l.starts[2] = 4);
+    REFUSED(l.starts[1] = 0);
+    REFUSED(l.valid_rows = 4);
+    REFUSED(l.k = 3);
+    REFUSED(l.k = INT64_MAX);
+    REFUSED(l.k = -1);
+    REFUSED(l.wide = 3);
+    REFUSED(l.vocab = (int64_t)1 << 40);
+    REFUSED(l.docs_rows = 1);
+    lie l = honest;
+    l.id  = 9;
+    assert_int_equal(tell(l, &s), RT_OK);
+    assert_int_equal(ds_shard_doc(s, 0, &d), RT_OK);
+    assert_int_equal(ds_shard_doc(s, 1, &d), RT_EFORMAT);
+    assert_int_equal(ds_shard_verify(s), RT_ECHECK);
+    ds_shard_close(&s);
+    l       = honest;
+    l.about = 5;
+    assert_int_equal(tell(l, &s), RT_OK);
+    assert_int_equal(ds_shard_verify(s), RT_ECHECK);
+    assert_non_null(strstr(rt_error_text(), "document 1, row 0"));
+    ds_shard_close(&s);
+}
+
+static void full_disk(void **state)
+{
+    (void)state;
+    struct rlimit old;
+    char        **names;
+    int           n, full = 0;
+    write_new(400);
+    const rlim_t size = (rlim_t)rt_file_size(g_path);
+    unlink(g_path);
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &old);
+    for (rlim_t i = 0; i < 16; i++) {
+        const struct rlimit small = {size * i / 16, old.rlim_max};
+        setrlimit(RLIMIT_FSIZE, &small);
+        const rt_status st = write_docs(g_path, 400);
+        setrlimit(RLIMIT_FSIZE, &old);
+        assert_int_equal(st, RT_ENOSPC);
+        assert_int_equal(rt_dir_list(&names, &n, g_dir), RT_OK);
+        assert_int_equal(n, 0);
+        rt_names_free(&names, n);
+        full++;
+    }
+    assert_int_equal(full, 16);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(text_shard),
+        cmocka_unit_test(writer_refuses),
+        cmocka_unit_test(cut_files_are_refused),
+        cmocka_unit_test(flipped_bits_are_found),
+        cmocka_unit_test(lies_are_refused),
+        cmocka_unit_test(full_disk),
+    };
+    return cmocka_run_group_tests_name("shard", tests, set_up, tear_down);
+}
