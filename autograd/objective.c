@@ -6,7 +6,8 @@
  *   AG_SAMPLED  t = p on K, R/m on each of m samples of the rest;  kl = sum t log t' - sum t log q where
  *               sum t log t' = sum_K p log p - H_rest (H_rest = -sum p log p over the rest, stored);
  *               S q - t with S = sum t
- *   AG_TAIL     sum_K p log(p/q) + R log(R / (1-Q));  q - p on K, q (1 - R/(1-Q)) elsewhere
+ *   AG_TAIL     sum_K p log(p/q) + R log(R / (1-Q));  S q - p on K, q (S - R/(1-Q)) elsewhere, S = P + R,
+ *               which is 1 but for rounding
  *   AG_RENORM   sum_K p/P log((p/P) / q);  q - p/P
  *   AG_CE       -log q_x;  q - 1_x
  *
@@ -80,21 +81,19 @@ static void subtract(const row *r, int32_t id, double target) { r->z[id] -= (rea
 
 static void gradient_sampled(const row *r, double w_kl, double w_ce)
 {
-    double S = 0;
-    for (int64_t i = 0; i < r->t->k; i++) S += exp((double)r->logp[i]);
-    if (r->t->m) S += r->R;
+    const double S = mass(r) + (r->t->m ? r->R : 0);
     finish(r, w_kl * S + w_ce);
     for (int64_t i = 0; i < r->t->k; i++) subtract(r, r->ids[i], w_kl * exp((double)r->logp[i]));
     for (int64_t j = 0; j < r->t->m; j++) subtract(r, r->tail[j], w_kl * r->R / (double)r->t->m);
 }
 
-/* q_id known from its log: the gradient on K is scale (w_kl (q - p) + w_ce q). */
+/* q_id known from its log: the gradient on K is scale (w_kl (S q - p) + w_ce q). */
 static void gradient_tail(const row *r, double rest_q, const double *q, double w_kl, double w_ce)
 {
-    const double a = 1 - r->R / rest_q;
+    const double S = mass(r) + r->R, a = S - r->R / rest_q;
     finish(r, w_kl * a + w_ce);
     for (int64_t i = 0; i < r->t->k; i++)
-        r->z[r->ids[i]] = (real)(r->t->scale * (w_kl * (q[i] - exp((double)r->logp[i])) + w_ce * q[i]));
+        r->z[r->ids[i]] = (real)(r->t->scale * (w_kl * (S * q[i] - exp((double)r->logp[i])) + w_ce * q[i]));
 }
 
 static void gradient_renorm(const row *r, double P, double w_kl, double w_ce)

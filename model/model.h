@@ -56,6 +56,32 @@ rt_status md_load(md_model **out, const char *dir, kn_type type);
  * missing); files are fsynced.  Plain weights are stored as `type`. */
 rt_status md_save(const md_model *m, const char *dir, kn_type type);
 
+/* ---- safetensors: 8 bytes length, a JSON header, the data --------------------------------- */
+
+enum { MD_ST_DIMS = 4 };
+typedef struct md_st_tensor {
+    char    name[MD_NAME + 16];
+    char    dtype[8]; /* "F64" "F32" "BF16" "F16" "I64" "I32" "U8" */
+    int     nd;
+    int64_t shape[MD_ST_DIMS];
+    int64_t begin, end; /* bytes after the header; set by md_st_open and md_st_begin */
+} md_st_tensor;
+
+typedef struct md_st md_st; /* a file open for reading or for writing */
+rt_status           md_st_open(md_st **out, const char *path); /* RT_EFORMAT: truncated, overlapping, wrong sizes */
+void                md_st_close(md_st **f);                    /* a file not ended is removed */
+const md_st_tensor *md_st_at(const md_st *f, int64_t i);       /* NULL past the end */
+const md_st_tensor *md_st_find(const md_st *f, const char *name);
+int64_t             md_st_count(const md_st_tensor *t);        /* elements */
+rt_status           md_st_read(md_st *f, const md_st_tensor *t, void *bytes);
+/* Values as reals, from F64, F32, BF16 or F16; as i64, from I64 or I32. */
+rt_status md_st_read_real(md_st *f, const md_st_tensor *t, real *x);
+rt_status md_st_read_i64(md_st *f, const md_st_tensor *t, int64_t *x);
+/* Writing: the list first, then each tensor's bytes in that order, then the end (fsync). */
+rt_status md_st_begin(md_st **out, const char *path, md_st_tensor *list, int64_t n);
+rt_status md_st_write(md_st *f, const void *bytes, int64_t n);
+rt_status md_st_end(md_st **f);
+
 /* ---- the graph: the model as calls to ag_* -------------------------------------------- */
 
 typedef enum md_use {

@@ -1,6 +1,7 @@
 /* weights.c -- which tensors a configuration has, and their first values. */
 #include "core/rng.h"
 #include "model/family.h"
+#include "model/files.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,0 +1,248 @@
+/* safetensors.c -- the file form of weights (github.com/huggingface/safetensors): u64 little-endian
+ * header length, JSON {"name": {"dtype", "shape", "data_offsets"}}, the bytes. */
+#include "core/file.h"
+#include "core/json.h"
+#include "model/model.h"
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { HEADER_CAP = 64 << 20 };
+
+struct md_st {
+    FILE         *f;
+    char         *path;
+    md_st_tensor *t;
+    int64_t       n, data, size;
+    int           writing;
+};
+
+static int64_t dtype_size(const char *d)
+{
+    static const struct { const char *name; int64_t size; } known[] = {{"F64", 8}, {"F32", 4}, {"BF16", 2}, {"F16", 2},
+                                                                       {"I64", 8}, {"I32", 4}, {"U8", 1}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(known[i].name, d)) return known[i].size;
+    return 0;
+}
+
+int64_t md_st_count(const md_st_tensor *t)
+{
+    int64_t n = 1;
+    for (int i = 0; i < t->nd; i++) n *= t->shape[i];
+    return n;
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static rt_status read_shape(md_st_tensor *t, const cJSON *shape, const char *path)
+{
+    const cJSON *d;
+    int64_t      total = 1;
+    cJSON_ArrayForEach(d, shape)
+    {
+        RT_CHECK(t->nd < MD_ST_DIMS && cJSON_IsNumber(d) && d->valuedouble >= 0 && d->valuedouble < 0x1p40, RT_EFORMAT,
+                 "%s: tensor %s has a shape of more than %d dimensions or with a wrong size", path, t->name, MD_ST_DIMS);
+        t->shape[t->nd] = (int64_t)d->valuedouble;
+        RT_CHECK(t->shape[t->nd] == 0 || total < ((int64_t)1 << 48) / t->shape[t->nd], RT_EFORMAT, "%s: tensor %s is too large", path, t->name);
+        total *= t->shape[t->nd++];
+    }
+    return RT_OK;
+}
+
+static rt_status read_entry(md_st *s, const cJSON *e)
+{
+    const char   *dtype = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "dtype"));
+    const cJSON  *shape = cJSON_GetObjectItemCaseSensitive(e, "shape"), *off = cJSON_GetObjectItemCaseSensitive(e, "data_offsets");
+    md_st_tensor *t     = &s->t[s->n];
+    if (!strcmp(e->string, "__metadata__")) return RT_OK;
+    RT_CHECK(strlen(e->string) < sizeof t->name && dtype && strlen(dtype) < sizeof t->dtype && cJSON_IsArray(shape) && cJSON_GetArraySize(off) == 2,
+             RT_EFORMAT, "%s: the header's entry \"%.80s\" lacks dtype, shape or data_offsets", s->path, e->string);
+    *t = (md_st_tensor){0};
+    strcpy(t->name, e->string);
+    strcpy(t->dtype, dtype);
+    RT_TRY(read_shape(t, shape, s->path));
+    const double begin = cJSON_GetNumberValue(off->child), end = cJSON_GetNumberValue(off->child->next);
+    RT_CHECK(begin >= 0 && end >= begin && end <= (double)(s->size - s->data), RT_EFORMAT,
+             "%s: tensor %s ends beyond the file (%lld bytes of data); the file is cut or damaged", s->path, t->name, (long long)(s->size - s->data));
+    t->begin = (int64_t)begin;
+    t->end   = (int64_t)end;
+    const int64_t size = dtype_size(t->dtype);
+    RT_CHECK(!size || t->end - t->begin == md_st_count(t) * size, RT_EFORMAT, "%s: tensor %s has %lld bytes, its shape needs %lld", s->path,
+             t->name, (long long)(t->end - t->begin), (long long)(md_st_count(t) * size));
+    s->n++;
+    return RT_OK;
+}
+
+static rt_status read_header(md_st *s)
+{
+    unsigned char le[8];
+    uint64_t      len = 0;
+    char         *text;
+    cJSON        *o;
+    s->size = rt_file_size(s->path);
+    RT_CHECK(fread(le, 1, 8, s->f) == 8, RT_EFORMAT, "%s: expected a safetensors file, found %lld bytes", s->path, (long long)s->size);
+    for (int i = 7; i >= 0; i--) len = len << 8 | le[i];
+    RT_CHECK(len <= HEADER_CAP && (int64_t)len + 8 <= s->size, RT_EFORMAT,
+             "%s: expected a safetensors file, its header claims %llu bytes of a file of %lld; it is cut or something else", s->path,
+             (unsigned long long)len, (long long)s->size);
+    RT_TRY(RT_NEW(text, (int64_t)len + 1));
+    rt_status st = fread(text, 1, len, s->f) == len ? rt_json_parse(&o, text, len, 0, s->path)
+                                                    : rt_fail(RT_EIO, __FILE__, __LINE__, "%s: reading failed", s->path);
+    free(text);
+    RT_TRY(st);
+    s->data = (int64_t)len + 8;
+    st      = RT_NEW(s->t, cJSON_GetArraySize(o));
+    for (const cJSON *e = o->child; st == RT_OK && e; e = e->next) st = read_entry(s, e);
+    cJSON_Delete(o);
+    return st;
+}
+
+static rt_status open_file(md_st **out, const char *path, const char *mode)
+{
+    md_st *s;
+    RT_TRY(RT_NEW(s, 1));
+    rt_status st = rt_strdup(&s->path, path);
+    if (st == RT_OK && !(s->f = fopen(path, mode)))
+        st = rt_fail(rt_status_of_errno(errno), __FILE__, __LINE__, "%s: cannot be opened: %s", path, strerror(errno));
+    if (st != RT_OK) md_st_close(&s);
+    else *out = s;
+    return st;
+}
+
+rt_status md_st_open(md_st **out, const char *path)
+{
+    md_st *s;
+    RT_TRY(open_file(&s, path, "rb"));
+    const rt_status st = read_header(s);
+    if (st != RT_OK) md_st_close(&s);
+    else *out = s;
+    return st;
+}
+
+void md_st_close(md_st **sp)
+{
+    md_st *s = *sp;
+    if (!s) return;
+    if (s->f) fclose(s->f);
+    if (s->writing) unlink(s->path);
+    free(s->path), free(s->t), free(s);
+    *sp = NULL;
+}
+
+const md_st_tensor *md_st_at(const md_st *s, int64_t i) { return i < s->n ? &s->t[i] : NULL; }
+
+const md_st_tensor *md_st_find(const md_st *s, const char *name)
+{
+    for (int64_t i = 0; i < s->n; i++)
+        if (!strcmp(s->t[i].name, name)) return &s->t[i];
+    return NULL;
+}
+
+rt_status md_st_read(md_st *s, const md_st_tensor *t, void *bytes)
+{
+    const size_t n = (size_t)(t->end - t->begin);
+    RT_CHECK(!fseeko(s->f, s->data + t->begin, SEEK_SET) && fread(bytes, 1, n, s->f) == n, RT_EIO, "%s: tensor %s cannot be read", s->path,
+             t->name);
+    return RT_OK;
+}
+
+static double half_to_double(uint16_t h)
+{
+    const int    e = h >> 10 & 31, m = h & 1023;
+    const double v = e == 0 ? m * 0x1p-24 : e == 31 ? (m ? (double)NAN : (double)INFINITY) : (1024 + m) * 0x1p-25 * (double)(1u << e);
+    return h & 0x8000 ? -v : v;
+}
+
+static int convert(real *x, const char *from, const char *dtype, int64_t n)
+{
+    if (!strcmp(dtype, "F32"))
+        for (int64_t i = 0; i < n; i++) x[i] = (real)((const float *)(const void *)from)[i];
+    else if (!strcmp(dtype, "F64"))
+        for (int64_t i = 0; i < n; i++) x[i] = (real)((const double *)(const void *)from)[i];
+    else if (!strcmp(dtype, "BF16")) kn_get()->widen(x, (const kn_bf16 *)(const void *)from, n);
+    else if (!strcmp(dtype, "F16"))
+        for (int64_t i = 0; i < n; i++) x[i] = (real)half_to_double(((const uint16_t *)(const void *)from)[i]);
+    else return 0;
+    return 1;
+}
+
+rt_status md_st_read_real(md_st *s, const md_st_tensor *t, real *x)
+{
+    char *raw;
+    RT_TRY(rt_alloc((void **)&raw, t->end - t->begin, 1, t->name));
+    rt_status st = md_st_read(s, t, raw);
+    if (st == RT_OK && !convert(x, raw, t->dtype, md_st_count(t)))
+        st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: tensor %s is of type %s; expected F32, BF16, F16 or F64", s->path, t->name, t->dtype);
+    free(raw);
+    return st;
+}
+
+rt_status md_st_read_i64(md_st *s, const md_st_tensor *t, int64_t *x)
+{
+    const int64_t n = md_st_count(t);
+    if (!strcmp(t->dtype, "I64")) return md_st_read(s, t, x);
+    RT_CHECK(!strcmp(t->dtype, "I32"), RT_EFORMAT, "%s: tensor %s is of type %s; expected I64 or I32", s->path, t->name, t->dtype);
+    RT_TRY(md_st_read(s, t, x));
+    for (int64_t i = n - 1; i >= 0; i--) x[i] = ((const int32_t *)(const void *)x)[i];
+    return RT_OK;
+}
+
+/* ---- writing ---------------------------------------------------------------------------------- */
+
+static rt_status header_text(rt_buf *b, md_st_tensor *list, int64_t n)
+{
+    int64_t at = 0;
+    RT_TRY(rt_buf_str(b, "{\"__metadata__\":{\"format\":\"pt\"}"));
+    for (int64_t i = 0; i < n; i++) {
+        md_st_tensor *t = &list[i];
+        t->begin        = at;
+        t->end = at += md_st_count(t) * dtype_size(t->dtype);
+        RT_TRY(rt_buf_fmt(b, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", t->name, t->dtype));
+        for (int d = 0; d < t->nd; d++) RT_TRY(rt_buf_fmt(b, "%s%lld", d ? "," : "", (long long)t->shape[d]));
+        RT_TRY(rt_buf_fmt(b, "],\"data_offsets\":[%lld,%lld]}", (long long)t->begin, (long long)t->end));
+    }
+    RT_TRY(rt_buf_str(b, "}"));
+    while (b->len % 8) RT_TRY(rt_buf_str(b, " "));
+    return RT_OK;
+}
+
+rt_status md_st_begin(md_st **out, const char *path, md_st_tensor *list, int64_t n)
+{
+    md_st    *s;
+    rt_buf    b  = {0};
+    rt_status st = header_text(&b, list, n);
+    if (st == RT_OK) st = open_file(&s, path, "wb");
+    if (st == RT_OK) {
+        unsigned char le[8];
+        for (int i = 0; i < 8; i++) le[i] = (unsigned char)((uint64_t)b.len >> (8 * i));
+        s->writing = 1;
+        st         = md_st_write(s, le, 8);
+        if (st == RT_OK) st = md_st_write(s, b.p, (int64_t)b.len);
+        if (st != RT_OK) md_st_close(&s);
+        else *out = s;
+    }
+    rt_buf_free(&b);
+    return st;
+}
+
+rt_status md_st_write(md_st *s, const void *bytes, int64_t n)
+{
+    RT_CHECK(fwrite(bytes, 1, (size_t)n, s->f) == (size_t)n, rt_status_of_errno(errno), "%s: cannot be written: %s", s->path, strerror(errno));
+    return RT_OK;
+}
+
+rt_status md_st_end(md_st **sp)
+{
+    md_st    *s   = *sp;
+    const int bad = fflush(s->f) || fsync(fileno(s->f));
+    const int err = errno;
+    if (!bad) s->writing = 0;
+    if (bad)
+        rt_fail(rt_status_of_errno(err), __FILE__, __LINE__, "%s: cannot be written: %s", s->path, strerror(err));
+    md_st_close(sp);
+    return bad ? rt_status_of_errno(err) : RT_OK;
+}

@@ -1,0 +1,183 @@
+/* test_gradcheck.c -- finite differences for every operator; the cases come from the operator
+ * list itself: adding an op to AG_OPS without a case_<op>() here does not compile.
+ *
+ * Operands live in the arena (a parameter plus a constant) and dead memory is poisoned with
+ * NaN, so that a wrong `keeps` is seen.  Failures are counted as integers: a NaN cannot hide.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "autograd/graph.h"
+#include "core/rng.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_LEAVES = 64, N = 6, V = 11, K = 3, M = 2 };
+
+typedef struct net { ag_graph *g; ag_id loss; ag_targets t; } net;
+
+static ag_id P(net *t, const char *n, int64_t r, int64_t c) { return ag_param(t->g, n, KN_REAL, 2, (int64_t[]){r, c}); }
+static ag_id I(net *t, const char *n, int64_t r, int64_t c) { return ag_input(t->g, n, KN_REAL, 2, (int64_t[]){r, c}); }
+static ag_id A(net *t, const char *n, int64_t r, int64_t c) { return ag_add(t->g, P(t, n, r, c), I(t, "c", r, c)); }
+static ag_id ints(net *t, const char *n, int64_t c) { return ag_input(t->g, n, KN_I32, 1, (int64_t[]){c}); }
+/* Reduce y to a scalar with random weights, so that every output matters. */
+static void reduce(net *t, ag_id y, int64_t r, int64_t c) { t->loss = ag_sum(t->g, ag_mul(t->g, y, I(t, "r", r, c))); }
+
+static void case_add(net *t) { reduce(t, ag_add(t->g, A(t, "a", 3, 5), A(t, "b", 3, 5)), 3, 5); }
+static void case_mul(net *t)
+{
+    ag_id a = A(t, "a", 3, 5); /* a twice */
+    reduce(t, ag_mul(t->g, ag_mul(t->g, a, a), A(t, "b", 3, 5)), 3, 5);
+}
+static void case_sum(net *t) { t->loss = ag_sum(t->g, A(t, "a", 4, 4)); }
+static void case_embed(net *t) { reduce(t, ag_embed(t->g, ints(t, "ids", 7), A(t, "w", 5, 40)), 7, 40); }
+static void case_linear(net *t)
+{
+    ag_id x = A(t, "x", 5, 19); /* a view shares its root's gradient */
+    reduce(t, ag_linear(t->g, ag_view(t->g, ag_view(t->g, x, 1, (int64_t[]){95}), 2, (int64_t[]){5, 19}), A(t, "w", 3, 19)), 5, 3);
+}
+static void case_rmsnorm(net *t)
+{
+    ag_id w = ag_add(t->g, ag_param(t->g, "w", KN_REAL, 1, (int64_t[]){7}), ag_input(t->g, "c", KN_REAL, 1, (int64_t[]){7}));
+    reduce(t, ag_rmsnorm(t->g, A(t, "x", 3, 7), w, 1e-5), 3, 7);
+}
+static void case_swiglu(net *t) { reduce(t, ag_swiglu(t->g, A(t, "g", 3, 5), A(t, "u", 3, 5)), 3, 5); }
+static void case_rope(net *t)
+{
+    ag_id table = ag_input(t->g, "table", KN_REAL, 3, (int64_t[]){2, 8, 2});
+    reduce(t, ag_rope(t->g, A(t, "x", 6, 12), ints(t, "ids", 6), table, 4), 6, 12);
+}
+static void case_attention(net *t)
+{
+    const ag_heads h = {.B = 2, .T = 70, .H = 4, .KV = 2, .D = 2}; /* more than a tile of positions */
+    reduce(t, ag_attention(t->g, A(t, "q", 140, 8), A(t, "k", 140, 4), A(t, "v", 140, 4), ints(t, "start", 140), &h), 140, 8);
+}
+static void case_attention_cached(net *t) { case_sum(t); } /* forward only: checked against attention in test_model.c */
+static void case_head(net *t) { t->loss = ag_head(t->g, A(t, "x", N, 5), A(t, "w", V, 5), ag_opaque(t->g, "targets")); }
+
+#define X(n) {#n, case_##n},
+static const struct { const char *name; void (*build)(net *); } cases[] = {AG_OPS(X)};
+#undef X
+
+/* ---- targets for the head -------------------------------------------------------------------- */
+
+static int32_t g_target[N] = {1, 4, 10, 0, 7, 3}, g_topk[N * K], g_tail[N * M];
+static uint8_t g_count[N] = {1, 1, 0, 1, 1, 1};
+static float   g_logp[N * K], g_rest[N], g_entropy[N];
+
+static void fill_targets(ag_targets *t, ag_objective objective, double ce_weight)
+{
+    for (int n = 0; n < N; n++) {
+        double P = 0;
+        for (int i = 0; i < K; i++) {
+            g_topk[n * K + i] = (n + 3 * i) % V;
+            g_logp[n * K + i] = (float)log(0.45 / (1 + i) - 0.01 * n);
+            P += exp((double)g_logp[n * K + i]);
+        }
+        for (int j = 0; j < M; j++) g_tail[n * M + j] = (n + 1 + 3 * j) % V;
+        g_rest[n]    = n == 4 ? 0 : (float)(1 - P);
+        g_entropy[n] = 0.3f;
+    }
+    *t = (ag_targets){objective, ce_weight, 0.2, K, M, g_target, g_count, g_topk, g_logp, g_rest, g_tail, g_entropy, 0, 0, 0, 0};
+}
+
+/* ---- the check -------------------------------------------------------------------------------- */
+
+static real  *g_x[MAX_LEAVES], *g_g[MAX_LEAVES];
+static int32_t g_ids[160];
+
+static void bind_ints(ag_plan *p, const ag_value *v, ag_id id)
+{
+    const int64_t n = ag_len(&v->shape);
+    for (int64_t i = 0; i < n; i++) g_ids[i] = strcmp(v->name, "start") ? (int32_t)(i % 5) : (int32_t)(i % 70 / 23 * 23);
+    ag_plan_bind(p, id, g_ids, NULL);
+}
+
+static void bind_leaves(net *t, ag_plan *p, rt_rng *r)
+{
+    for (ag_id v = 0; v < t->g->nv; v++) {
+        const ag_value *value = &t->g->v[v];
+        const int64_t   n     = ag_len(&value->shape);
+        if (value->role == AG_ACT || value->root != v) continue;
+        if (value->type == KN_I32) bind_ints(p, value, v);
+        else if (!strcmp(value->name, "targets")) ag_plan_bind(p, v, &t->t, NULL);
+        else {
+            g_x[v] = calloc((size_t)n, sizeof(real));
+            g_g[v] = value->role == AG_PARAM ? calloc((size_t)n, sizeof(real)) : NULL;
+            for (int64_t i = 0; i < n; i++) g_x[v][i] = (real)(2 * rt_rng_uniform(r) - 1);
+            if (!strcmp(value->name, "table")) ag_rope_table(g_x[v], 8, 4, 100);
+            ag_plan_bind(p, v, g_x[v], g_g[v]);
+        }
+    }
+}
+
+static int count_wrong(net *t, ag_plan *p)
+{
+    const double eps = sizeof(real) == 8 ? 1e-5 : 1e-2, tol = sizeof(real) == 8 ? 1e-7 : 2e-2;
+    int          wrong = 0;
+    ag_forward(p);
+    ag_step(p, 0);
+    for (ag_id v = 0; v < t->g->nv; v++) {
+        if (t->g->v[v].role != AG_PARAM || t->g->v[v].root != v) continue;
+        for (int64_t i = 0; i < ag_len(&t->g->v[v].shape); i++) {
+            const real x0 = g_x[v][i];
+            g_x[v][i]     = x0 + (real)eps;
+            const double up = ag_forward(p);
+            g_x[v][i]       = x0 - (real)eps;
+            const double down = ag_forward(p), num = (up - down) / (2 * eps), ana = (double)g_g[v][i];
+            g_x[v][i]                              = x0;
+            wrong += !(fabs(num - ana) <= tol * fmax(1.0, fabs(num) + fabs(ana)));
+        }
+    }
+    return wrong;
+}
+
+static int check(void (*build)(net *), ag_objective objective, double ce_weight)
+{
+    net          t = {0};
+    ag_plan     *p = NULL;
+    rt_rng       r = {7};
+    ag_plan_opts o = {.poison = 1};
+    memset(g_x, 0, sizeof g_x), memset(g_g, 0, sizeof g_g);
+    assert_int_equal(ag_graph_create(&t.g, KN_REAL), RT_OK);
+    build(&t);
+    fill_targets(&t.t, objective, ce_weight);
+    if (ag_plan_create(&p, t.g, t.loss, &o) != RT_OK) fail_msg("%s", rt_error_text());
+    bind_leaves(&t, p, &r);
+    const int wrong = count_wrong(&t, p);
+    ag_plan_destroy(&p);
+    ag_graph_destroy(&t.g);
+    for (int v = 0; v < MAX_LEAVES; v++) free(g_x[v]), free(g_g[v]);
+    return wrong;
+}
+
+static void every_op(void **state)
+{
+    (void)state;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        const int wrong = check(cases[c].build, AG_CE, 1);
+        if (wrong) fail_msg("%s: %d gradients are wrong", cases[c].name, wrong);
+    }
+}
+
+static void every_objective(void **state)
+{
+    (void)state;
+    for (int o = AG_CE; o <= AG_RENORM; o++)
+        for (int w = 0; w < 2; w++) {
+            const int wrong = check(case_head, (ag_objective)o, 0.5 * w);
+            if (wrong) fail_msg("objective %d, ce_weight %g: %d gradients are wrong", o, 0.5 * w, wrong);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_op), cmocka_unit_test(every_objective)};
+    if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
