@@ -1,0 +1,43 @@
+"""Writes one step's data of make_kd_case.py as a shard, with h5py alone, as data/FORMAT.md says.
+
+usage: make_shard.py CASE_DIR STEP SHARD.h5
+"""
+import hashlib
+import sys
+
+import h5py
+import numpy as np
+from safetensors.numpy import load_file
+
+
+def main(case, step, path):
+    data = {name: value[int(step)] for name, value in load_file(f"{case}/data.safetensors").items()}
+    batch, length = data["ids"].shape
+    k, vocab = data["topk_ids"].shape[-1], data["teacher_logprobs"].shape[-1]
+    valid = data["valid"].astype(bool)
+    target = np.roll(data["ids"], -1, 1)
+    target[:, -1] = -1
+    mass = np.exp(data["topk_logprobs"].astype(np.float64)).sum(-1)
+    hide = lambda x: np.where(valid.reshape(valid.shape + (1,) * (x.ndim - 2)), x, np.nan).astype(np.float32)
+    with open(f"{case}/teacher/tokenizer.json", "rb") as file:
+        tokenizer = hashlib.sha256(file.read()).hexdigest()
+    with h5py.File(path, "w") as shard:
+        shard.attrs.update(format=1, kind="soft", codec="raw", vocab_size=vocab, k=k, m=0, time=0, tokenizer_sha256=tokenizer,
+                           teacher="golden", dialect="", sampling="", endpoint="", probe="", prices="", program="make_shard.py")
+        flat = lambda x: x.reshape((batch * length,) + x.shape[2:])
+        shard["doc_start"] = np.arange(0, batch * length + 1, length, dtype=np.int64)
+        shard["ids"] = flat(data["ids"]).astype(np.int32)
+        shard["prompt_mask"] = flat(data["prompt_mask"]).astype(np.uint8)
+        shard["target_id"] = flat(target).astype(np.int32)
+        shard["valid"] = flat(valid).astype(np.uint8)
+        shard["topk_ids"] = flat(np.where(valid[..., None], data["topk_ids"], 0)).astype(np.int32)
+        shard["topk_logprob"] = flat(hide(data["topk_logprobs"]))
+        shard["actual_logprob"] = flat(hide(data["actual_logprob"]))
+        shard["rest_mass"] = flat(hide(np.maximum(0, 1 - mass)))
+        for name in ("request", "recipe", "topic", "finish", "seed"):
+            shard[f"doc/{name}"] = np.array(["0" if name == "seed" else ""] * batch, dtype=h5py.string_dtype())
+        shard["doc/cost"] = np.full(batch, np.nan)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Compares retort with other people's programs, in a virtual environment with pinned versions. Called by ./run peers.
+# Everything is written below PEERS_OUT (build/peers); the golden models and steps are made once.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+out=${PEERS_OUT:-build/peers} here=tests/peers teacher=experiments/teacher/model failed=0
+python=$PWD/.venv/bin/python
+mkdir -p "$out"
+
+if ! cmp -s $here/requirements.txt .venv/installed; then
+    echo "peers: installing $here/requirements.txt into .venv" >&2
+    python3 -m venv .venv
+    .venv/bin/pip install --quiet --requirement $here/requirements.txt
+    cp $here/requirements.txt .venv/installed
+fi
+
+# check NAME COMMAND...: goes on after a failure; the end says it.
+check() {
+    local name=$1
+    shift
+    if "$@"; then echo "peers: $name: good"; else failed=1 && echo "peers: $name: FAILED"; fi
+}
+
+compare_logits() {
+    retort eval "$1" --tokens "$1/golden.safetensors" --logits "$out/logits.safetensors" >/dev/null &&
+        "$python" $here/compare_logits.py "$1/golden.safetensors" "$out/logits.safetensors"
+}
+compare_greedy() { "$python" $here/compare_logits.py "$1/golden.safetensors" --greedy "$1"; }
+
+# transformers opens what retort wrote, and computes the logits that retort computes.
+open_export() {
+    retort eval "$1" --tokens "$out/models/ids.safetensors" --logits "$out/logits.safetensors" >/dev/null &&
+        "$python" $here/check_model.py "$1" --golden "$out/logits.safetensors"
+}
+
+# The first step on a golden batch: same loss, gradient norm and learning rate.
+train_step() {
+    local student=$1 variant=$2 run=$out/kd/run-$1-$2
+    shift 2
+    rm -rf "$run"
+    retort train configs/student-distil.json --json --set "model.init=\"$out/kd/$student\"" --set "data.train=[\"$out/kd/step0.h5\"]" \
+        --set 'data.valid=[]' --set data.seq=32 --set batch.sequences=4 --set objective.k=16 --set objective.m=0 \
+        --set steps=5 --set optim.lr=1e-3 --set schedule.kind='"cosine"' --set schedule.warmup=2 --set schedule.min_ratio=0.1 \
+        --set dtype='"f32"' --set "out=\"$run\"" "$@" >"$run.jsonl" &&
+        "$python" $here/compare_step.py "$out/kd" "$student" "$variant" "$run.jsonl"
+}
+
+[ -f "$out/models/llama/golden.safetensors" ] || "$python" $here/make_models.py "$out/models" --only llama llama-tied llama-bf16 qwen3
+[ -f "$out/kd/case.json" ] || "$python" $here/make_kd_case.py "$out/kd"
+
+for model in llama llama-tied llama-bf16 qwen3; do
+    check "logits of transformers' $model" compare_logits "$out/models/$model"
+    check "greedy tokens of transformers' $model" compare_greedy "$out/models/$model"
+done
+
+rm -f "$out/kd/step0.h5"
+"$python" $here/make_shard.py "$out/kd" 0 "$out/kd/step0.h5"
+check "verify a shard that h5py wrote" retort data verify "$out/kd/step0.h5"
+check "golden step, cross-entropy" train_step llama-tied ce --set 'objective.kind="ce"'
+check "golden step, top 16 and tail bucket half and half" train_step llama-tied mix --set 'objective.kind="topk-tail"' --set objective.ce_weight=0.5
+check "golden step, top 16 renormalised" train_step llama-tied topk-teacher --set 'objective.kind="topk-renormalised"'
+
+check "h5py reads a shard" "$python" docs/read_shard.py "$out/kd/step0.h5"
+if command -v h5dump >/dev/null; then check "h5dump reads a shard" bash -c "h5dump -H '$out/kd/step0.h5' | grep -q topk_logprob"; fi
+
+if [ -d $teacher ]; then
+    "$python" -c "import torch; from safetensors.torch import save_file; save_file(dict(ids=torch.randint(1, 4096, (2, 48))), '$out/models/ids.safetensors')"
+    check "transformers opens the bundled teacher" open_export $teacher
+fi
+exit $failed
