@@ -11,6 +11,7 @@
     X(doctor)           \
     X(help)             \
     X(man)              \
+    X(tokenizer)        \
     /* end of the list */
 
 #define X(name) extern const rt_command cli_##name;

@@ -1,0 +1,194 @@
+/* tokenizer.c -- retort tokenizer train|encode|decode. */
+#include "cli/cli.h"
+#include "core/file.h"
+#include "data/data.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct options {
+    int64_t     vocab;
+    const char *end, *out;
+    int         special;
+} options;
+
+/* ---- lines ------------------------------------------------------------------------ */
+
+typedef struct job {
+    const ds_tokenizer *t;
+    int                 special;
+    rt_buf              line, text, out;
+    ds_ids              ids;
+} job;
+
+static int hex_digit(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char       *p        = c ? strchr(digits, c | 0x20) : NULL;
+    return p ? (int)(p - digits) : -1;
+}
+
+static rt_status from_hex(rt_buf *text, const char *where)
+{
+    const size_t n = text->len / 2;
+    for (size_t i = 0; i < n; i++) {
+        const int high = hex_digit(text->p[2 * i]), low = hex_digit(text->p[2 * i + 1]);
+        RT_CHECK(high >= 0 && low >= 0, RT_EFORMAT, "%s: \"hex\" must be pairs of hexadecimal digits, found \"%.2s\"", where,
+                 text->p + 2 * i);
+        text->p[i] = (char)(high << 4 | low);
+    }
+    RT_CHECK(text->len == 2 * n, RT_EFORMAT, "%s: \"hex\" has an odd number of digits", where);
+    text->len = n;
+    return RT_OK;
+}
+
+static rt_status add_hex(rt_buf *out, const rt_buf *text)
+{
+    RT_TRY(rt_buf_str(out, "\"hex\":\""));
+    for (size_t i = 0; i < text->len; i++) RT_TRY(rt_buf_fmt(out, "%02x", (unsigned)(unsigned char)text->p[i]));
+    return rt_buf_str(out, "\"");
+}
+
+/* {"name":..., -- the name is any JSON value, left out where the line has none. */
+static rt_status begin_answer(job *j, const cJSON *o)
+{
+    rt_buf_clear(&j->out);
+    RT_TRY(rt_buf_str(&j->out, "{"));
+    const cJSON *name = cJSON_GetObjectItemCaseSensitive(o, "name");
+    if (!name) return RT_OK;
+    char *text = cJSON_PrintUnformatted(name);
+    RT_CHECK(text, RT_ENOMEM, "a name of the input");
+    const rt_status st = rt_buf_fmt(&j->out, "\"name\":%s,", text);
+    free(text);
+    return st;
+}
+
+static rt_status encode_line(job *j, const cJSON *o, const char *where)
+{
+    const int hex = cJSON_GetObjectItemCaseSensitive(o, "hex") != NULL;
+    RT_TRY(ds_line_text(o, hex ? "hex" : "text", &j->text, where));
+    if (hex) RT_TRY(from_hex(&j->text, where));
+    j->ids.n = 0;
+    RT_TRY(ds_encode(j->t, j->text.p, j->text.len, DS_ADDED | (j->special ? DS_SPECIAL : 0), &j->ids));
+    RT_TRY(rt_buf_str(&j->out, "\"ids\":["));
+    for (int64_t i = 0; i < j->ids.n; i++) RT_TRY(rt_buf_fmt(&j->out, i ? ",%d" : "%d", j->ids.v[i]));
+    return rt_buf_str(&j->out, "]}\n");
+}
+
+static rt_status decode_line(job *j, const cJSON *o, const char *where)
+{
+    const cJSON  *ids  = cJSON_GetObjectItemCaseSensitive(o, "ids"), *e;
+    const int64_t size = ds_tokenizer_size(j->t);
+    RT_CHECK(cJSON_IsArray(ids), RT_EFORMAT, "%s: the field \"ids\", an array of numbers, is missing", where);
+    j->ids.n = 0;
+    cJSON_ArrayForEach(e, ids)
+    {
+        const double id = cJSON_GetNumberValue(e);
+        RT_CHECK(id >= 0 && id < (double)size && id == (int32_t)id, RT_EINVAL,
+                 "%s: id %lld of \"ids\" must be a whole number below %lld, the vocabulary", where, (long long)j->ids.n, (long long)size);
+        RT_TRY(ds_ids_add(&j->ids, (int32_t)id));
+    }
+    rt_buf_clear(&j->text);
+    RT_TRY(ds_decode(j->t, j->ids.v, j->ids.n, !j->special, &j->text));
+    if (!ds_utf8_valid(j->text.p, j->text.len))
+        RT_TRY(add_hex(&j->out, &j->text));
+    else {
+        RT_TRY(rt_buf_str(&j->out, "\"text\":"));
+        RT_TRY(rt_json_quote(&j->out, j->text.p, j->text.len));
+    }
+    return rt_buf_str(&j->out, "}\n");
+}
+
+typedef rt_status (*line_fn)(job *j, const cJSON *o, const char *where);
+
+static rt_status do_line(job *j, line_fn line, int64_t number)
+{
+    char   where[64];
+    cJSON *o = NULL;
+    if (!j->line.len) return RT_OK;
+    snprintf(where, sizeof where, "standard input, line %lld", (long long)number);
+    RT_TRY(ds_line_parse(&o, j->line.p, j->line.len, where));
+    rt_status st = begin_answer(j, o);
+    if (st == RT_OK) st = line(j, o, where);
+    cJSON_Delete(o);
+    if (st != RT_OK) return st;
+    RT_CHECK(fwrite(j->out.p, 1, j->out.len, stdout) == j->out.len, rt_status_of_errno(errno), "standard output: %s", strerror(errno));
+    return RT_OK;
+}
+
+static rt_status do_lines(job *j, line_fn line)
+{
+    int got = 1;
+    for (int64_t number = 1; got; number++) {
+        RT_TRY(ds_line_read(stdin, &j->line, &got, "standard input"));
+        if (got) RT_TRY(do_line(j, line, number));
+    }
+    RT_CHECK(!fflush(stdout), rt_status_of_errno(errno), "standard output: %s", strerror(errno));
+    return RT_OK;
+}
+
+static rt_status run_lines(const options *o, int argc, char **argv, line_fn line)
+{
+    ds_tokenizer *t = NULL;
+    RT_CHECK(argc == 2, RT_EINVAL, "tokenizer %s takes one folder with a tokenizer.json, found %d words", argv[0], argc - 1);
+    RT_TRY(ds_tokenizer_load(&t, argv[1]));
+    job             j  = {.t = t, .special = o->special};
+    const rt_status st = do_lines(&j, line);
+    rt_buf_free(&j.line);
+    rt_buf_free(&j.text);
+    rt_buf_free(&j.out);
+    free(j.ids.v);
+    ds_tokenizer_destroy(&t);
+    return st;
+}
+
+/* ---- the command ---------------------------------------------------------------------- */
+
+static rt_status run_train(const options *o, int argc, char **argv)
+{
+    rt_texts    files = {0};
+    rt_progress p;
+    RT_CHECK(argc > 1, RT_EINVAL, "tokenizer train needs text files: retort tokenizer train FILE.txt... --out DIR");
+    RT_CHECK(o->out, RT_EINVAL, "tokenizer train needs --out DIR, the folder to write");
+    RT_CHECK(argc - 1 <= RT_MAX_TEXTS, RT_EINVAL, "tokenizer train takes at most %d files, found %d", RT_MAX_TEXTS, argc - 1);
+    for (int i = 1; i < argc; i++) files.v[files.n++] = argv[i];
+    return ds_tokenizer_train(&files, o->vocab, o->end, o->out, &p);
+}
+
+static rt_status run(const void *opts, int argc, char **argv)
+{
+    static const char *const names[] = {"train", "encode", "decode"};
+    const options           *o       = opts;
+    RT_CHECK(argc > 0, RT_EINVAL, "tokenizer needs a word: train, encode or decode (see 'retort tokenizer --help')");
+    if (!strcmp(argv[0], "train")) return run_train(o, argc, argv);
+    if (!strcmp(argv[0], "encode")) return run_lines(o, argc, argv, encode_line);
+    if (!strcmp(argv[0], "decode")) return run_lines(o, argc, argv, decode_line);
+    RT_FAIL(RT_EINVAL, "tokenizer does not know '%s'; the nearest is '%s' (see 'retort tokenizer --help')", argv[0],
+            rt_nearest(argv[0], names, 3));
+}
+
+static const options   defaults = {.vocab = 4096, .end = "<|end|>"};
+static const rt_option table[]  = {
+     {"vocab", RT_OPT_INT, offsetof(options, vocab), "N", "train: entries of the vocabulary (default 4096)"},
+     {"end", RT_OPT_TEXT, offsetof(options, end), "TEXT", "train: the token between documents, entry 0 (default <|end|>)"},
+     {"out", RT_OPT_TEXT, offsetof(options, out), "DIR", "train: the folder to write tokenizer.json and tokenizer_config.json into"},
+     {"special", RT_OPT_FLAG, offsetof(options, special), NULL,
+      "encode: add the tokens that stand around a text; decode: show special tokens too"},
+     {0},
+};
+
+const rt_command cli_tokenizer = {
+    .name     = "tokenizer",
+    .usage    = "train FILE... --out DIR | encode DIR | decode DIR",
+    .summary  = "train a tokenizer, or turn text into token ids and back",
+    .text     = "train learns byte-level BPE from text files (.txt: a document a line; .jsonl: field\n"
+                "\"text\") and writes Hugging Face's tokenizer.json.  encode and decode read JSON lines\n"
+                "from standard input, {\"name\": ..., \"text\": ...} and {\"name\": ..., \"ids\": [...]}, and\n"
+                "write the other form.  Bytes that are no UTF-8 stand in \"hex\" instead of \"text\".\n\n"
+                "  retort tokenizer train corpus.txt --vocab 4096 --out tok\n"
+                "  echo '{\"name\": 1, \"text\": \"a vessel\"}' | retort tokenizer encode tok --special",
+    .options  = table,
+    .size     = sizeof(options),
+    .defaults = &defaults,
+    .run      = run,
+};

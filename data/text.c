@@ -1,0 +1,137 @@
+/* text.c -- documents out of text files: a line each, plain or JSON. */
+#include "data/data.h"
+#include "data/tokenizer.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_LINE = 1 << 28 };
+
+int ds_utf8_valid(const char *s, size_t n)
+{
+    for (size_t i = 0, len; i < n; i += len)
+        if (!(len = ds_utf8_length(s + i, n - i))) return 0;
+    return 1;
+}
+
+/* ---- lines of JSON ------------------------------------------------------------------ */
+
+/* cJSON's strings end at a NUL.  So the escape \u0000 is handed to it as the bytes
+ * C0 80, which no UTF-8 holds, and ds_line_text turns them back. */
+static size_t hide_nuls(char *s, size_t n)
+{
+    size_t to = 0;
+    for (size_t i = 0; i < n;) {
+        if (s[i] == '\\' && n - i >= 6 && !memcmp(s + i, "\\u0000", 6)) {
+            s[to++] = (char)0xc0;
+            s[to++] = (char)0x80;
+            i += 6;
+            continue;
+        }
+        if (s[i] == '\\' && i + 1 < n) s[to++] = s[i++];
+        s[to++] = s[i++];
+    }
+    return to;
+}
+
+rt_status ds_line_parse(cJSON **out, char *line, size_t n, const char *where)
+{
+    cJSON *o = NULL;
+    RT_TRY(rt_json_parse(&o, line, hide_nuls(line, n), RT_JSON_LENIENT, where));
+    if (cJSON_IsObject(o)) {
+        *out = o;
+        return RT_OK;
+    }
+    cJSON_Delete(o);
+    RT_FAIL(RT_EFORMAT, "%s: expected one JSON object a line", where);
+}
+
+rt_status ds_line_text(const cJSON *o, const char *key, rt_buf *out, const char *where)
+{
+    const char *s = NULL;
+    RT_TRY(rt_json_text(o, key, &s, where));
+    RT_CHECK(s, RT_EFORMAT, "%s: the field \"%s\" is missing", where, key);
+    rt_buf_clear(out);
+    RT_TRY(rt_buf_add(out, "", 0));
+    for (const char *nul; (nul = strstr(s, "\xc0\x80")); s = nul + 2) {
+        RT_TRY(rt_buf_add(out, s, (size_t)(nul - s)));
+        RT_TRY(rt_buf_add(out, "", 1));
+    }
+    return rt_buf_str(out, s);
+}
+
+/* ---- files ---------------------------------------------------------------------------- */
+
+rt_status ds_line_read(FILE *f, rt_buf *line, int *got, const char *where)
+{
+    char   block[4096];
+    size_t n = 0;
+    int    c;
+    rt_buf_clear(line);
+    do {
+        c = getc_unlocked(f);
+        if (c != EOF) block[n++] = (char)c;
+        if (n < sizeof block && c != EOF && c != '\n') continue;
+        RT_TRY(rt_buf_add(line, block, n));
+        RT_CHECK(line->len <= MAX_LINE, RT_EFORMAT, "%s: a line is longer than %d bytes", where, MAX_LINE);
+        n = 0;
+    } while (c != EOF && c != '\n');
+    RT_CHECK(!ferror(f), RT_EIO, "%s: reading failed: %s", where, strerror(errno));
+    *got = line->len > 0;
+    while (line->len && (line->p[line->len - 1] == '\n' || line->p[line->len - 1] == '\r')) line->p[--line->len] = '\0';
+    return RT_OK;
+}
+
+typedef struct reader {
+    const char *path;
+    int64_t     line;
+    int         json;
+    rt_buf      text;
+    rt_status (*doc)(void *ud, const char *text, size_t n);
+    void *ud;
+} reader;
+
+static rt_status json_document(reader *r, char *line, size_t n)
+{
+    char   where[4200];
+    cJSON *o = NULL;
+    snprintf(where, sizeof where, "%s, line %lld", r->path, (long long)r->line);
+    RT_TRY(ds_line_parse(&o, line, n, where));
+    const rt_status st = ds_line_text(o, "text", &r->text, where);
+    cJSON_Delete(o);
+    if (st != RT_OK) return st;
+    return r->text.len ? r->doc(r->ud, r->text.p, r->text.len) : RT_OK;
+}
+
+static rt_status take_line(reader *r, rt_buf *line)
+{
+    r->line++;
+    if (!line->len) return RT_OK;
+    return r->json ? json_document(r, line->p, line->len) : r->doc(r->ud, line->p, line->len);
+}
+
+static int ends_with(const char *s, const char *end)
+{
+    const size_t n = strlen(s), m = strlen(end);
+    return n >= m && !strcmp(s + n - m, end);
+}
+
+rt_status ds_text_read(const char *path, rt_status (*doc)(void *ud, const char *text, size_t n), void *ud)
+{
+    reader    r    = {.path = path, .json = ends_with(path, ".jsonl"), .doc = doc, .ud = ud};
+    rt_buf    line = {0};
+    int       got  = 1;
+    rt_status st   = RT_OK;
+    RT_CHECK(r.json || ends_with(path, ".txt"), RT_EINVAL,
+             "%s: expected a name that ends with .txt (a document a line) or .jsonl ({\"text\": ...} a line)", path);
+    FILE *f = fopen(path, "rb");
+    RT_CHECK(f, rt_status_of_errno(errno), "%s: cannot be opened for reading: %s", path, strerror(errno));
+    while (st == RT_OK && got) {
+        st = ds_line_read(f, &line, &got, path);
+        if (st == RT_OK && got) st = take_line(&r, &line);
+    }
+    fclose(f);
+    rt_buf_free(&line);
+    rt_buf_free(&r.text);
+    return st;
+}

@@ -1,0 +1,158 @@
+/* tokenizer.h -- the parts of a byte-level BPE tokenizer (private to data/).
+ *
+ * A text goes through: added tokens -> NFC -> pre-tokenizer (a chain of regexes
+ * that cut it into pieces) -> merging of each piece's bytes.  Entries are kept
+ * as tokenizer.json writes them: a byte is one printable character
+ * (bpe_alphabet.c), so that "Ġthe" is the entry of " the".
+ */
+#ifndef DS_TOKENIZER_H
+#define DS_TOKENIZER_H
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "core/json.h"
+#include "data/data.h"
+#include <pcre2.h>
+
+/* ---- vocab.c: strings <-> dense ids ------------------------------------------- */
+
+enum { DS_MAX_ENTRIES = 1 << 22 };
+enum { DS_ENTRY_PRESENT = 1, DS_ENTRY_ADDED = 2, DS_ENTRY_SPECIAL = 4 };
+
+typedef struct ds_entry {
+    int64_t at; /* in ds_vocab.text */
+    int32_t n;
+    int32_t flags;
+} ds_entry;
+
+typedef struct ds_vocab { /* {0} is empty */
+    rt_buf    text;
+    ds_entry *entry; /* [n], by id; ids without PRESENT are holes */
+    int64_t   n, cap, used;
+    int32_t  *slot; /* open addressing: id + 1, or 0 */
+    int64_t   slots;
+} ds_vocab;
+
+void        ds_vocab_free(ds_vocab *v);
+int32_t     ds_vocab_find(const ds_vocab *v, const char *s, size_t n); /* -1: none */
+const char *ds_vocab_text(const ds_vocab *v, int32_t id, size_t *n);
+/* RT_EFORMAT when the id is out of range or taken, or the string has another id. */
+rt_status ds_vocab_put(ds_vocab *v, const char *s, size_t n, int64_t id, const char *where);
+
+/* ---- bpe_alphabet.c: bytes <-> printable characters ----------------------------- */
+
+enum { DS_MAX_UTF8 = 4 };
+size_t    ds_alphabet_put(unsigned char byte, char out[2]);         /* bytes written: 1 or 2 */
+int       ds_alphabet_get(const char *s, size_t n, size_t *len);    /* the byte at s; -1: none */
+int       ds_alphabet_order(int i);                                 /* the byte with the i-th smallest character */
+rt_status ds_alphabet_encode(const char *s, size_t n, rt_buf *out); /* append */
+/* Append the bytes that an entry stands for; one with a character outside the
+ * alphabet stands for itself. */
+rt_status ds_alphabet_decode(const char *s, size_t n, rt_buf *out);
+/* Length of the UTF-8 character at s, n >= 1; 0: none. */
+size_t ds_utf8_length(const char *s, size_t n);
+
+/* ---- bpe.c: merging ------------------------------------------------------------- */
+
+typedef struct ds_merge {
+    uint64_t key; /* left << 32 | right, plus 1; 0: empty */
+    int32_t  rank, id;
+} ds_merge;
+
+typedef struct ds_merges { /* {0} is empty */
+    ds_merge *slot;
+    int64_t   slots;
+} ds_merges;
+
+rt_status       ds_merges_reserve(ds_merges *m, int64_t n);
+void            ds_merges_put(ds_merges *m, int32_t left, int32_t right, int32_t rank, int32_t id); /* the last of equal pairs counts */
+const ds_merge *ds_merges_find(const ds_merges *m, int32_t left, int32_t right);                    /* NULL: none */
+
+typedef struct ds_bpe_work { /* scratch of one caller; {0} is empty */
+    int32_t *rank, *id, *next, *prev;
+    int64_t *heap;
+    int64_t  cap;
+} ds_bpe_work;
+void ds_bpe_work_free(ds_bpe_work *w);
+/* ids[0..n) are merged in place, lowest rank first, then leftmost; *left gets
+ * how many remain.  O(n log n). */
+rt_status ds_bpe_merge(const ds_merges *m, ds_bpe_work *w, int32_t *ids, int64_t n, int64_t *left);
+
+/* ---- bpe_split.c: the pre-tokenizer --------------------------------------------- */
+
+enum { DS_MAX_SPLITS = 8 };
+typedef enum ds_split_keep { DS_KEEP_BOTH, DS_KEEP_MATCHES, DS_KEEP_GAPS } ds_split_keep;
+
+typedef struct ds_splitter { /* {0}: the whole text is one piece */
+    struct {
+        pcre2_code   *code;
+        ds_split_keep keep;
+    } step[DS_MAX_SPLITS];
+    int n;
+} ds_splitter;
+
+extern const char ds_gpt2_pattern[];
+/* Add a step.  `literal`: the pattern is no regex.  RT_EFORMAT names what is wrong with it. */
+rt_status ds_splitter_add(ds_splitter *s, const char *pattern, int literal, ds_split_keep keep, const char *where);
+void      ds_splitter_free(ds_splitter *s);
+
+typedef rt_status (*ds_piece_fn)(void *ud, const char *piece, size_t n);
+typedef struct ds_split_work { /* of one caller; {0} is empty */
+    pcre2_match_data *match[DS_MAX_SPLITS];
+} ds_split_work;
+void ds_split_work_free(ds_split_work *w);
+/* Call piece() for each piece of any bytes; a byte that is no UTF-8 is a piece. */
+rt_status ds_split(const ds_splitter *s, ds_split_work *w, const char *text, size_t n, ds_piece_fn piece, void *ud);
+
+/* ---- tokenizer_added.c: added tokens in the text ---------------------------------- */
+
+enum { DS_ADDED_WORD = 1, DS_ADDED_LSTRIP = 2, DS_ADDED_RSTRIP = 4 };
+typedef struct ds_added_token {
+    char   *text;
+    size_t  n;
+    int32_t id;
+    int     flags;
+} ds_added_token;
+
+typedef struct ds_added { /* {0} is empty; sorted: first byte, then longest first */
+    ds_added_token *token;
+    int64_t         n, cap;
+    int64_t         first[257];
+} ds_added;
+
+rt_status ds_added_put(ds_added *a, const char *text, size_t n, int32_t id, int flags);
+void      ds_added_sort(ds_added *a); /* after the last put */
+void      ds_added_free(ds_added *a);
+/* The first token at or after `from`: it takes text[*start..*stop).  NULL: none. */
+const ds_added_token *ds_added_next(const ds_added *a, const char *text, size_t n, size_t from, size_t *start, size_t *stop);
+
+/* ---- the tokenizer ----------------------------------------------------------------- */
+
+struct ds_tokenizer {
+    ds_vocab    vocab;
+    ds_merges   merges;
+    ds_splitter splitter;
+    ds_added    raw, normalized; /* looked for before and after NFC */
+    ds_ids      prefix, suffix;  /* what the post-processor puts around a text */
+    int         nfc, prefix_space, ignore_merges;
+    int32_t     byte_id[256];
+    int32_t     bos, eos;
+    char        sha256[RT_SHA_HEX];
+};
+
+/* tokenizer_json.c: fill t from the parsed tokenizer.json (`where` for errors). */
+rt_status ds_tokenizer_parse(ds_tokenizer *t, const cJSON *root, const char *where);
+/* tokenizer_pre.c: its normalizer, pre_tokenizer, post_processor and decoder. */
+rt_status ds_tokenizer_parse_chain(ds_tokenizer *t, const cJSON *root, const char *where);
+/* nfc.c: append the text in NFC; bytes that are no UTF-8 stay. */
+rt_status ds_nfc(const char *text, size_t n, rt_buf *out);
+/* tokenizer_write.c: tokenizer.json and tokenizer_config.json of a trained tokenizer. */
+typedef struct ds_trained {
+    ds_vocab vocab;  /* entry 0: the end token */
+    ds_ids   merges; /* left, right, left, right, ... */
+} ds_trained;
+rt_status ds_tokenizer_write(const ds_trained *t, const char *dir);
+/* tokenizer_config.json with these tokens (NULL: none). */
+rt_status ds_tokenizer_write_config(const char *dir, const char *bos, const char *eos);
+
+/* bpe_train.c: merges from counted pieces.  `pieces` are raw bytes, count[i] of piece i. */
+rt_status ds_bpe_train(const ds_vocab *pieces, const int64_t *count, int64_t size, ds_trained *t, rt_progress *p);
+#endif

@@ -1,0 +1,107 @@
+/* tokenizer_added.c -- finding added tokens in a text: the leftmost, of equal starts the longest. */
+#include "data/tokenizer.h"
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+rt_status ds_added_put(ds_added *a, const char *text, size_t n, int32_t id, int flags)
+{
+    char *copy = NULL;
+    RT_TRY(rt_grow((void **)&a->token, a->n, &a->cap, sizeof *a->token));
+    RT_TRY(rt_alloc((void **)&copy, (int64_t)n + 1, 1, "added token"));
+    memcpy(copy, text, n);
+    a->token[a->n++] = (ds_added_token){copy, n, id, flags};
+    return RT_OK;
+}
+
+static int by_byte_and_length(const void *x, const void *y)
+{
+    const ds_added_token *a = x, *b = y;
+    const int             d = (unsigned char)a->text[0] - (unsigned char)b->text[0];
+    return d ? d : a->n != b->n ? (a->n < b->n ? 1 : -1) : strcmp(a->text, b->text);
+}
+
+void ds_added_sort(ds_added *a)
+{
+    if (a->n) qsort(a->token, (size_t)a->n, sizeof *a->token, by_byte_and_length);
+    int64_t i = 0;
+    for (int b = 0; b <= 256; b++) {
+        while (i < a->n && (unsigned char)a->token[i].text[0] < b) i++;
+        a->first[b] = i;
+    }
+}
+
+void ds_added_free(ds_added *a)
+{
+    for (int64_t i = 0; i < a->n; i++) free(a->token[i].text);
+    free(a->token);
+    *a = (ds_added){0};
+}
+
+static int is_space(int32_t c)
+{
+    return (c >= 9 && c <= 13) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 ||
+           c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+static int is_word(int32_t c)
+{
+    const utf8proc_category_t k = utf8proc_category(c);
+    return (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_NL) || k == UTF8PROC_CATEGORY_PC;
+}
+
+/* The character at s (-1: none) and its length (1 where it is no UTF-8). */
+static int32_t character(const char *s, size_t n, size_t *len)
+{
+    utf8proc_int32_t       c = -1;
+    const utf8proc_ssize_t k = n ? utf8proc_iterate((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, &c) : 0;
+    *len                     = k > 0 ? (size_t)k : 1;
+    return k > 0 ? c : -1;
+}
+
+static int32_t character_before(const char *text, size_t at, size_t *len)
+{
+    size_t from = at;
+    while (from > 0 && at - from < DS_MAX_UTF8) {
+        from--;
+        const int32_t c = character(text + from, at - from, len);
+        if (c >= 0 && *len == at - from) return c;
+    }
+    *len = 1;
+    return -1;
+}
+
+static int stands_alone(const char *text, size_t n, size_t start, size_t stop)
+{
+    size_t len;
+    return !is_word(character_before(text, start, &len)) && !is_word(character(text + stop, n - stop, &len));
+}
+
+static const ds_added_token *token_at(const ds_added *a, const char *text, size_t n, size_t at)
+{
+    const unsigned char b = (unsigned char)text[at];
+    for (int64_t i = a->first[b]; i < a->first[b + 1]; i++) {
+        const ds_added_token *k = &a->token[i];
+        if (k->n <= n - at && !memcmp(k->text, text + at, k->n)) return k;
+    }
+    return NULL;
+}
+
+const ds_added_token *ds_added_next(const ds_added *a, const char *text, size_t n, size_t from, size_t *start, size_t *stop)
+{
+    size_t len;
+    for (size_t at = from; a->n && at < n; at++) {
+        const ds_added_token *k = token_at(a, text, n, at);
+        if (!k) continue;
+        *start = at;
+        *stop  = at + k->n;
+        if ((k->flags & DS_ADDED_WORD) && !stands_alone(text, n, *start, *stop)) {
+            at = *stop - 1; /* a match that does not count is used up all the same */
+            continue;
+        }
+        while ((k->flags & DS_ADDED_LSTRIP) && *start > from && is_space(character_before(text, *start, &len))) *start -= len;
+        while ((k->flags & DS_ADDED_RSTRIP) && *stop < n && is_space(character(text + *stop, n - *stop, &len))) *stop += len;
+        return k;
+    }
+    return NULL;
+}
