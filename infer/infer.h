@@ -26,7 +26,7 @@ rt_status inf_sampler_create(inf_sampler **out, int64_t V);
 void      inf_sampler_destroy(inf_sampler **s);
 int32_t   inf_sample(inf_sampler *s, const real *logits, const inf_sampling *o, double u);
 
-/* ---- serving (infer/serve.c): CONTRACTS of the wire form are in docs/serve.md ------------ */
+/* ---- serving (infer/serve.c): the wire form is in docs/serve.md ------------ */
 
 typedef struct inf_serve_opts {
     const char *host;       /* default 127.0.0.1 */
@@ -34,9 +34,10 @@ typedef struct inf_serve_opts {
     const char *port_file;  /* written when the server listens ("PORT\n"), atomically; may be NULL */
     const char *name;       /* model id that /v1/models shows; default: the folder's name */
     int64_t     max_tokens; /* context; 0: the model's */
-    int64_t     max_logprobs;
+    int64_t     max_logprobs; /* largest k, at most MD_TEACHER_MAX_K */
+    int         verbose;      /* a note for each request */
 } inf_serve_opts;
-/* Serve until SIGINT/SIGTERM.  RT_ENET when the port is taken. */
+/* Serve until SIGINT/SIGTERM: what was asked by then is answered.  RT_ENET when the port is taken. */
 rt_status inf_serve(const md_model *m, const ds_tokenizer *t, const inf_serve_opts *o);
 
 /* Appends "NAME VERSION" lines of the libraries behind this folder. */

@@ -1,0 +1,208 @@
+/* choice.c -- computing one choice: what the model says about the prompt, then the text it writes.
+ *
+ * Randomness is a function of the request: step i draws with hash(seed, i), the tail of position t
+ * (of the prompt and what follows it) with hash(tail seed, t).
+ */
+#include "core/rng.h"
+#include "infer/desk.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- rows ---------------------------------------------------------------------------------- */
+
+static rt_status rows_create(inf_rows *r, int64_t n, int64_t k, int64_t m)
+{
+    r->n = n, r->k = k, r->m = m;
+    RT_TRY(RT_NEW(r->topk_ids, n * k));
+    RT_TRY(RT_NEW(r->topk_logprob, n * k));
+    RT_TRY(RT_NEW(r->tail_ids, n * m));
+    RT_TRY(RT_NEW(r->rest_entropy, n));
+    RT_TRY(RT_NEW(r->actual_logprob, n));
+    return RT_NEW(r->actual_rank, n);
+}
+
+static void rows_free(inf_rows *r)
+{
+    free(r->topk_ids);
+    free(r->topk_logprob);
+    free(r->tail_ids);
+    free(r->rest_entropy);
+    free(r->actual_logprob);
+    free(r->actual_rank);
+    *r = (inf_rows){0};
+}
+
+static void rows_fill(inf_rows *r, int64_t i, const real *z, int64_t V, int32_t actual, uint64_t seed)
+{
+    md_teacher_row row = {
+        .topk_ids = r->topk_ids + i * r->k, .topk_logprob = r->topk_logprob + i * r->k, .tail_ids = r->tail_ids + i * r->m};
+    md_teacher_fill(&row, z, V, r->k, r->m, actual, seed);
+    r->rest_entropy[i]   = row.rest_entropy;
+    r->actual_logprob[i] = row.actual_logprob;
+    r->actual_rank[i]    = row.actual_rank;
+}
+
+/* A row that is not a number would reach the reader as null: an error is the honest answer. */
+static rt_status rows_check(const inf_rows *r, int64_t from, int64_t end)
+{
+    for (int64_t i = from; i < end; i++)
+        RT_CHECK(!isnan(r->actual_logprob[i]), RT_ECHECK,
+                 "the model's probabilities of token %lld are not numbers; its weights are damaged", (long long)i);
+    return RT_OK;
+}
+
+/* ---- the prompt ------------------------------------------------------------------------------- */
+
+typedef struct scoring {
+    inf_choice *c;
+    int64_t     V;
+} scoring;
+
+static void score_row(void *ud, int64_t t, real *z, int thread)
+{
+    const scoring *s = ud;
+    const ds_ids  *p = s->c->prompt;
+    const int64_t  i = t + 1; /* logits after token t are about token t+1 */
+    (void)thread;
+    if (i < p->n) rows_fill(&s->c->before, i, z, s->V, p->v[i], rt_mix2(s->c->q->tail_seed, (uint64_t)i));
+}
+
+static rt_status score_prompt(inf_choice *c, inf_desk *d)
+{
+    const inf_request *q = c->q;
+    const int64_t      k = q->prompt_logprobs >= 0 ? q->prompt_logprobs : q->logprobs;
+    scoring            s = {c, d->model->config.V};
+    if (q->prompt_logprobs < 0 && !(q->echo && q->logprobs >= 0)) return RT_OK;
+    RT_TRY(rows_create(&c->before, c->prompt->n, k, q->tail));
+    if (c->prompt->n > 1) RT_TRY(md_score(d->scorer, c->prompt->v, c->prompt->n, score_row, &s));
+    return rows_check(&c->before, 1, c->prompt->n);
+}
+
+/* ---- text --------------------------------------------------------------------------------------- */
+
+static rt_status show(inf_choice *c, const inf_desk *d, int32_t id)
+{
+    const size_t from     = c->text.len;
+    c->offset[c->shown++] = c->chars;
+    RT_TRY(ds_decode(d->tokenizer, &id, 1, c->q->skip_special, &c->text));
+    for (size_t i = from; i < c->text.len; i++) c->chars += ((unsigned char)c->text.p[i] & 0xc0) != 0x80;
+    return RT_OK;
+}
+
+/* The first stop string that ends behind `from`: the text is cut before it. */
+static void look_for_stop(inf_choice *c, size_t from)
+{
+    for (size_t at = from; at < c->text.len; at++)
+        for (int s = 0; s < c->q->stops; s++) {
+            const size_t n = strlen(c->q->stop[s]);
+            if (n > c->text.len - at || memcmp(c->text.p + at, c->q->stop[s], n)) continue;
+            c->stop       = c->q->stop[s];
+            c->finish     = "stop";
+            c->text.len   = at;
+            c->text.p[at] = '\0';
+            return;
+        }
+}
+
+static int is_end(const inf_desk *d, int32_t id) { return id == d->model->config.eos || id == ds_tokenizer_eos(d->tokenizer); }
+
+/* Take token id as written: its text, and whether the choice ends with it. */
+static rt_status take(inf_choice *c, const inf_desk *d, int32_t id, size_t written_from)
+{
+    const inf_request *q    = c->q;
+    const size_t       back = q->longest_stop ? q->longest_stop - 1 : 0, before = c->text.len;
+    RT_TRY(ds_ids_add(&c->ids, id));
+    RT_TRY(show(c, d, id));
+    look_for_stop(c, before >= written_from + back ? before - back : written_from);
+    if (!c->finish && !q->ignore_eos && is_end(d, id)) c->finish = "stop";
+    if (!c->finish && c->ids.n == q->max_tokens) c->finish = "length";
+    return RT_OK;
+}
+
+/* ---- streaming ------------------------------------------------------------------------------------ */
+
+/* The largest end <= `end` that cuts no character. */
+static size_t whole_characters(const char *p, size_t end)
+{
+    for (size_t back = 1; back <= 3 && back <= end; back++) {
+        const unsigned char c = (unsigned char)p[end - back];
+        if (c < 0x80) return end;
+        if (c < 0xc0) continue;
+        const size_t needs = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+        return needs > back ? end - back : end;
+    }
+    return end;
+}
+
+/* Push what is new; text that may yet become a stop string or is half a character waits. */
+static rt_status push_new(inf_choice *c, const inf_desk *d, inf_slice *s, inf_reply *r)
+{
+    const size_t hold = c->q->longest_stop ? c->q->longest_stop - 1 : 0;
+    if (!c->q->stream) return RT_OK;
+    s->text_end = c->text.len > s->text + hold ? whole_characters(c->text.p, c->text.len - hold) : s->text;
+    if (s->text_end < s->text) s->text_end = s->text;
+    if (c->finish) s->text_end = c->text.len;
+    s->token_end = c->shown;
+    if (s->text_end == s->text && !c->finish && c->q->logprobs < 0 && !c->q->return_ids) return RT_OK;
+    RT_TRY(inf_answer_event(&r->text, d, c, s));
+    RT_TRY(inf_reply_push(r));
+    s->text  = s->text_end;
+    s->token = s->token_end;
+    return RT_OK;
+}
+
+/* ---- writing ---------------------------------------------------------------------------------------- */
+
+/* u of step i in [0, 1): 53 bits of hash(seed, i). */
+static double uniform(uint64_t seed, int64_t i) { return (double)(rt_mix2(seed, (uint64_t)i) >> 11) * 0x1p-53; }
+
+static rt_status write_token(inf_choice *c, inf_desk *d, const real *z, size_t written_from)
+{
+    const inf_request *q  = c->q;
+    const int64_t      i  = c->ids.n;
+    const int32_t      id = inf_sample(d->sampler, z, &q->sampling, uniform(q->seed, i));
+    if (q->logprobs >= 0) {
+        rows_fill(&c->after, i, z, d->model->config.V, id, rt_mix2(q->tail_seed, (uint64_t)(c->prompt->n + i)));
+        RT_TRY(rows_check(&c->after, i, i + 1));
+    }
+    return take(c, d, id, written_from);
+}
+
+static rt_status write_text(inf_choice *c, inf_desk *d, inf_slice *s, inf_reply *r)
+{
+    const size_t written_from = c->text.len;
+    const real  *z;
+    inf_session_reset(d->session);
+    RT_TRY(inf_feed(d->session, c->prompt->v, c->prompt->n, &z));
+    for (;;) {
+        RT_TRY(write_token(c, d, z, written_from));
+        RT_TRY(push_new(c, d, s, r));
+        if (c->finish) return RT_OK;
+        RT_TRY(inf_feed(d->session, &c->ids.v[c->ids.n - 1], 1, &z));
+    }
+}
+
+rt_status inf_choice_make(inf_choice *c, inf_desk *d, const inf_request *q, int index, inf_reply *r)
+{
+    inf_slice s = {0};
+    *c          = (inf_choice){.q = q, .index = index, .prompt = &q->prompts[index]};
+    RT_TRY(rt_buf_str(&c->text, ""));
+    RT_TRY(RT_NEW(c->offset, c->prompt->n + q->max_tokens));
+    if (q->logprobs >= 0) RT_TRY(rows_create(&c->after, q->max_tokens, q->logprobs, q->tail));
+    RT_TRY(score_prompt(c, d));
+    for (int64_t i = 0; q->echo && i < c->prompt->n; i++) RT_TRY(show(c, d, c->prompt->v[i]));
+    if (q->max_tokens > 0) return write_text(c, d, &s, r);
+    c->finish = "length";
+    return push_new(c, d, &s, r);
+}
+
+void inf_choice_free(inf_choice *c)
+{
+    free(c->ids.v);
+    free(c->offset);
+    rt_buf_free(&c->text);
+    rows_free(&c->before);
+    rows_free(&c->after);
+    *c = (inf_choice){0};
+}

@@ -1,0 +1,309 @@
+/* desk.c -- opening the desk, and the way of a request from JSON text to JSON text. */
+#include "infer/desk.h"
+#include "core/clock.h"
+#include "core/rng.h"
+#include "data/wire.h"
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+/* The last part of the model's folder. */
+static rt_status name_of(char **name, const md_model *m, const inf_serve_opts *o)
+{
+    char real_path[PATH_MAX];
+    if (o->name) return rt_strdup(name, o->name);
+    const char *path  = m->dir && realpath(m->dir, real_path) ? real_path : "retort";
+    const char *slash = strrchr(path, '/');
+    return rt_strdup(name, slash && slash[1] ? slash + 1 : path);
+}
+
+/* Append the JSON string of a token's bytes.  Bytes that are no UTF-8 are written as "bytes:\xe2\x80",
+ * so that different tokens stay different. */
+static rt_status quote_token(rt_buf *out, const char *p, size_t n)
+{
+    rt_buf    hex   = {0};
+    int       valid = 1;
+    rt_status st;
+    for (size_t i = 0, len = 1; i < n && valid; i += len) valid = (len = rt_utf8_length(p + i, n - i)) > 0;
+    if (valid) return rt_json_quote(out, n ? p : "", n);
+    RT_TRY(rt_buf_str(&hex, "bytes:"));
+    for (size_t i = 0; i < n; i++) RT_TRY_OR(rt_buf_fmt(&hex, "\\x%02x", (unsigned char)p[i]), done);
+    st = rt_json_quote(out, hex.p, hex.len);
+done:
+    rt_buf_free(&hex);
+    return st;
+}
+
+/* The texts of all ids; those beyond the tokenizer (a padded vocabulary) have none. */
+static rt_status read_texts(inf_desk *d)
+{
+    rt_buf        one = {0};
+    const int64_t V   = d->model->config.V;
+    rt_status     st  = RT_NEW(d->text_at, V + 1);
+    for (int64_t v = 0; st == RT_OK && v < V; v++) {
+        const int32_t id = (int32_t)v;
+        rt_buf_clear(&one);
+        st = ds_decode(d->tokenizer, &id, 1, 0, &one);
+        if (st == RT_OK) st = quote_token(&d->texts, one.p, one.len);
+        d->text_at[v + 1] = (int64_t)d->texts.len;
+    }
+    rt_buf_free(&one);
+    return st;
+}
+
+static rt_status open_parts(inf_desk *d, const inf_serve_opts *o)
+{
+    const md_config *c = &d->model->config;
+    RT_CHECK(ds_tokenizer_size(d->tokenizer) <= c->V, RT_EMISMATCH,
+             "the tokenizer has %lld entries, the model only %lld; serve a model with its own tokenizer",
+             (long long)ds_tokenizer_size(d->tokenizer), (long long)c->V);
+    RT_CHECK(o->max_tokens >= 0 && o->max_tokens <= c->context, RT_EINVAL,
+             "--max-tokens must be from 0 (all) to the model's %lld positions, found %lld", (long long)c->context,
+             (long long)o->max_tokens);
+    RT_CHECK(o->max_logprobs >= 0 && o->max_logprobs <= MD_TEACHER_MAX_K, RT_EINVAL, "--max-logprobs must be from 0 to %d, found %lld",
+             MD_TEACHER_MAX_K, (long long)o->max_logprobs);
+    d->max_len      = o->max_tokens ? o->max_tokens : c->context;
+    d->max_logprobs = o->max_logprobs < c->V ? o->max_logprobs : c->V;
+    d->started      = rt_unix_time();
+    d->serial       = rt_mix64((uint64_t)d->started);
+    RT_TRY(name_of(&d->name, d->model, o));
+    RT_TRY(read_texts(d));
+    RT_TRY(inf_sampler_create(&d->sampler, c->V));
+    RT_TRY(md_scorer_create(&d->scorer, d->model, d->max_len));
+    return inf_session_create(&d->session, d->model, d->max_len);
+}
+
+rt_status inf_desk_open(inf_desk *d, const md_model *m, const ds_tokenizer *t, const inf_serve_opts *o)
+{
+    *d                 = (inf_desk){.model = m, .tokenizer = t};
+    const rt_status st = open_parts(d, o);
+    if (st != RT_OK) inf_desk_close(d);
+    return st;
+}
+
+void inf_desk_close(inf_desk *d)
+{
+    free(d->name);
+    rt_buf_free(&d->texts);
+    free(d->text_at);
+    md_scorer_destroy(&d->scorer);
+    inf_session_destroy(&d->session);
+    inf_sampler_destroy(&d->sampler);
+    *d = (inf_desk){0};
+}
+
+rt_status inf_desk_models(const inf_desk *d, rt_buf *out)
+{
+    RT_TRY(rt_buf_str(out, "{\"object\":\"list\",\"data\":[{\"id\":"));
+    RT_TRY(rt_json_quote(out, d->name, strlen(d->name)));
+    return rt_buf_fmt(out,
+                      ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"retort\",\"" WIRE_MAX_MODEL_LEN "\":%lld,\"" WIRE_VOCAB_SIZE
+                      "\":%lld,\"" WIRE_MAX_LOGPROBS "\":%lld,\"" WIRE_TOKENIZER_SHA256 "\":\"%s\"}]}",
+                      (long long)d->started, (long long)d->max_len, (long long)d->model->config.V, (long long)d->max_logprobs,
+                      ds_tokenizer_sha256(d->tokenizer));
+}
+
+/* ---- completions ------------------------------------------------------------------------------- */
+
+static rt_status add_choice(inf_desk *d, const inf_request *q, int i, inf_reply *r, int64_t *written)
+{
+    inf_choice c;
+    rt_status  st = inf_choice_make(&c, d, q, i, r);
+    if (st == RT_OK && !q->stream) {
+        const inf_slice all = {.text_end = c.text.len, .token_end = c.shown};
+        if (i) st = rt_buf_str(&r->text, ",");
+        if (st == RT_OK) st = inf_answer_choice(&r->text, d, &c, &all);
+        if (st == RT_EINVAL) r->status = 400; /* the answer would be too large */
+    }
+    *written += c.ids.n;
+    inf_choice_free(&c);
+    return st;
+}
+
+static rt_status end_stream(const inf_desk *d, const inf_request *q, inf_reply *r, int64_t read, int64_t written)
+{
+    if (q->usage) {
+        RT_TRY(rt_buf_str(&r->text, "data: "));
+        RT_TRY(inf_answer_head(&r->text, d));
+        RT_TRY(rt_buf_str(&r->text, "],"));
+        RT_TRY(inf_answer_usage(&r->text, read, written));
+        RT_TRY(rt_buf_str(&r->text, "}\n\n"));
+    }
+    RT_TRY(rt_buf_str(&r->text, "data: [DONE]\n\n"));
+    return inf_reply_push(r);
+}
+
+static rt_status answer_choices(inf_desk *d, const inf_request *q, inf_reply *r)
+{
+    int64_t read = 0, written = 0;
+    d->serial++;
+    if (!q->stream) RT_TRY(inf_answer_head(&r->text, d));
+    for (int i = 0; i < q->n; i++) {
+        RT_TRY(add_choice(d, q, i, r, &written));
+        read += q->prompts[i].n;
+    }
+    r->tokens = read + written;
+    if (q->stream) return end_stream(d, q, r, read, written);
+    RT_TRY(rt_buf_str(&r->text, "],"));
+    RT_TRY(inf_answer_usage(&r->text, read, written));
+    return rt_buf_str(&r->text, "}");
+}
+
+static rt_status complete(inf_desk *d, const cJSON *o, inf_reply *r)
+{
+    inf_request q;
+    rt_status   st = inf_request_read(&q, d, o);
+    r->status      = st == RT_ENOENT ? 404 : st == RT_EINVAL || st == RT_EFORMAT ? 400 : 500;
+    if (st == RT_OK) st = answer_choices(d, &q, r);
+    inf_request_free(&q);
+    return st;
+}
+
+/* ---- tokens --------------------------------------------------------------------------------------- */
+
+static rt_status put_tokens(const inf_desk *d, const ds_ids *ids, int strings, rt_buf *b)
+{
+    RT_TRY(rt_buf_fmt(b, "{\"count\":%lld,\"" WIRE_MAX_MODEL_LEN "\":%lld,\"tokens\":[", (long long)ids->n, (long long)d->max_len));
+    for (int64_t i = 0; i < ids->n; i++) RT_TRY(rt_buf_fmt(b, i ? ",%d" : "%d", ids->v[i]));
+    RT_TRY(rt_buf_str(b, strings ? "],\"token_strs\":[" : "],\"token_strs\":null}"));
+    for (int64_t i = 0; strings && i < ids->n; i++) {
+        const int64_t at = d->text_at[ids->v[i]];
+        if (i) RT_TRY(rt_buf_str(b, ","));
+        RT_TRY(rt_buf_add(b, d->texts.p + at, (size_t)(d->text_at[ids->v[i] + 1] - at)));
+    }
+    return strings ? rt_buf_str(b, "]}") : RT_OK;
+}
+
+static rt_status tokenize(const inf_desk *d, const cJSON *o, inf_reply *r)
+{
+    const char *text    = NULL;
+    int         special = 1, strings = 0;
+    ds_ids      ids = {0};
+    r->status       = 400;
+    RT_TRY(rt_json_text(o, "prompt", &text, "the request"));
+    RT_CHECK(text, RT_EINVAL, "the request has no \"prompt\": give the text to tokenize");
+    RT_TRY(rt_json_bool(o, "add_special_tokens", &special, "the request"));
+    RT_TRY(rt_json_bool(o, "return_token_strs", &strings, "the request"));
+    rt_status st = inf_text_ids(d, text, special, &ids);
+    if (st == RT_OK) st = put_tokens(d, &ids, strings, &r->text);
+    r->tokens = ids.n;
+    free(ids.v);
+    return st;
+}
+
+static rt_status detokenize(const inf_desk *d, const cJSON *o, inf_reply *r)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(o, "tokens");
+    ds_ids       ids  = {0};
+    rt_buf       text = {0};
+    rt_status    st;
+    r->status = 400;
+    RT_CHECK(cJSON_IsArray(list), RT_EINVAL, "the request has no list \"tokens\": give the ids to decode");
+    RT_TRY_OR(inf_list_ids(list, ds_tokenizer_size(d->tokenizer), "the request: \"tokens\"", &ids), done);
+    RT_TRY_OR(ds_decode(d->tokenizer, ids.v, ids.n, 0, &text), done);
+    RT_TRY_OR(rt_buf_str(&r->text, "{\"prompt\":"), done);
+    RT_TRY_OR(rt_json_quote(&r->text, text.len ? text.p : "", text.len), done);
+    RT_TRY_OR(rt_buf_str(&r->text, "}"), done);
+    r->tokens = ids.n;
+done:
+    rt_buf_free(&text);
+    free(ids.v);
+    return st;
+}
+
+/* ---- any request ------------------------------------------------------------------------------------ */
+
+/* A NUL, raw or as an escape, would end a C string early: the text would silently be cut. */
+static int holds_nul(const char *p, size_t n)
+{
+    if (memchr(p, 0, n)) return 1;
+    for (size_t i = 0; i + 5 < n; i++) {
+        if (p[i] != '\\') continue;
+        if (!memcmp(p + i, "\\u0000", 6)) return 1;
+        i++;
+    }
+    return 0;
+}
+
+static rt_status read_body(cJSON **o, char *body, size_t n)
+{
+    RT_CHECK(n > 0, RT_EINVAL, "the request has no body: expected a JSON object");
+    RT_CHECK(!holds_nul(body, n), RT_EINVAL, "the request holds the character U+0000, which no text may hold");
+    RT_TRY(rt_json_parse(o, body, n, RT_JSON_DUPLICATES, "the request"));
+    if (cJSON_IsObject(*o)) return RT_OK;
+    cJSON_Delete(*o);
+    *o = NULL;
+    RT_FAIL(RT_EFORMAT, "the request must be a JSON object");
+}
+
+static rt_status answer(inf_desk *d, inf_task task, const cJSON *o, inf_reply *r)
+{
+    switch (task) {
+    case INF_COMPLETE: return complete(d, o, r);
+    case INF_TOKENIZE: return tokenize(d, o, r);
+    case INF_DETOKENIZE: return detokenize(d, o, r);
+    case INF_CHAT: break;
+    }
+    RT_FAIL(RT_EINVAL, "this model has no chat template; use /v1/completions with a \"prompt\"");
+}
+
+static const char *type_of(int status)
+{
+    switch (status) {
+    case 404: return "not_found_error";
+    case 500: return "internal_error";
+    case 503: return "overloaded_error";
+    default: return "invalid_request_error";
+    }
+}
+
+void inf_reply_error(inf_reply *r, int status, const char *message)
+{
+    rt_buf b = {0};
+    rt_buf_free(&r->text);
+    r->status    = status;
+    rt_status st = rt_buf_str(&b, "{\"error\":{\"message\":");
+    if (st == RT_OK) st = rt_json_quote(&b, message, strlen(message));
+    if (st == RT_OK) st = rt_buf_fmt(&b, ",\"type\":\"%s\",\"code\":%d}}", type_of(status), status);
+    if (st == RT_OK)
+        r->text = b;
+    else
+        rt_buf_free(&b);
+}
+
+rt_status inf_reply_push(inf_reply *r)
+{
+    r->stream = 1;
+    RT_CHECK(r->push(r->ud, r), RT_EINTR, "the reader has gone");
+    return RT_OK;
+}
+
+/* A stream has sent its status already: the error is its last event. */
+static void end_stream_with_error(inf_reply *r)
+{
+    rt_buf event = {0};
+    inf_reply_error(r, r->status, rt_error_text());
+    rt_status st = rt_buf_fmt(&event, "data: %s\n\ndata: [DONE]\n\n", r->text.p ? r->text.p : "{}");
+    rt_buf_free(&r->text);
+    r->text = event;
+    if (st == RT_OK) r->push(r->ud, r);
+}
+
+void inf_desk_answer(inf_desk *d, inf_task task, char *body, size_t n, inf_reply *r)
+{
+    cJSON *o     = NULL;
+    r->status    = 400;
+    rt_status st = read_body(&o, body, n);
+    if (st == RT_OK) st = answer(d, task, o, r);
+    if (st == RT_OK)
+        r->status = 200;
+    else if (st == RT_EINTR)
+        rt_buf_free(&r->text);
+    else if (r->stream)
+        end_stream_with_error(r);
+    else
+        inf_reply_error(r, r->status, rt_error_text());
+    cJSON_Delete(o);
+}

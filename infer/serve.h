@@ -1,0 +1,76 @@
+/* serve.h -- connections, the queue and the worker, private to infer/serve*.c.
+ *
+ * libmicrohttpd's one thread reads and writes all connections and never waits: a request that must be computed
+ * goes into a queue and its connection sleeps (is suspended) until the one worker thread has something for it.
+ * `lock` guards the queue and every job; it is held for moments only.
+ */
+#ifndef INF_SERVE_H
+#define INF_SERVE_H
+#include "infer/desk.h"
+#include <microhttpd.h>
+#include <pthread.h>
+
+enum {
+    SERVE_MAX_BODY        = 8 << 20,
+    SERVE_MAX_BODIES      = 256 << 20, /* of all requests together */
+    SERVE_MAX_WAITING     = 128,
+    SERVE_MAX_CONNECTIONS = 512,
+    SERVE_IDLE_SECONDS    = 60, /* a connection that neither sends nor takes a byte */
+    SERVE_LINGER_SECONDS  = 5   /* at the end, for readers of finished answers */
+};
+
+typedef enum inf_job_state { JOB_READING, JOB_WAITING, JOB_STREAMING, JOB_DONE } inf_job_state;
+
+typedef struct inf_server inf_server;
+
+typedef struct inf_route {
+    const char *path, *method;
+    inf_task    task; /* of POST */
+} inf_route;
+
+typedef struct inf_job { /* one request; lives until both its connection and the worker have let go */
+    inf_server            *server;
+    struct MHD_Connection *connection;
+    const inf_route       *route; /* NULL: none */
+    int                    refused; /* the status that answers once the body has been read away; 0: none */
+    rt_buf                 body;
+    size_t                 received;
+    inf_reply              reply;
+    rt_buf                 out; /* of a stream: what is sent */
+    inf_job_state          state;
+    int                    asleep, gone, holders;
+    double                 began;
+    struct inf_job        *next;
+} inf_job;
+
+struct inf_server {
+    inf_desk           desk;
+    const char        *host;
+    int64_t            port;
+    int                verbose, listener; /* listener: -1 when closed or with the daemon */
+    rt_buf             models;
+    struct MHD_Daemon *daemon;
+    pthread_t          worker;
+    pthread_mutex_t    lock;
+    pthread_cond_t     more;
+    inf_job           *first, *last; /* the queue */
+    int                waiting, unanswered, stopping, working; /* working: the worker thread exists */
+    size_t             bodies;
+};
+
+/* serve_queue.c */
+rt_status inf_queue_start(inf_server *s); /* starts the worker */
+void      inf_queue_stop(inf_server *s);  /* waits until all that is queued is done */
+inf_job  *inf_job_new(inf_server *s, struct MHD_Connection *c);
+void      inf_job_let_go(inf_job *j);       /* by the connection: it is over */
+int       inf_job_receive(inf_job *j, const char *bytes, size_t n); /* 0: far too much, cut the connection */
+int       inf_job_enqueue(inf_job *j);      /* 0: the queue is full; else the connection sleeps */
+
+/* serve_http.c */
+rt_status inf_http_start(inf_server *s); /* on s->listener */
+void      inf_http_refuse_new(inf_server *s);
+void      inf_http_stop(inf_server *s);
+
+/* serve_socket.c: a listening socket; *port gets the one that the system chose when 0. */
+rt_status inf_listen(int *listener, const char *host, int64_t *port);
+#endif

@@ -1,0 +1,183 @@
+/* serve_http.c -- HTTP's side: routes, bodies, answers.  All of this runs in libmicrohttpd's thread. */
+#include "core/clock.h"
+#include "core/progress.h"
+#include "infer/serve.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const inf_route routes[] = {
+    {"/health", "GET", 0},
+    {"/v1/models", "GET", 0},
+    {"/v1/completions", "POST", INF_COMPLETE},
+    {"/v1/chat/completions", "POST", INF_CHAT},
+    {"/tokenize", "POST", INF_TOKENIZE},
+    {"/detokenize", "POST", INF_DETOKENIZE},
+};
+
+static const inf_route *find_route(const char *path)
+{
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+        if (!strcmp(routes[i].path, path)) return &routes[i];
+    return NULL;
+}
+
+/* ---- sending ------------------------------------------------------------------------------------ */
+
+static enum MHD_Result send_response(struct MHD_Connection *c, unsigned status, struct MHD_Response *r, const char *type)
+{
+    if (!r) return MHD_NO;
+    MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    if (status == MHD_HTTP_SERVICE_UNAVAILABLE) MHD_add_response_header(r, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+    const enum MHD_Result ok = MHD_queue_response(c, status, r);
+    MHD_destroy_response(r);
+    return ok;
+}
+
+/* The text goes over to the response. */
+static enum MHD_Result send_text(struct MHD_Connection *c, int status, rt_buf *text)
+{
+    if (!text->p) return MHD_NO; /* no memory for an answer: the connection is cut */
+    struct MHD_Response *r = MHD_create_response_from_buffer(text->len, text->p, MHD_RESPMEM_MUST_FREE);
+    if (!r) rt_buf_free(text);
+    *text = (rt_buf){0};
+    return send_response(c, (unsigned)status, r, "application/json");
+}
+
+static enum MHD_Result send_copy(struct MHD_Connection *c, const char *p, size_t n)
+{
+    return send_response(c, MHD_HTTP_OK, MHD_create_response_from_buffer(n, (void *)p, MHD_RESPMEM_MUST_COPY), "application/json");
+}
+
+static enum MHD_Result send_error(struct MHD_Connection *c, int status, const char *message)
+{
+    inf_reply reply = {0};
+    inf_reply_error(&reply, status, message);
+    return send_text(c, status, &reply.text);
+}
+
+/* What a stream has at `pos`; sleeps where there is nothing yet. */
+static ssize_t read_stream(void *ud, uint64_t pos, char *to, size_t max)
+{
+    inf_job *j = ud;
+    ssize_t  n = 0;
+    pthread_mutex_lock(&j->server->lock);
+    if (pos < j->out.len) {
+        const size_t left = j->out.len - (size_t)pos;
+        n                 = (ssize_t)(left < max ? left : max);
+        memcpy(to, j->out.p + pos, (size_t)n);
+    } else if (j->state == JOB_DONE) {
+        n = MHD_CONTENT_READER_END_OF_STREAM;
+    } else {
+        j->asleep = 1;
+        MHD_suspend_connection(j->connection);
+    }
+    pthread_mutex_unlock(&j->server->lock);
+    return n;
+}
+
+/* The job has something: the whole answer, or the beginning of a stream. */
+static enum MHD_Result send_answer(inf_job *j)
+{
+    pthread_mutex_lock(&j->server->lock);
+    const int stream = j->out.len > 0;
+    pthread_mutex_unlock(&j->server->lock);
+    if (!stream) return send_text(j->connection, j->reply.status, &j->reply.text);
+    struct MHD_Response *r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1 << 14, read_stream, j, NULL);
+    if (r) MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
+    return send_response(j->connection, MHD_HTTP_OK, r, "text/event-stream");
+}
+
+/* ---- receiving ----------------------------------------------------------------------------------- */
+
+static enum MHD_Result refuse(inf_job *j)
+{
+    switch (j->refused) {
+    case MHD_HTTP_NOT_FOUND:
+        return send_error(j->connection, j->refused, "there is no such path here; docs/serve.md lists those there are");
+    case MHD_HTTP_METHOD_NOT_ALLOWED:
+        return send_error(j->connection, j->refused, *j->route->method == 'G' ? "this path takes GET" : "this path takes POST");
+    case MHD_HTTP_CONTENT_TOO_LARGE:
+        return send_error(j->connection, j->refused, "the request's body is larger than 8 MB; send fewer or shorter prompts");
+    default: return send_error(j->connection, j->refused, "the server has too much to do; try again later");
+    }
+}
+
+static enum MHD_Result begin(inf_server *s, struct MHD_Connection *c, const char *path, const char *method, void **job)
+{
+    const inf_route *r    = find_route(path);
+    const char      *text = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    inf_job         *j    = inf_job_new(s, c);
+    if (!j) return MHD_NO;
+    *job     = j;
+    j->began = rt_now();
+    j->route = r;
+    if (!r)
+        j->refused = MHD_HTTP_NOT_FOUND;
+    else if (strcmp(r->method, method) && !(!strcmp(method, "HEAD") && !strcmp(r->method, "GET")))
+        j->refused = MHD_HTTP_METHOD_NOT_ALLOWED;
+    /* A body that is far too large is not even read. */
+    if (text && strtoull(text, NULL, 10) > 4 * (size_t)SERVE_MAX_BODY) {
+        j->refused = MHD_HTTP_CONTENT_TOO_LARGE;
+        return refuse(j);
+    }
+    return MHD_YES;
+}
+
+static enum MHD_Result received(inf_job *j, const char *method)
+{
+    const inf_server *s = j->server;
+    if (j->refused) return refuse(j);
+    if (!strcmp(method, "POST")) {
+        if (inf_job_enqueue(j)) return MHD_YES;
+        return send_error(j->connection, MHD_HTTP_SERVICE_UNAVAILABLE,
+                          "the server has too many requests waiting, or is stopping; try again later");
+    }
+    if (!strcmp(j->route->path, "/v1/models")) return send_copy(j->connection, s->models.p, s->models.len);
+    return send_copy(j->connection, "{\"status\":\"ok\"}", 15);
+}
+
+static enum MHD_Result on_request(void *ud, struct MHD_Connection *c, const char *path, const char *method, const char *version,
+                                  const char *bytes, size_t *n, void **job)
+{
+    inf_job *j = *job;
+    (void)version;
+    if (!j) return begin(ud, c, path, method, job);
+    if (*n) {
+        const int fine = inf_job_receive(j, bytes, *n);
+        *n             = 0;
+        return fine ? MHD_YES : MHD_NO;
+    }
+    return j->state == JOB_READING ? received(j, method) : send_answer(j);
+}
+
+static void on_end(void *ud, struct MHD_Connection *c, void **job, enum MHD_RequestTerminationCode why)
+{
+    (void)ud, (void)c, (void)why;
+    if (*job) inf_job_let_go(*job);
+    *job = NULL;
+}
+
+rt_status inf_http_start(inf_server *s)
+{
+    s->daemon =
+        MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET,
+                         s->listener, MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL, MHD_OPTION_CONNECTION_LIMIT,
+                         (unsigned)SERVE_MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SERVE_IDLE_SECONDS, MHD_OPTION_END);
+    RT_CHECK(s->daemon, RT_ENET, "the HTTP server cannot be started on port %lld", (long long)s->port);
+    return RT_OK;
+}
+
+void inf_http_refuse_new(inf_server *s)
+{
+    if (s->daemon && MHD_quiesce_daemon(s->daemon) == s->listener) {
+        close(s->listener);
+        s->listener = -1;
+    }
+}
+
+void inf_http_stop(inf_server *s)
+{
+    if (s->daemon) MHD_stop_daemon(s->daemon);
+    s->daemon = NULL;
+}

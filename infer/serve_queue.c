@@ -1,0 +1,193 @@
+/* serve_queue.c -- jobs, the queue, and the worker that answers one request after another. */
+#include "core/clock.h"
+#include "core/progress.h"
+#include "infer/serve.h"
+#include <stdlib.h>
+#include <sys/socket.h>
+
+/* ---- jobs ------------------------------------------------------------------------------------ */
+
+static void job_free(inf_job *j)
+{
+    rt_buf_free(&j->body);
+    rt_buf_free(&j->reply.text);
+    rt_buf_free(&j->out);
+    free(j);
+}
+
+inf_job *inf_job_new(inf_server *s, struct MHD_Connection *c)
+{
+    inf_job *j = calloc(1, sizeof *j);
+    if (!j) return NULL;
+    j->server     = s;
+    j->connection = c;
+    j->holders    = 1;
+    return j;
+}
+
+static void drop_body(inf_job *j)
+{
+    j->server->bodies -= j->body.len;
+    rt_buf_free(&j->body);
+}
+
+/* With the lock held; frees the job with its last holder. */
+static void let_go(inf_job *j)
+{
+    if (--j->holders) return;
+    drop_body(j);
+    job_free(j);
+}
+
+void inf_job_let_go(inf_job *j)
+{
+    inf_server *s = j->server;
+    pthread_mutex_lock(&s->lock);
+    j->gone = 1;
+    s->unanswered -= j->state != JOB_READING;
+    let_go(j);
+    pthread_mutex_unlock(&s->lock);
+}
+
+int inf_job_receive(inf_job *j, const char *bytes, size_t n)
+{
+    inf_server *s = j->server;
+    pthread_mutex_lock(&s->lock);
+    j->received += n;
+    if (!j->refused && j->received > SERVE_MAX_BODY) j->refused = MHD_HTTP_CONTENT_TOO_LARGE;
+    if (!j->refused && s->bodies + n > SERVE_MAX_BODIES) j->refused = MHD_HTTP_SERVICE_UNAVAILABLE;
+    if (!j->refused) {
+        if (rt_buf_add(&j->body, bytes, n) == RT_OK)
+            s->bodies += n;
+        else
+            j->refused = MHD_HTTP_SERVICE_UNAVAILABLE;
+    }
+    if (j->refused) drop_body(j); /* the rest is read away, so that the sender comes to read the answer */
+    pthread_mutex_unlock(&s->lock);
+    return j->received <= 4 * (size_t)SERVE_MAX_BODY;
+}
+
+static void sleep_until_woken(inf_job *j)
+{
+    j->asleep = 1;
+    MHD_suspend_connection(j->connection);
+}
+
+static void wake(inf_job *j)
+{
+    if (!j->asleep) return;
+    j->asleep = 0;
+    MHD_resume_connection(j->connection);
+}
+
+int inf_job_enqueue(inf_job *j)
+{
+    inf_server *s = j->server;
+    pthread_mutex_lock(&s->lock);
+    const int fits = !s->stopping && s->waiting < SERVE_MAX_WAITING;
+    if (fits) {
+        j->state = JOB_WAITING;
+        j->holders++;
+        j->next = NULL;
+        if (s->last)
+            s->last->next = j;
+        else
+            s->first = j;
+        s->last = j;
+        s->waiting++;
+        s->unanswered++;
+        sleep_until_woken(j);
+        pthread_cond_signal(&s->more);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return fits;
+}
+
+/* ---- the worker -------------------------------------------------------------------------------- */
+
+/* The next job, or NULL when the server stops and none waits. */
+static inf_job *next_job(inf_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    while (!s->first && !s->stopping) pthread_cond_wait(&s->more, &s->lock);
+    inf_job *j = s->first;
+    if (j) {
+        s->first = j->next;
+        if (!s->first) s->last = NULL;
+        s->waiting--;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return j;
+}
+
+/* Has the one who asked closed the connection while the request waited? */
+static int asker_left(inf_job *j)
+{
+    char                            byte;
+    const union MHD_ConnectionInfo *i = MHD_get_connection_info(j->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return i && recv(i->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* A stream's next piece: from the first on the connection sends what there is. */
+static int push(void *ud, inf_reply *r)
+{
+    inf_job *j = ud;
+    pthread_mutex_lock(&j->server->lock);
+    const int here = !j->gone && rt_buf_add(&j->out, r->text.p, r->text.len) == RT_OK;
+    j->state       = JOB_STREAMING;
+    wake(j);
+    pthread_mutex_unlock(&j->server->lock);
+    rt_buf_clear(&r->text);
+    return here;
+}
+
+static void note(const inf_job *j)
+{
+    rt_note("POST %s %d, %zu bytes in, %zu out, %lld tokens, %.0f ms", j->route->path, j->reply.status, j->received,
+            j->reply.text.len + j->out.len, (long long)j->reply.tokens, 1e3 * (rt_now() - j->began));
+}
+
+static void finish(inf_job *j)
+{
+    inf_server *s = j->server;
+    if (s->verbose) note(j);
+    pthread_mutex_lock(&s->lock);
+    drop_body(j);
+    j->state = JOB_DONE;
+    wake(j);
+    let_go(j);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void *work(void *ud)
+{
+    inf_server *s = ud;
+    for (inf_job *j; (j = next_job(s));) {
+        j->reply.push = push;
+        j->reply.ud   = j;
+        if (asker_left(j))
+            inf_reply_error(&j->reply, MHD_HTTP_SERVICE_UNAVAILABLE, "the connection was closed while the request waited");
+        else
+            inf_desk_answer(&s->desk, j->route->task, j->body.p, j->body.len, &j->reply);
+        finish(j);
+    }
+    return NULL;
+}
+
+rt_status inf_queue_start(inf_server *s)
+{
+    RT_CHECK(!pthread_create(&s->worker, NULL, work, s), RT_ENOMEM, "the system refuses a thread for the server's worker");
+    s->working = 1;
+    return RT_OK;
+}
+
+void inf_queue_stop(inf_server *s)
+{
+    if (!s->working) return;
+    pthread_mutex_lock(&s->lock);
+    s->stopping = 1;
+    pthread_cond_broadcast(&s->more);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->worker, NULL);
+    s->working = 0;
+}
