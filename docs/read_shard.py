@@ -7,6 +7,6 @@ with h5py.File(sys.argv[1]) as shard:
     print(dict(shard.attrs))
     start, ids = shard["doc_start"][:], shard["ids"][:]
     print(f"{len(start) - 1} documents, {len(ids)} tokens; the first: {ids[start[0]:start[1]].tolist()}")
-    if shard.attrs["kind"] == "soft":
+    if "topk_ids" in shard:
         row = shard["valid"][:].argmax()
         print(f"row {row} is about token {shard['target_id'][row]}: {shard['topk_ids'][row].tolist()} {shard['topk_logprob'][row].tolist()}")

@@ -10,6 +10,11 @@ import numpy as np
 from safetensors.numpy import load_file
 
 
+def fixed(text):
+    """A string of fixed length, at least one byte."""
+    return np.array(text.encode(), dtype=f"S{max(1, len(text.encode()))}")
+
+
 def main(case, step, path):
     data = {name: value[int(step)] for name, value in load_file(f"{case}/data.safetensors").items()}
     batch, length = data["ids"].shape
@@ -22,8 +27,10 @@ def main(case, step, path):
     with open(f"{case}/teacher/tokenizer.json", "rb") as file:
         tokenizer = hashlib.sha256(file.read()).hexdigest()
     with h5py.File(path, "w") as shard:
-        shard.attrs.update(format=1, kind="soft", codec="raw", vocab_size=vocab, k=k, m=0, time=0, tokenizer_sha256=tokenizer,
-                           teacher="golden", dialect="", sampling="", endpoint="", probe="", prices="", program="make_shard.py")
+        shard.attrs.update(format=1, vocab_size=vocab, k=k, m=0, time=0)
+        texts = dict(kind="soft", codec="raw", tokenizer_sha256=tokenizer, teacher="golden", dialect="", sampling="", endpoint="",
+                     probe="", prices="", program="make_shard.py")
+        shard.attrs.update({name: fixed(text) for name, text in texts.items()})
         flat = lambda x: x.reshape((batch * length,) + x.shape[2:])
         shard["doc_start"] = np.arange(0, batch * length + 1, length, dtype=np.int64)
         shard["ids"] = flat(data["ids"]).astype(np.int32)
