@@ -11,8 +11,8 @@ from safetensors.numpy import load_file
 
 
 def fixed(text):
-    """A string of fixed length, at least one byte."""
-    return np.array(text.encode(), dtype=f"S{max(1, len(text.encode()))}")
+    """A UTF-8 string of fixed length, at least one byte."""
+    return np.array(text.encode(), dtype=h5py.string_dtype("utf-8", max(1, len(text.encode()))))
 
 
 def main(case, step, path):
@@ -42,7 +42,7 @@ def main(case, step, path):
         shard["actual_logprob"] = flat(hide(data["actual_logprob"]))
         shard["rest_mass"] = flat(hide(np.maximum(0, 1 - mass)))
         for name in ("request", "recipe", "topic", "finish", "seed"):
-            shard[f"doc/{name}"] = np.array(["0" if name == "seed" else ""] * batch, dtype=h5py.string_dtype())
+            shard[f"doc/{name}"] = np.repeat(fixed("0" if name == "seed" else ""), batch)
         shard["doc/cost"] = np.full(batch, np.nan)
 
 
