@@ -56,8 +56,8 @@ extern const ds_attribute ds_attributes[DS_ATTRIBUTES];
 /* As ds_shard_open, with another cache for each column. */
 rt_status ds_shard_open_cached(ds_shard **out, const char *path, size_t cache);
 /* Rows first .. first+n-1 of a document, of the columns whose bits (1 << COL_...) are in
- * `want`; texts and cost are left out.  ids holds one more entry where the
- * document goes on.  Ids are checked against the vocabulary. */
+ * `want`; texts and cost are left out.  ids and prompt_mask hold one more entry where
+ * the document goes on.  Ids are checked against the vocabulary. */
 rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsigned want, ds_doc *d);
 /* One column of single bytes, all tokens from `first`, as they are stored. */
 rt_status ds_shard_bytes(ds_shard *s, ds_col c, int64_t first, int64_t n, uint8_t *out);

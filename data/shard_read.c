@@ -217,11 +217,11 @@ rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsi
     const int64_t at = s->starts[doc], len = s->starts[doc + 1] - at;
     RT_CHECK(first >= 0 && n >= 1 && first <= len - n, RT_EINVAL, "%s: rows %lld to %lld of document %lld, it has %lld",
              ds_h5_path(s->file), (long long)first, (long long)(first + n), (long long)doc, (long long)len);
-    const int64_t ids = n + (first + n < len);
+    const int64_t more = n + (first + n < len);
     if (want & (1u << COL_TOPK_IDS | 1u << COL_TAIL)) want |= 1u << COL_VALID;
     for (int c = 0; c < DS_COLS; c++)
-        if (s->col[c] && (want & 1u << c)) RT_TRY(read_column(s, c, at + first, c == COL_IDS ? ids : n));
-    if (want & 1u << COL_IDS) RT_TRY(check_ids(s, COL_IDS, doc, first, ids));
+        if (s->col[c] && (want & 1u << c)) RT_TRY(read_column(s, c, at + first, c <= COL_PROMPT ? more : n));
+    if (want & 1u << COL_IDS) RT_TRY(check_ids(s, COL_IDS, doc, first, more));
     for (int c = COL_TOPK_IDS; c <= COL_TAIL; c += COL_TAIL - COL_TOPK_IDS)
         if (s->col[c] && (want & 1u << c)) RT_TRY(check_ids(s, c, doc, first, n));
     *d = (ds_doc){.n              = n,

@@ -1,0 +1,34 @@
+/* loader.h -- what the two halves of the loader share: the stream of sequences
+ * (loader.c) and the filling of batches (loader_fill.c).
+ */
+#ifndef DS_LOADER_H
+#define DS_LOADER_H
+#include "data/pack.h"
+#include "data/shard.h"
+
+typedef struct ds_epoch {
+    int64_t    number; /* -1: empty */
+    ds_packing p;
+} ds_epoch;
+
+struct ds_loader {
+    ds_loader_opts o; /* its shards and weights are not used after opening */
+    int            n; /* shards */
+    ds_shard      *shard[RT_MAX_TEXTS];
+    double         weight[RT_MAX_TEXTS];
+    int64_t        first_doc[RT_MAX_TEXTS + 1]; /* documents are counted through */
+    ds_window     *window;                      /* in document order */
+    int64_t       *doc_window;                  /* [documents + 1] first window of each */
+    ds_epoch       epoch[2];                    /* the last two that were asked for: a batch may straddle them */
+    int64_t       *begin;                       /* [epochs + 1] first sequence of each epoch known so far */
+    int64_t        epochs, begin_cap;
+    ds_batch       batch;
+};
+
+/* Batch arrays for o.rows sequences. */
+rt_status ds_batch_alloc(ds_loader *l);
+void      ds_batch_free(ds_loader *l);
+void      ds_batch_clear(ds_loader *l, int64_t rows);
+/* Sequence `row` of the batch from windows item[0..n). */
+rt_status ds_batch_fill(ds_loader *l, int64_t row, const int64_t *item, int64_t n);
+#endif

@@ -1,0 +1,170 @@
+/* loader_fill.c -- sequences of a batch from the documents of shards.
+ *
+ * Here stands the proof of alignment: every target row of every batch must be about the
+ * token that follows it.
+ */
+#include "data/loader.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BIT(c) (1u << (c))
+enum {
+    WANT_TEXT    = BIT(COL_IDS) | BIT(COL_PROMPT) | BIT(COL_VALID),
+    WANT_TARGETS = BIT(COL_TARGET) | BIT(COL_TOPK_IDS) | BIT(COL_TOPK_LOGPROB) | BIT(COL_ENTROPY)
+};
+
+/* ---- memory ------------------------------------------------------------------------------ */
+
+static rt_status alloc_targets(ds_batch *b, int64_t N)
+{
+    RT_TRY(RT_NEW(b->topk_ids, N * b->k));
+    RT_TRY(RT_NEW(b->topk_logprob, N * b->k));
+    RT_TRY(RT_NEW(b->rest_mass, N));
+    RT_TRY(RT_NEW(b->rest_entropy, N));
+    return b->m ? RT_NEW(b->tail_ids, N * b->m) : RT_OK;
+}
+
+rt_status ds_batch_alloc(ds_loader *l)
+{
+    ds_batch     *b = &l->batch;
+    const int64_t N = l->o.rows * l->o.T, left = rt_memory_available();
+    const double  bytes = (double)N * (17.0 + (l->o.targets ? 8.0 + 8.0 * (double)l->o.k + 4.0 * (double)l->o.m : 0.0));
+    RT_CHECK(bytes < (double)left, RT_ENOMEM,
+             "a batch of %lld sequences of %lld tokens needs %.1f MB, %.1f MB are available; make it smaller", (long long)l->o.rows,
+             (long long)l->o.T, bytes / 1e6, (double)left / 1e6);
+    *b = (ds_batch){.T = l->o.T, .k = l->o.k, .m = l->o.m};
+    RT_TRY(RT_NEW(b->ids, N));
+    RT_TRY(RT_NEW(b->pos, N));
+    RT_TRY(RT_NEW(b->start, N));
+    RT_TRY(RT_NEW(b->target, N));
+    RT_TRY(RT_NEW(b->count, N));
+    return l->o.targets ? alloc_targets(b, N) : RT_OK;
+}
+
+void ds_batch_free(ds_loader *l)
+{
+    ds_batch *b = &l->batch;
+    void *v[]   = {b->ids, b->pos, b->start, b->target, b->count, b->topk_ids, b->topk_logprob, b->rest_mass, b->rest_entropy, b->tail_ids};
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++) free(v[i]);
+    *b = (ds_batch){0};
+}
+
+/* Rows that do not count hold zeros, so that arithmetic on them is harmless. */
+void ds_batch_clear(ds_loader *l, int64_t rows)
+{
+    ds_batch    *b = &l->batch;
+    const size_t N = (size_t)(rows * b->T), k = (size_t)b->k, m = (size_t)b->m;
+    b->rows    = rows;
+    b->counted = 0;
+    memset(b->ids, 0, N * sizeof *b->ids);
+    memset(b->count, 0, N);
+    for (size_t i = 0; i < N; i++) b->target[i] = -1;
+    if (!k) return;
+    memset(b->topk_ids, 0, N * k * sizeof *b->topk_ids);
+    memset(b->topk_logprob, 0, N * k * sizeof *b->topk_logprob);
+    memset(b->rest_mass, 0, N * sizeof *b->rest_mass);
+    memset(b->rest_entropy, 0, N * sizeof *b->rest_entropy);
+    if (m) memset(b->tail_ids, 0, N * m * sizeof *b->tail_ids);
+}
+
+/* ---- one window ---------------------------------------------------------------------------- */
+
+typedef struct source {
+    ds_shard        *shard;
+    const ds_window *w;
+    int64_t          doc, len; /* inside the shard */
+    ds_doc           d;
+} source;
+
+static rt_status check_alignment(const source *s)
+{
+    const ds_doc *d = &s->d;
+    for (int64_t i = 0; i < d->n; i++) {
+        if (!d->valid[i]) continue;
+        const long long row = (long long)(s->w->from + i);
+        RT_CHECK(row + 1 < s->len, RT_EMISMATCH, "%s: document %lld, row %lld, its last, is valid, but no token follows",
+                 ds_shard_path(s->shard), (long long)s->doc, row);
+        RT_CHECK(d->target_id[i] == d->ids[i + 1], RT_EMISMATCH,
+                 "%s: document %lld, row %lld is about id %d, but the next token is id %d; make the shard again", ds_shard_path(s->shard),
+                 (long long)s->doc, row, (int)d->target_id[i], (int)d->ids[i + 1]);
+    }
+    return RT_OK;
+}
+
+/* Entropy of what lies beyond the first k: the stored rest, and the stored entries k.. */
+static double rest_entropy(const source *s, int64_t i, int64_t k, int64_t stored)
+{
+    double h = s->d.rest_entropy ? (double)s->d.rest_entropy[i] : (double)NAN;
+    for (int64_t j = k; j < stored; j++) {
+        const double lp = (double)s->d.topk_logprob[i * stored + j], p = exp(lp);
+        if (p > 0) h -= p * lp;
+    }
+    return h;
+}
+
+static rt_status fill_target(ds_batch *b, const source *s, int64_t i, int64_t to)
+{
+    const ds_info *info = ds_shard_info(s->shard);
+    const int64_t  k = b->k, m = b->m, K = info->k, M = info->m;
+    const float   *lp  = s->d.topk_logprob + i * K;
+    double         sum = 0;
+    for (int64_t j = 0; j < k; j++) sum += exp((double)lp[j]);
+    RT_CHECK(sum <= 1.01, RT_EFORMAT, "%s: document %lld, row %lld: its probabilities add up to %g", ds_shard_path(s->shard),
+             (long long)s->doc, (long long)(s->w->from + i), sum);
+    memcpy(b->topk_ids + to * k, s->d.topk_ids + i * K, (size_t)k * sizeof *b->topk_ids);
+    memcpy(b->topk_logprob + to * k, lp, (size_t)k * sizeof *lp);
+    if (m) memcpy(b->tail_ids + to * m, s->d.tail_ids + i * M, (size_t)m * sizeof *b->tail_ids);
+    b->rest_mass[to]    = (float)fmax(0.0, 1.0 - sum);
+    b->rest_entropy[to] = (float)rest_entropy(s, i, k, K);
+    return RT_OK;
+}
+
+static rt_status fill_window(ds_loader *l, const source *s, int64_t base, int32_t at)
+{
+    ds_batch *b = &l->batch;
+    for (int32_t i = 0; i < s->w->n; i++) {
+        const int64_t to  = base + at + i;
+        const int     end = s->w->from + i + 1 >= s->len;
+        b->ids[to]        = s->d.ids[i];
+        b->pos[to]        = i;
+        b->start[to]      = at;
+        if (end || (s->d.valid && !s->d.valid[i]) || s->d.prompt_mask[i + 1]) continue;
+        b->target[to] = s->d.ids[i + 1];
+        b->count[to]  = 1;
+        b->counted++;
+        if (l->o.targets) RT_TRY(fill_target(b, s, i, to));
+    }
+    return RT_OK;
+}
+
+static rt_status read_window(ds_loader *l, const ds_window *w, source *s)
+{
+    const unsigned want = WANT_TEXT | (l->o.targets ? WANT_TARGETS : 0) | (l->o.m ? BIT(COL_TAIL) : 0);
+    int            n    = 0;
+    while (w->doc >= l->first_doc[n + 1]) n++;
+    *s                    = (source){.shard = l->shard[n], .w = w, .doc = w->doc - l->first_doc[n]};
+    const int64_t *starts = ds_shard_starts(s->shard);
+    s->len                = starts[s->doc + 1] - starts[s->doc];
+    RT_TRY(ds_shard_rows(s->shard, s->doc, w->from, w->n, want, &s->d));
+    return l->o.targets ? check_alignment(s) : RT_OK;
+}
+
+rt_status ds_batch_fill(ds_loader *l, int64_t row, const int64_t *item, int64_t n)
+{
+    source        s;
+    int32_t       at   = 0;
+    const int32_t T    = (int32_t)l->o.T;
+    const int64_t base = row * T;
+    for (int64_t i = 0; i < n; i++) {
+        const ds_window *w = &l->window[item[i]];
+        RT_TRY(read_window(l, w, &s));
+        RT_TRY(fill_window(l, &s, base, at));
+        at += w->n;
+    }
+    for (int32_t t = at; t < T; t++) {
+        l->batch.pos[base + t]   = t - at;
+        l->batch.start[base + t] = at;
+    }
+    return RT_OK;
+}

@@ -1,0 +1,379 @@
+/* test_loader.c -- batches: nothing lost or doubled, pure function of seed and number,
+ * packing, weights, what cannot be served, the proof of alignment.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "core/file.h"
+#include "core/rng.h"
+#include "data/shard.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { V = 1 << 20, K = 4, M = 2, MOST = 400 };
+static char     g_dir[64], g_path[3][96];
+static rt_texts g_one, g_two;
+
+/* Token i of document d says where it stood; 0 is left to padding. */
+static int32_t token(int d, int i) { return 1 + d * MOST + i; }
+
+static int length(int d) { return d % 50 == 7 ? 300 : 10 + (int)(rt_mix64((uint64_t)d) % 49); } /* about 34, now and then 300 */
+
+typedef struct sample {
+    int32_t ids[MOST], topk[MOST * K], tail[MOST * M];
+    uint8_t prompt[MOST], valid[MOST];
+    float   lp[MOST * K], one[MOST];
+} sample;
+
+static ds_doc make(sample *s, int d, int soft)
+{
+    const int n = length(d);
+    for (int i = 0; i < n; i++) {
+        s->ids[i]    = token(d, i);
+        s->prompt[i] = i < 2;
+        s->valid[i]  = i < n - 1 && i != 5;
+        s->one[i]    = 0.4f;
+        for (int j = 0; j < K; j++) s->topk[i * K + j] = (token(d, i) + j) % V, s->lp[i * K + j] = logf(0.3f / (float)(1 << j));
+        for (int j = 0; j < M; j++) s->tail[i * M + j] = (token(d, i) + 10 + j) % V;
+    }
+    ds_doc x = {.n = n, .ids = s->ids, .prompt_mask = s->prompt, .cost = NAN};
+    if (soft)
+        x.valid = s->valid, x.topk_ids = s->topk, x.topk_logprob = s->lp, x.actual_logprob = s->one, x.rest_mass = s->one,
+        x.tail_ids = s->tail, x.rest_entropy = s->one;
+    return x;
+}
+
+static void write_shard(int shard, int docs, int soft, const char *tokenizer)
+{
+    ds_writer *w;
+    sample    *s    = malloc(sizeof *s);
+    ds_info    info = {.soft = soft, .vocab = V, .k = soft ? K : 0, .m = soft ? M : 0};
+    strcpy(info.tokenizer, tokenizer);
+    remove(g_path[shard]);
+    assert_int_equal(ds_writer_create(&w, g_path[shard], &info), RT_OK);
+    for (int d = 0; d < docs; d++) {
+        const ds_doc x = make(s, d, soft);
+        assert_int_equal(ds_writer_add(w, &x), RT_OK);
+    }
+    assert_int_equal(ds_writer_finish(&w), RT_OK);
+    free(s);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    strcpy(g_dir, "/tmp/test_loader_XXXXXX");
+    if (!mkdtemp(g_dir)) return -1;
+    for (int i = 0; i < 3; i++) snprintf(g_path[i], sizeof g_path[i], "%s/%d.h5", g_dir, i);
+    g_one = (rt_texts){{g_path[0]}, 1};
+    g_two = (rt_texts){{g_path[0], g_path[1]}, 2};
+    write_shard(0, 2000, 1, "tok");
+    write_shard(1, 300, 1, "tok");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return rt_dir_remove(g_dir) != RT_OK;
+}
+
+static ds_loader_opts soft_opts(const rt_texts *shards)
+{
+    return (ds_loader_opts){.shards = shards, .T = 128, .pack = 1, .targets = 1, .k = K, .m = M, .rows = 8, .seed = 3};
+}
+
+static uint64_t mix_batch(uint64_t h, const ds_batch *b, int64_t row)
+{
+    for (int64_t i = row * b->T; i < (row + 1) * b->T; i++) {
+        h = rt_mix2(h, (uint64_t)b->ids[i]) ^ (uint64_t)b->count[i];
+        h = rt_mix2(h, (uint64_t)b->pos[i]) ^ rt_mix2(7, (uint64_t)b->start[i]) ^ rt_mix2(8, (uint64_t)b->target[i]);
+        h = rt_mix2(h, (uint64_t)b->topk_ids[i * b->k]) ^ (uint64_t)(b->rest_mass[i] * 1e6f);
+    }
+    return h;
+}
+
+/* One hash for each of sequences 0..n-1, read in batches of `rows`. */
+static void hashes(const ds_loader_opts *o, int64_t rows, uint64_t *h, int64_t n)
+{
+    ds_loader *l;
+    ds_batch   b;
+    int64_t    counted;
+    assert_int_equal(ds_loader_create(&l, o), RT_OK);
+    for (int64_t q = 0; q < n; q += rows) {
+        const int64_t r = n - q < rows ? n - q : rows;
+        assert_int_equal(ds_loader_read(l, q, r, &b), RT_OK);
+        assert_int_equal(ds_loader_counted(l, q, r, &counted), RT_OK);
+        assert_int_equal(counted, b.counted);
+        for (int64_t i = 0; i < r; i++) h[q + i] = mix_batch(1, &b, i);
+    }
+    ds_loader_destroy(&l);
+    assert_null(l);
+}
+
+static void pure_function_of_number(void **state)
+{
+    (void)state;
+    enum { SEQ = 1500 }; /* more than two epochs */
+    static uint64_t a[SEQ], b[SEQ], c[SEQ];
+    ds_loader_opts  o = soft_opts(&g_two);
+    hashes(&o, 8, a, SEQ);
+    hashes(&o, 1, b, SEQ);
+    assert_memory_equal(a, b, sizeof a);
+    hashes(&o, 7, b, SEQ);
+    assert_memory_equal(a, b, sizeof a);
+    o.seed = 4;
+    hashes(&o, 8, c, SEQ);
+    int equal = 0;
+    for (int i = 0; i < SEQ; i++) equal += a[i] == c[i];
+    assert_int_equal(equal, 0);
+    o.seed = 3; /* backwards, straight into the third epoch */
+    ds_loader *l;
+    ds_batch   x;
+    assert_int_equal(ds_loader_create(&l, &o), RT_OK);
+    assert_true(2 * ds_loader_epoch(l) < SEQ);
+    for (int64_t q = SEQ - 1; q >= 0; q -= 100) {
+        assert_int_equal(ds_loader_read(l, q, 1, &x), RT_OK);
+        assert_true(mix_batch(1, &x, 0) == a[q]);
+    }
+    ds_loader_destroy(&l);
+}
+
+static void check_position(const ds_batch *b, int64_t i, int soft, int *seen)
+{
+    if (!b->ids[i]) { /* padding: to the end of the sequence */
+        assert_true(!b->count[i] && b->target[i] == -1 && (i % b->T == b->T - 1 || !b->ids[i + 1]));
+        return;
+    }
+    const int d = (b->ids[i] - 1) / MOST, at = (b->ids[i] - 1) % MOST;
+    const int count = at + 1 < length(d) && at + 1 >= 2 && !(soft && at == 5);
+    assert_int_equal(b->pos[i], at % b->T);
+    assert_int_equal(b->ids[i - i % b->T + b->start[i]], token(d, at - at % (int)b->T));
+    assert_int_equal(b->start[i] + b->pos[i], i % b->T);
+    assert_int_equal(b->count[i], count);
+    assert_int_equal(b->target[i], count ? token(d, at + 1) : -1);
+    if (count && b->k) assert_int_equal(b->topk_ids[i * b->k + 1], token(d, at) + 1);
+    seen[d * MOST + at]++;
+}
+
+/* Every token of every document stands in epoch 0 once, with its own target. */
+static void all_there(const ds_loader_opts *o, int docs, int soft)
+{
+    ds_loader *l;
+    ds_batch   b;
+    int       *seen = calloc((size_t)docs * MOST, sizeof *seen);
+    assert_int_equal(ds_loader_create(&l, o), RT_OK);
+    for (int64_t q = 0; q < ds_loader_epoch(l); q++) {
+        assert_int_equal(ds_loader_read(l, q, 1, &b), RT_OK);
+        for (int64_t i = 0; i < b.T; i++) check_position(&b, i, soft, seen);
+    }
+    for (int d = 0; d < docs; d++)
+        for (int i = 0; i < length(d); i++) assert_int_equal(seen[d * MOST + i], 1);
+    free(seen);
+    ds_loader_destroy(&l);
+}
+
+static void nothing_lost_or_doubled(void **state)
+{
+    (void)state;
+    ds_loader_opts o = soft_opts(&g_one);
+    all_there(&o, 2000, 1);
+    o.pack = 0;
+    o.T    = 40;
+    all_there(&o, 2000, 1);
+    o.targets = 0;
+    o.k = o.m = 0;
+    o.pack    = 1;
+    all_there(&o, 2000, 1);
+    const rt_texts text = {{g_path[2]}, 1};
+    write_shard(2, 100, 0, "tok");
+    o.shards = &text;
+    all_there(&o, 100, 0);
+}
+
+static void packing_uses_the_space(void **state)
+{
+    (void)state;
+    ds_loader     *l;
+    ds_loader_opts o = soft_opts(&g_one);
+    assert_int_equal(ds_loader_create(&l, &o), RT_OK);
+    const double used = (double)ds_loader_tokens(l) / (double)(ds_loader_epoch(l) * o.T);
+    print_message("packing: %.2f %% of the positions hold tokens\n", 100 * used);
+    assert_true(used > 0.98);
+    ds_loader_destroy(&l);
+}
+
+static int64_t epoch_tokens(const double *weights, int64_t *sequences)
+{
+    ds_loader     *l;
+    ds_batch       b;
+    int64_t        n = 0;
+    ds_loader_opts o = soft_opts(&g_two);
+    o.pack           = 0;
+    o.T              = MOST;
+    o.weights        = weights;
+    assert_int_equal(ds_loader_create(&l, &o), RT_OK);
+    *sequences = ds_loader_epoch(l);
+    for (int64_t q = 0; q < *sequences; q++) {
+        assert_int_equal(ds_loader_read(l, q, 1, &b), RT_OK);
+        n += b.counted;
+    }
+    ds_loader_destroy(&l);
+    return n;
+}
+
+static void weights_are_passes(void **state)
+{
+    (void)state;
+    int64_t       all, none, twice, part;
+    const double  w0[] = {0, 1}, w2[] = {0, 2}, w25[] = {0.25, 2.5};
+    const int64_t small = epoch_tokens(w0, &none);
+    epoch_tokens(NULL, &all);
+    assert_int_equal(all, 2300);
+    assert_int_equal(none, 300);
+    assert_int_equal(epoch_tokens(w2, &twice), 2 * small);
+    epoch_tokens(w25, &part);
+    assert_int_equal(part, 500 + 750);
+    ds_loader     *l;
+    const double   bad[] = {-1, 1}, zero[] = {0, 0};
+    ds_loader_opts o = soft_opts(&g_two);
+    o.weights        = bad;
+    assert_int_equal(ds_loader_create(&l, &o), RT_EINVAL);
+    o.weights = zero;
+    assert_int_equal(ds_loader_create(&l, &o), RT_EINVAL);
+}
+
+static void what_cannot_be_served(void **state)
+{
+    (void)state;
+    ds_loader     *l;
+    ds_loader_opts o = soft_opts(&g_one);
+    o.k              = K + 1;
+    assert_int_equal(ds_loader_create(&l, &o), RT_EMISMATCH);
+    o.k = K - 1;
+    assert_int_equal(ds_loader_create(&l, &o), RT_EMISMATCH); /* the tail was drawn outside the top K */
+    assert_non_null(strstr(rt_error_text(), "set k to 4, or m to 0"));
+    o.k = K;
+    o.m = M + 1;
+    assert_int_equal(ds_loader_create(&l, &o), RT_EMISMATCH);
+    write_shard(2, 5, 1, "other");
+    o.m                = M;
+    const rt_texts mix = {{g_path[0], g_path[2]}, 2};
+    o.shards           = &mix;
+    assert_int_equal(ds_loader_create(&l, &o), RT_EMISMATCH);
+    assert_non_null(strstr(rt_error_text(), "other"));
+    write_shard(2, 5, 0, "tok");
+    assert_int_equal(ds_loader_create(&l, &o), RT_EMISMATCH); /* text has no targets */
+    o.targets = 0;
+    o.k = o.m = 0;
+    assert_int_equal(ds_loader_create(&l, &o), RT_OK);
+    ds_batch b;
+    assert_int_equal(ds_loader_read(l, 0, 9, &b), RT_EINVAL);
+    assert_int_equal(ds_loader_read(l, -1, 1, &b), RT_EINVAL);
+    ds_loader_destroy(&l);
+    o.T = (int64_t)1 << 40;
+    assert_int_equal(ds_loader_create(&l, &o), RT_EINVAL);
+}
+
+static void smaller_k(void **state)
+{
+    (void)state;
+    ds_loader     *l;
+    ds_batch       b;
+    ds_loader_opts o = soft_opts(&g_one);
+    o.k              = 2;
+    o.m              = 0;
+    assert_int_equal(ds_loader_create(&l, &o), RT_OK);
+    assert_int_equal(ds_loader_read(l, 0, 8, &b), RT_OK);
+    assert_true(b.k == 2 && !b.tail_ids && b.counted > 0);
+    const double p2 = 0.3 / 4, p3 = 0.3 / 8, want = (double)0.4f - p2 * log(p2) - p3 * log(p3);
+    for (int64_t i = 0; i < 8 * b.T; i++) {
+        if (!b.count[i]) continue;
+        assert_true(fabs((double)b.rest_mass[i] - (1 - 0.45)) < 1e-6);
+        assert_true(fabs((double)b.rest_entropy[i] - want) < 1e-5);
+    }
+    ds_loader_destroy(&l);
+}
+
+/* ---- alignment ------------------------------------------------------------------------------- */
+
+static void put(ds_h5 *f, const ds_info *info, int c, const void *v, int64_t n)
+{
+    ds_h5_set       *s;
+    const ds_h5_spec spec = ds_column_spec(info, c);
+    assert_int_equal(ds_h5_set_create(&s, f, &spec), RT_OK);
+    assert_int_equal(ds_h5_set_append(s, v, n), RT_OK);
+    assert_int_equal(ds_h5_set_finish(&s), RT_OK);
+}
+
+static void put_doc(ds_h5 *f, const char *name, int64_t text, const void *v, int64_t n)
+{
+    ds_h5_set *s;
+    assert_int_equal(ds_h5_set_create(&s, f,
+                                      &(ds_h5_spec){.name  = name,
+                                                    .type  = text    ? DS_U8
+                                                             : n > 1 ? DS_I64
+                                                                     : DS_F64,
+                                                    .text  = text,
+                                                    .chunk = 8}),
+                     RT_OK);
+    assert_int_equal(ds_h5_set_append(s, v, n), RT_OK);
+    assert_int_equal(ds_h5_set_finish(&s), RT_OK);
+}
+
+/* One document 1 2 3 4 5 whose row 2 is about `about`. */
+static void write_aligned(int32_t about)
+{
+    const ds_info info  = {.soft = 1, .vocab = V, .k = 1};
+    const int32_t ids[] = {1, 2, 3, 4, 5}, target[] = {2, 3, about, 5, -1};
+    const uint8_t prompt[5] = {0}, valid[] = {1, 1, 1, 1, 0};
+    const float   zero[5]  = {0};
+    const double  cost     = 0;
+    const int64_t starts[] = {0, 5};
+    ds_h5        *f;
+    assert_int_equal(ds_h5_create(&f, g_path[2]), RT_OK);
+    ds_h5_put_int(f, "format", 1), ds_h5_put_int(f, "vocab_size", V), ds_h5_put_int(f, "k", 1), ds_h5_put_int(f, "m", 0);
+    ds_h5_put_int(f, "time", 0), ds_h5_put_text(f, "kind", "soft"), ds_h5_put_text(f, "codec", "raw");
+    for (int a = 0; a < DS_ATTRIBUTES; a++) ds_h5_put_text(f, ds_attributes[a].name, "");
+    const void *const v[] = {ids, prompt, target, valid, ids, zero, zero, zero};
+    for (int c = COL_IDS; c <= COL_REST; c++) put(f, &info, c, v[c], 5);
+    put_doc(f, DS_STARTS, 0, starts, 2);
+    put_doc(f, DS_COST, 0, &cost, 1);
+    for (int t = 0; t < DS_TEXTS; t++) put_doc(f, ds_text_names[t], 1, "0", 1);
+    assert_int_equal(ds_h5_close(&f), RT_OK);
+}
+
+static void alignment_is_proved(void **state)
+{
+    (void)state;
+    ds_loader           *l;
+    ds_batch             b;
+    const rt_texts       three = {{g_path[2]}, 1};
+    const ds_loader_opts o     = {.shards = &three, .T = 3, .targets = 1, .k = 1, .rows = 2};
+    write_aligned(4);
+    assert_int_equal(ds_loader_create(&l, &o), RT_OK);
+    assert_int_equal(ds_loader_read(l, 0, 2, &b), RT_OK);
+    assert_int_equal(b.counted, 4); /* the last row of a window keeps its target */
+    ds_loader_destroy(&l);
+    write_aligned(3);
+    assert_int_equal(ds_loader_create(&l, &o), RT_OK);
+    assert_int_equal(ds_loader_read(l, 0, 2, &b), RT_EMISMATCH);
+    assert_non_null(strstr(rt_error_text(), "document 0, row 2 is about id 3, but the next token is id 4"));
+    ds_loader_destroy(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pure_function_of_number), cmocka_unit_test(nothing_lost_or_doubled), cmocka_unit_test(packing_uses_the_space),
+        cmocka_unit_test(weights_are_passes),      cmocka_unit_test(what_cannot_be_served),   cmocka_unit_test(smaller_k),
+        cmocka_unit_test(alignment_is_proved),
+    };
+    return cmocka_run_group_tests_name("loader", tests, set_up, tear_down);
+}
