@@ -5,6 +5,7 @@
  * (rank, position) over a linked list, so that a run of 10^5 letters is no
  * matter of squares.
  */
+#include "core/rng.h"
 #include "data/tokenizer.h"
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,7 @@ static uint64_t key_of(int32_t left, int32_t right) { return ((uint64_t)(uint32_
 
 static ds_merge *place(const ds_merges *m, uint64_t key)
 {
-    uint64_t i = (key * 0x9e3779b97f4a7c15u) >> 20;
-    for (;; i++) {
+    for (uint64_t i = rt_mix64(key);; i++) {
         ds_merge *s = &m->slot[i & (uint64_t)(m->slots - 1)];
         if (s->key == key || !s->key) return s;
     }

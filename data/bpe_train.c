@@ -6,6 +6,7 @@
  * left id, then the smaller right id.  Overlapping pairs count ("aaa" holds
  * (a,a) twice), as in Hugging Face's trainer.
  */
+#include "core/rng.h"
 #include "data/tokenizer.h"
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,7 @@ typedef struct trainer {
 
 static int64_t place(const trainer *k, uint64_t key)
 {
-    int64_t i = (int64_t)((key * 0x9e3779b97f4a7c15u) >> 20) & (k->slots - 1);
+    int64_t i = (int64_t)(rt_mix64(key) & (uint64_t)(k->slots - 1));
     while (k->slot[i] && k->pair[k->slot[i] - 1].key != key) i = (i + 1) & (k->slots - 1);
     return i;
 }
