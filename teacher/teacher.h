@@ -1,8 +1,66 @@
 /* teacher.h -- asking model servers for text and probabilities.  libcurl and SQLite stay
- * inside teacher/.  (The collector's author completes this page.) */
+ * inside teacher/.
+ *
+ * A run is a list of requests, each a pure function of the input, the options and its
+ * index.  Every answer is in the ledger, on disk, before it counts as received; the
+ * shard is written at the end, in the order of the input, from the ledger alone.  So a
+ * run that was killed at any moment is continued by running it again: it asks only what
+ * is missing and ends with the same shard (the same digest).
+ */
 #ifndef TC_TEACHER_H
 #define TC_TEACHER_H
 #include "data/data.h"
+
+/* What every command that asks a teacher takes. */
+typedef struct tc_options {
+    const char *teacher;     /* http://HOST:PORT or https://HOST/PATH; a trailing /v1 may stand or not */
+    const char *model;       /* NULL: the first that /v1/models names */
+    const char *dialect;     /* "auto", "retort" or "vllm"; NULL: auto */
+    const char *key_env;     /* name of the environment variable that holds the key; NULL: RETORT_API_KEY if set */
+    const char *key_file;    /* a file of mode 0600 that holds it; NULL: none */
+    int         key_in_clear; /* send the key over plain http to another machine */
+    const char *out;         /* the shard to write */
+    const char *ledger;      /* NULL: OUT.ledger */
+    const char *tokenizer;   /* directory; NULL: none (tc_score only) */
+    int64_t     k, m;        /* most likely entries, and samples of the rest, per row; m < 0: 8 where the teacher draws them */
+    int64_t     vocab;       /* entries of the teacher's vocabulary; 0: what the server says, else the input's */
+    int64_t     in_flight;   /* most requests at once: 1 .. 1024 */
+    int64_t     retries;     /* of one request, before the run stops */
+    double      retry_base;  /* seconds before the first retry; doubles, up to 60 */
+    double      timeout;     /* seconds for one request */
+    uint64_t    seed;
+    double      price_in, price_out; /* money per million tokens; 0: free */
+    rt_progress *progress;   /* may be NULL */
+} tc_options;
+/* The defaults: k 8, m -1, 16 in flight, 8 retries from 0.5 s, 600 s, seed 0. */
+tc_options tc_options_default(void);
+
+typedef struct tc_report { /* what a run did */
+    int64_t asked, known;         /* answers new, answers that the ledger had */
+    int64_t documents, tokens;    /* written */
+    int64_t duplicates, short_ones; /* texts dropped (tc_textbook) */
+    int64_t prompt_tokens, completion_tokens; /* as the server counted them; 0 where it does not say */
+    int64_t bytes;                /* of the shard */
+    double  seconds, cost;
+    int     already;              /* OUT existed and was made by these very requests */
+} tc_report;
+
+/* Score documents: text (or soft) shards in, one soft shard out (rows as data.h says).
+ * RT_EMISMATCH: the teacher has another tokenizer, or the ledger another teacher.
+ * RT_EINVAL: a document is longer than the teacher takes (named); OUT exists and was made by
+ * other requests.  RT_ENET: the server failed for good; what was answered is in the
+ * ledger.  RT_EINTR: Ctrl-C; the same holds. */
+rt_status tc_score(const tc_options *o, const rt_texts *shards, tc_report *r);
+
+typedef struct tc_textbook_options {
+    const char *recipe;     /* a JSON file: docs/teachers.md */
+    int64_t     count;      /* texts to ask for */
+    int64_t     min_tokens; /* shorter ones are dropped */
+    int64_t     max_tokens; /* 0: the recipe's */
+    int         text_only;  /* a text shard without probabilities; needed for chat recipes */
+} tc_textbook_options;
+/* Let the teacher write: request i of `count` has the seed hash(run seed, i). */
+rt_status tc_textbook(const tc_options *o, const tc_textbook_options *t, tc_report *r);
 
 /* Appends "NAME VERSION" lines of the libraries behind this folder. */
 rt_status tc_library_versions(rt_buf *out);

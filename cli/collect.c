@@ -1,0 +1,60 @@
+/* collect.c -- what the commands that ask a teacher share: options and the summary. */
+#include "cli/collect.h"
+#include "core/clock.h"
+#include "core/json.h"
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+rt_status cli_collect_begin(const cli_collect *c, tc_options *t, rt_progress *p)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    *t                      = tc_options_default();
+    t->teacher = c->teacher, t->model = c->model, t->dialect = c->dialect;
+    t->key_env = c->key_env, t->key_file = c->key_file, t->key_in_clear = c->key_in_clear;
+    t->out = c->out, t->ledger = c->ledger, t->tokenizer = c->tokenizer;
+    t->k = c->k, t->m = c->m, t->vocab = c->vocab, t->seed = (uint64_t)c->seed;
+    t->in_flight = c->in_flight, t->retries = c->retries, t->timeout = c->timeout;
+    t->price_in = c->price_in, t->price_out = c->price_out;
+    t->progress = p;
+    rt_quiet(c->quiet);
+    sigaction(SIGPIPE, &ignore, NULL); /* a server that hangs up is an error to report, not to die of */
+    sigaction(SIGXFSZ, &ignore, NULL); /* and so is a file that may not grow */
+    rt_interrupt_catch();
+    return RT_OK;
+}
+
+static rt_status as_json(const cli_collect *c, const tc_report *r, rt_buf *b)
+{
+    RT_TRY(rt_buf_fmt(b, "{\"out\":"));
+    RT_TRY(rt_json_quote(b, c->out, strlen(c->out)));
+    RT_TRY(rt_buf_fmt(b,
+                      ",\"already\":%s,\"asked\":%lld,\"known\":%lld,\"documents\":%lld,\"tokens\":%lld,\"duplicates\":%lld,\"short\":%lld",
+                      r->already ? "true" : "false", (long long)r->asked, (long long)r->known, (long long)r->documents,
+                      (long long)r->tokens, (long long)r->duplicates, (long long)r->short_ones));
+    RT_TRY(rt_buf_fmt(b, ",\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"bytes\":%lld,\"seconds\":%.3f,\"cost\":%.6f}",
+                      (long long)r->prompt_tokens, (long long)r->completion_tokens, (long long)r->bytes, r->seconds, r->cost));
+    return RT_OK;
+}
+
+static rt_status as_text(const cli_collect *c, const char *command, const tc_report *r, rt_buf *b)
+{
+    if (r->already)
+        return rt_buf_fmt(b, "%s: done already: %s holds %lld documents, %lld tokens of these requests", command, c->out,
+                          (long long)r->documents, (long long)r->tokens);
+    RT_TRY(rt_buf_fmt(b, "%s: %lld answers new, %lld from the ledger; %lld documents, %lld tokens", command, (long long)r->asked,
+                      (long long)r->known, (long long)r->documents, (long long)r->tokens));
+    if (r->duplicates || r->short_ones)
+        RT_TRY(rt_buf_fmt(b, " (dropped: %lld duplicates, %lld too short)", (long long)r->duplicates, (long long)r->short_ones));
+    RT_TRY(rt_buf_fmt(b, "; %s has %.1f MB; %.1f s", c->out, (double)r->bytes / 1e6, r->seconds));
+    return c->price_in > 0 || c->price_out > 0 ? rt_buf_fmt(b, "; cost of the new answers %.4f", r->cost) : RT_OK;
+}
+
+rt_status cli_collect_end(const cli_collect *c, const char *command, const tc_report *r)
+{
+    rt_buf          b  = {0};
+    const rt_status st = c->json ? as_json(c, r, &b) : as_text(c, command, r, &b);
+    if (st == RT_OK) puts(b.p);
+    rt_buf_free(&b);
+    return st;
+}

@@ -1,0 +1,15 @@
+/* dialect_vllm.c -- vLLM's OpenAI server (and whatever answers in its shape).
+ *
+ * Source of the shape: vLLM's protocol definitions of completions, prompt_logprobs and
+ * return_token_ids.  Scoring needs max_tokens >= 1; the one token is ignored.
+ */
+#include "teacher/dialect.h"
+
+static rt_status ask(rt_buf *body, const tc_ask *a, const char *model)
+{
+    return tc_completions_ask(body, a, model, tc_dialect_vllm.score_tokens, 0);
+}
+
+static rt_status read(tc_answer *out, const tc_ask *a, const rt_buf *reply) { return tc_completions_read(out, a, reply, 0); }
+
+const tc_dialect tc_dialect_vllm = {.name = "vllm", .tails = 0, .score_tokens = 1, .ask = ask, .read = read};

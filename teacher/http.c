@@ -1,0 +1,236 @@
+/* http.c -- many requests in flight from one thread (libcurl's multi interface).
+ *
+ * One easy handle per slot, kept and used again, so that connections are too.
+ * Redirects are not followed: a POST would become a GET, and the key belongs to
+ * one address.  The key is overwritten in whatever comes back.
+ */
+#include "teacher/http.h"
+#include "core/clock.h"
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_BODY = 256 << 20, CONNECT_SECONDS = 10, RECEIVE_BUFFER = 256 << 10 };
+
+typedef struct slot {
+    CURL   *easy;
+    int64_t tag;
+    int     busy, too_large;
+    double  began;
+    rt_buf  request, body;
+    char    error[CURL_ERROR_SIZE];
+} slot;
+
+struct tc_http {
+    tc_endpoint        at;
+    CURLM             *multi;
+    struct curl_slist *headers;
+    slot              *slots[TC_MAX_IN_FLIGHT];
+    int                n, in_flight;
+};
+
+static size_t receive(char *data, size_t size, size_t n, void *ud)
+{
+    slot *s = ud;
+    n *= size;
+    if (s->body.len + n > MAX_BODY) {
+        s->too_large = 1;
+        return 0;
+    }
+    return rt_buf_add(&s->body, data, n) == RT_OK ? n : 0;
+}
+
+static rt_status add_header(tc_http *h, const char *line)
+{
+    struct curl_slist *l = curl_slist_append(h->headers, line);
+    RT_CHECK(l, RT_ENOMEM, "an HTTP header");
+    h->headers = l;
+    return RT_OK;
+}
+
+static rt_status add_headers(tc_http *h)
+{
+    char auth[TC_KEY + 32];
+    RT_TRY(add_header(h, "Content-Type: application/json"));
+    RT_TRY(add_header(h, "Expect:")); /* else bodies above 1 MB wait a second for 100-continue */
+    if (!h->at.key[0]) return RT_OK;
+    snprintf(auth, sizeof auth, "Authorization: Bearer %s", h->at.key);
+    return add_header(h, auth);
+}
+
+rt_status tc_http_create(tc_http **out, const tc_endpoint *e)
+{
+    tc_http *h = NULL;
+    RT_CHECK(!curl_global_init(CURL_GLOBAL_DEFAULT), RT_ENET, "libcurl cannot be initialised");
+    RT_TRY(RT_NEW(h, 1));
+    h->at        = *e;
+    h->multi     = curl_multi_init();
+    rt_status st = h->multi ? add_headers(h) : rt_fail(RT_ENOMEM, __FILE__, __LINE__, "libcurl: no multi handle");
+    if (st != RT_OK)
+        tc_http_destroy(&h);
+    else
+        *out = h;
+    return st;
+}
+
+static void slot_free(tc_http *h, slot *s)
+{
+    if (s->busy) curl_multi_remove_handle(h->multi, s->easy);
+    if (s->easy) curl_easy_cleanup(s->easy);
+    rt_buf_free(&s->request);
+    rt_buf_free(&s->body);
+    free(s);
+}
+
+void tc_http_destroy(tc_http **out)
+{
+    tc_http *h = *out;
+    if (!h) return;
+    for (int i = 0; i < h->n; i++) slot_free(h, h->slots[i]);
+    if (h->multi) curl_multi_cleanup(h->multi);
+    curl_slist_free_all(h->headers);
+    memset(h->at.key, 0, sizeof h->at.key);
+    free(h);
+    *out = NULL;
+}
+
+int tc_http_in_flight(const tc_http *h) { return h->in_flight; }
+
+static void set_up(const tc_http *h, slot *s)
+{
+    CURL *c = s->easy;
+    curl_easy_setopt(c, CURLOPT_PRIVATE, s);
+    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, s->error);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, receive);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, s);
+    curl_easy_setopt(c, CURLOPT_HTTPHEADER, h->headers);
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
+    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)(h->at.timeout * 1000));
+    curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
+    curl_easy_setopt(c, CURLOPT_ACCEPT_ENCODING, "");
+    if (h->at.loopback) curl_easy_setopt(c, CURLOPT_PROXY, ""); /* a proxy cannot reach this machine's own loopback */
+}
+
+static rt_status free_slot(slot **out, tc_http *h)
+{
+    slot *s = NULL;
+    for (int i = 0; i < h->n && !s; i++)
+        if (!h->slots[i]->busy) s = h->slots[i];
+    if (!s) {
+        RT_CHECK(h->n < TC_MAX_IN_FLIGHT, RT_EINVAL, "more than %d requests in flight", TC_MAX_IN_FLIGHT);
+        RT_TRY(RT_NEW(s, 1));
+        h->slots[h->n++] = s;
+        s->easy          = curl_easy_init();
+        RT_CHECK(s->easy, RT_ENOMEM, "libcurl: no easy handle");
+    }
+    *out = s;
+    return RT_OK;
+}
+
+rt_status tc_http_send(tc_http *h, const char *path, rt_buf *body, int64_t tag)
+{
+    char  url[TC_URL + 64];
+    slot *s = NULL;
+    RT_TRY(free_slot(&s, h));
+    rt_buf_free(&s->request);
+    s->tag       = tag;
+    s->too_large = 0;
+    s->error[0]  = '\0';
+    s->began     = rt_now();
+    snprintf(url, sizeof url, "%s%s", h->at.url, path);
+    curl_easy_reset(s->easy);
+    set_up(h, s);
+    curl_easy_setopt(s->easy, CURLOPT_URL, url);
+    if (body) {
+        s->request = *body;
+        *body      = (rt_buf){0};
+        curl_easy_setopt(s->easy, CURLOPT_POST, 1L);
+        curl_easy_setopt(s->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)s->request.len);
+        curl_easy_setopt(s->easy, CURLOPT_POSTFIELDS, s->request.p);
+    }
+    RT_CHECK(!curl_multi_add_handle(h->multi, s->easy), RT_ENET, "%s: libcurl takes no more requests", url);
+    s->busy = 1;
+    h->in_flight++;
+    return RT_OK;
+}
+
+/* Retry-After in seconds or as a date; OpenAI's retry-after-ms is finer. */
+static double retry_after(CURL *c)
+{
+    struct curl_header *x = NULL;
+    char               *end;
+    if (!curl_easy_header(c, "retry-after-ms", 0, CURLH_HEADER, -1, &x)) {
+        const double ms = strtod(x->value, &end);
+        if (end != x->value && ms >= 0) return ms / 1000;
+    }
+    if (curl_easy_header(c, "retry-after", 0, CURLH_HEADER, -1, &x)) return -1;
+    const double s = strtod(x->value, &end);
+    if (end != x->value && !*end && s >= 0) return s;
+    const time_t t = curl_getdate(x->value, NULL);
+    if (t < 0) return -1;
+    return (double)t > (double)rt_unix_time() ? (double)t - (double)rt_unix_time() : 0;
+}
+
+static void finish(tc_http *h, slot *s, CURLcode code, tc_reply *r)
+{
+    *r = (tc_reply){.tag = s->tag, .retry_after = -1, .seconds = rt_now() - s->began};
+    if (code == CURLE_OK) {
+        curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &r->status);
+        r->retry_after = retry_after(s->easy);
+    } else if (s->too_large) {
+        snprintf(r->error, sizeof r->error, "the answer is larger than %d MB", MAX_BODY >> 20);
+    } else {
+        snprintf(r->error, sizeof r->error, "%s", s->error[0] ? s->error : curl_easy_strerror(code));
+    }
+    r->body = s->body;
+    s->body = (rt_buf){0};
+    if (r->body.p) tc_endpoint_scrub(&h->at, r->body.p, r->body.len);
+    tc_endpoint_scrub(&h->at, r->error, strlen(r->error));
+    curl_multi_remove_handle(h->multi, s->easy);
+    s->busy = 0;
+    h->in_flight--;
+}
+
+static void collect(tc_http *h, tc_reply *replies, int cap, int *n)
+{
+    CURLMsg *m;
+    int      left;
+    while (*n < cap && (m = curl_multi_info_read(h->multi, &left))) {
+        slot *s = NULL;
+        if (m->msg != CURLMSG_DONE) continue;
+        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&s);
+        finish(h, s, m->data.result, &replies[(*n)++]);
+    }
+}
+
+rt_status tc_http_wait(tc_http *h, double seconds, tc_reply *replies, int cap, int *n)
+{
+    int       running = 0, got = 0;
+    CURLMcode code = curl_multi_perform(h->multi, &running);
+    if (!code) collect(h, replies, cap, &got);
+    if (!code && !got && seconds > 0) {
+        code = curl_multi_poll(h->multi, NULL, 0, (int)(seconds * 1000) + 1, NULL);
+        if (!code) code = curl_multi_perform(h->multi, &running);
+        if (!code) collect(h, replies, cap, &got);
+    }
+    RT_CHECK(!code, RT_ENET, "%s: libcurl: %s", h->at.url, curl_multi_strerror(code));
+    *n = got;
+    return RT_OK;
+}
+
+rt_status tc_http_one(tc_http *h, const char *path, rt_buf *body, tc_reply *reply)
+{
+    int n = 0;
+    RT_TRY(tc_http_send(h, path, body, 0));
+    while (!n) {
+        RT_CHECK(!rt_interrupted(), RT_EINTR, "interrupted while %s was asked for %s", h->at.url, path);
+        RT_TRY(tc_http_wait(h, 0.2, reply, 1, &n));
+    }
+    return RT_OK;
+}

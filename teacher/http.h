@@ -1,0 +1,28 @@
+/* http.h -- many requests in flight from one thread (libcurl's multi interface). */
+#ifndef TC_HTTP_H
+#define TC_HTTP_H
+#include "teacher/endpoint.h"
+
+enum { TC_MAX_IN_FLIGHT = 1024 };
+
+typedef struct tc_reply {
+    int64_t tag;         /* of the request */
+    long    status;      /* HTTP; 0: no answer, see error */
+    rt_buf  body;        /* the caller frees it */
+    double  retry_after; /* seconds; negative: not said */
+    double  seconds;
+    char    error[256];
+} tc_reply;
+
+typedef struct tc_http tc_http;
+rt_status tc_http_create(tc_http **out, const tc_endpoint *e);
+void      tc_http_destroy(tc_http **h); /* breaks off what is in flight */
+int       tc_http_in_flight(const tc_http *h);
+
+/* Send; *body is taken over (becomes {0}).  GET when body is NULL. */
+rt_status tc_http_send(tc_http *h, const char *path, rt_buf *body, int64_t tag);
+/* Wait up to `seconds` for replies; *n of at most cap (a signal or nothing: 0). */
+rt_status tc_http_wait(tc_http *h, double seconds, tc_reply *replies, int cap, int *n);
+/* One request, alone: send and wait for its reply.  RT_EINTR on Ctrl-C. */
+rt_status tc_http_one(tc_http *h, const char *path, rt_buf *body, tc_reply *reply);
+#endif

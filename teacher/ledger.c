@@ -1,0 +1,245 @@
+/* ledger.c -- every request and its answer, on disk (SQLite).
+ *
+ * WAL with synchronous=FULL: a commit is one fsync and is then durable.  The lock is
+ * exclusive for the life of the handle: two collectors on one ledger would pay twice,
+ * and without shared memory SQLite's WAL also works on network file systems.
+ */
+#include "teacher/ledger.h"
+#include <math.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { APPLICATION = 0x52544c47 /* "RTLG" */ };
+
+struct tc_ledger {
+    sqlite3      *db;
+    char         *path;
+    sqlite3_stmt *put, *find, *note, *noted;
+};
+
+static const char schema[] = "CREATE TABLE request (key TEXT PRIMARY KEY, state INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+                             " status INTEGER, error TEXT, prompt_tokens INTEGER, completion_tokens INTEGER, cost REAL,"
+                             " seconds REAL, time INTEGER, answer BLOB);"
+                             "CREATE TABLE note (name TEXT PRIMARY KEY, text TEXT NOT NULL);"
+                             "PRAGMA application_id=1381256263; PRAGMA user_version=1;";
+
+static rt_status fail(const tc_ledger *l, const char *what)
+{
+    const int   code = sqlite3_errcode(l->db), os = sqlite3_system_errno(l->db);
+    rt_status   st   = code == SQLITE_FULL                               ? RT_ENOSPC
+                       : code == SQLITE_NOTADB || code == SQLITE_CORRUPT ? RT_EFORMAT
+                       : code == SQLITE_BUSY                             ? RT_EINVAL
+                       : code == SQLITE_NOMEM                            ? RT_ENOMEM
+                       : code == SQLITE_IOERR && os                      ? rt_status_of_errno(os)
+                                                                         : RT_EIO;
+    const char *hint = st == RT_ENOSPC    ? "; make room and run again: the answers so far are safe"
+                       : st == RT_EFORMAT ? "; expected a ledger of retort: name another --ledger"
+                       : st == RT_EINVAL  ? "; another process uses this ledger: wait for it or name another --ledger"
+                                          : "";
+    RT_FAIL(st, "%s: the ledger cannot %s: %s%s", l->path, what, sqlite3_errmsg(l->db), hint);
+}
+
+static rt_status run(tc_ledger *l, const char *sql, const char *what)
+{
+    return sqlite3_exec(l->db, sql, NULL, NULL, NULL) ? fail(l, what) : RT_OK;
+}
+
+static rt_status prepare(tc_ledger *l, sqlite3_stmt **s, const char *sql)
+{
+    return sqlite3_prepare_v3(l->db, sql, -1, SQLITE_PREPARE_PERSISTENT, s, NULL) ? fail(l, "be read") : RT_OK;
+}
+
+static rt_status pragma(tc_ledger *l, const char *sql, int64_t *v)
+{
+    sqlite3_stmt *s = NULL;
+    RT_TRY(prepare(l, &s, sql));
+    const int got = sqlite3_step(s);
+    if (got == SQLITE_ROW) *v = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    return got == SQLITE_ROW ? RT_OK : fail(l, "be read");
+}
+
+static rt_status make_or_check(tc_ledger *l)
+{
+    int64_t application = 0, tables = 0, version = 0;
+    RT_TRY(pragma(l, "PRAGMA application_id", &application));
+    RT_TRY(pragma(l, "SELECT count(*) FROM sqlite_master", &tables));
+    if (!application && !tables) {
+        RT_TRY(run(l, "BEGIN", "be made"));
+        RT_TRY(run(l, schema, "be made"));
+        return run(l, "COMMIT", "be made");
+    }
+    RT_CHECK(application == APPLICATION, RT_EFORMAT, "%s: expected a ledger of retort, found another SQLite file: name another --ledger",
+             l->path);
+    RT_TRY(pragma(l, "PRAGMA user_version", &version));
+    RT_CHECK(version == 1, RT_EFORMAT, "%s: a ledger of version %lld; this program reads version 1", l->path, (long long)version);
+    return RT_OK;
+}
+
+static rt_status open_all(tc_ledger *l)
+{
+    if (sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL)) return fail(l, "be opened");
+    sqlite3_busy_timeout(l->db, 2000);
+    RT_TRY(run(l, "PRAGMA page_size=16384; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL", "be opened"));
+    RT_TRY(run(l, "BEGIN EXCLUSIVE; COMMIT", "be locked"));
+    RT_TRY(make_or_check(l));
+    RT_TRY(prepare(l, &l->put,
+                   "INSERT INTO request VALUES (?1,?2,1,?3,?4,?5,?6,?7,?8,unixepoch(),?9) ON CONFLICT(key) DO UPDATE SET"
+                   " state=?2, attempts=attempts+1, status=?3, error=?4, prompt_tokens=?5, completion_tokens=?6, cost=?7,"
+                   " seconds=?8, time=unixepoch(), answer=coalesce(?9,answer)"));
+    RT_TRY(prepare(l, &l->find,
+                   "SELECT state, attempts, status, prompt_tokens, completion_tokens, cost, seconds, CASE WHEN ?2 THEN answer END"
+                   " FROM request WHERE key=?1"));
+    RT_TRY(prepare(l, &l->note, "INSERT OR REPLACE INTO note VALUES (?1,?2)"));
+    return prepare(l, &l->noted, "SELECT text FROM note WHERE name=?1");
+}
+
+rt_status tc_ledger_open(tc_ledger **out, const char *path)
+{
+    tc_ledger *l = NULL;
+    RT_TRY(RT_NEW(l, 1));
+    rt_status st = rt_strdup(&l->path, path);
+    if (st == RT_OK) st = open_all(l);
+    if (st != RT_OK)
+        tc_ledger_close(&l);
+    else
+        *out = l;
+    return st;
+}
+
+void tc_ledger_close(tc_ledger **out)
+{
+    tc_ledger *l = *out;
+    if (!l) return;
+    sqlite3_finalize(l->put);
+    sqlite3_finalize(l->find);
+    sqlite3_finalize(l->note);
+    sqlite3_finalize(l->noted);
+    sqlite3_close(l->db);
+    free(l->path);
+    free(l);
+    *out = NULL;
+}
+
+const char *tc_ledger_path(const tc_ledger *l) { return l->path; }
+
+rt_status tc_ledger_key(char hex[RT_SHA_HEX], const char *dialect, const char *model, const char *path, const rt_buf *body)
+{
+    rt_sha *s = NULL;
+    RT_TRY(rt_sha_begin(&s));
+    rt_sha_add(s, dialect, strlen(dialect) + 1); /* the NULs keep the parts apart */
+    rt_sha_add(s, model, strlen(model) + 1);
+    rt_sha_add(s, path, strlen(path) + 1);
+    rt_sha_add(s, body->p, body->len);
+    rt_sha_end(&s, hex);
+    return RT_OK;
+}
+
+rt_status tc_ledger_begin(tc_ledger *l) { return run(l, "BEGIN", "be written"); }
+
+/* A failed commit (a full disk) is rolled back, so that the handle stays usable. */
+rt_status tc_ledger_commit(tc_ledger *l)
+{
+    const rt_status st = run(l, "COMMIT", "be written");
+    if (st != RT_OK) sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
+    return st;
+}
+
+static void bind_count(sqlite3_stmt *s, int at, int64_t v)
+{
+    if (v >= 0) sqlite3_bind_int64(s, at, v);
+}
+
+static void bind_real(sqlite3_stmt *s, int at, double v)
+{
+    if (isfinite(v)) sqlite3_bind_double(s, at, v);
+}
+
+/* Run a prepared statement that gives no rows, and make it ready for the next call. */
+static rt_status finish(tc_ledger *l, sqlite3_stmt *s)
+{
+    const rt_status st = sqlite3_step(s) == SQLITE_DONE ? RT_OK : fail(l, "be written");
+    sqlite3_reset(s);
+    sqlite3_clear_bindings(s);
+    return st;
+}
+
+rt_status tc_ledger_put(tc_ledger *l, const char *key, const tc_entry *e)
+{
+    sqlite3_stmt *s = l->put;
+    sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+    sqlite3_bind_int(s, 2, (int)e->state);
+    sqlite3_bind_int64(s, 3, e->status);
+    if (e->error) sqlite3_bind_text(s, 4, e->error, -1, SQLITE_STATIC);
+    bind_count(s, 5, e->prompt_tokens);
+    bind_count(s, 6, e->completion_tokens);
+    bind_real(s, 7, e->cost);
+    bind_real(s, 8, e->seconds);
+    if (e->answer) sqlite3_bind_blob64(s, 9, e->answer, e->n, SQLITE_STATIC);
+    return finish(l, s);
+}
+
+static int64_t column_count(sqlite3_stmt *s, int at)
+{
+    return sqlite3_column_type(s, at) == SQLITE_NULL ? -1 : sqlite3_column_int64(s, at);
+}
+
+static double column_real(sqlite3_stmt *s, int at)
+{
+    return sqlite3_column_type(s, at) == SQLITE_NULL ? (double)NAN : sqlite3_column_double(s, at);
+}
+
+static rt_status read_row(sqlite3_stmt *s, tc_entry *e, rt_buf *answer)
+{
+    *e = (tc_entry){.state             = (tc_state)sqlite3_column_int(s, 0),
+                    .attempts          = sqlite3_column_int64(s, 1),
+                    .status            = (long)sqlite3_column_int64(s, 2),
+                    .prompt_tokens     = column_count(s, 3),
+                    .completion_tokens = column_count(s, 4),
+                    .cost              = column_real(s, 5),
+                    .seconds           = column_real(s, 6)};
+    if (!answer) return RT_OK;
+    rt_buf_clear(answer);
+    const void *p = sqlite3_column_blob(s, 7);
+    return rt_buf_add(answer, p, p ? (size_t)sqlite3_column_bytes(s, 7) : 0);
+}
+
+rt_status tc_ledger_find(tc_ledger *l, const char *key, tc_entry *e, rt_buf *answer)
+{
+    sqlite3_stmt *s = l->find;
+    sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+    sqlite3_bind_int(s, 2, answer != NULL);
+    const int got = sqlite3_step(s);
+    rt_status st  = RT_OK;
+    if (got == SQLITE_ROW)
+        st = read_row(s, e, answer);
+    else if (got == SQLITE_DONE)
+        *e = (tc_entry){.state = TC_ABSENT, .prompt_tokens = -1, .completion_tokens = -1};
+    else
+        st = fail(l, "be read");
+    sqlite3_reset(s);
+    sqlite3_clear_bindings(s);
+    return st;
+}
+
+rt_status tc_ledger_count(tc_ledger *l, int64_t *done) { return pragma(l, "SELECT count(*) FROM request WHERE state=3", done); }
+
+rt_status tc_ledger_note(tc_ledger *l, const char *name, const char *text)
+{
+    sqlite3_bind_text(l->note, 1, name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(l->note, 2, text, -1, SQLITE_STATIC);
+    return finish(l, l->note);
+}
+
+rt_status tc_ledger_noted(tc_ledger *l, const char *name, rt_buf *text)
+{
+    rt_buf_clear(text);
+    sqlite3_bind_text(l->noted, 1, name, -1, SQLITE_STATIC);
+    const int got = sqlite3_step(l->noted);
+    rt_status st  = got == SQLITE_ROW    ? rt_buf_str(text, (const char *)sqlite3_column_text(l->noted, 0))
+                    : got == SQLITE_DONE ? rt_buf_str(text, "")
+                                         : fail(l, "be read");
+    sqlite3_reset(l->noted);
+    return st;
+}

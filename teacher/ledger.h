@@ -1,0 +1,51 @@
+/* ledger.h -- every request and its answer, on disk (SQLite).
+ *
+ * One row a request, keyed by what makes the answer (tc_ledger_key).  An answer that
+ * was committed survives kill -9 and power loss.  One process at a time.  It is plain
+ * SQL: SELECT state, count(*), sum(cost) FROM request GROUP BY state;
+ */
+#ifndef TC_LEDGER_H
+#define TC_LEDGER_H
+#include "teacher/teacher.h"
+
+typedef enum tc_state {
+    TC_ABSENT = 0,
+    TC_FAILED = 1, /* no answer; `error` says why */
+    TC_BAD    = 2, /* an answer that says something impossible; kept for looking at */
+    TC_DONE   = 3
+} tc_state;
+
+typedef struct tc_entry {
+    tc_state    state;
+    int64_t     attempts; /* filled by tc_ledger_find; counted by tc_ledger_put */
+    long        status;   /* HTTP, 0: none */
+    const char *answer;   /* NULL: none */
+    size_t      n;
+    const char *error;    /* NULL: none */
+    int64_t     prompt_tokens, completion_tokens; /* -1: unknown */
+    double      cost, seconds;                    /* NaN: unknown */
+} tc_entry;
+
+typedef struct tc_ledger tc_ledger;
+/* Open or make.  RT_EFORMAT: not a ledger; RT_EINVAL: another process has it. */
+rt_status tc_ledger_open(tc_ledger **out, const char *path);
+void      tc_ledger_close(tc_ledger **l);
+const char *tc_ledger_path(const tc_ledger *l);
+
+/* SHA-256 of dialect, model, path and body: not of the endpoint, so that the same model
+ * behind another address continues the same run. */
+rt_status tc_ledger_key(char hex[RT_SHA_HEX], const char *dialect, const char *model, const char *path, const rt_buf *body);
+
+/* Between begin and commit several puts cost one fsync; only a commit makes them safe. */
+rt_status tc_ledger_begin(tc_ledger *l);
+rt_status tc_ledger_commit(tc_ledger *l);
+rt_status tc_ledger_put(tc_ledger *l, const char *key, const tc_entry *e); /* attempts + 1 */
+/* What is known of a request; e->state = TC_ABSENT when nothing.  `answer` (may be
+ * NULL) gets the body; e->answer and e->error stay NULL. */
+rt_status tc_ledger_find(tc_ledger *l, const char *key, tc_entry *e, rt_buf *answer);
+rt_status tc_ledger_count(tc_ledger *l, int64_t *done); /* answers that are safe */
+
+/* Named texts of the run itself (the probe). */
+rt_status tc_ledger_note(tc_ledger *l, const char *name, const char *text);
+rt_status tc_ledger_noted(tc_ledger *l, const char *name, rt_buf *text); /* empty: none */
+#endif

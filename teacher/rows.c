@@ -1,0 +1,175 @@
+/* rows.c -- one row of an answer: the alternatives for one token, checked.
+ *
+ * A server sends the k most likely plus the actual token, unsorted.  We sort by rank,
+ * keep k, and remember the actual token's log-probability apart.
+ */
+#include "data/wire.h"
+#include "teacher/dialect.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Sums of k probabilities that left a bf16 or f16 server may exceed 1 by this much. */
+#define SUM_SLACK 1e-3
+/* Rest mass that nine digits cannot tell from 0. */
+#define REST_ZERO 1e-6
+
+typedef struct entry {
+    int32_t id;
+    int64_t rank; /* 0: not said */
+    double  logprob;
+} entry;
+
+#define ANSWERED(...) RT_FAIL(RT_EFORMAT, "server answered " __VA_ARGS__)
+
+rt_status tc_id_read(int32_t *id, const cJSON *x, int64_t vocab, const char *field, int64_t at)
+{
+    const double d = cJSON_IsNumber(x) ? x->valuedouble : -1.0;
+    if (!(d >= 0) || d != floor(d)) ANSWERED("%s[%lld]: expected a token id", field, (long long)at);
+    if (d >= (double)vocab)
+        ANSWERED("%s[%lld]: token id %.0f, but the vocabulary has %lld entries", field, (long long)at, d, (long long)vocab);
+    *id = (int32_t)d;
+    return RT_OK;
+}
+
+/* Decimal digits alone, no leading zero: one id has one name. */
+static rt_status id_of_digits(int32_t *id, const char *s, int64_t vocab, const char *field, int64_t at)
+{
+    const size_t n = strspn(s, "0123456789");
+    if (!n || s[n] || (n > 1 && s[0] == '0')) ANSWERED("%s[%lld]: expected a token id as key, found \"%.40s\"", field, (long long)at, s);
+    const int64_t v = n > 10 ? INT64_MAX : strtoll(s, NULL, 10);
+    if (v >= vocab) ANSWERED("%s[%lld]: token id %.24s, but the vocabulary has %lld entries", field, (long long)at, s, (long long)vocab);
+    *id = (int32_t)v;
+    return RT_OK;
+}
+
+rt_status tc_id_named(int32_t *id, const char *name, int64_t vocab, const char *field, int64_t at)
+{
+    static const char prefix[] = "token_id:";
+    if (!name || strncmp(name, prefix, sizeof prefix - 1))
+        ANSWERED("%s[%lld]: expected \"token_id:N\", found \"%.40s\"", field, (long long)at, name ? name : "null");
+    return id_of_digits(id, name + sizeof prefix - 1, vocab, field, at);
+}
+
+static rt_status check_logprob(double x, const char *field, int64_t at)
+{
+    if (!isfinite(x)) ANSWERED("%s[%lld]: a log-probability is missing or no number", field, (long long)at);
+    if (x > 1e-6) ANSWERED("%s[%lld]: a log-probability of %g is above 0", field, (long long)at, x);
+    return RT_OK;
+}
+
+static rt_status read_entry(entry *e, const cJSON *o, const tc_ask *a, const char *field, int64_t at)
+{
+    const char *key = o->string ? o->string : "";
+    if (strncmp(key, "token_id:", 9))
+        RT_TRY(id_of_digits(&e->id, key, a->vocab, field, at));
+    else
+        RT_TRY(tc_id_named(&e->id, key, a->vocab, field, at));
+    const cJSON *lp = cJSON_IsObject(o) ? cJSON_GetObjectItemCaseSensitive(o, WIRE_LOGPROB) : o;
+    const cJSON *rk = cJSON_IsObject(o) ? cJSON_GetObjectItemCaseSensitive(o, WIRE_RANK) : NULL;
+    e->logprob      = cJSON_IsNumber(lp) ? lp->valuedouble : (double)NAN;
+    e->rank         = cJSON_IsNumber(rk) && rk->valuedouble >= 1 && rk->valuedouble < 1e9 ? (int64_t)rk->valuedouble : 0;
+    RT_TRY(check_logprob(e->logprob, field, at));
+    if (e->logprob > 0) e->logprob = 0;
+    return RT_OK;
+}
+
+static int by_rank(const void *x, const void *y)
+{
+    const entry *a = x, *b = y;
+    if (a->rank && b->rank && a->rank != b->rank) return a->rank < b->rank ? -1 : 1;
+    if (a->logprob != b->logprob) return a->logprob > b->logprob ? -1 : 1;
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+/* All alternatives of one row, most likely first; *n of at most k + 2. */
+static rt_status read_entries(entry *e, int64_t *n, const cJSON *o, const tc_ask *a, const char *field, int64_t at)
+{
+    int64_t c = 0, ranked = 0;
+    if (!cJSON_IsObject(o))
+        ANSWERED("%s[%lld]: expected an object of alternatives, found %s", field, (long long)at,
+                 o && !cJSON_IsNull(o) ? "another type" : "null");
+    for (const cJSON *x = o->child; x; x = x->next, c++) {
+        if (c >= a->k + 2) ANSWERED("%s[%lld]: more than the %lld alternatives asked for", field, (long long)at, (long long)a->k + 1);
+        RT_TRY(read_entry(&e[c], x, a, field, at));
+        ranked += e[c].rank > 0;
+    }
+    if (c < a->k) ANSWERED("%s[%lld]: %lld alternatives, %lld were asked for", field, (long long)at, (long long)c, (long long)a->k);
+    for (int64_t i = 0; ranked < c && i < c; i++) e[i].rank = 0; /* some say a rank, some do not: none counts */
+    qsort(e, (size_t)c, sizeof *e, by_rank);
+    for (int64_t i = 0; i < c; i++)
+        for (int64_t j = 0; j < i; j++)
+            if (e[i].id == e[j].id) ANSWERED("%s[%lld]: token id %d stands twice", field, (long long)at, e[i].id);
+    *n = c;
+    return RT_OK;
+}
+
+/* Keep the k most likely; what they do not cover is the rest. */
+static rt_status keep_top(tc_answer *out, const tc_ask *a, int64_t row, const entry *e, const char *field, int64_t at)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < a->k; i++) {
+        if (i && e[i].logprob > e[i - 1].logprob + 1e-5)
+            ANSWERED("%s[%lld]: token id %d has a worse rank than %d but more probability", field, (long long)at, e[i].id, e[i - 1].id);
+        sum += exp(e[i].logprob);
+        out->topk_ids[row * a->k + i]     = e[i].id;
+        out->topk_logprob[row * a->k + i] = (float)e[i].logprob;
+    }
+    if (sum > 1 + SUM_SLACK) ANSWERED("%s[%lld]: the probabilities sum to %.6f, above 1", field, (long long)at, sum);
+    out->rest_mass[row] = sum < 1 ? (float)(1 - sum) : 0.0F;
+    return RT_OK;
+}
+
+rt_status tc_row_read(tc_answer *out, const tc_ask *a, int64_t row, const cJSON *alternatives, double actual, const char *field, int64_t at)
+{
+    entry         e[TC_MAX_K + 2];
+    int64_t       n  = 0;
+    const int32_t id = out->ids[row + 1];
+    RT_TRY(read_entries(e, &n, alternatives, a, field, at));
+    RT_TRY(keep_top(out, a, row, e, field, at));
+    for (int64_t i = 0; i < n; i++)
+        if (e[i].id == id) {
+            if (fabs(actual - e[i].logprob) > 1e-3)
+                ANSWERED("%s[%lld]: two log-probabilities for token id %d, %g and %g", field, (long long)at, id, actual, e[i].logprob);
+            actual = e[i].logprob;
+        }
+    if (isnan(actual)) ANSWERED("%s[%lld]: nothing about token id %d, which stands there", field, (long long)at, id);
+    RT_TRY(check_logprob(actual, field, at));
+    int inside = 0;
+    for (int64_t i = 0; i < a->k; i++) inside |= e[i].id == id;
+    if (!inside && actual > e[a->k - 1].logprob + 1e-4)
+        ANSWERED("%s[%lld]: token id %d is more likely than the last of the top %lld but not among them", field, (long long)at, id,
+                 (long long)a->k);
+    out->actual_logprob[row] = actual < 0 ? (float)actual : 0.0F;
+    out->valid[row]          = 1;
+    return RT_OK;
+}
+
+rt_status tc_row_tail(tc_answer *out, const tc_ask *a, int64_t row, const cJSON *ids, const char *field, int64_t at)
+{
+    int64_t n = 0;
+    if (!cJSON_IsArray(ids)) ANSWERED("%s[%lld]: expected a list of %lld token ids", field, (long long)at, (long long)a->m);
+    for (const cJSON *x = ids->child; x; x = x->next, n++) {
+        int32_t id = 0;
+        if (n >= a->m) ANSWERED("%s[%lld]: more than the %lld samples asked for", field, (long long)at, (long long)a->m);
+        RT_TRY(tc_id_read(&id, x, a->vocab, field, at));
+        for (int64_t i = 0; i < a->k; i++) {
+            if (out->topk_ids[row * a->k + i] != id) continue;
+            if (out->rest_mass[row] > REST_ZERO)
+                ANSWERED("%s[%lld]: the sample %d of the rest is among the top %lld", field, (long long)at, id, (long long)a->k);
+            out->rest_mass[row] = 0; /* no rest, so any id stands here with weight 0 */
+        }
+        out->tail_ids[row * a->m + n] = id;
+    }
+    if (n < a->m) ANSWERED("%s[%lld]: %lld samples, %lld were asked for", field, (long long)at, (long long)n, (long long)a->m);
+    return RT_OK;
+}
+
+rt_status tc_row_entropy(tc_answer *out, const tc_ask *a, int64_t row, const cJSON *x, const char *field, int64_t at)
+{
+    const double h = cJSON_IsNumber(x) ? x->valuedouble : (double)NAN;
+    if (!(h >= -1e-6 && h <= log((double)a->vocab) + 1))
+        ANSWERED("%s[%lld]: expected an entropy between 0 and log(vocabulary)", field, (long long)at);
+    out->rest_entropy[row] = h > 0 ? (float)h : 0.0F;
+    return RT_OK;
+}

@@ -1,0 +1,322 @@
+/* run.c -- what every collection does: find the server, see what is missing, ask for it,
+ * and hand the answers over in the order of the input.
+ *
+ * A ledger belongs to one teacher, whose probe it keeps.  So a run whose answers are all
+ * there needs no server, and one that is continued notices when the server has changed.
+ */
+#include "teacher/run.h"
+#include "core/clock.h"
+#include "core/file.h"
+#include "core/threads.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = 32 /* answers parsed at once */ };
+
+/* ---- options ------------------------------------------------------------------------------ */
+
+tc_options tc_options_default(void)
+{
+    return (tc_options){.dialect = "auto", .k = 8, .m = -1, .in_flight = 16, .retries = 8, .retry_base = 0.5, .timeout = 600};
+}
+
+static rt_status check_options(const tc_options *o, int64_t k, int64_t m)
+{
+    RT_CHECK(o->out && *o->out, RT_EINVAL, "--out: expected the name of the shard to write");
+    RT_CHECK(k >= 0 && k <= TC_MAX_K, RT_EINVAL, "--k %lld: expected 1 to %d", (long long)k, (int)TC_MAX_K);
+    RT_CHECK(m >= -1 && m <= TC_MAX_M, RT_EINVAL, "--m %lld: expected 0 to %d", (long long)m, (int)TC_MAX_M);
+    RT_CHECK(o->in_flight >= 1 && o->in_flight <= TC_MAX_IN_FLIGHT, RT_EINVAL, "--in-flight %lld: expected 1 to %d",
+             (long long)o->in_flight, (int)TC_MAX_IN_FLIGHT);
+    RT_CHECK(o->retries >= 0 && o->retries <= 1000, RT_EINVAL, "--retries %lld: expected 0 to 1000", (long long)o->retries);
+    RT_CHECK(o->timeout > 0 && o->timeout < 1e6, RT_EINVAL, "--timeout %g: expected seconds above 0", o->timeout);
+    RT_CHECK(o->price_in >= 0 && o->price_out >= 0, RT_EINVAL, "prices must not be negative");
+    return RT_OK;
+}
+
+/* ---- the server --------------------------------------------------------------------------- */
+
+static rt_status from_ledger(tc_run *r)
+{
+    RT_TRY(tc_ledger_noted(r->ledger, "probe", &r->scratch));
+    if (!r->scratch.len) return RT_OK;
+    RT_TRY(tc_server_read(&r->server, &r->scratch));
+    const tc_options *o       = r->o;
+    const char       *dialect = r->server.dialect->name;
+    RT_CHECK(!o->model || !strcmp(o->model, r->server.model), RT_EMISMATCH,
+             "--model %.100s: the ledger %s was begun with the model %s; name another --ledger", o->model, tc_ledger_path(r->ledger),
+             r->server.model);
+    RT_CHECK(!o->dialect || !strcmp(o->dialect, "auto") || !strcmp(o->dialect, dialect), RT_EMISMATCH,
+             "--dialect %.40s: the ledger %s was begun with %s; name another --ledger", o->dialect, tc_ledger_path(r->ledger), dialect);
+    return RT_OK;
+}
+
+static rt_status same_server(const tc_run *r, const tc_server *a, const tc_server *b)
+{
+    const char *path = tc_ledger_path(r->ledger);
+    RT_CHECK(!strcmp(a->model, b->model), RT_EMISMATCH,
+             "%s is the model %s now, but the ledger %s was begun with %s; name another --ledger", r->at.url, b->model, path, a->model);
+    RT_CHECK(!strcmp(a->tokenizer, b->tokenizer), RT_EMISMATCH,
+             "%s: the tokenizer's SHA-256 is %s now, but the ledger %s was begun with %s; name another --ledger", r->at.url, b->tokenizer,
+             path, a->tokenizer);
+    RT_CHECK(a->dialect == b->dialect && a->vocab == b->vocab, RT_EMISMATCH,
+             "%s speaks %s with %lld tokens now, but the ledger %s was begun with %s and %lld; name another --ledger", r->at.url,
+             b->dialect->name, (long long)b->vocab, path, a->dialect->name, (long long)a->vocab);
+    return RT_OK;
+}
+
+/* Ask the server what it is.  The ledger keeps what it said the first time. */
+static rt_status ask_server(tc_run *r)
+{
+    tc_server s = {0};
+    RT_TRY(tc_probe(&s, r->http, &r->at, r->o, r->k, r->vocab));
+    r->fresh = 1;
+    if (r->server.dialect) return same_server(r, &r->server, &s);
+    r->server = s;
+    RT_TRY(tc_server_text(&s, &r->scratch));
+    return tc_ledger_note(r->ledger, "probe", r->scratch.p);
+}
+
+static rt_status check_server(tc_run *r, const char *tokenizer, int64_t m)
+{
+    const tc_server *s = &r->server;
+    RT_CHECK(!s->tokenizer[0] || !tokenizer[0] || !strcmp(s->tokenizer, tokenizer), RT_EMISMATCH,
+             "%s has a tokenizer of SHA-256 %s, the input was made with %s; use the teacher's own tokenizer.json for both", r->at.url,
+             s->tokenizer, tokenizer);
+    RT_CHECK(!s->vocab || s->vocab >= r->vocab, RT_EMISMATCH, "%s has a vocabulary of %lld entries, the input one of %lld", r->at.url,
+             (long long)s->vocab, (long long)r->vocab);
+    RT_CHECK(m <= 0 || s->dialect->tails, RT_EINVAL, "--m %lld: a server of dialect %s draws no samples of the rest; use --m 0",
+             (long long)m, s->dialect->name);
+    if (s->vocab) r->vocab = s->vocab;
+    r->m = !r->k ? 0 : m >= 0 ? m : s->dialect->tails ? 8 : 0;
+    return RT_OK;
+}
+
+static rt_status open_ledger(tc_run *r)
+{
+    rt_buf    path = {0};
+    rt_status st   = r->o->ledger ? rt_buf_str(&path, r->o->ledger) : rt_buf_fmt(&path, "%s.ledger", r->o->out);
+    if (st == RT_OK && rt_file_exists(r->o->out) && !rt_file_exists(path.p))
+        st = rt_fail(RT_EINVAL, __FILE__, __LINE__,
+                     "%s: exists already, and no ledger (%s) says from which requests; remove it or name another --out", r->o->out, path.p);
+    if (st == RT_OK) st = tc_ledger_open(&r->ledger, path.p);
+    rt_buf_free(&path);
+    return st;
+}
+
+static rt_status open_all(tc_run *r, const char *tokenizer, int64_t m)
+{
+    RT_TRY(check_options(r->o, r->k, m));
+    RT_TRY(tc_endpoint_make(&r->at, r->o));
+    RT_TRY(tc_http_create(&r->http, &r->at));
+    RT_TRY(open_ledger(r));
+    RT_TRY(from_ledger(r));
+    if (!r->server.dialect) RT_TRY(ask_server(r));
+    return check_server(r, tokenizer, m);
+}
+
+rt_status tc_run_open(tc_run *out, const tc_options *o, int64_t k, int64_t m, const char *tokenizer, int64_t vocab, tc_report *report)
+{
+    tc_run r           = {.o = o, .k = k, .vocab = o->vocab > vocab ? o->vocab : vocab, .report = report, .began = rt_now()};
+    *report            = (tc_report){0};
+    const rt_status st = open_all(&r, tokenizer, m);
+    if (st != RT_OK)
+        tc_run_close(&r);
+    else
+        *out = r;
+    return st;
+}
+
+void tc_run_close(tc_run *r)
+{
+    tc_http_destroy(&r->http);
+    tc_ledger_close(&r->ledger);
+    memset(r->at.key, 0, sizeof r->at.key);
+    free(r->keys);
+    free(r->done);
+    rt_buf_free(&r->scratch);
+    *r = (tc_run){0};
+}
+
+/* ---- collecting ---------------------------------------------------------------------------- */
+
+static rt_status make(tc_run *r, int64_t i, tc_ask *a)
+{
+    *a = (tc_ask){.k = r->k, .m = r->m, .vocab = r->vocab, .temperature = 1, .top_p = 1};
+    return r->source->make(r->source->ud, i, a);
+}
+
+static rt_status ask(void *ud, int64_t i, rt_buf *body)
+{
+    tc_run *r = ud;
+    tc_ask  a;
+    RT_TRY(make(r, i, &a));
+    return r->server.dialect->ask(body, &a, r->server.model);
+}
+
+static rt_status check(void *ud, int64_t i, const rt_buf *answer, tc_usage *u)
+{
+    tc_run   *r = ud;
+    tc_ask    a;
+    tc_answer x = {0};
+    RT_TRY(make(r, i, &a));
+    RT_TRY(r->server.dialect->read(&x, &a, answer));
+    *u = (tc_usage){x.prompt_tokens, x.completion_tokens, x.n ? x.n : x.completion_tokens > 0 ? x.completion_tokens : 0};
+    tc_answer_free(&x);
+    return RT_OK;
+}
+
+static rt_status name(void *ud, int64_t i, char text[TC_NAME])
+{
+    const tc_run *r = ud;
+    return r->source->name(r->source->ud, i, text);
+}
+
+/* Keys of all requests, which of them are answered, and the digest of the whole set. */
+static rt_status look_up(tc_run *r, rt_buf *body, rt_sha *set)
+{
+    tc_entry e;
+    for (int64_t i = 0; i < r->source->n; i++) {
+        tc_ask a;
+        RT_TRY(make(r, i, &a));
+        rt_buf_clear(body);
+        RT_TRY(r->server.dialect->ask(body, &a, r->server.model));
+        RT_TRY(tc_ledger_key(r->keys[i], r->server.dialect->name, r->server.model, tc_ask_path(&a), body));
+        RT_TRY(tc_ledger_find(r->ledger, r->keys[i], &e, NULL));
+        r->done[i] = e.state == TC_DONE;
+        r->report->known += r->done[i];
+        rt_sha_add(set, r->keys[i], RT_SHA_HEX);
+    }
+    return RT_OK;
+}
+
+static rt_status look_up_all(tc_run *r, rt_buf *settings)
+{
+    rt_buf  body = {0};
+    rt_sha *set  = NULL;
+    char    hex[RT_SHA_HEX];
+    RT_TRY(RT_NEW(r->keys, r->source->n));
+    RT_TRY(RT_NEW(r->done, r->source->n));
+    RT_TRY(rt_sha_begin(&set));
+    const rt_status st = look_up(r, &body, set);
+    rt_sha_end(&set, hex);
+    rt_buf_free(&body);
+    RT_TRY(st);
+    return rt_buf_fmt(settings, ",\"requests\":\"%s\"}", hex);
+}
+
+static rt_status compare_with_out(tc_run *r, const char *settings)
+{
+    ds_shard *s = NULL;
+    RT_TRY(ds_shard_open(&s, r->o->out));
+    const int same       = !strcmp(ds_shard_info(s)->sampling, settings);
+    r->report->documents = ds_shard_docs(s);
+    r->report->tokens    = ds_shard_tokens(s);
+    ds_shard_close(&s);
+    RT_CHECK(same, RT_EINVAL, "%s: exists already and was made by other requests; remove it or name another --out", r->o->out);
+    r->report->already = 1;
+    return RT_OK;
+}
+
+rt_status tc_run_collect(tc_run *r, const tc_source *source, rt_buf *settings)
+{
+    tc_ask first;
+    r->source = source;
+    RT_CHECK(source->n > 0, RT_EINVAL, "nothing to ask: the input holds no documents");
+    RT_TRY(look_up_all(r, settings));
+    if (rt_file_exists(r->o->out)) return compare_with_out(r, settings->p);
+    if (r->report->known == source->n) return RT_OK;
+    if (!r->fresh) RT_TRY(ask_server(r));
+    RT_TRY(make(r, 0, &first));
+    const tc_work w = {
+        .n = source->n, .path = tc_ask_path(&first), .ask = ask, .check = check, .name = name, .ud = r, .keys = r->keys, .done = r->done};
+    if (r->o->progress) rt_progress_begin(r->o->progress, "asking", "requests", source->n, r->report->known);
+    const rt_status st = tc_schedule(r->http, r->ledger, &w, r->o, r->at.url, r->report);
+    if (r->o->progress) rt_progress_end(r->o->progress);
+    return st;
+}
+
+/* ---- handing over ---------------------------------------------------------------------------- */
+
+typedef struct block {
+    tc_run   *run;
+    int64_t   first;
+    rt_buf    reply[BLOCK];
+    tc_answer x[BLOCK];
+    tc_entry  e[BLOCK];
+    rt_status st[BLOCK];
+    char      why[BLOCK][256];
+} block;
+
+static void parse(int64_t n, int thread, void *ud)
+{
+    block *b = ud;
+    tc_ask a;
+    (void)thread;
+    b->st[n] = make(b->run, b->first + n, &a);
+    if (b->st[n] == RT_OK) b->st[n] = b->run->server.dialect->read(&b->x[n], &a, &b->reply[n]);
+    if (b->st[n] != RT_OK) snprintf(b->why[n], sizeof b->why[n], "%s", rt_error_text());
+}
+
+static rt_status hand_over(block *b, int64_t n, tc_take take, void *ud)
+{
+    char text[TC_NAME];
+    for (int64_t i = 0; i < n; i++) RT_TRY(tc_ledger_find(b->run->ledger, b->run->keys[b->first + i], &b->e[i], &b->reply[i]));
+    rt_parallel(n, parse, b);
+    for (int64_t i = 0; i < n; i++) {
+        if (b->st[i] != RT_OK) {
+            RT_TRY(name(b->run, b->first + i, text));
+            RT_FAIL(b->st[i], "%s: the answer for %s: %s", tc_ledger_path(b->run->ledger), text, b->why[i]);
+        }
+        RT_TRY(take(ud, b->first + i, &b->x[i], &b->e[i]));
+    }
+    return RT_OK;
+}
+
+rt_status tc_run_answers(tc_run *r, tc_take take, void *ud)
+{
+    block    *b  = NULL;
+    rt_status st = RT_OK;
+    RT_TRY(RT_NEW(b, 1));
+    b->run = r;
+    for (int64_t i = 0; st == RT_OK && i < r->source->n; i += BLOCK) {
+        const int64_t n = r->source->n - i < BLOCK ? r->source->n - i : BLOCK;
+        b->first        = i;
+        st              = hand_over(b, n, take, ud);
+        for (int64_t j = 0; j < n; j++) tc_answer_free(&b->x[j]);
+        if (st == RT_OK && rt_interrupted())
+            st = rt_fail(RT_EINTR, __FILE__, __LINE__,
+                         "interrupted while %s was written; all answers are safe in %s: run the same command again to go on", r->o->out,
+                         tc_ledger_path(r->ledger));
+    }
+    for (int64_t j = 0; j < BLOCK; j++) rt_buf_free(&b->reply[j]);
+    free(b);
+    return st;
+}
+
+rt_status tc_run_info(tc_run *r, ds_info *info, const char *tokenizer, const char *settings)
+{
+    *info = (ds_info){.soft = r->k > 0, .vocab = r->vocab, .k = r->k, .m = r->m, .time = rt_unix_time()};
+    RT_CHECK(strlen(settings) < sizeof info->sampling, RT_EINVAL, "the settings of this run are longer than %zu letters",
+             sizeof info->sampling - 1);
+    RT_TRY(tc_server_text(&r->server, &r->scratch));
+    RT_CHECK(r->scratch.len < sizeof info->probe, RT_EINVAL, "the probe's result is longer than %zu letters", sizeof info->probe - 1);
+    snprintf(info->tokenizer, sizeof info->tokenizer, "%s", tokenizer);
+    snprintf(info->teacher, sizeof info->teacher, "%s", r->server.model);
+    snprintf(info->endpoint, sizeof info->endpoint, "%s", r->at.url);
+    snprintf(info->dialect, sizeof info->dialect, "%s", r->server.dialect->name);
+    snprintf(info->sampling, sizeof info->sampling, "%s", settings);
+    snprintf(info->probe, sizeof info->probe, "%s", r->scratch.p);
+    if (r->o->price_in > 0 || r->o->price_out > 0)
+        snprintf(info->prices, sizeof info->prices, "{\"input_per_million\":%.9g,\"output_per_million\":%.9g}", r->o->price_in,
+                 r->o->price_out);
+    snprintf(info->program, sizeof info->program, "retort");
+    return RT_OK;
+}
+
+void tc_run_report(tc_run *r)
+{
+    const int64_t bytes = rt_file_size(r->o->out);
+    r->report->bytes    = bytes > 0 ? bytes : 0;
+    r->report->seconds  = rt_now() - r->began;
+}

@@ -1,0 +1,51 @@
+/* run.h -- what every collection does: find the server, see what is missing, ask for it,
+ * and hand the answers over in the order of the input. */
+#ifndef TC_RUN_H
+#define TC_RUN_H
+#include "teacher/ledger.h"
+#include "teacher/probe.h"
+#include "teacher/schedule.h"
+
+typedef struct tc_source { /* n requests; make() is called from several threads */
+    int64_t n;
+    rt_status (*make)(void *ud, int64_t i, tc_ask *a); /* a borrows from ud */
+    rt_status (*name)(void *ud, int64_t i, char name[TC_NAME]);
+    void *ud;
+} tc_source;
+
+typedef struct tc_run {
+    const tc_options *o;
+    tc_endpoint at;
+    tc_http    *http;
+    tc_ledger  *ledger;
+    tc_server   server;
+    int         fresh;   /* the server was probed in this run */
+    int64_t     k, m;    /* 0, 0: text alone */
+    int64_t     vocab;   /* of the record: the server's where it says so */
+    const tc_source *source;
+    char      (*keys)[RT_SHA_HEX];
+    uint8_t    *done;
+    rt_buf      scratch;
+    double      began;
+    tc_report  *report;
+} tc_run;
+
+/* Open the ledger and learn about the server: from the ledger, else by asking it.
+ * k = 0: text alone.  m < 0: 8 where the teacher draws samples of the rest, else 0.
+ * tokenizer and vocab are the input's; RT_EMISMATCH when the server says others. */
+rt_status tc_run_open(tc_run *r, const tc_options *o, int64_t k, int64_t m, const char *tokenizer, int64_t vocab, tc_report *report);
+void      tc_run_close(tc_run *r);
+
+/* Ask for all answers of `source` that the ledger does not have.  `settings`: JSON members
+ * that, with the requests, make the shard what it is; it grows by "requests".  When OUT
+ * exists: report->already when it was made by these very requests, else RT_EINVAL. */
+rt_status tc_run_collect(tc_run *r, const tc_source *source, rt_buf *settings);
+
+/* Every answer in the order of the input, to take(); parsed in parallel. */
+typedef rt_status (*tc_take)(void *ud, int64_t i, const tc_answer *x, const tc_entry *e);
+rt_status tc_run_answers(tc_run *r, tc_take take, void *ud);
+
+/* The attributes of the shard that this run writes. */
+rt_status tc_run_info(tc_run *r, ds_info *info, const char *tokenizer, const char *settings);
+void      tc_run_report(tc_run *r); /* bytes and seconds, at the end */
+#endif

@@ -1,0 +1,277 @@
+/* schedule.c -- keep many requests in flight until every answer is in the ledger.
+ *
+ * The number in flight grows by one per window of successes and halves when the server
+ * says 429 or 503.  A request that failed waits (exponential, with jitter, at least
+ * Retry-After) in its place: no more than `in_flight` requests are ever under way, waiting
+ * ones included.  Each round of replies is checked in parallel and committed at once.
+ */
+#include "teacher/schedule.h"
+#include "core/clock.h"
+#include "core/rng.h"
+#include "core/threads.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROUND = 64 };
+#define MAX_DELAY 60.0
+#define MAX_RETRY_AFTER 600.0
+#define DRAIN_AFTER_FAILURE 30.0 /* seconds that answers under way (and paid for) may still take */
+#define DRAIN_AFTER_SIGNAL 2.0
+
+typedef enum job_state { FREE, FLYING, WAITING } job_state;
+
+typedef struct job {
+    job_state state;
+    int64_t   i;
+    int64_t   failures;
+    double    due;
+} job;
+
+typedef struct verdict { /* of one reply of a round */
+    tc_verdict what;
+    tc_usage   usage;
+    char       text[512];
+} verdict;
+
+typedef struct run {
+    tc_http          *http;
+    tc_ledger        *ledger;
+    const tc_work    *work;
+    const tc_options *o;
+    const char       *url;
+    tc_report        *report;
+    job              *jobs;
+    int64_t           next;   /* first request not yet looked at */
+    double            window; /* how many may fly */
+    double            pause;  /* nothing is sent before this time */
+    rt_rng            jitter;
+    double            began;
+    int64_t           tokens;
+    tc_reply          replies[ROUND];
+    verdict           verdicts[ROUND];
+    rt_status         stopped; /* why nothing more is sent */
+    char              why[1024];
+} run;
+
+static int64_t count(const run *r, job_state s)
+{
+    int64_t n = 0;
+    for (int64_t j = 0; j < r->o->in_flight; j++) n += r->jobs[j].state == s;
+    return n;
+}
+
+/* ---- sending ----------------------------------------------------------------------------- */
+
+static rt_status send_job(run *r, job *j)
+{
+    rt_buf    body = {0};
+    rt_status st   = r->work->ask(r->work->ud, j->i, &body);
+    if (st == RT_OK) st = tc_http_send(r->http, r->work->path, &body, j - r->jobs);
+    rt_buf_free(&body);
+    if (st == RT_OK) j->state = FLYING;
+    return st;
+}
+
+static rt_status fill(run *r, double now)
+{
+    int64_t flying = count(r, FLYING);
+    if (now < r->pause) return RT_OK;
+    for (int64_t n = 0; n < r->o->in_flight && flying < (int64_t)r->window; n++) {
+        job *j = &r->jobs[n];
+        if (j->state == FREE) {
+            while (r->next < r->work->n && r->work->done[r->next]) r->next++;
+            if (r->next == r->work->n) continue;
+            *j = (job){.i = r->next++};
+        } else if (j->state == FLYING || j->due > now) {
+            continue;
+        }
+        RT_TRY(send_job(r, j));
+        flying++;
+    }
+    return RT_OK;
+}
+
+/* ---- receiving ---------------------------------------------------------------------------- */
+
+static void check_one(int64_t n, int thread, void *ud)
+{
+    run            *r     = ud;
+    const tc_reply *reply = &r->replies[n];
+    verdict        *v     = &r->verdicts[n];
+    (void)thread;
+    *v = (verdict){.what = tc_judge(reply), .usage = {-1, -1, 0}};
+    if (v->what != TC_ACCEPT) {
+        tc_describe(reply, v->text, sizeof v->text);
+        return;
+    }
+    if (r->work->check(r->work->ud, r->jobs[reply->tag].i, &reply->body, &v->usage) == RT_OK) return;
+    v->what = TC_RETRY;
+    snprintf(v->text, sizeof v->text, "%s", rt_error_text());
+}
+
+static double cost_of(const run *r, const tc_usage *u)
+{
+    if (u->prompt_tokens < 0 || u->completion_tokens < 0) return (double)NAN;
+    return 1e-6 * ((double)u->prompt_tokens * r->o->price_in + (double)u->completion_tokens * r->o->price_out);
+}
+
+static rt_status keep(run *r, int n)
+{
+    const tc_reply *reply = &r->replies[n];
+    const verdict  *v     = &r->verdicts[n];
+    const int       came  = reply->status >= 200 && reply->status < 300;
+    const tc_entry  e     = {.state             = v->what == TC_ACCEPT ? TC_DONE
+                                                  : came               ? TC_BAD
+                                                                       : TC_FAILED,
+                             .status            = reply->status,
+                             .answer            = came ? reply->body.p : NULL,
+                             .n                 = reply->body.len,
+                             .error             = v->what == TC_ACCEPT ? NULL : v->text,
+                             .prompt_tokens     = v->usage.prompt_tokens,
+                             .completion_tokens = v->usage.completion_tokens,
+                             .cost              = v->what == TC_ACCEPT ? cost_of(r, &v->usage) : (double)NAN,
+                             .seconds           = reply->seconds};
+    return tc_ledger_put(r->ledger, r->work->keys[r->jobs[reply->tag].i], &e);
+}
+
+/* Durable before anything is counted. */
+static rt_status keep_all(run *r, int n)
+{
+    RT_TRY(tc_ledger_begin(r->ledger));
+    for (int i = 0; i < n; i++) RT_TRY(keep(r, i));
+    return tc_ledger_commit(r->ledger);
+}
+
+static void stop(run *r, rt_status why, const char *text)
+{
+    if (r->stopped != RT_OK) return; /* the first reason is the one that is told */
+    r->stopped = why;
+    snprintf(r->why, sizeof r->why, "%s", text);
+}
+
+static void give_up(run *r, const job *j, const verdict *v)
+{
+    char name[TC_NAME], text[sizeof r->why];
+    if (r->work->name(r->work->ud, j->i, name) != RT_OK) snprintf(name, sizeof name, "request %lld", (long long)j->i);
+    if (v->what == TC_STOP)
+        snprintf(text, sizeof text, "%s refuses %s: %s", r->url, name, v->text);
+    else
+        snprintf(text, sizeof text, "%s failed %lld times for %s, last: %s", r->url, (long long)j->failures, name, v->text);
+    stop(r, RT_ENET, text);
+}
+
+static void accept(run *r, job *j, const verdict *v)
+{
+    *j = (job){0};
+    r->report->asked++;
+    r->tokens += v->usage.tokens;
+    if (v->usage.prompt_tokens > 0) r->report->prompt_tokens += v->usage.prompt_tokens;
+    if (v->usage.completion_tokens > 0) r->report->completion_tokens += v->usage.completion_tokens;
+    const double cost = cost_of(r, &v->usage);
+    if (cost > 0) r->report->cost += cost;
+    r->window = fmin((double)r->o->in_flight, r->window + 1 / r->window);
+}
+
+static void again(run *r, job *j, const verdict *v, double retry_after, double now)
+{
+    const double base = fmin(MAX_DELAY, r->o->retry_base * pow(2, (double)j->failures));
+    double       wait = base * (0.5 + 0.5 * rt_rng_uniform(&r->jitter));
+    if (retry_after > 0) wait = fmax(wait, fmin(retry_after, MAX_RETRY_AFTER));
+    if (v->what == TC_SLOW_DOWN && retry_after > 0) r->pause = fmax(r->pause, now + fmin(retry_after, MAX_RETRY_AFTER));
+    j->state = WAITING;
+    j->due   = now + wait;
+    j->failures++;
+}
+
+static void decide(run *r, int n)
+{
+    const double now  = rt_now();
+    int          slow = 0;
+    for (int i = 0; i < n; i++) {
+        const verdict *v = &r->verdicts[i];
+        job           *j = &r->jobs[r->replies[i].tag];
+        slow |= v->what == TC_SLOW_DOWN;
+        if (v->what == TC_ACCEPT)
+            accept(r, j, v);
+        else
+            again(r, j, v, r->replies[i].retry_after, now);
+        if (v->what == TC_STOP || (v->what != TC_ACCEPT && j->failures > r->o->retries)) give_up(r, j, v);
+    }
+    if (slow) r->window = fmax(1, r->window / 2); /* once a round: one overload answers many requests */
+}
+
+static void show(const run *r)
+{
+    char         extra[96];
+    const double spent = rt_now() - r->began;
+    if (!r->o->progress) return;
+    snprintf(extra, sizeof extra, "%d in flight, %.0f tokens/s", tc_http_in_flight(r->http), spent > 0 ? (double)r->tokens / spent : 0);
+    rt_progress_at(r->o->progress, r->report->known + r->report->asked, extra);
+}
+
+static rt_status receive(run *r, double seconds)
+{
+    int n = 0;
+    RT_TRY(tc_http_wait(r->http, seconds, r->replies, ROUND, &n));
+    rt_status st = RT_OK;
+    if (n) {
+        rt_parallel(n, check_one, r);
+        st = keep_all(r, n);
+        if (st == RT_OK) decide(r, n);
+    }
+    for (int i = 0; i < n; i++) rt_buf_free(&r->replies[i].body);
+    show(r);
+    return st;
+}
+
+/* ---- the loop ----------------------------------------------------------------------------- */
+
+static double until_due(const run *r, double now)
+{
+    double t = now + 0.2; /* how soon Ctrl-C is noticed */
+    for (int64_t j = 0; j < r->o->in_flight; j++)
+        if (r->jobs[j].state == WAITING && r->jobs[j].due < t) t = r->jobs[j].due;
+    if (t < r->pause) t = fmin(r->pause, now + 0.2);
+    return t > now ? t - now : 0.001;
+}
+
+/* Answers that are under way are taken, but nobody waits for them for long. */
+static rt_status drain(run *r)
+{
+    const double end = rt_now() + (r->stopped == RT_EINTR ? DRAIN_AFTER_SIGNAL : DRAIN_AFTER_FAILURE);
+    while (tc_http_in_flight(r->http) && rt_now() < end) {
+        if (rt_interrupted() && r->stopped != RT_EINTR) break;
+        RT_TRY(receive(r, 0.1));
+    }
+    return RT_OK;
+}
+
+static rt_status loop(run *r)
+{
+    for (;;) {
+        const double now = rt_now();
+        if (rt_interrupted()) stop(r, RT_EINTR, "interrupted");
+        if (r->stopped != RT_OK) return drain(r);
+        RT_TRY(fill(r, now));
+        if (!count(r, FLYING) && !count(r, WAITING) && r->next == r->work->n) return RT_OK;
+        RT_TRY(receive(r, until_due(r, now)));
+    }
+}
+
+rt_status tc_schedule(tc_http *h, tc_ledger *l, const tc_work *w, const tc_options *o, const char *url, tc_report *report)
+{
+    run *r = NULL;
+    RT_TRY(RT_NEW(r, 1));
+    *r = (run){.http = h, .ledger = l, .work = w, .o = o, .url = url, .report = report, .window = (double)o->in_flight, .began = rt_now()};
+    r->jitter.s  = rt_mix2(o->seed, (uint64_t)rt_unix_time());
+    rt_status st = RT_NEW(r->jobs, o->in_flight);
+    if (st == RT_OK) st = loop(r);
+    if (st == RT_OK && r->stopped != RT_OK)
+        st = rt_fail(r->stopped, __FILE__, __LINE__, "%s; %lld of %lld answers are safe in %s: run the same command again to go on", r->why,
+                     (long long)(report->known + report->asked), (long long)w->n, tc_ledger_path(l));
+    free(r->jobs);
+    free(r);
+    return st;
+}

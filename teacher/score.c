@@ -1,0 +1,203 @@
+/* score.c -- the probabilities of given text: shards in, a soft shard out.
+ *
+ * All token ids are held in memory (4 bytes a token); answers are not.
+ */
+#include "core/rng.h"
+#include "teacher/run.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct text {  /* one document of the input */
+    int64_t  first, n; /* in ids */
+    int      shard;
+    int64_t  number; /* in its shard */
+    uint64_t seed;
+    char    *recipe, *topic, *finish;
+} text;
+
+typedef struct score {
+    const rt_texts *shards;
+    tc_run          run;
+    ds_info         input;
+    int32_t        *ids;
+    uint8_t        *mask;
+    int64_t         tokens, cap_ids, cap_mask;
+    text           *texts;
+    int64_t         n, cap;
+    uint64_t        seed;
+    ds_writer      *writer;
+} score;
+
+/* ---- the input ----------------------------------------------------------------------------- */
+
+static rt_status keep_text(char **to, const char *from) { return from && *from ? rt_strdup(to, from) : RT_OK; }
+
+static rt_status add_tokens(score *s, const ds_doc *d)
+{
+    for (int64_t i = 0; i < d->n; i++) {
+        RT_TRY(rt_grow((void **)&s->ids, s->tokens, &s->cap_ids, sizeof *s->ids));
+        RT_TRY(rt_grow((void **)&s->mask, s->tokens, &s->cap_mask, sizeof *s->mask));
+        s->ids[s->tokens]    = d->ids[i];
+        s->mask[s->tokens++] = d->prompt_mask ? d->prompt_mask[i] : 0;
+    }
+    return RT_OK;
+}
+
+static rt_status add_doc(score *s, const ds_doc *d, int shard, int64_t number)
+{
+    RT_TRY(rt_grow((void **)&s->texts, s->n, &s->cap, sizeof *s->texts));
+    text *t = &s->texts[s->n];
+    *t      = (text){.first = s->tokens, .n = d->n, .shard = shard, .number = number, .seed = d->seed};
+    s->n++; /* from here on, score_free frees its texts */
+    RT_TRY(keep_text(&t->recipe, d->recipe));
+    RT_TRY(keep_text(&t->topic, d->topic));
+    RT_TRY(keep_text(&t->finish, d->finish));
+    return add_tokens(s, d);
+}
+
+static rt_status same_input(const score *s, const ds_info *i, const char *path)
+{
+    RT_CHECK(!strcmp(s->input.tokenizer, i->tokenizer), RT_EMISMATCH, "%s was made with a tokenizer of SHA-256 %s, %s with %s",
+             s->shards->v[0], s->input.tokenizer, path, i->tokenizer);
+    RT_CHECK(s->input.vocab == i->vocab, RT_EMISMATCH, "%s has a vocabulary of %lld entries, %s one of %lld", s->shards->v[0],
+             (long long)s->input.vocab, path, (long long)i->vocab);
+    return RT_OK;
+}
+
+static rt_status read_shard(score *s, ds_shard *h, int number)
+{
+    ds_doc d;
+    if (number == 0) s->input = *ds_shard_info(h);
+    RT_TRY(same_input(s, ds_shard_info(h), ds_shard_path(h)));
+    for (int64_t i = 0; i < ds_shard_docs(h); i++) {
+        RT_TRY(ds_shard_doc(h, i, &d));
+        RT_TRY(add_doc(s, &d, number, i));
+    }
+    return RT_OK;
+}
+
+static rt_status read_input(score *s)
+{
+    RT_CHECK(s->shards->n > 0, RT_EINVAL, "--shards: expected the names of shards to score");
+    for (int i = 0; i < s->shards->n; i++) {
+        ds_shard *h = NULL;
+        RT_TRY(ds_shard_open(&h, s->shards->v[i]));
+        const rt_status st = read_shard(s, h, i);
+        ds_shard_close(&h);
+        RT_TRY(st);
+    }
+    return RT_OK;
+}
+
+static rt_status check_tokenizer(const score *s, const char *dir)
+{
+    ds_tokenizer *t = NULL;
+    if (!dir) return RT_OK;
+    RT_TRY(ds_tokenizer_load(&t, dir));
+    rt_status st = RT_OK;
+    if (strcmp(ds_tokenizer_sha256(t), s->input.tokenizer) != 0)
+        st = rt_fail(RT_EMISMATCH, __FILE__, __LINE__, "%s has a tokenizer of SHA-256 %s, the shards were made with %s", dir,
+                     ds_tokenizer_sha256(t), s->input.tokenizer);
+    ds_tokenizer_destroy(&t);
+    return st;
+}
+
+/* ---- requests ------------------------------------------------------------------------------ */
+
+static rt_status name(void *ud, int64_t i, char out[TC_NAME])
+{
+    const score *s = ud;
+    snprintf(out, TC_NAME, "document %lld of %.240s", (long long)s->texts[i].number, s->shards->v[s->texts[i].shard]);
+    return RT_OK;
+}
+
+static rt_status make(void *ud, int64_t i, tc_ask *a)
+{
+    const score *s = ud;
+    a->ids         = s->ids + s->texts[i].first;
+    a->n           = s->texts[i].n;
+    a->seed        = rt_mix2(s->seed, (uint64_t)i);
+    return RT_OK;
+}
+
+/* A text that is cut silently would be scored wrongly: refuse before anything is paid. */
+static rt_status check_lengths(score *s)
+{
+    const tc_server *t = &s->run.server;
+    char             which[TC_NAME];
+    for (int64_t i = 0; t->max_len && i < s->n; i++) {
+        const int64_t room = t->max_len - t->dialect->score_tokens;
+        if (s->texts[i].n <= room) continue;
+        RT_TRY(name(s, i, which));
+        RT_FAIL(RT_EINVAL,
+                "%s has %lld tokens, the teacher takes at most %lld; cut the text when it is imported, or serve with a longer context",
+                which, (long long)s->texts[i].n, (long long)room);
+    }
+    return RT_OK;
+}
+
+/* ---- the output ---------------------------------------------------------------------------- */
+
+static rt_status take(void *ud, int64_t i, const tc_answer *x, const tc_entry *e)
+{
+    score      *s = ud;
+    const text *t = &s->texts[i];
+    ds_doc      d;
+    tc_answer_doc(x, 1, &d);
+    d.prompt_mask = s->mask + t->first;
+    d.request     = s->run.keys[i];
+    d.recipe      = t->recipe;
+    d.topic       = t->topic;
+    d.finish      = t->finish;
+    d.seed        = t->seed;
+    d.cost        = e->cost;
+    RT_TRY(ds_writer_add(s->writer, &d));
+    s->run.report->documents++;
+    s->run.report->tokens += d.n;
+    return RT_OK;
+}
+
+static rt_status write_out(score *s, const char *settings)
+{
+    ds_info info;
+    RT_TRY(tc_run_info(&s->run, &info, s->input.tokenizer, settings));
+    RT_TRY(ds_writer_create(&s->writer, s->run.o->out, &info));
+    RT_TRY(tc_run_answers(&s->run, take, s));
+    return ds_writer_finish(&s->writer);
+}
+
+static rt_status run_all(score *s, const tc_options *o, rt_buf *settings, tc_report *r)
+{
+    RT_CHECK(o->k >= 1, RT_EINVAL, "--k %lld: expected 1 to %d", (long long)o->k, (int)TC_MAX_K);
+    RT_TRY(read_input(s));
+    RT_TRY(check_tokenizer(s, o->tokenizer));
+    RT_TRY(tc_run_open(&s->run, o, o->k, o->m, s->input.tokenizer, s->input.vocab, r));
+    RT_TRY(check_lengths(s));
+    RT_TRY(rt_buf_fmt(settings, "{\"command\":\"score\",\"seed\":\"%llu\"", (unsigned long long)o->seed));
+    const tc_source source = {.n = s->n, .make = make, .name = name, .ud = s};
+    RT_TRY(tc_run_collect(&s->run, &source, settings));
+    if (!r->already) RT_TRY(write_out(s, settings->p));
+    tc_run_report(&s->run);
+    return RT_OK;
+}
+
+static void score_free(score *s)
+{
+    ds_writer_abandon(&s->writer);
+    tc_run_close(&s->run);
+    for (int64_t i = 0; i < s->n; i++) free(s->texts[i].recipe), free(s->texts[i].topic), free(s->texts[i].finish);
+    free(s->texts);
+    free(s->ids);
+    free(s->mask);
+}
+
+rt_status tc_score(const tc_options *o, const rt_texts *shards, tc_report *r)
+{
+    score           s        = {.shards = shards, .seed = o->seed};
+    rt_buf          settings = {0};
+    const rt_status st       = run_all(&s, o, &settings, r);
+    rt_buf_free(&settings);
+    score_free(&s);
+    return st;
+}

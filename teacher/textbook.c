@@ -1,0 +1,253 @@
+/* textbook.c -- text that the teacher writes: a recipe in, a soft or text shard out.
+ *
+ * Request i asks for combination order[i mod combinations] of the recipe with the seed
+ * hash(run seed, i).  The order is shuffled, so that a part of the count covers all.
+ */
+#include "core/rng.h"
+#include "teacher/recipe.h"
+#include "teacher/run.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct textbook {
+    const tc_options          *o;
+    const tc_textbook_options *t;
+    tc_recipe                 *recipe;
+    ds_tokenizer              *tokenizer;
+    tc_run                     run;
+    int64_t                    combinations, max_tokens;
+    int64_t                   *order;   /* [combinations] */
+    rt_buf                    *prompts; /* [combinations]; filled for those that are asked */
+    ds_ids                    *ids;     /* [combinations]; their tokens, completion only */
+    uint64_t                  *seen;    /* hashes of texts kept; 0: free */
+    int64_t                    seen_size;
+    ds_writer                 *writer;
+} textbook;
+
+static int64_t combination(const textbook *b, int64_t i) { return b->order[i % b->combinations]; }
+
+/* A prompt begins with the beginning-of-text token where the tokenizer has one. */
+static rt_status encode(const textbook *b, const char *text, size_t n, ds_ids *ids)
+{
+    const int32_t bos = ds_tokenizer_bos(b->tokenizer);
+    ds_ids        x   = {0};
+    rt_status     st  = ds_encode(b->tokenizer, text, n, DS_SPECIAL, &x);
+    if (st == RT_OK && bos >= 0 && (!x.n || x.v[0] != bos)) st = ds_ids_add(ids, bos);
+    for (int64_t i = 0; st == RT_OK && i < x.n; i++) st = ds_ids_add(ids, x.v[i]);
+    free(x.v);
+    return st;
+}
+
+static rt_status prepare(textbook *b)
+{
+    rt_rng rng      = {rt_mix2(b->o->seed, 0)};
+    b->combinations = tc_recipe_combinations(b->recipe);
+    b->max_tokens   = b->t->max_tokens ? b->t->max_tokens : b->recipe->max_tokens;
+    RT_TRY(RT_NEW(b->order, b->combinations));
+    RT_TRY(RT_NEW(b->prompts, b->combinations));
+    RT_TRY(RT_NEW(b->ids, b->combinations));
+    for (int64_t c = 0; c < b->combinations; c++) b->order[c] = c;
+    rt_rng_shuffle(&rng, b->order, b->combinations);
+    for (int64_t i = 0; i < b->combinations && i < b->t->count; i++) {
+        const int64_t c = combination(b, i);
+        RT_TRY(tc_recipe_prompt(b->recipe, c, &b->prompts[c]));
+        if (!b->recipe->chat) RT_TRY(encode(b, b->prompts[c].p, b->prompts[c].len, &b->ids[c]));
+    }
+    for (b->seen_size = 64; b->seen_size < 2 * b->t->count;) b->seen_size *= 2;
+    return RT_NEW(b->seen, b->seen_size);
+}
+
+/* ---- requests ------------------------------------------------------------------------------ */
+
+static rt_status name(void *ud, int64_t i, char out[TC_NAME])
+{
+    const textbook *b = ud;
+    snprintf(out, TC_NAME, "text %lld of the recipe %.60s (topic %.120s)", (long long)i, b->recipe->name,
+             tc_recipe_topic(b->recipe, combination(b, i)));
+    return RT_OK;
+}
+
+static rt_status make(void *ud, int64_t i, tc_ask *a)
+{
+    const textbook *b = ud;
+    const int64_t   c = combination(b, i);
+    a->chat           = b->recipe->chat;
+    a->text           = b->prompts[c].p;
+    a->system         = b->recipe->system;
+    if (!a->chat) a->ids = b->ids[c].v, a->n = b->ids[c].n;
+    a->max_tokens  = b->max_tokens;
+    a->temperature = b->recipe->temperature;
+    a->top_p       = b->recipe->top_p;
+    a->stops       = b->recipe->stops;
+    memcpy(a->stop, b->recipe->stop, sizeof a->stop);
+    a->seed = rt_mix2(b->o->seed, (uint64_t)i);
+    return RT_OK;
+}
+
+static rt_status check_lengths(const textbook *b)
+{
+    const int64_t room = b->run.server.max_len;
+    for (int64_t c = 0; room && c < b->combinations; c++)
+        RT_CHECK(
+            b->ids[c].n + b->max_tokens <= room, RT_EINVAL,
+            "the prompt for topic %.100s has %lld tokens and max_tokens is %lld, the teacher takes %lld in all; use a smaller --max-tokens",
+            tc_recipe_topic(b->recipe, c), (long long)b->ids[c].n, (long long)b->max_tokens, (long long)room);
+    return RT_OK;
+}
+
+/* ---- the output ----------------------------------------------------------------------------- */
+
+/* Has this very text been kept before?  64 bits of SHA-256 in an open table. */
+static rt_status is_new(textbook *b, const char *text, int *fresh)
+{
+    char hex[RT_SHA_HEX];
+    RT_TRY(rt_sha_bytes(text, strlen(text), hex));
+    hex[16]             = '\0';
+    const uint64_t hash = strtoull(hex, NULL, 16) | 1;
+    const uint64_t mask = (uint64_t)b->seen_size - 1;
+    uint64_t       at   = (hash >> 1) & mask;
+    while (b->seen[at] && b->seen[at] != hash) at = (at + 1) & mask;
+    *fresh      = b->seen[at] == 0;
+    b->seen[at] = hash;
+    return RT_OK;
+}
+
+/* A document of text that came without ids: encoded here. */
+static rt_status encode_text(const textbook *b, const tc_answer *x, int64_t c, ds_ids *ids, int64_t *prompt)
+{
+    *prompt = 0;
+    for (int64_t i = 0; i < b->ids[c].n; i++) RT_TRY(ds_ids_add(ids, b->ids[c].v[i]));
+    *prompt = b->ids[c].n;
+    if (*prompt) return ds_encode(b->tokenizer, x->text, strlen(x->text), 0, ids);
+    return encode(b, x->text, strlen(x->text), ids);
+}
+
+static rt_status add_doc(textbook *b, int64_t i, const tc_answer *x, const tc_entry *e, ds_doc *d)
+{
+    d->request = b->run.keys[i];
+    d->recipe  = b->recipe->name;
+    d->topic   = tc_recipe_topic(b->recipe, combination(b, i));
+    d->finish  = x->finish;
+    d->seed    = rt_mix2(b->o->seed, (uint64_t)i);
+    d->cost    = e->cost;
+    RT_TRY(ds_writer_add(b->writer, d));
+    b->run.report->documents++;
+    b->run.report->tokens += d->n;
+    return RT_OK;
+}
+
+static rt_status keep(textbook *b, int64_t i, const tc_answer *x, const tc_entry *e, ds_doc *d, int64_t prompt)
+{
+    int fresh = 0;
+    if (d->n - prompt < b->t->min_tokens) {
+        b->run.report->short_ones++;
+        return RT_OK;
+    }
+    RT_TRY(is_new(b, x->text, &fresh));
+    if (fresh) return add_doc(b, i, x, e, d);
+    b->run.report->duplicates++;
+    return RT_OK;
+}
+
+static rt_status keep_text(textbook *b, int64_t i, const tc_answer *x, const tc_entry *e)
+{
+    ds_ids    ids    = {0};
+    int64_t   prompt = 0;
+    uint8_t  *mask   = NULL;
+    rt_status st     = encode_text(b, x, combination(b, i), &ids, &prompt);
+    if (st == RT_OK) st = RT_NEW(mask, ids.n);
+    if (st == RT_OK && prompt) memset(mask, 1, (size_t)prompt);
+    ds_doc d = {.n = ids.n, .ids = ids.v, .prompt_mask = mask};
+    if (st == RT_OK) st = keep(b, i, x, e, &d, prompt);
+    free(mask);
+    free(ids.v);
+    return st;
+}
+
+static rt_status take(void *ud, int64_t i, const tc_answer *x, const tc_entry *e)
+{
+    textbook *b = ud;
+    ds_doc    d;
+    if (!x->n) return keep_text(b, i, x, e);
+    tc_answer_doc(x, b->run.k > 0, &d);
+    return keep(b, i, x, e, &d, x->prompt);
+}
+
+static rt_status write_out(textbook *b, const char *settings)
+{
+    ds_info info;
+    RT_TRY(tc_run_info(&b->run, &info, ds_tokenizer_sha256(b->tokenizer), settings));
+    RT_TRY(ds_writer_create(&b->writer, b->o->out, &info));
+    RT_TRY(tc_run_answers(&b->run, take, b));
+    RT_CHECK(b->run.report->documents, RT_EINVAL, "no text is left of %lld: %lld were too short (--min-tokens %lld), %lld were duplicates",
+             (long long)b->t->count, (long long)b->run.report->short_ones, (long long)b->t->min_tokens,
+             (long long)b->run.report->duplicates);
+    return ds_writer_finish(&b->writer);
+}
+
+/* ---- the run --------------------------------------------------------------------------------- */
+
+static rt_status check_options(const textbook *b)
+{
+    RT_CHECK(b->t->count >= 1 && b->t->count <= 1 << 28, RT_EINVAL, "--count %lld: expected 1 to %d", (long long)b->t->count, 1 << 28);
+    RT_CHECK(b->t->min_tokens >= 0 && b->t->max_tokens >= 0, RT_EINVAL, "--min-tokens and --max-tokens must not be negative");
+    RT_CHECK(b->t->max_tokens <= 1 << 20, RT_EINVAL, "--max-tokens %lld: expected at most %d", (long long)b->t->max_tokens, 1 << 20);
+    RT_CHECK(b->o->tokenizer, RT_EINVAL, "--tokenizer: expected the directory of the teacher's tokenizer.json");
+    RT_CHECK(b->t->text_only || b->o->k >= 1, RT_EINVAL, "--k %lld: expected 1 to %d", (long long)b->o->k, (int)TC_MAX_K);
+    RT_CHECK(
+        !b->recipe->chat || b->t->text_only, RT_EINVAL,
+        "the recipe %s is of kind chat, which gives text without token ids: add --text-only, then collect probabilities with 'retort score'",
+        b->recipe->name);
+    return RT_OK;
+}
+
+static rt_status add_settings(const textbook *b, rt_buf *s)
+{
+    RT_TRY(rt_buf_str(s, "{\"command\":\"textbook\",\"recipe\":"));
+    RT_TRY(rt_json_quote(s, b->recipe->name, strlen(b->recipe->name)));
+    return rt_buf_fmt(s, ",\"temperature\":%.9g,\"top_p\":%.9g,\"max_tokens\":%lld,\"min_tokens\":%lld,\"text_only\":%s,\"seed\":\"%llu\"",
+                      b->recipe->temperature, b->recipe->top_p, (long long)b->max_tokens, (long long)b->t->min_tokens,
+                      b->t->text_only ? "true" : "false", (unsigned long long)b->o->seed);
+}
+
+static rt_status run_all(textbook *b, rt_buf *settings, tc_report *r)
+{
+    const tc_source source = {.n = b->t->count, .make = make, .name = name, .ud = b};
+    RT_TRY(tc_recipe_read(&b->recipe, b->t->recipe));
+    RT_TRY(check_options(b));
+    RT_TRY(ds_tokenizer_load(&b->tokenizer, b->o->tokenizer));
+    RT_TRY(prepare(b));
+    /* a chat teacher need not have our tokenizer: only its text is taken */
+    const char *sha = b->recipe->chat ? "" : ds_tokenizer_sha256(b->tokenizer);
+    RT_TRY(tc_run_open(&b->run, b->o, b->t->text_only ? 0 : b->o->k, b->t->text_only ? -1 : b->o->m, sha,
+                       b->recipe->chat ? 0 : ds_tokenizer_size(b->tokenizer), r));
+    if (b->recipe->chat) b->run.vocab = ds_tokenizer_size(b->tokenizer);
+    RT_TRY(check_lengths(b));
+    RT_TRY(add_settings(b, settings));
+    RT_TRY(tc_run_collect(&b->run, &source, settings));
+    if (!r->already) RT_TRY(write_out(b, settings->p));
+    tc_run_report(&b->run);
+    return RT_OK;
+}
+
+static void textbook_free(textbook *b)
+{
+    ds_writer_abandon(&b->writer);
+    tc_run_close(&b->run);
+    for (int64_t c = 0; b->prompts && c < b->combinations; c++) rt_buf_free(&b->prompts[c]);
+    for (int64_t c = 0; b->ids && c < b->combinations; c++) free(b->ids[c].v);
+    free(b->prompts), free(b->ids), free(b->order), free(b->seen);
+    ds_tokenizer_destroy(&b->tokenizer);
+    tc_recipe_destroy(&b->recipe);
+}
+
+rt_status tc_textbook(const tc_options *o, const tc_textbook_options *t, tc_report *r)
+{
+    textbook        b        = {.o = o, .t = t};
+    rt_buf          settings = {0};
+    const rt_status st       = run_all(&b, &settings, r);
+    rt_buf_free(&settings);
+    textbook_free(&b);
+    return st;
+}
