@@ -11,6 +11,9 @@
     X(doctor)           \
     X(help)             \
     X(man)              \
+    X(score)            \
+    X(serve)            \
+    X(textbook)         \
     X(tokenizer)        \
     /* end of the list */
 
