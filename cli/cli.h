@@ -15,6 +15,7 @@
     X(serve)            \
     X(textbook)         \
     X(tokenizer)        \
+    X(train)            \
     /* end of the list */
 
 #define X(name) extern const rt_command cli_##name;

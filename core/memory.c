@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+enum { LARGE = 1 << 26 }; /* below, asking the system first is not worth it */
+
 rt_status rt_alloc(void **out, int64_t n, size_t size, const char *what)
 {
     RT_CHECK(n >= 0, RT_EINVAL, "%s: a count of %lld elements", what, (long long)n);
@@ -13,6 +15,8 @@ rt_status rt_alloc(void **out, int64_t n, size_t size, const char *what)
              "%s: %lld elements of %zu bytes are more than memory can address", what, (long long)n, size);
     size_t bytes = (size_t)n * size;
     bytes        = (bytes + RT_ALIGN - 1) / RT_ALIGN * RT_ALIGN;
+    RT_CHECK(bytes < LARGE || (int64_t)bytes <= rt_memory_available(), RT_ENOMEM, "%s: needs %.1f MB, %.1f MB are available", what,
+             (double)bytes / 1e6, (double)rt_memory_available() / 1e6);
     void *p      = aligned_alloc(RT_ALIGN, bytes ? bytes : RT_ALIGN);
     RT_CHECK(p, RT_ENOMEM, "%s: needs %.1f MB, the system refuses; %.1f MB are available", what,
              (double)bytes / 1e6, (double)rt_memory_available() / 1e6);

@@ -1,0 +1,92 @@
+/* train.c -- retort train: distil a student, alone or under mpirun. */
+#include "cli/cli.h"
+#include "cli/measure.h"
+#include "core/clock.h"
+#include "train/train.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct train_options {
+    rt_texts set;
+    int      resume, json, print_config;
+    int64_t  threads;
+} train_options;
+
+static void print_line(void *ud, const tr_metrics *m)
+{
+    rt_buf b = {0};
+    (void)ud;
+    if (tr_metrics_json(&b, m) == RT_OK) fputs(b.p, stdout), fflush(stdout);
+    rt_buf_free(&b);
+}
+
+static rt_status print_config(const tr_config *c)
+{
+    rt_buf b = {0};
+    RT_TRY(tr_config_print(&b, c));
+    fputs(b.p, stdout);
+    rt_buf_free(&b);
+    return RT_OK;
+}
+
+static void warn_of_binding(const rt_comm *comm)
+{
+    if (!comm->rank && rt_threads() > rt_cores_allowed())
+        rt_note("warning: %d threads share the %d cores that this process may use; under mpirun add --bind-to none, or set --threads %d", rt_threads(),
+                rt_cores_allowed(), rt_cores_allowed());
+}
+
+static rt_status train(const tr_config *c, const train_options *o, rt_comm *comm)
+{
+    tr_run_opts r = {.resume = o->resume, .report = o->json ? print_line : NULL};
+    if (o->threads) rt_threads_set((int)o->threads);
+    if (comm->rank) rt_quiet(1);
+    warn_of_binding(comm);
+    RT_TRY(kn_init());
+    RT_TRY(cli_measure_products(&r.gflops, 512, 1, 0.05));
+    rt_interrupt_catch();
+    return tr_run(c, comm, &r);
+}
+
+static rt_status run(const void *options, int argc, char **argv)
+{
+    const train_options *o = options;
+    tr_config            c;
+    rt_comm             *comm;
+    RT_CHECK(argc <= 1 && (argc || o->print_config), RT_EINVAL, "train takes one CONFIG.json, found %d words (see 'retort train --help')", argc);
+    RT_CHECK(o->threads >= 0 && o->threads <= RT_MAX_THREADS, RT_EINVAL, "--threads must be between 1 and %d", RT_MAX_THREADS);
+    RT_TRY(tr_config_read(&c, argc ? argv[0] : NULL, &o->set));
+    rt_status st;
+    if (o->print_config) st = print_config(&c);
+    else {
+        st = tr_comm_open(&comm);
+        if (st == RT_OK) st = train(&c, o, comm);
+        if (st != RT_OK && st != RT_EINTR && comm->size > 1 && comm->rank) rt_quiet(1);
+        tr_comm_close();
+    }
+    tr_config_free(&c);
+    return st;
+}
+
+static const rt_option options[] = {
+    {"set", RT_OPT_LIST, offsetof(train_options, set), "KEY=VALUE", "change a configuration key: --set optim.lr=1e-3; may be repeated"},
+    {"resume", RT_OPT_FLAG, offsetof(train_options, resume), NULL, "go on from the newest complete checkpoint; starts anew where there is none"},
+    {"json", RT_OPT_FLAG, offsetof(train_options, json), NULL, "metrics as JSON lines on standard output"},
+    {"threads", RT_OPT_INT, offsetof(train_options, threads), "N", "threads of this process (default: the cores that it may use)"},
+    {"print-config", RT_OPT_FLAG, offsetof(train_options, print_config), NULL, "print every key with its value and meaning, and stop"},
+    {0}};
+
+const rt_command cli_train = {
+    .name    = "train",
+    .usage   = "CONFIG.json [--set KEY=VALUE]... [--resume]",
+    .summary = "distil a student from shards",
+    .text    = "Trains a student on shards: with cross-entropy on text, or on a teacher's probabilities\n"
+               "(retort score makes such shards). Leaves checkpoints in Hugging Face's layout and metrics.jsonl\n"
+               "in the folder that the key \"out\" names. The same seed gives the same batches for any number of\n"
+               "ranks, threads and micro-batches. Ctrl-C leaves a checkpoint; --resume goes on from it.\n\n"
+               "  retort train configs/student-distil.json\n"
+               "  mpirun -n 2 retort train configs/student-distil.json --set steps=2000 --resume\n"
+               "  retort train --print-config",
+    .options = options,
+    .size    = sizeof(train_options),
+    .run     = run};

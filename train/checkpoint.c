@@ -1,0 +1,238 @@
+/* checkpoint.c -- out/step-00000100/: a model folder that other programs load as it is, the
+ * optimiser's state, and a manifest; complete by one rename.
+ *
+ * state-000-of-001.h5 holds master, m and v of every parameter ("0.master", ...), the step and how
+ * much of metrics.jsonl belongs to it.  The data position is the step: batches are a pure
+ * function of (seed, step). */
+#include "core/file.h"
+#include "train/trainer.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char STATE[] = "state-000-of-001.h5";
+
+/* ---- writing ------------------------------------------------------------------------------------------- */
+
+static rt_status put_reals(ds_h5 *f, int i, const char *what, const real *x, int64_t n)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%d.%s", i, what);
+    return ds_h5_put(f, name, sizeof(real) == 8 ? DS_F64 : DS_F32, x, n);
+}
+
+static rt_status put_state(ds_h5 *f, tr_trainer *t, int64_t step, int64_t metrics_bytes)
+{
+    RT_TRY(ds_h5_put(f, "step", DS_I64, &step, 1));
+    RT_TRY(ds_h5_put(f, "metrics_bytes", DS_I64, &metrics_bytes, 1));
+    for (int i = 0; i < t->model->n; i++) {
+        const opt_view v = opt_at(t->opt, i);
+        RT_TRY(put_reals(f, i, "master", v.master, v.n));
+        RT_TRY(put_reals(f, i, "m", v.m, v.n));
+        RT_TRY(put_reals(f, i, "v", v.v, v.n));
+    }
+    return RT_OK;
+}
+
+static rt_status write_state(tr_trainer *t, const char *dir, int64_t step, int64_t metrics_bytes)
+{
+    rt_buf    path = {0};
+    ds_h5    *f    = NULL;
+    rt_status st   = rt_path(&path, dir, STATE);
+    if (st == RT_OK) st = ds_h5_create(&f, path.p);
+    if (st == RT_OK) st = put_state(f, t, step, metrics_bytes);
+    if (f) {
+        const rt_status closed = ds_h5_close(&f);
+        if (st == RT_OK) st = closed;
+    }
+    rt_buf_free(&path);
+    return st;
+}
+
+static rt_status add_entry(rt_buf *text, const char *dir, const char *name, int first)
+{
+    char      hex[RT_SHA_HEX];
+    rt_buf    path = {0};
+    rt_status st   = rt_path(&path, dir, name);
+    if (st == RT_OK) st = rt_file_sync(path.p);
+    if (st == RT_OK) st = rt_sha_file(path.p, hex);
+    if (st == RT_OK)
+        st = rt_buf_fmt(text, "%s\n    \"%s\": {\"bytes\": %lld, \"sha256\": \"%s\"}", first ? "" : ",", name, (long long)rt_file_size(path.p), hex);
+    rt_buf_free(&path);
+    return st;
+}
+
+static rt_status write_manifest(const char *dir, int64_t step)
+{
+    char    **names = NULL;
+    int       n     = 0;
+    rt_buf    text = {0}, path = {0};
+    rt_status st = rt_dir_list(&names, &n, dir);
+    if (st == RT_OK) st = rt_buf_fmt(&text, "{\n  \"format\": 1,\n  \"step\": %lld,\n  \"files\": {", (long long)step);
+    for (int i = 0; st == RT_OK && i < n; i++) st = add_entry(&text, dir, names[i], i == 0);
+    if (st == RT_OK) st = rt_buf_str(&text, "\n  }\n}\n");
+    if (st == RT_OK) st = rt_path(&path, dir, "manifest.json");
+    if (st == RT_OK) st = rt_file_write(path.p, text.p, text.len);
+    rt_names_free(&names, n);
+    rt_buf_free(&text);
+    rt_buf_free(&path);
+    return st;
+}
+
+static rt_status point_latest(const char *out, const char *name)
+{
+    char link[4096], tmp[4096];
+    snprintf(link, sizeof link, "%s/latest", out);
+    snprintf(tmp, sizeof tmp, "%s/latest.tmp", out);
+    unlink(tmp);
+    if (symlink(name, tmp) || rename(tmp, link))
+        RT_FAIL(rt_status_of_errno(errno), "%s: cannot be made a link to %s: %s", link, name, strerror(errno));
+    return rt_file_sync(out);
+}
+
+static int is_checkpoint(const char *name, int64_t *step)
+{
+    char tail;
+    long long s;
+    if (sscanf(name, "step-%8lld%c", &s, &tail) != 1 || strlen(name) != 13) return 0;
+    *step = s;
+    return 1;
+}
+
+/* Older checkpoints than the newest `keep` go, and what a killed run left half written. */
+static rt_status clean(const char *out, int64_t keep)
+{
+    char    **names;
+    int       n;
+    int64_t   step, kept = 0;
+    rt_buf    path = {0};
+    RT_TRY(rt_dir_list(&names, &n, out));
+    rt_status st = RT_OK;
+    for (int i = n - 1; st == RT_OK && i >= 0; i--) {
+        const int whole = is_checkpoint(names[i], &step), left = !strncmp(names[i], "step-", 5) && strstr(names[i], ".tmp");
+        if (!(left || (whole && ++kept > keep))) continue;
+        st = rt_path(&path, out, names[i]);
+        if (st == RT_OK) st = rt_dir_remove(path.p);
+    }
+    rt_names_free(&names, n);
+    rt_buf_free(&path);
+    return st;
+}
+
+static rt_status fill_folder(tr_trainer *t, const char *dir, int64_t step, int64_t metrics_bytes)
+{
+    const char *tokenizer = t->c->tokenizer ? t->c->tokenizer : t->model->dir;
+    rt_buf      text = {0}, path = {0};
+    RT_TRY(rt_dir_remove(dir));
+    RT_TRY(md_save(t->model, dir, t->type));
+    if (tokenizer) RT_TRY(ds_tokenizer_copy(tokenizer, dir));
+    rt_status st = tr_config_print(&text, t->c);
+    if (st == RT_OK) st = rt_path(&path, dir, "retort-train.json");
+    if (st == RT_OK) st = rt_file_write(path.p, text.p, text.len);
+    rt_buf_free(&text);
+    rt_buf_free(&path);
+    RT_TRY(st);
+    RT_TRY(write_state(t, dir, step, metrics_bytes));
+    return write_manifest(dir, step);
+}
+
+static rt_status write_all(tr_trainer *t, int64_t step, int64_t metrics_bytes)
+{
+    char name[32], tmp[4096], path[4096];
+    snprintf(name, sizeof name, "step-%08lld", (long long)step);
+    snprintf(tmp, sizeof tmp, "%s/%s.tmp", t->c->out, name);
+    snprintf(path, sizeof path, "%s/%s", t->c->out, name);
+    rt_status st = fill_folder(t, tmp, step, metrics_bytes);
+    if (st == RT_OK) st = rt_dir_remove(path); /* the same step, from an interrupted run */
+    if (st == RT_OK) st = rt_file_rename(tmp, path);
+    if (st == RT_OK) st = point_latest(t->c->out, name);
+    if (st == RT_OK) return clean(t->c->out, t->c->checkpoint_keep);
+    return st;
+}
+
+rt_status tr_checkpoint_write(tr_trainer *t, int64_t step, int64_t metrics_bytes)
+{
+    return rt_comm_agree(t->comm, t->comm->rank ? RT_OK : write_all(t, step, metrics_bytes));
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------- */
+
+static int matches(const char *dir, const cJSON *e)
+{
+    char        hex[RT_SHA_HEX], path[4096];
+    const char *want = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "sha256"));
+    snprintf(path, sizeof path, "%s/%s", dir, e->string);
+    return want && !strchr(e->string, '/') && rt_sha_file(path, hex) == RT_OK && !strcmp(hex, want);
+}
+
+static int is_complete(const char *dir)
+{
+    char         path[4096];
+    cJSON       *o;
+    const cJSON *e;
+    int          ok = 1;
+    snprintf(path, sizeof path, "%s/manifest.json", dir);
+    if (rt_json_read(&o, path, 0) != RT_OK) return 0;
+    const cJSON *files = cJSON_GetObjectItemCaseSensitive(o, "files");
+    ok = cJSON_GetObjectItemCaseSensitive(files, STATE) && cJSON_GetObjectItemCaseSensitive(files, "model.safetensors");
+    cJSON_ArrayForEach(e, files) ok = ok && matches(dir, e);
+    cJSON_Delete(o);
+    return ok;
+}
+
+rt_status tr_checkpoint_find(const char *out, int64_t *step, rt_buf *dir)
+{
+    char    **names;
+    int       n;
+    *step = 0;
+    if (!rt_file_exists(out)) return RT_OK;
+    RT_TRY(rt_dir_list(&names, &n, out));
+    rt_status st = RT_OK;
+    for (int i = n - 1; st == RT_OK && i >= 0; i--) {
+        int64_t s;
+        if (!is_checkpoint(names[i], &s)) continue;
+        st = rt_path(dir, out, names[i]);
+        if (st != RT_OK || !is_complete(dir->p)) continue;
+        *step = s;
+        break;
+    }
+    rt_names_free(&names, n);
+    return st;
+}
+
+static rt_status get_reals(ds_h5 *f, int i, const char *what, real *x, int64_t n)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%d.%s", i, what);
+    return ds_h5_get(f, name, sizeof(real) == 8 ? DS_F64 : DS_F32, x, n);
+}
+
+static rt_status get_state(ds_h5 *f, tr_trainer *t, int64_t *metrics_bytes)
+{
+    RT_TRY(ds_h5_get(f, "metrics_bytes", DS_I64, metrics_bytes, 1));
+    for (int i = 0; i < t->model->n; i++) {
+        const opt_view v = opt_at(t->opt, i);
+        RT_TRY(get_reals(f, i, "master", v.master, v.n));
+        RT_TRY(get_reals(f, i, "m", v.m, v.n));
+        RT_TRY(get_reals(f, i, "v", v.v, v.n));
+    }
+    opt_publish(t->opt);
+    return RT_OK;
+}
+
+rt_status tr_checkpoint_read(tr_trainer *t, const char *dir, int64_t *metrics_bytes)
+{
+    rt_buf    path = {0};
+    ds_h5    *f    = NULL;
+    rt_status st   = rt_path(&path, dir, STATE);
+    if (st == RT_OK) st = ds_h5_open(&f, path.p);
+    if (st == RT_OK) st = get_state(f, t, metrics_bytes);
+    if (f) {
+        const rt_status closed = ds_h5_close(&f);
+        if (st == RT_OK) st = closed;
+    }
+    rt_buf_free(&path);
+    return rt_comm_agree(t->comm, st);
+}

@@ -1,0 +1,316 @@
+/* config.c -- the configuration as one table: key, type, field, default, meaning. */
+#include "train/train.h"
+#include "core/file.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum kind { TEXT, INT, REAL, FLAG, TEXTS, REALS, PAIR } kind;
+
+typedef struct key {
+    const char *path;
+    kind        kind;
+    size_t      at;
+    const char *fallback; /* JSON */
+    double      min, max; /* of numbers */
+    const char *meaning;
+} key;
+
+#define AT(field) offsetof(tr_config, field)
+#define BIG       9e15
+
+static const key keys[] = {
+    {"model.init", TEXT, AT(init), "\"new\"", 0, 0, "\"new\", or the folder of a model to start from"},
+    {"model.tokenizer", TEXT, AT(tokenizer), "null", 0, 0, "folder whose tokenizer the checkpoints carry; null: that of model.init"},
+    {"model.family", TEXT, AT(family), "\"llama\"", 0, 0, "llama, qwen3 (norms on q and k)"},
+    {"model.V", INT, AT(shape.V), "0", 0, 1 << 24, "vocabulary; 0: that of the shards"},
+    {"model.C", INT, AT(shape.C), "96", 1, 1 << 20, "width"},
+    {"model.L", INT, AT(shape.L), "3", 1, 1000, "layers"},
+    {"model.H", INT, AT(shape.H), "4", 1, 1000, "heads"},
+    {"model.KV", INT, AT(shape.KV), "2", 1, 1000, "key/value heads"},
+    {"model.D", INT, AT(shape.D), "24", 2, 4096, "head size"},
+    {"model.F", INT, AT(shape.F), "256", 1, 1 << 20, "feed-forward width"},
+    {"model.tied", FLAG, AT(shape.tied), "true", 0, 0, "the head is the embedding"},
+    {"model.context", INT, AT(shape.context), "128", 1, 1 << 20, "largest number of positions"},
+    {"model.rope", REAL, AT(shape.rope_theta), "10000", 1, 1e9, "base of the rotary angles"},
+    {"model.norm_eps", REAL, AT(shape.norm_eps), "1e-5", 1e-12, 1, "inside RMSNorm's root"},
+    {"data.train", TEXTS, AT(train), "[]", 0, 0, "shards to learn from"},
+    {"data.valid", TEXTS, AT(valid), "[]", 0, 0, "shards to measure on"},
+    {"data.weights", REALS, AT(weights), "[]", 0, 1e6, "passes over each shard in an epoch; []: 1 each"},
+    {"data.seq", INT, AT(seq), "128", 1, 1 << 20, "tokens a sequence"},
+    {"data.pack", FLAG, AT(pack), "true", 0, 0, "several documents a sequence"},
+    {"objective.kind", TEXT, AT(kind), "\"auto\"", 0, 0, "ce; sampled (k exact + m tail samples); tail (k + a bucket); renorm (control); auto: by what the shards hold"},
+    {"objective.k", INT, AT(k), "-1", -1, 512, "exact entries a row; -1: all stored"},
+    {"objective.m", INT, AT(m), "-1", -1, 512, "tail samples a row; -1: all stored"},
+    {"objective.ce_weight", REAL, AT(ce_weight), "null", 0, 1, "share of cross-entropy; null: 0.5 for tail, else 0"},
+    {"optim.lr", REAL, AT(adamw.lr), "0.001", 0, 100, "peak learning rate"},
+    {"optim.betas", PAIR, AT(adamw.beta1), "[0.9, 0.95]", 0, 1, "decay of the two moments"},
+    {"optim.eps", REAL, AT(adamw.eps), "1e-8", 1e-30, 1, "added to the root of the second moment"},
+    {"optim.weight_decay", REAL, AT(adamw.weight_decay), "0.1", 0, 100, "decoupled, on matrices"},
+    {"optim.clip", REAL, AT(adamw.clip), "1.0", 0, 1e9, "largest gradient norm; 0: no clipping"},
+    {"schedule.kind", TEXT, AT(schedule_kind), "\"cosine\"", 0, 0, "cosine, wsd (linear decay over the last part), constant"},
+    {"schedule.warmup", INT, AT(schedule.warmup), "0", 0, BIG, "steps of linear warm-up"},
+    {"schedule.decay", INT, AT(schedule.decay), "0", 0, BIG, "steps of wsd's decay"},
+    {"schedule.min_ratio", REAL, AT(schedule.min_ratio), "0.1", 0, 1, "last rate over peak rate"},
+    {"batch.sequences", INT, AT(sequences), "8", 1, 1 << 24, "sequences a step, over all ranks"},
+    {"batch.micro", INT, AT(micro), "0", 0, 1 << 24, "sequences a rank holds at once; 0: its whole share"},
+    {"steps", INT, AT(steps), "1000", 1, BIG, "optimiser steps"},
+    {"seed", INT, AT(seed), "0", 0, BIG, "of initialisation and data order"},
+    {"dtype", TEXT, AT(dtype), "\"bf16\"", 0, 0, "bf16 (f32 masters and accumulation) or f32"},
+    {"recompute", FLAG, AT(recompute), "false", 0, 0, "keep no activations inside blocks: less memory, a third more work"},
+    {"eval.every", INT, AT(eval_every), "0", 0, BIG, "steps between validations; 0: only at the end"},
+    {"checkpoint.every", INT, AT(checkpoint_every), "0", 0, BIG, "steps between checkpoints; 0: only at the end"},
+    {"checkpoint.keep", INT, AT(checkpoint_keep), "2", 1, BIG, "checkpoints kept"},
+    {"out", TEXT, AT(out), "\"out\"", 0, 0, "folder of checkpoints and metrics"},
+};
+enum { KEYS = sizeof keys / sizeof *keys };
+
+/* ---- the JSON tree -------------------------------------------------------------------------------- */
+
+static const key *find_key(const char *path)
+{
+    for (int i = 0; i < KEYS; i++)
+        if (!strcmp(keys[i].path, path)) return &keys[i];
+    return NULL;
+}
+
+static int is_group(const char *path)
+{
+    const size_t n = strlen(path);
+    for (int i = 0; i < KEYS; i++)
+        if (!strncmp(keys[i].path, path, n) && keys[i].path[n] == '.') return 1;
+    return 0;
+}
+
+static rt_status refuse(const char *path, const char *where)
+{
+    const char *names[KEYS];
+    for (int i = 0; i < KEYS; i++) names[i] = keys[i].path;
+    RT_FAIL(RT_EINVAL, "%s: there is no key \"%s\"; the nearest is \"%s\" (retort train --print-config shows all)", where, path,
+            rt_nearest(path, names, KEYS));
+}
+
+/* Every leaf of the tree must be a key. */
+static rt_status check_keys(const cJSON *o, const char *prefix, const char *where)
+{
+    for (const cJSON *f = o->child; f; f = f->next) {
+        char path[256];
+        snprintf(path, sizeof path, "%s%s%.100s", prefix, *prefix ? "." : "", f->string);
+        if (find_key(path)) continue;
+        if (!is_group(path)) return refuse(path, where);
+        RT_CHECK(cJSON_IsObject(f), RT_EINVAL, "%s: \"%s\" must be an object", where, path);
+        RT_TRY(check_keys(f, path, where));
+    }
+    return RT_OK;
+}
+
+static const cJSON *look(const cJSON *o, const char *path)
+{
+    const char *dot = strchr(path, '.');
+    char        group[64];
+    if (!dot) return cJSON_GetObjectItemCaseSensitive(o, path);
+    snprintf(group, sizeof group, "%.*s", (int)(dot - path), path);
+    return cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(o, group), dot + 1);
+}
+
+static rt_status put(cJSON *o, const char *path, cJSON *value)
+{
+    const char *dot = strchr(path, '.');
+    char        group[64];
+    const char *leaf = dot ? dot + 1 : path;
+    if (dot) {
+        snprintf(group, sizeof group, "%.*s", (int)(dot - path), path);
+        cJSON *g = cJSON_GetObjectItemCaseSensitive(o, group);
+        o        = cJSON_IsObject(g) ? g : cJSON_AddObjectToObject(o, group);
+    }
+    if (o) {
+        cJSON_DeleteItemFromObjectCaseSensitive(o, leaf);
+        if (cJSON_AddItemToObject(o, leaf, value)) return RT_OK;
+    }
+    cJSON_Delete(value);
+    RT_FAIL(RT_ENOMEM, "configuration key %s", path);
+}
+
+/* KEY=VALUE: the value is JSON, or else a string as it stands. */
+static rt_status apply(cJSON *o, const char *text)
+{
+    const char *eq = strchr(text, '=');
+    char        path[128];
+    RT_CHECK(eq && eq != text && eq - text < (long)sizeof path, RT_EINVAL, "--set takes KEY=VALUE, found '%s'", text);
+    snprintf(path, sizeof path, "%.*s", (int)(eq - text), text);
+    if (!find_key(path)) return refuse(path, "--set");
+    cJSON *v = cJSON_ParseWithOpts(eq + 1, NULL, 1);
+    if (!v) v = cJSON_CreateString(eq + 1);
+    RT_CHECK(v, RT_ENOMEM, "configuration key %s", path);
+    return put(o, path, v);
+}
+
+/* ---- fields ------------------------------------------------------------------------------------------- */
+
+static rt_status wrong(const key *k, const cJSON *v, const char *wanted)
+{
+    char           *text = cJSON_PrintUnformatted(v);
+    const rt_status st   = rt_fail(RT_EINVAL, __FILE__, __LINE__, "configuration key \"%s\" must be %s, found %.80s", k->path, wanted, text ? text : "?");
+    free(text);
+    return st;
+}
+
+static rt_status take_number(const key *k, const cJSON *v, double *x)
+{
+    char range[96];
+    snprintf(range, sizeof range, "%s between %g and %g", k->kind == INT ? "a whole number" : "a number", k->min, k->max);
+    const double d = cJSON_GetNumberValue(v);
+    if (!cJSON_IsNumber(v) || !(d >= k->min && d <= k->max) || (k->kind == INT && d != floor(d))) return wrong(k, v, range);
+    *x = d;
+    return RT_OK;
+}
+
+static rt_status take_reals(const key *k, const cJSON *v, double *to, int64_t max, int64_t *n)
+{
+    const cJSON *e;
+    *n = 0;
+    if (!cJSON_IsArray(v) || cJSON_GetArraySize(v) > max) return wrong(k, v, "a list of numbers");
+    cJSON_ArrayForEach(e, v) RT_TRY(take_number(k, e, &to[(*n)++]));
+    return RT_OK;
+}
+
+static rt_status take_texts(const key *k, const cJSON *v, rt_texts *to)
+{
+    const cJSON *e;
+    to->n = 0;
+    if (cJSON_IsString(v)) {
+        to->v[to->n++] = v->valuestring;
+        return RT_OK;
+    }
+    if (!cJSON_IsArray(v) || cJSON_GetArraySize(v) > RT_MAX_TEXTS) return wrong(k, v, "a list of strings");
+    cJSON_ArrayForEach(e, v)
+    {
+        if (!cJSON_IsString(e)) return wrong(k, v, "a list of strings");
+        to->v[to->n++] = e->valuestring;
+    }
+    return RT_OK;
+}
+
+static rt_status take(tr_config *c, const key *k, const cJSON *v)
+{
+    void   *field = (char *)c + k->at;
+    double  d     = NAN;
+    int64_t n;
+    switch (k->kind) {
+    case TEXT:
+        if (!cJSON_IsString(v) && !cJSON_IsNull(v)) return wrong(k, v, "a string");
+        *(const char **)field = cJSON_IsString(v) ? v->valuestring : NULL;
+        return RT_OK;
+    case INT: RT_TRY(take_number(k, v, &d)); *(int64_t *)field = (int64_t)d; return RT_OK;
+    case REAL:
+        if (!(cJSON_IsNull(v) && !strcmp(k->fallback, "null"))) RT_TRY(take_number(k, v, &d));
+        *(double *)field = d;
+        return RT_OK;
+    case FLAG:
+        if (!cJSON_IsBool(v)) return wrong(k, v, "true or false");
+        *(int *)field = cJSON_IsTrue(v);
+        return RT_OK;
+    case TEXTS: return take_texts(k, v, field);
+    case REALS: return take_reals(k, v, field, RT_MAX_TEXTS, &c->n_weights);
+    case PAIR:
+        RT_TRY(take_reals(k, v, field, 2, &n));
+        return n == 2 ? RT_OK : wrong(k, v, "two numbers");
+    }
+    return RT_OK;
+}
+
+static rt_status fill(tr_config *c)
+{
+    for (int i = 0; i < KEYS; i++) {
+        if (!look(c->json, keys[i].path)) {
+            cJSON *v = cJSON_Parse(keys[i].fallback);
+            RT_CHECK(v, RT_ENOMEM, "configuration key %s", keys[i].path);
+            RT_TRY(put(c->json, keys[i].path, v));
+        }
+        RT_TRY(take(c, &keys[i], look(c->json, keys[i].path)));
+    }
+    return RT_OK;
+}
+
+static rt_status one_of(const char *path, const char *value, const char *const *words, int n, int *which)
+{
+    for (int i = 0; value && i < n; i++)
+        if (!strcmp(words[i], value)) {
+            *which = i;
+            return RT_OK;
+        }
+    RT_FAIL(RT_EINVAL, "configuration key \"%s\" is \"%s\"; the nearest choice is \"%s\"", path, value ? value : "null",
+            rt_nearest(value ? value : "", words, n));
+}
+
+static rt_status check(tr_config *c)
+{
+    static const char *const schedules[] = {"cosine", "wsd", "constant"}, *const dtypes[] = {"bf16", "f32"};
+    static const char *const kinds[] = {"auto", "ce", "sampled", "tail", "renorm"};
+    int i;
+    RT_TRY(one_of("schedule.kind", c->schedule_kind, schedules, 3, &i));
+    c->schedule.kind  = (opt_schedule_kind)i;
+    c->schedule.steps = c->steps;
+    c->schedule.lr    = c->adamw.lr;
+    RT_TRY(one_of("dtype", c->dtype, dtypes, 2, &i));
+    RT_TRY(one_of("objective.kind", c->kind, kinds, 5, &i));
+    RT_CHECK(c->train.n, RT_EINVAL, "configuration key \"data.train\" names no shard; make one with retort data import or retort score");
+    RT_CHECK(!c->n_weights || c->n_weights == c->train.n, RT_EINVAL, "data.weights has %lld numbers for %d shards", (long long)c->n_weights,
+             c->train.n);
+    RT_CHECK(c->out && *c->out && c->init && c->family, RT_EINVAL, "configuration keys \"out\", \"model.init\" and \"model.family\" need a text");
+    RT_CHECK(strlen(c->family) < sizeof c->shape.family, RT_EINVAL, "model.family: \"%.40s\" is none", c->family);
+    strcpy(c->shape.family, c->family);
+    c->shape.qk_norm = !strcmp(c->family, "qwen3");
+    c->shape.bos = c->shape.eos = -1;
+    return RT_OK;
+}
+
+rt_status tr_config_read(tr_config *c, const char *path, const rt_texts *set)
+{
+    tr_config read = {0};
+    if (path) RT_TRY(rt_json_read(&read.json, path, RT_JSON_COMMENTS));
+    else read.json = cJSON_CreateObject();
+    rt_status st = !read.json                   ? rt_fail(RT_ENOMEM, __FILE__, __LINE__, "configuration")
+                   : cJSON_IsObject(read.json) ? check_keys(read.json, "", path ? path : "defaults")
+                                               : rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: expected an object { ... }", path);
+    for (int i = 0; st == RT_OK && i < set->n; i++) st = apply(read.json, set->v[i]);
+    if (st == RT_OK) st = fill(&read);
+    if (st == RT_OK && path) st = check(&read);
+    if (st != RT_OK) tr_config_free(&read);
+    else *c = read;
+    return st;
+}
+
+void tr_config_free(tr_config *c)
+{
+    cJSON_Delete(c->json);
+    *c = (tr_config){0};
+}
+
+static rt_status print_key(rt_buf *out, const tr_config *c, const key *k, int nested, int last)
+{
+    char       *text = cJSON_PrintUnformatted(look(c->json, k->path));
+    const char *leaf = strrchr(k->path, '.') ? strrchr(k->path, '.') + 1 : k->path;
+    RT_CHECK(text, RT_ENOMEM, "printing the configuration");
+    const rt_status st = rt_buf_fmt(out, "%s\"%s\": %s%s  // %s\n", nested ? "    " : "  ", leaf, text, last ? "" : ",", k->meaning);
+    free(text);
+    return st;
+}
+
+static size_t group_of(const key *k) { return strchr(k->path, '.') ? (size_t)(strchr(k->path, '.') - k->path) : 0; }
+
+static int same_group(const key *a, const key *b) { return group_of(a) == group_of(b) && !strncmp(a->path, b->path, group_of(a)); }
+
+rt_status tr_config_print(rt_buf *out, const tr_config *c)
+{
+    RT_TRY(rt_buf_str(out, "{\n"));
+    for (int i = 0; i < KEYS; i++) {
+        const key   *k = &keys[i];
+        const size_t n = group_of(k);
+        const int    first = n && (!i || !same_group(&keys[i - 1], k)), last = i + 1 == KEYS || (n && !same_group(&keys[i + 1], k));
+        if (first) RT_TRY(rt_buf_fmt(out, "  \"%.*s\": {\n", (int)n, k->path));
+        RT_TRY(print_key(out, c, k, n > 0, last));
+        if (n && last) RT_TRY(rt_buf_fmt(out, "  }%s\n", i + 1 == KEYS ? "" : ","));
+    }
+    return rt_buf_str(out, "}\n");
+}

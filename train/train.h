@@ -1,0 +1,105 @@
+/* train.h -- distilling: configuration, the step, checkpoints, the run.
+ *
+ * The same global batch gives the same loss for any number of ranks, micro-batches and
+ * threads: every sum is divided by the rows that count in the whole global batch.
+ */
+#ifndef TR_TRAIN_H
+#define TR_TRAIN_H
+#include "core/comm.h"
+#include "core/json.h"
+#include "model/model.h"
+#include "optim/optim.h"
+
+/* ---- configuration ------------------------------------------------------------------------- */
+
+typedef struct tr_config {
+    /* model */
+    const char *init, *tokenizer; /* "new" or a model folder; whose tokenizer the checkpoints carry */
+    md_config   shape;            /* of a new model; V = 0: the shards' */
+    const char *family;
+    /* data */
+    rt_texts train, valid;
+    double   weights[RT_MAX_TEXTS];
+    int64_t  n_weights, seq;
+    int      pack;
+    /* objective */
+    const char *kind;             /* "auto", "ce", "sampled", "tail", "renorm" */
+    int64_t     k, m;             /* -1: what the shards hold */
+    double      ce_weight;        /* NaN: 0.5 for "tail", else 0 */
+    /* optim, schedule, batch */
+    opt_adamw    adamw;
+    opt_schedule schedule;
+    const char  *schedule_kind;
+    int64_t      sequences, micro; /* micro 0: all of a rank's share */
+    /* run */
+    int64_t     steps, seed;
+    const char *dtype;            /* "bf16", "f32" */
+    int         recompute;
+    int64_t     eval_every, checkpoint_every, checkpoint_keep;
+    const char *out;
+    cJSON      *json;             /* owns the strings above */
+} tr_config;
+
+/* FILE (JSON with // comments), then --set KEY=VALUE texts on top.  Unknown and duplicate keys
+ * are RT_EINVAL / RT_EFORMAT and name the nearest known key.  Ranges are checked. */
+rt_status tr_config_read(tr_config *c, const char *path, const rt_texts *set);
+void      tr_config_free(tr_config *c);
+/* Every key with its value and, as // comments, what it means. */
+rt_status tr_config_print(rt_buf *out, const tr_config *c);
+
+/* ---- ranks ------------------------------------------------------------------------------------- */
+
+/* MPI where it was built in and the program was started by mpirun, else a world of one. */
+rt_status tr_comm_open(rt_comm **out);
+void      tr_comm_close(void);
+rt_status tr_library_versions(rt_buf *out); /* "Open MPI 4.1.4", or "none" */
+
+/* ---- the run -------------------------------------------------------------------------------------- */
+
+typedef struct tr_metrics {
+    int64_t step;                 /* 1 .. steps: steps done */
+    double  loss, kl, ce;         /* kl: NaN where it is no true divergence */
+    double  grad_norm, lr, tok_s;
+    double  valid_ce, valid_kl;   /* NaN: not measured in this step */
+} tr_metrics;
+
+rt_status tr_metrics_json(rt_buf *b, const tr_metrics *m); /* one line of metrics.jsonl */
+
+typedef struct tr_run_opts {
+    int    resume;
+    double gflops;                /* the machine's product rate, for the share shown; 0: not known */
+    void (*report)(void *ud, const tr_metrics *m); /* rank 0; may be NULL */
+    void  *report_ud;
+} tr_run_opts;
+
+/* Train until c->steps; collective.  RT_EINTR after SIGINT or SIGTERM, with a checkpoint.
+ * RT_EINVAL: `out` holds a run already and resume is 0. */
+rt_status tr_run(const tr_config *c, rt_comm *comm, const tr_run_opts *o);
+
+/* ---- one step (the run's inside, open for tests and benches) ------------------------------------------ */
+
+typedef struct tr_trainer tr_trainer;
+rt_status tr_trainer_create(tr_trainer **out, const tr_config *c, rt_comm *comm);
+void      tr_trainer_destroy(tr_trainer **t);
+/* Gradients of step s (0, 1, ...) over the global batch, summed over ranks. */
+rt_status tr_trainer_gradients(tr_trainer *t, int64_t s, tr_metrics *m);
+/* The whole step: gradients, clip, AdamW. */
+rt_status  tr_trainer_step(tr_trainer *t, int64_t s, tr_metrics *m);
+md_model  *tr_trainer_model(tr_trainer *t);
+opt_state *tr_trainer_optimiser(tr_trainer *t);
+real      *tr_trainer_gradient(tr_trainer *t, int i, int64_t *n); /* of model->t[i] */
+int64_t    tr_trainer_bytes(const tr_trainer *t);
+/* Mean loss of the validation shards (CE, and the KL that the objective's targets give). */
+rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m);
+
+/* ---- checkpoints: out/step-00000100/ ------------------------------------------------------------------- */
+
+/* Write the state after `step` steps; rank 0 writes, all wait.  metrics_bytes: how much of
+ * out/metrics.jsonl belongs to it. */
+rt_status tr_checkpoint_write(tr_trainer *t, int64_t step, int64_t metrics_bytes);
+/* The newest complete checkpoint of `out`: *step = 0 and RT_OK when there is none.  One whose
+ * manifest does not match its files is passed over. */
+rt_status tr_checkpoint_find(const char *out, int64_t *step, rt_buf *dir);
+rt_status tr_checkpoint_read(tr_trainer *t, const char *dir, int64_t *metrics_bytes);
+
+#endif
