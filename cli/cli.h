@@ -8,6 +8,7 @@
 /* One command a line, by alphabet. */
 #define CLI_COMMANDS(X) \
     X(completions)      \
+    X(data)             \
     X(doctor)           \
     X(help)             \
     X(man)              \

@@ -117,6 +117,31 @@ rt_status ds_shard_doc(ds_shard *s, int64_t i, ds_doc *d);
 rt_status ds_shard_verify(ds_shard *s);
 rt_status ds_shard_digest(ds_shard *s, char hex[RT_SHA_HEX]); /* of content, without times */
 
+/* ---- text files into shards, and back ------------------------------------------------ */
+
+enum { DS_MAX_PARTS = 16 };
+typedef struct ds_part { char name[32]; char *path; int64_t docs, tokens; } ds_part;
+
+typedef struct ds_import_opts {
+    const rt_texts     *files;      /* .txt and .jsonl */
+    const ds_tokenizer *tokenizer;
+    const char         *out;        /* "PATH.h5"; part NAME of a split becomes "PATH-NAME.h5" */
+    const char         *split;      /* "train=0.9,valid=0.1": shares; from 1 on numbers of documents; one may be
+                                       "rest"; without names: 0, 1, ...; NULL: one part, in the order of the files */
+    const char         *max_tokens; /* "N" or "NAME=N,...": the last document is cut so that a part has exactly
+                                       N tokens where there is text enough; NULL: no limit */
+    uint64_t            seed;       /* of the order of documents before a split */
+    const char         *program;    /* who writes: an attribute of the shard */
+} ds_import_opts;
+/* All parts or none.  Documents are encoded with DS_SPECIAL.  RT_EINVAL when a part would
+ * be empty or its file exists.  `p` (may be NULL) is advanced by bytes of text.
+ * Fills parts[0..*n); free with ds_parts_free. */
+rt_status ds_import(const ds_import_opts *o, ds_part parts[DS_MAX_PARTS], int *n, rt_progress *p);
+void      ds_parts_free(ds_part *parts, int n);
+/* A line of JSON for each document: text, number of tokens, metadata.  RT_EMISMATCH when the
+ * shard was made with another tokenizer; RT_EINVAL when `path` exists. */
+rt_status ds_export(ds_shard *s, const ds_tokenizer *t, const char *path, rt_progress *p);
+
 /* ---- batches ------------------------------------------------------------------------- */
 
 typedef struct ds_loader ds_loader;

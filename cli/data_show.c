@@ -1,0 +1,248 @@
+/* data_show.c -- retort data inspect|stats: what is in a shard, for people and as JSON. */
+#include "cli/data.h"
+#include "core/file.h"
+#include "core/json.h"
+#include "data/data.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- inspect: attributes ---------------------------------------------------------------- */
+
+static void show_text(const char *name, const char *text)
+{
+    if (*text) printf("  %-12s %s\n", name, text);
+}
+
+static void show_info(const ds_shard *s)
+{
+    const ds_info *i     = ds_shard_info(s);
+    const int64_t  bytes = rt_file_size(ds_shard_path(s)), n = ds_shard_tokens(s);
+    const time_t   when = (time_t)i->time;
+    struct tm      tm;
+    char           date[32] = "unknown";
+    if (gmtime_r(&when, &tm)) strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S UTC", &tm);
+    printf("%s: a %s shard\n", ds_shard_path(s), i->soft ? "soft" : "text");
+    printf("  %-12s %lld\n  %-12s %lld\n", "documents", (long long)ds_shard_docs(s), "tokens", (long long)n);
+    printf("  %-12s %lld (%.1f a token)\n", "bytes", (long long)bytes, n ? (double)bytes / (double)n : 0.0);
+    printf("  %-12s %lld\n", "vocabulary", (long long)i->vocab);
+    if (i->soft)
+        printf("  %-12s top %lld, %lld tail samples, entropy of the rest %s\n", "targets", (long long)i->k, (long long)i->m,
+               ds_shard_has_entropy(s) ? "known" : "unknown");
+    show_text("tokenizer", i->tokenizer);
+    show_text("teacher", i->teacher);
+    show_text("endpoint", i->endpoint);
+    show_text("dialect", i->dialect);
+    show_text("sampling", i->sampling);
+    show_text("probe", i->probe);
+    show_text("prices", i->prices);
+    show_text("program", i->program);
+    show_text("written", date);
+}
+
+static rt_status add_field(rt_buf *b, const char *key, const char *text)
+{
+    RT_TRY(rt_buf_fmt(b, ",\"%s\":", key));
+    return rt_json_quote(b, text, strlen(text));
+}
+
+static rt_status info_json(rt_buf *b, const ds_shard *s)
+{
+    const ds_info *i = ds_shard_info(s);
+    RT_TRY(rt_buf_str(b, "{\"path\":"));
+    RT_TRY(rt_json_quote(b, ds_shard_path(s), strlen(ds_shard_path(s))));
+    RT_TRY(add_field(b, "kind", i->soft ? "soft" : "text"));
+    RT_TRY(rt_buf_fmt(b, ",\"documents\":%lld,\"tokens\":%lld,\"bytes\":%lld,\"vocab_size\":%lld,\"k\":%lld,\"m\":%lld,\"rest_entropy\":%s",
+                      (long long)ds_shard_docs(s), (long long)ds_shard_tokens(s), (long long)rt_file_size(ds_shard_path(s)),
+                      (long long)i->vocab, (long long)i->k, (long long)i->m, ds_shard_has_entropy(s) ? "true" : "false"));
+    RT_TRY(add_field(b, "tokenizer_sha256", i->tokenizer));
+    RT_TRY(add_field(b, "teacher", i->teacher));
+    RT_TRY(add_field(b, "endpoint", i->endpoint));
+    RT_TRY(add_field(b, "dialect", i->dialect));
+    RT_TRY(add_field(b, "sampling", i->sampling));
+    RT_TRY(add_field(b, "program", i->program));
+    return rt_buf_fmt(b, ",\"time\":%lld}\n", (long long)i->time);
+}
+
+/* ---- inspect: the rows of a document ------------------------------------------------------- */
+
+/* Append id, and its bytes in quotes when there is a tokenizer. */
+static rt_status add_token(rt_buf *b, const ds_tokenizer *t, int32_t id)
+{
+    rt_buf    text = {0};
+    rt_status st   = RT_OK;
+    if (!t) return rt_buf_fmt(b, "%d", (int)id);
+    st = ds_decode(t, &id, 1, 0, &text);
+    if (st == RT_OK) st = rt_json_quote(b, text.p ? text.p : "", text.len);
+    rt_buf_free(&text);
+    return st;
+}
+
+static rt_status add_target(rt_buf *b, const ds_tokenizer *t, const ds_doc *d, int64_t i, int64_t k)
+{
+    if (!d->valid) return RT_OK;
+    if (!d->valid[i]) return rt_buf_str(b, "  no target");
+    RT_TRY(rt_buf_fmt(b, "  %8.3f |", (double)d->actual_logprob[i]));
+    for (int64_t j = 0; j < k && j < 4; j++) {
+        RT_TRY(rt_buf_str(b, " "));
+        RT_TRY(add_token(b, t, d->topk_ids[i * k + j]));
+        RT_TRY(rt_buf_fmt(b, " %.1f%%", 100 * exp((double)d->topk_logprob[i * k + j])));
+    }
+    return rt_buf_fmt(b, " | rest %.1f%%", 100 * (double)d->rest_mass[i]);
+}
+
+static rt_status show_rows(rt_buf *b, const ds_tokenizer *t, const ds_doc *d, int64_t k)
+{
+    printf("  %6s %7s %-20s%s\n", "row", "id", "token (p: prompt)", d->valid ? " log p of the next | most likely next tokens" : "");
+    for (int64_t i = 0; i < d->n; i++) {
+        rt_buf_clear(b);
+        RT_TRY(add_token(b, t, d->ids[i]));
+        if (d->prompt_mask[i]) RT_TRY(rt_buf_str(b, " p"));
+        for (size_t at = b->len; at < 20; at++) RT_TRY(rt_buf_str(b, " "));
+        RT_TRY(add_target(b, t, d, i, k));
+        printf("  %6lld %7d %s\n", (long long)i, (int)d->ids[i], b->p);
+    }
+    return RT_OK;
+}
+
+static rt_status show_doc(ds_shard *s, int64_t i, const ds_tokenizer *t)
+{
+    ds_doc d;
+    rt_buf b = {0};
+    RT_TRY(ds_shard_doc(s, i, &d));
+    printf("\ndocument %lld: %lld tokens\n", (long long)i, (long long)d.n);
+    show_text("request", d.request);
+    show_text("recipe", d.recipe);
+    show_text("topic", d.topic);
+    show_text("finish", d.finish);
+    if (d.seed) printf("  %-12s %llu\n", "seed", (unsigned long long)d.seed);
+    if (!isnan(d.cost)) printf("  %-12s %g\n", "cost", d.cost);
+    const rt_status st = show_rows(&b, t, &d, ds_shard_info(s)->k);
+    rt_buf_free(&b);
+    return st;
+}
+
+static rt_status inspect(const data_options *o, ds_shard *s, const ds_tokenizer *t)
+{
+    rt_buf b = {0};
+    RT_CHECK(!t || !strcmp(ds_tokenizer_sha256(t), ds_shard_info(s)->tokenizer), RT_EMISMATCH,
+             "%s: was made with the tokenizer of SHA-256 %.12s, %s has %.12s", ds_shard_path(s), ds_shard_info(s)->tokenizer, o->tokenizer,
+             ds_tokenizer_sha256(t));
+    if (!o->json) {
+        show_info(s);
+        return o->doc >= 0 ? show_doc(s, o->doc, t) : RT_OK;
+    }
+    const rt_status st = info_json(&b, s);
+    if (st == RT_OK) fputs(b.p, stdout);
+    rt_buf_free(&b);
+    return st;
+}
+
+rt_status data_inspect(const data_options *o, const char *path)
+{
+    ds_shard     *s;
+    ds_tokenizer *t = NULL;
+    RT_TRY(ds_shard_open(&s, path));
+    rt_status st = o->tokenizer ? ds_tokenizer_load(&t, o->tokenizer) : RT_OK;
+    if (st == RT_OK) st = inspect(o, s, t);
+    ds_tokenizer_destroy(&t);
+    ds_shard_close(&s);
+    return st;
+}
+
+/* ---- stats ---------------------------------------------------------------------------------- */
+
+enum { BINS = 27 };
+typedef struct stats {
+    int64_t lengths[BINS]; /* documents of 2^i .. 2^(i+1)-1 tokens */
+    int64_t prompt, valid, known;
+    double  covered, entropy, ce;
+} stats;
+
+static void add_row(stats *a, const ds_doc *d, int64_t i, int64_t k)
+{
+    const double rest = d->rest_entropy ? (double)d->rest_entropy[i] : (double)NAN;
+    for (int64_t j = 0; j < k; j++) {
+        const double lp = (double)d->topk_logprob[i * k + j], p = exp(lp);
+        if (p > 0) a->entropy -= p * lp;
+    }
+    if (!isnan(rest)) a->entropy += rest;
+    a->covered += 1 - (double)d->rest_mass[i];
+    a->valid++;
+    if (isnan(d->actual_logprob[i])) return;
+    a->ce -= (double)d->actual_logprob[i];
+    a->known++;
+}
+
+static rt_status gather(ds_shard *s, stats *a)
+{
+    ds_doc d;
+    for (int64_t i = 0; i < ds_shard_docs(s); i++) {
+        int bin = 0;
+        RT_TRY(ds_shard_doc(s, i, &d));
+        while (d.n >> (bin + 1)) bin++;
+        a->lengths[bin]++;
+        for (int64_t t = 0; t < d.n; t++) a->prompt += d.prompt_mask[t] != 0;
+        for (int64_t t = 0; d.valid && t < d.n; t++)
+            if (d.valid[t]) add_row(a, &d, t, ds_shard_info(s)->k);
+    }
+    return RT_OK;
+}
+
+static double ratio(double a, double b) { return b > 0 ? a / b : (double)NAN; }
+
+static void show_stats(const ds_shard *s, const stats *a)
+{
+    const double  n = (double)ds_shard_tokens(s), docs = (double)ds_shard_docs(s), rows = (double)a->valid;
+    const int64_t bytes = rt_file_size(ds_shard_path(s));
+    printf("%s\n  %-20s %.0f\n  %-20s %.0f (%.0f of them prompt, %.1f a document)\n", ds_shard_path(s), "documents", docs, "tokens", n,
+           (double)a->prompt, ratio(n, docs));
+    printf("  %-20s %lld (%.1f a token)\n", "bytes", (long long)bytes, ratio((double)bytes, n));
+    if (ds_shard_info(s)->soft) {
+        printf("  %-20s %.0f\n  %-20s %.4f\n", "rows with a target", rows, "mass in the top k", ratio(a->covered, rows));
+        printf("  %-20s %.4f nats%s\n", "teacher's entropy", ratio(a->entropy, rows),
+               ds_shard_has_entropy(s) ? "" : " (of the top k alone)");
+        printf("  %-20s %.4f nats\n", "teacher's CE", ratio(a->ce, (double)a->known));
+    }
+    for (int i = 0; i < BINS; i++)
+        if (a->lengths[i]) printf("  %8d+ tokens     %lld documents\n", 1 << i, (long long)a->lengths[i]);
+}
+
+static rt_status stats_json(rt_buf *b, const ds_shard *s, const stats *a)
+{
+    const double      values[] = {ratio(a->covered, (double)a->valid), ratio(a->entropy, (double)a->valid), ratio(a->ce, (double)a->known),
+                                  ratio((double)rt_file_size(ds_shard_path(s)), (double)ds_shard_tokens(s))};
+    const char *const keys[]   = {"covered", "entropy", "ce", "bytes_token"};
+    const char       *comma    = "";
+    RT_TRY(rt_buf_str(b, "{\"path\":"));
+    RT_TRY(rt_json_quote(b, ds_shard_path(s), strlen(ds_shard_path(s))));
+    RT_TRY(rt_buf_fmt(b, ",\"documents\":%lld,\"tokens\":%lld,\"prompt\":%lld,\"valid\":%lld", (long long)ds_shard_docs(s),
+                      (long long)ds_shard_tokens(s), (long long)a->prompt, (long long)a->valid));
+    for (int i = 0; i < 4; i++) {
+        RT_TRY(rt_buf_fmt(b, ",\"%s\":", keys[i]));
+        RT_TRY(rt_json_number(b, values[i], 6));
+    }
+    RT_TRY(rt_buf_fmt(b, ",\"rest_entropy\":%s,\"lengths\":{", ds_shard_has_entropy(s) ? "true" : "false"));
+    for (int i = 0; i < BINS; i++) {
+        if (!a->lengths[i]) continue;
+        RT_TRY(rt_buf_fmt(b, "%s\"%d\":%lld", comma, 1 << i, (long long)a->lengths[i]));
+        comma = ",";
+    }
+    return rt_buf_str(b, "}}\n");
+}
+
+rt_status data_stats(const data_options *o, const char *path)
+{
+    ds_shard *s;
+    stats     a = {{0}, 0, 0, 0, 0, 0, 0};
+    rt_buf    b = {0};
+    RT_TRY(ds_shard_open(&s, path));
+    rt_status st = gather(s, &a);
+    if (st == RT_OK && o->json) st = stats_json(&b, s, &a);
+    if (st == RT_OK && o->json) fputs(b.p, stdout);
+    if (st == RT_OK && !o->json) show_stats(s, &a);
+    rt_buf_free(&b);
+    ds_shard_close(&s);
+    return st;
+}
