@@ -16,5 +16,7 @@ rt_status cli_versions(rt_buf *out)
     RT_TRY(ds_library_versions(out));
     RT_TRY(tc_library_versions(out));
     RT_TRY(inf_library_versions(out));
-    return tr_library_versions(out);
+    RT_TRY(rt_buf_str(out, "MPI "));
+    RT_TRY(tr_library_versions(out));
+    return rt_buf_str(out, "\n");
 }

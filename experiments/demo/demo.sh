@@ -94,38 +94,37 @@ url() { echo "http://127.0.0.1:$(cat "$out/port")"; }
 write_text() {
     say "${dim}\$ awk -f experiments/teacher/wordnet.awk $wordnet/data.{noun,verb,adj,adv} > $out/glosses.txt${plain}"
     awk -f experiments/teacher/wordnet.awk $wordnet/data.{noun,verb,adj,adv} >"$out/glosses.txt"
-    rm -rf "$out/text"
-    show retort data import "$out/glosses.txt" --tokenizer $teacher --out "$out/text" --seed 1 \
+    rm -f "$out"/text-*.h5
+    show retort data import "$out/glosses.txt" --tokenizer $teacher --out "$out/text.h5" --seed 1 \
         --split valid=3000,student=30000,teacher=rest --max-tokens "student=$tokens"
 }
 
 score() {
     serve
-    show retort score "$out/text/student.h5" --teacher "$(url)" --k 8 --m 8 --out "$out/soft.h5" --ledger "$out/soft.ledger"
+    show retort score --teacher "$(url)" --shards "$out/text-student.h5" --k 8 --m 8 --out "$out/soft.h5"
 }
 
 write_book() {
     serve
-    show retort textbook configs/recipes/glossary.json --teacher "$(url)" --k 8 --m 8 --count "$texts" --seed "$seed" \
-        --out "$out/book.h5" --ledger "$out/book.ledger"
+    show retort textbook configs/recipes/glossary.json --teacher "$(url)" --tokenizer $teacher --k 8 --m 8 --count "$texts" \
+        --seed "$seed" --out "$out/book.h5" --json | tee "$out/book.json"
 }
 
-# train NAME SHARD [--set ...]: goes on from the newest checkpoint where there is one.
+# train NAME SHARD [KEY=VALUE...]: goes on from the newest checkpoint where there is one.
 train() {
-    local name=$1 shard=$2 resume=()
+    local name=$1 shard=$2
     shift 2
-    [ ! -e "$out/$name/latest" ] || resume=(--resume)
-    show mpirun -n "$ranks" retort train configs/student-distil.json "${resume[@]}" \
-        --set "data.train=[\"$shard\"]" --set "data.valid=[\"$out/text/valid.h5\"]" --set "out=\"$out/$name\"" \
-        --set steps="$steps" --set seed="$seed" --set "dtype=\"$dtype\"" "$@"
+    show mpirun -n "$ranks" retort train configs/student-distil.json --resume \
+        --set data.train="$shard" data.valid="$out/text-valid.h5" out="$out/$name" steps="$steps" seed="$seed" dtype="$dtype" \
+        schedule.warmup=$((steps / 20)) schedule.decay=$((steps / 2)) eval.every=$((steps / 8)) checkpoint.every=$((steps / 8)) "$@"
 }
 train_distil() { train distil "$out/soft.h5"; }
-train_ce() { train ce "$out/soft.h5" --set 'objective.kind="ce"'; }
+train_ce() { train ce "$out/soft.h5" objective.kind=ce; }
 train_book() { train book "$out/book.h5"; }
 
 evaluate() {
     local model=$1 name=$2
-    show retort eval "$model" --shards "$out/text/valid.h5" --teacher $teacher --json >"$out/eval-$name.json.part"
+    show retort eval "$model" --shards "$out/text-valid.h5" --teacher $teacher --json >"$out/eval-$name.json.part"
     tail -n 1 "$out/eval-$name.json.part" | tee "$out/eval-$name.json"
     rm "$out/eval-$name.json.part"
 }
@@ -176,7 +175,7 @@ show_models() {
     show_row "student, on text the teacher wrote" book "$out/book/latest"
     awk -v t="$(field ce "$out/eval-teacher.json")" -v c="$(field ce "$out/eval-ce.json")" -v d="$(field ce "$out/eval-distil.json")" \
         'BEGIN { if (c > t) printf "\nOf the gap between the student without a teacher and the teacher, distilling closed %.0f %%.\n", 100 * (c - d) / (c - t) }'
-    say "The last row learnt from $(field tokens "$out/eval-book-text.json") tokens that the teacher made up, not from the $tokens tokens of real text above."
+    say "The last row learnt from $(field tokens "$out/book.json") tokens that the teacher made up, not from the $tokens tokens of real text above."
 }
 
 show_stages() {
@@ -195,7 +194,7 @@ draw() {
         -v labels="distilled|cross-entropy alone" -f experiments/demo/plot.awk "$out/distil/metrics.jsonl" "$out/ce/metrics.jsonl" >"$out/curves.svg"
 }
 
-stage text "Text: WordNet's glosses into shards of token ids" write_text "$out/text"
+stage text "Text: WordNet's glosses into shards of token ids" write_text "$out"/text-*.h5
 stage score "Teacher: its probabilities for $tokens tokens, over HTTP" score "$out/soft.h5"
 stage book "Teacher: $texts texts of its own, with probabilities" write_book "$out/book.h5"
 stop_server

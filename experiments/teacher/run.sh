@@ -2,7 +2,7 @@
 # Trains the bundled teacher from WordNet's glosses: text, tokenizer, shards, training, copy into experiments/teacher/model.
 # Called by ./run teacher. Each stage that is done is left alone; training goes on from its newest checkpoint.
 #
-# TEACHER_OUT=build/teacher   where everything is written; words given here go to `retort train` (--set steps=100)
+# TEACHER_OUT=build/teacher   where everything is written; words given here go to --set of `retort train`: steps=100
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 out=${TEACHER_OUT:-build/teacher} here=experiments/teacher wordnet=/usr/share/wordnet
@@ -24,21 +24,19 @@ if missing "tokenizer of 4,096 entries" "$out/tokenizer"; then
     retort tokenizer train "$out/glosses.txt" --vocab 4096 --out "$out/tokenizer.part"
     mv "$out/tokenizer.part" "$out/tokenizer"
 fi
-if missing "shards: 3,000 texts held out, 30,000 for students, the rest for the teacher" "$out/text"; then
-    rm -rf "$out/text.part"
-    retort data import "$out/glosses.txt" --tokenizer "$out/tokenizer" --out "$out/text.part" --seed 1 \
+if missing "shards: 3,000 texts held out, 30,000 for students, the rest for the teacher" "$out/shards"; then
+    rm -f "$out"/text-*.h5
+    retort data import "$out/glosses.txt" --tokenizer "$out/tokenizer" --out "$out/text.h5" --seed 1 \
         --split valid=3000,student=30000,teacher=rest
-    mv "$out/text.part" "$out/text"
+    touch "$out/shards"
 fi
 if missing "training" "$out/trained"; then
-    resume=()
-    [ ! -e "$out/run/latest" ] || resume=(--resume)
-    retort train $here/config.json "${resume[@]}" --set "data.train=[\"$out/text/teacher.h5\"]" \
-        --set "data.valid=[\"$out/text/valid.h5\"]" --set "out=\"$out/run\"" "$@"
+    retort train $here/config.json --resume --set model.tokenizer="$out/tokenizer" data.train="$out/text-teacher.h5" \
+        data.valid="$out/text-valid.h5" out="$out/run" "$@"
     touch "$out/trained"
 fi
 echo "teacher: held-out loss"
-retort eval "$out/run/latest" --shards "$out/text/valid.h5"
+retort eval "$out/run/latest" --shards "$out/text-valid.h5"
 mkdir -p $here/model
 for file in model.safetensors config.json generation_config.json tokenizer.json tokenizer_config.json; do
     cp "$out/run/latest/$file" $here/model/
