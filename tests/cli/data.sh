@@ -1,0 +1,91 @@
+#!/bin/bash
+# retort data: import with a split, inspect, verify, stats, export, and what it refuses.
+set -eu
+dir=$(mktemp -d /tmp/test_data_XXXXXX)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir"
+
+die() { echo "data.sh: $*" >&2; exit 1; }
+# expect STATUS WORDS... -- COMMAND...: exit status and a piece of the one error line.
+expect() {
+    local want=$1 text=$2 got=0
+    shift 2
+    "$@" > out 2> err || got=$?
+    [ "$got" = "$want" ] || die "expected status $want, got $got: $* ($(cat err))"
+    grep -qF -- "$text" err || die "expected '$text' from $*, got: $(cat err)"
+    [ "$(wc -l < err)" = 1 ] || die "expected one line from $*, got: $(cat err)"
+}
+field() { sed -n "s/.*\"$1\":\"*\([^,\"}]*\).*/\1/p"; }
+
+for i in $(seq 1 200); do
+    echo "document $i tells of the number $i, of its square $((i * i)), and of nothing else."
+done > a.txt
+printf '{"text":"a \\"quoted\\" line\\nand a second one"}\n' > b.jsonl
+
+"$RETORT" tokenizer train a.txt --vocab 300 --end '<|end|>' --out tok > /dev/null 2>&1
+
+# everything in order, and out again
+"$RETORT" data import a.txt b.jsonl --tokenizer tok --out all.h5 --json > out
+[ "$(field documents < out)" = 201 ] || die "import: $(cat out)"
+"$RETORT" data export all.h5 --tokenizer tok --out all.jsonl > /dev/null
+[ "$(wc -l < all.jsonl)" = 201 ] || die "export: $(wc -l < all.jsonl) lines"
+sed -n 1p all.jsonl | grep -qF "\"text\":\"$(sed -n 1p a.txt)\"" || die "export: $(sed -n 1p all.jsonl)"
+sed -n 201p all.jsonl | grep -qF '"text":"a \"quoted\" line\nand a second one"' || die "export: $(sed -n 201p all.jsonl)"
+
+# a text that went out comes in as the same content
+"$RETORT" data import all.jsonl --tokenizer tok --out again.h5 > /dev/null
+one=$("$RETORT" data verify all.h5 --digest | cut -d' ' -f1)
+two=$("$RETORT" data verify again.h5 --digest | cut -d' ' -f1)
+[ "$one" = "$two" ] && [ ${#one} = 64 ] || die "digests $one and $two"
+
+# splits: sizes, nothing lost, the seed decides
+"$RETORT" data import a.txt --tokenizer tok --out s.h5 --split train=0.9,valid=0.1 --seed 7 --json > out
+[ "$(field documents < out | tr '\n' ' ')" = "180 20 " ] || die "split: $(cat out)"
+for part in train valid; do "$RETORT" data export s-$part.h5 --tokenizer tok --out $part.jsonl > /dev/null; done
+[ "$(cat train.jsonl valid.jsonl | field text | sort)" = "$("$RETORT" data export all.h5 --tokenizer tok --out x.jsonl > /dev/null; head -200 x.jsonl | field text | sort)" ] ||
+    die "split lost or doubled a document"
+digest() { "$RETORT" data verify "$1" --digest | cut -d' ' -f1; }
+"$RETORT" data import a.txt --tokenizer tok --out same.h5 --split 0.9,0.1 --seed 7 > /dev/null
+[ "$(digest same-0.h5)" = "$(digest s-train.h5)" ] || die "the same seed gives another split"
+"$RETORT" data import a.txt --tokenizer tok --out other.h5 --split 0.9,0.1 --seed 8 > /dev/null
+[ "$(digest other-0.h5)" != "$(digest s-train.h5)" ] || die "another seed gives the same split"
+"$RETORT" data import a.txt --tokenizer tok --out n.h5 --split valid=15,train=rest --max-tokens train=1000 --json > out
+[ "$(field documents < out | head -1)" = 15 ] && [ "$(field tokens < out | tail -1)" = 1000 ] || die "numbers: $(cat out)"
+
+# looking at shards
+"$RETORT" data inspect s-valid.h5 --doc 3 --tokenizer tok | grep -q 'document 3:' || die "inspect"
+"$RETORT" data inspect s-valid.h5 --json | grep -q '"kind":"text","documents":20' || die "inspect --json"
+"$RETORT" data stats s-train.h5 | grep -q 'documents' || die "stats"
+[ "$("$RETORT" data stats s-train.h5 --json | field documents)" = 180 ] || die "stats --json"
+"$RETORT" data verify s-train.h5 s-valid.h5 > out
+[ "$(grep -c sound out)" = 2 ] || die "verify: $(cat out)"
+
+# what is refused, in one line
+expect 2 "exists already" "$RETORT" data import a.txt --tokenizer tok --out all.h5
+expect 2 "none.txt" "$RETORT" data import none.txt --tokenizer tok --out y.h5
+expect 2 "add up to" "$RETORT" data import a.txt --tokenizer tok --out y.h5 --split 0.9,0.2
+expect 2 "needs 300 documents" "$RETORT" data import a.txt --tokenizer tok --out y.h5 --split a=300
+expect 2 "no part is named 'x'" "$RETORT" data import a.txt --tokenizer tok --out y.h5 --max-tokens x=3
+expect 2 "--tokenizer DIR" "$RETORT" data import a.txt --out y.h5
+expect 2 "nearest is 'inspect'" "$RETORT" data inspekt all.h5
+expect 2 "no such shard" "$RETORT" data verify none.h5
+expect 2 "of 201" "$RETORT" data inspect all.h5 --doc 999
+head -c 3000 all.h5 > cut.h5
+expect 2 "cut.h5: the HDF5 file is truncated" "$RETORT" data verify cut.h5
+expect 2 "expected an HDF5 file" "$RETORT" data verify a.txt
+"$RETORT" tokenizer train a.txt --vocab 280 --end '<|end|>' --out tok2 > /dev/null 2>&1
+expect 2 "SHA-256" "$RETORT" data export all.h5 --tokenizer tok2 --out y.jsonl
+size=$(wc -c < all.h5)
+cp all.h5 flip.h5
+printf '\xff\xfe\xfd\xfc' | dd of=flip.h5 bs=1 seek=$((size / 2)) conv=notrunc 2> /dev/null
+status=0
+"$RETORT" data verify flip.h5 > out 2> err || status=$?
+[ "$status" = 1 ] || [ "$status" = 2 ] || [ "$(digest flip.h5)" = "$one" ] || die "a flipped byte went unseen"
+
+# no space left: nothing stands under the final name
+status=0
+(trap '' XFSZ; ulimit -f 4; exec "$RETORT" data import a.txt --tokenizer tok --out full.h5) > out 2> err || status=$?
+[ "$status" = 4 ] || die "a full disk: status $status, $(cat err)"
+[ ! -e full.h5 ] && [ -z "$(ls | grep tmp || true)" ] || die "a full disk left $(ls)"
+ls y*.h5 y.jsonl > /dev/null 2>&1 && die "something that was refused left a file"
+echo "data: all good"
