@@ -25,11 +25,11 @@ static const char head[] = "retort distils a large language model into a small o
                            "usage: retort COMMAND [options]      retort COMMAND --help      retort --version\n";
 
 static const char foot[] = "\na distillation in five lines:\n"
-                           "  retort serve TEACHER --port 8080 &                     # any model in Hugging Face's layout\n"
-                           "  retort data import text.txt --tokenizer TEACHER --out text.h5\n"
-                           "  retort score text.h5 --url http://127.0.0.1:8080 --out soft.h5\n"
-                           "  mpirun -n 2 retort train student.json --set data.train=soft.h5\n"
-                           "  retort eval out/latest --shards valid.h5 --teacher TEACHER\n"
+                           "  retort serve TEACHER --port 8000 &                     # any model in Hugging Face's layout\n"
+                           "  retort data import my.txt --tokenizer TEACHER --split train=0.95,valid=0.05 --out my.h5\n"
+                           "  retort score --teacher http://127.0.0.1:8000 --shards my-train.h5 --out soft.h5\n"
+                           "  mpirun -n 2 retort train student.json --set data.train=soft.h5 model.tokenizer=TEACHER\n"
+                           "  retort eval out/latest --shards my-valid.h5 --teacher TEACHER\n"
                            "\n"
                            "Exit codes: 0 done, 1 a check said no, 2 wrong use or input, 3 a server or file system\n"
                            "failed, 4 not enough resources, 130 interrupted with a checkpoint.\n";

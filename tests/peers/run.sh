@@ -38,10 +38,9 @@ train_step() {
     local student=$1 variant=$2 run=$out/kd/run-$1-$2
     shift 2
     rm -rf "$run"
-    retort train configs/student-distil.json --json --set "model.init=\"$out/kd/$student\"" --set "data.train=[\"$out/kd/step0.h5\"]" \
-        --set 'data.valid=[]' --set data.seq=32 --set batch.sequences=4 --set objective.k=16 --set objective.m=0 \
-        --set steps=5 --set optim.lr=1e-3 --set schedule.kind='"cosine"' --set schedule.warmup=2 --set schedule.min_ratio=0.1 \
-        --set dtype='"f32"' --set "out=\"$run\"" "$@" >"$run.jsonl" &&
+    retort train configs/student-distil.json --json --set model.init="$out/kd/$student" data.train="$out/kd/step0.h5" 'data.valid=[]' \
+        data.seq=32 data.pack=false batch.sequences=4 objective.k=16 objective.m=0 steps=5 optim.lr=1e-3 schedule.kind=cosine \
+        schedule.warmup=2 schedule.min_ratio=0.1 schedule.decay=0 dtype=f32 out="$run" "$@" >"$run.jsonl" &&
         "$python" $here/compare_step.py "$out/kd" "$student" "$variant" "$run.jsonl"
 }
 
@@ -56,9 +55,9 @@ done
 rm -f "$out/kd/step0.h5"
 "$python" $here/make_shard.py "$out/kd" 0 "$out/kd/step0.h5"
 check "verify a shard that h5py wrote" retort data verify "$out/kd/step0.h5"
-check "golden step, cross-entropy" train_step llama-tied ce --set 'objective.kind="ce"'
-check "golden step, top 16 and tail bucket half and half" train_step llama-tied mix --set 'objective.kind="topk-tail"' --set objective.ce_weight=0.5
-check "golden step, top 16 renormalised" train_step llama-tied topk-teacher --set 'objective.kind="topk-renormalised"'
+check "golden step, cross-entropy" train_step llama-tied ce objective.kind=ce
+check "golden step, top 16 and tail bucket half and half" train_step llama-tied mix objective.kind=tail objective.ce_weight=0.5
+check "golden step, top 16 renormalised" train_step llama-tied topk-teacher objective.kind=renorm
 
 check "h5py reads a shard" "$python" docs/read_shard.py "$out/kd/step0.h5"
 if command -v h5dump >/dev/null; then check "h5dump reads a shard" bash -c "h5dump -H '$out/kd/step0.h5' | grep -q topk_logprob"; fi
