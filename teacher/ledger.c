@@ -24,19 +24,27 @@ static const char schema[] = "CREATE TABLE request (key TEXT PRIMARY KEY, state 
                              "CREATE TABLE note (name TEXT PRIMARY KEY, text TEXT NOT NULL);"
                              "PRAGMA application_id=1381256263; PRAGMA user_version=1;";
 
+/* SQLite names a full disk itself; a quota or `ulimit -f` is a failed write to it. */
+static rt_status status_of(sqlite3 *db)
+{
+    switch (sqlite3_errcode(db) & 0xff) {
+    case SQLITE_FULL: return RT_ENOSPC;
+    case SQLITE_NOTADB:
+    case SQLITE_CORRUPT: return RT_EFORMAT;
+    case SQLITE_BUSY: return RT_EINVAL;
+    case SQLITE_NOMEM: return RT_ENOMEM;
+    case SQLITE_IOERR: return sqlite3_extended_errcode(db) == SQLITE_IOERR_WRITE ? RT_ENOSPC : RT_EIO;
+    default: return RT_EIO;
+    }
+}
+
 static rt_status fail(const tc_ledger *l, const char *what)
 {
-    const int   code = sqlite3_errcode(l->db), os = sqlite3_system_errno(l->db);
-    rt_status   st   = code == SQLITE_FULL                               ? RT_ENOSPC
-                       : code == SQLITE_NOTADB || code == SQLITE_CORRUPT ? RT_EFORMAT
-                       : code == SQLITE_BUSY                             ? RT_EINVAL
-                       : code == SQLITE_NOMEM                            ? RT_ENOMEM
-                       : code == SQLITE_IOERR && os                      ? rt_status_of_errno(os)
-                                                                         : RT_EIO;
-    const char *hint = st == RT_ENOSPC    ? "; make room and run again: the answers so far are safe"
-                       : st == RT_EFORMAT ? "; expected a ledger of retort: name another --ledger"
-                       : st == RT_EINVAL  ? "; another process uses this ledger: wait for it or name another --ledger"
-                                          : "";
+    const rt_status st   = status_of(l->db);
+    const char     *hint = st == RT_ENOSPC    ? "; make room (or lift the quota) and run again: the answers so far are safe"
+                           : st == RT_EFORMAT ? "; expected a ledger of retort: name another --ledger"
+                           : st == RT_EINVAL  ? "; another process uses this ledger: wait for it or name another --ledger"
+                                              : "";
     RT_FAIL(st, "%s: the ledger cannot %s: %s%s", l->path, what, sqlite3_errmsg(l->db), hint);
 }
 

@@ -105,7 +105,7 @@ static rt_status score_tiny(tc_server *s, tc_http *h, const tc_endpoint *e, cons
     return st;
 }
 
-rt_status tc_probe(tc_server *out, tc_http *h, const tc_endpoint *e, const tc_options *o, int64_t k, int64_t vocab)
+rt_status tc_probe(tc_server *out, tc_http *h, const tc_endpoint *e, const tc_options *o, int64_t k, int64_t vocab, int tiny)
 {
     tc_server s     = {0};
     tc_reply  reply = {0};
@@ -120,7 +120,7 @@ rt_status tc_probe(tc_server *out, tc_http *h, const tc_endpoint *e, const tc_op
              (long long)s.max_logprobs);
     if (s.vocab) vocab = s.vocab;
     RT_CHECK(!k || vocab >= k, RT_EINVAL, "--k %lld: the vocabulary has only %lld entries", (long long)k, (long long)vocab);
-    if (k && vocab > 3) RT_TRY(score_tiny(&s, h, e, o, k, vocab));
+    if (k && tiny && vocab > 3) RT_TRY(score_tiny(&s, h, e, o, k, vocab));
     *out = s;
     return RT_OK;
 }

@@ -13,10 +13,10 @@ typedef struct tc_server {
     int     scores;                /* gives prompt log-probabilities (a probe has asked) */
 } tc_server;
 
-/* GET /v1/models; and, when k > 0, score a tiny prompt with k (and the dialect's samples of
- * the rest).  RT_EINVAL: no such model, or it cannot give k; RT_ENET, RT_EFORMAT as of
+/* GET /v1/models; and, when k > 0 and `tiny`, score a tiny prompt with k (and the dialect's
+ * samples of the rest).  RT_EINVAL: no such model, or it cannot give k; RT_ENET, RT_EFORMAT as of
  * any answer. */
-rt_status tc_probe(tc_server *s, tc_http *h, const tc_endpoint *e, const tc_options *o, int64_t k, int64_t vocab);
+rt_status tc_probe(tc_server *s, tc_http *h, const tc_endpoint *e, const tc_options *o, int64_t k, int64_t vocab, int tiny);
 /* JSON, at most 1,000 letters, equal for equal servers; and back. */
 rt_status tc_server_text(const tc_server *s, rt_buf *json);
 rt_status tc_server_read(tc_server *s, rt_buf *json);

@@ -69,7 +69,7 @@ static rt_status same_server(const tc_run *r, const tc_server *a, const tc_serve
 static rt_status ask_server(tc_run *r)
 {
     tc_server s = {0};
-    RT_TRY(tc_probe(&s, r->http, &r->at, r->o, r->k, r->vocab));
+    RT_TRY(tc_probe(&s, r->http, &r->at, r->o, r->k, r->vocab, !r->server.scores));
     r->fresh = 1;
     if (r->server.dialect) return same_server(r, &r->server, &s);
     r->server = s;
