@@ -18,7 +18,7 @@ typedef struct ds_h5_spec {
     const char *name; /* "/topk_ids"; groups on the way are made */
     ds_h5_type  type;
     int64_t     width; /* entries a row; 0: one-dimensional */
-    int64_t     text;  /* > 0: rows are texts of this many bytes, padded with NUL; type and width are ignored */
+    int64_t     text;  /* > 0: rows are texts of this many bytes, the NUL included; type and width are ignored */
     int64_t     chunk; /* rows a chunk */
     int         gzip;  /* level; 0: none */
 } ds_h5_spec;

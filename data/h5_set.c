@@ -33,7 +33,7 @@ static hid_t type_of(const ds_h5_spec *s, int memory)
     if (s->text > 0) {
         const hid_t t = H5Tcopy(H5T_C_S1);
         H5Tset_size(t, (size_t)s->text);
-        H5Tset_strpad(t, H5T_STR_NULLPAD);
+        H5Tset_strpad(t, H5T_STR_NULLTERM);
         H5Tset_cset(t, H5T_CSET_UTF8);
         return t;
     }
@@ -182,24 +182,33 @@ rt_status ds_h5_set_finish(ds_h5_set **set)
 
 /* ---- reading ------------------------------------------------------------------------- */
 
-static rt_status check_type(ds_h5_set *s, const ds_h5_spec *spec)
+/* Fixed-length texts are read as they are stored: another padding must not cost the last byte. */
+static rt_status check_text(ds_h5_set *s, hid_t t)
 {
-    const hid_t       t    = H5Dget_type(s->id);
+    const size_t size = H5Tget_size(t);
+    RT_CHECK(H5Tget_class(t) == H5T_STRING && H5Tis_variable_str(t) == 0 && size >= 1 && size <= DS_H5_MAX_TEXT, RT_EFORMAT,
+             "%s: %s must hold texts of a fixed length of at most %d bytes", s->file->path, s->name, (int)DS_H5_MAX_TEXT);
+    s->row  = (int64_t)size;
+    s->type = H5Tcopy(t);
+    return RT_OK;
+}
+
+static rt_status check_number(ds_h5_set *s, hid_t t, const ds_h5_spec *spec)
+{
     const H5T_class_t c    = H5Tget_class(t);
-    const size_t      size = H5Tget_size(t);
-    const int sign = c == H5T_INTEGER ? (int)H5Tget_sign(t) : (int)H5T_SGN_ERROR, variable = c == H5T_STRING && H5Tis_variable_str(t);
-    H5Tclose(t);
-    if (spec->text) {
-        RT_CHECK(c == H5T_STRING && !variable && size >= 1 && size <= DS_H5_MAX_TEXT, RT_EFORMAT,
-                 "%s: %s must hold texts of a fixed length of at most %d bytes", s->file->path, s->name, (int)DS_H5_MAX_TEXT);
-        s->row  = (int64_t)size;
-        s->type = type_of(&(ds_h5_spec){.text = s->row}, 1);
-        return RT_OK;
-    }
-    RT_CHECK(c == kinds[spec->type].class && size == kinds[spec->type].size && sign == (int)kinds[spec->type].sign, RT_EFORMAT,
+    const H5T_sign_t  sign = c == H5T_INTEGER ? H5Tget_sign(t) : H5T_SGN_ERROR;
+    RT_CHECK(c == kinds[spec->type].class && H5Tget_size(t) == kinds[spec->type].size && sign == kinds[spec->type].sign, RT_EFORMAT,
              "%s: %s must be of type %s", s->file->path, s->name, kinds[spec->type].name);
     s->type = type_of(spec, 1);
     return RT_OK;
+}
+
+static rt_status check_type(ds_h5_set *s, const ds_h5_spec *spec)
+{
+    const hid_t     t  = H5Dget_type(s->id);
+    const rt_status st = spec->text ? check_text(s, t) : check_number(s, t, spec);
+    H5Tclose(t);
+    return st;
 }
 
 /* Extents are only numbers in a header: a lie must not become an allocation. */

@@ -202,8 +202,8 @@ static rt_status keep_texts(ds_writer *w, const ds_doc *d)
     for (int t = 0; t < DS_TEXTS; t++) {
         const char  *s = v[t] ? v[t] : "";
         const size_t n = strlen(s);
-        RT_CHECK(n <= DS_H5_MAX_TEXT, RT_EINVAL, "%s: document %lld: %s has %zu bytes, at most %d are possible", w->path,
-                 (long long)w->docs, ds_text_names[t], n, (int)DS_H5_MAX_TEXT);
+        RT_CHECK(n < DS_H5_MAX_TEXT, RT_EINVAL, "%s: document %lld: %s has %zu bytes, at most %d are possible", w->path, (long long)w->docs,
+                 ds_text_names[t], n, (int)DS_H5_MAX_TEXT - 1);
         RT_TRY(rt_buf_add(&w->text[t], s, n + 1));
         if (n > w->longest[t]) w->longest[t] = n;
     }
@@ -234,7 +234,7 @@ static rt_status write_texts(ds_writer *w, int t)
     ds_h5_set  *s;
     rt_status   st   = RT_OK;
     const char *from = w->text[t].p;
-    size_t      size = w->longest[t] ? w->longest[t] : 1;
+    size_t      size = w->longest[t] + 1;
     RT_TRY(
         ds_h5_set_create(&s, w->file, &(ds_h5_spec){.name = ds_text_names[t], .text = (int64_t)size, .chunk = DS_CHUNK, .gzip = DS_GZIP}));
     for (int64_t i = 0; i < w->docs && st == RT_OK; i++) {
