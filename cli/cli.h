@@ -10,8 +10,11 @@
     X(completions)      \
     X(data)             \
     X(doctor)           \
+    X(eval)             \
+    X(generate)         \
     X(help)             \
     X(man)              \
+    X(quantize)         \
     X(score)            \
     X(serve)            \
     X(textbook)         \

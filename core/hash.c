@@ -27,7 +27,7 @@ void rt_sha_end(rt_sha **s, char hex[RT_SHA_HEX])
 
 rt_status rt_sha_bytes(const void *bytes, size_t n, char hex[RT_SHA_HEX])
 {
-    rt_sha *s;
+    rt_sha *s = NULL;
     RT_TRY(rt_sha_begin(&s));
     rt_sha_add(s, bytes, n);
     rt_sha_end(&s, hex);
@@ -38,7 +38,7 @@ rt_status rt_sha_file(const char *path, char hex[RT_SHA_HEX])
 {
     char   block[1 << 14];
     size_t n;
-    rt_sha *s;
+    rt_sha *s = NULL;
     FILE  *f = fopen(path, "rb");
     RT_CHECK(f, rt_status_of_errno(errno), "%s: cannot be read: %s", path, strerror(errno));
     rt_status st = rt_sha_begin(&s);

@@ -16,11 +16,9 @@ struct inf_session {
     int32_t         ids[CHUNK], pos[CHUNK], past;
 };
 
-static kn_type activations(const md_model *m) { return m->t[0].type == KN_REAL ? KN_REAL : KN_BF16; }
-
 static rt_status make_plan(inf_session *s, int i)
 {
-    const md_graph_opts o = {.use = MD_DECODE, .B = 1, .T = plan_T[i], .cache = s->max, .activations = activations(s->m)};
+    const md_graph_opts o = {.use = MD_DECODE, .B = 1, .T = plan_T[i], .cache = s->max, .activations = md_activations(s->m)};
     const ag_plan_opts  f = {.forward_only = 1};
     md_graph           *g = &s->g[i];
     RT_TRY(md_graph_create(g, s->m, &o));
@@ -45,7 +43,7 @@ static rt_status make(inf_session *s)
     RT_TRY(RT_NEW(s->x, c->C));
     RT_TRY(RT_NEW(s->cache, 2 * c->L));
     for (int64_t i = 0; i < 2 * c->L; i++)
-        RT_TRY(rt_alloc(&s->cache[i], s->max * c->KV * c->D, kn_size(activations(s->m)), "the KV cache"));
+        RT_TRY(rt_alloc(&s->cache[i], s->max * c->KV * c->D, kn_size(md_activations(s->m)), "the KV cache"));
     for (int i = 0; i < PLANS; i++) RT_TRY(make_plan(s, i));
     return RT_OK;
 }
@@ -96,7 +94,7 @@ static void head(inf_session *s, int plan)
     const md_tensor *w = c->tied ? &s->m->t[0] : &s->m->t[s->m->n - 1];
     void            *hidden;
     ag_plan_value(s->p[plan], s->g[plan].value, &hidden);
-    const real *x = kn_load(hidden, activations(s->m), (plan_T[plan] - 1) * c->C, c->C, s->x);
+    const real *x = kn_load(hidden, md_activations(s->m), (plan_T[plan] - 1) * c->C, c->C, s->x);
     kn_matvec(s->logits, w->data, w->type, x, c->V, c->C);
 }
 

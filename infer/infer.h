@@ -26,6 +26,12 @@ rt_status inf_sampler_create(inf_sampler **out, int64_t V);
 void      inf_sampler_destroy(inf_sampler **s);
 int32_t   inf_sample(inf_sampler *s, const real *logits, const inf_sampling *o, double u);
 
+/* ---- quantisation -------------------------------------------------------------------------- */
+
+/* All matrices to `bits` (8 or 4) in groups of `group` columns; norms stay.  RT_EINVAL when a
+ * matrix is no whole number of groups wide. */
+rt_status inf_quantise(md_model *m, int bits, int64_t group);
+
 /* ---- serving (infer/serve.c): the wire form is in docs/serve.md ------------ */
 
 typedef struct inf_serve_opts {

@@ -46,6 +46,7 @@ rt_status md_create(md_model **out, const md_config *c, kn_type type);
 void      md_init(md_model *m, uint64_t seed);
 void      md_destroy(md_model **m);
 int64_t   md_bytes(const md_model *m);
+kn_type   md_activations(const md_model *m); /* that of its norms: KN_REAL or KN_BF16 */
 md_tensor *md_find(const md_model *m, const char *name); /* NULL: none */
 
 /* Read DIR (config.json, *.safetensors, also quantised by retort).  type: KN_REAL
@@ -121,9 +122,14 @@ void      md_scorer_destroy(md_scorer **s);
 /* Called for each position t with its logits z[V], from several threads, in any order;
  * `thread` is 0 .. rt_threads()-1.  z may be changed. */
 typedef void (*md_row_fn)(void *ud, int64_t t, real *z, int thread);
+/* The same with two models' logits of one position. */
+typedef void (*md_pair_fn)(void *ud, int64_t t, real *z, real *z2, int thread);
 /* Forward pass over ids[n], n <= max_tokens: one document.  The result is a
  * function of model and ids alone (never of what else the process does). */
 rt_status md_score(md_scorer *s, const int32_t *ids, int64_t n, md_row_fn row, void *ud);
+
+/* Both models over the same ids (same V). */
+rt_status md_score_pair(md_scorer *s, md_scorer *s2, const int32_t *ids, int64_t n, md_pair_fn row, void *ud);
 
 /* log(sum_v exp z[v]), in f64 from the largest down to rounding; the one log-sum-exp of model, infer and eval. */
 double md_lse(const real *z, int64_t V);

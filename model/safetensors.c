@@ -115,7 +115,7 @@ static rt_status open_file(md_st **out, const char *path, const char *mode)
 
 rt_status md_st_open(md_st **out, const char *path)
 {
-    md_st *s;
+    md_st *s = NULL;
     RT_TRY(open_file(&s, path, "rb"));
     const rt_status st = read_header(s);
     if (st != RT_OK) md_st_close(&s);
@@ -212,7 +212,7 @@ static rt_status header_text(rt_buf *b, md_st_tensor *list, int64_t n)
 
 rt_status md_st_begin(md_st **out, const char *path, md_st_tensor *list, int64_t n)
 {
-    md_st    *s;
+    md_st    *s  = NULL;
     rt_buf    b  = {0};
     rt_status st = header_text(&b, list, n);
     if (st == RT_OK) st = open_file(&s, path, "wb");

@@ -5,9 +5,7 @@
  * causal attention cannot see them.  Logits exist a block of rows at a time.
  */
 #include "model/model.h"
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { ROUND = 32, BLOCK_ROWS = 64 };
 
@@ -18,8 +16,19 @@ struct md_scorer {
     int64_t         max, n_plans;
     length_plan    *plans; /* [max / ROUND] */
     int32_t        *ids, *pos, *start;
-    real           *rope, *x, *z;
+    real           *rope, *z, *head; /* head: a quantised head's weights, widened once; else NULL */
 };
+
+static const md_tensor *head_of(const md_model *m) { return m->config.tied ? &m->t[0] : &m->t[m->n - 1]; }
+
+static rt_status widen_head(md_scorer *s)
+{
+    const md_tensor *w = head_of(s->m);
+    if (kn_size(w->type)) return RT_OK;
+    RT_TRY(RT_NEW(s->head, w->rows * w->cols));
+    for (int64_t i = 0; i < w->rows; i++) kn_row(s->head + i * w->cols, w->data, w->type, i, w->cols);
+    return RT_OK;
+}
 
 static rt_status make(md_scorer *s, int64_t max)
 {
@@ -29,8 +38,8 @@ static rt_status make(md_scorer *s, int64_t max)
     RT_TRY(RT_NEW(s->ids, s->max));
     RT_TRY(RT_NEW(s->pos, s->max));
     RT_TRY(RT_NEW(s->start, s->max));
-    RT_TRY(RT_NEW(s->x, BLOCK_ROWS * s->m->config.C));
     RT_TRY(RT_NEW(s->z, BLOCK_ROWS * s->m->config.V));
+    RT_TRY(widen_head(s));
     return md_rope(&s->rope, &s->m->config);
 }
 
@@ -55,18 +64,16 @@ void md_scorer_destroy(md_scorer **sp)
         ag_plan_destroy(&s->plans[i].p);
         md_graph_destroy(&s->plans[i].g);
     }
-    free(s->plans), free(s->ids), free(s->pos), free(s->start), free(s->rope), free(s->x), free(s->z), free(s);
+    free(s->plans), free(s->ids), free(s->pos), free(s->start), free(s->rope), free(s->head), free(s->z), free(s);
     *sp = NULL;
 }
-
-static kn_type activations(const md_model *m) { return m->t[0].type == KN_REAL ? KN_REAL : KN_BF16; }
 
 static rt_status plan_for(md_scorer *s, int64_t n, length_plan **out)
 {
     length_plan *l = &s->plans[(n - 1) / ROUND];
     *out           = l;
     if (l->p) return RT_OK;
-    const md_graph_opts o = {.use = MD_SCORE, .B = 1, .T = ((n - 1) / ROUND + 1) * ROUND, .activations = activations(s->m)};
+    const md_graph_opts o = {.use = MD_SCORE, .B = 1, .T = ((n - 1) / ROUND + 1) * ROUND, .activations = md_activations(s->m)};
     const ag_plan_opts  f = {.forward_only = 1};
     if (!l->g.g) RT_TRY(md_graph_create(&l->g, s->m, &o));
     RT_TRY(ag_plan_create(&l->p, l->g.g, l->g.value, &f));
@@ -78,33 +85,21 @@ static rt_status plan_for(md_scorer *s, int64_t n, length_plan **out)
     return RT_OK;
 }
 
-typedef struct rows { md_scorer *s; int64_t t0; md_row_fn row; void *ud; } rows;
-
-static void hand_out(int64_t i, int thread, void *ud)
-{
-    const rows *r = ud;
-    r->row(r->ud, r->t0 + i, r->s->z + i * r->s->m->config.V, thread);
-}
-
-static const md_tensor *head_of(const md_model *m) { return m->config.tied ? &m->t[0] : &m->t[m->n - 1]; }
-
+/* Logits of positions t0 .. t0+n-1 into s->z. */
 static void logits(md_scorer *s, const void *hidden, int64_t t0, int64_t n)
 {
     const int64_t    C = s->m->config.C, V = s->m->config.V;
     const md_tensor *w = head_of(s->m);
-    const kn_mat     a = {s->x, KN_REAL, C, 0}, b = {w->data, w->type, C, 1};
-    const real      *x = kn_load(hidden, activations(s->m), t0 * C, n * C, s->x);
-    if (x != s->x) memcpy(s->x, x, (size_t)(n * C) * sizeof(real));
-    if (kn_size(w->type)) kn_gemm(s->z, KN_REAL, V, a, b, n, V, C, 0);
-    else
-        for (int64_t i = 0; i < n; i++) kn_matvec(s->z + i * V, w->data, w->type, s->x + i * C, V, C);
+    const kn_mat     a = {(const char *)hidden + (size_t)(t0 * C) * kn_size(md_activations(s->m)), md_activations(s->m), C, 0};
+    const kn_mat     b = {s->head ? s->head : w->data, s->head ? KN_REAL : w->type, C, 1};
+    kn_gemm(s->z, KN_REAL, V, a, b, n, V, C, 0);
 }
 
-rt_status md_score(md_scorer *s, const int32_t *ids, int64_t n, md_row_fn row, void *ud)
+static rt_status forward(md_scorer *s, const int32_t *ids, int64_t n, void **hidden)
 {
-    length_plan *l;
-    void        *hidden;
-    RT_CHECK(n >= 1 && n <= s->max, RT_EINVAL, "a text of %lld tokens: this model takes 1 to %lld", (long long)n, (long long)s->max);
+    length_plan *l = NULL;
+    RT_CHECK(n >= 1 && n <= s->max && n <= s->m->config.context, RT_EINVAL, "a text of %lld tokens: this model takes 1 to %lld", (long long)n,
+             (long long)s->max);
     RT_TRY(plan_for(s, n, &l));
     for (int64_t i = 0; i < s->max; i++) {
         s->ids[i] = i < n ? ids[i] : 0;
@@ -113,12 +108,50 @@ rt_status md_score(md_scorer *s, const int32_t *ids, int64_t n, md_row_fn row, v
                  s->ids[i], (long long)s->m->config.V);
     }
     ag_forward(l->p);
-    ag_plan_value(l->p, l->g.value, &hidden);
-    rows r = {.s = s, .row = row, .ud = ud};
-    for (r.t0 = 0; r.t0 < n; r.t0 += BLOCK_ROWS) {
-        const int64_t m = n - r.t0 < BLOCK_ROWS ? n - r.t0 : BLOCK_ROWS;
-        logits(s, hidden, r.t0, m);
-        rt_parallel(m, hand_out, &r);
+    ag_plan_value(l->p, l->g.value, hidden);
+    return RT_OK;
+}
+
+typedef struct rows {
+    md_scorer *s, *s2;
+    int64_t    t0;
+    md_row_fn  row;
+    md_pair_fn pair;
+    void      *ud;
+} rows;
+
+static void hand_out(int64_t i, int thread, void *ud)
+{
+    const rows   *r = ud;
+    const int64_t V = r->s->m->config.V;
+    if (r->s2) r->pair(r->ud, r->t0 + i, r->s->z + i * V, r->s2->z + i * V, thread);
+    else r->row(r->ud, r->t0 + i, r->s->z + i * V, thread);
+}
+
+static rt_status score(rows *r, const int32_t *ids, int64_t n)
+{
+    void *hidden = NULL, *hidden2 = NULL;
+    RT_TRY(forward(r->s, ids, n, &hidden));
+    if (r->s2) RT_TRY(forward(r->s2, ids, n, &hidden2));
+    for (r->t0 = 0; r->t0 < n; r->t0 += BLOCK_ROWS) {
+        const int64_t m = n - r->t0 < BLOCK_ROWS ? n - r->t0 : BLOCK_ROWS;
+        logits(r->s, hidden, r->t0, m);
+        if (r->s2) logits(r->s2, hidden2, r->t0, m);
+        rt_parallel(m, hand_out, r);
     }
     return RT_OK;
+}
+
+rt_status md_score(md_scorer *s, const int32_t *ids, int64_t n, md_row_fn row, void *ud)
+{
+    rows r = {.s = s, .row = row, .ud = ud};
+    return score(&r, ids, n);
+}
+
+rt_status md_score_pair(md_scorer *s, md_scorer *s2, const int32_t *ids, int64_t n, md_pair_fn pair, void *ud)
+{
+    rows r = {.s = s, .s2 = s2, .pair = pair, .ud = ud};
+    RT_CHECK(s->m->config.V == s2->m->config.V, RT_EMISMATCH, "two models with vocabularies of %lld and %lld entries cannot be compared",
+             (long long)s->m->config.V, (long long)s2->m->config.V);
+    return score(&r, ids, n);
 }

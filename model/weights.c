@@ -150,6 +150,8 @@ int64_t md_bytes(const md_model *m)
     return n;
 }
 
+kn_type md_activations(const md_model *m) { return m->t[1].type; }
+
 md_tensor *md_find(const md_model *m, const char *name)
 {
     for (int i = 0; i < m->n; i++)

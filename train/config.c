@@ -247,7 +247,7 @@ static rt_status check(tr_config *c)
 {
     static const char *const schedules[] = {"cosine", "wsd", "constant"}, *const dtypes[] = {"bf16", "f32"};
     static const char *const kinds[] = {"auto", "ce", "sampled", "tail", "renorm"};
-    int i;
+    int i = 0;
     RT_TRY(one_of("schedule.kind", c->schedule_kind, schedules, 3, &i));
     c->schedule.kind  = (opt_schedule_kind)i;
     c->schedule.steps = c->steps;

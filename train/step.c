@@ -89,7 +89,7 @@ static rt_status make_passes(tr_trainer *t, const ds_info *info)
     RT_TRY(tr_pass_create(&t->train, t, MD_TRAIN, &d, kind, c->micro && c->micro < to ? c->micro : to));
     t->train.targets.ce_weight = ce_weight;
     if (!c->valid.n) return RT_OK;
-    ds_info vi;
+    ds_info vi = {0};
     RT_TRY(shard_info(c->valid.v[0], &vi));
     ds_loader_opts v = {.shards = &c->valid, .T = c->seq, .pack = c->pack};
     v.targets = d.targets && vi.soft && vi.k >= d.k && (!d.m || (vi.k == d.k && vi.m >= d.m));
@@ -104,7 +104,7 @@ static rt_status make_passes(tr_trainer *t, const ds_info *info)
 
 static rt_status make(tr_trainer *t)
 {
-    ds_info info;
+    ds_info info = {0};
     RT_TRY(shard_info(t->c->train.v[0], &info));
     RT_TRY(make_model(t, &info));
     RT_TRY(make_gradients(t));

@@ -1,10 +1,9 @@
 /* linear: y[N,M] = x[N,C] w[M,C]^T.  dx += dy w,  dw += dy^T x.
- * A few rows (decoding) and quantised weights go row by row through kn_matvec. */
+ * A few rows (decoding) go one by one through kn_matvec; for more, quantised weights are
+ * widened once into the work space. */
 #include "autograd/op.h"
 
 enum { FEW_ROWS = 4 };
-
-static int row_by_row(const ag_shape *x, kn_type w) { return x->d[0] <= FEW_ROWS || w == KN_Q8 || w == KN_Q4; }
 
 static rt_status infer(ag_infer *i, const ag_attr *attr)
 {
@@ -13,7 +12,7 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
     RT_CHECK(x->nd == 2 && w->nd == 2 && x->d[1] == w->d[1], RT_ESHAPE, "linear: x is [%lld,%lld], w is [%lld,%lld]", (long long)x->d[0],
              (long long)x->d[1], (long long)w->d[0], (long long)w->d[1]);
     i->out    = (ag_shape){2, {x->d[0], w->d[0]}};
-    i->shared = row_by_row(x, i->type[1]) ? x->d[1] + w->d[0] : 0;
+    i->shared = x->d[0] <= FEW_ROWS ? x->d[1] + w->d[0] : kn_size(i->type[1]) ? 0 : w->d[0] * w->d[1];
     return RT_OK;
 }
 
@@ -27,12 +26,25 @@ static void forward_rows(const ag_args *a, int64_t N, int64_t C, int64_t M)
     }
 }
 
+static void widen_row(int64_t row, int thread, void *ud)
+{
+    const ag_args *a = ud;
+    const int64_t  C = a->shape[1]->d[1];
+    (void)thread;
+    kn_row(a->shared + row * C, a->in[1], a->type[1], row, C);
+}
+
 static void forward(const ag_args *a)
 {
     const int64_t N = a->shape[0]->d[0], C = a->shape[0]->d[1], M = a->shape[1]->d[0];
-    const kn_mat  x = {a->in[0], a->type[0], C, 0}, w = {a->in[1], a->type[1], C, 1};
-    if (row_by_row(a->shape[0], a->type[1])) forward_rows(a, N, C, M);
-    else kn_gemm(a->out, a->out_type, M, x, w, N, M, C, 0);
+    const int     plain = kn_size(a->type[1]) > 0;
+    const kn_mat  x = {a->in[0], a->type[0], C, 0}, w = {plain ? a->in[1] : a->shared, plain ? a->type[1] : KN_REAL, C, 1};
+    if (N <= FEW_ROWS) {
+        forward_rows(a, N, C, M);
+        return;
+    }
+    if (!plain) rt_parallel(M, widen_row, (void *)(uintptr_t)a);
+    kn_gemm(a->out, a->out_type, M, x, w, N, M, C, 0);
 }
 
 static void backward(const ag_args *a)

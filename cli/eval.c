@@ -1,0 +1,107 @@
+/* eval.c -- retort eval: how good a model is on held-out text. */
+#include "cli/cli.h"
+#include "eval/eval.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct eval_options {
+    rt_texts    shards;
+    const char *teacher, *tokens, *logits, *dtype;
+    int         json;
+    int64_t     threads, window;
+} eval_options;
+
+static rt_status add(rt_buf *b, const char *name, double v, int json)
+{
+    if (json) {
+        RT_TRY(rt_buf_fmt(b, ",\"%s\":", name));
+        return rt_json_number(b, v, 9);
+    }
+    return isnan(v) ? RT_OK : rt_buf_fmt(b, "  %-8s %.4f\n", name, v);
+}
+
+static rt_status print(const ev_result *r, const char *model, int json)
+{
+    rt_buf b = {0};
+    const struct { const char *name; double v; } f[] = {{"ce", r->ce}, {"ppl", r->ppl}, {"acc", r->acc}, {"ece", r->ece},
+                                                        {"kl", r->kl}, {"agree", r->agree}, {"kl_topk", r->kl_topk}};
+    RT_TRY(json ? rt_buf_fmt(&b, "{\"tokens\":%lld", (long long)r->tokens) : rt_buf_fmt(&b, "%s: %lld tokens\n", model, (long long)r->tokens));
+    for (size_t i = 0; i < sizeof f / sizeof *f; i++) RT_TRY(add(&b, f[i].name, f[i].v, json));
+    if (json) RT_TRY(rt_buf_str(&b, "}\n"));
+    fputs(b.p, stdout);
+    rt_buf_free(&b);
+    return RT_OK;
+}
+
+static rt_status count_tokens(const rt_texts *shards, int64_t *n)
+{
+    *n = 0;
+    for (int i = 0; i < shards->n; i++) {
+        ds_shard *s = NULL;
+        RT_TRY(ds_shard_open(&s, shards->v[i]));
+        *n += ds_shard_tokens(s);
+        ds_shard_close(&s);
+    }
+    return RT_OK;
+}
+
+static rt_status eval_shards(const md_model *m, const eval_options *o, const char *name, kn_type type)
+{
+    md_model   *teacher = NULL;
+    rt_progress p;
+    ev_result   r;
+    int64_t     tokens;
+    RT_TRY(count_tokens(&o->shards, &tokens));
+    if (o->teacher) RT_TRY(md_load(&teacher, o->teacher, type));
+    rt_progress_begin(&p, "evaluating", "tokens", tokens, 0);
+    rt_status st = ev_shards(&r, m, teacher, &(ev_opts){.shards = &o->shards, .window = o->window, .progress = &p});
+    rt_progress_end(&p);
+    if (st == RT_OK) st = print(&r, name, o->json);
+    md_destroy(&teacher);
+    return st;
+}
+
+static rt_status run(const void *options, int argc, char **argv)
+{
+    const eval_options *o = options;
+    md_model           *m = NULL;
+    RT_CHECK(argc == 1, RT_EINVAL, "eval takes one model folder, found %d words (see 'retort eval --help')", argc);
+    RT_CHECK(!strcmp(o->dtype, "f32") || !strcmp(o->dtype, "bf16"), RT_EINVAL, "--dtype must be f32 or bf16, found '%s'", o->dtype);
+    RT_CHECK((o->tokens && o->logits) || o->shards.n, RT_EINVAL, "eval needs --shards SHARD... or --tokens IN --logits OUT");
+    RT_CHECK(o->window >= 0 && o->threads >= 0, RT_EINVAL, "--window and --threads must not be negative");
+    if (o->threads) rt_threads_set((int)o->threads);
+    RT_TRY(kn_init());
+    const kn_type type = strcmp(o->dtype, "bf16") ? KN_REAL : KN_BF16;
+    RT_TRY(md_load(&m, argv[0], type));
+    const rt_status st = o->tokens ? ev_logits(m, o->tokens, o->logits) : eval_shards(m, o, argv[0], type);
+    md_destroy(&m);
+    return st;
+}
+
+static const rt_option options[] = {
+    {"shards", RT_OPT_LIST, offsetof(eval_options, shards), "SHARD...", "held-out text or soft shards"},
+    {"teacher", RT_OPT_TEXT, offsetof(eval_options, teacher), "DIR", "a model to compare with in process: KL over the whole vocabulary, agreement"},
+    {"tokens", RT_OPT_TEXT, offsetof(eval_options, tokens), "IN", "a safetensors file with ids [B,T]: write all logits instead"},
+    {"logits", RT_OPT_TEXT, offsetof(eval_options, logits), "OUT", "where to write ids and logits [B,T,V]"},
+    {"dtype", RT_OPT_TEXT, offsetof(eval_options, dtype), "TYPE", "f32 (default) or bf16"},
+    {"window", RT_OPT_INT, offsetof(eval_options, window), "N", "tokens scored at once (default: the context)"},
+    {"threads", RT_OPT_INT, offsetof(eval_options, threads), "N", "threads (default: the cores that it may use)"},
+    {"json", RT_OPT_FLAG, offsetof(eval_options, json), NULL, "one JSON object: tokens ce ppl acc ece kl agree kl_topk"},
+    {0}};
+
+static const eval_options defaults = {.dtype = "f32"};
+
+const rt_command cli_eval = {
+    .name    = "eval",
+    .usage   = "MODEL --shards SHARD... [--teacher DIR]",
+    .summary = "measure a model on held-out text",
+    .text    = "Scores every document of the shards: cross-entropy, perplexity, top-1 accuracy and calibration\n"
+               "error (ECE, 15 bins). With --teacher also the KL divergence from the teacher over the whole\n"
+               "vocabulary, and how often both prefer the same token. Never judge by agreement alone: a student\n"
+               "may agree and be badly wrong in its probabilities.\n\n"
+               "  retort eval out/latest --shards valid.h5 --teacher teacher/",
+    .options  = options,
+    .size     = sizeof(eval_options),
+    .defaults = &defaults,
+    .run      = run};
