@@ -67,7 +67,7 @@ static rt_status read_entry(entry *e, const cJSON *o, const tc_ask *a, const cha
         RT_TRY(tc_id_named(&e->id, key, a->vocab, field, at));
     const cJSON *lp = cJSON_IsObject(o) ? cJSON_GetObjectItemCaseSensitive(o, WIRE_LOGPROB) : o;
     const cJSON *rk = cJSON_IsObject(o) ? cJSON_GetObjectItemCaseSensitive(o, WIRE_RANK) : NULL;
-    e->logprob = cJSON_IsNumber(lp) && lp->valuedouble < 9e9 ? lp->valuedouble : (double)NAN; /* 9e9: how core/json reads NaN */
+    e->logprob      = cJSON_IsNumber(lp) && lp->valuedouble < 9e9 ? lp->valuedouble : (double)NAN; /* 9e9: how core/json reads NaN */
     e->rank         = cJSON_IsNumber(rk) && rk->valuedouble >= 1 && rk->valuedouble < 1e9 ? (int64_t)rk->valuedouble : 0;
     RT_TRY(check_logprob(e->logprob, field, at));
     if (e->logprob > 0) e->logprob = 0;

@@ -27,16 +27,13 @@ typedef struct textbook {
 
 static int64_t combination(const textbook *b, int64_t i) { return b->order[i % b->combinations]; }
 
-/* A prompt begins with the beginning-of-text token where the tokenizer has one. */
+/* A prompt begins as a training document does: with the beginning token, where there is one.
+ * The post-processor's template is not for prompts, it may end the text. */
 static rt_status encode(const textbook *b, const char *text, size_t n, ds_ids *ids)
 {
     const int32_t bos = ds_tokenizer_bos(b->tokenizer);
-    ds_ids        x   = {0};
-    rt_status     st  = ds_encode(b->tokenizer, text, n, DS_SPECIAL, &x);
-    if (st == RT_OK && bos >= 0 && (!x.n || x.v[0] != bos)) st = ds_ids_add(ids, bos);
-    for (int64_t i = 0; st == RT_OK && i < x.n; i++) st = ds_ids_add(ids, x.v[i]);
-    free(x.v);
-    return st;
+    if (bos >= 0) RT_TRY(ds_ids_add(ids, bos));
+    return ds_encode(b->tokenizer, text, n, 0, ids);
 }
 
 static rt_status prepare(textbook *b)
@@ -113,14 +110,16 @@ static rt_status is_new(textbook *b, const char *text, int *fresh)
     return RT_OK;
 }
 
-/* A document of text that came without ids: encoded here. */
-static rt_status encode_text(const textbook *b, const tc_answer *x, int64_t c, ds_ids *ids, int64_t *prompt)
+/* A document of text that came without ids: encoded here, behind the prompt's tokens, or,
+ * where a chat template hid those, behind the beginning of a text.  *given: tokens not written. */
+static rt_status encode_text(const textbook *b, const tc_answer *x, int64_t c, ds_ids *ids, int64_t *given)
 {
-    *prompt = 0;
+    const int32_t eos = ds_tokenizer_eos(b->tokenizer);
+    if (b->recipe->chat) RT_TRY(encode(b, "", 0, ids));
     for (int64_t i = 0; i < b->ids[c].n; i++) RT_TRY(ds_ids_add(ids, b->ids[c].v[i]));
-    *prompt = b->ids[c].n;
-    if (*prompt) return ds_encode(b->tokenizer, x->text, strlen(x->text), 0, ids);
-    return encode(b, x->text, strlen(x->text), ids);
+    *given = ids->n;
+    RT_TRY(ds_encode(b->tokenizer, x->text, strlen(x->text), 0, ids));
+    return ids->n > *given && eos >= 0 && !strcmp(x->finish, "stop") ? ds_ids_add(ids, eos) : RT_OK;
 }
 
 static rt_status add_doc(textbook *b, int64_t i, const tc_answer *x, const tc_entry *e, ds_doc *d)
@@ -157,7 +156,7 @@ static rt_status keep_text(textbook *b, int64_t i, const tc_answer *x, const tc_
     uint8_t  *mask   = NULL;
     rt_status st     = encode_text(b, x, combination(b, i), &ids, &prompt);
     if (st == RT_OK) st = RT_NEW(mask, ids.n);
-    if (st == RT_OK && prompt) memset(mask, 1, (size_t)prompt);
+    if (st == RT_OK) memset(mask, 1, (size_t)b->ids[combination(b, i)].n);
     ds_doc d = {.n = ids.n, .ids = ids.v, .prompt_mask = mask};
     if (st == RT_OK) st = keep(b, i, x, e, &d, prompt);
     free(mask);

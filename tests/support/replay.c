@@ -36,18 +36,25 @@ typedef struct row {
     int    order[REPLAY_VOCAB];
 } row;
 
-static void predict(row *r, int32_t last)
+static row table[REPLAY_VOCAB]; /* by the last token; filled before the first thread starts */
+
+static const double *sorting;
+static int           by_logprob(const void *x, const void *y)
+{
+    const int a = *(const int *)x, b = *(const int *)y;
+    return sorting[a] > sorting[b] ? -1 : sorting[a] < sorting[b] ? 1 : a - b;
+}
+
+static void fill(row *r, int32_t last)
 {
     double sum = 0;
     for (int v = 0; v < REPLAY_VOCAB; v++) sum += exp(r->lp[v] = 6 * ((double)(rt_mix2((uint64_t)last, (uint64_t)v) >> 11) * 0x1p-53));
     for (int v = 0; v < REPLAY_VOCAB; v++) r->lp[v] -= log(sum), r->order[v] = v;
-    for (int i = 1; i < REPLAY_VOCAB; i++)
-        for (int j = i; j > 0 && r->lp[r->order[j]] > r->lp[r->order[j - 1]]; j--) {
-            const int t     = r->order[j];
-            r->order[j]     = r->order[j - 1];
-            r->order[j - 1] = t;
-        }
+    sorting = r->lp;
+    qsort(r->order, REPLAY_VOCAB, sizeof *r->order, by_logprob);
 }
+
+static void predict(row *r, int32_t last) { *r = table[last % REPLAY_VOCAB]; }
 
 static int rank_of(const row *r, int32_t id)
 {
@@ -319,6 +326,7 @@ replay *replay_start(const replay_options *o)
     replay *r = calloc(1, sizeof *r);
     if (!r) return NULL;
     r->o = *o;
+    for (int v = 0; v < REPLAY_VOCAB; v++) fill(&table[v], v);
     pthread_mutex_init(&r->lock, NULL);
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     r->daemon             = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION, 0, NULL, NULL, handle, r,

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { REPLAY_VOCAB = 64 };
+enum { REPLAY_VOCAB = 320 };
 extern const char replay_tokenizer[]; /* the SHA-256 that it claims; replay_options may say another */
 
 typedef enum replay_fault {

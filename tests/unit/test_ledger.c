@@ -138,7 +138,7 @@ static void commits_survive_kill(void **state)
         int  to_parent[2];
         char key[32];
         int  last = -1, n = 0;
-        
+
         assert_int_equal(pipe(to_parent), 0);
         const pid_t child = fork();
         if (!child) {

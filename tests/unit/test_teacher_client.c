@@ -249,7 +249,7 @@ static void lasting_faults_are_told(void **state)
     expect_failure("fhtml.h5", REPLAY_GARBAGE, "server answered no JSON");
     expect_failure("fnan.h5", REPLAY_NAN, "a log-probability is missing or no number");
     expect_failure("fshort.h5", REPLAY_SHORT, "\"prompt_logprobs\" with");
-    expect_failure("fid.h5", REPLAY_HUGE_ID, "token id 99999, but the vocabulary has 64 entries");
+    expect_failure("fid.h5", REPLAY_HUGE_ID, "token id 99999, but the vocabulary has 320 entries");
     expect_failure("fecho.h5", REPLAY_OTHER_IDS, "it changes the prompt");
 }
 

@@ -1,0 +1,257 @@
+/* test_teacher_textbook.c -- recipes, and the shards that a writing teacher fills. */
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+#include "core/file.h"
+#include "teacher/recipe.h"
+#include "teacher/teacher.h"
+#include "tests/support/replay.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char          dir[64], url[64], tokenizer[96], sha[RT_SHA_HEX];
+static ds_tokenizer *t;
+static replay       *server;
+
+static void path_of(char to[96], const char *name) { snprintf(to, 96, "%s/%s", dir, name); }
+
+static const char *write_file(const char *name, const char *text)
+{
+    static char path[96];
+    path_of(path, name);
+    assert_int_equal(rt_file_write(path, text, strlen(text)), RT_OK);
+    return path;
+}
+
+static int set_up(void **state)
+{
+    rt_progress p = {0};
+    (void)state;
+    snprintf(dir, sizeof dir, "/tmp/test_textbook.XXXXXX");
+    if (!mkdtemp(dir)) return -1;
+    path_of(tokenizer, "tok");
+    const rt_texts files = {{write_file("text.txt", "the water is cold and the fire is hot, the stone is hard and the wood is soft\n")}, 1};
+    rt_quiet(1);
+    if (ds_tokenizer_train(&files, 280, "<|end|>", tokenizer, &p) != RT_OK || ds_tokenizer_load(&t, tokenizer) != RT_OK) return -1;
+    snprintf(sha, sizeof sha, "%s", ds_tokenizer_sha256(t));
+    const replay_options o = {.tokenizer = sha};
+    server                 = replay_start(&o);
+    if (!server) return -1;
+    snprintf(url, sizeof url, "http://127.0.0.1:%d", replay_port(server));
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    replay_stop(&server);
+    ds_tokenizer_destroy(&t);
+    return rt_dir_remove(dir) == RT_OK ? 0 : -1;
+}
+
+static const char completion[] =
+    "{\"name\": \"g\", \"kind\": \"completion\", \"template\": \"{topic} (noun):\", \"topics\": [\"fire\", \"stone\", \"wood\"],"
+    " \"sampling\": {\"max_tokens\": 12}}";
+static const char chat[] =
+    "{\"name\": \"c\", \"kind\": \"chat\", \"system\": \"Be brief.\", \"template\": \"Tell {audience} about {topic}, {style}.\","
+    " \"topics\": [\"fire\", \"stone\"], \"audiences\": [\"a child\"], \"styles\": [\"plainly\", \"in rhyme\"]}";
+
+static rt_status write_book(const char *recipe, const char *out, int64_t count, int text_only, const replay_options *o, tc_report *r)
+{
+    static char path[96];
+    char        file[96];
+    path_of(path, out);
+    snprintf(file, sizeof file, "%s", write_file("recipe.json", recipe));
+    tc_options                x = tc_options_default();
+    const tc_textbook_options b = {.recipe = file, .count = count, .min_tokens = 2, .text_only = text_only};
+    x.teacher = url, x.tokenizer = tokenizer, x.out = path, x.k = 5, x.in_flight = 4, x.retry_base = 0.01, x.seed = 3;
+    replay_set(server, o);
+    const rt_status st = tc_textbook(&x, &b, r);
+    if (st != RT_OK) print_message("%s: %s\n", out, rt_error_text());
+    return st;
+}
+
+static void open_book(const char *name, ds_shard **s)
+{
+    char path[96];
+    path_of(path, name);
+    assert_int_equal(ds_shard_open(s, path), RT_OK);
+    assert_int_equal(ds_shard_verify(*s), RT_OK);
+}
+
+/* ---- shards --------------------------------------------------------------------------------- */
+
+static void completions_fill_a_soft_shard(void **state)
+{
+    const replay_options o = {.tokenizer = sha};
+    tc_report            r;
+    ds_shard            *s = NULL;
+    ds_doc               d;
+    rt_buf               text = {0};
+    (void)state;
+    assert_int_equal(write_book(completion, "soft.h5", 10, 0, &o, &r), RT_OK);
+    assert_int_equal(r.documents, 10);
+    open_book("soft.h5", &s);
+    assert_true(ds_shard_info(s)->soft);
+    assert_int_equal(ds_shard_info(s)->m, 8);
+    assert_int_equal(ds_shard_doc(s, 4, &d), RT_OK);
+    assert_string_equal(d.recipe, "g");
+    assert_string_equal(d.finish, "length");
+    assert_int_equal(d.ids[0], ds_tokenizer_bos(t));
+    int64_t prompt = 0;
+    while (d.prompt_mask[prompt]) prompt++;
+    assert_int_equal(d.n, prompt + 12);
+    assert_int_not_equal(d.ids[prompt - 1], ds_tokenizer_eos(t)); /* a prompt is no whole document */
+    assert_int_equal(ds_decode(t, d.ids, prompt, 1, &text), RT_OK);
+    assert_non_null(strstr(text.p, d.topic));
+    assert_non_null(strstr(text.p, " (noun):"));
+    for (int64_t i = 0; i < d.n; i++) assert_int_equal(d.valid[i], i >= prompt - 1 && i < d.n - 1);
+    ds_shard_close(&s);
+    rt_buf_free(&text);
+}
+
+/* vLLM's shape: no samples, no entropy, nothing said about tokenizer and vocabulary. */
+static void a_plain_server_will_do(void **state)
+{
+    const replay_options o = {.plain = 1};
+    tc_report            r;
+    char                 path[96], out[96];
+    (void)state;
+    path_of(out, "plain.h5");
+    snprintf(path, sizeof path, "%s", write_file("recipe.json", completion));
+    tc_options                x = tc_options_default();
+    const tc_textbook_options b = {.recipe = path, .count = 4};
+    x.teacher = url, x.tokenizer = tokenizer, x.out = out, x.vocab = REPLAY_VOCAB;
+    replay_set(server, &o);
+    assert_int_equal(tc_textbook(&x, &b, &r), RT_OK);
+    ds_shard *s = NULL;
+    open_book("plain.h5", &s);
+    assert_string_equal(ds_shard_info(s)->dialect, "vllm");
+    assert_int_equal(ds_shard_info(s)->m, 0);
+    assert_false(ds_shard_has_entropy(s));
+    ds_shard_close(&s);
+}
+
+static void duplicates_are_dropped(void **state)
+{
+    const replay_options o = {.tokenizer = sha, .one_text = 1};
+    tc_report            r;
+    (void)state;
+    assert_int_equal(write_book(completion, "dup.h5", 9, 0, &o, &r), RT_OK);
+    assert_int_equal(r.documents, 1);
+    assert_int_equal(r.duplicates, 8);
+}
+
+static void chat_gives_text(void **state)
+{
+    const replay_options o = {.plain = 1}, brief = {.plain = 1, .text = ""};
+    tc_report            r;
+    ds_shard            *s = NULL;
+    ds_doc               d;
+    rt_buf               text = {0};
+    (void)state;
+    assert_int_equal(write_book(chat, "no.h5", 4, 0, &o, &r), RT_EINVAL);
+    assert_non_null(strstr(rt_error_text(), "--text-only"));
+    assert_int_equal(write_book(chat, "chat.h5", 4, 1, &o, &r), RT_OK);
+    assert_int_equal(r.documents, 4);
+    open_book("chat.h5", &s);
+    assert_false(ds_shard_info(s)->soft);
+    assert_int_equal(ds_shard_doc(s, 0, &d), RT_OK);
+    assert_int_equal(ds_decode(t, d.ids, d.n, 1, &text), RT_OK);
+    assert_int_equal(d.ids[0], ds_tokenizer_bos(t));
+    assert_int_equal(d.ids[d.n - 1], ds_tokenizer_eos(t));
+    assert_int_equal(strncmp(text.p, "Water boils at ", 15), 0);
+    ds_shard_close(&s);
+    rt_buf_free(&text);
+    assert_int_equal(write_book(chat, "short.h5", 4, 1, &brief, &r), RT_EINVAL);
+    assert_non_null(strstr(rt_error_text(), "4 were too short"));
+}
+
+static void another_tokenizer_is_refused(void **state)
+{
+    const replay_options o = {0};
+    tc_report            r;
+    (void)state;
+    assert_int_equal(write_book(completion, "tok.h5", 1, 0, &o, &r), RT_EMISMATCH);
+    assert_non_null(strstr(rt_error_text(), sha));
+    assert_non_null(strstr(rt_error_text(), replay_tokenizer));
+}
+
+/* ---- recipes ---------------------------------------------------------------------------------- */
+
+static void every_combination_has_its_prompt(void **state)
+{
+    tc_recipe *r = NULL;
+    rt_buf     b = {0};
+    (void)state;
+    assert_int_equal(tc_recipe_read(&r, write_file("recipe.json", chat)), RT_OK);
+    assert_int_equal(tc_recipe_combinations(r), 4);
+    assert_int_equal(tc_recipe_prompt(r, 0, &b), RT_OK);
+    assert_string_equal(b.p, "Tell a child about fire, plainly.");
+    rt_buf_clear(&b);
+    assert_int_equal(tc_recipe_prompt(r, 3, &b), RT_OK);
+    assert_string_equal(b.p, "Tell a child about stone, in rhyme.");
+    rt_buf_free(&b);
+    tc_recipe_destroy(&r);
+}
+
+static void bad_recipes_are_named(void **state)
+{
+    static const char *const bad[][2] = {
+        {"{\"name\": \"x\", \"kind\": \"completion\", \"template\": \"{topic}\", \"topic\": [\"a\"]}", "nearest is \"topics\""},
+        {"{\"name\": \"x\", \"kind\": \"poem\", \"template\": \"{topic}\", \"topics\": [\"a\"]}", "\"completion\" or \"chat\""},
+        {"{\"name\": \"x\", \"kind\": \"chat\", \"template\": \"{headword}\", \"topics\": [\"a\"]}", "names {headword}"},
+        {"{\"name\": \"x\", \"kind\": \"chat\", \"template\": \"{topic} {style}\", \"topics\": [\"a\"]}", "\"styles\" is missing"},
+        {"{\"name\": \"x\", \"kind\": \"chat\", \"template\": \"{topic}\"}", "\"topics\" or \"topics_file\""},
+        {"{\"name\": \"x\", \"kind\": \"chat\", \"template\": \"{topic}\", \"topics\": [\"a\"], \"sampling\": {\"temperature\": 3}}",
+         "0 to 2"},
+        {"{\"name\": \"x\", \"kind\": \"chat\", \"template\": \"{topic}\", \"topics\": []}", "at least one string"},
+        {"{\"name\": \"x\", \"name\": \"y\"}", "stands twice"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        tc_recipe *r = NULL;
+        assert_int_equal(tc_recipe_read(&r, write_file("bad.json", bad[i][0])), RT_EFORMAT);
+        assert_null(r);
+        if (!strstr(rt_error_text(), bad[i][1])) print_message("%s\n", rt_error_text());
+        assert_non_null(strstr(rt_error_text(), bad[i][1]));
+        assert_non_null(strstr(rt_error_text(), "bad.json"));
+    }
+}
+
+static void shipped_recipes_are_sound(void **state)
+{
+    static const char *const names[] = {"glossary", "textbook-chapter", "exercises", "dialogue"};
+    const char              *source  = getenv("SOURCE_DIR");
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char       path[512];
+        tc_recipe *r = NULL;
+        rt_buf     b = {0};
+        snprintf(path, sizeof path, "%s/configs/recipes/%s.json", source ? source : ".", names[i]);
+        if (tc_recipe_read(&r, path) != RT_OK) fail_msg("%s", rt_error_text());
+        assert_string_equal(r->name, names[i]);
+        assert_true(tc_recipe_combinations(r) >= 300);
+        assert_int_equal(tc_recipe_prompt(r, tc_recipe_combinations(r) - 1, &b), RT_OK);
+        assert_null(strchr(b.p, '{'));
+        rt_buf_free(&b);
+        tc_recipe_destroy(&r);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(completions_fill_a_soft_shard), cmocka_unit_test(a_plain_server_will_do),
+        cmocka_unit_test(duplicates_are_dropped),        cmocka_unit_test(chat_gives_text),
+        cmocka_unit_test(another_tokenizer_is_refused),  cmocka_unit_test(every_combination_has_its_prompt),
+        cmocka_unit_test(bad_recipes_are_named),         cmocka_unit_test(shipped_recipes_are_sound),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
