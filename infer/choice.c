@@ -81,12 +81,16 @@ static rt_status score_prompt(inf_choice *c, inf_desk *d)
 
 /* ---- text --------------------------------------------------------------------------------------- */
 
+/* Add a token to the text.  A NUL would end it early for many readers: a byte that is no UTF-8 takes its place (shown as U+FFFD). */
 static rt_status show(inf_choice *c, const inf_desk *d, int32_t id)
 {
     const size_t from     = c->text.len;
     c->offset[c->shown++] = c->chars;
     RT_TRY(ds_decode(d->tokenizer, &id, 1, c->q->skip_special, &c->text));
-    for (size_t i = from; i < c->text.len; i++) c->chars += ((unsigned char)c->text.p[i] & 0xc0) != 0x80;
+    for (size_t i = from; i < c->text.len; i++) {
+        if (!c->text.p[i]) c->text.p[i] = '\xff';
+        c->chars += ((unsigned char)c->text.p[i] & 0xc0) != 0x80;
+    }
     return RT_OK;
 }
 

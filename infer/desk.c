@@ -19,14 +19,14 @@ static rt_status name_of(char **name, const md_model *m, const inf_serve_opts *o
     return rt_strdup(name, slash && slash[1] ? slash + 1 : path);
 }
 
-/* Append the JSON string of a token's bytes.  Bytes that are no UTF-8 are written as "bytes:\xe2\x80",
- * so that different tokens stay different. */
+/* Append the JSON string of a token's bytes.  What is no UTF-8, or holds a NUL, is written as "bytes:\xe2\x80",
+ * so that different tokens stay different for every reader. */
 static rt_status quote_token(rt_buf *out, const char *p, size_t n)
 {
     rt_buf    hex   = {0};
     int       valid = 1;
     rt_status st;
-    for (size_t i = 0, len = 1; i < n && valid; i += len) valid = (len = rt_utf8_length(p + i, n - i)) > 0;
+    for (size_t i = 0, len = 1; i < n && valid; i += len) valid = (len = rt_utf8_length(p + i, n - i)) > 0 && p[i];
     if (valid) return rt_json_quote(out, n ? p : "", n);
     RT_TRY(rt_buf_str(&hex, "bytes:"));
     for (size_t i = 0; i < n; i++) RT_TRY_OR(rt_buf_fmt(&hex, "\\x%02x", (unsigned char)p[i]), done);

@@ -120,7 +120,7 @@ static void what_has_no_mass_is_never_drawn(void **state)
 
 static void a_large_row_agrees_with_and_without_a_filter_that_keeps_all(void **state)
 {
-    enum { N = 5000 };
+    enum { N = 600 };
     static real  z[N];
     static int   seen[2][N];
     inf_sampler *s = NULL;
