@@ -185,6 +185,53 @@ static void text_shard(void **state)
     ds_shard_close(&s);
 }
 
+/* Digest of one document of `soft` kind in which one thing is changed. */
+static void digest_of(int soft, int change, char hex[RT_SHA_HEX])
+{
+    sample     s;
+    ds_writer *w;
+    ds_shard  *shard;
+    ds_info    info = soft_info();
+    make(&s, 5);
+    if (!soft) info.soft = 0, info.k = info.m = 0;
+    switch (change) {
+    case 1: s.ids[0]++; break;
+    case 2: s.prompt[0] ^= 1; break;
+    case 3: s.doc.finish = "length"; break;
+    case 4: s.doc.seed++; break;
+    case 5: s.doc.cost = 1; break;
+    case 6: info.vocab++; break;
+    case 7: s.topk[1]++; break;
+    case 8: s.lp[1] -= 0.01f; break;
+    case 9: s.actual[1]--; break;
+    case 10: s.rest[1] += 0.01f; break;
+    case 11: s.tail[1]++; break;
+    case 12: s.entropy[1]++; break;
+    case 13: s.valid[1] = 0; break;
+    default: break;
+    }
+    unlink(g_path);
+    assert_int_equal(ds_writer_create(&w, g_path, &info), RT_OK);
+    assert_int_equal(ds_writer_add(w, &s.doc), RT_OK);
+    assert_int_equal(ds_writer_finish(&w), RT_OK);
+    assert_int_equal(ds_shard_open(&shard, g_path), RT_OK);
+    assert_int_equal(ds_shard_digest(shard, hex), RT_OK);
+    ds_shard_close(&shard);
+}
+
+static void digest_sees_everything(void **state)
+{
+    (void)state;
+    char hex[14][RT_SHA_HEX];
+    for (int soft = 0; soft < 2; soft++) {
+        const int changes = soft ? 14 : 7;
+        for (int i = 0; i < changes; i++) {
+            digest_of(soft, i, hex[i]);
+            for (int j = 0; j < i; j++) assert_string_not_equal(hex[i], hex[j]);
+        }
+    }
+}
+
 static void writer_refuses(void **state)
 {
     (void)state;
@@ -402,6 +449,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip),
         cmocka_unit_test(text_shard),
+        cmocka_unit_test(digest_sees_everything),
         cmocka_unit_test(writer_refuses),
         cmocka_unit_test(cut_files_are_refused),
         cmocka_unit_test(flipped_bits_are_found),
