@@ -10,8 +10,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 case ${DEMO_SIZE:-full} in
-full) steps=752 tokens=192512 texts=6000 ;;
-small) steps=80 tokens=24576 texts=400 ;;
+full) steps=752 tokens=192512 texts=2000 ;;
+small) steps=80 tokens=24576 texts=200 ;;
 *) echo "demo: DEMO_SIZE is full or small, not $DEMO_SIZE" >&2 && exit 2 ;;
 esac
 steps=${DEMO_STEPS:-$steps} tokens=${DEMO_TOKENS:-$tokens} texts=${DEMO_TEXTS:-$texts}
@@ -20,7 +20,7 @@ out=${DEMO_OUT:-demo-out} teacher=experiments/teacher/model wordnet=/usr/share/w
 mkdir -p "$out/done"
 
 if [ -t 1 ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'; else bold='' dim='' plain=''; fi
-say() { printf '%s\n' "$*"; }
+say() { printf '%s\n' "$@"; }
 fail() {
     echo "demo: $*" >&2
     exit 2
@@ -47,9 +47,13 @@ show() {
     "$@"
 }
 
-size_of() { du -scb "$@" 2>/dev/null | tail -n 1 | cut -f1; }
+# Bytes of what a stage left: files and folders, as patterns that are expanded now.
+size_of() {
+    local pattern
+    for pattern in "$@"; do compgen -G "$pattern" || true; done | xargs -d '\n' -r du -scb | tail -n 1 | cut -f1
+}
 
-# stage NAME TITLE FUNCTION FILE...: runs the function unless it is done; keeps its seconds and the bytes of its files.
+# stage NAME TITLE FUNCTION PATTERN...: runs the function unless it is done; keeps its seconds and the bytes of its files.
 stage() {
     local name=$1 title=$2 work=$3 began seconds bytes
     shift 3
@@ -91,12 +95,13 @@ serve() {
 }
 url() { echo "http://127.0.0.1:$(cat "$out/port")"; }
 
+# The 3,000 texts that nobody learns from: probe, a tenth of them, draws the curves; both together make the table.
 write_text() {
     say "${dim}\$ awk -f experiments/teacher/wordnet.awk $wordnet/data.{noun,verb,adj,adv} > $out/glosses.txt${plain}"
     awk -f experiments/teacher/wordnet.awk $wordnet/data.{noun,verb,adj,adv} >"$out/glosses.txt"
     rm -f "$out"/text-*.h5
     show retort data import "$out/glosses.txt" --tokenizer $teacher --out "$out/text.h5" --seed 1 \
-        --split valid=3000,student=30000,teacher=rest --max-tokens "student=$tokens"
+        --split probe=300,valid=2700,student=30000,teacher=rest --max-tokens "student=$tokens"
 }
 
 score() {
@@ -115,20 +120,24 @@ train() {
     local name=$1 shard=$2
     shift 2
     show mpirun -n "$ranks" retort train configs/student-distil.json --resume \
-        --set data.train="$shard" data.valid="$out/text-valid.h5" out="$out/$name" steps="$steps" seed="$seed" dtype="$dtype" \
+        --set data.train="$shard" data.valid="$out/text-probe.h5" out="$out/$name" steps="$steps" seed="$seed" dtype="$dtype" \
         schedule.warmup=$((steps / 20)) schedule.decay=$((steps / 2)) eval.every=$((steps / 8)) checkpoint.every=$((steps / 8)) "$@"
 }
 train_distil() { train distil "$out/soft.h5"; }
 train_ce() { train ce "$out/soft.h5" objective.kind=ce; }
 train_book() { train book "$out/book.h5"; }
 
+# evaluate MODEL NAME [SHARD]: on all held-out text unless a shard is named.
 evaluate() {
     local model=$1 name=$2
-    show retort eval "$model" --shards "$out/text-valid.h5" --teacher $teacher --json >"$out/eval-$name.json.part"
-    tail -n 1 "$out/eval-$name.json.part" | tee "$out/eval-$name.json"
-    rm "$out/eval-$name.json.part"
+    shift 2
+    [ $# -gt 0 ] || set -- "$out/text-probe.h5" "$out/text-valid.h5"
+    show retort eval "$model" --shards "$@" --teacher $teacher --json >"$out/eval-$name.part"
+    tail -n 1 "$out/eval-$name.part" | tee "$out/eval-$name.json"
+    rm "$out/eval-$name.part"
 }
 evaluate_all() {
+    evaluate $teacher probe "$out/text-probe.h5"
     evaluate $teacher teacher
     evaluate "$out/distil/latest" distil
     evaluate "$out/ce/latest" ce
@@ -190,20 +199,20 @@ show_stages() {
 }
 
 draw() {
-    awk -v title="The same student on the same batches, with and without its teacher" -v teacher="$(field ce "$out/eval-teacher.json")" \
+    awk -v title="The same student on the same batches, with and without its teacher" -v teacher="$(field ce "$out/eval-probe.json")" \
         -v labels="distilled|cross-entropy alone" -f experiments/demo/plot.awk "$out/distil/metrics.jsonl" "$out/ce/metrics.jsonl" >"$out/curves.svg"
 }
 
-stage text "Text: WordNet's glosses into shards of token ids" write_text "$out"/text-*.h5
+stage text "Text: WordNet's glosses into shards of token ids" write_text "$out/text-*.h5"
 stage score "Teacher: its probabilities for $tokens tokens, over HTTP" score "$out/soft.h5"
 stage book "Teacher: $texts texts of its own, with probabilities" write_book "$out/book.h5"
 stop_server
 stage train-distil "Student: learns from the teacher's probabilities, $ranks ranks" train_distil "$out/distil"
 stage train-ce "Student: the same batches without the teacher" train_ce "$out/ce"
 stage train-book "Student: learns from what the teacher wrote" train_book "$out/book"
-stage eval "Held-out text" evaluate_all "$out"/eval-*.json
+stage eval "Held-out text" evaluate_all "$out/eval-*.json"
 stage quantise "Quantise to 8 and 4 bits" quantise "$out/distil-int8" "$out/distil-int4"
-stage generate "Generate" generate "$out"/generate-*.json
+stage generate "Generate" generate "$out/generate-*.json"
 draw
 show_models
 show_stages

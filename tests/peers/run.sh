@@ -38,7 +38,7 @@ train_step() {
     local student=$1 variant=$2 run=$out/kd/run-$1-$2
     shift 2
     rm -rf "$run"
-    retort train configs/student-distil.json --json --set model.init="$out/kd/$student" data.train="$out/kd/step0.h5" 'data.valid=[]' \
+    retort train configs/student-distil.json --json --set model.init="$out/kd/$student" model.tokenizer=null data.train="$out/kd/step0.h5" 'data.valid=[]' \
         data.seq=32 data.pack=false batch.sequences=4 objective.k=16 objective.m=0 steps=5 optim.lr=1e-3 schedule.kind=cosine \
         schedule.warmup=2 schedule.min_ratio=0.1 schedule.decay=0 dtype=f32 out="$run" "$@" >"$run.jsonl" &&
         "$python" $here/compare_step.py "$out/kd" "$student" "$variant" "$run.jsonl"
@@ -55,9 +55,12 @@ done
 rm -f "$out/kd/step0.h5"
 "$python" $here/make_shard.py "$out/kd" 0 "$out/kd/step0.h5"
 check "verify a shard that h5py wrote" retort data verify "$out/kd/step0.h5"
-check "golden step, cross-entropy" train_step llama-tied ce objective.kind=ce
-check "golden step, top 16 and tail bucket half and half" train_step llama-tied mix objective.kind=tail objective.ce_weight=0.5
-check "golden step, top 16 renormalised" train_step llama-tied topk-teacher objective.kind=renorm
+for student in llama-tied qwen3; do
+    check "golden step of $student, cross-entropy" train_step $student ce objective.kind=ce
+    check "golden step of $student, top 16 and tail bucket" train_step $student topk-tail objective.kind=tail objective.ce_weight=0
+    check "golden step of $student, the same half and half with cross-entropy" train_step $student mix objective.kind=tail objective.ce_weight=0.5
+    check "golden step of $student, top 16 renormalised" train_step $student topk-teacher objective.kind=renorm
+done
 
 check "h5py reads a shard" "$python" docs/read_shard.py "$out/kd/step0.h5"
 if command -v h5dump >/dev/null; then check "h5dump reads a shard" bash -c "h5dump -H '$out/kd/step0.h5' | grep -q topk_logprob"; fi
