@@ -422,23 +422,42 @@ static int check_stream(const char *request, const char *whole)
     return events;
 }
 
+/* Three plain characters from the middle of a text: a stop string that comes in it. */
+static void pick_stop(char stop[4], const char *text)
+{
+    const size_t n = strlen(text);
+    strcpy(stop, "zzz");
+    for (size_t i = n / 2; i + 3 <= n; i++) {
+        int plain = 1;
+        for (size_t j = i; j < i + 3; j++) plain &= text[j] >= ' ' && text[j] <= '~' && text[j] != '"' && text[j] != '\\';
+        if (!plain) continue;
+        memcpy(stop, text + i, 3);
+        return;
+    }
+}
+
 static void a_stream_is_the_whole_in_pieces(void **state)
 {
-    char request[320], stream[480];
-    int  events = 0;
+    char request[320], stream[480], stop[4];
+    int  events = 0, stopped = 0;
     (void)state;
     for (int seed = 0; seed < 20; seed++) {
+        snprintf(request, sizeof request, "{\"prompt\":\"the\",\"max_tokens\":40,\"seed\":%d,\"ignore_eos\":true}", seed);
+        cJSON *o = ask_json("/v1/completions", request);
+        pick_stop(stop, get(choice(o, 0), "text")->valuestring);
+        cJSON_Delete(o);
         snprintf(request, sizeof request,
-                 "{\"prompt\":\"the\",\"max_tokens\":40,\"seed\":%d,\"ignore_eos\":true,\"echo\":%s,\"stop\":[\"wa\",\"e i\"]", seed,
-                 seed % 2 ? "true" : "false");
+                 "{\"prompt\":\"the\",\"max_tokens\":40,\"seed\":%d,\"ignore_eos\":true,\"echo\":%s,\"stop\":[\"zzzz\",\"%s\"]", seed,
+                 seed % 2 ? "true" : "false", stop);
         snprintf(stream, sizeof stream, "%s,\"stream\":true,\"stream_options\":{\"include_usage\":true}%s}", request,
                  seed % 3 ? "" : ",\"logprobs\":2,\"return_token_ids\":true,\"retort\":{\"tail_samples\":1}");
         strcat(request, "}");
-        cJSON *o = ask_json("/v1/completions", request);
+        o = ask_json("/v1/completions", request);
         events += check_stream(stream, get(choice(o, 0), "text")->valuestring);
+        stopped += cJSON_IsString(get(choice(o, 0), "stop_reason"));
         cJSON_Delete(o);
     }
-    assert_true(events > 100);
+    assert_true(events > 100 && stopped > 10);
 }
 
 static void a_reader_who_leaves_stops_only_itself(void **state)
@@ -667,28 +686,46 @@ static void damaged_requests_get_an_answer(void **state)
     rt_buf_free(&b);
 }
 
-/* The last test: what was asked before SIGTERM is answered, and the exit code is 0. */
+/* An answer of several megabytes: more than the connection's buffers hold. */
+static void ask_much(rt_buf *b)
+{
+    assert_int_equal(rt_buf_str(b, "{\"max_tokens\":0,\"prompt_logprobs\":16,\"prompt\":["), RT_OK);
+    for (int p = 0; p < 60; p++) {
+        assert_int_equal(rt_buf_str(b, p ? ",[1" : "[1"), RT_OK);
+        for (int i = 2; i < CONTEXT; i++) assert_int_equal(rt_buf_fmt(b, ",%d", i), RT_OK);
+        assert_int_equal(rt_buf_str(b, "]"), RT_OK);
+    }
+    assert_int_equal(rt_buf_str(b, "]}"), RT_OK);
+}
+
+/* The last test: what was asked before SIGTERM is answered, also to a slow reader, and the exit code is 0. */
 static void a_signal_stops_it_when_all_is_answered(void **state)
 {
     enum { ASKED = 4 };
     static const char request[] = "{\"prompt\":\"the\",\"max_tokens\":80,\"ignore_eos\":true}";
     int               fd[ASKED];
-    rt_buf            b = {0};
+    rt_buf            b = {0}, much = {0};
     (void)state;
+    ask_much(&much);
     for (int i = 0; i < ASKED; i++) {
-        fd[i] = dial();
-        assert_true(fd[i] >= 0 && send_request(fd[i], "POST", "/v1/completions", request, strlen(request)));
+        const char *body = i ? request : much.p;
+        fd[i]            = dial();
+        assert_true(fd[i] >= 0 && send_request(fd[i], "POST", "/v1/completions", body, strlen(body)));
     }
-    rt_sleep(0.05);
+    rt_sleep(0.1);
     kill(g_server, SIGTERM);
-    for (int i = 0; i < ASKED; i++) {
+    rt_sleep(1.0);
+    for (int i = ASKED; i-- > 0;) {
         assert_int_equal(read_answer(fd[i], &b), 200);
+        assert_int_equal(b.p[b.len - 1], '}'); /* whole */
         close(fd[i]);
     }
+    assert_true(b.len > (size_t)4 << 20);
     assert_int_equal(exit_of(g_server), 0);
     g_server = 0;
     assert_true(dial() < 0);
     rt_buf_free(&b);
+    rt_buf_free(&much);
 }
 
 int main(void)
