@@ -11,10 +11,13 @@ typedef struct cli_collect {
     int         key_in_clear, json, quiet;
 } cli_collect;
 
-#define CLI_COLLECT_DEFAULTS {.dialect = "auto", .k = 8, .m = -1, .in_flight = 16, .retries = 8, .timeout = 600}
+#define CLI_COLLECT_DEFAULTS                                                                                                               \
+    {                                                                                                                                      \
+        .dialect = "auto", .k = 8, .m = -1, .in_flight = 16, .retries = 8, .timeout = 600                                                  \
+    }
 
 #define CLI_COLLECT_OPTIONS(T, f)                                                                                                          \
-    {"teacher", RT_OPT_TEXT, offsetof(T, f.teacher), "URL", "the server, such as http://127.0.0.1:8000"},                                 \
+    {"teacher", RT_OPT_TEXT, offsetof(T, f.teacher), "URL", "the server, such as http://127.0.0.1:8000"},                                  \
         {"out", RT_OPT_TEXT, offsetof(T, f.out), "FILE", "the shard to write"},                                                            \
         {"tokenizer", RT_OPT_TEXT, offsetof(T, f.tokenizer), "DIR", "the teacher's tokenizer"},                                            \
         {"k", RT_OPT_INT, offsetof(T, f.k), "N", "most likely tokens to keep per position (default 8)"},                                   \

@@ -71,7 +71,7 @@ rt_status tc_completions_ask(rt_buf *b, const tc_ask *a, const char *model, int6
             (long long)score_tokens, (long long)a->k));
     /* Other programs read numbers as doubles: 53 bits.  Ours takes all 64, as text. */
     RT_TRY(rt_buf_fmt(b, ",\"" WIRE_SEED "\":%llu", (unsigned long long)(a->seed >> 11)));
-    if (tails && !a->chat)
+    if (tails && a->k) /* ours refuses questions about the rest where there is no top k */
         RT_TRY(rt_buf_fmt(b, ",\"" WIRE_RETORT "\":{\"" WIRE_TAIL_SAMPLES "\":%lld,\"" WIRE_SEED "\":\"%llu\"}", (long long)a->m,
                           (unsigned long long)a->seed));
     return rt_buf_str(b, "}");

@@ -12,10 +12,10 @@
 enum { TC_MAX_STOPS = 8, TC_MAX_K = 1024, TC_MAX_M = 1024 };
 
 typedef struct tc_ask { /* one request */
-    const int32_t *ids;        /* the prompt's tokens, n of them; NULL: text */
+    const int32_t *ids; /* the prompt's tokens, n of them; NULL: text */
     int64_t        n;
-    const char    *text;       /* the prompt, or the user's message when chat */
-    const char    *system;     /* chat only; NULL: none */
+    const char    *text;   /* the prompt, or the user's message when chat */
+    const char    *system; /* chat only; NULL: none */
     int            chat;
     int64_t        k, m, vocab;
     int64_t        max_tokens; /* 0: probabilities of the prompt are wanted, nothing more */
@@ -26,23 +26,23 @@ typedef struct tc_ask { /* one request */
 } tc_ask;
 
 typedef struct tc_answer { /* owned by itself; tc_answer_free */
-    int64_t  n, prompt;        /* tokens in all, and of the prompt; 0: the server gave text alone */
+    int64_t  n, prompt;    /* tokens in all, and of the prompt; 0: the server gave text alone */
     int64_t  k, m;
     int32_t *ids;
     uint8_t *prompt_mask, *valid;
     int32_t *topk_ids;
     float   *topk_logprob, *actual_logprob, *rest_mass;
-    int32_t *tail_ids;         /* NULL when m = 0 */
-    float   *rest_entropy;     /* NULL: the dialect does not say */
-    char    *text;             /* what was generated; NULL when nothing was asked */
+    int32_t *tail_ids;     /* NULL when m = 0 */
+    float   *rest_entropy; /* NULL: the dialect does not say */
+    char    *text;         /* what was generated; NULL when nothing was asked */
     char     finish[32];
     int64_t  prompt_tokens, completion_tokens; /* as the server counts; -1: not said */
 } tc_answer;
 
 typedef struct tc_dialect {
     const char *name;
-    int         tails;         /* can draw samples of the rest, and tells the rest's entropy */
-    int64_t     score_tokens;  /* tokens that must be generated when a text is scored */
+    int         tails;        /* can draw samples of the rest, and tells the rest's entropy */
+    int64_t     score_tokens; /* tokens that must be generated when a text is scored */
     rt_status (*ask)(rt_buf *body, const tc_ask *a, const char *model);
     /* reply is left as it is.  RT_EFORMAT "server answered ..." names field and place. */
     rt_status (*read)(tc_answer *out, const tc_ask *a, const rt_buf *reply);
@@ -55,7 +55,7 @@ rt_status tc_dialect_find(const tc_dialect **out, const char *name);
 const char *tc_ask_path(const tc_ask *a); /* "/v1/completions" or "/v1/chat/completions" */
 void        tc_answer_free(tc_answer *a);
 /* d borrows the arrays of a; soft = 0 leaves the targets out. */
-void        tc_answer_doc(const tc_answer *a, int soft, ds_doc *d);
+void tc_answer_doc(const tc_answer *a, int soft, ds_doc *d);
 
 /* ---- what dialects of vLLM's shape share (completions.c, rows.c) ------------------------- */
 
@@ -66,7 +66,8 @@ rt_status tc_completions_read(tc_answer *out, const tc_ask *a, const rt_buf *rep
 /* Fill row `row` of out (about token row+1) from an object of alternatives, keyed "7" or
  * "token_id:7", each a number or {"logprob", "rank"}; `field[at]` is its name in errors.
  * `actual`: the log-probability of the actual token where the server said it apart, else NaN. */
-rt_status tc_row_read(tc_answer *out, const tc_ask *a, int64_t row, const cJSON *alternatives, double actual, const char *field, int64_t at);
+rt_status tc_row_read(tc_answer *out, const tc_ask *a, int64_t row, const cJSON *alternatives, double actual, const char *field,
+                      int64_t at);
 /* The samples of the rest of a row that tc_row_read has filled. */
 rt_status tc_row_tail(tc_answer *out, const tc_ask *a, int64_t row, const cJSON *ids, const char *field, int64_t at);
 rt_status tc_row_entropy(tc_answer *out, const tc_ask *a, int64_t row, const cJSON *x, const char *field, int64_t at);

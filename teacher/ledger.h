@@ -21,15 +21,15 @@ typedef struct tc_entry {
     long        status;   /* HTTP, 0: none */
     const char *answer;   /* NULL: none */
     size_t      n;
-    const char *error;    /* NULL: none */
+    const char *error;                            /* NULL: none */
     int64_t     prompt_tokens, completion_tokens; /* -1: unknown */
     double      cost, seconds;                    /* NaN: unknown */
 } tc_entry;
 
 typedef struct tc_ledger tc_ledger;
 /* Open or make.  RT_EFORMAT: not a ledger; RT_EINVAL: another process has it. */
-rt_status tc_ledger_open(tc_ledger **out, const char *path);
-void      tc_ledger_close(tc_ledger **l);
+rt_status   tc_ledger_open(tc_ledger **out, const char *path);
+void        tc_ledger_close(tc_ledger **l);
 const char *tc_ledger_path(const tc_ledger *l);
 
 /* SHA-256 of dialect, model, path and body: not of the endpoint, so that the same model

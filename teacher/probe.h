@@ -6,11 +6,11 @@
 
 typedef struct tc_server {
     const tc_dialect *dialect;
-    char    model[128];
-    char    tokenizer[RT_SHA_HEX]; /* "": it does not say */
-    int64_t vocab, max_len, max_logprobs; /* 0: it does not say */
-    int     echoes;                /* repeats the prompt's ids */
-    int     scores;                /* gives prompt log-probabilities (a probe has asked) */
+    char              model[128];
+    char              tokenizer[RT_SHA_HEX];        /* "": it does not say */
+    int64_t           vocab, max_len, max_logprobs; /* 0: it does not say */
+    int               echoes;                       /* repeats the prompt's ids */
+    int               scores;                       /* gives prompt log-probabilities (a probe has asked) */
 } tc_server;
 
 /* GET /v1/models; and, when k > 0 and `tiny`, score a tiny prompt with k (and the dialect's

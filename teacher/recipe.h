@@ -3,7 +3,10 @@
 #define TC_RECIPE_H
 #include "teacher/dialect.h"
 
-typedef struct tc_list { const char **v; int64_t n, cap; } tc_list;
+typedef struct tc_list {
+    const char **v;
+    int64_t      n, cap;
+} tc_list;
 
 typedef struct tc_recipe {
     const char *name, *system, *pattern; /* system: NULL: none */

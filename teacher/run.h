@@ -15,19 +15,19 @@ typedef struct tc_source { /* n requests; make() is called from several threads 
 
 typedef struct tc_run {
     const tc_options *o;
-    tc_endpoint at;
-    tc_http    *http;
-    tc_ledger  *ledger;
-    tc_server   server;
-    int         fresh;   /* the server was probed in this run */
-    int64_t     k, m;    /* 0, 0: text alone */
-    int64_t     vocab;   /* of the record: the server's where it says so */
-    const tc_source *source;
-    char      (*keys)[RT_SHA_HEX];
-    uint8_t    *done;
-    rt_buf      scratch;
-    double      began;
-    tc_report  *report;
+    tc_endpoint       at;
+    tc_http          *http;
+    tc_ledger        *ledger;
+    tc_server         server;
+    int               fresh; /* the server was probed in this run */
+    int64_t           k, m;  /* 0, 0: text alone */
+    int64_t           vocab; /* of the record: the server's where it says so */
+    const tc_source  *source;
+    char (*keys)[RT_SHA_HEX];
+    uint8_t   *done;
+    rt_buf     scratch;
+    double     began;
+    tc_report *report;
 } tc_run;
 
 /* Open the ledger and learn about the server: from the ledger, else by asking it.

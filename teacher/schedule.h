@@ -6,7 +6,9 @@
 
 enum { TC_NAME = 320 };
 
-typedef struct tc_usage { int64_t prompt_tokens, completion_tokens, tokens; } tc_usage; /* -1: unknown; tokens: in the record */
+typedef struct tc_usage {
+    int64_t prompt_tokens, completion_tokens, tokens;
+} tc_usage; /* -1: unknown; tokens: in the record */
 
 typedef struct tc_work { /* n requests, each a pure function of its index */
     int64_t     n;

@@ -13,36 +13,36 @@
 
 /* What every command that asks a teacher takes. */
 typedef struct tc_options {
-    const char *teacher;     /* http://HOST:PORT or https://HOST/PATH; a trailing /v1 may stand or not */
-    const char *model;       /* NULL: the first that /v1/models names */
-    const char *dialect;     /* "auto", "retort" or "vllm"; NULL: auto */
-    const char *key_env;     /* name of the environment variable that holds the key; NULL: RETORT_API_KEY if set */
-    const char *key_file;    /* a file of mode 0600 that holds it; NULL: none */
-    int         key_in_clear; /* send the key over plain http to another machine */
-    const char *out;         /* the shard to write */
-    const char *ledger;      /* NULL: OUT.ledger */
-    const char *tokenizer;   /* directory; NULL: none (tc_score only) */
-    int64_t     k, m;        /* most likely entries, and samples of the rest, per row; m < 0: 8 where the teacher draws them */
-    int64_t     vocab;       /* entries of the teacher's vocabulary; 0: what the server says, else the input's */
-    int64_t     in_flight;   /* most requests at once: 1 .. 1024 */
-    int64_t     retries;     /* of one request, before the run stops */
-    double      retry_base;  /* seconds before the first retry; doubles, up to 60 */
-    double      timeout;     /* seconds for one request */
-    uint64_t    seed;
-    double      price_in, price_out; /* money per million tokens; 0: free */
-    rt_progress *progress;   /* may be NULL */
+    const char  *teacher;      /* http://HOST:PORT or https://HOST/PATH; a trailing /v1 may stand or not */
+    const char  *model;        /* NULL: the first that /v1/models names */
+    const char  *dialect;      /* "auto", "retort" or "vllm"; NULL: auto */
+    const char  *key_env;      /* name of the environment variable that holds the key; NULL: RETORT_API_KEY if set */
+    const char  *key_file;     /* a file of mode 0600 that holds it; NULL: none */
+    int          key_in_clear; /* send the key over plain http to another machine */
+    const char  *out;          /* the shard to write */
+    const char  *ledger;       /* NULL: OUT.ledger */
+    const char  *tokenizer;    /* directory; NULL: none (tc_score only) */
+    int64_t      k, m;         /* most likely entries, and samples of the rest, per row; m < 0: 8 where the teacher draws them */
+    int64_t      vocab;        /* entries of the teacher's vocabulary; 0: what the server says, else the input's */
+    int64_t      in_flight;    /* most requests at once: 1 .. 1024 */
+    int64_t      retries;      /* of one request, before the run stops */
+    double       retry_base;   /* seconds before the first retry; doubles, up to 60 */
+    double       timeout;      /* seconds for one request */
+    uint64_t     seed;
+    double       price_in, price_out; /* money per million tokens; 0: free */
+    rt_progress *progress;            /* may be NULL */
 } tc_options;
 /* The defaults: k 8, m -1, 16 in flight, 8 retries from 0.5 s, 600 s, seed 0. */
 tc_options tc_options_default(void);
 
-typedef struct tc_report { /* what a run did */
-    int64_t asked, known;         /* answers new, answers that the ledger had */
-    int64_t documents, tokens;    /* written */
-    int64_t duplicates, short_ones; /* texts dropped (tc_textbook) */
+typedef struct tc_report {                    /* what a run did */
+    int64_t asked, known;                     /* answers new, answers that the ledger had */
+    int64_t documents, tokens;                /* written */
+    int64_t duplicates, short_ones;           /* texts dropped (tc_textbook) */
     int64_t prompt_tokens, completion_tokens; /* as the server counted them; 0 where it does not say */
-    int64_t bytes;                /* of the shard */
+    int64_t bytes;                            /* of the shard */
     double  seconds, cost;
-    int     already;              /* OUT existed and was made by these very requests */
+    int     already; /* OUT existed and was made by these very requests */
 } tc_report;
 
 /* Score documents: text (or soft) shards in, one soft shard out (rows as data.h says).

@@ -233,6 +233,7 @@ static int compute(replay *r, rt_buf *b, const char *url, const char *body, cons
         return 200;
     }
     read_ask(&a, body);
+    if (!a.k && strstr(body, "\"" WIRE_RETORT "\"")) return fault_answer(b, REPLAY_400, "", retry_after); /* as retort serve does */
     if (a.score)
         put_scores(b, &a, o, f);
     else

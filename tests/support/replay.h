@@ -13,11 +13,11 @@ extern const char replay_tokenizer[]; /* the SHA-256 that it claims; replay_opti
 
 typedef enum replay_fault {
     REPLAY_FINE,
-    REPLAY_LIMIT,     /* 429 with Retry-After: 1 (the first time), 0 */
-    REPLAY_QUOTA,     /* 429 insufficient_quota */
+    REPLAY_LIMIT, /* 429 with Retry-After: 1 (the first time), 0 */
+    REPLAY_QUOTA, /* 429 insufficient_quota */
     REPLAY_500,
     REPLAY_503,
-    REPLAY_401,       /* repeats the key in its message */
+    REPLAY_401, /* repeats the key in its message */
     REPLAY_400,
     REPLAY_CUT,       /* the connection breaks in the middle of the answer */
     REPLAY_GARBAGE,   /* 200, no JSON */
@@ -42,11 +42,11 @@ typedef struct replay_options {
 } replay_options;
 
 typedef struct replay replay;
-replay  *replay_start(const replay_options *o); /* NULL: no port */
-void     replay_stop(replay **r);
-void     replay_set(replay *r, const replay_options *o);
-int      replay_port(const replay *r);
-int      replay_asked(const replay *r);   /* requests to completions so far */
-int      replay_peak(const replay *r);    /* most of them at once */
-int      replay_saw_key(const replay *r, const char *key); /* the last Authorization header was "Bearer key" */
+replay               *replay_start(const replay_options *o); /* NULL: no port */
+void                  replay_stop(replay **r);
+void                  replay_set(replay *r, const replay_options *o);
+int                   replay_port(const replay *r);
+int                   replay_asked(const replay *r);                    /* requests to completions so far */
+int                   replay_peak(const replay *r);                     /* most of them at once */
+int                   replay_saw_key(const replay *r, const char *key); /* the last Authorization header was "Bearer key" */
 #endif

@@ -138,6 +138,25 @@ static void a_plain_server_will_do(void **state)
     ds_shard_close(&s);
 }
 
+/* A base model may be asked for text alone: its own ids, no targets. */
+static void completions_fill_a_text_shard(void **state)
+{
+    const replay_options o = {.tokenizer = sha};
+    tc_report            r;
+    ds_shard            *s = NULL;
+    ds_doc               d;
+    (void)state;
+    assert_int_equal(write_book(completion, "ids.h5", 6, 1, &o, &r), RT_OK);
+    assert_int_equal(r.documents, 6);
+    open_book("ids.h5", &s);
+    assert_false(ds_shard_info(s)->soft);
+    assert_int_equal(ds_shard_doc(s, 2, &d), RT_OK);
+    int64_t prompt = 0;
+    while (d.prompt_mask[prompt]) prompt++;
+    assert_int_equal(d.n, prompt + 12);
+    ds_shard_close(&s);
+}
+
 static void duplicates_are_dropped(void **state)
 {
     const replay_options o = {.tokenizer = sha, .one_text = 1};
@@ -248,10 +267,15 @@ static void shipped_recipes_are_sound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(completions_fill_a_soft_shard), cmocka_unit_test(a_plain_server_will_do),
-        cmocka_unit_test(duplicates_are_dropped),        cmocka_unit_test(chat_gives_text),
-        cmocka_unit_test(another_tokenizer_is_refused),  cmocka_unit_test(every_combination_has_its_prompt),
-        cmocka_unit_test(bad_recipes_are_named),         cmocka_unit_test(shipped_recipes_are_sound),
+        cmocka_unit_test(completions_fill_a_soft_shard),
+        cmocka_unit_test(a_plain_server_will_do),
+        cmocka_unit_test(completions_fill_a_text_shard),
+        cmocka_unit_test(duplicates_are_dropped),
+        cmocka_unit_test(chat_gives_text),
+        cmocka_unit_test(another_tokenizer_is_refused),
+        cmocka_unit_test(every_combination_has_its_prompt),
+        cmocka_unit_test(bad_recipes_are_named),
+        cmocka_unit_test(shipped_recipes_are_sound),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
