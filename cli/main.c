@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static rt_status print(rt_status (*make)(rt_buf *out))
 {
@@ -56,8 +57,18 @@ static rt_status close_output(rt_status st)
     RT_FAIL(rt_status_of_errno(errno), "standard output cannot be written: %s", strerror(errno));
 }
 
+/* OpenMP's threads spin while they wait, which takes the cores from other ranks and programs, and
+ * it reads how to wait when it is loaded: so the program starts again, once, with the
+ * variable set.  A user's own setting wins. */
+static void wait_politely(char **argv)
+{
+    if (getenv("OMP_WAIT_POLICY") || setenv("OMP_WAIT_POLICY", "passive", 1)) return;
+    execv("/proc/self/exe", argv); /* returns only where it is not possible: then they spin */
+}
+
 int main(int argc, char **argv)
 {
+    wait_politely(argv);
     const rt_status st = close_output(dispatch(argc - 1, argv + 1));
     if (st == RT_OK) return 0;
     const char *trace = getenv("RETORT_TRACE");

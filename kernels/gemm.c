@@ -30,6 +30,11 @@ static const kn_table *g_k;
 typedef struct work_space { real a[MT * KT], b[KT * NT], c[MT * NT]; } work_space;
 static work_space *g_work[RT_MAX_THREADS];
 
+/* bf16 operands of up to so many elements are widened whole, once a product; larger ones in
+ * panels, once a tile.  Touched only when used. */
+enum { WHOLE = 4 << 20, WIDEN_BLOCK = 1 << 14 };
+static real *g_whole[2];
+
 /* ---- loading ------------------------------------------------------------------------------ */
 
 static void choose_core(const kn_table *t)
@@ -60,6 +65,8 @@ rt_status kn_gemm_init(const kn_table *table)
     g_k             = table;
     for (int i = 0; i < rt_threads(); i++)
         if (!g_work[i]) RT_TRY(RT_NEW(g_work[i], 1));
+    for (int i = 0; i < 2; i++)
+        if (!g_whole[i]) RT_CHECK(g_whole[i] = aligned_alloc(RT_ALIGN, WHOLE * sizeof(real)), RT_ENOMEM, "work space of the matrix product");
     if (g_gemm) return RT_OK;
     choose_core(table);
     return load(own && *own ? own : "libopenblas.so.0");
@@ -117,8 +124,29 @@ static void tile(int64_t item, int thread, void *ud)
     for (int64_t i = 0; !direct && i < m; i++) kn_put(p->c, p->ct, (m0 + i) * p->ldc + n0, w->c + i * n, n, p->acc);
 }
 
+typedef struct widening { real *to; const kn_bf16 *from; int64_t n; } widening;
+
+static void widen_block(int64_t item, int thread, void *ud)
+{
+    const widening *w  = ud;
+    const int64_t   at = item * WIDEN_BLOCK, n = w->n - at < WIDEN_BLOCK ? w->n - at : WIDEN_BLOCK;
+    (void)thread;
+    g_k->widen(w->to + at, w->from + at, n);
+}
+
+/* An operand of `rows` rows in memory, as reals where it is contiguous and small enough. */
+static kn_mat widened(kn_mat m, int64_t rows, int64_t cols, real *to)
+{
+    widening w = {to, m.p, rows * cols};
+    if (m.t != KN_BF16 || m.ld != cols || w.n > WHOLE) return m;
+    rt_parallel((w.n + WIDEN_BLOCK - 1) / WIDEN_BLOCK, widen_block, &w);
+    return (kn_mat){to, KN_REAL, m.ld, m.trans};
+}
+
 void kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, int64_t N, int64_t K, int acc)
 {
+    a         = widened(a, a.trans ? K : M, a.trans ? M : K, g_whole[0]);
+    b         = widened(b, b.trans ? N : K, b.trans ? K : N, g_whole[1]);
     product p = {.c = c, .ct = ct, .ldc = ldc, .M = M, .N = N, .K = K, .across = (N + NT - 1) / NT, .a = a, .b = b, .acc = acc};
     rt_parallel((M + MT - 1) / MT * p.across, tile, &p);
 }
