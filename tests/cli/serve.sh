@@ -22,8 +22,14 @@ expect 2 "the nearest is --port" "$RETORT" serve "$dir" --prt 1
 mkdir "$dir/empty"
 expect 2 "tokenizer.json" "$RETORT" serve "$dir/empty"
 
-model=$SOURCE_DIR/experiments/teacher/model
-[ -e "$model/model.safetensors" ] || { echo "skipped: the bundled teacher is not there" && exit 77; }
+# A model of one step.
+for i in $(seq 200); do echo "text $i of the vessel and the wine"; done >"$dir/text.txt"
+echo '{"model":{"C":16,"L":1,"H":2,"KV":1,"D":8,"F":32,"context":32},"data":{"seq":32},"steps":1}' >"$dir/config.json"
+"$RETORT" tokenizer train "$dir/text.txt" --vocab 300 --out "$dir/tok" >"$dir/out" 2>&1 || fail "$(cat "$dir/out")"
+"$RETORT" data import "$dir/text.txt" --tokenizer "$dir/tok" --out "$dir/text.h5" >"$dir/out" 2>&1 || fail "$(cat "$dir/out")"
+"$RETORT" train "$dir/config.json" --set model.tokenizer="$dir/tok" data.train="$dir/text.h5" out="$dir/run" >"$dir/out" 2>&1 || fail "$(cat "$dir/out")"
+model=$dir/run/latest
+
 expect 2 "--max-logprobs" "$RETORT" serve "$model" --port 0 --max-logprobs 257
 expect 2 "--max-tokens" "$RETORT" serve "$model" --port 0 --max-tokens 100000000
 expect 2 "--port must be" "$RETORT" serve "$model" --port 70000
