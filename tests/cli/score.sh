@@ -60,6 +60,23 @@ expect 3 "HTTP 500: the engine has died" "$RETORT" score --teacher "$url" --shar
 [ ! -e "$dir/f.h5" ] || fail "a failed run left a shard"
 stop
 
+# Ctrl-C: 130, what was answered is kept, and the same command goes on.
+start slow 0 "$sha"
+slow=("$RETORT" score --teacher "$url" --shards "$dir/text.h5" --out "$dir/slow.h5" --k 4 --m 3 --in-flight 4)
+"${slow[@]}" 2>"$dir/err" &
+run=$!
+sleep 1
+kill -INT "$run"
+code=0
+wait "$run" || code=$?
+[ $code = 130 ] || fail "exit $code after Ctrl-C: $(cat "$dir/err")"
+grep -q 'answers are safe' "$dir/err" || fail "Ctrl-C: $(cat "$dir/err")"
+[ ! -e "$dir/slow.h5" ] || fail "Ctrl-C left a shard"
+"${slow[@]}" --in-flight 16 --json >"$dir/out"
+! grep -q '"known":0,' "$dir/out" || fail "nothing was kept at Ctrl-C: $(cat "$dir/out")"
+"$RETORT" data verify "$dir/slow.h5" --digest | grep -qF "$(grep -o '[0-9a-f]\{64\}' "$dir/digest")" || fail "another digest after Ctrl-C"
+stop
+
 # Another tokenizer.
 start none
 expect 2 "$sha" "$RETORT" score --teacher "$url" --shards "$dir/text.h5" --out "$dir/t.h5"
