@@ -1,0 +1,181 @@
+/* test_model.c -- a model saved is the model loaded; decoding, scoring and quantised weights say
+ * the same as the plain forward pass. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "core/file.h"
+#include "infer/infer.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { V = 61, T = 75 };
+
+static const md_config shape = {.family = "qwen3", .V = V, .C = 32, .L = 2, .H = 4, .KV = 2, .D = 16, .F = 48, .context = 96,
+                                .rope_theta = 10000, .norm_eps = 1e-5, .tied = 0, .qk_norm = 1, .bos = 1, .eos = 2};
+static int32_t g_ids[T];
+static char    g_dir[] = "/tmp/retort-model-XXXXXX";
+
+static void ok(rt_status st)
+{
+    if (st != RT_OK) fail_msg("%s\n%s", rt_error_text(), rt_error_trace());
+}
+
+static md_model *model(kn_type type, int scale)
+{
+    md_model *m = NULL;
+    ok(md_create(&m, &shape, type));
+    md_init(m, 7);
+    for (int i = 0; i < m->n; i++) /* sharper than at birth, so that differences show */
+        for (int64_t j = 0; !m->t[i].is_vector && j < m->t[i].rows * m->t[i].cols; j++) {
+            real x;
+            x = (real)scale * *kn_load(m->t[i].data, type, j, 1, &x);
+            kn_put(m->t[i].data, type, j, &x, 1, 0);
+        }
+    return m;
+}
+
+static void keep(void *ud, int64_t t, real *z, int thread)
+{
+    (void)thread;
+    memcpy((real *)ud + t * V, z, V * sizeof(real));
+}
+
+static real *logits(const md_model *m, const int32_t *ids, int64_t n)
+{
+    md_scorer *s = NULL;
+    real      *z = calloc((size_t)(n * V), sizeof(real));
+    ok(md_scorer_create(&s, m, shape.context));
+    ok(md_score(s, ids, n, keep, z));
+    md_scorer_destroy(&s);
+    return z;
+}
+
+static double worst(const real *a, const real *b, int64_t n)
+{
+    double w = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const double d = fabs((double)a[i] - (double)b[i]);
+        if (!(d <= w)) w = d;
+    }
+    return w;
+}
+
+static void saved_is_loaded(void **state)
+{
+    md_model *m = model(KN_REAL, 5), *back = NULL;
+    (void)state;
+    ok(md_save(m, g_dir, KN_REAL));
+    ok(md_load(&back, g_dir, KN_REAL));
+    assert_int_equal(m->n, back->n);
+    for (int i = 0; i < m->n; i++)
+        assert_memory_equal(m->t[i].data, back->t[i].data, (size_t)(m->t[i].rows * m->t[i].cols) * sizeof(real));
+    assert_int_equal(back->config.eos, 2);
+    md_destroy(&m), md_destroy(&back);
+}
+
+/* Tokens that follow must not change what stands before; lengths fall into different plans. */
+static void scoring_is_causal(void **state)
+{
+    md_model *m = model(KN_REAL, 5);
+    real     *all = logits(m, g_ids, T), *some = logits(m, g_ids, 20);
+    (void)state;
+    assert_true(worst(all, some, 20 * V) < 1e-4);
+    assert_true(worst(all, all + V, V) > 0.1);
+    free(all), free(some), md_destroy(&m);
+}
+
+static void decode_matches(kn_type type, double tol)
+{
+    md_model    *m = model(type, 5);
+    real        *z = logits(m, g_ids, T);
+    inf_session *s = NULL;
+    const real  *last = NULL;
+    ok(inf_session_create(&s, m, shape.context));
+    ok(inf_feed(s, g_ids, 40, &last));
+    assert_true(worst(last, z + 39 * V, V) < tol);
+    for (int i = 40; i < T; i++) {
+        ok(inf_feed(s, g_ids + i, 1, &last));
+        assert_true(worst(last, z + i * V, V) < tol);
+    }
+    inf_session_reset(s);
+    ok(inf_feed(s, g_ids, 3, &last));
+    assert_true(worst(last, z + 2 * V, V) < tol);
+    assert_int_equal(inf_feed(s, g_ids, T, &last) == RT_OK, 1);
+    assert_int_equal(inf_feed(s, g_ids, T, &last), RT_EINVAL);
+    inf_session_destroy(&s);
+    free(z), md_destroy(&m);
+}
+
+static void decoding_matches_scoring(void **state)
+{
+    (void)state;
+    decode_matches(KN_REAL, 1e-4);
+    decode_matches(KN_BF16, 0.15);
+}
+
+/* What the quantised model computes is the plain forward pass of its dequantised weights. */
+static void quantised(int bits, double *apart)
+{
+    md_model *m = model(KN_REAL, 5), *q = NULL, *plain = model(KN_REAL, 5);
+    real     *z = logits(m, g_ids, T);
+    ok(inf_quantise(m, bits, 16));
+    ok(md_save(m, g_dir, KN_REAL));
+    ok(md_load(&q, g_dir, KN_REAL));
+    for (int i = 0; i < plain->n; i++)
+        for (int64_t r = 0; r < plain->t[i].rows; r++)
+            kn_row((real *)plain->t[i].data + r * plain->t[i].cols, q->t[i].data, q->t[i].type, r, q->t[i].cols);
+    real *zq = logits(q, g_ids, T), *zp = logits(plain, g_ids, T), *few = logits(q, g_ids, 3);
+    assert_true(worst(zq, zp, T * V) < 1e-4);
+    assert_true(worst(few, zp, 3 * V) < 1e-4);
+    *apart = worst(zq, z, T * V);
+    free(z), free(zq), free(zp), free(few);
+    md_destroy(&m), md_destroy(&q), md_destroy(&plain);
+}
+
+static void quantised_weights(void **state)
+{
+    double a8 = 0, a4 = 0;
+    (void)state;
+    quantised(8, &a8);
+    quantised(4, &a4);
+    assert_true(a8 > 0 && a8 < 0.3 && a4 > a8 && a4 < 4);
+}
+
+static void bad_folders(void **state)
+{
+    md_model *m = model(KN_REAL, 1), *back = NULL;
+    char      path[64];
+    (void)state;
+    ok(md_save(m, g_dir, KN_REAL));
+    snprintf(path, sizeof path, "%s/model.safetensors", g_dir);
+    const int64_t size = rt_file_size(path);
+    rt_buf        b    = {0};
+    ok(rt_file_read(&b, path, (size_t)size));
+    for (int64_t cut = 0; cut < size; cut += size / 16 + 1) { /* truncated anywhere: an error, never a crash */
+        ok(rt_file_write(path, b.p, (size_t)cut));
+        assert_int_equal(md_load(&back, g_dir, KN_REAL), RT_EFORMAT);
+    }
+    assert_int_equal(md_load(&back, "/tmp/retort-no-such-folder", KN_REAL), RT_ENOENT);
+    rt_buf_free(&b);
+    md_destroy(&m);
+}
+
+static int finish(void **state)
+{
+    (void)state;
+    return rt_dir_remove(g_dir) != RT_OK;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(saved_is_loaded), cmocka_unit_test(scoring_is_causal),
+                                       cmocka_unit_test(decoding_matches_scoring), cmocka_unit_test(quantised_weights), cmocka_unit_test(bad_folders)};
+    for (int i = 0; i < T; i++) g_ids[i] = (i * 7 + i * i) % V;
+    if (kn_init() != RT_OK || !mkdtemp(g_dir)) return fprintf(stderr, "%s\n", rt_error_text()), 1;
+    return cmocka_run_group_tests(tests, NULL, finish);
+}
