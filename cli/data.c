@@ -35,6 +35,7 @@ static rt_status import_with(const data_options *o, const rt_texts *files, const
                                    .out        = o->out,
                                    .split      = o->split,
                                    .max_tokens = o->max_tokens,
+                                   .max_doc    = o->max_doc,
                                    .seed       = (uint64_t)o->seed,
                                    .program    = cli_program()};
     for (int i = 0; i < files->n; i++) bytes += rt_file_size(files->v[i]) > 0 ? rt_file_size(files->v[i]) : 0;
@@ -52,6 +53,8 @@ static rt_status data_import(const data_options *o, int argc, char **argv)
     ds_tokenizer *t;
     RT_CHECK(argc >= 1, RT_EINVAL, "data import: expected text files (.txt, .jsonl), found none");
     RT_CHECK(argc <= RT_MAX_TEXTS, RT_EINVAL, "data import: %d files, at most %d are possible", argc, (int)RT_MAX_TEXTS);
+    RT_CHECK(o->max_doc == 0 || o->max_doc >= 2, RT_EINVAL, "data import: --max-doc must be 2 or more tokens, found %lld",
+             (long long)o->max_doc);
     RT_CHECK(o->tokenizer && o->out, RT_EINVAL, "data import: needs --tokenizer DIR and --out PATH.h5");
     for (int i = 0; i < argc; i++) files.v[files.n++] = argv[i];
     RT_TRY(ds_tokenizer_load(&t, o->tokenizer));
@@ -161,6 +164,7 @@ static const rt_option options[] = {
     {"out", RT_OPT_TEXT, AT(out), "PATH", "The shard (.h5) or text file (.jsonl) to write; it must not exist."},
     {"split", RT_OPT_TEXT, AT(split), "LIST", "Parts, for example train=0.9,valid=0.1; see above."},
     {"max-tokens", RT_OPT_TEXT, AT(max_tokens), "LIST", "N, or NAME=N,...: a part ends after exactly N tokens."},
+    {"max-doc", RT_OPT_INT, AT(max_doc), "N", "Documents of more tokens are cut: N = the context of the teacher that will score them."},
     {"seed", RT_OPT_INT, AT(seed), "N", "Order of documents before a split (default 0)."},
     {"doc", RT_OPT_INT, AT(doc), "I", "inspect: show the rows of document I, counted from 0."},
     {"digest", RT_OPT_FLAG, AT(digest), NULL, "verify: print the SHA-256 of the content, times left out."},

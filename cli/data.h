@@ -5,6 +5,7 @@
 
 typedef struct data_options {
     const char *tokenizer, *out, *split, *max_tokens;
+    int64_t     max_doc;
     int64_t     seed, doc;
     int         digest, json;
 } data_options;

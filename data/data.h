@@ -130,6 +130,7 @@ typedef struct ds_import_opts {
                                        "rest"; without names: 0, 1, ...; NULL: one part, in the order of the files */
     const char         *max_tokens; /* "N" or "NAME=N,...": the last document is cut so that a part has exactly
                                        N tokens where there is text enough; NULL: no limit */
+    int64_t             max_doc;    /* longer documents are cut into several of at most so many tokens; 0: none is */
     uint64_t            seed;       /* of the order of documents before a split */
     const char         *program;    /* who writes: an attribute of the shard */
 } ds_import_opts;

@@ -45,6 +45,17 @@ static rt_status read_files(import *m)
     return RT_OK;
 }
 
+/* A document longer than max_doc becomes several. */
+static rt_status write_doc(const import *m, ds_part *part, ds_writer *w, int64_t from, int64_t n)
+{
+    const int64_t most = m->o->max_doc ? m->o->max_doc : n;
+    for (int64_t at = 0; at < n; at += most) {
+        RT_TRY(ds_writer_add(w, &(ds_doc){.n = n - at < most ? n - at : most, .ids = m->ids.v + from + at, .cost = NAN}));
+        part->docs++;
+    }
+    return RT_OK;
+}
+
 static rt_status write_part(const import *m, ds_split *s, int i, ds_writer *w)
 {
     ds_part *part = &s->part[i];
@@ -53,8 +64,7 @@ static rt_status write_part(const import *m, ds_split *s, int i, ds_writer *w)
         int64_t       n = m->end[d] - from;
         if (s->limit[i] && n > left) n = left;
         if (n == 0) break;
-        RT_TRY(ds_writer_add(w, &(ds_doc){.n = n, .ids = m->ids.v + from, .cost = NAN}));
-        part->docs++;
+        RT_TRY(write_doc(m, part, w, from, n));
         part->tokens += n;
     }
     return RT_OK;

@@ -101,7 +101,7 @@ write_text() {
     awk -f experiments/teacher/wordnet.awk $wordnet/data.{noun,verb,adj,adv} >"$out/glosses.txt"
     rm -f "$out"/text-*.h5
     show retort data import "$out/glosses.txt" --tokenizer $teacher --out "$out/text.h5" --seed 1 \
-        --split probe=300,valid=2700,student=30000,teacher=rest --max-tokens "student=$tokens"
+        --split probe=300,valid=2700,student=30000,teacher=rest --max-doc 128 --max-tokens "student=$tokens"
 }
 
 score() {
@@ -127,11 +127,13 @@ train_distil() { train distil "$out/soft.h5"; }
 train_ce() { train ce "$out/soft.h5" objective.kind=ce; }
 train_book() { train book "$out/book.h5"; }
 
-# evaluate MODEL NAME [SHARD]: on all held-out text unless a shard is named.
+# evaluate MODEL NAME [SHARD...]: on all held-out text (the small demo: on the probe) unless shards are named.
+held_out=("$out/text-probe.h5" "$out/text-valid.h5")
+[ "${DEMO_SIZE:-full}" = full ] || held_out=("$out/text-probe.h5")
 evaluate() {
     local model=$1 name=$2
     shift 2
-    [ $# -gt 0 ] || set -- "$out/text-probe.h5" "$out/text-valid.h5"
+    [ $# -gt 0 ] || set -- "${held_out[@]}"
     show retort eval "$model" --shards "$@" --teacher $teacher --json >"$out/eval-$name.part"
     tail -n 1 "$out/eval-$name.part" | tee "$out/eval-$name.json"
     rm "$out/eval-$name.part"

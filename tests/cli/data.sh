@@ -52,6 +52,12 @@ digest() { "$RETORT" data verify "$1" --digest | cut -d' ' -f1; }
 "$RETORT" data import a.txt --tokenizer tok --out n.h5 --split valid=15,train=rest --max-tokens train=1000 --json > out
 [ "$(field documents < out | head -1)" = 15 ] && [ "$(field tokens < out | tail -1)" = 1000 ] || die "numbers: $(cat out)"
 
+"$RETORT" data import a.txt --tokenizer tok --out cut.h5 --max-doc 8 --json > out
+"$RETORT" data stats cut.h5 > stats
+[ "$(field documents < out)" -gt 200 ] || die "--max-doc cut nothing: $(cat out)"
+"$RETORT" data import a.txt --tokenizer tok --out uncut.h5 --json > out2
+[ "$(field tokens < out)" = "$(field tokens < out2)" ] || die "--max-doc lost tokens"
+
 # looking at shards
 "$RETORT" data inspect s-valid.h5 --doc 3 --tokenizer tok | grep -q 'document 3:' || die "inspect"
 "$RETORT" data inspect s-valid.h5 --json | grep -q '"kind":"text","documents":20' || die "inspect --json"
