@@ -43,7 +43,11 @@ trap 'exit 130' INT TERM
 # Prints a command as one would type it, wherever its own output goes, then runs it.
 exec 3>&1
 show() {
-    printf '%s$ %s%s\n' "$dim" "$*" "$plain" >&3
+    local word line=
+    for word in "$@"; do
+        case $word in *[!A-Za-z0-9_./:=,+-]*) line+=" '$word'" ;; *) line+=" $word" ;; esac
+    done
+    printf '%s$%s%s\n' "$dim" "$line" "$plain" >&3
     "$@"
 }
 
@@ -155,12 +159,13 @@ quantise() {
     done
 }
 
+generate_one() {
+    show retort generate "$1" --prompt 'volcano (noun):' --max-tokens 60 --temperature 0.7 --seed 1 --ignore-eos --json | tee "$out/generate-$2.json"
+}
 generate() {
-    local model
-    for model in distil/latest distil-int8 distil-int4; do
-        show retort generate "$out/$model" --prompt "volcano (noun):" --max-tokens 40 --temperature 0.7 --seed 1 --json |
-            tail -n 1 | tee "$out/generate-${model%/latest}.json"
-    done
+    generate_one "$out/distil/latest" distil
+    generate_one "$out/distil-int8" int8
+    generate_one "$out/distil-int4" int4
 }
 
 # field NAME FILE: a number of a JSON line.
