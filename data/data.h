@@ -151,6 +151,7 @@ typedef struct ds_loader_opts {
     const rt_texts *shards;    /* all of one tokenizer and vocabulary */
     const double   *weights;   /* passes over each shard per epoch; NULL: 1 */
     int64_t         T;         /* tokens a sequence */
+    int             ordered;   /* documents stay in the order of the shards */
     int             pack;      /* several documents in a sequence, none cut that fits */
     int             targets;   /* 1: soft targets are wanted (all shards must be soft) */
     int64_t         k, m;      /* how many of them (<= what the shards hold); m = 0: none */

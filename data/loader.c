@@ -158,7 +158,7 @@ static void choose_docs(const ds_loader *l, int64_t e, int64_t *doc, int64_t n)
         if (extra) rt_rng_shuffle(&r, doc + at, docs);
         at += extra;
     }
-    rt_rng_shuffle(&r, doc, n);
+    if (!l->o.ordered) rt_rng_shuffle(&r, doc, n);
 }
 
 static int64_t largest_shard(const ds_loader *l)

@@ -38,6 +38,7 @@ static const key keys[] = {
     {"data.valid", TEXTS, AT(valid), "[]", 0, 0, "shards to measure on"},
     {"data.weights", REALS, AT(weights), "[]", 0, 1e6, "passes over each shard in an epoch; []: 1 each"},
     {"data.seq", INT, AT(seq), "128", 1, 1 << 20, "tokens a sequence"},
+    {"data.shuffle", FLAG, AT(shuffle), "true", 0, 0, "a new order of documents in every epoch; false: that of the shards"},
     {"data.pack", FLAG, AT(pack), "true", 0, 0, "several documents a sequence"},
     {"objective.kind", TEXT, AT(kind), "\"auto\"", 0, 0, "ce; sampled (k exact + m tail samples); tail (k + a bucket); renorm (control); auto: by what the shards hold"},
     {"objective.k", INT, AT(k), "-1", -1, 512, "exact entries a row; -1: all stored"},

@@ -82,7 +82,7 @@ static rt_status make_passes(tr_trainer *t, const ds_info *info)
     ag_objective     kind;
     int64_t          from, to;
     double           ce_weight;
-    ds_loader_opts   d = {.shards = &c->train, .weights = c->n_weights ? c->weights : NULL, .T = c->seq, .pack = c->pack, .seed = (uint64_t)c->seed};
+    ds_loader_opts   d = {.shards = &c->train, .weights = c->n_weights ? c->weights : NULL, .T = c->seq, .ordered = !c->shuffle, .pack = c->pack, .seed = (uint64_t)c->seed};
     RT_TRY(tr_objective(c, info, &kind, &d.k, &d.m, &ce_weight));
     d.targets = kind != AG_CE;
     tr_share(&(rt_comm){.rank = 0, .size = t->comm->size}, c->sequences + t->comm->size - 1, &from, &to); /* the largest share */
@@ -91,7 +91,7 @@ static rt_status make_passes(tr_trainer *t, const ds_info *info)
     if (!c->valid.n) return RT_OK;
     ds_info vi = {0};
     RT_TRY(shard_info(c->valid.v[0], &vi));
-    ds_loader_opts v = {.shards = &c->valid, .T = c->seq, .pack = c->pack};
+    ds_loader_opts v = {.shards = &c->valid, .T = c->seq, .ordered = 1, .pack = c->pack};
     v.targets = d.targets && vi.soft && vi.k >= d.k && (!d.m || (vi.k == d.k && vi.m >= d.m));
     v.k       = v.targets ? d.k : 0;
     v.m       = v.targets ? d.m : 0;

@@ -21,7 +21,7 @@ typedef struct tr_config {
     rt_texts train, valid;
     double   weights[RT_MAX_TEXTS];
     int64_t  n_weights, seq;
-    int      pack;
+    int      shuffle, pack;
     /* objective */
     const char *kind;             /* "auto", "ce", "sampled", "tail", "renorm" */
     int64_t     k, m;             /* -1: what the shards hold */

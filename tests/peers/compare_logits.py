@@ -16,7 +16,7 @@ PROMPT = 8  # make_models.py continues the first 8 ids
 def compare_greedy(golden, model):
     for prompt, wanted in zip(golden["ids"][:, :PROMPT].tolist(), golden["greedy"].tolist()):
         command = ["retort", "generate", model, "--ids", ",".join(map(str, prompt)), "--max-tokens", str(len(wanted)),
-                   "--temperature", "0", "--ignore-eos", "--json"]
+                   "--temperature", "0", "--dtype", "f32", "--ignore-eos", "--json"]
         answer = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
         if answer["ids"][-len(wanted):] != wanted:
             print(f"greedy tokens differ: expected {wanted}, found {answer['ids']}")

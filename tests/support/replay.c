@@ -220,8 +220,7 @@ static void put_models(rt_buf *b, const replay_options *o)
 static int compute(replay *r, rt_buf *b, const char *url, const char *body, const replay_options *o, replay_fault f,
                    const char **retry_after)
 {
-    static _Thread_local ask a;
-    memset(&a, 0, sizeof a);
+    ask a = {.n = 0};
     if (!strcmp(url, "/v1/models")) {
         put_models(b, o);
         return 200;
