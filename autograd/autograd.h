@@ -23,9 +23,9 @@
 #define AG_MAX_DIM 4
 #define AG_MAX_IN  6
 
-typedef int32_t ag_id;           /* a value's index in its graph; -1 after an error */
+typedef int32_t         ag_id;    /* a value's index in its graph; -1 after an error */
 typedef struct ag_graph ag_graph; /* opaque; owns names, shapes, nodes */
-typedef struct ag_plan ag_plan;   /* opaque; owns schedule and arena; borrows the graph */
+typedef struct ag_plan  ag_plan;  /* opaque; owns schedule and arena; borrows the graph */
 
 rt_status ag_graph_create(ag_graph **out, kn_type activations);
 void      ag_graph_destroy(ag_graph **g); /* sets *g to NULL; NULL is a no-op */
@@ -54,7 +54,9 @@ void  ag_rope_table(real *table, int64_t positions, int64_t D, double theta);
 
 /* Causal attention with grouped queries inside documents: q[BT, H D], k and v[BT, KV D];
  * position i of a sequence sees start[i] .. i of the same sequence.  No buffer of T x T. */
-typedef struct ag_heads { int64_t B, T, H, KV, D; } ag_heads;
+typedef struct ag_heads {
+    int64_t B, T, H, KV, D;
+} ag_heads;
 ag_id ag_attention(ag_graph *g, ag_id q, ag_id k, ag_id v, ag_id start, const ag_heads *h);
 /* Decoding: T new rows (B = 1) are appended to caches [P, KV D] at row past[0], which the
  * caller advances; forward only. */
@@ -62,7 +64,8 @@ ag_id ag_attention_cached(ag_graph *g, ag_id q, ag_id k, ag_id v, ag_id cache_k,
 
 /* ---- the distillation head ------------------------------------------------------------------ */
 
-typedef enum ag_objective { /* per row: p teacher, q student, K the k stored ids, P and R = 1 - P their mass and the rest */
+/* Per row: p teacher, q student, K the k stored ids, P and R = 1 - P their mass and the rest. */
+typedef enum ag_objective {
     AG_CE,      /* -log q_x, x the token that follows                                               */
     AG_SAMPLED, /* K exact, each of m samples of the rest weighs R/m: unbiased estimate of KL(p||q) */
     AG_TAIL,    /* KL over k + 1 outcomes: K and one bucket for the rest                            */
@@ -75,16 +78,16 @@ typedef struct ag_targets {
     double         ce_weight; /* loss = (1 - ce_weight) kl + ce_weight ce */
     double         scale;     /* 1 / rows that count in the whole global batch */
     int64_t        k, m;
-    const int32_t *target;    /* [N] */
-    const uint8_t *count;     /* [N] */
-    const int32_t *topk_ids;  /* [N, k] */
+    const int32_t *target;   /* [N] */
+    const uint8_t *count;    /* [N] */
+    const int32_t *topk_ids; /* [N, k] */
     const float   *topk_logprob;
     const float   *rest_mass;    /* [N] */
     const int32_t *tail_ids;     /* [N, m] */
     const float   *rest_entropy; /* [N]; NaN: unknown */
     /* results of the last replay: scaled sums over this batch's rows */
-    double loss, kl, ce;         /* kl: a true divergence (or an unbiased estimate of one); NaN for AG_CE or unknown entropy */
-    int64_t rows;                /* rows that counted */
+    double  loss, kl, ce; /* kl: a true divergence (or an unbiased estimate of one); NaN for AG_CE or unknown entropy */
+    int64_t rows;         /* rows that counted */
 } ag_targets;
 
 /* hidden[N,C] x w[V,C] x targets -> the scaled loss.  Blocks of rows, never [N,V]; in
@@ -99,23 +102,26 @@ void ag_segment_end(ag_graph *g);
 /* ---- plans -------------------------------------------------------------------------------------- */
 
 typedef struct ag_plan_opts {
-    int  forward_only;  /* no gradients: `loss` may be any value, read by ag_plan_value */
-    int  recompute;     /* honour the segments                                   */
-    int  no_reuse;      /* debug: every value has memory of its own               */
-    int  poison;        /* debug: fill memory with NaN as soon as it is dead       */
+    int forward_only;                          /* no gradients: `loss` may be any value, read by ag_plan_value */
+    int recompute;                             /* honour the segments                                   */
+    int no_reuse;                              /* debug: every value has memory of its own               */
+    int poison;                                /* debug: fill memory with NaN as soon as it is dead       */
     void (*grad_ready)(void *ud, ag_id param); /* its gradient is final (its exchange may start) */
     void *grad_ready_ud;
 } ag_plan_opts;
 
-typedef struct ag_plan_info { size_t arena_bytes, sum_bytes; int n_steps, n_buffers; } ag_plan_info;
+typedef struct ag_plan_info {
+    size_t arena_bytes, sum_bytes;
+    int    n_steps, n_buffers;
+} ag_plan_info;
 
 rt_status ag_plan_create(ag_plan **out, const ag_graph *g, ag_id loss, const ag_plan_opts *o);
 void      ag_plan_destroy(ag_plan **p);
 /* `data` and `grad` stay the caller's; grad is NULL for inputs. */
 void         ag_plan_bind(ag_plan *p, ag_id v, void *data, void *grad);
 void         ag_plan_value(const ag_plan *p, ag_id v, void **data); /* valid until the next replay; leaves and the loss only */
-double       ag_forward(ag_plan *p);                  /* returns the loss */
-void         ag_backward(ag_plan *p, int accumulate); /* after ag_forward; accumulate: add to the params' gradients */
-double       ag_step(ag_plan *p, int accumulate);     /* both, the head's work done once; returns the loss */
+double       ag_forward(ag_plan *p);                                /* returns the loss */
+void         ag_backward(ag_plan *p, int accumulate);               /* after ag_forward; accumulate: add to the params' gradients */
+double       ag_step(ag_plan *p, int accumulate);                   /* both, the head's work done once; returns the loss */
 ag_plan_info ag_plan_stats(const ag_plan *p);
 #endif

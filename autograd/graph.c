@@ -81,9 +81,9 @@ static ag_id add_node(ag_graph *g, const ag_op *op, const ag_id *in, ag_attr att
     if (g->st == RT_OK) g->st = rt_grow((void **)&g->n, g->nn, &g->cap_n, sizeof *g->n);
     n.out = add_value(g, op->name, inf.out_type, &inf.out, AG_ACT);
     if (g->st != RT_OK) return -1;
-    n.saved      = inf.saved;
-    n.scratch    = inf.scratch;
-    n.shared     = inf.shared;
+    n.saved       = inf.saved;
+    n.scratch     = inf.scratch;
+    n.shared      = inf.shared;
     g->n[g->nn++] = n;
     return n.out;
 }

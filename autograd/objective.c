@@ -122,10 +122,10 @@ static ag_row_result lose_tail(row *r, double max, ag_row_result o, double w_kl,
 
 static ag_row_result lose_other(row *r, double max, ag_row_result o, double w_kl, double w_ce, int gradient)
 {
-    const ag_targets *t = r->t;
-    const double      P = t->objective == AG_RENORM ? mass(r) : 1;
+    const ag_targets *t     = r->t;
+    const double      P     = t->objective == AG_RENORM ? mass(r) : 1;
     double            value = 0;
-    o.kl = NAN;
+    o.kl                    = NAN;
     if (t->objective == AG_SAMPLED) {
         o.kl  = t->m ? kl_sampled(r) : NAN;
         value = isnan(o.kl) ? ce_sampled(r) : o.kl;

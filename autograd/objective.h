@@ -3,7 +3,9 @@
 #define AG_OBJECTIVE_H
 #include "autograd/autograd.h"
 
-typedef struct ag_row_result { double loss, kl, ce; } ag_row_result;
+typedef struct ag_row_result {
+    double loss, kl, ce;
+} ag_row_result;
 
 /* Loss of one row of logits z[V] against row n of the targets; with `gradient`, z becomes
  * t->scale dloss/dz.  Every variant is "a q minus sparse targets", q = softmax(z):

@@ -10,17 +10,23 @@
 
 enum { AG_KEEP_OUT = 1 << 8, AG_KEEP_SAVED = 1 << 9 }; /* bits 0..5: input i */
 
-typedef struct ag_shape { int nd; int64_t d[AG_MAX_DIM]; } ag_shape;
-typedef struct ag_attr { double f; int64_t i[5]; } ag_attr;
+typedef struct ag_shape {
+    int     nd;
+    int64_t d[AG_MAX_DIM];
+} ag_shape;
+typedef struct ag_attr {
+    double  f;
+    int64_t i[5];
+} ag_attr;
 
 typedef struct ag_infer { /* infer() reads in[], type[]; writes the rest */
     const ag_shape *in[AG_MAX_IN];
     kn_type         type[AG_MAX_IN];
     kn_type         out_type; /* the graph's activation type unless infer() sets another */
     ag_shape        out;
-    int64_t         saved;    /* reals that forward leaves for backward, e.g. 1/rms */
-    int64_t         scratch;  /* reals of work space for each thread inside one step */
-    int64_t         shared;   /* reals of work space for all threads together */
+    int64_t         saved;   /* reals that forward leaves for backward, e.g. 1/rms */
+    int64_t         scratch; /* reals of work space for each thread inside one step */
+    int64_t         shared;  /* reals of work space for all threads together */
 } ag_infer;
 
 typedef struct ag_args { /* resolved once per plan, read at every replay */
@@ -67,7 +73,7 @@ static inline int64_t ag_blocks(int64_t n) { return (n + AG_BLOCK - 1) / AG_BLOC
 
 /* The operator table.  enum, table and tests all expand this list. */
 #define AG_OPS(X) X(add) X(mul) X(sum) X(embed) X(linear) X(rmsnorm) X(swiglu) X(rope) X(attention) X(attention_cached) X(head)
-#define X(n) extern const ag_op ag_op_##n;
+#define X(n)      extern const ag_op ag_op_##n;
 AG_OPS(X)
 #undef X
 #endif

@@ -36,7 +36,7 @@ struct ag_plan {
     step           *s;
     int64_t         n_fwd, n_steps, n_b;
     buffer         *b;
-    unsigned char  *wants;       /* per value: gradient needed */
+    unsigned char  *wants;        /* per value: gradient needed */
     void          **data, **grad; /* per value: bound by the caller */
     char           *arena;
     size_t          arena_bytes, sum_bytes;
@@ -154,7 +154,7 @@ static rt_status find_lifetimes(ag_plan *p)
     for (int64_t t = 0; t < p->n_steps; t++)
         if (p->s[t].phase == FWD) walk_forward(p, &p->s[t], t);
         else walk_backward(p, &p->s[t], t, writer);
-    use(b_data(p, p->loss), p->n_steps); /* the caller may read it */
+    use(b_data(p, p->loss), p->n_steps);  /* the caller may read it */
     for (int64_t v = 0; v < g->nv; v++) { /* last writer of a param: gradient final */
         if (writer[v] < 0 || g->v[v].role != AG_PARAM) continue;
         step *s = &p->s[writer[v]];
@@ -333,10 +333,7 @@ static void poison_dead(ag_plan *p, int64_t t)
             if (p->b[i].to[k] == t && p->b[i].bytes) memset(p->arena + p->b[i].offset, 0xff, (size_t)p->b[i].bytes);
 }
 
-static double loss_of(const ag_plan *p)
-{
-    return p->o.forward_only ? 0 : (double)*(real *)at(p, b_data(p, p->loss), NULL);
-}
+static double loss_of(const ag_plan *p) { return p->o.forward_only ? 0 : (double)*(real *)at(p, b_data(p, p->loss), NULL); }
 
 static void forward(ag_plan *p, int skip_fused)
 {

@@ -26,8 +26,8 @@
 CLI_COMMANDS(X)
 #undef X
 
-extern const rt_command *const cli_commands[]; /* ends with NULL */
-rt_status cli_find(const rt_command **out, const char *name); /* RT_EINVAL names the nearest */
+extern const rt_command *const cli_commands[];                                     /* ends with NULL */
+rt_status                      cli_find(const rt_command **out, const char *name); /* RT_EINVAL names the nearest */
 
 /* The page that `retort --help` shows. */
 rt_status cli_overview(rt_buf *out);

@@ -107,10 +107,8 @@ static rt_status verify_one(const data_options *o, const char *path)
         if (st == RT_OK) st = o->digest ? rt_buf_fmt(&b, ",\"digest\":\"%s\"}\n", hex) : rt_buf_str(&b, "}\n");
         if (st == RT_OK) fputs(b.p, stdout);
     } else if (st == RT_OK) {
-        if (o->digest)
-            printf("%s  %s\n", hex, path);
-        else
-            printf("%s: sound, %lld documents, %lld tokens\n", path, (long long)ds_shard_docs(s), (long long)ds_shard_tokens(s));
+        if (o->digest) printf("%s  %s\n", hex, path);
+        else printf("%s: sound, %lld documents, %lld tokens\n", path, (long long)ds_shard_docs(s), (long long)ds_shard_tokens(s));
     }
     rt_buf_free(&b);
     ds_shard_close(&s);

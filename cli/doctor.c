@@ -152,8 +152,7 @@ static rt_status check_share(struct report *r)
     static const char install[] = "install with cmake --install, or set RETORT_SHARE to the folder that holds teacher/ and configs/";
     rt_buf            dir = {0}, teacher = {0};
     rt_status         st = RT_OK;
-    if (rt_share_dir(&dir) != RT_OK)
-        st = add(r, NOTICE, "share", rt_error_text(), install);
+    if (rt_share_dir(&dir) != RT_OK) st = add(r, NOTICE, "share", rt_error_text(), install);
     else {
         st = add(r, GOOD, "share", dir.p, "");
         if (st == RT_OK) st = rt_path(&teacher, dir.p, "teacher/config.json");
@@ -199,10 +198,8 @@ static rt_status doctor_run(const void *options, int argc, char **argv)
     struct report                r = {0};
     RT_CHECK(argc == 0, RT_EINVAL, "doctor takes no words, found '%s'", argv[0]);
     rt_status st = examine(&r, o);
-    if (st == RT_OK && o->json)
-        printf("{\"ok\":%s%s,\"checks\":[%s]}\n", r.bad ? "false" : "true", r.numbers.p, r.checks.p);
-    else if (st == RT_OK)
-        fputs(r.text.p, stdout);
+    if (st == RT_OK && o->json) printf("{\"ok\":%s%s,\"checks\":[%s]}\n", r.bad ? "false" : "true", r.numbers.p, r.checks.p);
+    else if (st == RT_OK) fputs(r.text.p, stdout);
     if (st == RT_OK && r.bad) st = rt_fail(RT_ECHECK, __FILE__, __LINE__, "something here is BAD: the line below it says what to do");
     rt_buf_free(&r.text);
     rt_buf_free(&r.checks);

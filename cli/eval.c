@@ -1,6 +1,6 @@
 /* eval.c -- retort eval: how good a model is on held-out text. */
-#include "cli/cli.h"
 #include "eval/eval.h"
+#include "cli/cli.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,9 +24,12 @@ static rt_status add(rt_buf *b, const char *name, double v, int json)
 static rt_status print(const ev_result *r, const char *model, int json)
 {
     rt_buf b = {0};
-    const struct { const char *name; double v; } f[] = {{"ce", r->ce}, {"ppl", r->ppl}, {"acc", r->acc}, {"ece", r->ece},
-                                                        {"kl", r->kl}, {"agree", r->agree}, {"kl_topk", r->kl_topk}};
-    RT_TRY(json ? rt_buf_fmt(&b, "{\"tokens\":%lld", (long long)r->tokens) : rt_buf_fmt(&b, "%s: %lld tokens\n", model, (long long)r->tokens));
+    const struct {
+        const char *name;
+        double      v;
+    } f[] = {{"ce", r->ce}, {"ppl", r->ppl}, {"acc", r->acc}, {"ece", r->ece}, {"kl", r->kl}, {"agree", r->agree}, {"kl_topk", r->kl_topk}};
+    RT_TRY(json ? rt_buf_fmt(&b, "{\"tokens\":%lld", (long long)r->tokens)
+                : rt_buf_fmt(&b, "%s: %lld tokens\n", model, (long long)r->tokens));
     for (size_t i = 0; i < sizeof f / sizeof *f; i++) RT_TRY(add(&b, f[i].name, f[i].v, json));
     if (json) RT_TRY(rt_buf_str(&b, "}\n"));
     fputs(b.p, stdout);
@@ -81,7 +84,8 @@ static rt_status run(const void *options, int argc, char **argv)
 
 static const rt_option options[] = {
     {"shards", RT_OPT_LIST, offsetof(eval_options, shards), "SHARD...", "held-out text or soft shards"},
-    {"teacher", RT_OPT_TEXT, offsetof(eval_options, teacher), "DIR", "a model to compare with in process: KL over the whole vocabulary, agreement"},
+    {"teacher", RT_OPT_TEXT, offsetof(eval_options, teacher), "DIR",
+     "a model to compare with in process: KL over the whole vocabulary, agreement"},
     {"tokens", RT_OPT_TEXT, offsetof(eval_options, tokens), "IN", "a safetensors file with ids [B,T]: write all logits instead"},
     {"logits", RT_OPT_TEXT, offsetof(eval_options, logits), "OUT", "where to write ids and logits [B,T,V]"},
     {"dtype", RT_OPT_TEXT, offsetof(eval_options, dtype), "TYPE", "f32 (default) or bf16"},
@@ -93,15 +97,16 @@ static const rt_option options[] = {
 static const eval_options defaults = {.dtype = "f32"};
 
 const rt_command cli_eval = {
-    .name    = "eval",
-    .usage   = "MODEL --shards SHARD... [--teacher DIR]",
-    .summary = "measure a model on held-out text",
-    .text    = "Scores every document of the shards: cross-entropy, perplexity, top-1 accuracy and calibration\n"
-               "error (ECE, 15 bins). With --teacher also the KL divergence from the teacher over the whole\n"
-               "vocabulary, and how often both prefer the same token. Never judge by agreement alone: a student\n"
-               "may agree and be badly wrong in its probabilities.\n\n"
-               "  retort eval out/latest --shards valid.h5 --teacher teacher/",
+    .name     = "eval",
+    .usage    = "MODEL --shards SHARD... [--teacher DIR]",
+    .summary  = "measure a model on held-out text",
+    .text     = "Scores every document of the shards: cross-entropy, perplexity, top-1 accuracy and calibration\n"
+                "error (ECE, 15 bins). With --teacher also the KL divergence from the teacher over the whole\n"
+                "vocabulary, and how often both prefer the same token. Never judge by agreement alone: a student\n"
+                "may agree and be badly wrong in its probabilities.\n\n"
+                "  retort eval out/latest --shards valid.h5 --teacher teacher/",
     .options  = options,
     .size     = sizeof(eval_options),
     .defaults = &defaults,
-    .run      = run};
+    .run      = run,
+};

@@ -28,7 +28,7 @@ typedef struct generation {
 static rt_status parse_ids(const char *text, ds_ids *ids)
 {
     for (const char *p = text; *p;) {
-        char     *end;
+        char      *end;
         const long v = strtol(p, &end, 10);
         RT_CHECK(end != p && (*end == ',' || !*end) && v >= 0, RT_EINVAL, "--ids takes numbers with commas, found '%s'", text);
         RT_TRY(ds_ids_add(ids, (int32_t)v));
@@ -64,10 +64,10 @@ static rt_status show(const generation *g, int32_t id)
 
 static rt_status generate(generation *g)
 {
-    const generate_options *o     = g->o;
-    const inf_sampling      how   = {.temperature = o->temperature, .top_k = o->top_k, .top_p = o->top_p};
-    const int64_t           room  = g->m->config.context - g->prompt, want = o->max_tokens < room ? o->max_tokens : room;
-    const real             *z     = NULL;
+    const generate_options *o    = g->o;
+    const inf_sampling      how  = {.temperature = o->temperature, .top_k = o->top_k, .top_p = o->top_p};
+    const int64_t           room = g->m->config.context - g->prompt, want = o->max_tokens < room ? o->max_tokens : room;
+    const real             *z = NULL;
     RT_TRY(inf_feed(g->s, g->ids.v, g->prompt, &z));
     const double began = rt_now();
     for (int64_t i = 0; i < want; i++) {
@@ -84,7 +84,7 @@ static rt_status generate(generation *g)
 
 static rt_status print_json(const generation *g, double tok_s)
 {
-    rt_buf b = {0}, text = {0};
+    rt_buf    b = {0}, text = {0};
     rt_status st = rt_buf_str(&b, "{\"ids\":[");
     for (int64_t i = g->prompt; st == RT_OK && i < g->ids.n; i++) st = rt_buf_fmt(&b, "%s%d", i > g->prompt ? "," : "", g->ids.v[i]);
     if (st == RT_OK) st = rt_buf_str(&b, "],\"text\":");
@@ -108,7 +108,8 @@ static rt_status run(const void *options, int argc, char **argv)
 {
     const generate_options *o = options;
     generation              g = {.o = o};
-    RT_CHECK(argc == 1 && (o->prompt || o->ids), RT_EINVAL, "generate takes one model folder and --prompt or --ids (see 'retort generate --help')");
+    RT_CHECK(argc == 1 && (o->prompt || o->ids), RT_EINVAL,
+             "generate takes one model folder and --prompt or --ids (see 'retort generate --help')");
     RT_CHECK(o->max_tokens >= 1 && o->temperature >= 0 && o->top_k >= 0 && o->top_p > 0 && o->top_p <= 1, RT_EINVAL,
              "expected --max-tokens >= 1, --temperature >= 0, --top-k >= 0, 0 < --top-p <= 1");
     RT_CHECK(!strcmp(o->dtype, "f32") || !strcmp(o->dtype, "bf16"), RT_EINVAL, "--dtype must be f32 or bf16, found '%s'", o->dtype);
@@ -145,12 +146,13 @@ static const rt_option options[] = {
 static const generate_options defaults = {.max_tokens = 64, .temperature = 0.8, .top_p = 1, .dtype = "bf16"};
 
 const rt_command cli_generate = {
-    .name    = "generate",
-    .usage   = "MODEL --prompt TEXT",
-    .summary = "run a model here",
-    .text    = "Continues a text, printing it as it comes, and the speed at the end. The same seed gives the same text.\n\n"
-               "  retort generate out/latest --prompt 'volcano (noun):' --temperature 0.5",
+    .name     = "generate",
+    .usage    = "MODEL --prompt TEXT",
+    .summary  = "run a model here",
+    .text     = "Continues a text, printing it as it comes, and the speed at the end. The same seed gives the same text.\n\n"
+                "  retort generate out/latest --prompt 'volcano (noun):' --temperature 0.5",
     .options  = options,
     .size     = sizeof(generate_options),
     .defaults = &defaults,
-    .run      = run};
+    .run      = run,
+};

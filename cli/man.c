@@ -8,12 +8,9 @@ static rt_status add_text(rt_buf *out, const char *s, size_t n)
 {
     if (n && (*s == '.' || *s == '\'')) RT_TRY(rt_buf_str(out, "\\&"));
     for (size_t i = 0; i < n; i++) {
-        if (s[i] == '\\')
-            RT_TRY(rt_buf_str(out, "\\e"));
-        else if (s[i] == '-')
-            RT_TRY(rt_buf_str(out, "\\-"));
-        else
-            RT_TRY(rt_buf_add(out, s + i, 1));
+        if (s[i] == '\\') RT_TRY(rt_buf_str(out, "\\e"));
+        else if (s[i] == '-') RT_TRY(rt_buf_str(out, "\\-"));
+        else RT_TRY(rt_buf_add(out, s + i, 1));
     }
     return RT_OK;
 }

@@ -14,10 +14,8 @@ rt_status cli_measure_products(double *gflops, int64_t n, int all, double second
     double best = 0;
     for (const double end = rt_now() + seconds; rt_now() < end;) {
         const double began = rt_now();
-        if (all)
-            kn_gemm(c, KN_REAL, n, (kn_mat){a, KN_REAL, n, 0}, (kn_mat){b, KN_REAL, n, 0}, n, n, n, 0);
-        else
-            kn_gemm_one(c, n, a, n, 0, b, n, 0, n, n, n, 1, 0);
+        if (all) kn_gemm(c, KN_REAL, n, (kn_mat){a, KN_REAL, n, 0}, (kn_mat){b, KN_REAL, n, 0}, n, n, n, 0);
+        else kn_gemm_one(c, n, a, n, 0, b, n, 0, n, n, n, 1, 0);
         const double rate = 2e-9 * (double)n * (double)n * (double)n / (rt_now() - began);
         if (rate > best) best = rate;
     }

@@ -24,13 +24,14 @@ static rt_status loss(const md_model *m, const rt_texts *shards, double *ce)
 static void report(const quantize_options *o, int64_t before, int64_t after, double ce, double ce_q)
 {
     if (o->json) {
-        printf("{\"bits\":%lld,\"group\":%lld,\"bytes_bf16\":%lld,\"bytes\":%lld", (long long)o->bits, (long long)o->group, (long long)before, (long long)after);
+        printf("{\"bits\":%lld,\"group\":%lld,\"bytes_bf16\":%lld,\"bytes\":%lld", (long long)o->bits, (long long)o->group,
+               (long long)before, (long long)after);
         if (o->shards.n) printf(",\"ce_before\":%.6f,\"ce\":%.6f", ce, ce_q);
         printf("}\n");
         return;
     }
-    printf("%s: int%lld in groups of %lld, %.2f MB instead of %.2f MB (%.2f x smaller than bf16)\n", o->out, (long long)o->bits, (long long)o->group,
-           (double)after / 1e6, (double)before / 1e6, (double)before / (double)after);
+    printf("%s: int%lld in groups of %lld, %.2f MB instead of %.2f MB (%.2f x smaller than bf16)\n", o->out, (long long)o->bits,
+           (long long)o->group, (double)after / 1e6, (double)before / 1e6, (double)before / (double)after);
     if (o->shards.n) printf("  cross-entropy %.4f before, %.4f after (%+.4f)\n", ce, ce_q, ce_q - ce);
 }
 
@@ -63,7 +64,8 @@ static rt_status run(const void *options, int argc, char **argv)
 
 static const rt_option options[] = {
     {"bits", RT_OPT_INT, offsetof(quantize_options, bits), "N", "8 or 4 (default 4)"},
-    {"group", RT_OPT_INT, offsetof(quantize_options, group), "N", "columns that share a scale (default 32); must divide every matrix's width"},
+    {"group", RT_OPT_INT, offsetof(quantize_options, group), "N",
+     "columns that share a scale (default 32); must divide every matrix's width"},
     {"out", RT_OPT_TEXT, offsetof(quantize_options, out), "DIR", "folder of the quantised model"},
     {"shards", RT_OPT_LIST, offsetof(quantize_options, shards), "SHARD...", "measure the change of the loss on these"},
     {"threads", RT_OPT_INT, offsetof(quantize_options, threads), "N", "threads (default: the cores that it may use)"},
@@ -73,14 +75,15 @@ static const rt_option options[] = {
 static const quantize_options defaults = {.bits = 4, .group = 32};
 
 const rt_command cli_quantize = {
-    .name    = "quantize",
-    .usage   = "MODEL --out DIR [--bits 4]",
-    .summary = "a model in 8 or 4 bits",
-    .text    = "Rounds every matrix to 8 or 4 bits, affinely in groups of columns: Q = round(S x + Z). Norms stay as\n"
-               "they are. Reports the size and, with --shards, the change of the loss. generate, eval and serve\n"
-               "read the result like any model.\n\n"
-               "  retort quantize out/latest --bits 4 --out student-int4 --shards valid.h5",
+    .name     = "quantize",
+    .usage    = "MODEL --out DIR [--bits 4]",
+    .summary  = "a model in 8 or 4 bits",
+    .text     = "Rounds every matrix to 8 or 4 bits, affinely in groups of columns: Q = round(S x + Z). Norms stay as\n"
+                "they are. Reports the size and, with --shards, the change of the loss. generate, eval and serve\n"
+                "read the result like any model.\n\n"
+                "  retort quantize out/latest --bits 4 --out student-int4 --shards valid.h5",
     .options  = options,
     .size     = sizeof(quantize_options),
     .defaults = &defaults,
-    .run      = run};
+    .run      = run,
+};

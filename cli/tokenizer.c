@@ -90,8 +90,7 @@ static rt_status decode_line(job *j, const cJSON *o, const char *where)
     }
     rt_buf_clear(&j->text);
     RT_TRY(ds_decode(j->t, j->ids.v, j->ids.n, !j->special, &j->text));
-    if (!ds_utf8_valid(j->text.p, j->text.len))
-        RT_TRY(add_hex(&j->out, &j->text));
+    if (!ds_utf8_valid(j->text.p, j->text.len)) RT_TRY(add_hex(&j->out, &j->text));
     else {
         RT_TRY(rt_buf_str(&j->out, "\"text\":"));
         RT_TRY(rt_json_quote(&j->out, j->text.p, j->text.len));

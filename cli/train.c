@@ -1,8 +1,8 @@
 /* train.c -- retort train: distil a student, alone or under mpirun. */
+#include "train/train.h"
 #include "cli/cli.h"
 #include "cli/measure.h"
 #include "core/clock.h"
-#include "train/train.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -32,8 +32,8 @@ static rt_status print_config(const tr_config *c)
 static void warn_of_binding(const rt_comm *comm)
 {
     if (!comm->rank && rt_threads() > rt_cores_allowed())
-        rt_note("warning: %d threads share the %d cores that this process may use; under mpirun add --bind-to none, or set --threads %d", rt_threads(),
-                rt_cores_allowed(), rt_cores_allowed());
+        rt_note("warning: %d threads share the %d cores that this process may use; under mpirun add --bind-to none, or set --threads %d",
+                rt_threads(), rt_cores_allowed(), rt_cores_allowed());
 }
 
 static rt_status train(const tr_config *c, const train_options *o, rt_comm *comm)
@@ -53,7 +53,8 @@ static rt_status run(const void *options, int argc, char **argv)
     const train_options *o = options;
     tr_config            c;
     rt_comm             *comm;
-    RT_CHECK(argc <= 1 && (argc || o->print_config), RT_EINVAL, "train takes one CONFIG.json, found %d words (see 'retort train --help')", argc);
+    RT_CHECK(argc <= 1 && (argc || o->print_config), RT_EINVAL, "train takes one CONFIG.json, found %d words (see 'retort train --help')",
+             argc);
     RT_CHECK(o->threads >= 0 && o->threads <= RT_MAX_THREADS, RT_EINVAL, "--threads must be between 1 and %d", RT_MAX_THREADS);
     RT_TRY(tr_config_read(&c, argc ? argv[0] : NULL, &o->set));
     rt_status st;
@@ -70,7 +71,8 @@ static rt_status run(const void *options, int argc, char **argv)
 
 static const rt_option options[] = {
     {"set", RT_OPT_LIST, offsetof(train_options, set), "KEY=VALUE", "change a configuration key: --set optim.lr=1e-3; may be repeated"},
-    {"resume", RT_OPT_FLAG, offsetof(train_options, resume), NULL, "go on from the newest complete checkpoint; starts anew where there is none"},
+    {"resume", RT_OPT_FLAG, offsetof(train_options, resume), NULL,
+     "go on from the newest complete checkpoint; starts anew where there is none"},
     {"json", RT_OPT_FLAG, offsetof(train_options, json), NULL, "metrics as JSON lines on standard output"},
     {"threads", RT_OPT_INT, offsetof(train_options, threads), "N", "threads of this process (default: the cores that it may use)"},
     {"print-config", RT_OPT_FLAG, offsetof(train_options, print_config), NULL, "print every key with its value and meaning, and stop"},
@@ -89,4 +91,5 @@ const rt_command cli_train = {
                "  retort train --print-config",
     .options = options,
     .size    = sizeof(train_options),
-    .run     = run};
+    .run     = run,
+};

@@ -11,7 +11,7 @@
 
 typedef struct rt_comm rt_comm;
 struct rt_comm {
-    int rank, size;
+    int   rank, size;
     void *self;
     rt_status (*sum_f32)(rt_comm *c, float *x, int64_t n);
     rt_status (*sum_f64)(rt_comm *c, double *x, int64_t n);
@@ -19,7 +19,7 @@ struct rt_comm {
     rt_status (*max_i64)(rt_comm *c, int64_t *x, int64_t n);
     rt_status (*broadcast)(rt_comm *c, void *bytes, size_t n); /* from rank 0 */
     rt_status (*barrier)(rt_comm *c);
-    void (*abandon)(rt_comm *c, int exit_code);                /* end all ranks */
+    void (*abandon)(rt_comm *c, int exit_code); /* end all ranks */
 };
 
 rt_comm *rt_comm_self(void); /* one process: rank 0 of 1; never freed */

@@ -2,17 +2,48 @@
 #include "core/comm.h"
 #include <stdlib.h>
 
-static rt_status keep_f32(rt_comm *c, float *x, int64_t n) { (void)c, (void)x, (void)n; return RT_OK; }
-static rt_status keep_f64(rt_comm *c, double *x, int64_t n) { (void)c, (void)x, (void)n; return RT_OK; }
-static rt_status keep_i64(rt_comm *c, int64_t *x, int64_t n) { (void)c, (void)x, (void)n; return RT_OK; }
-static rt_status keep_bytes(rt_comm *c, void *b, size_t n) { (void)c, (void)b, (void)n; return RT_OK; }
-static rt_status nothing(rt_comm *c) { (void)c; return RT_OK; }
-static void      leave(rt_comm *c, int code) { (void)c; exit(code); }
+static rt_status keep_f32(rt_comm *c, float *x, int64_t n)
+{
+    (void)c, (void)x, (void)n;
+    return RT_OK;
+}
+static rt_status keep_f64(rt_comm *c, double *x, int64_t n)
+{
+    (void)c, (void)x, (void)n;
+    return RT_OK;
+}
+static rt_status keep_i64(rt_comm *c, int64_t *x, int64_t n)
+{
+    (void)c, (void)x, (void)n;
+    return RT_OK;
+}
+static rt_status keep_bytes(rt_comm *c, void *b, size_t n)
+{
+    (void)c, (void)b, (void)n;
+    return RT_OK;
+}
+static rt_status nothing(rt_comm *c)
+{
+    (void)c;
+    return RT_OK;
+}
+static void leave(rt_comm *c, int code)
+{
+    (void)c;
+    exit(code);
+}
 
 rt_comm *rt_comm_self(void)
 {
-    static rt_comm self = {.rank = 0, .size = 1, .sum_f32 = keep_f32, .sum_f64 = keep_f64, .sum_i64 = keep_i64,
-                           .max_i64 = keep_i64, .broadcast = keep_bytes, .barrier = nothing, .abandon = leave};
+    static rt_comm self = {.rank      = 0,
+                           .size      = 1,
+                           .sum_f32   = keep_f32,
+                           .sum_f64   = keep_f64,
+                           .sum_i64   = keep_i64,
+                           .max_i64   = keep_i64,
+                           .broadcast = keep_bytes,
+                           .barrier   = nothing,
+                           .abandon   = leave};
     return &self;
 }
 

@@ -9,8 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SYS_FAIL(path, what) \
-    rt_fail(rt_status_of_errno(errno), __FILE__, __LINE__, "%s: cannot %s: %s", (path), (what), strerror(errno))
+#define SYS_FAIL(path, what) rt_fail(rt_status_of_errno(errno), __FILE__, __LINE__, "%s: cannot %s: %s", (path), (what), strerror(errno))
 
 rt_status rt_file_read(rt_buf *out, const char *path, size_t cap)
 {
@@ -90,9 +89,9 @@ rt_status rt_dir_make(const char *path)
 
 rt_status rt_dir_remove(const char *path)
 {
-    char  **names = NULL;
-    int     n     = 0;
-    rt_buf  p     = {0};
+    char      **names = NULL;
+    int         n     = 0;
+    rt_buf      p     = {0};
     struct stat s;
     if (lstat(path, &s)) return RT_OK;
     if (!S_ISDIR(s.st_mode)) return unlink(path) ? SYS_FAIL(path, "be removed") : RT_OK;

@@ -36,10 +36,10 @@ rt_status rt_sha_bytes(const void *bytes, size_t n, char hex[RT_SHA_HEX])
 
 rt_status rt_sha_file(const char *path, char hex[RT_SHA_HEX])
 {
-    char   block[1 << 14];
-    size_t n;
+    char    block[1 << 14];
+    size_t  n;
     rt_sha *s = NULL;
-    FILE  *f = fopen(path, "rb");
+    FILE   *f = fopen(path, "rb");
     RT_CHECK(f, rt_status_of_errno(errno), "%s: cannot be read: %s", path, strerror(errno));
     rt_status st = rt_sha_begin(&s);
     while (st == RT_OK && (n = fread(block, 1, sizeof block, f)) > 0) rt_sha_add(s, block, n);

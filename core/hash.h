@@ -7,6 +7,7 @@
 enum { RT_SHA_HEX = 65 }; /* 64 digits and the NUL */
 
 typedef struct rt_sha rt_sha; /* a running digest */
+
 rt_status rt_sha_begin(rt_sha **out);
 void      rt_sha_add(rt_sha *s, const void *bytes, size_t n);
 void      rt_sha_end(rt_sha **s, char hex[RT_SHA_HEX]); /* frees *s; hex may be NULL */

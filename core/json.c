@@ -41,7 +41,7 @@ static size_t mend_escape(char *p, const char *end)
  * room, 9e9, a log-probability that every reader refuses as positive. */
 static size_t mend_number(char *p, const char *end)
 {
-    static const char *const bad[] = {"-Infinity", "Infinity", "-NaN", "NaN"};
+    static const char *const bad[]  = {"-Infinity", "Infinity", "-NaN", "NaN"};
     static const char *const good[] = {"null     ", "null    ", "null", "9e9"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         const size_t n = strlen(bad[i]);
@@ -96,7 +96,7 @@ rt_status rt_json_parse(cJSON **out, char *text, size_t n, int flags, const char
     prepare(text, n, flags);
     cJSON *o = cJSON_ParseWithLengthOpts(text, n, &end, 0);
     if (!o) {
-        const char *at = end && end >= text && end <= text + n ? end : text;
+        const char  *at   = end && end >= text && end <= text + n ? end : text;
         const size_t left = (size_t)(text + n - at);
         RT_FAIL(RT_EFORMAT, "%s:%d: expected JSON, found \"%.*s\"", name, line_of(text, at), (int)(left < 24 ? left : 24), at);
     }
@@ -123,8 +123,9 @@ rt_status rt_json_read(cJSON **out, const char *path, int flags)
 
 static rt_status wrong_type(const cJSON *v, const char *key, const char *wanted, const char *where)
 {
-    char *text = cJSON_PrintUnformatted(v);
-    const rt_status st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: \"%s\" must be %s, found %.60s", where, key, wanted, text ? text : "?");
+    char           *text = cJSON_PrintUnformatted(v);
+    const rt_status st =
+        rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: \"%s\" must be %s, found %.60s", where, key, wanted, text ? text : "?");
     free(text);
     return st;
 }
@@ -169,7 +170,7 @@ rt_status rt_json_text(const cJSON *o, const char *key, const char **v, const ch
 size_t rt_utf8_length(const char *text, size_t n)
 {
     const unsigned char *s = (const unsigned char *)text, c = s[0];
-    const size_t len = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+    const size_t         len = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
     if (!len || len > n) return 0;
     for (size_t i = 1; i < len; i++)
         if ((s[i] & 0xc0) != 0x80) return 0;
@@ -181,8 +182,8 @@ rt_status rt_json_quote(rt_buf *b, const char *s, size_t n)
 {
     RT_TRY(rt_buf_add(b, "\"", 1));
     for (size_t i = 0; i < n;) {
-        const unsigned char c = (unsigned char)s[i];
-        const size_t len = rt_utf8_length(s + i, n - i);
+        const unsigned char c   = (unsigned char)s[i];
+        const size_t        len = rt_utf8_length(s + i, n - i);
         if (!len) RT_TRY(rt_buf_str(b, "\xef\xbf\xbd"));
         else if (c == '"' || c == '\\') RT_TRY(rt_buf_fmt(b, "\\%c", c));
         else if (c == '\n') RT_TRY(rt_buf_str(b, "\\n"));
@@ -193,14 +194,11 @@ rt_status rt_json_quote(rt_buf *b, const char *s, size_t n)
     return rt_buf_add(b, "\"", 1);
 }
 
-rt_status rt_json_number(rt_buf *b, double x, int digits)
-{
-    return isfinite(x) ? rt_buf_fmt(b, "%.*g", digits, x) : rt_buf_str(b, "null");
-}
+rt_status rt_json_number(rt_buf *b, double x, int digits) { return isfinite(x) ? rt_buf_fmt(b, "%.*g", digits, x) : rt_buf_str(b, "null"); }
 
 static int edit_distance(const char *a, const char *b)
 {
-    int          row[64];
+    int       row[64];
     const int n = (int)strlen(b) < 63 ? (int)strlen(b) : 63;
     for (int j = 0; j <= n; j++) row[j] = j;
     for (int i = 1; *a; a++, i++) {

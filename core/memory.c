@@ -17,9 +17,9 @@ rt_status rt_alloc(void **out, int64_t n, size_t size, const char *what)
     bytes        = (bytes + RT_ALIGN - 1) / RT_ALIGN * RT_ALIGN;
     RT_CHECK(bytes < LARGE || (int64_t)bytes <= rt_memory_available(), RT_ENOMEM, "%s: needs %.1f MB, %.1f MB are available", what,
              (double)bytes / 1e6, (double)rt_memory_available() / 1e6);
-    void *p      = aligned_alloc(RT_ALIGN, bytes ? bytes : RT_ALIGN);
-    RT_CHECK(p, RT_ENOMEM, "%s: needs %.1f MB, the system refuses; %.1f MB are available", what,
-             (double)bytes / 1e6, (double)rt_memory_available() / 1e6);
+    void *p = aligned_alloc(RT_ALIGN, bytes ? bytes : RT_ALIGN);
+    RT_CHECK(p, RT_ENOMEM, "%s: needs %.1f MB, the system refuses; %.1f MB are available", what, (double)bytes / 1e6,
+             (double)rt_memory_available() / 1e6);
     memset(p, 0, bytes ? bytes : RT_ALIGN);
     *out = p;
     return RT_OK;
@@ -60,7 +60,7 @@ static int64_t number_in(const char *path, const char *key)
 int64_t rt_memory_available(void)
 {
     int64_t       left = INT64_MAX;
-    const int64_t kb = number_in("/proc/meminfo", "MemAvailable:");
+    const int64_t kb   = number_in("/proc/meminfo", "MemAvailable:");
     const int64_t max = number_in("/sys/fs/cgroup/memory.max", ""), used = number_in("/sys/fs/cgroup/memory.current", "");
     struct rlimit lim;
     if (kb >= 0) left = kb * 1024;

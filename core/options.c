@@ -26,7 +26,7 @@ static rt_status unknown(const rt_command *c, const char *word)
 static rt_status take(const rt_option *o, void *into, const char *value)
 {
     char *field = (char *)into + o->at, *end = NULL;
-    errno       = 0;
+    errno = 0;
     switch (o->kind) {
     case RT_OPT_FLAG: *(int *)(void *)field = 1; break;
     case RT_OPT_INT: {

@@ -16,24 +16,27 @@ typedef enum rt_opt_kind {
 } rt_opt_kind;
 
 enum { RT_MAX_TEXTS = 256 };
-typedef struct rt_texts { const char *v[RT_MAX_TEXTS]; int n; } rt_texts;
+typedef struct rt_texts {
+    const char *v[RT_MAX_TEXTS];
+    int         n;
+} rt_texts;
 
 typedef struct rt_option {
-    const char *name;  /* "max-tokens"; an option without help text is not shown */
+    const char *name; /* "max-tokens"; an option without help text is not shown */
     rt_opt_kind kind;
-    size_t      at;    /* offsetof the field in the command's options struct */
-    const char *arg;   /* "N", "DIR"; NULL for a flag */
-    const char *help;  /* one sentence; with the default and unit */
+    size_t      at;   /* offsetof the field in the command's options struct */
+    const char *arg;  /* "N", "DIR"; NULL for a flag */
+    const char *help; /* one sentence; with the default and unit */
 } rt_option;
 
 typedef struct rt_command {
-    const char      *name;    /* "train" */
-    const char      *usage;   /* "CONFIG.json [--set KEY=VALUE]..." */
-    const char      *summary; /* half a line */
-    const char      *text;    /* paragraphs: what it does, examples */
-    const rt_option *options; /* ends with name = NULL; may be NULL */
-    size_t           size;    /* of the options struct */
-    const void      *defaults; /* an options struct; NULL: zeros */
+    const char      *name;                                        /* "train" */
+    const char      *usage;                                       /* "CONFIG.json [--set KEY=VALUE]..." */
+    const char      *summary;                                     /* half a line */
+    const char      *text;                                        /* paragraphs: what it does, examples */
+    const rt_option *options;                                     /* ends with name = NULL; may be NULL */
+    size_t           size;                                        /* of the options struct */
+    const void      *defaults;                                    /* an options struct; NULL: zeros */
     rt_status (*run)(const void *options, int argc, char **argv); /* argv: the words that are no options */
 } rt_command;
 

@@ -9,10 +9,10 @@
 #include <stdint.h>
 
 void rt_note(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* "retort: ..." */
-void rt_quiet(int on);                                                   /* no notes, no progress */
+void rt_quiet(int on);                                                    /* no notes, no progress */
 
 typedef struct rt_progress {
-    const char *what, *unit; /* "scoring", "documents" */
+    const char *what, *unit;        /* "scoring", "documents" */
     int64_t     total, done, first; /* first: done at the beginning (a resumed run) */
     double      began, shown;
     int         tty, lines;

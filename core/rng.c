@@ -12,7 +12,7 @@ void rt_rng_shuffle(rt_rng *r, int64_t *a, int64_t n)
 {
     for (int64_t i = n - 1; i > 0; i--) {
         const int64_t j = (int64_t)rt_rng_below(r, (uint64_t)i + 1), t = a[i];
-        a[i]            = a[j];
-        a[j]            = t;
+        a[i] = a[j];
+        a[j] = t;
     }
 }

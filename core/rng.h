@@ -7,7 +7,9 @@
 #define RT_CORE_RNG_H
 #include <stdint.h>
 
-typedef struct rt_rng { uint64_t s; } rt_rng;
+typedef struct rt_rng {
+    uint64_t s;
+} rt_rng;
 
 /* A well-mixed function of x; equal on every machine. */
 static inline uint64_t rt_mix64(uint64_t x)
@@ -32,6 +34,7 @@ static inline uint64_t rt_rng_u64(rt_rng *r)
 static inline double rt_rng_uniform(rt_rng *r) { return (double)(rt_rng_u64(r) >> 11) * 0x1p-53; }
 /* Uniform in 0 .. n-1, 1 <= n < 2^32 (multiply-shift of the upper 32 bits; bias below n / 2^32). */
 static inline uint64_t rt_rng_below(rt_rng *r, uint64_t n) { return ((rt_rng_u64(r) >> 32) * n) >> 32; }
-double rt_rng_normal(rt_rng *r);                       /* mean 0, variance 1 (Box-Muller) */
+
+double rt_rng_normal(rt_rng *r);                         /* mean 0, variance 1 (Box-Muller) */
 void   rt_rng_shuffle(rt_rng *r, int64_t *a, int64_t n); /* Fisher-Yates */
 #endif

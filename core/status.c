@@ -55,7 +55,8 @@ const char *rt_error_trace(void) { return g_trace; }
 const char *rt_status_name(rt_status s)
 {
     switch (s) {
-#define X(name, code, text) case RT_##name: return text;
+#define X(name, code, text) \
+    case RT_##name: return text;
         RT_STATUS_MAP(X)
 #undef X
     }
@@ -65,7 +66,8 @@ const char *rt_status_name(rt_status s)
 int rt_status_exit(rt_status s)
 {
     switch (s) {
-#define X(name, code, text) case RT_##name: return code;
+#define X(name, code, text) \
+    case RT_##name: return code;
         RT_STATUS_MAP(X)
 #undef X
     }

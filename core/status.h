@@ -11,19 +11,19 @@
 
 /* One list makes the enum, the names and the exit codes, so that they cannot
  * disagree.  X(name, process exit code, text). */
-#define RT_STATUS_MAP(X)                             \
-    X(OK, 0, "done")                                 \
-    X(ECHECK, 1, "a check failed")                   \
-    X(EINVAL, 2, "invalid argument")                 \
-    X(ESHAPE, 2, "tensor shapes do not agree")       \
-    X(EFORMAT, 2, "malformed file or message")       \
-    X(ENOENT, 2, "no such file")                     \
+#define RT_STATUS_MAP(X)                              \
+    X(OK, 0, "done")                                  \
+    X(ECHECK, 1, "a check failed")                    \
+    X(EINVAL, 2, "invalid argument")                  \
+    X(ESHAPE, 2, "tensor shapes do not agree")        \
+    X(EFORMAT, 2, "malformed file or message")        \
+    X(ENOENT, 2, "no such file")                      \
     X(EMISMATCH, 2, "parts that do not fit together") \
-    X(EIO, 3, "input/output error")                  \
-    X(ENET, 3, "server failure")                     \
-    X(EPEER, 3, "another rank failed")               \
-    X(ENOMEM, 4, "out of memory")                    \
-    X(ENOSPC, 4, "no space left")                    \
+    X(EIO, 3, "input/output error")                   \
+    X(ENET, 3, "server failure")                      \
+    X(EPEER, 3, "another rank failed")                \
+    X(ENOMEM, 4, "out of memory")                     \
+    X(ENOSPC, 4, "no space left")                     \
     X(EINTR, 130, "interrupted")
 
 typedef enum rt_status {
@@ -33,8 +33,7 @@ typedef enum rt_status {
 } rt_status;
 
 /* Record an error and return `code`. */
-rt_status rt_fail(rt_status code, const char *file, int line, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5), cold));
+rt_status rt_fail(rt_status code, const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 4, 5), cold));
 /* Add the caller's frame to the record and return `code` unchanged. */
 rt_status rt_trace(rt_status code, const char *file, int line) __attribute__((cold));
 /* The status of a failed system call: ENOSPC, EDQUOT and EFBIG are RT_ENOSPC,
@@ -42,15 +41,15 @@ rt_status rt_trace(rt_status code, const char *file, int line) __attribute__((co
 rt_status rt_status_of_errno(int err);
 
 /* The current thread's record; valid until its next failure. */
-const char *rt_error_text(void);   /* one line: the message */
-const char *rt_error_trace(void);  /* "  at file:line" lines */
+const char *rt_error_text(void);  /* one line: the message */
+const char *rt_error_trace(void); /* "  at file:line" lines */
 const char *rt_status_name(rt_status s);
 int         rt_status_exit(rt_status s);
 
 #define RT_FAIL(code, ...) return rt_fail((code), __FILE__, __LINE__, __VA_ARGS__)
-#define RT_CHECK(cond, code, ...)                   \
-    do {                                            \
-        if (!(cond)) RT_FAIL((code), __VA_ARGS__);  \
+#define RT_CHECK(cond, code, ...)                  \
+    do {                                           \
+        if (!(cond)) RT_FAIL((code), __VA_ARGS__); \
     } while (0)
 #define RT_TRY(expr)                                                    \
     do {                                                                \
@@ -58,20 +57,20 @@ int         rt_status_exit(rt_status s);
         if (rt_s_ != RT_OK) return rt_trace(rt_s_, __FILE__, __LINE__); \
     } while (0)
 /* For functions that hold resources: need `rt_status st` and a label in scope. */
-#define RT_TRY_OR(expr, label)                   \
-    do {                                         \
-        st = (expr);                             \
-        if (st != RT_OK) {                       \
-            rt_trace(st, __FILE__, __LINE__);    \
-            goto label;                          \
-        }                                        \
+#define RT_TRY_OR(expr, label)                \
+    do {                                      \
+        st = (expr);                          \
+        if (st != RT_OK) {                    \
+            rt_trace(st, __FILE__, __LINE__); \
+            goto label;                       \
+        }                                     \
     } while (0)
-#define RT_CHECK_OR(cond, label, code, ...)                            \
-    do {                                                               \
-        if (!(cond)) {                                                 \
-            st = rt_fail((code), __FILE__, __LINE__, __VA_ARGS__);     \
-            goto label;                                                \
-        }                                                              \
+#define RT_CHECK_OR(cond, label, code, ...)                        \
+    do {                                                           \
+        if (!(cond)) {                                             \
+            st = rt_fail((code), __FILE__, __LINE__, __VA_ARGS__); \
+            goto label;                                            \
+        }                                                          \
     } while (0)
 
 #endif

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #define SPACE "\\x09-\\x0d\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
-#define NO_SPACE                                                                                                                           \
-    "\\x{0}-\\x08\\x0e-\\x1f\\x21-\\x84\\x86-\\x9f\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}"              \
+#define NO_SPACE                                                                                                              \
+    "\\x{0}-\\x08\\x0e-\\x1f\\x21-\\x84\\x86-\\x9f\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}" \
     "\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{10ffff}"
 
 const char ds_gpt2_pattern[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
@@ -55,10 +55,8 @@ static rt_status translate(const char *pattern, rt_buf *out, const char *where)
         if (in_class && *p == '[') return refuse(p[1] == ':' ? "a POSIX class" : "a class inside a class", pattern, where);
         if (in_class && p[0] == '&' && p[1] == '&') return refuse("&&", pattern, where);
         if (!in_class && is_possessive_count(p)) return refuse("a counted repeat followed by +", pattern, where);
-        if (*p == '[')
-            in_class = 1;
-        else if (*p == ']')
-            in_class = 0;
+        if (*p == '[') in_class = 1;
+        else if (*p == ']') in_class = 0;
         RT_TRY(rt_buf_add(out, p, 1));
     }
     return RT_OK;

@@ -134,10 +134,8 @@ static rt_status best(trainer *k, int64_t *out)
     while (*out < 0 && k->heap_n) {
         const candidate c = pop(k);
         const int64_t   i = k->slot[place(k, c.key)] - 1, count = k->pair[i].count;
-        if (count == c.count)
-            *out = i;
-        else if (count > 0)
-            RT_TRY(push(k, count, c.key));
+        if (count == c.count) *out = i;
+        else if (count > 0) RT_TRY(push(k, count, c.key));
     }
     return RT_OK;
 }

@@ -16,7 +16,11 @@
 /* ---- tokenizer: Hugging Face's tokenizer.json, byte-level BPE ------------------- */
 
 typedef struct ds_tokenizer ds_tokenizer; /* read-only after loading: safe to share between threads */
-typedef struct ds_ids { int32_t *v; int64_t n, cap; } ds_ids; /* {0} is empty; free(v) */
+
+typedef struct ds_ids {
+    int32_t *v;
+    int64_t  n, cap;
+} ds_ids; /* {0} is empty; free(v) */
 
 rt_status ds_ids_add(ds_ids *ids, int32_t id);
 
@@ -27,7 +31,7 @@ void        ds_tokenizer_destroy(ds_tokenizer **t);
 int64_t     ds_tokenizer_size(const ds_tokenizer *t); /* entries, added tokens included: largest id + 1 */
 int32_t     ds_tokenizer_bos(const ds_tokenizer *t);  /* -1: none */
 int32_t     ds_tokenizer_eos(const ds_tokenizer *t);
-const char *ds_tokenizer_sha256(const ds_tokenizer *t); /* of tokenizer.json's bytes */
+const char *ds_tokenizer_sha256(const ds_tokenizer *t);                /* of tokenizer.json's bytes */
 int32_t     ds_tokenizer_id(const ds_tokenizer *t, const char *token); /* of one entry; -1: none */
 
 /* Append the ids of n bytes (any bytes: what is no UTF-8 is encoded byte by
@@ -64,14 +68,14 @@ int       ds_utf8_valid(const char *s, size_t n);
 /* ---- shards (data/FORMAT.md) -------------------------------------------------------- */
 
 typedef struct ds_info { /* what the attributes of a shard say */
-    int      soft;                   /* kind: 0 text, 1 soft (has targets) */
-    int64_t  vocab;
-    int64_t  k, m;                   /* 0 for text */
-    char     tokenizer[RT_SHA_HEX];
-    char     teacher[128], endpoint[256], dialect[32];
-    char     sampling[512], probe[1024], prices[256]; /* JSON texts, may be empty */
-    int64_t  time;                   /* unix seconds; not part of the digest */
-    char     program[64];
+    int     soft;        /* kind: 0 text, 1 soft (has targets) */
+    int64_t vocab;
+    int64_t k, m; /* 0 for text */
+    char    tokenizer[RT_SHA_HEX];
+    char    teacher[128], endpoint[256], dialect[32];
+    char    sampling[512], probe[1024], prices[256]; /* JSON texts, may be empty */
+    int64_t time;                                    /* unix seconds; not part of the digest */
+    char    program[64];
 } ds_info;
 
 /* One document: arrays of n entries (n x k, n x m); the owner is who filled it. */
@@ -80,8 +84,8 @@ typedef struct ds_doc {
     const int32_t *ids;
     const uint8_t *prompt_mask; /* NULL: no prompt */
     /* soft shards; values of rows with valid = 0 are ignored (written as NaN, ids 0) */
-    const uint8_t *valid;        /* 0 in the last row */
-    const int32_t *target_id;    /* what each row is about; writing: NULL, or RT_EMISMATCH where it is not ids[i + 1] */
+    const uint8_t *valid;     /* 0 in the last row */
+    const int32_t *target_id; /* what each row is about; writing: NULL, or RT_EMISMATCH where it is not ids[i + 1] */
     const int32_t *topk_ids;
     const float   *topk_logprob;
     const float   *actual_logprob; /* NaN: unknown */
@@ -102,6 +106,7 @@ rt_status ds_writer_finish(ds_writer **w);              /* fsync, rename; *w = N
 void      ds_writer_abandon(ds_writer **w);             /* removes the temporary file */
 
 typedef struct ds_shard ds_shard; /* one thread at a time */
+
 rt_status      ds_shard_open(ds_shard **out, const char *path);
 void           ds_shard_close(ds_shard **s);
 const ds_info *ds_shard_info(const ds_shard *s);
@@ -120,10 +125,14 @@ rt_status ds_shard_digest(ds_shard *s, char hex[RT_SHA_HEX]); /* of content, wit
 /* ---- text files into shards, and back ------------------------------------------------ */
 
 enum { DS_MAX_PARTS = 16 };
-typedef struct ds_part { char name[32]; char *path; int64_t docs, tokens; } ds_part;
+typedef struct ds_part {
+    char    name[32];
+    char   *path;
+    int64_t docs, tokens;
+} ds_part;
 
 typedef struct ds_import_opts {
-    const rt_texts     *files;      /* .txt and .jsonl */
+    const rt_texts     *files; /* .txt and .jsonl */
     const ds_tokenizer *tokenizer;
     const char         *out;        /* "PATH.h5"; part NAME of a split becomes "PATH-NAME.h5" */
     const char         *split;      /* "train=0.9,valid=0.1": shares; from 1 on numbers of documents; one may be
@@ -148,14 +157,14 @@ rt_status ds_export(ds_shard *s, const ds_tokenizer *t, const char *path, rt_pro
 typedef struct ds_loader ds_loader;
 
 typedef struct ds_loader_opts {
-    const rt_texts *shards;    /* all of one tokenizer and vocabulary */
-    const double   *weights;   /* passes over each shard per epoch; NULL: 1 */
-    int64_t         T;         /* tokens a sequence */
-    int             ordered;   /* documents stay in the order of the shards */
-    int             pack;      /* several documents in a sequence, none cut that fits */
-    int             targets;   /* 1: soft targets are wanted (all shards must be soft) */
-    int64_t         k, m;      /* how many of them (<= what the shards hold); m = 0: none */
-    int64_t         rows;      /* sequences in the largest batch that will be read */
+    const rt_texts *shards;  /* all of one tokenizer and vocabulary */
+    const double   *weights; /* passes over each shard per epoch; NULL: 1 */
+    int64_t         T;       /* tokens a sequence */
+    int             ordered; /* documents stay in the order of the shards */
+    int             pack;    /* several documents in a sequence, none cut that fits */
+    int             targets; /* 1: soft targets are wanted (all shards must be soft) */
+    int64_t         k, m;    /* how many of them (<= what the shards hold); m = 0: none */
+    int64_t         rows;    /* sequences in the largest batch that will be read */
     uint64_t        seed;
 } ds_loader_opts;
 
@@ -163,25 +172,25 @@ typedef struct ds_loader_opts {
  * Unused positions are padding: id 0, count 0, a document of their own. */
 typedef struct ds_batch {
     int64_t  rows, T, k, m;
-    int32_t *ids;            /* [N] */
-    int32_t *pos;            /* [N] position inside the document's window: what rotary embedding uses */
-    int32_t *start;          /* [N] index 0..T-1 in the sequence where this position's document begins */
-    int32_t *target;         /* [N] id of token i+1; -1 where count = 0 */
-    uint8_t *count;          /* [N] 1: the row counts in the loss */
-    int32_t *topk_ids;       /* [N, k] */
-    float   *topk_logprob;   /* [N, k] */
-    float   *rest_mass;      /* [N]: 1 - sum of the first k probabilities, >= 0 */
-    int32_t *tail_ids;       /* [N, m] */
-    float   *rest_entropy;   /* [N]; NaN where unknown */
-    int64_t  counted;        /* rows with count = 1 in this batch */
+    int32_t *ids;          /* [N] */
+    int32_t *pos;          /* [N] position inside the document's window: what rotary embedding uses */
+    int32_t *start;        /* [N] index 0..T-1 in the sequence where this position's document begins */
+    int32_t *target;       /* [N] id of token i+1; -1 where count = 0 */
+    uint8_t *count;        /* [N] 1: the row counts in the loss */
+    int32_t *topk_ids;     /* [N, k] */
+    float   *topk_logprob; /* [N, k] */
+    float   *rest_mass;    /* [N]: 1 - sum of the first k probabilities, >= 0 */
+    int32_t *tail_ids;     /* [N, m] */
+    float   *rest_entropy; /* [N]; NaN where unknown */
+    int64_t  counted;      /* rows with count = 1 in this batch */
 } ds_batch;
 
 /* RT_EMISMATCH when shards differ in tokenizer or vocabulary, or cannot serve k and m. */
 rt_status      ds_loader_create(ds_loader **out, const ds_loader_opts *o);
 void           ds_loader_destroy(ds_loader **l);
-const ds_info *ds_loader_info(const ds_loader *l);      /* of the first shard */
-int64_t        ds_loader_epoch(const ds_loader *l);     /* sequences in epoch 0 */
-int64_t        ds_loader_tokens(const ds_loader *l);    /* distinct tokens of all shards */
+const ds_info *ds_loader_info(const ds_loader *l);   /* of the first shard */
+int64_t        ds_loader_epoch(const ds_loader *l);  /* sequences in epoch 0 */
+int64_t        ds_loader_tokens(const ds_loader *l); /* distinct tokens of all shards */
 int            ds_loader_has_entropy(const ds_loader *l);
 /* Sequences first .. first+rows-1 of the endless stream (a pure function of seed and
  * number: epoch after epoch, each shuffled and packed anew).  Each soft row's
@@ -194,14 +203,15 @@ rt_status ds_loader_counted(ds_loader *l, int64_t first, int64_t rows, int64_t *
 /* ---- HDF5 (data/h5.c is the only wrapper; checkpoints use it too) -------------------- */
 
 typedef struct ds_h5 ds_h5;
-rt_status ds_h5_create(ds_h5 **out, const char *path);      /* a new file */
-rt_status ds_h5_open(ds_h5 **out, const char *path);        /* read-only; RT_EFORMAT when truncated */
-rt_status ds_h5_close(ds_h5 **f);                           /* flush, close; *f = NULL */
+
+rt_status ds_h5_create(ds_h5 **out, const char *path); /* a new file */
+rt_status ds_h5_open(ds_h5 **out, const char *path);   /* read-only; RT_EFORMAT when truncated */
+rt_status ds_h5_close(ds_h5 **f);                      /* flush, close; *f = NULL */
 typedef enum ds_h5_type { DS_U8, DS_I32, DS_I64, DS_F32, DS_F64 } ds_h5_type;
 /* Whole one-dimensional data sets. */
 rt_status ds_h5_put(ds_h5 *f, const char *name, ds_h5_type t, const void *x, int64_t n);
 rt_status ds_h5_get(ds_h5 *f, const char *name, ds_h5_type t, void *x, int64_t n); /* RT_EFORMAT when n differs */
-rt_status ds_h5_put_text(ds_h5 *f, const char *attribute, const char *text); /* on the root group */
+rt_status ds_h5_put_text(ds_h5 *f, const char *attribute, const char *text);       /* on the root group */
 rt_status ds_h5_get_text(ds_h5 *f, const char *attribute, rt_buf *out);
 
 /* Appends "NAME VERSION" lines of the libraries behind this folder. */

@@ -214,10 +214,8 @@ static rt_status find(ds_loader *l, int64_t q, const ds_packing **p, int64_t *at
     int64_t low = 0, high = l->epochs; /* begin[low] <= q < begin[high] */
     while (high - low > 1) {
         const int64_t mid = low + (high - low) / 2;
-        if (l->begin[mid] <= q)
-            low = mid;
-        else
-            high = mid;
+        if (l->begin[mid] <= q) low = mid;
+        else high = mid;
     }
     *at = q - l->begin[low];
     return epoch_get(l, low, p);

@@ -43,7 +43,7 @@ ds_h5_spec             ds_column_spec(const ds_info *info, int c);
 enum { TEXT_REQUEST, TEXT_RECIPE, TEXT_TOPIC, TEXT_FINISH, TEXT_SEED, DS_TEXTS };
 extern const char *const ds_text_names[DS_TEXTS]; /* "/doc/request" ... */
 #define DS_STARTS "/doc_start"
-#define DS_COST "/doc/cost"
+#define DS_COST   "/doc/cost"
 
 typedef struct ds_attribute {
     const char *name;

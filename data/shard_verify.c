@@ -10,7 +10,7 @@
 /* ---- check --------------------------------------------------------------------------------- */
 
 #define SAY(cond, ...) RT_CHECK(cond, RT_ECHECK, __VA_ARGS__)
-#define TOLERANCE 1e-3 /* servers print few digits */
+#define TOLERANCE      1e-3 /* servers print few digits */
 
 typedef struct place {
     const char *path;

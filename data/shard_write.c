@@ -148,8 +148,7 @@ static rt_status put_masked(ds_writer *w, int c, const void *v, const uint8_t *v
     RT_TRY(room(w, row * (size_t)n));
     for (int64_t i = 0; i < n; i++) {
         char *to = w->scratch.p + (size_t)i * row;
-        if (valid[i] && v)
-            memcpy(to, (const char *)v + (size_t)i * row, row);
+        if (valid[i] && v) memcpy(to, (const char *)v + (size_t)i * row, row);
         else
             for (size_t j = 0; j < row; j += 4) memcpy(to + j, missing, 4);
     }

@@ -32,10 +32,8 @@ static rt_status add_part(ds_split *s, const char *name, const char *value)
     char     *end;
     const int i = s->n;
     RT_CHECK(i < DS_MAX_PARTS, RT_EINVAL, "--split: more than %d parts", DS_MAX_PARTS);
-    if (*name)
-        snprintf(s->part[i].name, sizeof s->part[i].name, "%s", name);
-    else
-        snprintf(s->part[i].name, sizeof s->part[i].name, "%d", i);
+    if (*name) snprintf(s->part[i].name, sizeof s->part[i].name, "%s", name);
+    else snprintf(s->part[i].name, sizeof s->part[i].name, "%d", i);
     RT_CHECK(good_name(s->part[i].name), RT_EINVAL, "--split: '%s' is no name of letters, digits, '-' and '_'", name);
     for (int j = 0; j < i; j++)
         RT_CHECK(strcmp(s->part[j].name, s->part[i].name), RT_EINVAL, "--split: the part '%s' stands twice", s->part[i].name);
@@ -55,10 +53,8 @@ static rt_status parse_sizes(ds_split *s, const char *text)
     int    rests  = 0;
     while (next_item(&text, name, value)) RT_TRY(add_part(s, name, value));
     for (int i = 0; i < s->n; i++) {
-        if (s->size[i] < 0)
-            rests++;
-        else if (s->size[i] < 1)
-            shares += s->size[i];
+        if (s->size[i] < 0) rests++;
+        else if (s->size[i] < 1) shares += s->size[i];
     }
     RT_CHECK(s->n > 0, RT_EINVAL, "--split: no part is named; for example: train=0.9,valid=0.1");
     RT_CHECK(shares <= 1 + 1e-9, RT_EINVAL, "--split: the shares add up to %g, more than 1", shares);
@@ -96,10 +92,8 @@ static rt_status make_paths(ds_split *s, const char *out, int parts)
 rt_status ds_split_parse(ds_split *s, const ds_import_opts *o)
 {
     *s = (ds_split){.n = 0};
-    if (o->split)
-        RT_TRY(parse_sizes(s, o->split));
-    else
-        s->size[0] = -1, s->n = 1;
+    if (o->split) RT_TRY(parse_sizes(s, o->split));
+    else s->size[0] = -1, s->n = 1;
     if (o->max_tokens) RT_TRY(parse_limits(s, o->max_tokens));
     return make_paths(s, o->out, o->split != NULL);
 }

@@ -76,10 +76,8 @@ rt_status ds_tokenizer_load(ds_tokenizer **out, const char *dir)
     RT_TRY(RT_NEW(t, 1));
     t->bos = t->eos    = -1;
     const rt_status st = read_tokenizer(t, dir);
-    if (st != RT_OK)
-        ds_tokenizer_destroy(&t);
-    else
-        *out = t;
+    if (st != RT_OK) ds_tokenizer_destroy(&t);
+    else *out = t;
     return st;
 }
 

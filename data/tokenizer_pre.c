@@ -127,10 +127,8 @@ static rt_status parse_template(ds_tokenizer *t, const cJSON *o, const char *whe
     {
         const char *name = NULL;
         RT_TRY(rt_json_text(part(e, "SpecialToken"), "id", &name, where));
-        if (name)
-            RT_TRY(add_template_ids(part(o, "special_tokens"), name, seen ? &t->suffix : &t->prefix, where));
-        else
-            seen++;
+        if (name) RT_TRY(add_template_ids(part(o, "special_tokens"), name, seen ? &t->suffix : &t->prefix, where));
+        else seen++;
     }
     RT_CHECK(seen == 1, RT_EFORMAT, "%s: the post_processor's template holds the text %d times, expected once", where, seen);
     return RT_OK;

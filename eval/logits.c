@@ -2,7 +2,10 @@
 #include "eval/eval.h"
 #include <stdlib.h>
 
-typedef struct sink { float *z; int64_t V; } sink;
+typedef struct sink {
+    float  *z;
+    int64_t V;
+} sink;
 
 static void take(void *ud, int64_t t, real *z, int thread)
 {
@@ -50,12 +53,12 @@ done:
 rt_status ev_logits(const md_model *m, const char *in, const char *path)
 {
     int64_t  *ids = NULL, B = 0, T = 0;
-    md_st    *f   = NULL;
-    rt_status st  = read_ids(in, &ids, &B, &T);
+    md_st    *f  = NULL;
+    rt_status st = read_ids(in, &ids, &B, &T);
     if (st == RT_OK) {
         md_st_tensor list[] = {{.name = "ids", .dtype = "I64", .nd = 2, .shape = {B, T}},
                                {.name = "logits", .dtype = "F32", .nd = 3, .shape = {B, T, m->config.V}}};
-        st = md_st_begin(&f, path, list, 2);
+        st                  = md_st_begin(&f, path, list, 2);
     }
     if (st == RT_OK) st = write_sequences(m, f, ids, B, T);
     if (st == RT_OK) st = md_st_end(&f);

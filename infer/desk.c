@@ -267,10 +267,8 @@ void inf_reply_error(inf_reply *r, int status, const char *message)
     rt_status st = rt_buf_str(&b, "{\"error\":{\"message\":");
     if (st == RT_OK) st = rt_json_quote(&b, message, strlen(message));
     if (st == RT_OK) st = rt_buf_fmt(&b, ",\"type\":\"%s\",\"code\":%d}}", type_of(status), status);
-    if (st == RT_OK)
-        r->text = b;
-    else
-        rt_buf_free(&b);
+    if (st == RT_OK) r->text = b;
+    else rt_buf_free(&b);
 }
 
 rt_status inf_reply_push(inf_reply *r)
@@ -297,13 +295,9 @@ void inf_desk_answer(inf_desk *d, inf_task task, char *body, size_t n, inf_reply
     r->status    = 400;
     rt_status st = read_body(&o, body, n);
     if (st == RT_OK) st = answer(d, task, o, r);
-    if (st == RT_OK)
-        r->status = 200;
-    else if (st == RT_EINTR)
-        rt_buf_free(&r->text);
-    else if (r->stream)
-        end_stream_with_error(r);
-    else
-        inf_reply_error(r, r->status, rt_error_text());
+    if (st == RT_OK) r->status = 200;
+    else if (st == RT_EINTR) rt_buf_free(&r->text);
+    else if (r->stream) end_stream_with_error(r);
+    else inf_reply_error(r, r->status, rt_error_text());
     cJSON_Delete(o);
 }

@@ -46,7 +46,7 @@ typedef struct inf_reply {
 
 typedef enum inf_task { INF_COMPLETE, INF_CHAT, INF_TOKENIZE, INF_DETOKENIZE } inf_task;
 /* Answer one request; `body` (n bytes) is changed.  Errors become answers too. */
-void inf_desk_answer(inf_desk *d, inf_task task, char *body, size_t n, inf_reply *r);
+void      inf_desk_answer(inf_desk *d, inf_task task, char *body, size_t n, inf_reply *r);
 rt_status inf_reply_push(inf_reply *r); /* RT_EINTR: the reader has gone */
 /* {"error": {...}} in place of what the reply held. */
 void      inf_reply_error(inf_reply *r, int status, const char *message);

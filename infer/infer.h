@@ -6,6 +6,7 @@
 /* ---- decoding -------------------------------------------------------------------------- */
 
 typedef struct inf_session inf_session; /* one conversation: KV cache and plans; one caller at a time */
+
 rt_status inf_session_create(inf_session **out, const md_model *m, int64_t max_tokens);
 void      inf_session_destroy(inf_session **s);
 void      inf_session_reset(inf_session *s); /* forget all tokens, keep memory */
@@ -22,6 +23,7 @@ typedef struct inf_sampling {
 } inf_sampling;
 /* The next id: a pure function of logits, settings and u in [0,1); work: [V] scratch ints and reals. */
 typedef struct inf_sampler inf_sampler;
+
 rt_status inf_sampler_create(inf_sampler **out, int64_t V);
 void      inf_sampler_destroy(inf_sampler **s);
 int32_t   inf_sample(inf_sampler *s, const real *logits, const inf_sampling *o, double u);
@@ -35,11 +37,11 @@ rt_status inf_quantise(md_model *m, int bits, int64_t group);
 /* ---- serving (infer/serve.c): the wire form is in docs/serve.md ------------ */
 
 typedef struct inf_serve_opts {
-    const char *host;       /* default 127.0.0.1 */
-    int64_t     port;       /* 0: a free one, see port_file */
-    const char *port_file;  /* written when the server listens ("PORT\n"), atomically; may be NULL */
-    const char *name;       /* model id that /v1/models shows; default: the folder's name */
-    int64_t     max_tokens; /* context; 0: the model's */
+    const char *host;         /* default 127.0.0.1 */
+    int64_t     port;         /* 0: a free one, see port_file */
+    const char *port_file;    /* written when the server listens ("PORT\n"), atomically; may be NULL */
+    const char *name;         /* model id that /v1/models shows; default: the folder's name */
+    int64_t     max_tokens;   /* context; 0: the model's */
     int64_t     max_logprobs; /* largest k, at most MD_TEACHER_MAX_K */
     int         verbose;      /* a note for each request */
 } inf_serve_opts;

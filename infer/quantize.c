@@ -42,7 +42,7 @@ static rt_status quantise_tensor(md_tensor *t, int bits, int64_t group)
              (long long)t->cols, (long long)group);
     RT_TRY(RT_NEW(row, t->cols));
     RT_TRY(RT_NEW(q, 1));
-    *q = (kn_quant){.bits = bits, .rows = t->rows, .cols = t->cols, .group = group, .groups = t->cols / group};
+    *q                 = (kn_quant){.bits = bits, .rows = t->rows, .cols = t->cols, .group = group, .groups = t->cols / group};
     const rt_status st = make(q);
     for (int64_t i = 0; st == RT_OK && i < t->rows; i++) {
         kn_row(row, t->data, t->type, i, t->cols);
@@ -57,8 +57,8 @@ static rt_status quantise_tensor(md_tensor *t, int bits, int64_t group)
 
 rt_status inf_quantise(md_model *m, int bits, int64_t group)
 {
-    RT_CHECK((bits == 8 || bits == 4) && group >= 2 && group % 2 == 0, RT_EINVAL, "expected 8 or 4 bits and an even group, found %d and %lld", bits,
-             (long long)group);
+    RT_CHECK((bits == 8 || bits == 4) && group >= 2 && group % 2 == 0, RT_EINVAL,
+             "expected 8 or 4 bits and an even group, found %d and %lld", bits, (long long)group);
     for (int i = 0; i < m->n; i++)
         if (!m->t[i].is_vector && kn_size(m->t[i].type)) RT_TRY(quantise_tensor(&m->t[i], bits, group));
     return RT_OK;

@@ -169,12 +169,9 @@ static rt_status add_prompt(inf_request *q, const inf_desk *d, const cJSON *p)
 {
     RT_CHECK(q->n < DESK_MAX_PROMPTS, RT_EINVAL, WHERE ": \"prompt\" may hold at most %d prompts", DESK_MAX_PROMPTS);
     ds_ids *ids = &q->prompts[q->n++];
-    if (cJSON_IsString(p))
-        RT_TRY(inf_text_ids(d, p->valuestring, q->special, ids));
-    else if (cJSON_IsArray(p))
-        RT_TRY(inf_list_ids(p, d->model->config.V, WHERE ": \"prompt\"", ids));
-    else
-        RT_FAIL(RT_EFORMAT, WHERE ": \"prompt\" must be a string, a list of strings, a list of ids or a list of lists of ids");
+    if (cJSON_IsString(p)) RT_TRY(inf_text_ids(d, p->valuestring, q->special, ids));
+    else if (cJSON_IsArray(p)) RT_TRY(inf_list_ids(p, d->model->config.V, WHERE ": \"prompt\"", ids));
+    else RT_FAIL(RT_EFORMAT, WHERE ": \"prompt\" must be a string, a list of strings, a list of ids or a list of lists of ids");
     RT_CHECK(ids->n >= 1, RT_EINVAL, WHERE ": \"prompt\" %d has no tokens; give at least one", q->n - 1);
     RT_CHECK(ids->n <= d->max_len - q->max_tokens, RT_EINVAL,
              "This model's maximum context length is %lld tokens. However, you requested %lld tokens (%lld in the prompt, %lld in the "

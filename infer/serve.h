@@ -31,7 +31,7 @@ typedef struct inf_route {
 typedef struct inf_job { /* one request; lives until both its connection and the worker have let go */
     inf_server            *server;
     struct MHD_Connection *connection;
-    const inf_route       *route; /* NULL: none */
+    const inf_route       *route;   /* NULL: none */
     int                    refused; /* the status that answers once the body has been read away; 0: none */
     rt_buf                 body;
     size_t                 received;
@@ -53,7 +53,7 @@ struct inf_server {
     pthread_t          worker;
     pthread_mutex_t    lock;
     pthread_cond_t     more;
-    inf_job           *first, *last; /* the queue */
+    inf_job           *first, *last;                           /* the queue */
     int                waiting, unanswered, stopping, working; /* working: the worker thread exists */
     size_t             bodies;
 };
@@ -62,9 +62,9 @@ struct inf_server {
 rt_status inf_queue_start(inf_server *s); /* starts the worker */
 void      inf_queue_stop(inf_server *s);  /* waits until all that is queued is done */
 inf_job  *inf_job_new(inf_server *s, struct MHD_Connection *c);
-void      inf_job_let_go(inf_job *j);       /* by the connection: it is over */
+void      inf_job_let_go(inf_job *j);                               /* by the connection: it is over */
 int       inf_job_receive(inf_job *j, const char *bytes, size_t n); /* 0: far too much, cut the connection */
-int       inf_job_enqueue(inf_job *j);      /* 0: the queue is full; else the connection sleeps */
+int       inf_job_enqueue(inf_job *j);                              /* 0: the queue is full; else the connection sleeps */
 
 /* serve_http.c */
 rt_status inf_http_start(inf_server *s); /* on s->listener */

@@ -112,10 +112,8 @@ static enum MHD_Result begin(inf_server *s, struct MHD_Connection *c, const char
     *job     = j;
     j->began = rt_now();
     j->route = r;
-    if (!r)
-        j->refused = MHD_HTTP_NOT_FOUND;
-    else if (strcmp(r->method, method) && !(!strcmp(method, "HEAD") && !strcmp(r->method, "GET")))
-        j->refused = MHD_HTTP_METHOD_NOT_ALLOWED;
+    if (!r) j->refused = MHD_HTTP_NOT_FOUND;
+    else if (strcmp(r->method, method) && !(!strcmp(method, "HEAD") && !strcmp(r->method, "GET"))) j->refused = MHD_HTTP_METHOD_NOT_ALLOWED;
     /* A body that is far too large is not even read. */
     if (text && strtoull(text, NULL, 10) > 4 * (size_t)SERVE_MAX_BODY) {
         j->refused = MHD_HTTP_CONTENT_TOO_LARGE;

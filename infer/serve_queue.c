@@ -57,10 +57,8 @@ int inf_job_receive(inf_job *j, const char *bytes, size_t n)
     if (!j->refused && j->received > SERVE_MAX_BODY) j->refused = MHD_HTTP_CONTENT_TOO_LARGE;
     if (!j->refused && s->bodies + n > SERVE_MAX_BODIES) j->refused = MHD_HTTP_SERVICE_UNAVAILABLE;
     if (!j->refused) {
-        if (rt_buf_add(&j->body, bytes, n) == RT_OK)
-            s->bodies += n;
-        else
-            j->refused = MHD_HTTP_SERVICE_UNAVAILABLE;
+        if (rt_buf_add(&j->body, bytes, n) == RT_OK) s->bodies += n;
+        else j->refused = MHD_HTTP_SERVICE_UNAVAILABLE;
     }
     if (j->refused) drop_body(j); /* the rest is read away, so that the sender comes to read the answer */
     pthread_mutex_unlock(&s->lock);
@@ -89,10 +87,8 @@ int inf_job_enqueue(inf_job *j)
         j->state = JOB_WAITING;
         j->holders++;
         j->next = NULL;
-        if (s->last)
-            s->last->next = j;
-        else
-            s->first = j;
+        if (s->last) s->last->next = j;
+        else s->first = j;
         s->last = j;
         s->waiting++;
         s->unanswered++;
@@ -165,10 +161,8 @@ static void *work(void *ud)
     for (inf_job *j; (j = next_job(s));) {
         j->reply.push = push;
         j->reply.ud   = j;
-        if (asker_left(j))
-            inf_reply_error(&j->reply, MHD_HTTP_SERVICE_UNAVAILABLE, "the connection was closed while the request waited");
-        else
-            inf_desk_answer(&s->desk, j->route->task, j->body.p, j->body.len, &j->reply);
+        if (asker_left(j)) inf_reply_error(&j->reply, MHD_HTTP_SERVICE_UNAVAILABLE, "the connection was closed while the request waited");
+        else inf_desk_answer(&s->desk, j->route->task, j->body.p, j->body.len, &j->reply);
         finish(j);
     }
     return NULL;

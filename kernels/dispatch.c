@@ -1,6 +1,6 @@
 /* dispatch.c -- which table this CPU runs, and typed memory on top of it. */
-#include "kernels/kernels.h"
 #include "kernels/gemm.h"
+#include "kernels/kernels.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,7 @@ const kn_table *kn_get(void) { return g_table; }
 
 static rt_status choose(void)
 {
-    const char *want = getenv("RETORT_CPU");
+    const char *want    = getenv("RETORT_CPU");
     char        can[64] = "";
     for (int i = 0; kn_at(i); i++) {
         g_table = kn_at(i);

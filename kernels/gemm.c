@@ -24,10 +24,12 @@ enum { MATVEC_ROWS = 32 };
 typedef void (*gemm_fn)(int order, int ta, int tb, int m, int n, int k, real alpha, const real *a, int lda, const real *b, int ldb,
                         real beta, real *c, int ldc);
 
-static gemm_fn     g_gemm;
-static const char *g_config = "no BLAS loaded", *g_kernel = "none";
+static gemm_fn         g_gemm;
+static const char     *g_config = "no BLAS loaded", *g_kernel = "none";
 static const kn_table *g_k;
-typedef struct work_space { real a[MT * KT], b[KT * NT], c[MT * NT]; } work_space;
+typedef struct work_space {
+    real a[MT * KT], b[KT * NT], c[MT * NT];
+} work_space;
 static work_space *g_work[RT_MAX_THREADS];
 
 /* bf16 operands of up to so many elements are widened whole, once a product; larger ones in
@@ -66,7 +68,8 @@ rt_status kn_gemm_init(const kn_table *table)
     for (int i = 0; i < rt_threads(); i++)
         if (!g_work[i]) RT_TRY(RT_NEW(g_work[i], 1));
     for (int i = 0; i < 2; i++)
-        if (!g_whole[i]) RT_CHECK(g_whole[i] = aligned_alloc(RT_ALIGN, WHOLE * sizeof(real)), RT_ENOMEM, "work space of the matrix product");
+        if (!g_whole[i])
+            RT_CHECK(g_whole[i] = aligned_alloc(RT_ALIGN, WHOLE * sizeof(real)), RT_ENOMEM, "work space of the matrix product");
     if (g_gemm) return RT_OK;
     choose_core(table);
     return load(own && *own ? own : "libopenblas.so.0");
@@ -81,7 +84,8 @@ void kn_gemm_one(real *c, int64_t ldc, const real *a, int64_t lda, int ta, const
                  int64_t K, real alpha, real beta)
 {
     if (M && N)
-        g_gemm(ROW_MAJOR, ta ? TRANS : NO_TRANS, tb ? TRANS : NO_TRANS, (int)M, (int)N, (int)K, alpha, a, (int)lda, b, (int)ldb, beta, c, (int)ldc);
+        g_gemm(ROW_MAJOR, ta ? TRANS : NO_TRANS, tb ? TRANS : NO_TRANS, (int)M, (int)N, (int)K, alpha, a, (int)lda, b, (int)ldb, beta, c,
+               (int)ldc);
 }
 
 typedef struct product {
@@ -124,7 +128,11 @@ static void tile(int64_t item, int thread, void *ud)
     for (int64_t i = 0; !direct && i < m; i++) kn_put(p->c, p->ct, (m0 + i) * p->ldc + n0, w->c + i * n, n, p->acc);
 }
 
-typedef struct widening { real *to; const kn_bf16 *from; int64_t n; } widening;
+typedef struct widening {
+    real          *to;
+    const kn_bf16 *from;
+    int64_t        n;
+} widening;
 
 static void widen_block(int64_t item, int thread, void *ud)
 {
@@ -153,7 +161,13 @@ void kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, in
 
 /* ---- matrix times vector: decoding ------------------------------------------------------------- */
 
-typedef struct matvec { real *y; const void *w; kn_type t; const real *x; int64_t N, K; } matvec;
+typedef struct matvec {
+    real       *y;
+    const void *w;
+    kn_type     t;
+    const real *x;
+    int64_t     N, K;
+} matvec;
 
 static real quant_dot(const kn_quant *w, int64_t row, const real *x)
 {

@@ -48,12 +48,12 @@ typedef struct kn_table {
     real (*dot_u8)(const real *a, const uint8_t *b, int64_t n);
     real (*dot_u4)(const real *a, const uint8_t *b, int64_t n); /* n even */
     real (*sum)(const real *x, int64_t n);
-    real (*max)(const real *x, int64_t n);                       /* n >= 1; NaN is passed over */
-    void (*scale)(real *y, const real *x, real s, int64_t n);    /* y = s x */
-    void (*axpy)(real *y, const real *x, real s, int64_t n);     /* y += s x */
+    real (*max)(const real *x, int64_t n);                    /* n >= 1; NaN is passed over */
+    void (*scale)(real *y, const real *x, real s, int64_t n); /* y = s x */
+    void (*axpy)(real *y, const real *x, real s, int64_t n);  /* y += s x */
     void (*add)(real *y, const real *a, const real *b, int64_t n);
     void (*mul)(real *y, const real *a, const real *b, int64_t n);
-    real (*exp_sub)(real *y, const real *x, real m, int64_t n);  /* y = exp(x - m); returns the sum */
+    real (*exp_sub)(real *y, const real *x, real m, int64_t n); /* y = exp(x - m); returns the sum */
     void (*norm_back)(real *dx, const real *x, const real *w, const real *dy, real r, real m, int64_t n); /* r (w dy - m x) */
     void (*silu_mul)(real *y, const real *g, const real *u, int64_t n);
     void (*silu_mul_back)(real *dg, real *du, const real *g, const real *u, const real *dy, int64_t n);
@@ -67,9 +67,9 @@ typedef struct kn_table {
  * forces a table.  RT_EINVAL: this CPU cannot run it; RT_ENOENT: no OpenBLAS. */
 rt_status       kn_init(void);
 const kn_table *kn_get(void);
-const kn_table *kn_at(int i);          /* every table this CPU can run, `ref` first; NULL past the end */
-const char     *kn_describe(void);     /* "avx2; OpenBLAS 0.3.21 ... Haswell" */
-const char     *kn_blas_kernel(void);  /* what OpenBLAS says it runs: "Haswell" */
+const kn_table *kn_at(int i);         /* every table this CPU can run, `ref` first; NULL past the end */
+const char     *kn_describe(void);    /* "avx2; OpenBLAS 0.3.21 ... Haswell" */
+const char     *kn_blas_kernel(void); /* what OpenBLAS says it runs: "Haswell" */
 
 /* ---- typed memory ------------------------------------------------------------------------ */
 

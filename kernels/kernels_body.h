@@ -33,8 +33,11 @@ static inline real fast_exp(real x)
     p            = p * r + 0.5f;
     p            = p * r + 1.0f;
     p            = p * r + 1.0f;
-    union { float f; uint32_t u; } s = {.f = z};
-    s.u          = (s.u + 127u) << 23;
+    union {
+        float    f;
+        uint32_t u;
+    } s = {.f = z};
+    s.u = (s.u + 127u) << 23;
     return p * s.f;
 }
 #endif
@@ -43,7 +46,10 @@ static inline real fast_exp(real x)
 
 static inline float bf16_to_float(kn_bf16 h)
 {
-    union { uint32_t u; float f; } v = {.u = (uint32_t)h << 16};
+    union {
+        uint32_t u;
+        float    f;
+    } v = {.u = (uint32_t)h << 16};
     return v.f;
 }
 
@@ -55,7 +61,10 @@ static void widen(real *restrict y, const kn_bf16 *restrict x, int64_t n)
 static void narrow(kn_bf16 *restrict y, const real *restrict x, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
-        union { float f; uint32_t u; } v = {.f = (float)x[i]};
+        union {
+            float    f;
+            uint32_t u;
+        } v                    = {.f = (float)x[i]};
         const uint32_t rounded = (v.u + 0x7fffu + ((v.u >> 16) & 1u)) >> 16;
         const uint32_t nan     = (v.u >> 16) | 0x40u;
         y[i]                   = (kn_bf16)((v.u & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
@@ -74,15 +83,15 @@ static inline real add_lanes(const real *lane)
 }
 
 /* sum over i of TERM (an expression of i), in LANES lanes. */
-#define SUM_LANES(TERM)                                            \
-    real    lane[LANES] = {0};                                     \
-    int64_t base = 0;                                              \
-    for (; base + LANES <= n; base += LANES)                       \
-        for (int l = 0; l < LANES; l++) {                          \
-            const int64_t i = base + l;                            \
-            lane[l] += (TERM);                                     \
-        }                                                          \
-    for (int64_t i = base; i < n; i++) lane[i - base] += (TERM);   \
+#define SUM_LANES(TERM)                                          \
+    real    lane[LANES] = {0};                                   \
+    int64_t base        = 0;                                     \
+    for (; base + LANES <= n; base += LANES)                     \
+        for (int l = 0; l < LANES; l++) {                        \
+            const int64_t i = base + l;                          \
+            lane[l] += (TERM);                                   \
+        }                                                        \
+    for (int64_t i = base; i < n; i++) lane[i - base] += (TERM); \
     return add_lanes(lane)
 
 static real dot(const real *restrict a, const real *restrict b, int64_t n) { SUM_LANES(a[i] * b[i]); }
@@ -151,8 +160,8 @@ static void silu_mul_back(real *dg, real *du, const real *g, const real *u, cons
 {
     for (int64_t i = 0; i < n; i++) {
         const real s = 1 / (1 + fast_exp(-g[i])), gi = g[i], ui = u[i], d = dy[i];
-        dg[i]        = ui * s * (1 + gi * (1 - s)) * d;
-        du[i]        = gi * s * d;
+        dg[i] = ui * s * (1 + gi * (1 - s)) * d;
+        du[i] = gi * s * d;
     }
 }
 
@@ -182,8 +191,25 @@ static void adamw(real *restrict w, real *restrict m, real *restrict v, const re
 }
 
 extern const kn_table KN_CAT(kn_table, KN_ISA);
+
 const kn_table KN_CAT(kn_table, KN_ISA) = {
-    .isa = KN_STR(KN_ISA), .widen = widen, .narrow = narrow, .dot = dot, .dot_bf16 = dot_bf16, .dot_u8 = dot_u8, .dot_u4 = dot_u4,
-    .sum = sum, .max = max, .scale = scale, .axpy = axpy, .add = add, .mul = mul, .exp_sub = exp_sub, .norm_back = norm_back,
-    .silu_mul = silu_mul, .silu_mul_back = silu_mul_back, .rotate = rotate, .adamw = adamw,
+    .isa           = KN_STR(KN_ISA),
+    .widen         = widen,
+    .narrow        = narrow,
+    .dot           = dot,
+    .dot_bf16      = dot_bf16,
+    .dot_u8        = dot_u8,
+    .dot_u4        = dot_u4,
+    .sum           = sum,
+    .max           = max,
+    .scale         = scale,
+    .axpy          = axpy,
+    .add           = add,
+    .mul           = mul,
+    .exp_sub       = exp_sub,
+    .norm_back     = norm_back,
+    .silu_mul      = silu_mul,
+    .silu_mul_back = silu_mul_back,
+    .rotate        = rotate,
+    .adamw         = adamw,
 };

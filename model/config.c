@@ -18,16 +18,16 @@ static rt_status refuse_unknown(const cJSON *o, const char *path)
     RT_TRY(rt_json_bool(o, "use_sliding_window", &sliding, path));
     RT_CHECK(!cJSON_IsObject(scaling), RT_EFORMAT, "%s: rope_scaling is not supported in this version", path);
     RT_CHECK(!strcmp(act, "silu") && !bias && !mlp_bias && !sliding, RT_EFORMAT,
-             "%s: expected hidden_act silu, no biases and no sliding window (found \"%s\", attention_bias %d, mlp_bias %d, window %d)", path,
-             act, bias, mlp_bias, sliding);
+             "%s: expected hidden_act silu, no biases and no sliding window (found \"%s\", attention_bias %d, mlp_bias %d, window %d)",
+             path, act, bias, mlp_bias, sliding);
     return RT_OK;
 }
 
 static rt_status read_rope(md_config *c, const cJSON *o, const char *path)
 {
-    const cJSON *p = cJSON_GetObjectItemCaseSensitive(o, "rope_parameters");
+    const cJSON *p    = cJSON_GetObjectItemCaseSensitive(o, "rope_parameters");
     const char  *type = "default";
-    c->rope_theta = 10000;
+    c->rope_theta     = 10000;
     RT_TRY(rt_json_real(o, "rope_theta", &c->rope_theta, path));
     if (!cJSON_IsObject(p)) return RT_OK;
     RT_TRY(rt_json_text(p, "rope_type", &type, path));
@@ -50,7 +50,7 @@ static rt_status read_fields(md_config *c, const cJSON *o, const char *path)
     RT_TRY(rt_json_text(o, "model_type", &type, path));
     RT_CHECK(f = md_family_find(type, &known), RT_EFORMAT, "%s: model_type \"%s\": this version knows %s", path, type, known);
     snprintf(c->family, sizeof c->family, "%s", f->name);
-    c->qk_norm = f->qk_norm;
+    c->qk_norm  = f->qk_norm;
     c->norm_eps = 1e-6;
     RT_TRY(rt_json_int(o, "vocab_size", &c->V, path));
     RT_TRY(rt_json_int(o, "hidden_size", &c->C, path));
@@ -100,20 +100,23 @@ static rt_status config_text(rt_buf *b, const md_model *m, kn_type type)
 {
     const md_config *c = &m->config;
     const kn_quant  *q = first_quant(m);
-    RT_TRY(rt_buf_fmt(b, "{\n  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n", md_family_find(c->family, NULL)->architecture, c->family));
-    RT_TRY(rt_buf_fmt(b, "  \"vocab_size\": %lld,\n  \"hidden_size\": %lld,\n  \"num_hidden_layers\": %lld,\n", (long long)c->V, (long long)c->C,
-                      (long long)c->L));
+    RT_TRY(rt_buf_fmt(b, "{\n  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n", md_family_find(c->family, NULL)->architecture,
+                      c->family));
+    RT_TRY(rt_buf_fmt(b, "  \"vocab_size\": %lld,\n  \"hidden_size\": %lld,\n  \"num_hidden_layers\": %lld,\n", (long long)c->V,
+                      (long long)c->C, (long long)c->L));
     RT_TRY(rt_buf_fmt(b, "  \"num_attention_heads\": %lld,\n  \"num_key_value_heads\": %lld,\n  \"head_dim\": %lld,\n", (long long)c->H,
                       (long long)c->KV, (long long)c->D));
     RT_TRY(rt_buf_fmt(b, "  \"intermediate_size\": %lld,\n  \"max_position_embeddings\": %lld,\n", (long long)c->F, (long long)c->context));
     RT_TRY(rt_buf_fmt(b, "  \"rms_norm_eps\": %.9g,\n  \"rope_theta\": %.17g,\n", c->norm_eps, c->rope_theta));
     RT_TRY(rt_buf_fmt(b, "  \"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": %.17g},\n", c->rope_theta));
-    RT_TRY(rt_buf_fmt(b, "  \"hidden_act\": \"silu\",\n  \"attention_bias\": false,\n  \"mlp_bias\": false,\n  \"tie_word_embeddings\": %s,\n",
+    RT_TRY(rt_buf_fmt(b,
+                      "  \"hidden_act\": \"silu\",\n  \"attention_bias\": false,\n  \"mlp_bias\": false,\n  \"tie_word_embeddings\": %s,\n",
                       c->tied ? "true" : "false"));
     RT_TRY(add_token(b, "bos_token_id", c->bos));
     RT_TRY(add_token(b, "eos_token_id", c->eos));
-    if (q) RT_TRY(rt_buf_fmt(b, "  \"quantization_config\": {\"quant_method\": \"retort\", \"bits\": %d, \"group_size\": %lld},\n", q->bits,
-                             (long long)q->group));
+    if (q)
+        RT_TRY(rt_buf_fmt(b, "  \"quantization_config\": {\"quant_method\": \"retort\", \"bits\": %d, \"group_size\": %lld},\n", q->bits,
+                          (long long)q->group));
     return rt_buf_fmt(b, "  \"torch_dtype\": \"%s\"\n}\n", type == KN_BF16 ? "bfloat16" : "float32");
 }
 

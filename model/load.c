@@ -10,7 +10,11 @@
 
 enum { MAX_FILES = 256 };
 
-typedef struct folder { md_st *file[MAX_FILES]; int n; const char *dir; } folder;
+typedef struct folder {
+    md_st      *file[MAX_FILES];
+    int         n;
+    const char *dir;
+} folder;
 
 static rt_status add_file(folder *f, const char *name)
 {
@@ -69,7 +73,7 @@ static const md_st_tensor *find(folder *f, const char *name, const char *suffix,
 
 static rt_status check_shape(const folder *f, const md_tensor *w, const md_st_tensor *t)
 {
-    const int     ok = w->is_vector ? t->nd == 1 && t->shape[0] == w->cols : t->nd == 2 && t->shape[0] == w->rows && t->shape[1] == w->cols;
+    const int ok = w->is_vector ? t->nd == 1 && t->shape[0] == w->cols : t->nd == 2 && t->shape[0] == w->rows && t->shape[1] == w->cols;
     RT_CHECK(ok, RT_EFORMAT, "%s: %s is [%lld%s%lld], config.json asks for [%lld,%lld]", f->dir, w->name, (long long)t->shape[0],
              t->nd == 2 ? "," : " of dimensions ", (long long)(t->nd == 2 ? t->shape[1] : t->nd), (long long)w->rows, (long long)w->cols);
     return RT_OK;
@@ -111,9 +115,9 @@ static rt_status load_quantised(folder *f, md_tensor *w, const md_st_tensor *t)
     const int64_t       bits = t->nd == 2 && w->cols ? t->shape[1] * 8 / w->cols : 0;
     w->data                  = q;
     w->type                  = bits == 8 ? KN_Q8 : KN_Q4;
-    RT_CHECK((bits == 8 || bits == 4) && s && s->nd == 2 && s->shape[1] > 0, RT_EFORMAT, "%s: %s is quantised in a form that is not ours", f->dir,
-             w->name);
-    *q = (kn_quant){.bits = (int)bits, .rows = w->rows, .cols = w->cols, .groups = s->shape[1]};
+    RT_CHECK((bits == 8 || bits == 4) && s && s->nd == 2 && s->shape[1] > 0, RT_EFORMAT, "%s: %s is quantised in a form that is not ours",
+             f->dir, w->name);
+    *q       = (kn_quant){.bits = (int)bits, .rows = w->rows, .cols = w->cols, .groups = s->shape[1]};
     q->group = (w->cols + q->groups - 1) / q->groups;
     RT_TRY(read_part(f, w, ".q", "U8", w->rows, w->cols * bits / 8, (void **)&q->q));
     RT_TRY(read_part(f, w, ".scale", "F32", w->rows, q->groups, (void **)&q->scale));
@@ -135,12 +139,13 @@ static rt_status find_unexpected(const md_model *m, const folder *f)
 {
     for (int i = 0; i < f->n; i++)
         for (int64_t j = 0; md_st_at(f->file[i], j); j++) {
-            const char  *name = md_st_at(f->file[i], j)->name, *dot = strrchr(name, '.');
-            char         base[MD_NAME + 16];
-            const int    part = dot && (!strcmp(dot, ".q") || !strcmp(dot, ".scale") || !strcmp(dot, ".zero"));
+            const char *name = md_st_at(f->file[i], j)->name, *dot = strrchr(name, '.');
+            char        base[MD_NAME + 16];
+            const int   part = dot && (!strcmp(dot, ".q") || !strcmp(dot, ".scale") || !strcmp(dot, ".zero"));
             snprintf(base, sizeof base, "%.*s", part ? (int)(dot - name) : (int)strlen(name), name);
             const int ignored = strstr(name, "rotary_emb.inv_freq") || (m->config.tied && !strcmp(base, "lm_head.weight"));
-            RT_CHECK(ignored || md_find(m, base), RT_EFORMAT, "%s: the tensor %s has no place in a %s model", f->dir, name, m->config.family);
+            RT_CHECK(ignored || md_find(m, base), RT_EFORMAT, "%s: the tensor %s has no place in a %s model", f->dir, name,
+                     m->config.family);
         }
     return RT_OK;
 }

@@ -22,8 +22,10 @@ struct md_st {
 
 static int64_t dtype_size(const char *d)
 {
-    static const struct { const char *name; int64_t size; } known[] = {{"F64", 8}, {"F32", 4}, {"BF16", 2}, {"F16", 2},
-                                                                       {"I64", 8}, {"I32", 4}, {"U8", 1}};
+    static const struct {
+        const char *name;
+        int64_t     size;
+    } known[] = {{"F64", 8}, {"F32", 4}, {"BF16", 2}, {"F16", 2}, {"I64", 8}, {"I32", 4}, {"U8", 1}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(known[i].name, d)) return known[i].size;
     return 0;
@@ -47,7 +49,8 @@ static rt_status read_shape(md_st_tensor *t, const cJSON *shape, const char *pat
         RT_CHECK(t->nd < MD_ST_DIMS && cJSON_IsNumber(d) && d->valuedouble >= 0 && d->valuedouble < 0x1p40, RT_EFORMAT,
                  "%s: tensor %s has a shape of more than %d dimensions or with a wrong size", path, t->name, MD_ST_DIMS);
         t->shape[t->nd] = (int64_t)d->valuedouble;
-        RT_CHECK(t->shape[t->nd] == 0 || total < ((int64_t)1 << 48) / t->shape[t->nd], RT_EFORMAT, "%s: tensor %s is too large", path, t->name);
+        RT_CHECK(t->shape[t->nd] == 0 || total < ((int64_t)1 << 48) / t->shape[t->nd], RT_EFORMAT, "%s: tensor %s is too large", path,
+                 t->name);
         total *= t->shape[t->nd++];
     }
     return RT_OK;
@@ -57,9 +60,10 @@ static rt_status read_entry(md_st *s, const cJSON *e)
 {
     const char   *dtype = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "dtype"));
     const cJSON  *shape = cJSON_GetObjectItemCaseSensitive(e, "shape"), *off = cJSON_GetObjectItemCaseSensitive(e, "data_offsets");
-    md_st_tensor *t     = &s->t[s->n];
+    md_st_tensor *t = &s->t[s->n];
     if (!strcmp(e->string, "__metadata__")) return RT_OK;
-    RT_CHECK(strlen(e->string) < sizeof t->name && dtype && strlen(dtype) < sizeof t->dtype && cJSON_IsArray(shape) && cJSON_GetArraySize(off) == 2,
+    RT_CHECK(strlen(e->string) < sizeof t->name && dtype && strlen(dtype) < sizeof t->dtype && cJSON_IsArray(shape) &&
+                 cJSON_GetArraySize(off) == 2,
              RT_EFORMAT, "%s: the header's entry \"%.80s\" lacks dtype, shape or data_offsets", s->path, e->string);
     *t = (md_st_tensor){0};
     strcpy(t->name, e->string);
@@ -67,9 +71,10 @@ static rt_status read_entry(md_st *s, const cJSON *e)
     RT_TRY(read_shape(t, shape, s->path));
     const double begin = cJSON_GetNumberValue(off->child), end = cJSON_GetNumberValue(off->child->next);
     RT_CHECK(begin >= 0 && end >= begin && end <= (double)(s->size - s->data), RT_EFORMAT,
-             "%s: tensor %s ends beyond the file (%lld bytes of data); the file is cut or damaged", s->path, t->name, (long long)(s->size - s->data));
-    t->begin = (int64_t)begin;
-    t->end   = (int64_t)end;
+             "%s: tensor %s ends beyond the file (%lld bytes of data); the file is cut or damaged", s->path, t->name,
+             (long long)(s->size - s->data));
+    t->begin           = (int64_t)begin;
+    t->end             = (int64_t)end;
     const int64_t size = dtype_size(t->dtype);
     RT_CHECK(!size || t->end - t->begin == md_st_count(t) * size, RT_EFORMAT, "%s: tensor %s has %lld bytes, its shape needs %lld", s->path,
              t->name, (long long)(t->end - t->begin), (long long)(md_st_count(t) * size));
@@ -176,7 +181,8 @@ rt_status md_st_read_real(md_st *s, const md_st_tensor *t, real *x)
     RT_TRY(rt_alloc((void **)&raw, t->end - t->begin, 1, t->name));
     rt_status st = md_st_read(s, t, raw);
     if (st == RT_OK && !convert(x, raw, t->dtype, md_st_count(t)))
-        st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: tensor %s is of type %s; expected F32, BF16, F16 or F64", s->path, t->name, t->dtype);
+        st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: tensor %s is of type %s; expected F32, BF16, F16 or F64", s->path, t->name,
+                     t->dtype);
     free(raw);
     return st;
 }
@@ -200,7 +206,7 @@ static rt_status header_text(rt_buf *b, md_st_tensor *list, int64_t n)
     for (int64_t i = 0; i < n; i++) {
         md_st_tensor *t = &list[i];
         t->begin        = at;
-        t->end = at += md_st_count(t) * dtype_size(t->dtype);
+        t->end          = at += md_st_count(t) * dtype_size(t->dtype);
         RT_TRY(rt_buf_fmt(b, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", t->name, t->dtype));
         for (int d = 0; d < t->nd; d++) RT_TRY(rt_buf_fmt(b, "%s%lld", d ? "," : "", (long long)t->shape[d]));
         RT_TRY(rt_buf_fmt(b, "],\"data_offsets\":[%lld,%lld]}", (long long)t->begin, (long long)t->end));
@@ -231,7 +237,8 @@ rt_status md_st_begin(md_st **out, const char *path, md_st_tensor *list, int64_t
 
 rt_status md_st_write(md_st *s, const void *bytes, int64_t n)
 {
-    RT_CHECK(fwrite(bytes, 1, (size_t)n, s->f) == (size_t)n, rt_status_of_errno(errno), "%s: cannot be written: %s", s->path, strerror(errno));
+    RT_CHECK(fwrite(bytes, 1, (size_t)n, s->f) == (size_t)n, rt_status_of_errno(errno), "%s: cannot be written: %s", s->path,
+             strerror(errno));
     return RT_OK;
 }
 
@@ -241,8 +248,7 @@ rt_status md_st_end(md_st **sp)
     const int bad = fflush(s->f) || fsync(fileno(s->f));
     const int err = errno;
     if (!bad) s->writing = 0;
-    if (bad)
-        rt_fail(rt_status_of_errno(err), __FILE__, __LINE__, "%s: cannot be written: %s", s->path, strerror(err));
+    if (bad) rt_fail(rt_status_of_errno(err), __FILE__, __LINE__, "%s: cannot be written: %s", s->path, strerror(err));
     md_st_close(sp);
     return bad ? rt_status_of_errno(err) : RT_OK;
 }

@@ -33,8 +33,8 @@ static ag_id attention(builder *b, ag_id x, int64_t layer)
         q = head_norm(b, q, c->H);
         k = head_norm(b, k, c->KV);
     }
-    q = ag_rope(g, q, b->o->pos, b->o->rope, c->D);
-    k = ag_rope(g, k, b->o->pos, b->o->rope, c->D);
+    q             = ag_rope(g, q, b->o->pos, b->o->rope, c->D);
+    k             = ag_rope(g, k, b->o->pos, b->o->rope, c->D);
     const ag_id y = b->opts->use == MD_DECODE
                         ? ag_attention_cached(g, q, k, v, b->o->cache_k[layer], b->o->cache_v[layer], b->o->past, &b->heads)
                         : ag_attention(g, q, k, v, b->o->start, &b->heads);
@@ -58,8 +58,8 @@ static ag_id block(builder *b, ag_id x, int64_t layer)
 
 static void add_leaves(builder *b)
 {
-    md_graph        *o = b->o;
-    const md_config *c = &b->m->config;
+    md_graph        *o      = b->o;
+    const md_config *c      = &b->m->config;
     const int        decode = b->opts->use == MD_DECODE, loss = b->opts->use == MD_TRAIN || b->opts->use == MD_LOSS;
     const int64_t    N[] = {b->N}, one[] = {1}, table[] = {2, c->context, c->D / 2}, cache[] = {b->opts->cache, c->KV * c->D};
     o->ids     = ag_input(b->g, "ids", KN_I32, 1, N);
@@ -73,8 +73,8 @@ static void add_leaves(builder *b)
         o->cache_v[l] = ag_input(b->g, "cache.v", b->opts->activations, 2, cache);
     }
     for (int i = 0; i < b->m->n; i++) {
-        const md_tensor *t = &b->m->t[i];
-        const int64_t    shape[] = {t->rows, t->cols};
+        const md_tensor *t                                                     = &b->m->t[i];
+        const int64_t    shape[]                                               = {t->rows, t->cols};
         ag_id (*leaf)(ag_graph *, const char *, kn_type, int, const int64_t *) = b->opts->use == MD_TRAIN ? ag_param : ag_input;
         o->weight[i] = leaf(b->g, t->name, t->type, t->is_vector ? 1 : 2, shape + t->is_vector);
     }
@@ -92,8 +92,8 @@ static void build(builder *b)
 
 rt_status md_graph_create(md_graph *out, const md_model *m, const md_graph_opts *opts)
 {
-    const md_config *c = &m->config;
-    md_graph         o = {0};
+    const md_config *c  = &m->config;
+    md_graph         o  = {0};
     rt_status        st = ag_graph_create(&o.g, opts->activations);
     if (st == RT_OK) st = RT_NEW(o.weight, m->n);
     if (st == RT_OK) st = RT_NEW(o.cache_k, c->L);

@@ -6,7 +6,10 @@
 
 enum { BLOCK = 1 << 14 };
 
-typedef struct block { int param; int64_t at, n; } block;
+typedef struct block {
+    int     param;
+    int64_t at, n;
+} block;
 
 struct opt_state {
     opt_param *p;
@@ -95,7 +98,11 @@ double opt_grad_norm(const opt_state *s)
     return sqrt(sum);
 }
 
-typedef struct pass { opt_state *s; kn_adamw o; real decay; } pass;
+typedef struct pass {
+    opt_state *s;
+    kn_adamw   o;
+    real       decay;
+} pass;
 
 static void publish_block(opt_state *s, const block *b)
 {
@@ -118,9 +125,14 @@ static void step_block(int64_t item, int thread, void *ud)
 void opt_step(opt_state *s, const opt_adamw *o, double lr, double norm, int64_t t)
 {
     const double ratio = o->clip / (norm + 1e-6), clip = o->clip > 0 && ratio < 1 ? ratio : 1;
-    pass u = {.s = s, .decay = (real)(lr * o->weight_decay)};
-    u.o    = (kn_adamw){.lr = (real)lr, .beta1 = (real)o->beta1, .beta2 = (real)o->beta2, .eps = (real)o->eps, .scale = (real)clip,
-                        .correct1 = (real)(1 - pow(o->beta1, (double)t)), .correct2 = (real)(1 - pow(o->beta2, (double)t))};
+    pass         u = {.s = s, .decay = (real)(lr * o->weight_decay)};
+    u.o            = (kn_adamw){.lr       = (real)lr,
+                                .beta1    = (real)o->beta1,
+                                .beta2    = (real)o->beta2,
+                                .eps      = (real)o->eps,
+                                .scale    = (real)clip,
+                                .correct1 = (real)(1 - pow(o->beta1, (double)t)),
+                                .correct2 = (real)(1 - pow(o->beta2, (double)t))};
     rt_parallel(s->blocks, step_block, &u);
 }
 

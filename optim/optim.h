@@ -23,17 +23,20 @@ double opt_rate(const opt_schedule *o, int64_t s);
 
 /* ---- AdamW --------------------------------------------------------------------------------- */
 
-typedef struct opt_adamw { double lr, beta1, beta2, eps, weight_decay, clip; } opt_adamw; /* clip 0: off */
+typedef struct opt_adamw {
+    double lr, beta1, beta2, eps, weight_decay, clip;
+} opt_adamw; /* clip 0: off */
 
 typedef struct opt_param {
     void   *weight; /* [n] of `type` */
     kn_type type;
-    real   *grad;   /* [n] */
+    real   *grad; /* [n] */
     int64_t n;
-    int     decay;  /* matrices: 1 */
+    int     decay; /* matrices: 1 */
 } opt_param;
 
 typedef struct opt_state opt_state;
+
 rt_status opt_create(opt_state **out, const opt_param *p, int n);
 void      opt_destroy(opt_state **s);
 int64_t   opt_bytes(const opt_param *p, int n); /* what opt_create will allocate */
@@ -44,7 +47,10 @@ double opt_grad_norm(const opt_state *s);
 void opt_step(opt_state *s, const opt_adamw *o, double lr, double norm, int64_t t);
 
 /* The state of parameter i, [n] each: for checkpoints.  The master of a KN_REAL weight is the weight. */
-typedef struct opt_view { real *master, *m, *v; int64_t n; } opt_view;
+typedef struct opt_view {
+    real   *master, *m, *v;
+    int64_t n;
+} opt_view;
 opt_view opt_at(opt_state *s, int i);
 /* After masters were changed from outside: round them into the weights. */
 void opt_publish(opt_state *s);

@@ -63,8 +63,7 @@ rt_status tc_completions_ask(rt_buf *b, const tc_ask *a, const char *model, int6
     RT_TRY(rt_buf_str(b, "{\"model\":"));
     RT_TRY(rt_json_quote(b, model, strlen(model)));
     RT_TRY(add_prompt(b, a));
-    if (a->max_tokens)
-        RT_TRY(add_generation(b, a));
+    if (a->max_tokens) RT_TRY(add_generation(b, a));
     else
         RT_TRY(rt_buf_fmt(
             b, ",\"max_tokens\":%lld,\"temperature\":1,\"top_p\":1,\"" WIRE_PROMPT_LOGPROBS "\":%lld,\"" WIRE_RETURN_TOKEN_IDS "\":true",
@@ -168,10 +167,8 @@ static rt_status read_generated_ids(tc_answer *x, const tc_ask *a, const cJSON *
     memset(x->prompt_mask, 1, (size_t)a->n);
     int64_t i = a->n;
     for (const cJSON *t = l->child; t; t = t->next, i++)
-        if (named)
-            RT_TRY(tc_id_named(&x->ids[i], cJSON_GetStringValue(t), a->vocab, "tokens", i - a->n));
-        else
-            RT_TRY(tc_id_read(&x->ids[i], t, a->vocab, WIRE_TOKEN_IDS, i - a->n));
+        if (named) RT_TRY(tc_id_named(&x->ids[i], cJSON_GetStringValue(t), a->vocab, "tokens", i - a->n));
+        else RT_TRY(tc_id_read(&x->ids[i], t, a->vocab, WIRE_TOKEN_IDS, i - a->n));
     return RT_OK;
 }
 
@@ -230,9 +227,7 @@ rt_status tc_completions_read(tc_answer *out, const tc_ask *a, const rt_buf *rep
     if (st == RT_OK) st = read_all(&x, a, o, tails);
     cJSON_Delete(o);
     rt_buf_free(&copy);
-    if (st != RT_OK)
-        tc_answer_free(&x);
-    else
-        *out = x;
+    if (st != RT_OK) tc_answer_free(&x);
+    else *out = x;
     return st;
 }

@@ -67,10 +67,8 @@ rt_status tc_http_create(tc_http **out, const tc_endpoint *e)
     h->at        = *e;
     h->multi     = curl_multi_init();
     rt_status st = h->multi ? add_headers(h) : rt_fail(RT_ENOMEM, __FILE__, __LINE__, "libcurl: no multi handle");
-    if (st != RT_OK)
-        tc_http_destroy(&h);
-    else
-        *out = h;
+    if (st != RT_OK) tc_http_destroy(&h);
+    else *out = h;
     return st;
 }
 

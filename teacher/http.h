@@ -15,9 +15,10 @@ typedef struct tc_reply {
 } tc_reply;
 
 typedef struct tc_http tc_http;
-rt_status              tc_http_create(tc_http **out, const tc_endpoint *e);
-void                   tc_http_destroy(tc_http **h); /* breaks off what is in flight */
-int                    tc_http_in_flight(const tc_http *h);
+
+rt_status tc_http_create(tc_http **out, const tc_endpoint *e);
+void      tc_http_destroy(tc_http **h); /* breaks off what is in flight */
+int       tc_http_in_flight(const tc_http *h);
 
 /* Send; *body is taken over (becomes {0}).  GET when body is NULL. */
 rt_status tc_http_send(tc_http *h, const char *path, rt_buf *body, int64_t tag);

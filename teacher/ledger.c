@@ -109,10 +109,8 @@ rt_status tc_ledger_open(tc_ledger **out, const char *path)
     RT_TRY(RT_NEW(l, 1));
     rt_status st = rt_strdup(&l->path, path);
     if (st == RT_OK) st = open_all(l);
-    if (st != RT_OK)
-        tc_ledger_close(&l);
-    else
-        *out = l;
+    if (st != RT_OK) tc_ledger_close(&l);
+    else *out = l;
     return st;
 }
 
@@ -220,12 +218,9 @@ rt_status tc_ledger_find(tc_ledger *l, const char *key, tc_entry *e, rt_buf *ans
     sqlite3_bind_int(s, 2, answer != NULL);
     const int got = sqlite3_step(s);
     rt_status st  = RT_OK;
-    if (got == SQLITE_ROW)
-        st = read_row(s, e, answer);
-    else if (got == SQLITE_DONE)
-        *e = (tc_entry){.state = TC_ABSENT, .prompt_tokens = -1, .completion_tokens = -1};
-    else
-        st = fail(l, "be read");
+    if (got == SQLITE_ROW) st = read_row(s, e, answer);
+    else if (got == SQLITE_DONE) *e = (tc_entry){.state = TC_ABSENT, .prompt_tokens = -1, .completion_tokens = -1};
+    else st = fail(l, "be read");
     sqlite3_reset(s);
     sqlite3_clear_bindings(s);
     return st;

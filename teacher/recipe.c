@@ -152,10 +152,8 @@ rt_status tc_recipe_read(tc_recipe **out, const char *path)
     r->top_p           = 1;
     r->max_tokens      = 512;
     const rt_status st = read_all(r, path);
-    if (st != RT_OK)
-        tc_recipe_destroy(&r);
-    else
-        *out = r;
+    if (st != RT_OK) tc_recipe_destroy(&r);
+    else *out = r;
     return st;
 }
 

@@ -61,10 +61,8 @@ static rt_status check_logprob(double x, const char *field, int64_t at)
 static rt_status read_entry(entry *e, const cJSON *o, const tc_ask *a, const char *field, int64_t at)
 {
     const char *key = o->string ? o->string : "";
-    if (strncmp(key, "token_id:", 9))
-        RT_TRY(id_of_digits(&e->id, key, a->vocab, field, at));
-    else
-        RT_TRY(tc_id_named(&e->id, key, a->vocab, field, at));
+    if (strncmp(key, "token_id:", 9)) RT_TRY(id_of_digits(&e->id, key, a->vocab, field, at));
+    else RT_TRY(tc_id_named(&e->id, key, a->vocab, field, at));
     const cJSON *lp = cJSON_IsObject(o) ? cJSON_GetObjectItemCaseSensitive(o, WIRE_LOGPROB) : o;
     const cJSON *rk = cJSON_IsObject(o) ? cJSON_GetObjectItemCaseSensitive(o, WIRE_RANK) : NULL;
     e->logprob      = cJSON_IsNumber(lp) && lp->valuedouble < 9e9 ? lp->valuedouble : (double)NAN; /* 9e9: how core/json reads NaN */

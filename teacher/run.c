@@ -120,10 +120,8 @@ rt_status tc_run_open(tc_run *out, const tc_options *o, int64_t k, int64_t m, co
     tc_run r           = {.o = o, .k = k, .vocab = o->vocab > vocab ? o->vocab : vocab, .report = report, .began = rt_now()};
     *report            = (tc_report){0};
     const rt_status st = open_all(&r, tokenizer, m);
-    if (st != RT_OK)
-        tc_run_close(&r);
-    else
-        *out = r;
+    if (st != RT_OK) tc_run_close(&r);
+    else *out = r;
     return st;
 }
 

@@ -15,10 +15,10 @@
 #include <string.h>
 
 enum { ROUND = 64 };
-#define MAX_DELAY 60.0
-#define MAX_RETRY_AFTER 600.0
+#define MAX_DELAY           60.0
+#define MAX_RETRY_AFTER     600.0
 #define DRAIN_AFTER_FAILURE 30.0 /* seconds that answers under way (and paid for) may still take */
-#define DRAIN_AFTER_SIGNAL 2.0
+#define DRAIN_AFTER_SIGNAL  2.0
 
 typedef enum job_state { FREE, FLYING, WAITING } job_state;
 
@@ -155,10 +155,8 @@ static void give_up(run *r, const job *j, const verdict *v)
 {
     char name[TC_NAME], text[sizeof r->why];
     if (r->work->name(r->work->ud, j->i, name) != RT_OK) snprintf(name, sizeof name, "request %lld", (long long)j->i);
-    if (v->what == TC_STOP)
-        snprintf(text, sizeof text, "%s refuses %s: %s", r->url, name, v->text);
-    else
-        snprintf(text, sizeof text, "%s failed %lld times for %s, last: %s", r->url, (long long)j->failures, name, v->text);
+    if (v->what == TC_STOP) snprintf(text, sizeof text, "%s refuses %s: %s", r->url, name, v->text);
+    else snprintf(text, sizeof text, "%s failed %lld times for %s, last: %s", r->url, (long long)j->failures, name, v->text);
     stop(r, RT_ENET, text);
 }
 
@@ -193,10 +191,8 @@ static void decide(run *r, int n)
         const verdict *v = &r->verdicts[i];
         job           *j = &r->jobs[r->replies[i].tag];
         slow |= v->what == TC_SLOW_DOWN;
-        if (v->what == TC_ACCEPT)
-            accept(r, j, v);
-        else
-            again(r, j, v, r->replies[i].retry_after, now);
+        if (v->what == TC_ACCEPT) accept(r, j, v);
+        else again(r, j, v, r->replies[i].retry_after, now);
         if (v->what == TC_STOP || (v->what != TC_ACCEPT && j->failures > r->o->retries)) give_up(r, j, v);
     }
     if (slow) r->window = fmax(1, r->window / 2); /* once a round: one overload answers many requests */

@@ -59,7 +59,8 @@ static rt_status add_entry(rt_buf *text, const char *dir, const char *name, int 
     if (st == RT_OK) st = rt_file_sync(path.p);
     if (st == RT_OK) st = rt_sha_file(path.p, hex);
     if (st == RT_OK)
-        st = rt_buf_fmt(text, "%s\n    \"%s\": {\"bytes\": %lld, \"sha256\": \"%s\"}", first ? "" : ",", name, (long long)rt_file_size(path.p), hex);
+        st = rt_buf_fmt(text, "%s\n    \"%s\": {\"bytes\": %lld, \"sha256\": \"%s\"}", first ? "" : ",", name,
+                        (long long)rt_file_size(path.p), hex);
     rt_buf_free(&path);
     return st;
 }
@@ -94,7 +95,7 @@ static rt_status point_latest(const char *out, const char *name)
 
 static int is_checkpoint(const char *name, int64_t *step)
 {
-    char tail;
+    char      tail;
     long long s;
     if (sscanf(name, "step-%8lld%c", &s, &tail) != 1 || strlen(name) != 13) return 0;
     *step = s;
@@ -104,10 +105,10 @@ static int is_checkpoint(const char *name, int64_t *step)
 /* Older checkpoints than the newest `keep` go, and what a killed run left half written. */
 static rt_status clean(const char *out, int64_t keep)
 {
-    char    **names;
-    int       n;
-    int64_t   step, kept = 0;
-    rt_buf    path = {0};
+    char  **names;
+    int     n;
+    int64_t step, kept = 0;
+    rt_buf  path = {0};
     RT_TRY(rt_dir_list(&names, &n, out));
     rt_status st = RT_OK;
     for (int i = n - 1; st == RT_OK && i >= 0; i--) {
@@ -176,7 +177,7 @@ static int is_complete(const char *dir)
     snprintf(path, sizeof path, "%s/manifest.json", dir);
     if (rt_json_read(&o, path, 0) != RT_OK) return 0;
     const cJSON *files = cJSON_GetObjectItemCaseSensitive(o, "files");
-    ok = cJSON_GetObjectItemCaseSensitive(files, STATE) && cJSON_GetObjectItemCaseSensitive(files, "model.safetensors");
+    ok                 = cJSON_GetObjectItemCaseSensitive(files, STATE) && cJSON_GetObjectItemCaseSensitive(files, "model.safetensors");
     cJSON_ArrayForEach(e, files) ok = ok && matches(dir, e);
     cJSON_Delete(o);
     return ok;
@@ -184,8 +185,8 @@ static int is_complete(const char *dir)
 
 rt_status tr_checkpoint_find(const char *out, int64_t *step, rt_buf *dir)
 {
-    char    **names;
-    int       n;
+    char **names;
+    int    n;
     *step = 0;
     if (!rt_file_exists(out)) return RT_OK;
     RT_TRY(rt_dir_list(&names, &n, out));

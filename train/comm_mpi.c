@@ -18,9 +18,9 @@ static rt_status failed(const char *what, int code)
     RT_FAIL(RT_EPEER, "MPI: %s failed: %.*s", what, n, text);
 }
 
-#define MPI_TRY(call)                                    \
-    do {                                                 \
-        const int code_ = (call);                        \
+#define MPI_TRY(call)                                          \
+    do {                                                       \
+        const int code_ = (call);                              \
         if (code_ != MPI_SUCCESS) return failed(#call, code_); \
     } while (0)
 
@@ -65,9 +65,14 @@ static void abandon(rt_comm *c, int code)
 
 rt_status tr_comm_open(rt_comm **out)
 {
-    static rt_comm world = {.sum_f32 = sum_f32, .sum_f64 = sum_f64, .sum_i64 = sum_i64, .max_i64 = max_i64,
-                            .broadcast = broadcast, .barrier = barrier, .abandon = abandon};
-    *out = rt_comm_self();
+    static rt_comm world = {.sum_f32   = sum_f32,
+                            .sum_f64   = sum_f64,
+                            .sum_i64   = sum_i64,
+                            .max_i64   = max_i64,
+                            .broadcast = broadcast,
+                            .barrier   = barrier,
+                            .abandon   = abandon};
+    *out                 = rt_comm_self();
     if (!getenv("OMPI_COMM_WORLD_SIZE") && !getenv("PMI_SIZE") && !getenv("PMIX_RANK")) return RT_OK;
     MPI_TRY(MPI_Init(NULL, NULL));
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);

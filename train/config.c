@@ -1,6 +1,6 @@
 /* config.c -- the configuration as one table: key, type, field, default, meaning. */
-#include "train/train.h"
 #include "core/file.h"
+#include "train/train.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +40,8 @@ static const key keys[] = {
     {"data.seq", INT, AT(seq), "128", 1, 1 << 20, "tokens a sequence"},
     {"data.shuffle", FLAG, AT(shuffle), "true", 0, 0, "a new order of documents in every epoch; false: that of the shards"},
     {"data.pack", FLAG, AT(pack), "true", 0, 0, "several documents a sequence"},
-    {"objective.kind", TEXT, AT(kind), "\"auto\"", 0, 0, "ce; sampled (k exact + m tail samples); tail (k + a bucket); renorm (control); auto: by what the shards hold"},
+    {"objective.kind", TEXT, AT(kind), "\"auto\"", 0, 0,
+     "ce; sampled (k exact + m tail samples); tail (k + a bucket); renorm (control); auto: by what the shards hold"},
     {"objective.k", INT, AT(k), "-1", -1, 512, "exact entries a row; -1: all stored"},
     {"objective.m", INT, AT(m), "-1", -1, 512, "tail samples a row; -1: all stored"},
     {"objective.ce_weight", REAL, AT(ce_weight), "null", 0, 1, "share of cross-entropy; null: 0.5 for tail, else 0"},
@@ -151,7 +152,8 @@ static rt_status apply(cJSON *o, const char *text)
 static rt_status wrong(const key *k, const cJSON *v, const char *wanted)
 {
     char           *text = cJSON_PrintUnformatted(v);
-    const rt_status st   = rt_fail(RT_EINVAL, __FILE__, __LINE__, "configuration key \"%s\" must be %s, found %.80s", k->path, wanted, text ? text : "?");
+    const rt_status st =
+        rt_fail(RT_EINVAL, __FILE__, __LINE__, "configuration key \"%s\" must be %s, found %.80s", k->path, wanted, text ? text : "?");
     free(text);
     return st;
 }
@@ -202,7 +204,10 @@ static rt_status take(tr_config *c, const key *k, const cJSON *v)
         if (!cJSON_IsString(v) && !cJSON_IsNull(v)) return wrong(k, v, "a string");
         *(const char **)field = cJSON_IsString(v) ? v->valuestring : NULL;
         return RT_OK;
-    case INT: RT_TRY(take_number(k, v, &d)); *(int64_t *)field = (int64_t)d; return RT_OK;
+    case INT:
+        RT_TRY(take_number(k, v, &d));
+        *(int64_t *)field = (int64_t)d;
+        return RT_OK;
     case REAL:
         if (!(cJSON_IsNull(v) && !strcmp(k->fallback, "null"))) RT_TRY(take_number(k, v, &d));
         *(double *)field = d;
@@ -213,9 +218,7 @@ static rt_status take(tr_config *c, const key *k, const cJSON *v)
         return RT_OK;
     case TEXTS: return take_texts(k, v, field);
     case REALS: return take_reals(k, v, field, RT_MAX_TEXTS, &c->n_weights);
-    case PAIR:
-        RT_TRY(take_reals(k, v, field, 2, &n));
-        return n == 2 ? RT_OK : wrong(k, v, "two numbers");
+    case PAIR: RT_TRY(take_reals(k, v, field, 2, &n)); return n == 2 ? RT_OK : wrong(k, v, "two numbers");
     }
     return RT_OK;
 }
@@ -248,7 +251,7 @@ static rt_status check(tr_config *c)
 {
     static const char *const schedules[] = {"cosine", "wsd", "constant"}, *const dtypes[] = {"bf16", "f32"};
     static const char *const kinds[] = {"auto", "ce", "sampled", "tail", "renorm"};
-    int i = 0;
+    int                      i       = 0;
     RT_TRY(one_of("schedule.kind", c->schedule_kind, schedules, 3, &i));
     c->schedule.kind  = (opt_schedule_kind)i;
     c->schedule.steps = c->steps;
@@ -258,7 +261,8 @@ static rt_status check(tr_config *c)
     RT_CHECK(c->train.n, RT_EINVAL, "configuration key \"data.train\" names no shard; make one with retort data import or retort score");
     RT_CHECK(!c->n_weights || c->n_weights == c->train.n, RT_EINVAL, "data.weights has %lld numbers for %d shards", (long long)c->n_weights,
              c->train.n);
-    RT_CHECK(c->out && *c->out && c->init && c->family, RT_EINVAL, "configuration keys \"out\", \"model.init\" and \"model.family\" need a text");
+    RT_CHECK(c->out && *c->out && c->init && c->family, RT_EINVAL,
+             "configuration keys \"out\", \"model.init\" and \"model.family\" need a text");
     RT_CHECK(strlen(c->family) < sizeof c->shape.family, RT_EINVAL, "model.family: \"%.40s\" is none", c->family);
     strcpy(c->shape.family, c->family);
     c->shape.qk_norm = !strcmp(c->family, "qwen3");
@@ -271,7 +275,7 @@ rt_status tr_config_read(tr_config *c, const char *path, const rt_texts *set)
     tr_config read = {0};
     if (path) RT_TRY(rt_json_read(&read.json, path, RT_JSON_COMMENTS));
     else read.json = cJSON_CreateObject();
-    rt_status st = !read.json                   ? rt_fail(RT_ENOMEM, __FILE__, __LINE__, "configuration")
+    rt_status st = !read.json                  ? rt_fail(RT_ENOMEM, __FILE__, __LINE__, "configuration")
                    : cJSON_IsObject(read.json) ? check_keys(read.json, "", path ? path : "defaults")
                                                : rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: expected an object { ... }", path);
     for (int i = 0; st == RT_OK && i < set->n; i++) st = apply(read.json, set->v[i]);
@@ -306,8 +310,8 @@ rt_status tr_config_print(rt_buf *out, const tr_config *c)
 {
     RT_TRY(rt_buf_str(out, "{\n"));
     for (int i = 0; i < KEYS; i++) {
-        const key   *k = &keys[i];
-        const size_t n = group_of(k);
+        const key   *k     = &keys[i];
+        const size_t n     = group_of(k);
         const int    first = n && (!i || !same_group(&keys[i - 1], k)), last = i + 1 == KEYS || (n && !same_group(&keys[i + 1], k));
         if (first) RT_TRY(rt_buf_fmt(out, "  \"%.*s\": {\n", (int)n, k->path));
         RT_TRY(print_key(out, c, k, n > 0, last));

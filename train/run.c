@@ -14,8 +14,8 @@ typedef struct run {
     rt_comm           *comm;
     tr_trainer        *t;
     FILE              *log;
-    int64_t            step;   /* done */
-    double             began;  /* of this process's first step */
+    int64_t            step;  /* done */
+    double             began; /* of this process's first step */
     int64_t            first;
     rt_progress        progress;
 } run;
@@ -24,8 +24,10 @@ typedef struct run {
 
 rt_status tr_metrics_json(rt_buf *b, const tr_metrics *m)
 {
-    const struct { const char *name; double v; } fields[] = {{"loss", m->loss}, {"kl", m->kl}, {"ce", m->ce}, {"grad_norm", m->grad_norm},
-                                                             {"lr", m->lr}, {"tok_s", m->tok_s}};
+    const struct {
+        const char *name;
+        double      v;
+    } fields[] = {{"loss", m->loss}, {"kl", m->kl}, {"ce", m->ce}, {"grad_norm", m->grad_norm}, {"lr", m->lr}, {"tok_s", m->tok_s}};
     RT_TRY(rt_buf_fmt(b, "{\"step\":%lld", (long long)m->step));
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         RT_TRY(rt_buf_fmt(b, ",\"%s\":", fields[i].name));
@@ -71,8 +73,8 @@ static rt_status open_log(run *r, int64_t bytes)
     RT_TRY(rt_dir_make(r->c->out));
     snprintf(path, sizeof path, "%s/metrics.jsonl", r->c->out);
     r->log = fopen(path, bytes ? "r+" : "w");
-    RT_CHECK(r->log && !ftruncate(fileno(r->log), bytes) && !fseek(r->log, 0, SEEK_END), rt_status_of_errno(errno), "%s: cannot be opened: %s", path,
-             strerror(errno));
+    RT_CHECK(r->log && !ftruncate(fileno(r->log), bytes) && !fseek(r->log, 0, SEEK_END), rt_status_of_errno(errno),
+             "%s: cannot be opened: %s", path, strerror(errno));
     return RT_OK;
 }
 
@@ -82,8 +84,8 @@ static rt_status begin(run *r)
     int64_t   bytes = 0;
     rt_status st    = tr_checkpoint_find(r->c->out, &r->step, &dir);
     if (st == RT_OK && r->step && !r->o->resume)
-        st = rt_fail(RT_EINVAL, __FILE__, __LINE__, "%s holds a run of %lld steps; go on with --resume, or set \"out\" to another folder", r->c->out,
-                     (long long)r->step);
+        st = rt_fail(RT_EINVAL, __FILE__, __LINE__, "%s holds a run of %lld steps; go on with --resume, or set \"out\" to another folder",
+                     r->c->out, (long long)r->step);
     st = rt_comm_agree(r->comm, st);
     if (st == RT_OK) st = tr_trainer_create(&r->t, r->c, r->comm);
     if (st == RT_OK && r->step) st = tr_checkpoint_read(r->t, dir.p, &bytes);
@@ -98,7 +100,8 @@ static rt_status checkpoint(run *r)
     int64_t   bytes = 0;
     rt_status st    = RT_OK;
     if (!r->comm->rank) {
-        if (fsync(fileno(r->log))) st = rt_fail(rt_status_of_errno(errno), __FILE__, __LINE__, "%s/metrics.jsonl: %s", r->c->out, strerror(errno));
+        if (fsync(fileno(r->log)))
+            st = rt_fail(rt_status_of_errno(errno), __FILE__, __LINE__, "%s/metrics.jsonl: %s", r->c->out, strerror(errno));
         bytes = ftell(r->log);
     }
     RT_TRY(rt_comm_agree(r->comm, st));
@@ -118,7 +121,7 @@ static rt_status one_step(run *r)
     const double tokens = (double)(r->c->sequences * r->c->seq);
     RT_TRY(tr_trainer_step(r->t, r->step, &m));
     r->step++;
-    m.tok_s = tokens * (double)(r->step - r->first) / (rt_now() - r->began);
+    m.tok_s        = tokens * (double)(r->step - r->first) / (rt_now() - r->began);
     const int last = r->step == r->c->steps;
     if (last || (r->c->eval_every && r->step % r->c->eval_every == 0)) RT_TRY(tr_trainer_validate(r->t, &m));
     show(r, &m);

@@ -19,7 +19,8 @@ static rt_status check_tokenizer(tr_trainer *t, const ds_info *info, md_config *
     RT_TRY(ds_tokenizer_load(&tok, dir));
     rt_status st = RT_OK;
     if (strcmp(ds_tokenizer_sha256(tok), info->tokenizer))
-        st = rt_fail(RT_EMISMATCH, __FILE__, __LINE__, "%s: its tokenizer is %.12s..., the shards were made with %.12s...; use the tokenizer of the shards", dir,
+        st = rt_fail(RT_EMISMATCH, __FILE__, __LINE__,
+                     "%s: its tokenizer is %.12s..., the shards were made with %.12s...; use the tokenizer of the shards", dir,
                      ds_tokenizer_sha256(tok), info->tokenizer);
     shape->bos = ds_tokenizer_bos(tok);
     shape->eos = ds_tokenizer_eos(tok);
@@ -37,10 +38,12 @@ static rt_status make_model(tr_trainer *t, const ds_info *info)
         RT_TRY(md_create(&t->model, &shape, t->type));
         md_init(t->model, (uint64_t)t->c->seed);
     }
-    RT_CHECK(t->model->config.V >= info->vocab, RT_EMISMATCH, "the model's vocabulary has %lld entries, the shards' %lld; set model.V to 0 or to that",
-             (long long)t->model->config.V, (long long)info->vocab);
-    RT_CHECK(t->c->seq <= t->model->config.context, RT_EINVAL, "data.seq is %lld, the model's context %lld; make data.seq smaller or model.context larger",
-             (long long)t->c->seq, (long long)t->model->config.context);
+    RT_CHECK(t->model->config.V >= info->vocab, RT_EMISMATCH,
+             "the model's vocabulary has %lld entries, the shards' %lld; set model.V to 0 or to that", (long long)t->model->config.V,
+             (long long)info->vocab);
+    RT_CHECK(t->c->seq <= t->model->config.context, RT_EINVAL,
+             "data.seq is %lld, the model's context %lld; make data.seq smaller or model.context larger", (long long)t->c->seq,
+             (long long)t->model->config.context);
     return RT_OK;
 }
 
@@ -60,7 +63,7 @@ static rt_status make_optimiser(tr_trainer *t)
     RT_TRY(RT_NEW(p, t->model->n));
     for (int i = 0; i < t->model->n; i++) {
         const md_tensor *w = &t->model->t[i];
-        p[i] = (opt_param){w->data, w->type, t->grads + t->grad_at[i], w->rows * w->cols, !w->is_vector};
+        p[i]               = (opt_param){w->data, w->type, t->grads + t->grad_at[i], w->rows * w->cols, !w->is_vector};
     }
     const rt_status st = opt_create(&t->opt, p, t->model->n);
     free(p);
@@ -82,7 +85,12 @@ static rt_status make_passes(tr_trainer *t, const ds_info *info)
     ag_objective     kind;
     int64_t          from, to;
     double           ce_weight;
-    ds_loader_opts   d = {.shards = &c->train, .weights = c->n_weights ? c->weights : NULL, .T = c->seq, .ordered = !c->shuffle, .pack = c->pack, .seed = (uint64_t)c->seed};
+    ds_loader_opts   d = {.shards  = &c->train,
+                          .weights = c->n_weights ? c->weights : NULL,
+                          .T       = c->seq,
+                          .ordered = !c->shuffle,
+                          .pack    = c->pack,
+                          .seed    = (uint64_t)c->seed};
     RT_TRY(tr_objective(c, info, &kind, &d.k, &d.m, &ce_weight));
     d.targets = kind != AG_CE;
     tr_share(&(rt_comm){.rank = 0, .size = t->comm->size}, c->sequences + t->comm->size - 1, &from, &to); /* the largest share */
@@ -92,9 +100,9 @@ static rt_status make_passes(tr_trainer *t, const ds_info *info)
     ds_info vi = {0};
     RT_TRY(shard_info(c->valid.v[0], &vi));
     ds_loader_opts v = {.shards = &c->valid, .T = c->seq, .ordered = 1, .pack = c->pack};
-    v.targets = d.targets && vi.soft && vi.k >= d.k && (!d.m || (vi.k == d.k && vi.m >= d.m));
-    v.k       = v.targets ? d.k : 0;
-    v.m       = v.targets ? d.m : 0;
+    v.targets        = d.targets && vi.soft && vi.k >= d.k && (!d.m || (vi.k == d.k && vi.m >= d.m));
+    v.k              = v.targets ? d.k : 0;
+    v.m              = v.targets ? d.m : 0;
     RT_TRY(tr_pass_create(&t->valid, t, MD_LOSS, &v, v.targets ? kind : AG_CE, t->train.B));
     t->valid.targets.ce_weight = ce_weight;
     const char *a = ds_loader_info(t->train.loader)->tokenizer, *b = ds_loader_info(t->valid.loader)->tokenizer;
@@ -177,15 +185,15 @@ static rt_status sum_gradients(tr_trainer *t)
 
 rt_status tr_trainer_gradients(tr_trainer *t, int64_t s, tr_metrics *m)
 {
-    const int64_t first = s * t->c->sequences;
+    const int64_t first   = s * t->c->sequences;
     int64_t       counted = 0;
     double        sums[3] = {0};
-    rt_status     st = ds_loader_counted(t->train.loader, first, t->c->sequences, &counted);
+    rt_status     st      = ds_loader_counted(t->train.loader, first, t->c->sequences, &counted);
     if (st == RT_OK) st = run_share(t, first, counted ? 1.0 / (double)counted : 0, sums);
     RT_TRY(rt_comm_agree(t->comm, st));
     RT_TRY(sum_gradients(t));
     RT_TRY(t->comm->sum_f64(t->comm, sums, 3));
-    *m = (tr_metrics){.step = s + 1, .loss = sums[0], .kl = sums[1], .ce = sums[2], .valid_ce = NAN, .valid_kl = NAN};
+    *m           = (tr_metrics){.step = s + 1, .loss = sums[0], .kl = sums[1], .ce = sums[2], .valid_ce = NAN, .valid_kl = NAN};
     m->grad_norm = opt_grad_norm(t->opt);
     return RT_OK;
 }
@@ -193,8 +201,9 @@ rt_status tr_trainer_gradients(tr_trainer *t, int64_t s, tr_metrics *m)
 rt_status tr_trainer_step(tr_trainer *t, int64_t s, tr_metrics *m)
 {
     RT_TRY(tr_trainer_gradients(t, s, m));
-    RT_CHECK(isfinite(m->grad_norm), RT_ECHECK, "step %lld: the gradients are not finite (norm %g, loss %g); try a smaller optim.lr or more warm-up",
-             (long long)s + 1, m->grad_norm, m->loss);
+    RT_CHECK(isfinite(m->grad_norm), RT_ECHECK,
+             "step %lld: the gradients are not finite (norm %g, loss %g); try a smaller optim.lr or more warm-up", (long long)s + 1,
+             m->grad_norm, m->loss);
     m->lr = opt_rate(&t->c->schedule, s);
     opt_step(t->opt, &t->c->adamw, m->lr, m->grad_norm, s + 1);
     return RT_OK;
@@ -227,6 +236,6 @@ rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m)
 
 int64_t tr_trainer_bytes(const tr_trainer *t)
 {
-    return md_bytes(t->model) + t->n_grads * (int64_t)sizeof(real) * (t->type == KN_REAL ? 3 : 4) + (int64_t)ag_plan_stats(t->train.p).arena_bytes +
-           (t->valid.p ? (int64_t)ag_plan_stats(t->valid.p).arena_bytes : 0);
+    return md_bytes(t->model) + t->n_grads * (int64_t)sizeof(real) * (t->type == KN_REAL ? 3 : 4) +
+           (int64_t)ag_plan_stats(t->train.p).arena_bytes + (t->valid.p ? (int64_t)ag_plan_stats(t->valid.p).arena_bytes : 0);
 }

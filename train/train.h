@@ -23,9 +23,9 @@ typedef struct tr_config {
     int64_t  n_weights, seq;
     int      shuffle, pack;
     /* objective */
-    const char *kind;             /* "auto", "ce", "sampled", "tail", "renorm" */
-    int64_t     k, m;             /* -1: what the shards hold */
-    double      ce_weight;        /* NaN: 0.5 for "tail", else 0 */
+    const char *kind;      /* "auto", "ce", "sampled", "tail", "renorm" */
+    int64_t     k, m;      /* -1: what the shards hold */
+    double      ce_weight; /* NaN: 0.5 for "tail", else 0 */
     /* optim, schedule, batch */
     opt_adamw    adamw;
     opt_schedule schedule;
@@ -33,11 +33,11 @@ typedef struct tr_config {
     int64_t      sequences, micro; /* micro 0: all of a rank's share */
     /* run */
     int64_t     steps, seed;
-    const char *dtype;            /* "bf16", "f32" */
+    const char *dtype; /* "bf16", "f32" */
     int         recompute;
     int64_t     eval_every, checkpoint_every, checkpoint_keep;
     const char *out;
-    cJSON      *json;             /* owns the strings above */
+    cJSON      *json; /* owns the strings above */
 } tr_config;
 
 /* FILE (JSON with // comments), then --set KEY=VALUE texts on top.  Unknown and duplicate keys
@@ -57,19 +57,19 @@ rt_status tr_library_versions(rt_buf *out); /* "Open MPI 4.1.4", or "none" */
 /* ---- the run -------------------------------------------------------------------------------------- */
 
 typedef struct tr_metrics {
-    int64_t step;                 /* 1 .. steps: steps done */
-    double  loss, kl, ce;         /* kl: NaN where it is no true divergence */
+    int64_t step;         /* 1 .. steps: steps done */
+    double  loss, kl, ce; /* kl: NaN where it is no true divergence */
     double  grad_norm, lr, tok_s;
-    double  valid_ce, valid_kl;   /* NaN: not measured in this step */
+    double  valid_ce, valid_kl; /* NaN: not measured in this step */
 } tr_metrics;
 
 rt_status tr_metrics_json(rt_buf *b, const tr_metrics *m); /* one line of metrics.jsonl */
 
 typedef struct tr_run_opts {
     int    resume;
-    double gflops;                /* the machine's product rate, for the share shown; 0: not known */
+    double gflops;                                 /* the machine's product rate, for the share shown; 0: not known */
     void (*report)(void *ud, const tr_metrics *m); /* rank 0; may be NULL */
-    void  *report_ud;
+    void *report_ud;
 } tr_run_opts;
 
 /* Train until c->steps; collective.  RT_EINTR after SIGINT or SIGTERM, with a checkpoint.
@@ -79,6 +79,7 @@ rt_status tr_run(const tr_config *c, rt_comm *comm, const tr_run_opts *o);
 /* ---- one step (the run's inside, open for tests and benches) ------------------------------------------ */
 
 typedef struct tr_trainer tr_trainer;
+
 rt_status tr_trainer_create(tr_trainer **out, const tr_config *c, rt_comm *comm);
 void      tr_trainer_destroy(tr_trainer **t);
 /* Gradients of step s (0, 1, ...) over the global batch, summed over ranks. */

@@ -14,7 +14,9 @@
 enum { TQ = 64 };
 enum { B_, T_, H_, KV_, D_ };
 
-typedef struct tile { int64_t t0, rows, lo, keys; } tile; /* positions t0.., keys lo.. */
+typedef struct tile {
+    int64_t t0, rows, lo, keys;
+} tile; /* positions t0.., keys lo.. */
 
 static rt_status infer(ag_infer *i, const ag_attr *attr)
 {
@@ -80,7 +82,7 @@ static void forward_head(int64_t item, int thread, void *ud)
     const ag_args *a = ud;
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], b = item / n[H_], h = item % n[H_], kv = h * n[KV_] / n[H_];
     const int32_t *start = (const int32_t *)a->in[3] + b * T;
-    real *K = ag_scratch(a, thread), *V = K + T * D, *Q = V + T * D, *O = Q + TQ * D, *S = O + TQ * D;
+    real          *K = ag_scratch(a, thread), *V = K + T * D, *Q = V + T * D, *O = Q + TQ * D, *S = O + TQ * D;
     gather(K, a->in[1], a->type[1], n[KV_] * D, b * T, T, kv * D, D);
     gather(V, a->in[2], a->type[2], n[KV_] * D, b * T, T, kv * D, D);
     for (int64_t t0 = 0; t0 < T; t0 += TQ) {
@@ -104,7 +106,9 @@ static void forward(const ag_args *a) { rt_parallel(a->attr.i[B_] * a->attr.i[H_
 
 /* ---- backward --------------------------------------------------------------------------------- */
 
-typedef struct panels { real *K, *V, *dK, *dV, *Q, *O, *dO, *dQ, *S, *dS; } panels;
+typedef struct panels {
+    real *K, *V, *dK, *dV, *Q, *O, *dO, *dQ, *S, *dS;
+} panels;
 
 static panels cut(real *w, int64_t T, int64_t D)
 {
@@ -163,5 +167,10 @@ static void backward_group(int64_t item, int thread, void *ud)
 
 static void backward(const ag_args *a) { rt_parallel(a->attr.i[B_] * a->attr.i[KV_], backward_group, (void *)(uintptr_t)a); }
 
-const ag_op ag_op_attention = {.name = "attention", .n_in = 4, .keeps = 1 | 2 | 4 | 8 | AG_KEEP_OUT | AG_KEEP_SAVED, .nograd = 8,
-                               .infer = infer, .forward = forward, .backward = backward};
+const ag_op ag_op_attention = {.name     = "attention",
+                               .n_in     = 4,
+                               .keeps    = 1 | 2 | 4 | 8 | AG_KEEP_OUT | AG_KEEP_SAVED,
+                               .nograd   = 8,
+                               .infer    = infer,
+                               .forward  = forward,
+                               .backward = backward};

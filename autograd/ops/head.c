@@ -9,8 +9,8 @@
  * validation.  The scale (1 / rows in the global batch) is known before: it is part of the
  * targets, so that micro-batches and ranks simply add up.
  */
-#include "autograd/op.h"
 #include "autograd/objective.h"
+#include "autograd/op.h"
 #include <math.h>
 #include <string.h>
 
@@ -40,8 +40,8 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
 {
     const ag_shape *x = i->in[0], *w = i->in[1];
     (void)attr;
-    RT_CHECK(x->nd == 2 && w->nd == 2 && x->d[1] == w->d[1], RT_ESHAPE, "head: hidden is [%lld,%lld], w is [%lld,%lld]",
-             (long long)x->d[0], (long long)x->d[1], (long long)w->d[0], (long long)w->d[1]);
+    RT_CHECK(x->nd == 2 && w->nd == 2 && x->d[1] == w->d[1], RT_ESHAPE, "head: hidden is [%lld,%lld], w is [%lld,%lld]", (long long)x->d[0],
+             (long long)x->d[1], (long long)w->d[0], (long long)w->d[1]);
     const int64_t R = rows_of(x->d[0], w->d[0]);
     i->out_type     = KN_REAL;
     i->out.nd       = 0;
@@ -110,13 +110,13 @@ static void clear(const ag_args *a)
 static void run(const ag_args *a, int gradient)
 {
     const int64_t N = a->shape[0]->d[0], C = a->shape[0]->d[1], V = a->shape[1]->d[0], R = rows_of(N, V);
-    block         b = {.a = a, .t = a->in[2], .x = a->shared, .gradient = gradient};
+    block         b     = {.a = a, .t = a->in[2], .x = a->shared, .gradient = gradient};
     int           first = 1;
     b.dx = b.x + R * C, b.z = b.dx + R * C;
-    b.result = (ag_row_result *)(void *)(b.z + R * V + (R * V) % 2);
-    b.row    = (int64_t *)(void *)(b.result + R);
+    b.result  = (ag_row_result *)(void *)(b.z + R * V + (R * V) % 2);
+    b.row     = (int64_t *)(void *)(b.result + R);
     b.t->loss = b.t->kl = b.t->ce = 0;
-    b.t->rows = 0;
+    b.t->rows                     = 0;
     if (gradient) clear(a);
     for (int64_t n = 0; n < N;) {
         for (b.n = 0; n < N && b.n < R; n++)
@@ -133,5 +133,11 @@ static void run(const ag_args *a, int gradient)
 static void forward(const ag_args *a) { run(a, 0); }
 static void backward(const ag_args *a) { run(a, 1); }
 
-const ag_op ag_op_head = {.name = "head", .n_in = 3, .keeps = 1 | 2 | 4 | AG_KEEP_OUT, .nograd = 4, .fused = 1,
-                          .infer = infer, .forward = forward, .backward = backward};
+const ag_op ag_op_head = {.name     = "head",
+                          .n_in     = 3,
+                          .keeps    = 1 | 2 | 4 | AG_KEEP_OUT,
+                          .nograd   = 4,
+                          .fused    = 1,
+                          .infer    = infer,
+                          .forward  = forward,
+                          .backward = backward};

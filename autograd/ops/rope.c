@@ -10,8 +10,8 @@ void ag_rope_table(real *table, int64_t positions, int64_t D, double theta)
     const int64_t half = D / 2;
     for (int64_t p = 0; p < positions; p++)
         for (int64_t i = 0; i < half; i++) {
-            const double angle               = (double)p * pow(theta, -2.0 * (double)i / (double)D);
-            table[p * half + i]              = (real)cos(angle);
+            const double angle                = (double)p * pow(theta, -2.0 * (double)i / (double)D);
+            table[p * half + i]               = (real)cos(angle);
             table[(positions + p) * half + i] = (real)sin(angle);
         }
 }
@@ -38,8 +38,8 @@ static void turn(const ag_args *a, int64_t n, const void *from, kn_type from_typ
 
 static void forward_row(int64_t n, int thread, void *ud)
 {
-    const ag_args *a = ud;
-    const int64_t  W = a->shape[0]->d[1];
+    const ag_args *a    = ud;
+    const int64_t  W    = a->shape[0]->d[1];
     real          *work = ag_scratch(a, thread), *y = kn_target(a->out, a->out_type, n * W, work + W);
     turn(a, n, a->in[0], a->type[0], work, y, 1);
     kn_commit(a->out, a->out_type, n * W, y, W);
@@ -47,8 +47,8 @@ static void forward_row(int64_t n, int thread, void *ud)
 
 static void backward_row(int64_t n, int thread, void *ud)
 {
-    const ag_args *a = ud;
-    const int64_t  W = a->shape[0]->d[1];
+    const ag_args *a    = ud;
+    const int64_t  W    = a->shape[0]->d[1];
     real          *work = ag_scratch(a, thread);
     turn(a, n, a->dout, a->out_type, work, work + W, -1);
     kn_put(a->din[0], a->din_type[0], n * W, work + W, W, a->acc & 1);
@@ -61,4 +61,5 @@ static void backward(const ag_args *a)
     if (a->din[0]) rt_parallel(a->shape[0]->d[0], backward_row, (void *)(uintptr_t)a);
 }
 
-const ag_op ag_op_rope = {.name = "rope", .n_in = 3, .keeps = 2 | 4, .nograd = 2 | 4, .infer = infer, .forward = forward, .backward = backward};
+const ag_op ag_op_rope = {
+    .name = "rope", .n_in = 3, .keeps = 2 | 4, .nograd = 2 | 4, .infer = infer, .forward = forward, .backward = backward};

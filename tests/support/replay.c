@@ -85,10 +85,8 @@ static void put_prompt_entry(rt_buf *b, const ask *a, int64_t t, replay_fault f)
     const int64_t k    = last && f == REPLAY_FEW ? a->k - 2 : a->k;
     const int     rank = rank_of(&r, id);
     rt_buf_fmt(b, ",{\"%d\":{\"logprob\":", id);
-    if (last && f == REPLAY_NAN)
-        rt_buf_str(b, "NaN");
-    else
-        rt_buf_fmt(b, "%.9g", last && f == REPLAY_POSITIVE ? 1.0 : r.lp[id]);
+    if (last && f == REPLAY_NAN) rt_buf_str(b, "NaN");
+    else rt_buf_fmt(b, "%.9g", last && f == REPLAY_POSITIVE ? 1.0 : r.lp[id]);
     rt_buf_fmt(b, ",\"rank\":%d,\"decoded_token\":\"x\"}", rank);
     for (int64_t i = k - 1; i >= 0; i--) /* unsorted, as servers do */
         if (r.order[i] != id)
@@ -167,10 +165,8 @@ static void put_chat(rt_buf *b, const char *body, const replay_options *o)
     unsigned hash = 5381;
     for (const char *p = body; *p; p++) hash = hash * 33 + (unsigned char)*p;
     rt_buf_str(b, "{\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
-    if (o->text)
-        rt_json_quote(b, o->text, strlen(o->text));
-    else
-        rt_buf_fmt(b, "\"Water boils at %u degrees; remember that.\"", hash % 1000);
+    if (o->text) rt_json_quote(b, o->text, strlen(o->text));
+    else rt_buf_fmt(b, "\"Water boils at %u degrees; remember that.\"", hash % 1000);
     rt_buf_str(b, "},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":9}}");
 }
 
@@ -233,10 +229,8 @@ static int compute(replay *r, rt_buf *b, const char *url, const char *body, cons
     }
     read_ask(&a, body);
     if (!a.k && strstr(body, "\"" WIRE_RETORT "\"")) return fault_answer(b, REPLAY_400, "", retry_after); /* as retort serve does */
-    if (a.score)
-        put_scores(b, &a, o, f);
-    else
-        put_generation(b, &a, o);
+    if (a.score) put_scores(b, &a, o, f);
+    else put_generation(b, &a, o);
     return 200;
 }
 

@@ -42,11 +42,12 @@ typedef struct replay_options {
 } replay_options;
 
 typedef struct replay replay;
-replay               *replay_start(const replay_options *o); /* NULL: no port */
-void                  replay_stop(replay **r);
-void                  replay_set(replay *r, const replay_options *o);
-int                   replay_port(const replay *r);
-int                   replay_asked(const replay *r);                    /* requests to completions so far */
-int                   replay_peak(const replay *r);                     /* most of them at once */
-int                   replay_saw_key(const replay *r, const char *key); /* the last Authorization header was "Bearer key" */
+
+replay *replay_start(const replay_options *o); /* NULL: no port */
+void    replay_stop(replay **r);
+void    replay_set(replay *r, const replay_options *o);
+int     replay_port(const replay *r);
+int     replay_asked(const replay *r);                    /* requests to completions so far */
+int     replay_peak(const replay *r);                     /* most of them at once */
+int     replay_saw_key(const replay *r, const char *key); /* the last Authorization header was "Bearer key" */
 #endif

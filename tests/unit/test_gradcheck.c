@@ -19,7 +19,11 @@
 
 enum { MAX_LEAVES = 64, N = 6, V = 11, K = 3, M = 2 };
 
-typedef struct net { ag_graph *g; ag_id loss; ag_targets t; } net;
+typedef struct net {
+    ag_graph  *g;
+    ag_id      loss;
+    ag_targets t;
+} net;
 
 static ag_id P(net *t, const char *n, int64_t r, int64_t c) { return ag_param(t->g, n, KN_REAL, 2, (int64_t[]){r, c}); }
 static ag_id I(net *t, const char *n, int64_t r, int64_t c) { return ag_input(t->g, n, KN_REAL, 2, (int64_t[]){r, c}); }
@@ -61,13 +65,16 @@ static void case_attention_cached(net *t) { case_sum(t); } /* forward only: chec
 static void case_head(net *t) { t->loss = ag_head(t->g, A(t, "x", N, 5), A(t, "w", V, 5), ag_opaque(t->g, "targets")); }
 
 #define X(n) {#n, case_##n},
-static const struct { const char *name; void (*build)(net *); } cases[] = {AG_OPS(X)};
+static const struct {
+    const char *name;
+    void (*build)(net *);
+} cases[] = {AG_OPS(X)};
 #undef X
 
 /* ---- targets for the head -------------------------------------------------------------------- */
 
 static int32_t g_target[N] = {1, 4, 10, 0, 7, 3}, g_topk[N * K], g_tail[N * M];
-static uint8_t g_count[N] = {1, 1, 0, 1, 1, 1};
+static uint8_t g_count[N]  = {1, 1, 0, 1, 1, 1};
 static float   g_logp[N * K], g_rest[N], g_entropy[N];
 
 static void fill_targets(ag_targets *t, ag_objective objective, double ce_weight)
@@ -88,7 +95,7 @@ static void fill_targets(ag_targets *t, ag_objective objective, double ce_weight
 
 /* ---- the check -------------------------------------------------------------------------------- */
 
-static real  *g_x[MAX_LEAVES], *g_g[MAX_LEAVES];
+static real   *g_x[MAX_LEAVES], *g_g[MAX_LEAVES];
 static int32_t g_ids[160];
 
 static void bind_ints(ag_plan *p, const ag_value *v, ag_id id)
@@ -125,12 +132,12 @@ static int count_wrong(net *t, ag_plan *p)
     for (ag_id v = 0; v < t->g->nv; v++) {
         if (t->g->v[v].role != AG_PARAM || t->g->v[v].root != v) continue;
         for (int64_t i = 0; i < ag_len(&t->g->v[v].shape); i++) {
-            const real x0 = g_x[v][i];
-            g_x[v][i]     = x0 + (real)eps;
-            const double up = ag_forward(p);
-            g_x[v][i]       = x0 - (real)eps;
+            const real x0     = g_x[v][i];
+            g_x[v][i]         = x0 + (real)eps;
+            const double up   = ag_forward(p);
+            g_x[v][i]         = x0 - (real)eps;
             const double down = ag_forward(p), num = (up - down) / (2 * eps), ana = (double)g_g[v][i];
-            g_x[v][i]                              = x0;
+            g_x[v][i] = x0;
             wrong += !(fabs(num - ana) <= tol * fmax(1.0, fabs(num) + fabs(ana)));
         }
     }

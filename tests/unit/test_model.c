@@ -15,10 +15,23 @@
 
 enum { V = 61, T = 75 };
 
-static const md_config shape = {.family = "qwen3", .V = V, .C = 32, .L = 2, .H = 4, .KV = 2, .D = 16, .F = 48, .context = 96,
-                                .rope_theta = 10000, .norm_eps = 1e-5, .tied = 0, .qk_norm = 1, .bos = 1, .eos = 2};
-static int32_t g_ids[T];
-static char    g_dir[] = "/tmp/retort-model-XXXXXX";
+static const md_config shape = {.family     = "qwen3",
+                                .V          = V,
+                                .C          = 32,
+                                .L          = 2,
+                                .H          = 4,
+                                .KV         = 2,
+                                .D          = 16,
+                                .F          = 48,
+                                .context    = 96,
+                                .rope_theta = 10000,
+                                .norm_eps   = 1e-5,
+                                .tied       = 0,
+                                .qk_norm    = 1,
+                                .bos        = 1,
+                                .eos        = 2};
+static int32_t         g_ids[T];
+static char            g_dir[] = "/tmp/retort-model-XXXXXX";
 
 static void ok(rt_status st)
 {
@@ -72,8 +85,7 @@ static void saved_is_loaded(void **state)
     ok(md_save(m, g_dir, KN_REAL));
     ok(md_load(&back, g_dir, KN_REAL));
     assert_int_equal(m->n, back->n);
-    for (int i = 0; i < m->n; i++)
-        assert_memory_equal(m->t[i].data, back->t[i].data, (size_t)(m->t[i].rows * m->t[i].cols) * sizeof(real));
+    for (int i = 0; i < m->n; i++) assert_memory_equal(m->t[i].data, back->t[i].data, (size_t)(m->t[i].rows * m->t[i].cols) * sizeof(real));
     assert_int_equal(back->config.eos, 2);
     md_destroy(&m), md_destroy(&back);
 }
@@ -81,7 +93,7 @@ static void saved_is_loaded(void **state)
 /* Tokens that follow must not change what stands before; lengths fall into different plans. */
 static void scoring_is_causal(void **state)
 {
-    md_model *m = model(KN_REAL, 5);
+    md_model *m   = model(KN_REAL, 5);
     real     *all = logits(m, g_ids, T), *some = logits(m, g_ids, 20);
     (void)state;
     assert_true(worst(all, some, 20 * V) < 1e-4);
@@ -91,9 +103,9 @@ static void scoring_is_causal(void **state)
 
 static void decode_matches(kn_type type, double tol)
 {
-    md_model    *m = model(type, 5);
-    real        *z = logits(m, g_ids, T);
-    inf_session *s = NULL;
+    md_model    *m    = model(type, 5);
+    real        *z    = logits(m, g_ids, T);
+    inf_session *s    = NULL;
     const real  *last = NULL;
     ok(inf_session_create(&s, m, shape.context));
     ok(inf_feed(s, g_ids, 40, &last));
@@ -174,7 +186,8 @@ static int finish(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(saved_is_loaded), cmocka_unit_test(scoring_is_causal),
-                                       cmocka_unit_test(decoding_matches_scoring), cmocka_unit_test(quantised_weights), cmocka_unit_test(bad_folders)};
+                                       cmocka_unit_test(decoding_matches_scoring), cmocka_unit_test(quantised_weights),
+                                       cmocka_unit_test(bad_folders)};
     for (int i = 0; i < T; i++) g_ids[i] = (i * 7 + i * i) % V;
     if (kn_init() != RT_OK || !mkdtemp(g_dir)) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     return cmocka_run_group_tests(tests, NULL, finish);

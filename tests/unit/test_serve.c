@@ -669,12 +669,9 @@ static void damaged_requests_get_an_answer(void **state)
         memcpy(body, good, n);
         for (uint64_t k = rt_rng_below(&r, 4); k-- > 0;) {
             const size_t at = rt_rng_below(&r, n), len = rt_rng_below(&r, n - at);
-            if (k == 0)
-                body[at] = (char)rt_rng_below(&r, 256);
-            else if (k == 1)
-                memmove(body + at, body + at + len, n - at - len), n -= len;
-            else if (n + len < sizeof body)
-                memmove(body + at + len, body + at, n - at), n += len;
+            if (k == 0) body[at] = (char)rt_rng_below(&r, 256);
+            else if (k == 1) memmove(body + at, body + at + len, n - at - len), n -= len;
+            else if (n + len < sizeof body) memmove(body + at + len, body + at, n - at), n += len;
             if (n == 0) body[n++] = '{';
         }
         cJSON    *o      = NULL;

@@ -374,12 +374,12 @@ static rt_status tell(lie l, ds_shard **s)
     return ds_shard_open(s, g_path);
 }
 
-#define REFUSED(...)                                                                                                                       \
-    do {                                                                                                                                   \
-        lie l = honest;                                                                                                                    \
-        __VA_ARGS__;                                                                                                                       \
-        assert_int_equal(tell(l, &s), RT_EFORMAT);                                                                                         \
-        assert_non_null(strstr(rt_error_text(), g_path));                                                                                  \
+#define REFUSED(...)                                      \
+    do {                                                  \
+        lie l = honest;                                   \
+        __VA_ARGS__;                                      \
+        assert_int_equal(tell(l, &s), RT_EFORMAT);        \
+        assert_non_null(strstr(rt_error_text(), g_path)); \
     } while (0)
 
 static void lies_are_refused(void **state)

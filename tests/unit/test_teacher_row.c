@@ -40,10 +40,8 @@ static void check(const real *z, int64_t V, int64_t k, int64_t m, int32_t actual
     md_teacher_fill(&r, z, V, k, m, actual, seed);
     for (int64_t i = 0; i < k; i++) {
         assert_int_equal(ids[i], order[i]);
-        if (isinf((double)z[ids[i]]))
-            assert_true(isinf(lp[i]) && lp[i] < 0);
-        else
-            assert_true(fabs((double)lp[i] - ((double)z[ids[i]] - lse)) < 1e-6 * (1 + fabs((double)lp[i])));
+        if (isinf((double)z[ids[i]])) assert_true(isinf(lp[i]) && lp[i] < 0);
+        else assert_true(fabs((double)lp[i] - ((double)z[ids[i]] - lse)) < 1e-6 * (1 + fabs((double)lp[i])));
     }
     for (int64_t i = k; i < V; i++) {
         const double l = (double)z[order[i]] - lse;
@@ -57,10 +55,8 @@ static void check(const real *z, int64_t V, int64_t k, int64_t m, int32_t actual
         int64_t at = 0;
         assert_in_range(tail[j], 0, V - 1);
         while (order[at] != tail[j]) at++;
-        if (mass > 0)
-            assert_true(at >= k && !isinf((double)z[tail[j]]));
-        else
-            assert_int_equal(tail[j], order[0]);
+        if (mass > 0) assert_true(at >= k && !isinf((double)z[tail[j]]));
+        else assert_int_equal(tail[j], order[0]);
     }
     if (actual < 0) {
         assert_true(r.actual_logprob == 0 && r.actual_rank == 0);

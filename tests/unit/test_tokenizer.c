@@ -101,10 +101,10 @@ static void check_ids(const ds_tokenizer *t, const char *s, int flags, const int
     }
     free(ids.v);
 }
-#define IDS(t, s, flags, ...)                                                                                                              \
-    do {                                                                                                                                   \
-        const int32_t want_[] = {__VA_ARGS__};                                                                                             \
-        check_ids((t), (s), (flags), want_, (int64_t)(sizeof want_ / sizeof *want_));                                                      \
+#define IDS(t, s, flags, ...)                                                         \
+    do {                                                                              \
+        const int32_t want_[] = {__VA_ARGS__};                                        \
+        check_ids((t), (s), (flags), want_, (int64_t)(sizeof want_ / sizeof *want_)); \
     } while (0)
 
 /* ---- training ----------------------------------------------------------------------- */
@@ -264,7 +264,7 @@ static void long_pieces_merge_like_short_ones(void **state)
 
 /* ---- other programs' files ------------------------------------------------------------------ */
 
-#define BYTE_LEVEL "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":false}"
+#define BYTE_LEVEL             "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":false}"
 #define SPLIT(regex, behavior) "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" regex "\"},\"behavior\":\"" behavior "\",\"invert\":false}"
 #define LLAMA3                                                                                                                                             \
     SPLIT(                                                                                                                                                 \

@@ -53,20 +53,39 @@ static rt_status add_doc(ds_writer *w, md_scorer *s, rt_rng *rng)
     rows r = {.n = 2 + (int64_t)rt_rng_below(rng, LONGEST - 1)};
     for (int64_t i = 0; i < r.n; i++) r.ids[i] = (int32_t)rt_rng_below(rng, V);
     RT_TRY(md_score(s, r.ids, r.n, take, &r));
-    const ds_doc d = {.n = r.n, .ids = r.ids, .valid = r.valid, .topk_ids = r.topk_ids, .topk_logprob = r.topk_logprob, .actual_logprob = r.actual,
-                      .rest_mass = r.rest, .tail_ids = r.tail_ids, .rest_entropy = r.entropy};
+    const ds_doc d = {.n              = r.n,
+                      .ids            = r.ids,
+                      .valid          = r.valid,
+                      .topk_ids       = r.topk_ids,
+                      .topk_logprob   = r.topk_logprob,
+                      .actual_logprob = r.actual,
+                      .rest_mass      = r.rest,
+                      .tail_ids       = r.tail_ids,
+                      .rest_entropy   = r.entropy};
     return ds_writer_add(w, &d);
 }
 
 static rt_status make_shard(const char *path)
 {
-    const md_config c = {.family = "llama", .V = V, .C = 16, .L = 1, .H = 2, .KV = 1, .D = 8, .F = 32, .context = LONGEST, .rope_theta = 10000,
-                         .norm_eps = 1e-5, .tied = 1, .bos = -1, .eos = -1};
+    const md_config c    = {.family     = "llama",
+                            .V          = V,
+                            .C          = 16,
+                            .L          = 1,
+                            .H          = 2,
+                            .KV         = 1,
+                            .D          = 8,
+                            .F          = 32,
+                            .context    = LONGEST,
+                            .rope_theta = 10000,
+                            .norm_eps   = 1e-5,
+                            .tied       = 1,
+                            .bos        = -1,
+                            .eos        = -1};
     const ds_info   info = {.soft = 1, .vocab = V, .k = K, .m = M, .tokenizer = "none"};
-    md_model  *m = NULL;
-    md_scorer *s = NULL;
-    ds_writer *w = NULL;
-    rt_rng     r = {5};
+    md_model       *m    = NULL;
+    md_scorer      *s    = NULL;
+    ds_writer      *w    = NULL;
+    rt_rng          r    = {5};
     RT_TRY(md_create(&m, &c, KN_REAL));
     md_init(m, 3);
     for (int64_t i = 0; i < V * 16; i++) ((real *)m->t[0].data)[i] *= 30; /* sharp */
@@ -91,8 +110,8 @@ static void config(tr_config *c, const char *name, const char *const *more)
     ok(rt_file_write(path, "{}", 2));
     snprintf(text[0], sizeof text[0], "data.train=[\"%s\"]", g_shard);
     snprintf(text[1], sizeof text[1], "out=%s/%s", g_dir, name);
-    const char *const base[] = {text[0], text[1], "data.seq=48", "model.context=48", "model.C=32", "model.D=8", "model.F=40", "steps=20",
-                                "batch.sequences=4", "optim.lr=0.01", "schedule.warmup=3", "dtype=f32"};
+    const char *const base[] = {text[0],      text[1],    "data.seq=48",       "model.context=48", "model.C=32",        "model.D=8",
+                                "model.F=40", "steps=20", "batch.sequences=4", "optim.lr=0.01",    "schedule.warmup=3", "dtype=f32"};
     for (size_t i = 0; i < sizeof base / sizeof *base; i++) set.v[set.n++] = base[i];
     for (; more && *more; more++) set.v[set.n++] = *more;
     ok(tr_config_read(c, path, &set));
@@ -156,10 +175,10 @@ static void gradients(real **out, int64_t *n, const char *const *more, tr_metric
 static void micro_batches_add_up(void **state)
 {
     const char *const one[] = {"batch.micro=1", NULL}, *const three[] = {"batch.micro=3", NULL};
-    real             *g = NULL, *g1 = NULL, *g3 = NULL;
-    int64_t           n = 0, n1 = 0;
-    double            norm = 0, d1 = 0, d3 = 0;
-    tr_metrics        m, m1, m3;
+    real      *g = NULL, *g1 = NULL, *g3 = NULL;
+    int64_t    n = 0, n1 = 0;
+    double     norm = 0, d1 = 0, d3 = 0;
+    tr_metrics m, m1, m3;
     (void)state;
     gradients(&g, &n, NULL, &m), gradients(&g1, &n1, one, &m1), gradients(&g3, &n1, three, &m3);
     for (int64_t i = 0; i < n; i++) {
@@ -173,7 +192,7 @@ static void micro_batches_add_up(void **state)
 
 static void threads_change_no_bit(void **state)
 {
-    char a[RT_SHA_HEX], b[RT_SHA_HEX];
+    char              a[RT_SHA_HEX], b[RT_SHA_HEX];
     const char *const dtypes[] = {"dtype=f32", "dtype=bf16"};
     (void)state;
     for (int i = 0; i < 2; i++) {
@@ -190,7 +209,7 @@ static void threads_change_no_bit(void **state)
 
 static void recompute_changes_no_bit(void **state)
 {
-    char a[RT_SHA_HEX], b[RT_SHA_HEX];
+    char              a[RT_SHA_HEX], b[RT_SHA_HEX];
     const char *const set[] = {"recompute=true", NULL};
     (void)state;
     train("kept", NULL, 5, a);
@@ -205,12 +224,12 @@ static void resumed_is_uninterrupted(void **state)
     (void)state;
     for (int i = 0; i < 2; i++) {
         const char *const set[] = {dtypes[i], NULL};
-        char        whole[RT_SHA_HEX], parts[RT_SHA_HEX], path[160];
-        tr_config   c;
-        tr_metrics  m;
-        tr_trainer *t   = NULL;
-        rt_buf      dir = {0};
-        int64_t     step, bytes;
+        char              whole[RT_SHA_HEX], parts[RT_SHA_HEX], path[160];
+        tr_config         c;
+        tr_metrics        m;
+        tr_trainer       *t   = NULL;
+        rt_buf            dir = {0};
+        int64_t           step, bytes;
         train("whole", set, STEPS, whole);
         train("parts", set, STEPS / 2, parts);
         config(&c, "parts", set);
@@ -253,11 +272,12 @@ static void damaged_checkpoint_is_passed_over(void **state)
 
 static void bad_configuration(void **state)
 {
-    const char *const wrong[] = {"steps=-1", "optim.lrr=1", "objective.k=9", "dtype=f16", "model.H=3", "batch.sequences=0", "objective.kind=klx"};
+    const char *const wrong[] = {"steps=-1",  "optim.lrr=1",       "objective.k=9",     "dtype=f16",
+                                 "model.H=3", "batch.sequences=0", "objective.kind=klx"};
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        tr_config   c = {0};
-        tr_trainer *t = NULL;
+        tr_config   c   = {0};
+        tr_trainer *t   = NULL;
         rt_texts    set = {.v = {"data.train=[]", wrong[i]}, .n = 2};
         char        path[96], shard[128];
         snprintf(path, sizeof path, "%s/empty.json", g_dir);
@@ -320,10 +340,10 @@ static int finish(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(loss_goes_down),           cmocka_unit_test(micro_batches_add_up),     cmocka_unit_test(threads_change_no_bit),
-        cmocka_unit_test(recompute_changes_no_bit), cmocka_unit_test(resumed_is_uninterrupted), cmocka_unit_test(damaged_checkpoint_is_passed_over),
-        cmocka_unit_test(bad_configuration)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(loss_goes_down),           cmocka_unit_test(micro_batches_add_up),
+                                       cmocka_unit_test(threads_change_no_bit),    cmocka_unit_test(recompute_changes_no_bit),
+                                       cmocka_unit_test(resumed_is_uninterrupted), cmocka_unit_test(damaged_checkpoint_is_passed_over),
+                                       cmocka_unit_test(bad_configuration)};
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     if (argc == 4) { /* DTYPE FOLDER OUT: one of several ranks */
         snprintf(g_dir, sizeof g_dir, "%s", argv[2]);
