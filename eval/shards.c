@@ -5,22 +5,25 @@
 #include "eval/eval.h"
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-enum { BINS = 15 };
+enum { BINS = 15, PACK = 1024 /* tokens in a pass */, BLOCK = 512 };
 
-typedef struct row { double ce, confidence, kl, kl_topk; uint8_t correct, agree; } row;
+typedef struct row {
+    double  ce, confidence, kl, kl_topk;
+    uint8_t correct, agree;
+} row;
 
 typedef struct scan {
     const ev_opts *o;
     md_scorer     *s, *teacher;
-    int64_t        V, window, k;
-    ds_doc         doc;
-    int64_t        at; /* first token of the window */
-    row           *rows;
+    int64_t        V, window, k, n, max; /* n: tokens in this pass; max: room */
+    int32_t       *ids, *pos, *start;    /* [max] */
+    int32_t       *target, *topk_ids;    /* [max]: -1 where the row does not count; [max k] */
+    float         *topk_logprob;
+    row           *rows; /* [max] */
     /* sums */
     double  ce, kl, kl_topk, agree, correct, bin_confidence[BINS], bin_correct[BINS];
-    int64_t n, bin[BINS];
+    int64_t counted, bin[BINS];
     int     soft;
 } scan;
 
@@ -36,8 +39,8 @@ static int64_t argmax(const real *z, int64_t V)
 static double kl_topk(const scan *c, int64_t i, const real *z, double lse)
 {
     double kl = 0, P = 0, Q = 0;
-    for (int64_t j = 0; j < c->k; j++) {
-        const double lp = (double)c->doc.topk_logprob[i * c->k + j], lq = (double)z[c->doc.topk_ids[i * c->k + j]] - lse, p = exp(lp);
+    for (int64_t j = i * c->k; j < (i + 1) * c->k; j++) {
+        const double lp = (double)c->topk_logprob[j], lq = (double)z[c->topk_ids[j]] - lse, p = exp(lp);
         if (p > 0) kl += p * (lp - lq);
         P += p;
         Q += exp(lq);
@@ -46,35 +49,32 @@ static double kl_topk(const scan *c, int64_t i, const real *z, double lse)
     return kl;
 }
 
+/* sum p log(p/q) = sum p (zt - z) + lse - lse_t, in blocks. */
 static double kl_full(const real *zt, double lse_t, const real *z, double lse, int64_t V)
 {
-    double kl = 0;
-    for (int64_t v = 0; v < V; v++) {
-        const double lp = (double)zt[v] - lse_t, p = exp(lp);
-        kl += p * (lp - ((double)z[v] - lse));
+    const kn_table *k = kn_get();
+    real            p[BLOCK];
+    double          kl = lse - lse_t;
+    for (int64_t v = 0; v < V; v += BLOCK) {
+        const int64_t n = V - v < BLOCK ? V - v : BLOCK;
+        k->exp_sub(p, zt + v, (real)lse_t, n);
+        for (int64_t i = 0; i < n; i++) kl += (double)(p[i] * (zt[v + i] - z[v + i]));
     }
     return kl;
 }
 
-static int counts(const scan *c, int64_t i)
-{
-    const int64_t next = i + 1;
-    return next < c->doc.n && (!c->doc.valid || c->doc.valid[i]) && !(c->doc.prompt_mask && c->doc.prompt_mask[next]);
-}
-
 static void measure(void *ud, int64_t t, real *z, real *zt, int thread)
 {
-    const scan   *c = ud;
-    const int64_t i = c->at + t;
-    row          *r = &c->rows[t];
+    const scan *c = ud;
+    row        *r = &c->rows[t];
     (void)thread;
-    if (!counts(c, i)) return;
+    if (c->target[t] < 0) return;
     const double  lse = md_lse(z, c->V);
     const int64_t top = argmax(z, c->V);
-    r->ce             = lse - (double)z[c->doc.ids[i + 1]];
-    r->correct        = top == c->doc.ids[i + 1];
+    r->ce             = lse - (double)z[c->target[t]];
+    r->correct        = top == c->target[t];
     r->confidence     = exp((double)z[top] - lse);
-    if (c->soft) r->kl_topk = kl_topk(c, i, z, lse);
+    if (c->soft) r->kl_topk = kl_topk(c, t, z, lse);
     if (!zt) return;
     r->kl    = kl_full(zt, md_lse(zt, c->V), z, lse, c->V);
     r->agree = top == argmax(zt, c->V);
@@ -82,25 +82,53 @@ static void measure(void *ud, int64_t t, real *z, real *zt, int thread)
 
 static void measure_alone(void *ud, int64_t t, real *z, int thread) { measure(ud, t, z, NULL, thread); }
 
-static void add_rows(scan *c, int64_t n)
+static void add_rows(scan *c)
 {
-    for (int64_t t = 0; t < n; t++) {
+    for (int64_t t = 0; t < c->n; t++) {
         const row *r = &c->rows[t];
-        if (!counts(c, c->at + t)) continue;
+        if (c->target[t] < 0) continue;
         const int b = r->confidence >= 1 ? BINS - 1 : (int)(r->confidence * BINS);
         c->ce += r->ce, c->kl += r->kl, c->kl_topk += r->kl_topk, c->agree += r->agree, c->correct += r->correct;
         c->bin_confidence[b] += r->confidence, c->bin_correct[b] += r->correct, c->bin[b]++;
-        c->n++;
+        c->counted++;
     }
 }
 
-static rt_status scan_doc(scan *c)
+/* ---- filling a pass ------------------------------------------------------------------------- */
+
+static rt_status flush(scan *c)
 {
-    for (c->at = 0; c->at + 1 < c->doc.n; c->at += c->window) {
-        const int64_t n = c->doc.n - c->at < c->window ? c->doc.n - c->at : c->window;
-        const int32_t *ids = c->doc.ids + c->at;
-        RT_TRY(c->teacher ? md_score_pair(c->s, c->teacher, ids, n, measure, c) : md_score(c->s, ids, n, measure_alone, c));
-        add_rows(c, n);
+    const md_packed b = {c->ids, c->pos, c->start, c->n};
+    if (!c->n) return RT_OK;
+    RT_TRY(c->teacher ? md_score_pair(c->s, c->teacher, &b, measure, c) : md_score_packed(c->s, &b, measure_alone, c));
+    add_rows(c);
+    c->n = 0;
+    return RT_OK;
+}
+
+/* Row i of the document becomes row `to` of the pass. */
+static void take_row(scan *c, const ds_doc *d, int64_t i, int64_t to)
+{
+    const int counts = i + 1 < d->n && (!d->valid || d->valid[i]) && !(d->prompt_mask && d->prompt_mask[i + 1]);
+    c->ids[to]       = d->ids[i];
+    c->target[to]    = counts ? d->ids[i + 1] : -1;
+    for (int64_t j = 0; c->soft && j < c->k; j++) {
+        c->topk_ids[to * c->k + j]     = d->topk_ids[i * c->k + j];
+        c->topk_logprob[to * c->k + j] = d->topk_logprob[i * c->k + j];
+    }
+}
+
+static rt_status scan_doc(scan *c, const ds_doc *d)
+{
+    for (int64_t at = 0; at < d->n; at += c->window) {
+        const int64_t n = d->n - at < c->window ? d->n - at : c->window;
+        if (c->n + n > c->max) RT_TRY(flush(c));
+        for (int64_t i = 0; i < n; i++) {
+            c->pos[c->n + i]   = (int32_t)i;
+            c->start[c->n + i] = (int32_t)c->n;
+            take_row(c, d, at + i, c->n + i);
+        }
+        c->n += n;
     }
     return RT_OK;
 }
@@ -108,14 +136,13 @@ static rt_status scan_doc(scan *c)
 static rt_status scan_shard(scan *c, ds_shard *s, int64_t *done)
 {
     const ds_info *info = ds_shard_info(s);
-    RT_CHECK(info->vocab <= c->V, RT_EMISMATCH, "%s has a vocabulary of %lld entries, the model %lld", ds_shard_path(s), (long long)info->vocab,
-             (long long)c->V);
-    c->k    = info->k;
-    c->soft = c->soft && info->soft;
+    ds_doc         d;
+    RT_CHECK(info->vocab <= c->V, RT_EMISMATCH, "%s has a vocabulary of %lld entries, the model %lld", ds_shard_path(s),
+             (long long)info->vocab, (long long)c->V);
     for (int64_t i = 0; i < ds_shard_docs(s); i++) {
-        RT_TRY(ds_shard_doc(s, i, &c->doc));
-        RT_TRY(scan_doc(c));
-        *done += c->doc.n;
+        RT_TRY(ds_shard_doc(s, i, &d));
+        RT_TRY(scan_doc(c, &d));
+        *done += d.n;
         if (c->o->progress) rt_progress_at(c->o->progress, *done, NULL);
     }
     return RT_OK;
@@ -131,13 +158,13 @@ static rt_status scan_all(scan *c)
         ds_shard_close(&s);
         RT_TRY(st);
     }
-    return RT_OK;
+    return flush(c);
 }
 
 static ev_result finish(const scan *c)
 {
-    const double n = c->n ? (double)c->n : NAN;
-    ev_result    r = {.tokens = c->n, .ce = c->ce / n, .ppl = exp(c->ce / n), .acc = c->correct / n};
+    const double n = c->counted ? (double)c->counted : NAN;
+    ev_result    r = {.tokens = c->counted, .ce = c->ce / n, .ppl = exp(c->ce / n), .acc = c->correct / n};
     for (int b = 0; b < BINS; b++) r.ece += fabs(c->bin_confidence[b] - c->bin_correct[b]) / n;
     r.kl      = c->teacher ? c->kl / n : NAN;
     r.agree   = c->teacher ? c->agree / n : NAN;
@@ -145,18 +172,47 @@ static ev_result finish(const scan *c)
     return r;
 }
 
+/* The stored ids count only where all shards are soft and hold the same k. */
+static rt_status look_at_shards(scan *c)
+{
+    c->soft = 1;
+    for (int i = 0; i < c->o->shards->n; i++) {
+        ds_shard *s = NULL;
+        RT_TRY(ds_shard_open(&s, c->o->shards->v[i]));
+        const ds_info *info = ds_shard_info(s);
+        c->soft             = c->soft && info->soft && (!i || info->k == c->k);
+        c->k                = info->k;
+        ds_shard_close(&s);
+    }
+    if (!c->soft) c->k = 0;
+    return RT_OK;
+}
+
+static rt_status make(scan *c, const md_model *m, const md_model *teacher)
+{
+    c->window = c->o->window ? c->o->window : m->config.context;
+    if (teacher && teacher->config.context < c->window) c->window = teacher->config.context;
+    c->max = c->window > PACK ? c->window : PACK;
+    RT_TRY(look_at_shards(c));
+    RT_TRY(RT_NEW(c->rows, c->max));
+    RT_TRY(RT_NEW(c->ids, c->max));
+    RT_TRY(RT_NEW(c->pos, c->max));
+    RT_TRY(RT_NEW(c->start, c->max));
+    RT_TRY(RT_NEW(c->target, c->max));
+    RT_TRY(RT_NEW(c->topk_ids, c->max * c->k));
+    RT_TRY(RT_NEW(c->topk_logprob, c->max * c->k));
+    RT_TRY(md_scorer_create(&c->s, m, c->max));
+    return teacher ? md_scorer_create(&c->teacher, teacher, c->max) : RT_OK;
+}
+
 rt_status ev_shards(ev_result *out, const md_model *m, const md_model *teacher, const ev_opts *o)
 {
-    scan c = {.o = o, .V = m->config.V, .window = o->window, .soft = 1};
-    if (!c.window) c.window = m->config.context;
-    if (teacher && teacher->config.context < c.window) c.window = teacher->config.context;
-    rt_status st = RT_NEW(c.rows, c.window);
-    if (st == RT_OK) st = md_scorer_create(&c.s, m, c.window);
-    if (st == RT_OK && teacher) st = md_scorer_create(&c.teacher, teacher, c.window);
+    scan      c  = {.o = o, .V = m->config.V};
+    rt_status st = make(&c, m, teacher);
     if (st == RT_OK) st = scan_all(&c);
     if (st == RT_OK) *out = finish(&c);
     md_scorer_destroy(&c.s);
     md_scorer_destroy(&c.teacher);
-    free(c.rows);
+    free(c.rows), free(c.ids), free(c.pos), free(c.start), free(c.target), free(c.topk_ids), free(c.topk_logprob);
     return st;
 }

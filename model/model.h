@@ -10,29 +10,29 @@
 #include "kernels/kernels.h"
 
 typedef struct md_config {
-    char    family[24];           /* "llama", "qwen3": a row of the table in model/family.c */
+    char    family[24]; /* "llama", "qwen3": a row of the table in model/family.c */
     int64_t V, C, L, H, KV, D, F;
-    int64_t context;              /* largest number of positions */
+    int64_t context; /* largest number of positions */
     double  rope_theta, norm_eps;
-    int     tied;                 /* the head is the embedding */
-    int     qk_norm;              /* RMSNorm of each head of q and k before rotation */
-    int32_t bos, eos;             /* -1: none */
+    int     tied;     /* the head is the embedding */
+    int     qk_norm;  /* RMSNorm of each head of q and k before rotation */
+    int32_t bos, eos; /* -1: none */
 } md_config;
 
 enum { MD_NAME = 80 };
 typedef struct md_tensor {
-    char     name[MD_NAME]; /* Hugging Face's: "model.layers.0.self_attn.q_proj.weight" */
-    int64_t  rows, cols;    /* a vector has rows = 1 and is_vector */
-    int      is_vector;
-    kn_type  type;
-    void    *data;          /* rows x cols; quantised: see kn_quant in kernels.h */
+    char    name[MD_NAME]; /* Hugging Face's: "model.layers.0.self_attn.q_proj.weight" */
+    int64_t rows, cols;    /* a vector has rows = 1 and is_vector */
+    int     is_vector;
+    kn_type type;
+    void   *data; /* rows x cols; quantised: see kn_quant in kernels.h */
 } md_tensor;
 
 typedef struct md_model {
     md_config  config;
-    md_tensor *t;           /* embedding; per layer norms and matrices; final norm; head if untied */
+    md_tensor *t; /* embedding; per layer norms and matrices; final norm; head if untied */
     int        n;
-    char      *dir;         /* where it was read from (its tokenizer lives there); NULL: new */
+    char      *dir; /* where it was read from (its tokenizer lives there); NULL: new */
 } md_model;
 
 /* RT_EINVAL that names the field and the rule (H a multiple of KV, D even, all sizes >= 1). */
@@ -43,10 +43,10 @@ int64_t   md_config_parameters(const md_config *c);
 rt_status md_create(md_model **out, const md_config *c, kn_type type);
 /* Normal(0, 0.02), output matrices of a block scaled by 1/sqrt(2 L), norms 1; a pure
  * function of (config, seed). */
-void      md_init(md_model *m, uint64_t seed);
-void      md_destroy(md_model **m);
-int64_t   md_bytes(const md_model *m);
-kn_type   md_activations(const md_model *m); /* that of its norms: KN_REAL or KN_BF16 */
+void       md_init(md_model *m, uint64_t seed);
+void       md_destroy(md_model **m);
+int64_t    md_bytes(const md_model *m);
+kn_type    md_activations(const md_model *m);            /* that of its norms: KN_REAL or KN_BF16 */
 md_tensor *md_find(const md_model *m, const char *name); /* NULL: none */
 
 /* Read DIR (config.json, *.safetensors, also quantised by retort).  type: KN_REAL
@@ -69,11 +69,12 @@ typedef struct md_st_tensor {
 } md_st_tensor;
 
 typedef struct md_st md_st; /* a file open for reading or for writing */
+
 rt_status           md_st_open(md_st **out, const char *path); /* RT_EFORMAT: truncated, overlapping, wrong sizes */
 void                md_st_close(md_st **f);                    /* a file not ended is removed */
 const md_st_tensor *md_st_at(const md_st *f, int64_t i);       /* NULL past the end */
 const md_st_tensor *md_st_find(const md_st *f, const char *name);
-int64_t             md_st_count(const md_st_tensor *t);        /* elements */
+int64_t             md_st_count(const md_st_tensor *t); /* elements */
 rt_status           md_st_read(md_st *f, const md_st_tensor *t, void *bytes);
 /* Values as reals, from F64, F32, BF16 or F16; as i64, from I64 or I32. */
 rt_status md_st_read_real(md_st *f, const md_st_tensor *t, real *x);
@@ -96,16 +97,16 @@ typedef enum md_use {
 typedef struct md_graph {
     ag_graph *g;
     ag_id     ids, pos, start, rope, targets, past; /* i32 [BT] x 3, real [2,context,D/2], ag_targets, i32 [1] */
-    ag_id    *weight;            /* [model->n], in the order of model->t */
-    ag_id    *cache_k, *cache_v; /* [L]: [cache, KV D] of the activations' type */
+    ag_id    *weight;                               /* [model->n], in the order of model->t */
+    ag_id    *cache_k, *cache_v;                    /* [L]: [cache, KV D] of the activations' type */
     ag_id     value;
 } md_graph;
 
 typedef struct md_graph_opts {
     md_use  use;
-    int64_t B, T, cache;     /* cache: rows of the KV cache (MD_DECODE) */
+    int64_t B, T, cache; /* cache: rows of the KV cache (MD_DECODE) */
     kn_type activations;
-    int     recompute;       /* blocks are segments */
+    int     recompute; /* blocks are segments */
 } md_graph_opts;
 
 rt_status md_graph_create(md_graph *out, const md_model *m, const md_graph_opts *o);
@@ -115,34 +116,44 @@ rt_status md_rope(real **out, const md_config *c);
 
 /* ---- scoring: what the model says about a text ---------------------------------------- */
 
-typedef struct md_scorer md_scorer; /* plans for lengths up to max_tokens; one caller at a time */
+typedef struct md_scorer md_scorer; /* plans for up to max_tokens at once; one caller at a time */
+
 rt_status md_scorer_create(md_scorer **out, const md_model *m, int64_t max_tokens);
 void      md_scorer_destroy(md_scorer **s);
 
 /* Called for each position t with its logits z[V], from several threads, in any order;
  * `thread` is 0 .. rt_threads()-1.  z may be changed. */
 typedef void (*md_row_fn)(void *ud, int64_t t, real *z, int thread);
+/* Several documents at once, as in a training batch: position pos[i] of its document, which begins
+ * at index start[i] of these arrays.  n <= max_tokens, pos below the context. */
+typedef struct md_packed {
+    const int32_t *ids, *pos, *start;
+    int64_t        n;
+} md_packed;
+rt_status md_score_packed(md_scorer *s, const md_packed *b, md_row_fn row, void *ud);
+
 /* The same with two models' logits of one position. */
 typedef void (*md_pair_fn)(void *ud, int64_t t, real *z, real *z2, int thread);
 /* Forward pass over ids[n], n <= max_tokens: one document.  The result is a
  * function of model and ids alone (never of what else the process does). */
 rt_status md_score(md_scorer *s, const int32_t *ids, int64_t n, md_row_fn row, void *ud);
 
-/* Both models over the same ids (same V). */
-rt_status md_score_pair(md_scorer *s, md_scorer *s2, const int32_t *ids, int64_t n, md_pair_fn row, void *ud);
+/* Both models over the same documents (same V). */
+rt_status md_score_pair(md_scorer *s, md_scorer *s2, const md_packed *b, md_pair_fn row, void *ud);
 
-/* log(sum_v exp z[v]), in f64 from the largest down to rounding; the one log-sum-exp of model, infer and eval. */
+/* log(sum_v exp z[v]): exponentials in `real` by blocks, their sum in f64; the one log-sum-exp of model, infer and eval. */
 double md_lse(const real *z, int64_t V);
 
 /* ---- top k and tail samples of one row: what a teacher says about one token -------------- */
 
 enum { MD_TEACHER_MAX_K = 256 };
 typedef struct md_teacher_row {
-    int32_t *topk_ids;      /* [k], most likely first; ties: the smaller id first */
-    float   *topk_logprob;  /* [k] */
-    int32_t *tail_ids;      /* [m], drawn with replacement from all other ids; m may be 0 */
+    int32_t *topk_ids;                /* [k], most likely first; ties: the smaller id first */
+    float   *topk_logprob;            /* [k] */
+    int32_t *tail_ids;                /* [m], drawn with replacement from all other ids; m may be 0 */
     double   rest_mass, rest_entropy; /* of all other ids: sum p, -sum p log p */
-    double   actual_logprob; int64_t actual_rank; /* of `actual` (rank 1: the most likely); 0 and 0 when actual < 0 */
+    double   actual_logprob;
+    int64_t  actual_rank; /* of `actual` (rank 1: the most likely); 0 and 0 when actual < 0 */
 } md_teacher_row;
 /* Fill r from logits z[V] (k <= V and MD_TEACHER_MAX_K; when rest mass is 0, tail ids are the top id).
  * A pure function of its arguments. */

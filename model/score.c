@@ -1,22 +1,25 @@
 /* score.c -- a forward pass over one document, its logits handed out row by row.
  *
- * A plan is made for lengths rounded up to a multiple of 32 and kept; which plan serves a
+ * Several documents may stand in one pass, as in a training batch.  A plan is made for lengths rounded up to a multiple of 32 and kept; which plan serves a
  * text depends on its length alone, and unused positions come after all others, where
  * causal attention cannot see them.  Logits exist a block of rows at a time.
  */
 #include "model/model.h"
 #include <stdlib.h>
 
-enum { ROUND = 32, BLOCK_ROWS = 64 };
+enum { ROUND = 32, BLOCK_ROWS = 128 };
 
-typedef struct length_plan { md_graph g; ag_plan *p; } length_plan;
+typedef struct length_plan {
+    md_graph g;
+    ag_plan *p;
+} length_plan;
 
 struct md_scorer {
     const md_model *m;
     int64_t         max, n_plans;
-    length_plan    *plans; /* [max / ROUND] */
-    int32_t        *ids, *pos, *start;
-    real           *rope, *z, *head; /* head: a quantised head's weights, widened once; else NULL */
+    length_plan    *plans;                            /* [max / ROUND] */
+    int32_t        *ids, *pos, *start, *count, *zero; /* count: 0, 1, 2, ... */
+    real           *rope, *z, *head;                  /* head: a quantised head's weights, widened once; else NULL */
 };
 
 static const md_tensor *head_of(const md_model *m) { return m->config.tied ? &m->t[0] : &m->t[m->n - 1]; }
@@ -38,6 +41,9 @@ static rt_status make(md_scorer *s, int64_t max)
     RT_TRY(RT_NEW(s->ids, s->max));
     RT_TRY(RT_NEW(s->pos, s->max));
     RT_TRY(RT_NEW(s->start, s->max));
+    RT_TRY(RT_NEW(s->count, s->max));
+    RT_TRY(RT_NEW(s->zero, s->max));
+    for (int64_t i = 0; i < s->max; i++) s->count[i] = (int32_t)i;
     RT_TRY(RT_NEW(s->z, BLOCK_ROWS * s->m->config.V));
     RT_TRY(widen_head(s));
     return md_rope(&s->rope, &s->m->config);
@@ -46,8 +52,7 @@ static rt_status make(md_scorer *s, int64_t max)
 rt_status md_scorer_create(md_scorer **out, const md_model *m, int64_t max)
 {
     md_scorer *s;
-    RT_CHECK(max >= 1 && max <= m->config.context, RT_EINVAL, "the model sees 1 to %lld tokens at once, asked for %lld",
-             (long long)m->config.context, (long long)max);
+    RT_CHECK(max >= 1, RT_EINVAL, "a scorer for %lld tokens", (long long)max);
     RT_TRY(RT_NEW(s, 1));
     s->m               = m;
     const rt_status st = make(s, max);
@@ -64,7 +69,8 @@ void md_scorer_destroy(md_scorer **sp)
         ag_plan_destroy(&s->plans[i].p);
         md_graph_destroy(&s->plans[i].g);
     }
-    free(s->plans), free(s->ids), free(s->pos), free(s->start), free(s->rope), free(s->head), free(s->z), free(s);
+    free(s->plans), free(s->ids), free(s->pos), free(s->start), free(s->count), free(s->zero), free(s->rope), free(s->head), free(s->z),
+        free(s);
     *sp = NULL;
 }
 
@@ -95,17 +101,29 @@ static void logits(md_scorer *s, const void *hidden, int64_t t0, int64_t n)
     kn_gemm(s->z, KN_REAL, V, a, b, n, V, C, 0);
 }
 
-static rt_status forward(md_scorer *s, const int32_t *ids, int64_t n, void **hidden)
+static rt_status check(const md_scorer *s, const md_packed *b)
+{
+    const md_config *c = &s->m->config;
+    RT_CHECK(b->n >= 1 && b->n <= s->max, RT_EINVAL, "a text of %lld tokens: this model takes 1 to %lld", (long long)b->n,
+             (long long)s->max);
+    for (int64_t i = 0; i < b->n; i++) {
+        RT_CHECK(b->ids[i] >= 0 && b->ids[i] < c->V, RT_EINVAL, "token %lld is %d, the vocabulary has %lld entries", (long long)i,
+                 b->ids[i], (long long)c->V);
+        RT_CHECK(b->pos[i] >= 0 && b->pos[i] < c->context, RT_EINVAL, "a text of more than %lld tokens: the model's context ends there",
+                 (long long)c->context);
+    }
+    return RT_OK;
+}
+
+static rt_status forward(md_scorer *s, const md_packed *b, void **hidden)
 {
     length_plan *l = NULL;
-    RT_CHECK(n >= 1 && n <= s->max && n <= s->m->config.context, RT_EINVAL, "a text of %lld tokens: this model takes 1 to %lld", (long long)n,
-             (long long)s->max);
-    RT_TRY(plan_for(s, n, &l));
-    for (int64_t i = 0; i < s->max; i++) {
-        s->ids[i] = i < n ? ids[i] : 0;
-        s->pos[i] = (int32_t)(i < s->m->config.context ? i : 0);
-        RT_CHECK(s->ids[i] >= 0 && s->ids[i] < s->m->config.V, RT_EINVAL, "token %lld is %d, the vocabulary has %lld entries", (long long)i,
-                 s->ids[i], (long long)s->m->config.V);
+    RT_TRY(check(s, b));
+    RT_TRY(plan_for(s, b->n, &l));
+    for (int64_t i = 0; i < s->max; i++) { /* what is not used is a document a position */
+        s->ids[i]   = i < b->n ? b->ids[i] : 0;
+        s->pos[i]   = i < b->n ? b->pos[i] : 0;
+        s->start[i] = i < b->n ? b->start[i] : (int32_t)i;
     }
     ag_forward(l->p);
     ag_plan_value(l->p, l->g.value, hidden);
@@ -128,13 +146,13 @@ static void hand_out(int64_t i, int thread, void *ud)
     else r->row(r->ud, r->t0 + i, r->s->z + i * V, thread);
 }
 
-static rt_status score(rows *r, const int32_t *ids, int64_t n)
+static rt_status score(rows *r, const md_packed *b)
 {
     void *hidden = NULL, *hidden2 = NULL;
-    RT_TRY(forward(r->s, ids, n, &hidden));
-    if (r->s2) RT_TRY(forward(r->s2, ids, n, &hidden2));
-    for (r->t0 = 0; r->t0 < n; r->t0 += BLOCK_ROWS) {
-        const int64_t m = n - r->t0 < BLOCK_ROWS ? n - r->t0 : BLOCK_ROWS;
+    RT_TRY(forward(r->s, b, &hidden));
+    if (r->s2) RT_TRY(forward(r->s2, b, &hidden2));
+    for (r->t0 = 0; r->t0 < b->n; r->t0 += BLOCK_ROWS) {
+        const int64_t m = b->n - r->t0 < BLOCK_ROWS ? b->n - r->t0 : BLOCK_ROWS;
         logits(r->s, hidden, r->t0, m);
         if (r->s2) logits(r->s2, hidden2, r->t0, m);
         rt_parallel(m, hand_out, r);
@@ -144,14 +162,19 @@ static rt_status score(rows *r, const int32_t *ids, int64_t n)
 
 rt_status md_score(md_scorer *s, const int32_t *ids, int64_t n, md_row_fn row, void *ud)
 {
-    rows r = {.s = s, .row = row, .ud = ud};
-    return score(&r, ids, n);
+    return md_score_packed(s, &(md_packed){ids, s->count, s->zero, n}, row, ud);
 }
 
-rt_status md_score_pair(md_scorer *s, md_scorer *s2, const int32_t *ids, int64_t n, md_pair_fn pair, void *ud)
+rt_status md_score_packed(md_scorer *s, const md_packed *b, md_row_fn row, void *ud)
+{
+    rows r = {.s = s, .row = row, .ud = ud};
+    return score(&r, b);
+}
+
+rt_status md_score_pair(md_scorer *s, md_scorer *s2, const md_packed *b, md_pair_fn pair, void *ud)
 {
     rows r = {.s = s, .s2 = s2, .pair = pair, .ud = ud};
     RT_CHECK(s->m->config.V == s2->m->config.V, RT_EMISMATCH, "two models with vocabularies of %lld and %lld entries cannot be compared",
              (long long)s->m->config.V, (long long)s2->m->config.V);
-    return score(&r, ids, n);
+    return score(&r, b);
 }
