@@ -1,6 +1,6 @@
-"""Writes one step's data of make_kd_case.py as a shard, with h5py alone, as data/FORMAT.md says.
+"""Writes the data of all steps of make_kd_case.py as a shard, a document a sequence, with h5py alone, as data/FORMAT.md says.
 
-usage: make_shard.py CASE_DIR STEP SHARD.h5
+usage: make_shard.py CASE_DIR SHARD.h5
 """
 import hashlib
 import sys
@@ -15,8 +15,8 @@ def fixed(text):
     return np.array(text.encode(), dtype=h5py.string_dtype("utf-8", max(1, len(text.encode()))))
 
 
-def main(case, step, path):
-    data = {name: value[int(step)] for name, value in load_file(f"{case}/data.safetensors").items()}
+def main(case, path):
+    data = {name: value.reshape((-1,) + value.shape[2:]) for name, value in load_file(f"{case}/data.safetensors").items()}
     batch, length = data["ids"].shape
     k, vocab = data["topk_ids"].shape[-1], data["teacher_logprobs"].shape[-1]
     valid = data["valid"].astype(bool)

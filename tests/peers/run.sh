@@ -33,13 +33,13 @@ open_export() {
         "$python" $here/check_model.py "$1" --golden "$out/logits.safetensors"
 }
 
-# The first step on a golden batch: same loss, gradient norm and learning rate.
+# Five whole steps on golden batches: same losses, gradient norms and learning rates.
 train_step() {
     local student=$1 variant=$2 run=$out/kd/run-$1-$2
     shift 2
     rm -rf "$run"
-    retort train configs/student-distil.json --json --set model.init="$out/kd/$student" model.tokenizer=null data.train="$out/kd/step0.h5" 'data.valid=[]' \
-        data.seq=32 data.pack=false batch.sequences=4 objective.k=16 objective.m=0 steps=5 optim.lr=1e-3 schedule.kind=cosine \
+    retort train configs/student-distil.json --json --set model.init="$out/kd/$student" model.tokenizer=null data.train="$out/kd/steps.h5" 'data.valid=[]' \
+        data.seq=32 data.pack=false data.shuffle=false batch.sequences=4 objective.k=16 objective.m=0 steps=5 optim.lr=1e-3 schedule.kind=cosine \
         schedule.warmup=2 schedule.min_ratio=0.1 schedule.decay=0 dtype=f32 out="$run" "$@" >"$run.jsonl" &&
         "$python" $here/compare_step.py "$out/kd" "$student" "$variant" "$run.jsonl"
 }
@@ -52,18 +52,18 @@ for model in llama llama-tied llama-bf16 qwen3; do
     check "greedy tokens of transformers' $model" compare_greedy "$out/models/$model"
 done
 
-rm -f "$out/kd/step0.h5"
-"$python" $here/make_shard.py "$out/kd" 0 "$out/kd/step0.h5"
-check "verify a shard that h5py wrote" retort data verify "$out/kd/step0.h5"
+rm -f "$out/kd/steps.h5"
+"$python" $here/make_shard.py "$out/kd" "$out/kd/steps.h5"
+check "verify a shard that h5py wrote" retort data verify "$out/kd/steps.h5"
 for student in llama-tied qwen3; do
-    check "golden step of $student, cross-entropy" train_step $student ce objective.kind=ce
-    check "golden step of $student, top 16 and tail bucket" train_step $student topk-tail objective.kind=tail objective.ce_weight=0
-    check "golden step of $student, the same half and half with cross-entropy" train_step $student mix objective.kind=tail objective.ce_weight=0.5
-    check "golden step of $student, top 16 renormalised" train_step $student topk-teacher objective.kind=renorm
+    check "golden steps of $student, cross-entropy" train_step $student ce objective.kind=ce
+    check "golden steps of $student, top 16 and tail bucket" train_step $student topk-tail objective.kind=tail objective.ce_weight=0
+    check "golden steps of $student, the same half and half with cross-entropy" train_step $student mix objective.kind=tail objective.ce_weight=0.5
+    check "golden steps of $student, top 16 renormalised" train_step $student topk-teacher objective.kind=renorm
 done
 
-check "h5py reads a shard" "$python" docs/read_shard.py "$out/kd/step0.h5"
-if command -v h5dump >/dev/null; then check "h5dump reads a shard" bash -c "h5dump -H '$out/kd/step0.h5' | grep -q topk_logprob"; fi
+check "h5py reads a shard" "$python" docs/read_shard.py "$out/kd/steps.h5"
+if command -v h5dump >/dev/null; then check "h5dump reads a shard" bash -c "h5dump -H '$out/kd/steps.h5' | grep -q topk_logprob"; fi
 
 if [ -d $teacher ]; then
     "$python" -c "import torch; from safetensors.torch import save_file; save_file(dict(ids=torch.randint(1, 4096, (2, 48))), '$out/models/ids.safetensors')"
