@@ -122,9 +122,12 @@ static void check_masters(opt_state *s, double tolerance)
     for (int i = 0; i < 2; i++) {
         const opt_view v = opt_at(s, i);
         assert_int_equal(v.n, g_n[i]);
-        for (int64_t j = 0; j < v.n; j++)
+        for (int64_t j = 0; j < v.n; j++) {
+            close_to("first moment", (double)v.m[j], g_plain[i].m[j], 10 * tolerance);
+            close_to("second moment", (double)v.v[j], g_plain[i].v[j], 10 * tolerance);
             if (!(fabs((double)v.master[j] - g_plain[i].w[j]) <= tolerance))
                 fail_msg("parameter %d [%lld] is %.9g, not %.9g", i, (long long)j, (double)v.master[j], g_plain[i].w[j]);
+        }
     }
 }
 
