@@ -19,7 +19,6 @@ rt_status cli_collect_begin(const cli_collect *c, tc_options *t, rt_progress *p)
     t->progress = p;
     rt_quiet(c->quiet);
     sigaction(SIGPIPE, &ignore, NULL); /* a server that hangs up is an error to report, not to die of */
-    sigaction(SIGXFSZ, &ignore, NULL); /* and so is a file that may not grow */
     rt_interrupt_catch();
     return RT_OK;
 }

@@ -110,8 +110,11 @@ static rt_status run(const void *options, int argc, char **argv)
     generation              g = {.o = o};
     RT_CHECK(argc == 1 && (o->prompt || o->ids), RT_EINVAL,
              "generate takes one model folder and --prompt or --ids (see 'retort generate --help')");
-    RT_CHECK(o->max_tokens >= 1 && o->temperature >= 0 && o->top_k >= 0 && o->top_p > 0 && o->top_p <= 1, RT_EINVAL,
-             "expected --max-tokens >= 1, --temperature >= 0, --top-k >= 0, 0 < --top-p <= 1");
+    RT_CHECK(o->max_tokens >= 1 && o->top_k >= 0, RT_EINVAL,
+             "expected --max-tokens of 1 or more and --top-k of 0 or more, found %lld and %lld", (long long)o->max_tokens,
+             (long long)o->top_k);
+    RT_CHECK(o->temperature >= 0 && o->top_p > 0 && o->top_p <= 1, RT_EINVAL,
+             "expected --temperature of 0 or more and --top-p above 0, at most 1, found %g and %g", o->temperature, o->top_p);
     RT_CHECK(!strcmp(o->dtype, "f32") || !strcmp(o->dtype, "bf16"), RT_EINVAL, "--dtype must be f32 or bf16, found '%s'", o->dtype);
     if (o->threads > 0) rt_threads_set((int)o->threads);
     RT_TRY(kn_init());

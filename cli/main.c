@@ -1,6 +1,7 @@
 /* main.c -- find the command, parse its options, run it, print its error, exit by its status. */
 #include "cli/cli.h"
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,12 +67,21 @@ static void wait_politely(char **argv)
     execv("/proc/self/exe", argv); /* returns only where it is not possible: then they spin */
 }
 
+/* Ctrl-C and another rank's failure reach all ranks: one voice is enough. */
+static int is_echo(rt_status st)
+{
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+    return rank && strcmp(rank, "0") && (st == RT_EPEER || st == RT_EINTR);
+}
+
 int main(int argc, char **argv)
 {
     wait_politely(argv);
+    sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, NULL); /* a file that may not grow is an error to report */
     const rt_status st = close_output(dispatch(argc - 1, argv + 1));
     if (st == RT_OK) return 0;
     const char *trace = getenv("RETORT_TRACE");
+    if (is_echo(st)) return rt_status_exit(st);
     fprintf(stderr, "retort: %s\n", rt_error_text());
     if (trace && !strcmp(trace, "1")) fputs(rt_error_trace(), stderr);
     return rt_status_exit(st);

@@ -62,7 +62,6 @@ static rt_status run(const void *options, int argc, char **argv)
     else {
         st = tr_comm_open(&comm);
         if (st == RT_OK) st = train(&c, o, comm);
-        if (st != RT_OK && st != RT_EINTR && comm->size > 1 && comm->rank) rt_quiet(1);
         tr_comm_close();
     }
     tr_config_free(&c);

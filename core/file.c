@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,14 +42,46 @@ rt_status rt_file_sync(const char *path)
     return bad ? SYS_FAIL(path, "be made durable (fsync)") : RT_OK;
 }
 
+/* The folder that holds `path`, and the name in it. */
+static const char *split(char dir[4096], const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path) snprintf(dir, 4096, "%s", slash ? "/" : ".");
+    else snprintf(dir, 4096, "%.*s", (int)(slash - path), path);
+    return slash ? slash + 1 : path;
+}
+
 static rt_status sync_parent(const char *path)
 {
-    char        dir[4096];
-    const char *slash = strrchr(path, '/');
-    if (!slash) return rt_file_sync(".");
-    if (slash == path) return rt_file_sync("/");
-    snprintf(dir, sizeof dir, "%.*s", (int)(slash - path), path);
+    char dir[4096];
+    split(dir, path);
     return rt_file_sync(dir);
+}
+
+/* A temporary name of `base` whose process is no more. */
+static int is_left_over(const char *name, const char *base)
+{
+    const size_t n = strlen(base);
+    long         pid;
+    char         end;
+    if (strncmp(name, base, n) || sscanf(name + n, ".tmp.%ld%c", &pid, &end) != 1 || pid < 1) return 0;
+    return kill((pid_t)pid, 0) && errno == ESRCH;
+}
+
+rt_status rt_file_temporary(rt_buf *out, const char *path)
+{
+    char           folder[4096], left[8192];
+    const char    *base = split(folder, path);
+    DIR           *d    = opendir(folder);
+    struct dirent *e;
+    while (d && (e = readdir(d))) {
+        if (!is_left_over(e->d_name, base)) continue;
+        snprintf(left, sizeof left, "%s/%s", folder, e->d_name);
+        unlink(left); /* one that stays is in nobody's way */
+    }
+    if (d) closedir(d);
+    rt_buf_clear(out);
+    return rt_buf_fmt(out, "%s.tmp.%ld", path, (long)getpid());
 }
 
 rt_status rt_file_rename(const char *from, const char *to)
@@ -58,18 +91,24 @@ rt_status rt_file_rename(const char *from, const char *to)
     return sync_parent(to);
 }
 
+static rt_status write_plain(const char *path, const void *bytes, size_t n)
+{
+    FILE *f = fopen(path, "wb");
+    if (!f) return SYS_FAIL(path, "be opened for writing");
+    const int       bad = fwrite(bytes, 1, n, f) != n || fflush(f) != 0;
+    const rt_status st  = bad ? SYS_FAIL(path, "be written") : RT_OK;
+    fclose(f);
+    return st;
+}
+
 rt_status rt_file_write(const char *path, const void *bytes, size_t n)
 {
-    char tmp[4096];
-    snprintf(tmp, sizeof tmp, "%s.tmp.%ld", path, (long)getpid());
-    FILE *f = fopen(tmp, "wb");
-    if (!f) return SYS_FAIL(tmp, "be opened for writing");
-    int bad = fwrite(bytes, 1, n, f) != n;
-    bad |= fflush(f) != 0;
-    rt_status st = bad ? SYS_FAIL(path, "be written") : RT_OK;
-    fclose(f);
-    if (st == RT_OK) st = rt_file_rename(tmp, path);
-    if (st != RT_OK) unlink(tmp);
+    rt_buf    tmp = {0};
+    rt_status st  = rt_file_temporary(&tmp, path);
+    if (st == RT_OK) st = write_plain(tmp.p, bytes, n);
+    if (st == RT_OK) st = rt_file_rename(tmp.p, path);
+    if (st != RT_OK && tmp.p) unlink(tmp.p);
+    rt_buf_free(&tmp);
     return st;
 }
 

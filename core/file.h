@@ -11,6 +11,9 @@
 rt_status rt_file_read(rt_buf *out, const char *path, size_t cap);
 /* The whole file replaced by these bytes, atomically and durably. */
 rt_status rt_file_write(const char *path, const void *bytes, size_t n);
+/* out = "PATH.tmp.PID", the name to write `path` under.  What killed writers of the same file left
+ * behind under such names is removed; so only one machine at a time may write a file. */
+rt_status rt_file_temporary(rt_buf *out, const char *path);
 rt_status rt_file_rename(const char *from, const char *to);        /* durable: `from` and both folders fsynced */
 rt_status rt_file_sync(const char *path);                          /* fsync a file or a folder */
 rt_status rt_dir_make(const char *path);                           /* with its parents; existing is fine */

@@ -196,17 +196,20 @@ rt_status rt_json_quote(rt_buf *b, const char *s, size_t n)
 
 rt_status rt_json_number(rt_buf *b, double x, int digits) { return isfinite(x) ? rt_buf_fmt(b, "%.*g", digits, x) : rt_buf_str(b, "null"); }
 
+static int letter_distance(char a, char b) { return a == b ? 0 : tolower((unsigned char)a) == tolower((unsigned char)b) ? 1 : 2; }
+
+/* Letters to change, put in or take out, counted twice; another case of a letter counts once. */
 static int edit_distance(const char *a, const char *b)
 {
     int       row[64];
     const int n = (int)strlen(b) < 63 ? (int)strlen(b) : 63;
-    for (int j = 0; j <= n; j++) row[j] = j;
+    for (int j = 0; j <= n; j++) row[j] = 2 * j;
     for (int i = 1; *a; a++, i++) {
         int corner = row[0];
-        row[0]     = i;
+        row[0]     = 2 * i;
         for (int j = 1; j <= n; j++) {
-            const int up = row[j], swap = corner + (*a != b[j - 1]);
-            int       best = up + 1 < row[j - 1] + 1 ? up + 1 : row[j - 1] + 1;
+            const int up = row[j], swap = corner + letter_distance(*a, b[j - 1]);
+            int       best = up + 2 < row[j - 1] + 2 ? up + 2 : row[j - 1] + 2;
             if (swap < best) best = swap;
             corner = up;
             row[j] = best;

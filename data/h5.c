@@ -233,8 +233,9 @@ rt_status ds_h5_get_text(ds_h5 *f, const char *name, rt_buf *out)
 
 rt_status ds_h5_put(ds_h5 *f, const char *name, ds_h5_type t, const void *x, int64_t n)
 {
-    ds_h5_set *s;
-    RT_TRY(ds_h5_set_create(&s, f, &(ds_h5_spec){.name = name, .type = t, .chunk = PUT_CHUNK}));
+    ds_h5_set    *s;
+    const int64_t chunk = n < 1 ? 1 : n < PUT_CHUNK ? n : PUT_CHUNK; /* HDF5 stores whole chunks */
+    RT_TRY(ds_h5_set_create(&s, f, &(ds_h5_spec){.name = name, .type = t, .chunk = chunk}));
     const rt_status st = ds_h5_set_append(s, x, n);
     if (st == RT_OK) return ds_h5_set_finish(&s);
     ds_h5_set_close(&s);

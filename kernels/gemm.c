@@ -15,6 +15,7 @@
 enum { ROW_MAJOR = 101, NO_TRANS = 111, TRANS = 112 };
 enum { MT = 128, NT = 512, KT = 512 }; /* tile of C; panels of K for operands that must be widened */
 enum { MATVEC_ROWS = 32 };
+enum { BLAS_SPACE = 300 << 20 }; /* where its buffers get no memory, OpenBLAS tries for ever, from dlopen on */
 
 #ifdef RT_REAL_F64
 #define GEMM_NAME "cblas_dgemm"
@@ -50,6 +51,9 @@ static void *symbol(void *lib, const char *name) { return dlsym(lib, name); }
 
 static rt_status load(const char *name)
 {
+    RT_CHECK(rt_memory_available() >= BLAS_SPACE, RT_ENOMEM,
+             "OpenBLAS needs %d MB of memory and address space, %.0f MB are available; raise 'ulimit -v' or free memory", BLAS_SPACE >> 20,
+             (double)rt_memory_available() / 1048576);
     void *lib = dlopen(name, RTLD_NOW | RTLD_LOCAL), *f;
     RT_CHECK(lib, RT_ENOENT, "OpenBLAS: %s; install libopenblas0-pthread, or name a library in RETORT_BLAS", dlerror());
     f = symbol(lib, GEMM_NAME);

@@ -161,7 +161,7 @@ static rt_status wrong(const key *k, const cJSON *v, const char *wanted)
 static rt_status take_number(const key *k, const cJSON *v, double *x)
 {
     char range[96];
-    snprintf(range, sizeof range, "%s between %g and %g", k->kind == INT ? "a whole number" : "a number", k->min, k->max);
+    snprintf(range, sizeof range, "%s between %.10g and %.10g", k->kind == INT ? "a whole number" : "a number", k->min, k->max);
     const double d = cJSON_GetNumberValue(v);
     if (!cJSON_IsNumber(v) || !(d >= k->min && d <= k->max) || (k->kind == INT && d != floor(d))) return wrong(k, v, range);
     *x = d;

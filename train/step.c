@@ -28,6 +28,16 @@ static rt_status check_tokenizer(tr_trainer *t, const ds_info *info, md_config *
     return st;
 }
 
+/* Said before gigabytes are filled: weights, gradients, and the optimiser's master weights and two moments. */
+static rt_status check_memory(const tr_trainer *t, const md_config *shape)
+{
+    const double n    = (double)md_config_parameters(shape);
+    const double need = n * (double)(kn_size(t->type) + 4 * sizeof(real)), have = (double)rt_memory_available();
+    RT_CHECK(need <= have, RT_ENOMEM, "a model of %.0f million parameters needs %.1f GB to train, %.1f GB are available; make it smaller",
+             n * 1e-6, need * 1e-9, have * 1e-9);
+    return RT_OK;
+}
+
 static rt_status make_model(tr_trainer *t, const ds_info *info)
 {
     md_config shape = t->c->shape;
@@ -35,6 +45,7 @@ static rt_status make_model(tr_trainer *t, const ds_info *info)
     RT_TRY(check_tokenizer(t, info, &shape));
     if (strcmp(t->c->init, "new")) RT_TRY(md_load(&t->model, t->c->init, t->type));
     else {
+        RT_TRY(check_memory(t, &shape));
         RT_TRY(md_create(&t->model, &shape, t->type));
         md_init(t->model, (uint64_t)t->c->seed);
     }
@@ -54,7 +65,7 @@ static rt_status make_gradients(tr_trainer *t)
         t->grad_at[i] = t->n_grads;
         t->n_grads += (t->model->t[i].rows * t->model->t[i].cols + GRAD_ALIGN - 1) / GRAD_ALIGN * GRAD_ALIGN;
     }
-    return RT_NEW(t->grads, t->n_grads);
+    return rt_alloc((void **)&t->grads, t->n_grads, sizeof *t->grads, "gradients");
 }
 
 static rt_status make_optimiser(tr_trainer *t)
