@@ -111,8 +111,8 @@ static real max(const real *x, int64_t n)
     for (int l = 0; l < LANES; l++) lane[l] = x[0];
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++) lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
-    for (; i < n; i++) lane[0] = x[i] > lane[0] ? x[i] : lane[0];
+        for (int l = 0; l < LANES; l++) lane[l] = x[i + l] > lane[l] || lane[l] != lane[l] ? x[i + l] : lane[l];
+    for (; i < n; i++) lane[0] = x[i] > lane[0] || lane[0] != lane[0] ? x[i] : lane[0];
     m = lane[0];
     for (int l = 1; l < LANES; l++) m = lane[l] > m || m != m ? lane[l] : m;
     return m;

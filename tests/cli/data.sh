@@ -92,6 +92,6 @@ status=0
 status=0
 (trap '' XFSZ; ulimit -f 4; exec "$RETORT" data import a.txt --tokenizer tok --out full.h5) > out 2> err || status=$?
 [ "$status" = 4 ] || die "a full disk: status $status, $(cat err)"
-[ ! -e full.h5 ] && [ -z "$(ls | grep tmp || true)" ] || die "a full disk left $(ls)"
+[ ! -e full.h5 ] && ! compgen -G '*tmp*' > /dev/null || die "a full disk left $(ls)"
 ls y*.h5 y.jsonl > /dev/null 2>&1 && die "something that was refused left a file"
 echo "data: all good"
