@@ -147,9 +147,8 @@ static const H5FD_class_t g_class = {
 
 herr_t ds_h5_disk(hid_t access, int *note)
 {
-    const hid_t driver = H5FDregister(&g_class);
-    if (driver < 0) return -1;
-    const herr_t bad = H5Pset_driver(access, driver, &note);
-    H5FDunregister(driver); /* the list keeps its own reference */
-    return bad;
+    /* Registered once and for good: when a file gives up the last reference to its driver, HDF5 1.10 still reads the class. */
+    static hid_t driver = H5I_INVALID_HID;
+    if (driver < 0) driver = H5FDregister(&g_class);
+    return driver < 0 ? -1 : H5Pset_driver(access, driver, &note);
 }
