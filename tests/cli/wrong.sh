@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Wrong input and missing resources: the exit code, one line that says what to do, and nothing lost.
+set -eu
+dir=$(mktemp -d)
+server=
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$dir"' EXIT
+export OMP_NUM_THREADS=1
+cd "$dir"
+fail() { echo "wrong: $*" >&2 && exit 1; }
+# expect CODE WORDS COMMAND...: exits with CODE; standard error is one line that holds WORDS.
+expect() {
+    local code=$1 words=$2 got=0
+    shift 2
+    timeout 60 "$@" >out 2>err || got=$?
+    [ $got = "$code" ] || fail "$*: exit $got, expected $code: $(cat err)"
+    [ "$(wc -l <err)" = 1 ] || fail "$*: expected one line, found: $(cat err)"
+    grep -qF -- "$words" err || fail "$*: '$words' is not in: $(cat err)"
+}
+good() { "$@" >out 2>err || fail "$*: exit $?: $(cat err)"; }
+digest() { "$RETORT" data verify "$1" --digest | grep -o '[0-9a-f]\{64\}'; }
+# "${within[@]}" N COMMAND...: no file may grow beyond N KiB.
+# shellcheck disable=SC2016 # expanded by the inner shell
+within=(bash -c 'ulimit -f "$0" && exec "$@"') no_memory=(bash -c 'ulimit -v 200000 && exec "$0" "$@"')
+begin_server() { # COMMAND...: waits for the file `port`
+    rm -f port
+    "$@" &
+    server=$!
+    for _ in $(seq 500); do [ ! -e port ] || break; sleep 0.02; done
+    url=http://127.0.0.1:$(cat port)
+}
+end_server() {
+    kill "$server"
+    wait "$server" || true
+    server=
+}
+
+for i in $(seq 200); do echo "text $i of the vessel and the wine"; done >text.txt
+sed 's/wine/kettle/' text.txt >text2.txt
+echo '{"model":{"C":16,"L":1,"H":2,"KV":1,"D":8,"F":32,"context":32},"data":{"seq":32},"steps":2,"checkpoint":{"every":1},"schedule":{"kind":"constant"}}' >config.json
+good "$RETORT" tokenizer train text.txt --vocab 300 --out tok
+good "$RETORT" tokenizer train text2.txt --vocab 310 --out tok2
+good "$RETORT" data import text.txt --tokenizer tok --out text.h5
+good "$RETORT" data import text2.txt --tokenizer tok2 --out text2.h5
+train=("$RETORT" train config.json --set model.tokenizer=tok data.train=text.h5)
+good "${train[@]}" out=run
+model=run/latest
+
+# Files that are missing, cut, or do not fit together.
+head -c 3000 text.h5 >cut.h5
+expect 2 "none.json" "$RETORT" train none.json
+expect 2 "none.h5: no such shard" "${train[@]}" out=x data.train=none.h5
+expect 2 "none: expected a model folder" "$RETORT" eval none --shards text.h5
+expect 2 "cut.h5: the HDF5 file is truncated" "${train[@]}" out=x data.train=cut.h5
+expect 2 "cut.h5: the HDF5 file is truncated" "$RETORT" eval $model --shards cut.h5
+expect 2 "cut.h5: the HDF5 file is truncated" "$RETORT" score --teacher http://127.0.0.1:1 --shards cut.h5 --out x.h5
+expect 2 "use the tokenizer of the shards" "${train[@]}" out=x data.train=text2.h5
+expect 2 "vocabulary of 310 entries, the model 300" "$RETORT" eval $model --shards text2.h5
+
+# Configuration.
+echo '{"model":{"C":16,"C":32}}' >double.json
+echo '{"model":{"Haeds":2}}' >unknown.json
+expect 2 'the key "C" stands twice in "model"' "$RETORT" train double.json
+expect 2 'unknown.json: there is no key "model.Haeds"; the nearest is' "$RETORT" train unknown.json
+expect 2 'no key "model.c"; the nearest is "model.C"' "${train[@]}" out=x model.c=16
+expect 2 '"model.C" must be a whole number between 1 and 1048576, found -3' "${train[@]}" out=x model.C=-3
+expect 2 "found -3" "$RETORT" generate $model --prompt text --max-tokens -3
+expect 4 "make it smaller" "${train[@]}" out=x model.C=600000 model.L=500 model.F=600000
+case $(nm -D "$RETORT" | grep -c __asan_init) in
+0) expect 4 "address space" "${no_memory[@]}" "${train[@]}" out=x ;;
+*) echo "wrong: skipped: no limit on memory under the address sanitizer" ;;
+esac
+[ -z "$(ls -d x x.h5 2>/dev/null)" ] || fail "what was refused left a file"
+
+# Servers.
+expect 3 "http://127.0.0.1:1 cannot be reached" "$RETORT" score --teacher http://127.0.0.1:1 --shards text.h5 --out refused.h5
+begin_server "$REPLAY" port 500 -1 "$(sha256sum tok/tokenizer.json | cut -d' ' -f1)"
+expect 3 "HTTP 500" "$RETORT" score --teacher "$url" --shards text.h5 --out failed.h5 --retries 1 --quiet
+expect 3 "is in use" "$RETORT" serve $model --port "$(cat port)"
+end_server
+
+# No space left: 4, what was there before still reads, and with space the same command goes on.
+good "${train[@]}" out=whole steps=4
+good "${train[@]}" out=half
+expect 4 "File too large" "${within[@]}" 8 "${train[@]}" out=half steps=4 --resume
+good "$RETORT" eval half/latest --shards text.h5
+good "${train[@]}" out=half steps=4 --resume
+[ ! -e half/step-00000003.tmp ] || fail "a half-written checkpoint stays"
+cmp whole/latest/model.safetensors half/latest/model.safetensors || fail "another model after a full disk"
+expect 4 "File too large" "${within[@]}" 8 "${train[@]}" out=first
+good "${train[@]}" out=first --resume
+
+expect 4 "File too large" "${within[@]}" 4 "$RETORT" data import text.txt --tokenizer tok --out full.h5
+[ -z "$(find . -name 'full.h5*')" ] || fail "a failed import left $(find . -name 'full.h5*')"
+good "$RETORT" data import text.txt --tokenizer tok --out full.h5
+[ "$(digest full.h5)" = "$(digest text.h5)" ] || fail "another digest after a full disk"
+
+good "$RETORT" data import text.txt --tokenizer tok --out many.h5 --max-doc 11
+begin_server "$REPLAY" port none 0 "$(sha256sum tok/tokenizer.json | cut -d' ' -f1)"
+score=("$RETORT" score --teacher "$url" --shards many.h5 --k 8 --m 4 --quiet)
+good "${score[@]}" --out whole.h5
+expect 4 "the answers so far are safe" "${within[@]}" 200 "${score[@]}" --out soft.h5 # the ledger is full
+end=$(($(stat -c %s whole.h5) / 1024 - 4))
+[ ! -e soft.h5 ] || fail "a shard without all answers"
+good "${score[@]}" --out soft.h5 --json
+! grep -q '"known":0,' out || fail "a full disk lost the answers before it: $(cat out)"
+[ "$(digest soft.h5)" = "$(digest whole.h5)" ] || fail "another digest after a full ledger"
+rm soft.h5
+end_server
+expect 4 "File too large" "${within[@]}" "$end" "${score[@]}" --out soft.h5 # the shard is too large; the ledger is only read
+[ -z "$(find . -name 'soft.h5*' ! -name '*.ledger*')" ] || fail "a full disk left $(find . -name 'soft.h5*')"
+good "${score[@]}" --out soft.h5
+[ "$(digest soft.h5)" = "$(digest whole.h5)" ] || fail "another digest after a full disk"
