@@ -41,7 +41,7 @@ int64_t   md_config_parameters(const md_config *c);
 
 /* Zeroed weights of type KN_REAL or KN_BF16 (norms too). */
 rt_status md_create(md_model **out, const md_config *c, kn_type type);
-/* Normal(0, 0.02), output matrices of a block scaled by 1/sqrt(2 L), norms 1; a pure
+/* Normal(0, 0.5 / sqrt(C)), output matrices of a block scaled by 1/sqrt(2 L), norms 1; a pure
  * function of (config, seed). */
 void       md_init(md_model *m, uint64_t seed);
 void       md_destroy(md_model **m);
