@@ -80,7 +80,7 @@ static double worst(const real *a, const real *b, int64_t n)
 
 static void saved_is_loaded(void **state)
 {
-    md_model *m = model(KN_REAL, 5), *back = NULL;
+    md_model *m = model(KN_REAL, 1), *back = NULL;
     (void)state;
     ok(md_save(m, g_dir, KN_REAL));
     ok(md_load(&back, g_dir, KN_REAL));
@@ -93,7 +93,7 @@ static void saved_is_loaded(void **state)
 /* Tokens that follow must not change what stands before; lengths fall into different plans. */
 static void scoring_is_causal(void **state)
 {
-    md_model *m   = model(KN_REAL, 5);
+    md_model *m   = model(KN_REAL, 1);
     real     *all = logits(m, g_ids, T), *some = logits(m, g_ids, 20);
     (void)state;
     assert_true(worst(all, some, 20 * V) < 1e-4);
@@ -103,7 +103,7 @@ static void scoring_is_causal(void **state)
 
 static void decode_matches(kn_type type, double tol)
 {
-    md_model    *m    = model(type, 5);
+    md_model    *m    = model(type, 1);
     real        *z    = logits(m, g_ids, T);
     inf_session *s    = NULL;
     const real  *last = NULL;
@@ -133,7 +133,7 @@ static void decoding_matches_scoring(void **state)
 /* What the quantised model computes is the plain forward pass of its dequantised weights. */
 static void quantised(int bits, double *apart)
 {
-    md_model *m = model(KN_REAL, 5), *q = NULL, *plain = model(KN_REAL, 5);
+    md_model *m = model(KN_REAL, 1), *q = NULL, *plain = model(KN_REAL, 1);
     real     *z = logits(m, g_ids, T);
     ok(inf_quantise(m, bits, 16));
     ok(md_save(m, g_dir, KN_REAL));
