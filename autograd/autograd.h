@@ -75,7 +75,7 @@ typedef enum ag_objective {
 /* Bound to the head's `targets` input.  Arrays as in ds_batch (data/data.h), N rows. */
 typedef struct ag_targets {
     ag_objective   objective;
-    double         ce_weight; /* loss = (1 - ce_weight) kl + ce_weight ce */
+    double         ce_weight; /* loss = (1 - ce_weight) divergence + ce_weight ce */
     double         scale;     /* 1 / rows that count in the whole global batch */
     int64_t        k, m;
     const int32_t *target;   /* [N] */
@@ -86,7 +86,7 @@ typedef struct ag_targets {
     const int32_t *tail_ids;     /* [N, m] */
     const float   *rest_entropy; /* [N]; NaN: unknown */
     /* results of the last replay: scaled sums over this batch's rows */
-    double  loss, kl, ce; /* kl: a true divergence (or an unbiased estimate of one); NaN for AG_CE or unknown entropy */
+    double  loss, kl, ce; /* kl: a true divergence (AG_SAMPLED: over k + 1 outcomes); NaN for AG_CE */
     int64_t rows;         /* rows that counted */
 } ag_targets;
 

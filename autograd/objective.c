@@ -3,9 +3,8 @@
  * p teacher, q = softmax(z) student, K the k stored ids with mass P, R the rest, x the token
  * that follows.  kl and d kl / dz per variant:
  *
- *   AG_SAMPLED  t = p on K, R/m on each of m samples of the rest;  kl = sum t log t' - sum t log q where
- *               sum t log t' = sum_K p log p - H_rest (H_rest = -sum p log p over the rest, stored);
- *               S q - t with S = sum t
+ *   AG_SAMPLED  t = p on K, R/m on each of m samples of the rest;  loss = sum_K p log p - H_rest - sum t log q
+ *               (H_rest = -sum p log p over the rest, stored);  S q - t with S = sum t;  its kl is AG_TAIL's
  *   AG_TAIL     sum_K p log(p/q) + R log(R / (1-Q));  S q - p on K, q (S - R/(1-Q)) elsewhere, S = P + R,
  *               which is 1 but for rounding
  *   AG_RENORM   sum_K p/P log((p/P) / q);  q - p/P
@@ -13,7 +12,7 @@
  *
  * Derived by hand from the definitions; checked against direct formulas in double and
  * finite differences in tests/unit/test_objective.c.  1 - Q is the sum of the other
- * exponentials, never a difference.
+ * exponentials, never a difference where a gradient depends on it.
  */
 #include "autograd/objective.h"
 #include <math.h>
@@ -35,7 +34,9 @@ static double xlogx(double x) { return x > 0 ? x * log(x) : 0; }
 /* log-probability of id, from the logit that is still in z (before the exponentials). */
 static double logq(const row *r, int32_t id) { return (double)r->z[id] - r->lse; }
 
-static double kl_sampled(const row *r)
+/* What is minimised: an unbiased estimate of KL(p||q) before the samples were learnt from. Over many
+ * passes the student learns these samples by heart and it falls below 0, so it is no divergence to show. */
+static double estimate_sampled(const row *r)
 {
     const int64_t m  = r->t->m;
     double        kl = -(double)r->t->rest_entropy[r->n];
@@ -47,7 +48,7 @@ static double kl_sampled(const row *r)
     return kl;
 }
 
-/* The same sum without the teacher's entropy: what is minimised when the entropy is not known. */
+/* The same sum without the teacher's entropy: where the entropy is not known. */
 static double ce_sampled(const row *r)
 {
     const int64_t m = r->t->m;
@@ -102,6 +103,15 @@ static void gradient_renorm(const row *r, double P, double w_kl, double w_ce)
     for (int64_t i = 0; i < r->t->k; i++) subtract(r, r->ids[i], w_kl * exp((double)r->logp[i]) / P);
 }
 
+/* A true divergence from k stored entries: K and one bucket for the rest. */
+static double kl_bucket(const row *r)
+{
+    double rest_q = 1;
+    for (int64_t i = 0; i < r->t->k; i++) rest_q -= exp(logq(r, r->ids[i]));
+    if (rest_q < 1e-7) rest_q = 1e-7; /* for show: no nearer to 0 than a float's difference from 1 */
+    return kl_stored(r, 1) + xlogx(r->R) - r->R * log(rest_q);
+}
+
 enum { MAX_K = 512 };
 
 /* The tail bucket needs the mass outside K: exponentials on K are set to 0 and summed again. */
@@ -127,8 +137,9 @@ static ag_row_result lose_other(row *r, double max, ag_row_result o, double w_kl
     double            value = 0;
     o.kl                    = NAN;
     if (t->objective == AG_SAMPLED) {
-        o.kl  = t->m ? kl_sampled(r) : NAN;
-        value = isnan(o.kl) ? ce_sampled(r) : o.kl;
+        o.kl  = kl_bucket(r);
+        value = t->m ? estimate_sampled(r) : NAN;
+        if (isnan(value)) value = ce_sampled(r);
     } else if (t->objective == AG_RENORM) o.kl = value = kl_stored(r, P);
     o.loss = (w_kl > 0 ? w_kl * value : 0) + w_ce * o.ce;
     if (!gradient) return o;
