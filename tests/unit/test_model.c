@@ -101,6 +101,36 @@ static void scoring_is_causal(void **state)
     free(all), free(some), md_destroy(&m);
 }
 
+/* Three documents in one pass, borders inside a tile and across two: each scores as it does alone,
+ * and changing one changes no bit of the others. */
+static void packed_documents_do_not_see_each_other(void **state)
+{
+    enum { A = 20, B = 9, C = 70, ALL = A + B + C };
+    md_model       *m = model(KN_REAL, 1);
+    md_scorer      *s = NULL;
+    int32_t         ids[ALL], pos[ALL], start[ALL];
+    const int       from[] = {0, A, A + B, ALL};
+    real           *z = calloc(ALL * V, sizeof *z), *changed = calloc(ALL * V, sizeof *z);
+    const md_packed b = {ids, pos, start, ALL};
+    (void)state;
+    for (int d = 0; d < 3; d++)
+        for (int i = from[d]; i < from[d + 1]; i++) ids[i] = (i * 11 + 5) % V, pos[i] = i - from[d], start[i] = from[d];
+    ok(md_scorer_create(&s, m, ALL));
+    ok(md_score_packed(s, &b, keep, z));
+    for (int d = 0; d < 3; d++) {
+        real *alone = logits(m, ids + from[d], from[d + 1] - from[d]);
+        assert_true(worst(z + from[d] * V, alone, (from[d + 1] - from[d]) * V) < 1e-4);
+        free(alone);
+    }
+    for (int i = A; i < A + B; i++) ids[i] = (ids[i] + 7) % V;
+    ok(md_score_packed(s, &b, keep, changed));
+    assert_memory_equal(z, changed, A * V * sizeof *z);
+    assert_memory_equal(z + (A + B) * V, changed + (A + B) * V, C * V * sizeof *z);
+    assert_true(worst(z + A * V, changed + A * V, B * V) > 0.01);
+    md_scorer_destroy(&s);
+    free(z), free(changed), md_destroy(&m);
+}
+
 static void decode_matches(kn_type type, double tol)
 {
     md_model    *m    = model(type, 1);
@@ -130,6 +160,22 @@ static void decoding_matches_scoring(void **state)
     decode_matches(KN_BF16, 0.15);
 }
 
+/* Each weight is within half a level of its own: `plain` holds what q's levels say, the first values are made again. */
+static void rounded_to_nearest(const md_model *q, const md_model *plain, int bits)
+{
+    md_model *first = model(KN_REAL, 1);
+    for (int i = 0; i < q->n; i++) {
+        const kn_quant *k = q->t[i].data;
+        if (q->t[i].is_vector) continue;
+        assert_int_equal(k->bits, bits);
+        for (int64_t j = 0; j < k->rows * k->cols; j++) {
+            const double half = 0.5 / (double)k->scale[j / k->cols * k->groups + j % k->cols / k->group];
+            assert_true(fabs((double)((real *)plain->t[i].data)[j] - (double)((real *)first->t[i].data)[j]) <= half * (1 + 1e-3));
+        }
+    }
+    md_destroy(&first);
+}
+
 /* What the quantised model computes is the plain forward pass of its dequantised weights. */
 static void quantised(int bits, double *apart)
 {
@@ -144,6 +190,7 @@ static void quantised(int bits, double *apart)
     real *zq = logits(q, g_ids, T), *zp = logits(plain, g_ids, T), *few = logits(q, g_ids, 3);
     assert_true(worst(zq, zp, T * V) < 1e-4);
     assert_true(worst(few, zp, 3 * V) < 1e-4);
+    rounded_to_nearest(q, plain, bits);
     *apart = worst(zq, z, T * V);
     free(z), free(zq), free(zp), free(few);
     md_destroy(&m), md_destroy(&q), md_destroy(&plain);
@@ -185,8 +232,11 @@ static int finish(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(saved_is_loaded), cmocka_unit_test(scoring_is_causal),
-                                       cmocka_unit_test(decoding_matches_scoring), cmocka_unit_test(quantised_weights),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(saved_is_loaded),
+                                       cmocka_unit_test(scoring_is_causal),
+                                       cmocka_unit_test(packed_documents_do_not_see_each_other),
+                                       cmocka_unit_test(decoding_matches_scoring),
+                                       cmocka_unit_test(quantised_weights),
                                        cmocka_unit_test(bad_folders)};
     for (int i = 0; i < T; i++) g_ids[i] = (i * 7 + i * i) % V;
     if (kn_init() != RT_OK || !mkdtemp(g_dir)) return fprintf(stderr, "%s\n", rt_error_text()), 1;
