@@ -255,7 +255,11 @@ static rt_status check(tr_config *c)
     RT_TRY(one_of("schedule.kind", c->schedule_kind, schedules, 3, &i));
     c->schedule.kind  = (opt_schedule_kind)i;
     c->schedule.steps = c->steps;
-    c->schedule.lr    = c->adamw.lr;
+    RT_CHECK(
+        c->schedule.kind != OPT_WSD || c->schedule.warmup + c->schedule.decay <= c->steps, RT_EINVAL,
+        "schedule.warmup (%lld) and schedule.decay (%lld) take more than the %lld steps; make them shorter (--set schedule.decay=%lld) or train longer",
+        (long long)c->schedule.warmup, (long long)c->schedule.decay, (long long)c->steps, (long long)c->steps / 2);
+    c->schedule.lr = c->adamw.lr;
     RT_TRY(one_of("dtype", c->dtype, dtypes, 2, &i));
     RT_TRY(one_of("objective.kind", c->kind, kinds, 5, &i));
     RT_CHECK(c->train.n, RT_EINVAL, "configuration key \"data.train\" names no shard; make one with retort data import or retort score");

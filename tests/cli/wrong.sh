@@ -57,6 +57,7 @@ expect 2 "use the tokenizer of the shards" "${train[@]}" out=x data.train=text2.
 expect 2 "vocabulary of 310 entries, the model 300" "$RETORT" eval $model --shards text2.h5
 
 # Configuration.
+expect 2 "take more than the 2 steps" "${train[@]}" out=x schedule.kind=wsd schedule.decay=5
 echo '{"model":{"C":16,"C":32}}' >double.json
 echo '{"model":{"Haeds":2}}' >unknown.json
 expect 2 'the key "C" stands twice in "model"' "$RETORT" train double.json
