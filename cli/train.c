@@ -85,6 +85,7 @@ const rt_command cli_train = {
                "(retort score makes such shards). Leaves checkpoints in Hugging Face's layout and metrics.jsonl\n"
                "in the folder that the key \"out\" names. The same seed gives the same batches for any number of\n"
                "ranks, threads and micro-batches. Ctrl-C leaves a checkpoint; --resume goes on from it.\n"
+               "With tail samples the loss is an estimate, which may fall below 0 over many passes; kl never does.\n"
                "\n"
                "  retort train configs/student-distil.json\n"
                "  mpirun -n 2 retort train configs/student-distil.json --set steps=2000 --resume\n"

@@ -2,8 +2,8 @@
 # retort score: help, wrong use, a run, its rerun, a server that fails for a while, Ctrl-C.
 set -eu
 dir=$(mktemp -d)
-server=
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$dir"' EXIT
+# shellcheck source=tests/support/replay.sh
+source "$SOURCE_DIR/tests/support/replay.sh"
 fail() { echo "score: $*" >&2 && exit 1; }
 # expect CODE WORDS COMMAND...: exits with CODE; standard error ends with one line that holds WORDS.
 expect() {
@@ -13,18 +13,6 @@ expect() {
     [ $got = "$code" ] || fail "$*: exit $got, expected $code: $(cat "$dir/err")"
     grep '^retort: ' "$dir/err" | grep -qF -- "$words" || fail "$*: '$words' is not in: $(cat "$dir/err")"
     ! grep -q "$RETORT_API_KEY" "$dir/err" "$dir/out" || fail "$*: the key is in its output"
-}
-start() { # ARGUMENTS of the replay server after the port file
-    rm -f "$dir/port"
-    "$REPLAY" "$dir/port" "$@" &
-    server=$!
-    for _ in $(seq 500); do [ ! -e "$dir/port" ] || break; sleep 0.02; done
-    url=http://127.0.0.1:$(cat "$dir/port")
-}
-stop() {
-    kill "$server"
-    wait "$server" || true
-    server=
 }
 export RETORT_API_KEY=sk-not-to-be-seen-anywhere
 

@@ -2,8 +2,8 @@
 # retort textbook: a completion recipe with probabilities, a chat recipe without, wrong use.
 set -eu
 dir=$(mktemp -d)
-server=
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$dir"' EXIT
+# shellcheck source=tests/support/replay.sh
+source "$SOURCE_DIR/tests/support/replay.sh"
 fail() { echo "textbook: $*" >&2 && exit 1; }
 expect() { # CODE WORDS COMMAND...
     local code=$1 words=$2 got=0
@@ -11,18 +11,6 @@ expect() { # CODE WORDS COMMAND...
     timeout 60 "$@" >"$dir/out" 2>"$dir/err" || got=$?
     [ $got = "$code" ] || fail "$*: exit $got, expected $code: $(cat "$dir/err")"
     grep '^retort: ' "$dir/err" | grep -qF -- "$words" || fail "$*: '$words' is not in: $(cat "$dir/err")"
-}
-start() { # ARGUMENTS of the replay server after the port file
-    rm -f "$dir/port"
-    "$REPLAY" "$dir/port" "$@" &
-    server=$!
-    for _ in $(seq 500); do [ ! -e "$dir/port" ] || break; sleep 0.02; done
-    url=http://127.0.0.1:$(cat "$dir/port")
-}
-stop() {
-    kill "$server"
-    wait "$server" || true
-    server=
 }
 recipes=$SOURCE_DIR/configs/recipes
 echo 'water is wet and fire is hot' >"$dir/text.txt"

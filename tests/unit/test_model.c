@@ -8,6 +8,7 @@
 
 #include "core/file.h"
 #include "infer/infer.h"
+#include "tests/support/check.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,11 +33,6 @@ static const md_config shape = {.family     = "qwen3",
                                 .eos        = 2};
 static int32_t         g_ids[T];
 static char            g_dir[] = "/tmp/retort-model-XXXXXX";
-
-static void ok(rt_status st)
-{
-    if (st != RT_OK) fail_msg("%s\n%s", rt_error_text(), rt_error_trace());
-}
 
 static md_model *model(kn_type type, int scale)
 {

@@ -14,6 +14,7 @@
 #include "core/rng.h"
 #include "data/data.h"
 #include "data/tokenizer.h"
+#include "tests/support/check.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,25 +27,20 @@ static char g_corpus[64], g_trained[64], g_made[64];
 static const char *const lines[] = {"the vessel of the distiller: a retort, the still", "a retort is the answer of the other",
                                     "it's 12,345  times   over", "the theme of the thesis", "caf\xc3\xa9 na\xc3\xafve"};
 
-static void must(rt_status st)
-{
-    if (st != RT_OK) fail_msg("%s\n%s", rt_error_text(), rt_error_trace());
-}
-
 static void write_text(const char *dir, const char *name, const char *text)
 {
     rt_buf path = {0};
-    must(rt_dir_make(dir));
-    must(rt_path(&path, dir, name));
-    must(rt_file_write(path.p, text, strlen(text)));
+    ok(rt_dir_make(dir));
+    ok(rt_path(&path, dir, name));
+    ok(rt_file_write(path.p, text, strlen(text)));
     rt_buf_free(&path);
 }
 
 static char *read_text(const char *dir, const char *name)
 {
     rt_buf path = {0}, text = {0};
-    must(rt_path(&path, dir, name));
-    must(rt_file_read(&text, path.p, 1 << 24));
+    ok(rt_path(&path, dir, name));
+    ok(rt_file_read(&text, path.p, 1 << 24));
     rt_buf_free(&path);
     return text.p;
 }
@@ -57,25 +53,25 @@ static int set_up(void **state)
     snprintf(g_corpus, sizeof g_corpus, "%s/corpus.txt", g_dir);
     snprintf(g_trained, sizeof g_trained, "%s/trained", g_dir);
     snprintf(g_made, sizeof g_made, "%s/made", g_dir);
-    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) must(rt_buf_fmt(&text, "%s\n\n", lines[i]));
-    must(rt_file_write(g_corpus, text.p, text.len));
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) ok(rt_buf_fmt(&text, "%s\n\n", lines[i]));
+    ok(rt_file_write(g_corpus, text.p, text.len));
     rt_buf_free(&text);
     const rt_texts files = {.v = {g_corpus}, .n = 1};
-    must(ds_tokenizer_train(&files, 300, "<|end|>", g_trained, NULL));
+    ok(ds_tokenizer_train(&files, 300, "<|end|>", g_trained, NULL));
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    must(rt_dir_remove(g_dir));
+    ok(rt_dir_remove(g_dir));
     return 0;
 }
 
 static ds_tokenizer *load(const char *dir)
 {
     ds_tokenizer *t = NULL;
-    must(ds_tokenizer_load(&t, dir));
+    ok(ds_tokenizer_load(&t, dir));
     return t;
 }
 
@@ -83,8 +79,8 @@ static void check_bytes(const ds_tokenizer *t, const char *s, size_t n)
 {
     ds_ids ids  = {0};
     rt_buf back = {0};
-    must(ds_encode(t, s, n, 0, &ids));
-    must(ds_decode(t, ids.v, ids.n, 0, &back));
+    ok(ds_encode(t, s, n, 0, &ids));
+    ok(ds_decode(t, ids.v, ids.n, 0, &back));
     assert_int_equal(back.len, n);
     assert_memory_equal(back.p, s, n);
     free(ids.v);
@@ -94,7 +90,7 @@ static void check_bytes(const ds_tokenizer *t, const char *s, size_t n)
 static void check_ids(const ds_tokenizer *t, const char *s, int flags, const int32_t *want, int64_t n)
 {
     ds_ids ids = {0};
-    must(ds_encode(t, s, strlen(s), flags, &ids));
+    ok(ds_encode(t, s, strlen(s), flags, &ids));
     if (ids.n != n || memcmp(ids.v, want, (size_t)n * sizeof *want)) {
         for (int64_t i = 0; i < ids.n; i++) print_error("%d ", ids.v[i]);
         fail_msg("are not the ids of \"%s\"", s);
@@ -136,7 +132,7 @@ static void ties_go_to_the_smaller_ids(void **state)
     write_text(dir, "t.txt", "cd\nac\nab\ncd\nab\nac\n");
     snprintf(path, sizeof path, "%s/t.txt", dir);
     const rt_texts files = {.v = {path}, .n = 1};
-    must(ds_tokenizer_train(&files, 260, "<|end|>", dir, NULL));
+    ok(ds_tokenizer_train(&files, 260, "<|end|>", dir, NULL));
     ds_tokenizer *t = load(dir);
     assert_int_equal(ds_tokenizer_id(t, "ab"), 257);
     assert_int_equal(ds_tokenizer_id(t, "ac"), 258);
@@ -198,14 +194,14 @@ static void special_tokens_are_seen_only_when_asked(void **state)
     IDS(t, "the", DS_SPECIAL, END, the, END);
     IDS(t, "", DS_SPECIAL, END, END);
     ds_ids ids = {0};
-    must(ds_encode(t, "<|end|>", 7, 0, &ids));
+    ok(ds_encode(t, "<|end|>", 7, 0, &ids));
     assert_true(ids.n > 1);
     for (int64_t i = 0; i < ids.n; i++) assert_int_not_equal(ids.v[i], END);
     const int32_t three[] = {END, the, END};
-    must(ds_decode(t, three, 3, 0, &back));
+    ok(ds_decode(t, three, 3, 0, &back));
     assert_string_equal(back.p, "<|end|>the<|end|>");
     rt_buf_clear(&back);
-    must(ds_decode(t, three, 3, 1, &back));
+    ok(ds_decode(t, three, 3, 1, &back));
     assert_string_equal(back.p, "the");
     rt_buf_free(&back);
     free(ids.v);
@@ -223,7 +219,7 @@ static void long_runs_are_fast(void **state)
     const double             began   = rt_now();
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         rt_buf_clear(&b);
-        while (b.len < N) must(rt_buf_str(&b, units[i]));
+        while (b.len < N) ok(rt_buf_str(&b, units[i]));
         check_bytes(t, b.p, b.len);
     }
     assert_true(rt_now() - began < 5);
@@ -241,7 +237,7 @@ static void long_pieces_merge_like_short_ones(void **state)
     rt_rng      r = {3};
     int32_t     one[30], many[300];
     int64_t     left, n, total;
-    must(ds_merges_reserve(&m, 8));
+    ok(ds_merges_reserve(&m, 8));
     for (int32_t i = 0; i < 3; i++) ds_merges_put(&m, i, (i + 1) % 3, 5 - i, 10 + i);
     ds_merges_put(&m, 10, 11, 1, 20);
     ds_merges_put(&m, 10, 10, 2, 21);
@@ -250,11 +246,11 @@ static void long_pieces_merge_like_short_ones(void **state)
         for (total = n = 0; n < 300; n += 30) {
             for (int i = 0; i < 29; i++) one[i] = many[n + i] = (int32_t)rt_rng_below(&r, 3);
             one[29] = many[n + 29] = 7; /* merges with nothing */
-            must(ds_bpe_merge(&m, &w, one, 30, &left));
+            ok(ds_bpe_merge(&m, &w, one, 30, &left));
             memcpy(want + total, one, (size_t)left * sizeof *one);
             total += left;
         }
-        must(ds_bpe_merge(&m, &w, many, 300, &left));
+        ok(ds_bpe_merge(&m, &w, many, 300, &left));
         assert_int_equal(left, total);
         assert_memory_equal(many, want, (size_t)total * sizeof *many);
     }
@@ -282,18 +278,18 @@ static const char * or (const char *s, const char *other) { return s ? s : other
 static ds_tokenizer *make(const made *m, rt_status want)
 {
     rt_buf b = {0};
-    must(rt_buf_fmt(
+    ok(rt_buf_fmt(
         &b, "{\"added_tokens\":[%s],\"normalizer\":%s,\"pre_tokenizer\":%s,\"post_processor\":%s,\"decoder\":%s,\"model\":{%s\"vocab\":{",
         or (m->added, ""), or (m->normalizer, "null"), or (m->pre, "{\"type\":\"Sequence\",\"pretokenizers\":[" LLAMA3 "," BYTE_LEVEL "]}"),
         or (m->post, "null"), or (m->decoder, BYTE_LEVEL), or (m->model, "\"type\":\"BPE\",")));
     for (int i = 0; i < 256; i++) {
         char         c[2];
         const size_t n = ds_alphabet_put((unsigned char)i, c);
-        must(rt_json_quote(&b, c, n));
-        must(rt_buf_fmt(&b, ":%d,", i));
+        ok(rt_json_quote(&b, c, n));
+        ok(rt_buf_fmt(&b, ":%d,", i));
     }
-    must(rt_buf_fmt(&b, "\"th\":256,\"the\":257,\"\xc4\xa0the\":258,\"ab\":259%s},\"merges\":[%s]}}", or (m->more_vocab, ""),
-                    or (m->merges, "\"t h\",[\"th\",\"e\"],\"\xc4\xa0 the\"")));
+    ok(rt_buf_fmt(&b, "\"th\":256,\"the\":257,\"\xc4\xa0the\":258,\"ab\":259%s},\"merges\":[%s]}}", or (m->more_vocab, ""),
+                  or (m->merges, "\"t h\",[\"th\",\"e\"],\"\xc4\xa0 the\"")));
     write_text(g_made, "tokenizer.json", b.p);
     rt_buf_free(&b);
     ds_tokenizer   *t  = NULL;
@@ -370,7 +366,7 @@ static void added_tokens_obey_their_flags(void **state)
     IDS(t, "<a>", 0, '<', 'a', '>');
     rt_buf        b     = {0};
     const int32_t ids[] = {300, 299, 303, 304, -1};
-    must(ds_decode(t, ids, 5, 1, &b)); /* 299 is a hole, 304 and -1 no ids */
+    ok(ds_decode(t, ids, 5, 1, &b)); /* 299 is a hole, 304 and -1 no ids */
     assert_string_equal(b.p, "<a>");
     rt_buf_free(&b);
     ds_tokenizer_destroy(&t);
@@ -432,15 +428,15 @@ static void copies_carry_bos_and_eos(void **state)
     char *text = read_text(g_trained, "tokenizer.json");
     write_text(from, "tokenizer.json", text);
     write_text(from, "special_tokens_map.json", "{\"eos_token\": {\"content\": \"<|end|>\"}}");
-    must(rt_dir_make(to));
-    must(ds_tokenizer_copy(from, to));
+    ok(rt_dir_make(to));
+    ok(ds_tokenizer_copy(from, to));
     ds_tokenizer *t = load(to), *u = load(g_trained);
     assert_int_equal(ds_tokenizer_eos(t), END);
     assert_int_equal(ds_tokenizer_bos(t), -1);
     assert_string_equal(ds_tokenizer_sha256(t), ds_tokenizer_sha256(u));
     snprintf(path, sizeof path, "%s/tokenizer_config.json", to);
     cJSON *o = NULL;
-    must(rt_json_read(&o, path, 0));
+    ok(rt_json_read(&o, path, 0));
     assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(o, "tokenizer_class")), "PreTrainedTokenizerFast");
     assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(o, "eos_token")), "<|end|>");
     cJSON_Delete(o);
@@ -468,12 +464,12 @@ static void text_files_give_documents(void **state)
     rt_buf b = {0};
     write_text(g_dir, "a.txt", "one\r\n\ntwo  \nlast");
     snprintf(path, sizeof path, "%s/a.txt", g_dir);
-    must(ds_text_read(path, collect, &b));
+    ok(ds_text_read(path, collect, &b));
     assert_string_equal(b.p, "one|two  |last|");
     rt_buf_clear(&b);
     write_text(g_dir, "a.jsonl", "{\"text\": \"a\\nb\"}\n\n{\"id\": 1, \"text\": \"\"}\n{\"text\": \"n\\u0000l\\\\u0000\"}\n");
     snprintf(path, sizeof path, "%s/a.jsonl", g_dir);
-    must(ds_text_read(path, collect, &b));
+    ok(ds_text_read(path, collect, &b));
     assert_int_equal(b.len, 4 + 10);
     assert_memory_equal(b.p, "a\nb|n\0l\\u0000|", b.len);
     write_text(g_dir, "a.jsonl", "{\"text\": \"a\"}\n{\"txt\": \"b\"}\n");

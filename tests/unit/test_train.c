@@ -11,6 +11,7 @@
 #include "core/file.h"
 #include "core/rng.h"
 #include "eval/eval.h"
+#include "tests/support/check.h"
 #include "train/train.h"
 #include <math.h>
 #include <stdio.h>
@@ -21,11 +22,6 @@
 enum { V = 64, K = 4, M = 3, DOCS = 60, LONGEST = 40, STEPS = 20 };
 
 static char g_dir[64] = "/tmp/retort-train-XXXXXX";
-
-static void ok(rt_status st)
-{
-    if (st != RT_OK) fail_msg("%s\n%s", rt_error_text(), rt_error_trace());
-}
 
 /* ---- a soft shard from a random teacher ---------------------------------------------------------- */
 
