@@ -110,6 +110,9 @@ typedef struct ag_plan_opts {
     void *grad_ready_ud;
 } ag_plan_opts;
 
+/* What a step spends its time on. */
+typedef enum ag_work { AG_PRODUCTS, AG_SCORES, AG_ROWS, AG_LOSS, AG_WORKS } ag_work; /* linear; attention; norms, rotary, element by element; head */
+
 typedef struct ag_plan_info {
     size_t arena_bytes, sum_bytes;
     int    n_steps, n_buffers;
@@ -124,4 +127,5 @@ double       ag_forward(ag_plan *p);                                /* returns t
 void         ag_backward(ag_plan *p, int accumulate);               /* after ag_forward; accumulate: add to the params' gradients */
 double       ag_step(ag_plan *p, int accumulate);                   /* both, the head's work done once; returns the loss */
 ag_plan_info ag_plan_stats(const ag_plan *p);
+const double *ag_plan_seconds(const ag_plan *p); /* [AG_WORKS]: spent in replays so far */
 #endif

@@ -48,6 +48,7 @@ typedef struct ag_op {
     int         n_in;
     unsigned    keeps;  /* what backward reads besides dout */
     unsigned    nograd; /* bit i: input i is never differentiated */
+    ag_work     work;   /* what its time counts as */
     int         fused;  /* backward also does forward's work: ag_step skips forward */
     rt_status (*infer)(ag_infer *i, const ag_attr *attr);
     void (*forward)(const ag_args *a);

@@ -11,6 +11,7 @@
  * Views share the buffers of their root, so that everything here speaks of roots.
  */
 #include "autograd/graph.h"
+#include "core/clock.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,7 @@ struct ag_plan {
     char           *arena;
     size_t          arena_bytes, sum_bytes;
     int             resolved;
+    double          seconds[AG_WORKS];
 };
 
 static ag_id root(const ag_plan *p, ag_id v) { return p->g->v[v].root; }
@@ -333,6 +335,15 @@ static void poison_dead(ag_plan *p, int64_t t)
             if (p->b[i].to[k] == t && p->b[i].bytes) memset(p->arena + p->b[i].offset, 0xff, (size_t)p->b[i].bytes);
 }
 
+static void run_step(ag_plan *p, step *s, void (*pass)(const ag_args *a))
+{
+    const double began = rt_now();
+    pass(&s->args);
+    p->seconds[p->g->n[s->node].op->work] += rt_now() - began;
+}
+
+const double *ag_plan_seconds(const ag_plan *p) { return p->seconds; }
+
 static double loss_of(const ag_plan *p) { return p->o.forward_only ? 0 : (double)*(real *)at(p, b_data(p, p->loss), NULL); }
 
 static void forward(ag_plan *p, int skip_fused)
@@ -340,7 +351,7 @@ static void forward(ag_plan *p, int skip_fused)
     resolve(p);
     for (int64_t t = 0; t < p->n_fwd; t++) {
         const ag_op *op = p->g->n[p->s[t].node].op;
-        if (!(skip_fused && op->fused)) op->forward(&p->s[t].args);
+        if (!(skip_fused && op->fused)) run_step(p, &p->s[t], op->forward);
         poison_dead(p, t);
     }
 }
@@ -358,8 +369,7 @@ void ag_backward(ag_plan *p, int accumulate)
         step          *s = &p->s[t];
         const ag_node *n = &p->g->n[s->node];
         s->args.acc      = s->acc | (accumulate ? s->param_first : 0);
-        if (s->phase == FWD) n->op->forward(&s->args);
-        else n->op->backward(&s->args);
+        run_step(p, s, s->phase == FWD ? n->op->forward : n->op->backward);
         poison_dead(p, t);
         for (int j = 0; p->o.grad_ready && j < n->op->n_in; j++)
             if (s->ready >> j & 1) p->o.grad_ready(p->o.grad_ready_ud, root(p, n->in[j]));

@@ -7,6 +7,7 @@
 
 /* One command a line, by alphabet. */
 #define CLI_COMMANDS(X) \
+    X(bench)            \
     X(completions)      \
     X(data)             \
     X(doctor)           \

@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
+enum { HUGE_PAGE = 2 << 20, HUGE = 4 * HUGE_PAGE };
 enum { LARGE = 1 << 26 }; /* below, asking the system first is not worth it */
 
 rt_status rt_alloc(void **out, int64_t n, size_t size, const char *what)
@@ -17,9 +19,10 @@ rt_status rt_alloc(void **out, int64_t n, size_t size, const char *what)
     bytes        = (bytes + RT_ALIGN - 1) / RT_ALIGN * RT_ALIGN;
     RT_CHECK(bytes < LARGE || (int64_t)bytes <= rt_memory_available(), RT_ENOMEM, "%s: needs %.1f MB, %.1f MB are available", what,
              (double)bytes / 1e6, (double)rt_memory_available() / 1e6);
-    void *p = aligned_alloc(RT_ALIGN, bytes ? bytes : RT_ALIGN);
+    void *p = aligned_alloc(bytes < HUGE ? RT_ALIGN : HUGE_PAGE, bytes ? bytes : RT_ALIGN);
     RT_CHECK(p, RT_ENOMEM, "%s: needs %.1f MB, the system refuses; %.1f MB are available", what, (double)bytes / 1e6,
              (double)rt_memory_available() / 1e6);
+    if (bytes >= HUGE) madvise(p, bytes, MADV_HUGEPAGE); /* fewer misses of the address cache; a wish, no more */
     memset(p, 0, bytes ? bytes : RT_ALIGN);
     *out = p;
     return RT_OK;

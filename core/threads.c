@@ -1,6 +1,7 @@
 /* threads.c -- rt_parallel over OpenMP. */
 #define _GNU_SOURCE
 #include "core/threads.h"
+#include "core/clock.h"
 #include <omp.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -23,13 +24,33 @@ int rt_threads(void)
     return g_threads;
 }
 
+static double g_wall;
+static struct {
+    _Alignas(64) double seconds; /* a cache line each */
+} g_busy[RT_MAX_THREADS];
+
+void rt_parallel_seconds(double *wall, double *busy)
+{
+    *wall = g_wall;
+    *busy = 0;
+    for (int i = 0; i < RT_MAX_THREADS; i++) *busy += g_busy[i].seconds;
+}
+
 void rt_parallel(int64_t n, rt_body body, void *ud)
 {
-    const int threads = rt_threads();
+    const int    threads = rt_threads();
+    const double began   = rt_now();
     if (threads == 1 || n == 1) {
         for (int64_t i = 0; i < n; i++) body(i, 0, ud);
         return;
     }
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
-    for (int64_t i = 0; i < n; i++) body(i, omp_get_thread_num(), ud);
+#pragma omp parallel num_threads(threads)
+    {
+        const int    thread = omp_get_thread_num();
+        const double start  = rt_now();
+#pragma omp for schedule(dynamic, 1) nowait
+        for (int64_t i = 0; i < n; i++) body(i, thread, ud);
+        g_busy[thread].seconds += rt_now() - start;
+    }
+    g_wall += rt_now() - began;
 }

@@ -20,4 +20,7 @@ int  rt_cores_allowed(void); /* cores in this process's affinity mask */
  * Called from inside a body it runs in that thread alone (thread index 0 is
  * then NOT private: bodies must not nest). */
 void rt_parallel(int64_t n, rt_body body, void *ud);
+
+/* So far: seconds inside rt_parallel, and the sum over threads of seconds inside bodies. */
+void rt_parallel_seconds(double *wall, double *busy);
 #endif

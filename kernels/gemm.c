@@ -1,203 +1,216 @@
-/* gemm.c -- matrix products: OpenBLAS on one core per tile, chosen and loaded here.
+/* gemm.c -- matrix products over all threads.
  *
- * OpenBLAS reads OPENBLAS_CORETYPE when it is loaded, and Debian's 0.3.21 takes newer CPUs
- * for an SSE3 one (a fifth of their speed), so the variable is set from CPUID before
- * dlopen.  A user's own OPENBLAS_CORETYPE wins; RETORT_BLAS names another library.
+ * The operand that lies across the output's columns, B, is packed into panels once a product, by all
+ * threads; then the output is cut into tiles by shape alone.  A tile copies its rows of A, block by block of k, into
+ * the core's own cache and runs the table's micro kernel over the panels.  bf16 becomes `real` on the way into panel and
+ * block, so that widening costs no pass of its own.  An element's sum runs over k in order, whatever the tile: with this
+ * engine an output row depends on its own operands alone.
  *
- * Its bits depend on the shape of a call, and its own threads cut shapes by their
- * number: so it runs with one thread, and the output is cut here, by shape alone.
+ * The other engine hands each tile to OpenBLAS, for machines where that is faster (RETORT_PRODUCT=own|openblas).
+ * OpenBLAS's bits depend on the shape of a call and its own threads cut shapes by their number: it gets one thread and
+ * the same tiles.
  */
 #include "kernels/gemm.h"
-#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROW_MAJOR = 101, NO_TRANS = 111, TRANS = 112 };
-enum { MT = 128, NT = 512, KT = 512 }; /* tile of C; panels of K for operands that must be widened */
-enum { MATVEC_ROWS = 32 };
-enum { BLAS_SPACE = 300 << 20 }; /* where its buffers get no memory, OpenBLAS tries for ever, from dlopen on */
+/* A tile is MT x NT (a third as many rows for the own kernel, whose block of A must stay in a core's cache), k runs in blocks of KT. */
+enum { MT = 96, MT_BLAS = 288, NT = 512, KT = 384, PAD = 16 };
+enum { LDC = NT + PAD, PACK_K = 64, PACK_N = 256 };
+enum { PANELS = 1 << 20, DEEP = 1024 };    /* reals packed at once; k at once where the output is added up in place */
+enum { MIN_TILES = 12, MIN_NT = 128, MIN_MT = 72 }; /* OpenBLAS's tiles: finer until there is work for every core */
 
-#ifdef RT_REAL_F64
-#define GEMM_NAME "cblas_dgemm"
-#else
-#define GEMM_NAME "cblas_sgemm"
-#endif
-typedef void (*gemm_fn)(int order, int ta, int tb, int m, int n, int k, real alpha, const real *a, int lda, const real *b, int ldb,
-                        real beta, real *c, int ldc);
-
-static gemm_fn         g_gemm;
-static const char     *g_config = "no BLAS loaded", *g_kernel = "none";
-static const kn_table *g_k;
 typedef struct work_space {
-    real a[MT * KT], b[KT * NT], c[MT * NT];
+    real a[MT_BLAS * (KT + PAD)], b[KT * NT], c[MT_BLAS * LDC];
 } work_space;
-static work_space *g_work[RT_MAX_THREADS];
-
-/* bf16 operands of up to so many elements are widened whole, once a product; larger ones in
- * panels, once a tile.  Touched only when used. */
-enum { WHOLE = 4 << 20, WIDEN_BLOCK = 1 << 14 };
-static real *g_whole[2];
-
-/* ---- loading ------------------------------------------------------------------------------ */
-
-static void choose_core(const kn_table *t)
-{
-    const char *core = !strcmp(t->isa, "avx512") ? "SkylakeX" : !strcmp(t->isa, "avx2") ? "Haswell" : NULL;
-    if (core) setenv("OPENBLAS_CORETYPE", core, 0);
-    setenv("OPENBLAS_NUM_THREADS", "1", 1);
-}
-
-static void *symbol(void *lib, const char *name) { return dlsym(lib, name); }
-
-static rt_status load(const char *name)
-{
-    RT_CHECK(rt_memory_available() >= BLAS_SPACE, RT_ENOMEM,
-             "OpenBLAS needs %d MB of memory and address space, %.0f MB are available; raise 'ulimit -v' or free memory", BLAS_SPACE >> 20,
-             (double)rt_memory_available() / 1048576);
-    void *lib = dlopen(name, RTLD_NOW | RTLD_LOCAL), *f;
-    RT_CHECK(lib, RT_ENOENT, "OpenBLAS: %s; install libopenblas0-pthread, or name a library in RETORT_BLAS", dlerror());
-    f = symbol(lib, GEMM_NAME);
-    RT_CHECK(f, RT_EMISMATCH, "%s: has no " GEMM_NAME "; RETORT_BLAS must name a CBLAS", name);
-    memcpy(&g_gemm, &f, sizeof f);
-    char *(*text)(void) = NULL;
-    if ((f = symbol(lib, "openblas_get_config"))) memcpy(&text, &f, sizeof f), g_config = text();
-    if ((f = symbol(lib, "openblas_get_corename"))) memcpy(&text, &f, sizeof f), g_kernel = text();
-    return RT_OK;
-}
+static work_space     *g_work[RT_MAX_THREADS];
+static real           *g_panels;
+static const kn_table *g_k;
+static int             g_blas;
 
 rt_status kn_gemm_init(const kn_table *table)
 {
-    const char *own = getenv("RETORT_BLAS");
-    g_k             = table;
+    const char *want = getenv("RETORT_PRODUCT");
+    RT_CHECK(!want || !*want || !strcmp(want, "own") || !strcmp(want, "openblas"), RT_EINVAL,
+             "RETORT_PRODUCT=%s: expected own or openblas; unset it for what suits this CPU", want);
+    g_k    = table;
+    g_blas = want && *want ? !strcmp(want, "openblas") : table->openblas;
     for (int i = 0; i < rt_threads(); i++)
-        if (!g_work[i]) RT_TRY(RT_NEW(g_work[i], 1));
-    for (int i = 0; i < 2; i++)
-        if (!g_whole[i])
-            RT_CHECK(g_whole[i] = aligned_alloc(RT_ALIGN, WHOLE * sizeof(real)), RT_ENOMEM, "work space of the matrix product");
-    if (g_gemm) return RT_OK;
-    choose_core(table);
-    return load(own && *own ? own : "libopenblas.so.0");
+        if (!g_work[i])
+            RT_CHECK(g_work[i] = aligned_alloc(RT_ALIGN, sizeof **g_work), RT_ENOMEM, "work space of the matrix product");
+    if (!g_panels) RT_TRY(rt_alloc((void **)&g_panels, PANELS, sizeof(real), "panels of the matrix product"));
+    return kn_blas_init(table);
 }
 
-const char *kn_blas_config(void) { return g_config; }
-const char *kn_blas_kernel(void) { return g_kernel; }
+int  kn_product_is_blas(void) { return g_blas; }
+void kn_product_use_blas(int on) { g_blas = on; }
 
-/* ---- one tile ------------------------------------------------------------------------------ */
+/* ---- panels: one thread ---------------------------------------------------------------------- */
 
-void kn_gemm_one(real *c, int64_t ldc, const real *a, int64_t lda, int ta, const real *b, int64_t ldb, int tb, int64_t M, int64_t N,
-                 int64_t K, real alpha, real beta)
+int64_t kn_panels(int64_t N, int64_t K) { return (N + g_k->nr - 1) / g_k->nr * g_k->nr * K; }
+
+static void pack_panel(real *to, const kn_mat *b, int64_t n0, int64_t N, int64_t k0, int64_t K)
 {
-    if (M && N)
-        g_gemm(ROW_MAJOR, ta ? TRANS : NO_TRANS, tb ? TRANS : NO_TRANS, (int)M, (int)N, (int)K, alpha, a, (int)lda, b, (int)ldb, beta, c,
-               (int)ldc);
+    const int64_t at = b->trans ? n0 * b->ld + k0 : k0 * b->ld + n0, n = N - n0 < g_k->nr ? N - n0 : g_k->nr;
+    g_k->pack(to, (const char *)b->p + (size_t)at * kn_size(b->t), b->t, b->ld, b->trans, n, K);
 }
+
+void kn_pack(real *to, kn_mat b, int64_t N, int64_t K)
+{
+    for (int64_t n = 0; n < N; n += g_k->nr) pack_panel(to + n * K, &b, n, N, 0, K);
+}
+
+/* One panel: n < nr columns go through a tile of their own, so that nothing beyond C is written. */
+static void column(real *c, int64_t ldc, const real *a, int64_t rs, int64_t cs, const real *b, int64_t M, int64_t n, int64_t K, int acc)
+{
+    _Alignas(RT_ALIGN) real edge[KN_MAX_MR * KN_MAX_NR];
+    const int64_t           mr = g_k->mr, nr = g_k->nr;
+    for (int64_t i = 0; i < M; i += mr) {
+        const int64_t m  = M - i < mr ? M - i : mr;
+        real         *to = c + i * ldc;
+        for (int64_t r = 0; r < m; r++) __builtin_prefetch(to + r * ldc, 1, 3); /* wanted when k is through */
+        if (n == nr) {
+            g_k->micro(to, ldc, a + i * rs, rs, cs, b, m, K, acc);
+            continue;
+        }
+        g_k->micro(edge, nr, a + i * rs, rs, cs, b, m, K, 0);
+        for (int64_t r = 0; r < m; r++)
+            for (int64_t j = 0; j < n; j++) to[r * ldc + j] = acc ? to[r * ldc + j] + edge[r * nr + j] : edge[r * nr + j];
+    }
+}
+
+void kn_gemm_packed(real *c, int64_t ldc, const real *a, int64_t rs, int64_t cs, const real *panels, int64_t deep, int64_t M, int64_t N,
+                    int64_t K, int acc)
+{
+    for (int64_t n = 0; n < N; n += g_k->nr)
+        column(c + n, ldc, a, rs, cs, panels + n * deep, M, N - n < g_k->nr ? N - n : g_k->nr, K, acc);
+}
+
+/* ---- tiles: all threads -------------------------------------------------------------------------- */
 
 typedef struct product {
     void   *c;
     kn_type ct;
-    int64_t ldc, M, N, K, across;
+    int64_t ldc, M, N, K, mt, nt, across, n0, nb, k0, kb; /* n0 .. n0+nb, k0 .. k0+kb: what is packed */
     kn_mat  a, b;
     int     acc;
 } product;
 
-/* Block [r0, r0+rows) x [c0, c0+cols) of op(m) as reals: a pointer, its row length in *ld.
- * The block keeps the orientation of its memory, so that BLAS transposes it. */
-static const real *block(const kn_mat *m, int64_t r0, int64_t rows, int64_t c0, int64_t cols, real *work, int64_t *ld)
+static int64_t parts(int64_t n, int64_t size) { return (n + size - 1) / size; }
+
+/* Panels of one block of k stand together, in the order in which a tile reads them. */
+static real *panels_at(const product *p, int64_t n, int64_t k, int64_t kt)
+{
+    return g_panels + kn_panels(p->nb, k) + (n - p->n0) * kt;
+}
+
+/* An item is a block of some rows and columns: what it reads comes in whole lines of the cache. */
+static void pack_item(int64_t item, int thread, void *ud)
+{
+    const product *p      = ud;
+    const int64_t  across = parts(p->nb, PACK_N), k1 = item / across * PACK_K, n1 = p->n0 + item % across * PACK_N, end = p->n0 + p->nb;
+    const int64_t  k0 = k1 / KT * KT, kt = p->kb - k0 < KT ? p->kb - k0 : KT, k = p->kb - k1 < PACK_K ? p->kb - k1 : PACK_K;
+    (void)thread;
+    for (int64_t n = n1; n < n1 + PACK_N && n < end; n += g_k->nr)
+        pack_panel(panels_at(p, n, k0, kt) + (k1 - k0) * g_k->nr, &p->b, n, end, p->k0 + k1, k);
+}
+
+/* Rows r0 .. r0+rows, columns c0 .. c0+cols of op(m) as reals, copied in the orientation of its memory. */
+static void copy_block(real *to, int64_t *ld, const kn_mat *m, int64_t r0, int64_t rows, int64_t c0, int64_t cols)
 {
     const int64_t y0 = m->trans ? c0 : r0, x0 = m->trans ? r0 : c0, h = m->trans ? cols : rows, w = m->trans ? rows : cols;
-    if (m->t == KN_REAL) {
-        *ld = m->ld;
-        return (const real *)m->p + y0 * m->ld + x0;
+    *ld = (w + PAD - 1) / PAD * PAD + (m->trans ? 0 : PAD);
+    for (int64_t y = 0; y < h; y++) {
+        const int64_t at = (y0 + y) * m->ld + x0;
+        if (m->t == KN_REAL) memcpy(to + y * *ld, (const real *)m->p + at, (size_t)w * sizeof(real));
+        else g_k->widen(to + y * *ld, (const kn_bf16 *)m->p + at, w);
     }
-    for (int64_t y = 0; y < h; y++) g_k->widen(work + y * w, (const kn_bf16 *)m->p + (y0 + y) * m->ld + x0, w);
-    *ld = w;
+}
+
+static void tile_own(const product *p, work_space *w, real *c, int64_t ldc, int64_t m0, int64_t m, int64_t n0, int64_t n, int acc)
+{
+    for (int64_t k = 0, lda; k < p->kb; k += KT) {
+        const int64_t kt = p->kb - k < KT ? p->kb - k : KT;
+        copy_block(w->a, &lda, &p->a, m0, m, p->k0 + k, kt);
+        kn_gemm_packed(c, ldc, w->a, p->a.trans ? 1 : lda, p->a.trans ? lda : 1, panels_at(p, n0, k, kt), kt, m, n, kt, acc || k);
+    }
+}
+
+/* An operand's block for OpenBLAS: where it lies, or widened. */
+static const real *block(const kn_mat *m, int64_t r0, int64_t rows, int64_t c0, int64_t cols, real *work, int64_t *ld)
+{
+    *ld = m->ld;
+    if (m->t == KN_REAL) return (const real *)m->p + (m->trans ? c0 * m->ld + r0 : r0 * m->ld + c0);
+    copy_block(work, ld, m, r0, rows, c0, cols);
     return work;
+}
+
+static void tile_blas(const product *p, work_space *w, real *c, int64_t ldc, int64_t m0, int64_t m, int64_t n0, int64_t n, int acc)
+{
+    const int64_t step = p->a.t == KN_REAL && p->b.t == KN_REAL ? p->kb : KT;
+    for (int64_t k = 0, lda, ldb; k < p->kb; k += step) {
+        const int64_t kt = p->kb - k < step ? p->kb - k : step;
+        const real   *a = block(&p->a, m0, m, p->k0 + k, kt, w->a, &lda), *b = block(&p->b, p->k0 + k, kt, n0, n, w->b, &ldb);
+        kn_blas(c, ldc, a, lda, p->a.trans, b, ldb, p->b.trans, m, n, kt, acc || k);
+    }
 }
 
 static void tile(int64_t item, int thread, void *ud)
 {
     const product *p  = ud;
     work_space    *w  = g_work[thread];
-    const int64_t  m0 = item / p->across * MT, n0 = item % p->across * NT;
-    const int64_t  m = p->M - m0 < MT ? p->M - m0 : MT, n = p->N - n0 < NT ? p->N - n0 : NT;
-    const int      direct = p->ct == KN_REAL, whole = p->a.t == KN_REAL && p->b.t == KN_REAL;
-    const int64_t  step = whole ? p->K : KT, ldc = direct ? p->ldc : n;
-    real          *c = direct ? (real *)p->c + m0 * p->ldc + n0 : w->c;
-    for (int64_t k0 = 0; k0 < p->K; k0 += step) {
-        const int64_t k = p->K - k0 < step ? p->K - k0 : step;
-        int64_t       lda, ldb;
-        const real   *a = block(&p->a, m0, m, k0, k, w->a, &lda), *b = block(&p->b, k0, k, n0, n, w->b, &ldb);
-        kn_gemm_one(c, ldc, a, lda, p->a.trans, b, ldb, p->b.trans, m, n, k, 1, k0 || (p->acc && direct) ? 1 : 0);
+    const int64_t  m0 = item / p->across * p->mt, j = item % p->across * p->nt, n0 = p->n0 + j;
+    const int64_t  m = p->M - m0 < p->mt ? p->M - m0 : p->mt, n = p->nb - j < p->nt ? p->nb - j : p->nt;
+    const int      direct = p->ct == KN_REAL;
+    real          *c      = direct ? (real *)p->c + m0 * p->ldc + n0 : w->c;
+    const int      acc    = direct && (p->acc || p->k0);
+    (g_blas ? tile_blas : tile_own)(p, w, c, direct ? p->ldc : LDC, m0, m, n0, n, acc);
+    for (int64_t i = 0; !direct && i < m; i++) kn_put(p->c, p->ct, (m0 + i) * p->ldc + n0, w->c + i * LDC, n, p->acc || p->k0);
+}
+
+/* The own kernel's sums do not depend on the cut, so that it may follow the threads: as many tiles for each.
+ * OpenBLAS's do: there the cut is a function of the shape alone. */
+static void cut(product *p)
+{
+    if (g_blas) {
+        p->mt = MT_BLAS, p->nt = NT;
+        while (parts(p->M, p->mt) * parts(p->nb, p->nt) < MIN_TILES && p->nt > MIN_NT) p->nt /= 2;
+        while (parts(p->M, p->mt) * parts(p->nb, p->nt) < MIN_TILES && p->mt > MIN_MT) p->mt /= 2;
+    } else {
+        const int64_t down = parts(parts(p->M, MT), rt_threads()) * rt_threads();
+        p->mt              = parts(parts(p->M, down), g_k->mr) * g_k->mr;
+        p->nt              = p->ct == KN_REAL ? p->nb : NT;
     }
-    for (int64_t i = 0; !direct && i < m; i++) kn_put(p->c, p->ct, (m0 + i) * p->ldc + n0, w->c + i * n, n, p->acc);
+    p->across = parts(p->nb, p->nt);
 }
 
-typedef struct widening {
-    real          *to;
-    const kn_bf16 *from;
-    int64_t        n;
-} widening;
-
-static void widen_block(int64_t item, int thread, void *ud)
+static void run(product *p)
 {
-    const widening *w  = ud;
-    const int64_t   at = item * WIDEN_BLOCK, n = w->n - at < WIDEN_BLOCK ? w->n - at : WIDEN_BLOCK;
-    (void)thread;
-    g_k->widen(w->to + at, w->from + at, n);
+    cut(p);
+    if (!g_blas) rt_parallel(parts(p->kb, PACK_K) * parts(p->nb, PACK_N), pack_item, p);
+    rt_parallel(parts(p->M, p->mt) * p->across, tile, p);
 }
 
-/* An operand of `rows` rows in memory, as reals where it is contiguous and small enough. */
-static kn_mat widened(kn_mat m, int64_t rows, int64_t cols, real *to)
+static void (*g_seen)(void *ud, const kn_mat *a, const kn_mat *b, int64_t M, int64_t N, int64_t K);
+static void *g_seen_ud;
+
+void kn_gemm_watch(void (*seen)(void *ud, const kn_mat *a, const kn_mat *b, int64_t M, int64_t N, int64_t K), void *ud)
 {
-    widening w = {to, m.p, rows * cols};
-    if (m.t != KN_BF16 || m.ld != cols || w.n > WHOLE) return m;
-    rt_parallel((w.n + WIDEN_BLOCK - 1) / WIDEN_BLOCK, widen_block, &w);
-    return (kn_mat){to, KN_REAL, m.ld, m.trans};
+    g_seen    = seen;
+    g_seen_ud = ud;
 }
 
+/* A bf16 output is rounded once, so that k stays whole as long as one panel fits. */
 void kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, int64_t N, int64_t K, int acc)
 {
-    a         = widened(a, a.trans ? K : M, a.trans ? M : K, g_whole[0]);
-    b         = widened(b, b.trans ? N : K, b.trans ? K : N, g_whole[1]);
-    product p = {.c = c, .ct = ct, .ldc = ldc, .M = M, .N = N, .K = K, .across = (N + NT - 1) / NT, .a = a, .b = b, .acc = acc};
-    rt_parallel((M + MT - 1) / MT * p.across, tile, &p);
-}
-
-/* ---- matrix times vector: decoding ------------------------------------------------------------- */
-
-typedef struct matvec {
-    real       *y;
-    const void *w;
-    kn_type     t;
-    const real *x;
-    int64_t     N, K;
-} matvec;
-
-static real quant_dot(const kn_quant *w, int64_t row, const real *x)
-{
-    const uint8_t *q = w->q + row * w->cols * w->bits / 8;
-    real           y = 0;
-    for (int64_t g = 0; g < w->groups; g++) {
-        const int64_t c = g * w->group, n = w->cols - c < w->group ? w->cols - c : w->group;
-        const real    d = w->bits == 8 ? g_k->dot_u8(x + c, q + c, n) : g_k->dot_u4(x + c, q + c / 2, n);
-        y += (d - (real)w->zero[row * w->groups + g] * g_k->sum(x + c, n)) / (real)w->scale[row * w->groups + g];
-    }
-    return y;
-}
-
-static void matvec_rows(int64_t item, int thread, void *ud)
-{
-    const matvec *m  = ud;
-    const int64_t to = (item + 1) * MATVEC_ROWS < m->N ? (item + 1) * MATVEC_ROWS : m->N;
-    (void)thread;
-    for (int64_t i = item * MATVEC_ROWS; i < to; i++)
-        m->y[i] = m->t == KN_REAL   ? g_k->dot(m->x, (const real *)m->w + i * m->K, m->K)
-                  : m->t == KN_BF16 ? g_k->dot_bf16(m->x, (const kn_bf16 *)m->w + i * m->K, m->K)
-                                    : quant_dot(m->w, i, m->x);
-}
-
-void kn_matvec(real *y, const void *w, kn_type t, const real *x, int64_t N, int64_t K)
-{
-    matvec m = {y, w, t, x, N, K};
-    rt_parallel((N + MATVEC_ROWS - 1) / MATVEC_ROWS, matvec_rows, &m);
+    product       p    = {.c = c, .ct = ct, .ldc = ldc, .M = M, .N = N, .K = K, .a = a, .b = b, .acc = acc};
+    const int64_t most = ct == KN_REAL ? DEEP : PANELS / g_k->nr, deep = K < most ? K : most;
+    const int64_t wide = PANELS / (deep ? deep : 1) / g_k->nr * g_k->nr;
+    if (g_seen) g_seen(g_seen_ud, &a, &b, M, N, K);
+    for (p.k0 = 0; p.k0 == 0 || p.k0 < K; p.k0 += deep)
+        for (p.n0 = 0; p.n0 < N; p.n0 += wide) {
+            p.kb = K - p.k0 < deep ? K - p.k0 : deep;
+            p.nb = N - p.n0 < wide ? N - p.n0 : wide;
+            run(&p);
+        }
 }

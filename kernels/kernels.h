@@ -1,5 +1,5 @@
 /* kernels.h -- numeric kernels behind one table chosen for this CPU, and the matrix
- * product (OpenBLAS is loaded only in kernels/gemm.c).
+ * product (OpenBLAS is loaded only in kernels/blas.c).
  *
  * Kernels never fail, allocate or print.  Matrices are row-major.  `real` is the
  * type that arithmetic runs in: float, or double in the f64 build that checks
@@ -39,8 +39,15 @@ typedef struct kn_adamw {
     real scale;                        /* of the gradient: clipping */
 } kn_adamw;
 
+enum { KN_MAX_MR = 16, KN_MAX_NR = 64 };
 typedef struct kn_table {
     const char *isa;
+    int         openblas; /* 1: on such machines OpenBLAS's product is the faster one */
+    int64_t     mr, nr;   /* micro tile */
+    /* C[m, nr] = A[m, K] B, + C when acc: m <= mr rows a[i rs + k cs], B a panel [K][nr], aligned. */
+    void (*micro)(real *c, int64_t ldc, const real *a, int64_t rs, int64_t cs, const real *b, int64_t m, int64_t K, int acc);
+    /* A panel to[K][nr] of n <= nr columns, zeros beyond: x[k ld + j], or x[j ld + k] where `across`. */
+    void (*pack)(real *to, const void *x, kn_type t, int64_t ld, int across, int64_t n, int64_t K);
     void (*widen)(real *y, const kn_bf16 *x, int64_t n);
     void (*narrow)(kn_bf16 *y, const real *x, int64_t n); /* to nearest, ties to even; NaN stays NaN */
     real (*dot)(const real *a, const real *b, int64_t n);
@@ -54,6 +61,7 @@ typedef struct kn_table {
     void (*add)(real *y, const real *a, const real *b, int64_t n);
     void (*mul)(real *y, const real *a, const real *b, int64_t n);
     real (*exp_sub)(real *y, const real *x, real m, int64_t n); /* y = exp(x - m); returns the sum */
+    void (*softmax_back)(real *dx, const real *p, real delta, int64_t n); /* dx = p (dx - delta) */
     void (*norm_back)(real *dx, const real *x, const real *w, const real *dy, real r, real m, int64_t n); /* r (w dy - m x) */
     void (*silu_mul)(real *y, const real *g, const real *u, int64_t n);
     void (*silu_mul_back)(real *dg, real *du, const real *g, const real *u, const real *dy, int64_t n);
@@ -95,9 +103,21 @@ typedef struct kn_mat { /* op(p): transposed when trans */
 /* C[M,N] (type ct, row length ldc) = op(A)[M,K] op(B)[K,N], + C when acc.  Runs on all threads
  * over a grid of tiles that is a function of M, N, K alone; products accumulate in `real`. */
 void kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, int64_t N, int64_t K, int acc);
-/* The same for one thread and reals: C = alpha op(A) op(B) + beta C. */
-void kn_gemm_one(real *c, int64_t ldc, const real *a, int64_t lda, int ta, const real *b, int64_t ldb, int tb, int64_t M, int64_t N,
-                 int64_t K, real alpha, real beta);
+/* Called with the shape of every product from here on; NULL ends it. */
+void kn_gemm_watch(void (*seen)(void *ud, const kn_mat *a, const kn_mat *b, int64_t M, int64_t N, int64_t K), void *ud);
+int  kn_product_is_blas(void);       /* does kn_gemm run on OpenBLAS here? */
+void kn_product_use_blas(int on);    /* to compare the two */
+
+/* One thread: op(B)[K,N] into kn_panels(N, K) reals, 64-byte aligned, a panel of kn_get()->nr columns after the other.
+ * Then, as often as wanted, C[M,N] = A[M,K] B, + C when acc: A is a[i rs + k cs]; `panels` points to the row of
+ * its first panel where k begins, `deep` is the K that was packed. */
+int64_t kn_panels(int64_t N, int64_t K);
+void    kn_pack(real *to, kn_mat b, int64_t N, int64_t K);
+void    kn_gemm_packed(real *c, int64_t ldc, const real *a, int64_t rs, int64_t cs, const real *panels, int64_t deep, int64_t M, int64_t N,
+                       int64_t K, int acc);
+/* One call of OpenBLAS on one thread: C = op(A) op(B), + C when acc.  To compare with. */
+void kn_blas(real *c, int64_t ldc, const real *a, int64_t lda, int ta, const real *b, int64_t ldb, int tb, int64_t M, int64_t N, int64_t K,
+             int acc);
 /* y[N] = W[N,K] x[K], W of any type: decoding. */
 void kn_matvec(real *y, const void *w, kn_type t, const real *x, int64_t N, int64_t K);
 

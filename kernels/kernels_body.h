@@ -71,6 +71,8 @@ static void narrow(kn_bf16 *restrict y, const real *restrict x, int64_t n)
     }
 }
 
+#include "kernels/micro_body.h"
+
 /* ---- sums --------------------------------------------------------------------------------- */
 
 static inline real add_lanes(const real *lane)
@@ -146,6 +148,11 @@ static real exp_sub(real *y, const real *x, real m, int64_t n)
     return sum(y, n);
 }
 
+static void softmax_back(real *restrict dx, const real *restrict p, real delta, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) dx[i] = p[i] * (dx[i] - delta);
+}
+
 static void norm_back(real *restrict dx, const real *restrict x, const real *restrict w, const real *restrict dy, real r, real m, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) dx[i] = r * (w[i] * dy[i] - m * x[i]);
@@ -194,6 +201,11 @@ extern const kn_table KN_CAT(kn_table, KN_ISA);
 
 const kn_table KN_CAT(kn_table, KN_ISA) = {
     .isa           = KN_STR(KN_ISA),
+    .openblas      = KN_OPENBLAS,
+    .mr            = MR,
+    .nr            = NR,
+    .micro         = micro,
+    .pack          = pack,
     .widen         = widen,
     .narrow        = narrow,
     .dot           = dot,
@@ -207,6 +219,7 @@ const kn_table KN_CAT(kn_table, KN_ISA) = {
     .add           = add,
     .mul           = mul,
     .exp_sub       = exp_sub,
+    .softmax_back  = softmax_back,
     .norm_back     = norm_back,
     .silu_mul      = silu_mul,
     .silu_mul_back = silu_mul_back,

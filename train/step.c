@@ -176,7 +176,9 @@ static rt_status run_share(tr_trainer *t, int64_t first, double scale, double su
     if (from == to) memset(t->grads, 0, (size_t)t->n_grads * sizeof(real));
     for (int64_t at = from; at < to; at += t->train.B) {
         const int64_t n = to - at < t->train.B ? to - at : t->train.B;
+        const double began = rt_now();
         RT_TRY(tr_pass_load(&t->train, first + at, n, scale));
+        t->seconds[TR_DATA] += rt_now() - began;
         ag_step(t->train.p, at > from);
         sums[0] += t->train.targets.loss;
         sums[1] += t->train.targets.kl;
@@ -201,11 +203,15 @@ rt_status tr_trainer_gradients(tr_trainer *t, int64_t s, tr_metrics *m)
     double        sums[3] = {0};
     rt_status     st      = ds_loader_counted(t->train.loader, first, t->c->sequences, &counted);
     if (st == RT_OK) st = run_share(t, first, counted ? 1.0 / (double)counted : 0, sums);
+    const double began = rt_now();
     RT_TRY(rt_comm_agree(t->comm, st));
     RT_TRY(sum_gradients(t));
     RT_TRY(t->comm->sum_f64(t->comm, sums, 3));
+    t->seconds[TR_COMMUNICATION] += rt_now() - began;
     *m           = (tr_metrics){.step = s + 1, .loss = sums[0], .kl = sums[1], .ce = sums[2], .valid_ce = NAN, .valid_kl = NAN};
-    m->grad_norm = opt_grad_norm(t->opt);
+    const double summed = rt_now();
+    m->grad_norm        = opt_grad_norm(t->opt);
+    t->seconds[TR_OPTIMISER] += rt_now() - summed;
     return RT_OK;
 }
 
@@ -216,7 +222,9 @@ rt_status tr_trainer_step(tr_trainer *t, int64_t s, tr_metrics *m)
              "step %lld: the gradients are not finite (norm %g, loss %g); try a smaller optim.lr or more warm-up", (long long)s + 1,
              m->grad_norm, m->loss);
     m->lr = opt_rate(&t->c->schedule, s);
+    const double began = rt_now();
     opt_step(t->opt, &t->c->adamw, m->lr, m->grad_norm, s + 1);
+    t->seconds[TR_OPTIMISER] += rt_now() - began;
     return RT_OK;
 }
 
@@ -243,6 +251,16 @@ rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m)
     m->valid_ce = sums[0];
     m->valid_kl = sums[1];
     return RT_OK;
+}
+
+void tr_trainer_seconds(const tr_trainer *t, double seconds[TR_WORKS])
+{
+    const double *plan = ag_plan_seconds(t->train.p);
+    memcpy(seconds, t->seconds, sizeof t->seconds);
+    seconds[TR_PRODUCTS]  = plan[AG_PRODUCTS];
+    seconds[TR_ATTENTION] = plan[AG_SCORES];
+    seconds[TR_ROWS]      = plan[AG_ROWS];
+    seconds[TR_HEAD]      = plan[AG_LOSS];
 }
 
 int64_t tr_trainer_bytes(const tr_trainer *t)

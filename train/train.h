@@ -80,6 +80,9 @@ rt_status tr_run(const tr_config *c, rt_comm *comm, const tr_run_opts *o);
 
 typedef struct tr_trainer tr_trainer;
 
+/* Where the time goes. */
+typedef enum tr_work { TR_PRODUCTS, TR_ATTENTION, TR_ROWS, TR_HEAD, TR_OPTIMISER, TR_COMMUNICATION, TR_DATA, TR_WORKS } tr_work;
+
 rt_status tr_trainer_create(tr_trainer **out, const tr_config *c, rt_comm *comm);
 void      tr_trainer_destroy(tr_trainer **t);
 /* Gradients of step s (0, 1, ...) over the global batch, summed over ranks. */
@@ -89,6 +92,7 @@ rt_status  tr_trainer_step(tr_trainer *t, int64_t s, tr_metrics *m);
 md_model  *tr_trainer_model(tr_trainer *t);
 opt_state *tr_trainer_optimiser(tr_trainer *t);
 real      *tr_trainer_gradient(tr_trainer *t, int i, int64_t *n); /* of model->t[i] */
+void       tr_trainer_seconds(const tr_trainer *t, double seconds[TR_WORKS]); /* of all steps so far */
 int64_t    tr_trainer_bytes(const tr_trainer *t);
 /* Mean loss of the validation shards (CE, and the KL that the objective's targets give). */
 rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m);

@@ -22,6 +22,7 @@ struct tr_trainer {
     opt_state       *opt;
     real            *grads, *rope; /* grads: all parameters, one after another */
     int64_t          n_grads, *grad_at;
+    double           seconds[TR_WORKS];
     tr_pass          train, valid; /* valid.p is NULL without validation shards */
 };
 

@@ -3,20 +3,22 @@
  * For sequence b, head h (reading kv head h KV / H), position t and s in start[t] .. t:
  *   S = q_t . k_s / sqrt(D),  P = softmax_s S,  o_t = sum_s P v_s
  *   dv_s += P do_t,  dS = P (do_t . v_s - do_t . o_t),  dq_t = dS k_s / sqrt(D),  dk_s += dS q_t / sqrt(D)
- * One item is a (sequence, head) forward and a (sequence, kv head) backward; inside, tiles
- * of TQ positions against all that they may see, so that memory is TQ x T.  Backward makes
- * P again from the saved log-sum-exp (as Dao et al. 2022, arXiv:2205.14135).
+ * One item is a (sequence, head) forward and a (sequence, kv head) backward; inside, tiles of TQ
+ * positions against blocks of TK keys, with a running maximum and sum (Milakov & Gimelshein 2018,
+ * arXiv:1805.02867).  Backward makes P again from the saved log-sum-exp (Dao et al. 2022, arXiv:2205.14135).
+ * Keys and values are packed for the product once an item.
  */
 #include "autograd/op.h"
 #include <math.h>
 #include <string.h>
 
-enum { TQ = 64 };
+enum { TQ = 48, TK = 512, LD = TK + 16 }; /* LD: rows of a tile must not fall on the same lines of the cache */
 enum { B_, T_, H_, KV_, D_ };
 
 typedef struct tile {
-    int64_t t0, rows, lo, keys;
-} tile; /* positions t0.., keys lo.. */
+    int64_t t0, rows, first, end; /* positions t0 .. t0+rows, which see keys first .. end at most */
+    int64_t k0, keys;             /* the block of keys at hand */
+} tile;
 
 static rt_status infer(ag_infer *i, const ag_attr *attr)
 {
@@ -28,19 +30,18 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
                  "attention: operand %d is [%lld,%lld], expected [%lld,%lld]", j, (long long)i->in[j]->d[0], (long long)i->in[j]->d[1],
                  (long long)N, (long long)((j ? n[KV_] : n[H_]) * n[D_]));
     RT_CHECK(i->type[3] == KN_I32 && ag_len(i->in[3]) == N, RT_ESHAPE, "attention: expected start[%lld] of type i32", (long long)N);
+    const int64_t T = n[T_], D = n[D_] + KN_MAX_NR;
     i->out     = *i->in[0];
     i->saved   = N * n[H_];
-    i->scratch = 4 * n[T_] * n[D_] + 4 * TQ * n[D_] + 2 * TQ * n[T_] + n[D_];
+    i->scratch = 6 * (T + KN_MAX_NR) * D + 6 * TQ * D + 2 * TQ * LD + 2 * TQ;
     return RT_OK;
 }
 
-/* Columns [c, c+D) of rows [n, n+rows) as reals [rows, D]. */
-static void gather(real *to, const void *x, kn_type t, int64_t width, int64_t n, int64_t rows, int64_t c, int64_t D)
+/* Columns [c, c+D) of rows [n, n+rows) as reals [rows, D], times s. */
+static void gather(const ag_args *a, real *to, const void *x, kn_type t, int64_t width, int64_t n, int64_t rows, int64_t c, real s)
 {
-    for (int64_t i = 0; i < rows; i++, to += D) {
-        const real *row = kn_load(x, t, (n + i) * width + c, D, to);
-        if (row != to) memcpy(to, row, (size_t)D * sizeof(real));
-    }
+    const int64_t D = a->attr.i[D_];
+    for (int64_t i = 0; i < rows; i++, to += D) a->k->scale(to, kn_load(x, t, (n + i) * width + c, D, to), s, D);
 }
 
 static void scatter(void *x, kn_type t, int64_t width, int64_t n, int64_t rows, int64_t c, int64_t D, const real *from, int add)
@@ -48,25 +49,45 @@ static void scatter(void *x, kn_type t, int64_t width, int64_t n, int64_t rows, 
     for (int64_t i = 0; i < rows; i++) kn_put(x, t, (n + i) * width + c, from + i * D, D, add);
 }
 
+/* Keys or values of one kv head as an operand of T rows; `turned`: of T columns. */
+static void pack(const ag_args *a, real *to, int j, int64_t b, int64_t kv, int turned)
+{
+    const int64_t *n = a->attr.i, T = n[T_], D = n[D_], W = n[KV_] * D;
+    const kn_mat   m = {(const char *)a->in[j] + (size_t)(b * T * W + kv * D) * kn_size(a->type[j]), a->type[j], W, turned};
+    kn_pack(to, m, turned ? T : D, turned ? D : T);
+}
+
 static tile tile_at(const int32_t *start, int64_t t0, int64_t T)
 {
-    tile q = {.t0 = t0, .rows = T - t0 < TQ ? T - t0 : TQ, .lo = start[t0]};
+    tile q  = {.t0 = t0, .rows = T - t0 < TQ ? T - t0 : TQ};
+    q.first = start[t0];
     for (int64_t i = 1; i < q.rows; i++)
-        if (start[t0 + i] < q.lo) q.lo = start[t0 + i];
-    q.keys = t0 + q.rows - q.lo;
+        if (start[t0 + i] < q.first) q.first = start[t0 + i];
+    q.first = q.first / KN_MAX_NR * KN_MAX_NR; /* where a panel begins, however wide */
+    q.end   = t0 + q.rows;
     return q;
 }
 
-static void scores(real *S, const real *Q, const real *K, const tile *q, int64_t D)
+static int next_block(tile *q)
 {
-    kn_gemm_one(S, q->keys, Q, D, 0, K + q->lo * D, D, 1, q->rows, q->keys, D, (real)(1.0 / sqrt((double)D)), 0);
+    q->k0   = q->keys ? q->k0 + q->keys : q->first;
+    q->keys = q->end - q->k0 < TK ? q->end - q->k0 : TK;
+    return q->keys > 0;
 }
 
-/* What row i of a tile may see: columns [*from, *to) of its scores. */
+/* What row i of a tile may see of the block: columns [*from, *to) of its scores, maybe none. */
 static void visible(const tile *q, const int32_t *start, int64_t i, int64_t *from, int64_t *to)
 {
-    *from = start[q->t0 + i] - q->lo;
-    *to   = q->t0 + i + 1 - q->lo;
+    const int64_t last = q->t0 + i + 1 - q->k0;
+    *from              = start[q->t0 + i] > q->k0 ? start[q->t0 + i] - q->k0 : 0;
+    *to                = last < q->keys ? last : q->keys;
+    if (*from > *to) *from = *to = 0;
+}
+
+/* Rows [TQ, D] times what was packed turned: a block of scores. */
+static void scores(real *S, const real *rows, const real *turned, const tile *q, int64_t D)
+{
+    kn_gemm_packed(S, LD, rows, D, 1, turned + q->k0 * D, D, q->rows, q->keys, D, 0);
 }
 
 /* Row of scores -> exp(S - m) inside [from, to), 0 outside; returns the sum. */
@@ -74,32 +95,57 @@ static real weights(const kn_table *k, real *s, int64_t from, int64_t to, int64_
 {
     memset(s, 0, (size_t)from * sizeof(real));
     memset(s + to, 0, (size_t)(keys - to) * sizeof(real));
-    return k->exp_sub(s + from, s + from, m, to - from);
+    return to > from ? k->exp_sub(s + from, s + from, m, to - from) : 0;
+}
+
+/* ---- forward ------------------------------------------------------------------------------------- */
+
+typedef struct running {
+    real *K, *V, *Q, *O, *S, *max, *sum;
+} running;
+
+static void soften(const ag_args *a, const running *r, const tile *q, const int32_t *start)
+{
+    const int64_t D = a->attr.i[D_];
+    for (int64_t i = 0; i < q->rows; i++) {
+        int64_t from, to;
+        real   *s = r->S + i * LD;
+        visible(q, start, i, &from, &to);
+        const real top = to > from ? a->k->max(s + from, to - from) : r->max[i], m = top > r->max[i] ? top : r->max[i];
+        const real keep = (real)exp((double)(r->max[i] - m)); /* 0 at first: the maximum is -infinity */
+        r->sum[i]       = weights(a->k, s, from, to, q->keys, m) + (r->sum[i] > 0 ? keep * r->sum[i] : 0);
+        if (q->k0 > q->first && keep < 1) a->k->scale(r->O + i * D, r->O + i * D, keep, D);
+        r->max[i] = m;
+    }
+}
+
+static void forward_tile(const ag_args *a, const running *r, const int32_t *start, int64_t b, int64_t h, int64_t t0)
+{
+    const int64_t *n = a->attr.i, T = n[T_], D = n[D_], W = n[H_] * D, nr = a->k->nr;
+    tile           q = tile_at(start, t0, T);
+    gather(a, r->Q, a->in[0], a->type[0], W, b * T + t0, q.rows, h * D, (real)(1 / sqrt((double)D)));
+    for (int64_t i = 0; i < q.rows; i++) r->max[i] = -INFINITY, r->sum[i] = 0;
+    while (next_block(&q)) {
+        scores(r->S, r->Q, r->K, &q, D);
+        soften(a, r, &q, start);
+        kn_gemm_packed(r->O, D, r->S, LD, 1, r->V + q.k0 * nr, T, q.rows, D, q.keys, q.k0 > q.first);
+    }
+    for (int64_t i = 0; i < q.rows; i++) {
+        a->k->scale(r->O + i * D, r->O + i * D, 1 / r->sum[i], D);
+        a->saved[(b * T + t0 + i) * n[H_] + h] = r->max[i] + (real)log((double)r->sum[i]);
+    }
+    scatter(a->out, a->out_type, W, b * T + t0, q.rows, h * D, D, r->O, 0);
 }
 
 static void forward_head(int64_t item, int thread, void *ud)
 {
     const ag_args *a = ud;
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], b = item / n[H_], h = item % n[H_], kv = h * n[KV_] / n[H_];
-    const int32_t *start = (const int32_t *)a->in[3] + b * T;
-    real          *K = ag_scratch(a, thread), *V = K + T * D, *Q = V + T * D, *O = Q + TQ * D, *S = O + TQ * D;
-    gather(K, a->in[1], a->type[1], n[KV_] * D, b * T, T, kv * D, D);
-    gather(V, a->in[2], a->type[2], n[KV_] * D, b * T, T, kv * D, D);
-    for (int64_t t0 = 0; t0 < T; t0 += TQ) {
-        const tile q = tile_at(start, t0, T);
-        gather(Q, a->in[0], a->type[0], n[H_] * D, b * T + t0, q.rows, h * D, D);
-        scores(S, Q, K, &q, D);
-        for (int64_t i = 0; i < q.rows; i++) {
-            int64_t from, to;
-            real   *s = S + i * q.keys;
-            visible(&q, start, i, &from, &to);
-            const real m = a->k->max(s + from, to - from), sum = weights(a->k, s, from, to, q.keys, m);
-            a->k->scale(s + from, s + from, 1 / sum, to - from);
-            a->saved[(b * T + t0 + i) * n[H_] + h] = m + (real)log((double)sum);
-        }
-        kn_gemm_one(O, D, S, q.keys, 0, V + q.lo * D, D, 0, q.rows, D, q.keys, 1, 0);
-        scatter(a->out, a->out_type, n[H_] * D, b * T + t0, q.rows, h * D, D, O, 0);
-    }
+    running        r = {.K = ag_scratch(a, thread)};
+    r.V = r.K + kn_panels(T, D), r.Q = r.V + kn_panels(D, T), r.O = r.Q + TQ * D, r.S = r.O + TQ * D, r.max = r.S + TQ * LD, r.sum = r.max + TQ;
+    pack(a, r.K, 1, b, kv, 1);
+    pack(a, r.V, 2, b, kv, 0);
+    for (int64_t t0 = 0; t0 < T; t0 += TQ) forward_tile(a, &r, (const int32_t *)a->in[3] + b * T, b, h, t0);
 }
 
 static void forward(const ag_args *a) { rt_parallel(a->attr.i[B_] * a->attr.i[H_], forward_head, (void *)(uintptr_t)a); }
@@ -107,14 +153,19 @@ static void forward(const ag_args *a) { rt_parallel(a->attr.i[B_] * a->attr.i[H_
 /* ---- backward --------------------------------------------------------------------------------- */
 
 typedef struct panels {
-    real *K, *V, *dK, *dV, *Q, *O, *dO, *dQ, *S, *dS;
+    real *K, *K_turned, *V_turned, *dO_packed, *Q_packed; /* packed */
+    real *dK, *dV, *Q, *O, *dO, *dQ, *S, *dS;             /* rows */
 } panels;
 
 static panels cut(real *w, int64_t T, int64_t D)
 {
-    panels p = {.K = w};
-    p.V = p.K + T * D, p.dK = p.V + T * D, p.dV = p.dK + T * D, p.Q = p.dV + T * D;
-    p.O = p.Q + TQ * D, p.dO = p.O + TQ * D, p.dQ = p.dO + TQ * D, p.S = p.dQ + TQ * D, p.dS = p.S + TQ * T;
+    panels p    = {.K = w};
+    p.K_turned  = p.K + kn_panels(D, T);
+    p.V_turned  = p.K_turned + kn_panels(T, D);
+    p.dO_packed = p.V_turned + kn_panels(T, D);
+    p.Q_packed  = p.dO_packed + kn_panels(D, TQ);
+    p.dK = p.Q_packed + kn_panels(D, TQ), p.dV = p.dK + T * D, p.Q = p.dV + T * D;
+    p.O = p.Q + TQ * D, p.dO = p.O + TQ * D, p.dQ = p.dO + TQ * D, p.S = p.dQ + TQ * D, p.dS = p.S + TQ * LD;
     return p;
 }
 
@@ -124,29 +175,37 @@ static void score_gradients(const ag_args *a, const panels *p, const tile *q, co
     const int64_t D = a->attr.i[D_], H = a->attr.i[H_];
     for (int64_t i = 0; i < q->rows; i++) {
         int64_t    from, to;
-        real      *s = p->S + i * q->keys, *ds = p->dS + i * q->keys;
         const real delta = a->k->dot(p->dO + i * D, p->O + i * D, D);
         visible(q, start, i, &from, &to);
-        weights(a->k, s, from, to, q->keys, a->saved[(row0 + i) * H + h]);
-        for (int64_t j = 0; j < q->keys; j++) ds[j] = s[j] * (ds[j] - delta);
+        weights(a->k, p->S + i * LD, from, to, q->keys, a->saved[(row0 + i) * H + h]);
+        a->k->softmax_back(p->dS + i * LD, p->S + i * LD, delta, q->keys);
     }
+}
+
+static void backward_block(const ag_args *a, const panels *p, const tile *q, const int32_t *start, int64_t b, int64_t h)
+{
+    const int64_t T = a->attr.i[T_], D = a->attr.i[D_];
+    scores(p->S, p->Q, p->K_turned, q, D);
+    scores(p->dS, p->dO, p->V_turned, q, D);
+    score_gradients(a, p, q, start, b * T + q->t0, h);
+    kn_gemm_packed(p->dV + q->k0 * D, D, p->S, 1, LD, p->dO_packed, q->rows, q->keys, D, q->rows, 1);
+    kn_gemm_packed(p->dK + q->k0 * D, D, p->dS, 1, LD, p->Q_packed, q->rows, q->keys, D, q->rows, 1);
+    kn_gemm_packed(p->dQ, D, p->dS, LD, 1, p->K + q->k0 * a->k->nr, T, q->rows, D, q->keys, q->k0 > q->first);
 }
 
 static void backward_tile(const ag_args *a, const panels *p, const int32_t *start, int64_t b, int64_t h, int64_t t0)
 {
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], W = n[H_] * D, row0 = b * T + t0;
-    const tile     q   = tile_at(start, t0, T);
-    const real     inv = (real)(1.0 / sqrt((double)D));
-    gather(p->Q, a->in[0], a->type[0], W, row0, q.rows, h * D, D);
-    gather(p->O, a->out, a->out_type, W, row0, q.rows, h * D, D);
-    gather(p->dO, a->dout, a->out_type, W, row0, q.rows, h * D, D);
-    scores(p->S, p->Q, p->K, &q, D);
-    kn_gemm_one(p->dS, q.keys, p->dO, D, 0, p->V + q.lo * D, D, 1, q.rows, q.keys, D, 1, 0);
-    score_gradients(a, p, &q, start, row0, h);
-    kn_gemm_one(p->dV + q.lo * D, D, p->S, q.keys, 1, p->dO, D, 0, q.keys, D, q.rows, 1, 1);
-    kn_gemm_one(p->dK + q.lo * D, D, p->dS, q.keys, 1, p->Q, D, 0, q.keys, D, q.rows, inv, 1);
+    const real     inv = (real)(1 / sqrt((double)D));
+    tile           q   = tile_at(start, t0, T);
+    gather(a, p->Q, a->in[0], a->type[0], W, row0, q.rows, h * D, inv);
+    gather(a, p->O, a->out, a->out_type, W, row0, q.rows, h * D, 1);
+    gather(a, p->dO, a->dout, a->out_type, W, row0, q.rows, h * D, 1);
+    kn_pack(p->Q_packed, (kn_mat){p->Q, KN_REAL, D, 0}, D, q.rows);
+    kn_pack(p->dO_packed, (kn_mat){p->dO, KN_REAL, D, 0}, D, q.rows);
+    while (next_block(&q)) backward_block(a, p, &q, start, b, h);
     if (!a->din[0]) return;
-    kn_gemm_one(p->dQ, D, p->dS, q.keys, 0, p->K + q.lo * D, D, 0, q.rows, D, q.keys, inv, 0);
+    a->k->scale(p->dQ, p->dQ, inv, q.rows * D);
     scatter(a->din[0], a->din_type[0], W, row0, q.rows, h * D, D, p->dQ, a->acc & 1);
 }
 
@@ -154,13 +213,13 @@ static void backward_group(int64_t item, int thread, void *ud)
 {
     const ag_args *a = ud;
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], b = item / n[KV_], kv = item % n[KV_], group = n[H_] / n[KV_];
-    const int32_t *start = (const int32_t *)a->in[3] + b * T;
-    const panels   p     = cut(ag_scratch(a, thread), T, D);
-    gather(p.K, a->in[1], a->type[1], n[KV_] * D, b * T, T, kv * D, D);
-    gather(p.V, a->in[2], a->type[2], n[KV_] * D, b * T, T, kv * D, D);
+    const panels   p = cut(ag_scratch(a, thread), T, D);
+    pack(a, p.K, 1, b, kv, 0);
+    pack(a, p.K_turned, 1, b, kv, 1);
+    pack(a, p.V_turned, 2, b, kv, 1);
     memset(p.dK, 0, (size_t)(2 * T * D) * sizeof(real)); /* and dV, which follows */
     for (int64_t h = kv * group; h < (kv + 1) * group; h++)
-        for (int64_t t0 = 0; t0 < T; t0 += TQ) backward_tile(a, &p, start, b, h, t0);
+        for (int64_t t0 = 0; t0 < T; t0 += TQ) backward_tile(a, &p, (const int32_t *)a->in[3] + b * T, b, h, t0);
     if (a->din[1]) scatter(a->din[1], a->din_type[1], n[KV_] * D, b * T, T, kv * D, D, p.dK, a->acc >> 1 & 1);
     if (a->din[2]) scatter(a->din[2], a->din_type[2], n[KV_] * D, b * T, T, kv * D, D, p.dV, a->acc >> 2 & 1);
 }
@@ -168,7 +227,7 @@ static void backward_group(int64_t item, int thread, void *ud)
 static void backward(const ag_args *a) { rt_parallel(a->attr.i[B_] * a->attr.i[KV_], backward_group, (void *)(uintptr_t)a); }
 
 const ag_op ag_op_attention = {.name     = "attention",
-                               .n_in     = 4,
+                               .n_in     = 4, .work = AG_SCORES,
                                .keeps    = 1 | 2 | 4 | 8 | AG_KEEP_OUT | AG_KEEP_SAVED,
                                .nograd   = 8,
                                .infer    = infer,

@@ -134,7 +134,7 @@ static void forward(const ag_args *a) { run(a, 0); }
 static void backward(const ag_args *a) { run(a, 1); }
 
 const ag_op ag_op_head = {.name     = "head",
-                          .n_in     = 3,
+                          .n_in     = 3, .work = AG_LOSS,
                           .keeps    = 1 | 2 | 4 | AG_KEEP_OUT,
                           .nograd   = 4,
                           .fused    = 1,

@@ -56,4 +56,4 @@ static void backward(const ag_args *a)
     if (a->din[1]) kn_gemm(a->din[1], a->din_type[1], C, dy_t, x, M, C, N, a->acc >> 1 & 1);
 }
 
-const ag_op ag_op_linear = {.name = "linear", .n_in = 2, .keeps = 1 | 2, .infer = infer, .forward = forward, .backward = backward};
+const ag_op ag_op_linear = {.name = "linear", .n_in = 2, .work = AG_PRODUCTS, .keeps = 1 | 2, .infer = infer, .forward = forward, .backward = backward};

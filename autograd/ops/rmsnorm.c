@@ -79,4 +79,4 @@ static void backward(const ag_args *a)
 
 /* keeps: backward reads x, w and what forward saved; the planner keeps nothing else alive. */
 const ag_op ag_op_rmsnorm = {
-    .name = "rmsnorm", .n_in = 2, .keeps = 1 | 2 | AG_KEEP_SAVED, .infer = infer, .forward = forward, .backward = backward};
+    .name = "rmsnorm", .n_in = 2, .work = AG_ROWS, .keeps = 1 | 2 | AG_KEEP_SAVED, .infer = infer, .forward = forward, .backward = backward};

@@ -62,4 +62,4 @@ static void backward(const ag_args *a)
 }
 
 const ag_op ag_op_rope = {
-    .name = "rope", .n_in = 3, .keeps = 2 | 4, .nograd = 2 | 4, .infer = infer, .forward = forward, .backward = backward};
+    .name = "rope", .n_in = 3, .work = AG_ROWS, .keeps = 2 | 4, .nograd = 2 | 4, .infer = infer, .forward = forward, .backward = backward};

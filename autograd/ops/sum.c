@@ -25,4 +25,4 @@ static void backward(const ag_args *a)
     for (int64_t i = 0; i < n; i++) kn_put(a->din[0], a->din_type[0], i, a->dout, 1, a->acc & 1);
 }
 
-const ag_op ag_op_sum = {.name = "sum", .n_in = 1, .infer = infer, .forward = forward, .backward = backward};
+const ag_op ag_op_sum = {.name = "sum", .n_in = 1, .work = AG_ROWS, .infer = infer, .forward = forward, .backward = backward};

@@ -1,0 +1,68 @@
+/* blas.c -- OpenBLAS: chosen, loaded, called on one core.
+ *
+ * OpenBLAS reads OPENBLAS_CORETYPE when it is loaded, and Debian's 0.3.21 takes newer CPUs
+ * for an SSE3 one (a fifth of their speed), so the variable is set from CPUID before
+ * dlopen.  A user's own OPENBLAS_CORETYPE wins; RETORT_BLAS names another library.
+ */
+#include "kernels/gemm.h"
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROW_MAJOR = 101, NO_TRANS = 111, TRANS = 112 };
+enum { BLAS_SPACE = 300 << 20 }; /* where its buffers get no memory, OpenBLAS tries for ever, from dlopen on */
+
+#ifdef RT_REAL_F64
+#define GEMM_NAME "cblas_dgemm"
+#else
+#define GEMM_NAME "cblas_sgemm"
+#endif
+typedef void (*gemm_fn)(int order, int ta, int tb, int m, int n, int k, real alpha, const real *a, int lda, const real *b, int ldb,
+                        real beta, real *c, int ldc);
+
+static gemm_fn     g_gemm;
+static const char *g_config = "no BLAS loaded", *g_kernel = "none";
+
+static void choose_core(const kn_table *t)
+{
+    const char *core = !strcmp(t->isa, "avx512") ? "SkylakeX" : !strcmp(t->isa, "avx2") ? "Haswell" : NULL;
+    if (core) setenv("OPENBLAS_CORETYPE", core, 0);
+    setenv("OPENBLAS_NUM_THREADS", "1", 1);
+}
+
+static void *symbol(void *lib, const char *name) { return dlsym(lib, name); }
+
+static rt_status load(const char *name)
+{
+    RT_CHECK(rt_memory_available() >= BLAS_SPACE, RT_ENOMEM,
+             "OpenBLAS needs %d MB of memory and address space, %.0f MB are available; raise 'ulimit -v' or free memory", BLAS_SPACE >> 20,
+             (double)rt_memory_available() / 1048576);
+    void *lib = dlopen(name, RTLD_NOW | RTLD_LOCAL), *f;
+    RT_CHECK(lib, RT_ENOENT, "OpenBLAS: %s; install libopenblas0-pthread, or name a library in RETORT_BLAS", dlerror());
+    f = symbol(lib, GEMM_NAME);
+    RT_CHECK(f, RT_EMISMATCH, "%s: has no " GEMM_NAME "; RETORT_BLAS must name a CBLAS", name);
+    memcpy(&g_gemm, &f, sizeof f);
+    char *(*text)(void) = NULL;
+    if ((f = symbol(lib, "openblas_get_config"))) memcpy(&text, &f, sizeof f), g_config = text();
+    if ((f = symbol(lib, "openblas_get_corename"))) memcpy(&text, &f, sizeof f), g_kernel = text();
+    return RT_OK;
+}
+
+rt_status kn_blas_init(const kn_table *table)
+{
+    const char *own = getenv("RETORT_BLAS");
+    if (g_gemm) return RT_OK;
+    choose_core(table);
+    return load(own && *own ? own : "libopenblas.so.0");
+}
+
+const char *kn_blas_config(void) { return g_config; }
+const char *kn_blas_kernel(void) { return g_kernel; }
+
+void kn_blas(real *c, int64_t ldc, const real *a, int64_t lda, int ta, const real *b, int64_t ldb, int tb, int64_t M, int64_t N, int64_t K,
+             int acc)
+{
+    if (M && N)
+        g_gemm(ROW_MAJOR, ta ? TRANS : NO_TRANS, tb ? TRANS : NO_TRANS, (int)M, (int)N, (int)K, 1, a, (int)lda, b, (int)ldb, (real)!!acc, c,
+               (int)ldc);
+}

@@ -1,0 +1,82 @@
+/* micro_body.h -- the inner loops of the matrix product, part of kernels_body.h.
+ *
+ * A micro tile of MR x NR sums stays in registers while k runs: NV vectors across, each
+ * multiplied with MR broadcast elements of A.  One operand, B, is packed beforehand into panels
+ * [K][NR], so that its loads are aligned and in order; of A only two strides matter.
+ * (Goto & van de Geijn 2008, doi:10.1145/1356052.1356053, with the roles of GEBP's registers.)
+ */
+enum { VL = KN_VECTOR / (int)sizeof(real), MR = KN_MR, NV = KN_NV, NR = NV * VL, TURN = 8 };
+_Static_assert(KN_MR <= KN_MAX_MR && KN_NV * KN_VECTOR / (int)sizeof(real) <= KN_MAX_NR, "a micro tile that the product has no room for");
+
+typedef real vec __attribute__((vector_size(KN_VECTOR)));
+typedef real vec_at_will __attribute__((vector_size(KN_VECTOR), aligned(sizeof(real)))); /* at any address */
+
+/* m is a constant wherever this is inlined. */
+static inline __attribute__((always_inline)) void micro_rows(real *c, int64_t ldc, const real *a, int64_t rs, int64_t cs, const real *b,
+                                                             const int m, int64_t K, int acc)
+{
+    vec s[MR][NV];
+    for (int i = 0; i < m; i++)
+        for (int v = 0; v < NV; v++) s[i][v] = (vec){0};
+    for (int64_t k = 0; k < K; k++, a += cs, b += NR) {
+        vec bv[NV];
+        for (int v = 0; v < NV; v++) bv[v] = ((const vec *)b)[v];
+        for (int i = 0; i < m; i++)
+            for (int v = 0; v < NV; v++) s[i][v] += a[i * rs] * bv[v];
+    }
+    for (int i = 0; i < m; i++)
+        for (int v = 0; v < NV; v++) {
+            vec_at_will *to = (vec_at_will *)(c + i * ldc + v * VL);
+            *to             = acc ? *to + s[i][v] : s[i][v];
+        }
+}
+
+static void micro(real *c, int64_t ldc, const real *a, int64_t rs, int64_t cs, const real *b, int64_t m, int64_t K, int acc)
+{
+    if (m == MR) micro_rows(c, ldc, a, rs, cs, b, MR, K, acc);
+    else
+        for (; m >= 2; m -= 2, a += 2 * rs, c += 2 * ldc) micro_rows(c, ldc, a, rs, cs, b, 2, K, acc);
+    if (m == 1) micro_rows(c, ldc, a, rs, cs, b, 1, K, acc);
+}
+
+static inline real widened(const void *x, kn_type t, int64_t i)
+{
+    return t == KN_REAL ? ((const real *)x)[i] : (real)bf16_to_float(((const kn_bf16 *)x)[i]);
+}
+
+/* Memory runs along the panel: to[k][j] = x[k ld + j]. */
+static inline __attribute__((always_inline)) void pack_along(real *restrict to, const void *x, kn_type t, int64_t ld, int64_t n, int64_t K)
+{
+    for (int64_t k = 0; k < K; k++, to += NR) {
+        if (n == NR)
+            for (int64_t j = 0; j < NR; j++) to[j] = widened(x, t, k * ld + j);
+        else
+            for (int64_t j = 0; j < NR; j++) to[j] = j < n ? widened(x, t, k * ld + j) : 0;
+    }
+}
+
+/* Memory runs along k: to[k][j] = x[j ld + k], turned in squares of TURN columns. */
+static inline __attribute__((always_inline)) void pack_across(real *restrict to, const void *x, kn_type t, int64_t ld, int64_t n, int64_t K)
+{
+    real square[NR][TURN];
+    memset(square, 0, sizeof square);
+    for (int64_t k0 = 0; k0 < K; k0 += TURN, to += TURN * NR) {
+        const int64_t w = K - k0 < TURN ? K - k0 : TURN;
+        for (int64_t j = 0; j < n; j++) {
+            if (w == TURN)
+                for (int64_t k = 0; k < TURN; k++) square[j][k] = widened(x, t, j * ld + k0 + k);
+            else
+                for (int64_t k = 0; k < w; k++) square[j][k] = widened(x, t, j * ld + k0 + k);
+        }
+        for (int64_t k = 0; k < w; k++)
+            for (int64_t j = 0; j < NR; j++) to[k * NR + j] = square[j][k];
+    }
+}
+
+static void pack(real *to, const void *x, kn_type t, int64_t ld, int across, int64_t n, int64_t K)
+{
+    if (t == KN_REAL && across) pack_across(to, x, KN_REAL, ld, n, K);
+    else if (t == KN_REAL) pack_along(to, x, KN_REAL, ld, n, K);
+    else if (across) pack_across(to, x, KN_BF16, ld, n, K);
+    else pack_along(to, x, KN_BF16, ld, n, K);
+}
