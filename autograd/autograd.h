@@ -44,6 +44,7 @@ ag_id ag_mul(ag_graph *g, ag_id a, ag_id b);                 /* y = a * b, same 
 ag_id ag_sum(ag_graph *g, ag_id x);                          /* y = sum_i x_i, a real scalar      */
 ag_id ag_embed(ag_graph *g, ag_id ids, ag_id w);             /* rows ids[N] of w[V,C]: [N,C]      */
 ag_id ag_linear(ag_graph *g, ag_id x, ag_id w);              /* x[N,C] w[M,C]^T: [N,M]            */
+ag_id ag_linear_add(ag_graph *g, ag_id x, ag_id w, ag_id r); /* x w^T + r[N,M]                    */
 ag_id ag_rmsnorm(ag_graph *g, ag_id x, ag_id w, double eps); /* rows of [N,C], w is [C]           */
 ag_id ag_swiglu(ag_graph *g, ag_id gate, ag_id up);          /* silu(gate) * up, same shape       */
 
@@ -111,7 +112,13 @@ typedef struct ag_plan_opts {
 } ag_plan_opts;
 
 /* What a step spends its time on. */
-typedef enum ag_work { AG_PRODUCTS, AG_SCORES, AG_ROWS, AG_LOSS, AG_WORKS } ag_work; /* linear; attention; norms, rotary, element by element; head */
+typedef enum ag_work {
+    AG_PRODUCTS,
+    AG_SCORES,
+    AG_ROWS,
+    AG_LOSS,
+    AG_WORKS
+} ag_work; /* linear; attention; norms, rotary, element by element; head */
 
 typedef struct ag_plan_info {
     size_t arena_bytes, sum_bytes;
@@ -121,11 +128,11 @@ typedef struct ag_plan_info {
 rt_status ag_plan_create(ag_plan **out, const ag_graph *g, ag_id loss, const ag_plan_opts *o);
 void      ag_plan_destroy(ag_plan **p);
 /* `data` and `grad` stay the caller's; grad is NULL for inputs. */
-void         ag_plan_bind(ag_plan *p, ag_id v, void *data, void *grad);
-void         ag_plan_value(const ag_plan *p, ag_id v, void **data); /* valid until the next replay; leaves and the loss only */
-double       ag_forward(ag_plan *p);                                /* returns the loss */
-void         ag_backward(ag_plan *p, int accumulate);               /* after ag_forward; accumulate: add to the params' gradients */
-double       ag_step(ag_plan *p, int accumulate);                   /* both, the head's work done once; returns the loss */
-ag_plan_info ag_plan_stats(const ag_plan *p);
+void          ag_plan_bind(ag_plan *p, ag_id v, void *data, void *grad);
+void          ag_plan_value(const ag_plan *p, ag_id v, void **data); /* valid until the next replay; leaves and the loss only */
+double        ag_forward(ag_plan *p);                                /* returns the loss */
+void          ag_backward(ag_plan *p, int accumulate);               /* after ag_forward; accumulate: add to the params' gradients */
+double        ag_step(ag_plan *p, int accumulate);                   /* both, the head's work done once; returns the loss */
+ag_plan_info  ag_plan_stats(const ag_plan *p);
 const double *ag_plan_seconds(const ag_plan *p); /* [AG_WORKS]: spent in replays so far */
 #endif

@@ -96,6 +96,7 @@ ag_id ag_mul(ag_graph *g, ag_id a, ag_id b) { return add_node(g, &ag_op_mul, (ag
 ag_id ag_sum(ag_graph *g, ag_id x) { return add_node(g, &ag_op_sum, (ag_id[]){x}, none()); }
 ag_id ag_embed(ag_graph *g, ag_id ids, ag_id w) { return add_node(g, &ag_op_embed, (ag_id[]){ids, w}, none()); }
 ag_id ag_linear(ag_graph *g, ag_id x, ag_id w) { return add_node(g, &ag_op_linear, (ag_id[]){x, w}, none()); }
+ag_id ag_linear_add(ag_graph *g, ag_id x, ag_id w, ag_id r) { return add_node(g, &ag_op_linear_add, (ag_id[]){x, w, r}, none()); }
 ag_id ag_rmsnorm(ag_graph *g, ag_id x, ag_id w, double eps) { return add_node(g, &ag_op_rmsnorm, (ag_id[]){x, w}, (ag_attr){.f = eps}); }
 ag_id ag_swiglu(ag_graph *g, ag_id a, ag_id b) { return add_node(g, &ag_op_swiglu, (ag_id[]){a, b}, none()); }
 ag_id ag_head(ag_graph *g, ag_id x, ag_id w, ag_id t) { return add_node(g, &ag_op_head, (ag_id[]){x, w, t}, none()); }

@@ -17,13 +17,15 @@
 #include "autograd/objective.h"
 #include <math.h>
 
+enum { MAX_K = 512 };
+
 typedef struct row {
     const kn_table   *k;
     const ag_targets *t;
     int64_t           n, V;
-    real             *z;   /* logits, then exp(z - max) */
-    double            lse; /* log sum exp z */
-    double            sum; /* of exp(z - max) */
+    real             *z;                        /* exp(logit - max) */
+    double            lse, sum;                 /* log sum exp of the logits; sum of z */
+    double            zk[MAX_K], zt[MAX_K], zx; /* logits of the stored ids, of the samples, of the token that follows */
     const int32_t    *ids, *tail;
     const float      *logp;
     double            R;
@@ -31,39 +33,36 @@ typedef struct row {
 
 static double xlogx(double x) { return x > 0 ? x * log(x) : 0; }
 
-/* log-probability of id, from the logit that is still in z (before the exponentials). */
-static double logq(const row *r, int32_t id) { return (double)r->z[id] - r->lse; }
+static double p_of(const row *r, int64_t i) { return exp((double)r->logp[i]); }
+static double logq_k(const row *r, int64_t i) { return r->zk[i] - r->lse; }
+static double logq_t(const row *r, int64_t j) { return r->zt[j] - r->lse; }
 
-/* What is minimised: an unbiased estimate of KL(p||q) before the samples were learnt from. Over many
- * passes the student learns these samples by heart and it falls below 0, so it is no divergence to show. */
-static double estimate_sampled(const row *r)
+/* sum_K p log q + R/m sum_j log q_j */
+static double sampled_log(const row *r)
 {
-    const int64_t m  = r->t->m;
-    double        kl = -(double)r->t->rest_entropy[r->n];
-    for (int64_t i = 0; i < r->t->k; i++) {
-        const double p = exp((double)r->logp[i]);
-        if (p > 0) kl += p * ((double)r->logp[i] - logq(r, r->ids[i]));
-    }
-    for (int64_t j = 0; j < m; j++) kl -= r->R / (double)m * logq(r, r->tail[j]);
-    return kl;
+    double s = 0;
+    for (int64_t i = 0; i < r->t->k; i++) s += p_of(r, i) * logq_k(r, i);
+    for (int64_t j = 0; j < r->t->m; j++) s += r->R / (double)r->t->m * logq_t(r, j);
+    return s;
 }
 
-/* The same sum without the teacher's entropy: where the entropy is not known. */
-static double ce_sampled(const row *r)
+/* What is minimised: an unbiased estimate of KL(p||q) before the samples were learnt from. Over many
+ * passes the student learns these samples by heart and it falls below 0, so it is no divergence to show.
+ * Where the teacher's entropy is not known it is left out. */
+static double estimate_sampled(const row *r)
 {
-    const int64_t m = r->t->m;
-    double        c = 0;
-    for (int64_t i = 0; i < r->t->k; i++) c -= exp((double)r->logp[i]) * logq(r, r->ids[i]);
-    for (int64_t j = 0; j < m; j++) c -= r->R / (double)m * logq(r, r->tail[j]);
-    return c;
+    const double H = (double)r->t->rest_entropy[r->n];
+    double       s = 0;
+    for (int64_t i = 0; i < r->t->k; i++) s += p_of(r, i) > 0 ? p_of(r, i) * (double)r->logp[i] : 0;
+    return (r->t->m && !isnan(H) ? s - H : 0) - sampled_log(r);
 }
 
 static double kl_stored(const row *r, double P)
 {
     double kl = 0;
     for (int64_t i = 0; i < r->t->k; i++) {
-        const double p = exp((double)r->logp[i]) / P;
-        if (p > 0) kl += p * (log(p) - logq(r, r->ids[i]));
+        const double p = p_of(r, i) / P;
+        if (p > 0) kl += p * (log(p) - logq_k(r, i));
     }
     return kl;
 }
@@ -71,7 +70,7 @@ static double kl_stored(const row *r, double P)
 static double mass(const row *r)
 {
     double P = 0;
-    for (int64_t i = 0; i < r->t->k; i++) P += exp((double)r->logp[i]);
+    for (int64_t i = 0; i < r->t->k; i++) P += p_of(r, i);
     return P;
 }
 
@@ -84,53 +83,58 @@ static void gradient_sampled(const row *r, double w_kl, double w_ce)
 {
     const double S = mass(r) + (r->t->m ? r->R : 0);
     finish(r, w_kl * S + w_ce);
-    for (int64_t i = 0; i < r->t->k; i++) subtract(r, r->ids[i], w_kl * exp((double)r->logp[i]));
+    for (int64_t i = 0; i < r->t->k; i++) subtract(r, r->ids[i], w_kl * p_of(r, i));
     for (int64_t j = 0; j < r->t->m; j++) subtract(r, r->tail[j], w_kl * r->R / (double)r->t->m);
 }
 
-/* q_id known from its log: the gradient on K is scale (w_kl (S q - p) + w_ce q). */
-static void gradient_tail(const row *r, double rest_q, const double *q, double w_kl, double w_ce)
+/* The exponentials on K are 0 here: the gradient there is scale (w_kl (S q - p) + w_ce q). */
+static void gradient_tail(const row *r, double rest_q, double w_kl, double w_ce)
 {
-    const double S = mass(r) + r->R, a = S - r->R / rest_q;
-    finish(r, w_kl * a + w_ce);
-    for (int64_t i = 0; i < r->t->k; i++)
-        r->z[r->ids[i]] = (real)(r->t->scale * (w_kl * (S * q[i] - exp((double)r->logp[i])) + w_ce * q[i]));
+    const double S = mass(r) + r->R;
+    finish(r, w_kl * (S - r->R / rest_q) + w_ce);
+    for (int64_t i = 0; i < r->t->k; i++) {
+        const double q  = exp(logq_k(r, i));
+        r->z[r->ids[i]] = (real)(r->t->scale * (w_kl * (S * q - p_of(r, i)) + w_ce * q));
+    }
 }
 
 static void gradient_renorm(const row *r, double P, double w_kl, double w_ce)
 {
     finish(r, w_kl + w_ce);
-    for (int64_t i = 0; i < r->t->k; i++) subtract(r, r->ids[i], w_kl * exp((double)r->logp[i]) / P);
+    for (int64_t i = 0; i < r->t->k; i++) subtract(r, r->ids[i], w_kl * p_of(r, i) / P);
 }
 
 /* A true divergence from k stored entries: K and one bucket for the rest. */
 static double kl_bucket(const row *r)
 {
     double rest_q = 1;
-    for (int64_t i = 0; i < r->t->k; i++) rest_q -= exp(logq(r, r->ids[i]));
+    for (int64_t i = 0; i < r->t->k; i++) rest_q -= exp(logq_k(r, i));
     if (rest_q < 1e-7) rest_q = 1e-7; /* for show: no nearer to 0 than a float's difference from 1 */
     return kl_stored(r, 1) + xlogx(r->R) - r->R * log(rest_q);
 }
 
-enum { MAX_K = 512 };
+enum { BLOCK = 512 }; /* of sums in double */
+
+static double sum_of(const row *r)
+{
+    double s = 0;
+    for (int64_t v = 0; v < r->V; v += BLOCK) s += (double)r->k->sum(r->z + v, r->V - v < BLOCK ? r->V - v : BLOCK);
+    return s;
+}
 
 /* The tail bucket needs the mass outside K: exponentials on K are set to 0 and summed again. */
-static ag_row_result lose_tail(row *r, double max, ag_row_result o, double w_kl, double w_ce, int gradient)
+static ag_row_result lose_tail(row *r, ag_row_result o, double w_kl, double w_ce, int gradient)
 {
-    double q[MAX_K], kl = kl_stored(r, 1);
-    for (int64_t i = 0; i < r->t->k; i++) q[i] = exp(logq(r, r->ids[i]));
-    r->k->exp_sub(r->z, r->z, (real)max, r->V);
     for (int64_t i = 0; i < r->t->k; i++) r->z[r->ids[i]] = 0;
-    double rest_q = (double)r->k->sum(r->z, r->V) / r->sum;
+    double rest_q = sum_of(r) / r->sum;
     if (rest_q < 1e-30) rest_q = 1e-30; /* below what the type can tell from 0 */
-    kl += xlogx(r->R) - r->R * log(rest_q);
-    o.kl   = kl;
-    o.loss = w_kl * kl + w_ce * o.ce;
-    if (gradient) gradient_tail(r, rest_q, q, w_kl, w_ce);
+    o.kl   = kl_stored(r, 1) + xlogx(r->R) - r->R * log(rest_q);
+    o.loss = w_kl * o.kl + w_ce * o.ce;
+    if (gradient) gradient_tail(r, rest_q, w_kl, w_ce);
     return o;
 }
 
-static ag_row_result lose_other(row *r, double max, ag_row_result o, double w_kl, double w_ce, int gradient)
+static ag_row_result lose_other(row *r, ag_row_result o, double w_kl, double w_ce, int gradient)
 {
     const ag_targets *t     = r->t;
     const double      P     = t->objective == AG_RENORM ? mass(r) : 1;
@@ -138,44 +142,50 @@ static ag_row_result lose_other(row *r, double max, ag_row_result o, double w_kl
     o.kl                    = NAN;
     if (t->objective == AG_SAMPLED) {
         o.kl  = kl_bucket(r);
-        value = t->m ? estimate_sampled(r) : NAN;
-        if (isnan(value)) value = ce_sampled(r);
+        value = estimate_sampled(r);
     } else if (t->objective == AG_RENORM) o.kl = value = kl_stored(r, P);
     o.loss = (w_kl > 0 ? w_kl * value : 0) + w_ce * o.ce;
     if (!gradient) return o;
-    r->k->exp_sub(r->z, r->z, (real)max, r->V);
     if (t->objective == AG_SAMPLED) gradient_sampled(r, w_kl, w_ce);
     else if (t->objective == AG_RENORM) gradient_renorm(r, P, w_kl, w_ce);
     else finish(r, w_ce);
     return o;
 }
 
-static double exp_sum(const row *r, double max)
+/* The row's targets, and their logits before these become exponentials. */
+static void take(row *r, int32_t x)
 {
-    enum { BLOCK = 512 };
-    real   work[BLOCK];
-    double s = 0;
-    for (int64_t v = 0; v < r->V; v += BLOCK) s += (double)r->k->exp_sub(work, r->z + v, (real)max, r->V - v < BLOCK ? r->V - v : BLOCK);
-    return s;
+    const ag_targets *t    = r->t;
+    const int         soft = t->objective != AG_CE, sampled = t->objective == AG_SAMPLED && t->m > 0;
+    r->zx   = (double)r->z[x];
+    r->ids  = soft ? t->topk_ids + r->n * t->k : NULL;
+    r->logp = soft ? t->topk_logprob + r->n * t->k : NULL;
+    r->tail = sampled ? t->tail_ids + r->n * t->m : NULL;
+    r->R    = soft ? (double)t->rest_mass[r->n] : 0;
+    for (int64_t i = 0; soft && i < t->k; i++) r->zk[i] = (double)r->z[r->ids[i]];
+    for (int64_t j = 0; sampled && j < t->m; j++) r->zt[j] = (double)r->z[r->tail[j]];
+}
+
+/* z becomes exp(z - max): once a row, whatever the objective. */
+static void soften(row *r)
+{
+    const real max = r->k->max(r->z, r->V);
+    r->sum         = 0;
+    for (int64_t v = 0; v < r->V; v += BLOCK) r->sum += (double)r->k->exp_sub(r->z + v, r->z + v, max, r->V - v < BLOCK ? r->V - v : BLOCK);
+    r->lse = (double)max + log(r->sum);
 }
 
 ag_row_result ag_row_loss(const kn_table *k, const ag_targets *t, int64_t n, real *z, int64_t V, int gradient)
 {
     const double  w_ce = t->objective == AG_CE ? 1 : t->ce_weight, w_kl = 1 - w_ce;
-    const double  max = (double)k->max(z, V);
-    const int32_t x   = t->target[n];
-    row           r   = {.k = k, .t = t, .n = n, .V = V, .z = z};
-    ag_row_result o   = {0};
-    r.sum             = exp_sum(&r, max);
-    r.lse             = max + log(r.sum);
-    if (t->objective != AG_CE) {
-        r.ids  = t->topk_ids + n * t->k;
-        r.logp = t->topk_logprob + n * t->k;
-        r.tail = t->m ? t->tail_ids + n * t->m : NULL;
-        r.R    = (double)t->rest_mass[n];
-    }
-    o.ce = -logq(&r, x);
-    o    = t->objective == AG_TAIL ? lose_tail(&r, max, o, w_kl, w_ce, gradient) : lose_other(&r, max, o, w_kl, w_ce, gradient);
+    const int32_t x = t->target[n];
+    row           r;
+    ag_row_result o = {0};
+    r.k = k, r.t = t, r.n = n, r.V = V, r.z = z;
+    take(&r, x);
+    soften(&r);
+    o.ce = r.lse - r.zx;
+    o    = t->objective == AG_TAIL ? lose_tail(&r, o, w_kl, w_ce, gradient) : lose_other(&r, o, w_kl, w_ce, gradient);
     if (gradient && w_ce > 0) subtract(&r, x, w_ce);
     return o;
 }

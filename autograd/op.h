@@ -46,10 +46,13 @@ typedef struct ag_args { /* resolved once per plan, read at every replay */
 typedef struct ag_op {
     const char *name;
     int         n_in;
-    unsigned    keeps;  /* what backward reads besides dout */
-    unsigned    nograd; /* bit i: input i is never differentiated */
-    ag_work     work;   /* what its time counts as */
-    int         fused;  /* backward also does forward's work: ag_step skips forward */
+    unsigned    keeps;   /* what backward reads besides dout */
+    unsigned    passes;  /* bit i: din[i] is dout, unless it is added to: it may be the same memory */
+    int         inplace; /* input 0 may be overwritten with the output, and dout with din[0] */
+    int         cheap;   /* its output is made again for backward rather than kept */
+    unsigned    nograd;  /* bit i: input i is never differentiated */
+    ag_work     work;    /* what its time counts as */
+    int         fused;   /* backward also does forward's work: ag_step skips forward */
     rt_status (*infer)(ag_infer *i, const ag_attr *attr);
     void (*forward)(const ag_args *a);
     void (*backward)(const ag_args *a); /* NULL: forward only */
@@ -69,12 +72,16 @@ static inline int ag_same(const ag_shape *a, const ag_shape *b)
 }
 static inline real *ag_scratch(const ag_args *a, int thread) { return a->scratch + thread * a->stride; }
 
+/* din[j] = dout, or += dout; nothing where they are the same memory. */
+void ag_pass(const ag_args *a, int j);
+
 enum { AG_BLOCK = 1024 }; /* elements of an elementwise item; reals on the stack */
 static inline int64_t ag_blocks(int64_t n) { return (n + AG_BLOCK - 1) / AG_BLOCK; }
 
 /* The operator table.  enum, table and tests all expand this list. */
-#define AG_OPS(X) X(add) X(mul) X(sum) X(embed) X(linear) X(rmsnorm) X(swiglu) X(rope) X(attention) X(attention_cached) X(head)
-#define X(n)      extern const ag_op ag_op_##n;
+#define AG_OPS(X) \
+    X(add) X(mul) X(sum) X(embed) X(linear) X(linear_add) X(rmsnorm) X(swiglu) X(rope) X(attention) X(attention_cached) X(head)
+#define X(n) extern const ag_op ag_op_##n;
 AG_OPS(X)
 #undef X
 #endif

@@ -1,14 +1,16 @@
 /* plan.c -- schedule, lifetimes, arena offsets, replay.
  *
  *   1. schedule: forward nodes in order, then backward nodes in reverse; a recomputed
- *      segment's forward steps are inserted before its backward.
+ *      segment's forward steps are inserted before its backward, a cheap operator's before
+ *      the first that reads its output again.
  *   2. lifetimes: walk the steps once; a definition opens an interval, a use extends it.
  *      A recomputed buffer has two intervals, a work space one a step.
  *   3. offsets: largest buffer first, at the lowest address where no placed buffer is
  *      live at the same time.
  *   4. resolve: every step gets its pointers; replay is a loop of calls.
  *
- * Views share the buffers of their root, so that everything here speaks of roots.
+ * Views share the buffers of their root, so that everything here speaks of roots.  Two values share one where an operator
+ * works in place (rope) or hands a gradient through (the residual).
  */
 #include "autograd/graph.h"
 #include "core/clock.h"
@@ -37,8 +39,9 @@ struct ag_plan {
     step           *s;
     int64_t         n_fwd, n_steps, n_b;
     buffer         *b;
-    unsigned char  *wants;        /* per value: gradient needed */
-    void          **data, **grad; /* per value: bound by the caller */
+    unsigned char  *wants;             /* per value: gradient needed */
+    ag_id          *data_of, *grad_of; /* per value: whose buffer is also its own */
+    void          **data, **grad;      /* per value: bound by the caller */
     char           *arena;
     size_t          arena_bytes, sum_bytes;
     int             resolved;
@@ -47,8 +50,8 @@ struct ag_plan {
 
 static ag_id root(const ag_plan *p, ag_id v) { return p->g->v[v].root; }
 
-static buffer *b_data(const ag_plan *p, ag_id v) { return &p->b[2 * root(p, v)]; }
-static buffer *b_grad(const ag_plan *p, ag_id v) { return &p->b[2 * root(p, v) + 1]; }
+static buffer *b_data(const ag_plan *p, ag_id v) { return &p->b[2 * p->data_of[root(p, v)]]; }
+static buffer *b_grad(const ag_plan *p, ag_id v) { return &p->b[2 * p->grad_of[root(p, v)] + 1]; }
 static buffer *b_saved(const ag_plan *p, int64_t node) { return &p->b[2 * (p->g->nv + node)]; }
 static buffer *b_work(const ag_plan *p, int64_t node) { return &p->b[2 * (p->g->nv + node) + 1]; }
 
@@ -85,21 +88,71 @@ static void push_recompute(ag_plan *p, int seg, unsigned char *need)
         if (g->n[i].segment == seg && need[g->n[i].out]) push(p, i, FWD);
 }
 
+static int in_segment(const ag_plan *p, const ag_node *n) { return p->o.recompute && n->segment; }
+
+/* Append forward steps for what node i's backward reads of cheap operators; `again`: nodes that were. */
+static void push_cheap(ag_plan *p, int64_t i, unsigned char *again)
+{
+    const ag_graph *g = p->g;
+    for (int64_t k = 0; k < i; k++) {
+        if (!g->n[k].op->cheap || again[k] || in_segment(p, &g->n[k])) continue;
+        for (int j = 0; j < g->n[i].op->n_in && !again[k]; j++)
+            if ((g->n[i].op->keeps >> j & 1) && root(p, g->n[i].in[j]) == g->n[k].out) push(p, k, FWD), again[k] = 1;
+    }
+}
+
 static rt_status make_schedule(ag_plan *p)
 {
     const ag_graph *g = p->g;
-    unsigned char  *need;
+    unsigned char  *need, *again;
     RT_TRY(RT_NEW(p->s, 3 * g->nn));
-    RT_TRY(RT_NEW(need, g->nv));
+    RT_TRY(RT_NEW(need, g->nv + g->nn));
+    again = need + g->nv;
     for (int64_t i = 0; i < g->nn; i++) push(p, i, FWD);
     p->n_fwd = p->n_steps;
     for (int64_t i = g->nn - 1, seg = 0; i >= 0; i--) {
         if (!p->wants[g->n[i].out]) continue;
         if (p->o.recompute && g->n[i].segment && g->n[i].segment != seg) push_recompute(p, (int)(seg = g->n[i].segment), need);
+        push_cheap(p, i, again);
         push(p, i, BWD);
     }
     free(need);
     return RT_OK;
+}
+
+/* ---- shared memory ----------------------------------------------------------- */
+
+static int is_arena(const ag_plan *p, ag_id v) { return p->g->v[v].role == AG_ACT; }
+
+/* Does anybody but node i read v, or node i's own backward?  Its producer may, if it keeps its output. */
+static int read_elsewhere(const ag_plan *p, ag_id v, int64_t i)
+{
+    const ag_graph *g = p->g;
+    for (int64_t k = 0; k < g->nn; k++) {
+        const ag_node *n = &g->n[k];
+        if (root(p, n->out) == v && (n->op->keeps & AG_KEEP_OUT)) return 1;
+        for (int j = 0; j < n->op->n_in; j++)
+            if (root(p, n->in[j]) == v && (k != i || j || n->op->keeps & 1)) return 1;
+    }
+    return v == root(p, p->loss);
+}
+
+/* An operator that may work in place does so where nobody else wants its input. */
+static void share_data(ag_plan *p)
+{
+    const ag_graph *g = p->g;
+    for (int64_t i = 0; i < g->nn; i++) {
+        const ag_id v = root(p, g->n[i].in[0]), out = g->n[i].out;
+        if (!g->n[i].op->inplace || !is_arena(p, v) || g->v[v].type != g->v[out].type || read_elsewhere(p, v, i)) continue;
+        p->data_of[out] = p->data_of[v];
+    }
+}
+
+/* dout dies in the step that makes din[j]: a gradient handed through stays where it is. */
+static int shares_grad(const ag_plan *p, const ag_node *n, int j)
+{
+    const ag_id v = root(p, n->in[j]);
+    return (n->op->passes >> j & 1 || (n->op->inplace && j == 0)) && is_arena(p, v) && p->g->v[v].type == p->g->v[n->out].type;
 }
 
 /* ---- 2. lifetimes --------------------------------------------------------- */
@@ -119,7 +172,7 @@ static void walk_forward(ag_plan *p, const step *s, int64_t t)
 {
     const ag_node *n = &p->g->n[s->node];
     for (int j = 0; j < n->op->n_in; j++) use(b_data(p, n->in[j]), t);
-    def(b_data(p, n->out), t);
+    if (p->data_of[n->out] == n->out) def(b_data(p, n->out), t);
     def(b_saved(p, s->node), t);
     def(b_work(p, s->node), t);
 }
@@ -137,6 +190,9 @@ static void walk_backward(ag_plan *p, step *s, int64_t t, int64_t *writer)
         if (!wanted(p, n, j)) continue;
         if (writer[v] >= 0) {
             s->acc |= 1u << j;
+            use(b_grad(p, v), t);
+        } else if (shares_grad(p, n, j)) {
+            p->grad_of[v] = p->grad_of[root(p, n->out)];
             use(b_grad(p, v), t);
         } else {
             def(b_grad(p, v), t);
@@ -246,6 +302,10 @@ static rt_status make(ag_plan *p)
     RT_TRY(RT_NEW(p->wants, p->g->nv));
     RT_TRY(RT_NEW(p->data, p->g->nv));
     RT_TRY(RT_NEW(p->grad, p->g->nv));
+    RT_TRY(RT_NEW(p->data_of, p->g->nv));
+    RT_TRY(RT_NEW(p->grad_of, p->g->nv));
+    for (ag_id v = 0; v < p->g->nv; v++) p->data_of[v] = p->grad_of[v] = v;
+    share_data(p);
     mark_wanted(p);
     RT_TRY(make_schedule(p));
     RT_TRY(find_lifetimes(p));
@@ -271,7 +331,7 @@ void ag_plan_destroy(ag_plan **pp)
 {
     ag_plan *p = *pp;
     if (!p) return;
-    free(p->s), free(p->b), free(p->wants), free(p->data), free(p->grad), free(p->arena);
+    free(p->s), free(p->b), free(p->wants), free(p->data_of), free(p->grad_of), free(p->data), free(p->grad), free(p->arena);
     free(p);
     *pp = NULL;
 }

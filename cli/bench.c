@@ -31,17 +31,17 @@ static const rt_option options[] = {
 static const bench_options defaults = {.preset = "S", .steps = 8, .warmup = 3};
 
 const rt_command cli_bench = {
-    .name    = "bench",
-    .usage   = "step|products|optimiser [--preset S] [--threads N]",
-    .summary = "how fast this machine trains, and against what",
-    .text    = "step        real training steps on random text and a random teacher's 16 most likely tokens: tokens/s,\n"
-               "            floating-point rate, memory, where the time goes, and the figure to watch: the time that the\n"
-               "            step's own matrix products take when they run alone, over the time of the step\n"
-               "products    the rate of matrix products: ours and OpenBLAS's\n"
-               "optimiser   AdamW's one pass over weights, moments and gradients against copying memory\n\n"
-               "XS is a toy, S has 12.6 million parameters and steps of 8 x 512 tokens, M 100 million and 4 x 512.\n\n"
-               "  retort bench step --preset S --threads 2\n"
-               "  retort bench step --preset S --set data.seq=2048 batch.sequences=2 recompute=true",
+    .name     = "bench",
+    .usage    = "step|products|optimiser [--preset S] [--threads N]",
+    .summary  = "how fast this machine trains, and against what",
+    .text     = "step        real training steps on random text and a random teacher's 16 most likely tokens: tokens/s,\n"
+                "            floating-point rate, memory, where the time goes, and the figure to watch: the time that the\n"
+                "            step's own matrix products take when they run alone, over the time of the step\n"
+                "products    the rate of matrix products: ours and OpenBLAS's\n"
+                "optimiser   AdamW's one pass over weights, moments and gradients against copying memory\n\n"
+                "XS is a toy, S has 12.6 million parameters and steps of 8 x 512 tokens, M 100 million and 4 x 512.\n\n"
+                "  retort bench step --preset S --threads 2\n"
+                "  retort bench step --preset S --set data.seq=2048 batch.sequences=2 recompute=true",
     .options  = options,
     .size     = sizeof(bench_options),
     .defaults = &defaults,

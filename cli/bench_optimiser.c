@@ -26,8 +26,8 @@ static rt_status best_of(double *seconds, const opt_param *p)
 rt_status bench_optimiser(const bench_options *o)
 {
     double    copy, seconds = 0;
-    kn_bf16  *w = NULL;
-    real     *g = NULL;
+    kn_bf16  *w  = NULL;
+    real     *g  = NULL;
     rt_status st = cli_measure_copy(&copy, (int64_t)1 << 30);
     if (st == RT_OK) st = RT_NEW(w, PARAMETERS);
     if (st == RT_OK) st = RT_NEW(g, PARAMETERS);
@@ -36,10 +36,12 @@ rt_status bench_optimiser(const bench_options *o)
     free(w), free(g);
     RT_TRY(st);
     const double rate = 1e-9 * PARAMETERS * BYTES / seconds;
-    if (o->json) printf("{\"optimiser_gb_s\":%.2f,\"copy_gb_s\":%.2f,\"share\":%.3f,\"threads\":%d}\n", rate, copy, rate / copy, rt_threads());
+    if (o->json)
+        printf("{\"optimiser_gb_s\":%.2f,\"copy_gb_s\":%.2f,\"share\":%.3f,\"threads\":%d}\n", rate, copy, rate / copy, rt_threads());
     else
-        printf("AdamW, %d million bf16 parameters, %d threads: %.1f GB/s of %d bytes a parameter\nmemcpy of 1 GB: %.1f GB/s, read and written "
-               "both counted; share %.2f\n",
-               PARAMETERS >> 20, rt_threads(), rate, BYTES, copy, rate / copy);
+        printf(
+            "AdamW, %d million bf16 parameters, %d threads: %.1f GB/s of %d bytes a parameter\nmemcpy of 1 GB: %.1f GB/s, read and written "
+            "both counted; share %.2f\n",
+            PARAMETERS >> 20, rt_threads(), rate, BYTES, copy, rate / copy);
     return RT_OK;
 }

@@ -19,7 +19,7 @@ static void once(const bench_list *l, real *a, real *b, real *c)
     for (int64_t i = 0; i < l->n; i++) {
         const bench_product *p = &l->p[i];
         kn_gemm(c, KN_REAL, p->N, (kn_mat){a, KN_REAL, p->a_trans ? p->M : p->K, p->a_trans},
-                (kn_mat){b, KN_REAL, p->b_trans ? p->K : p->N, p->b_trans}, p->M, p->N, p->K, 0);
+                (kn_mat){b, KN_REAL, p->b_trans ? p->K : p->N, p->b_trans}, p->M, p->N, p->K, NULL);
     }
 }
 

@@ -51,7 +51,7 @@ static void random_row(rt_rng *r, int64_t V, int32_t *ids, float *logp, float *r
 {
     double e[K], sum = 0, mass = 0;
     for (int i = 0; i < K; i++) {
-        ids[i] = (int32_t)((int64_t)rt_rng_below(r, (uint32_t)(V / K)) * K + i);
+        ids[i]      = (int32_t)((int64_t)rt_rng_below(r, (uint32_t)(V / K)) * K + i);
         sum += e[i] = exp(2 * rt_rng_normal(r));
     }
     for (int i = 0; i < K; i++) {
@@ -122,9 +122,9 @@ static rt_status write_shard(const bench *b, int64_t sequences, int64_t T, int64
 
 static rt_status configure(bench *b)
 {
-    const preset *p      = b->p;
-    rt_buf        text   = {0};
-    rt_texts      set    = b->o->set;
+    const preset *p    = b->p;
+    rt_buf        text = {0};
+    rt_texts      set  = b->o->set;
     char          path[80];
     snprintf(path, sizeof path, "%s/config.json", b->dir);
     rt_status st = rt_buf_fmt(&text,
@@ -182,8 +182,14 @@ static rt_status run_steps(bench *b)
 
 /* ---- result ------------------------------------------------------------------------------------------------------- */
 
-static int by_value(const void *a, const void *b) { return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b); }
-static int by_count(const void *a, const void *b) { return (*(const int64_t *)a > *(const int64_t *)b) - (*(const int64_t *)a < *(const int64_t *)b); }
+static int by_value(const void *a, const void *b)
+{
+    return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b);
+}
+static int by_count(const void *a, const void *b)
+{
+    return (*(const int64_t *)a > *(const int64_t *)b) - (*(const int64_t *)a < *(const int64_t *)b);
+}
 
 /* 6 per weight and token (an untied embedding is no product), and the causal half of attention. */
 static double flops(const bench *b)
@@ -199,17 +205,18 @@ static double flops(const bench *b)
     return tokens * (6 * w + 6 * (double)(c->L * c->H * c->D) * (double)b->c.seq);
 }
 
-static const char *const work_names[TR_WORKS] = {"products", "attention", "norms, rotary, residual", "head and loss", "optimiser", "communication",
-                                                 "data"};
+static const char *const work_names[TR_WORKS] = {"products",      "attention", "norms, rotary, residual", "head and loss", "optimiser",
+                                                 "communication", "data"};
 static const char *const work_keys[TR_WORKS]  = {"products", "attention", "rows", "head", "optimiser", "communication", "data"};
 
 static void print_json(const bench *b, double step, int64_t faults)
 {
     const double tokens = (double)(b->c.sequences * b->c.seq);
-    printf("{\"preset\":\"%s\",\"threads\":%d,\"cores\":%d,\"dtype\":\"%s\",\"tok_s\":%.1f,\"ms\":%.2f,\"gflops\":%.2f,\"sgemm_gflops\":%.2f,"
-           "\"products_share\":%.4f,\"products_ms\":%.2f,\"rss_mb\":%.0f,\"minor_faults\":%lld,\"kernel\":\"%s\",\"engine\":\"%s\",\"work_ms\":{",
-           b->p->name, rt_threads(), rt_cores_allowed(), b->c.dtype, tokens / step, step * 1e3, flops(b) / step * 1e-9, b->sgemm,
-           b->alone / step, b->alone * 1e3, (double)b->rss / 1e6, (long long)faults, kn_get()->isa, kn_product_is_blas() ? "openblas" : "own");
+    printf(
+        "{\"preset\":\"%s\",\"threads\":%d,\"cores\":%d,\"dtype\":\"%s\",\"tok_s\":%.1f,\"ms\":%.2f,\"gflops\":%.2f,\"sgemm_gflops\":%.2f,"
+        "\"products_share\":%.4f,\"products_ms\":%.2f,\"rss_mb\":%.0f,\"minor_faults\":%lld,\"kernel\":\"%s\",\"engine\":\"%s\",\"work_ms\":{",
+        b->p->name, rt_threads(), rt_cores_allowed(), b->c.dtype, tokens / step, step * 1e3, flops(b) / step * 1e-9, b->sgemm,
+        b->alone / step, b->alone * 1e3, (double)b->rss / 1e6, (long long)faults, kn_get()->isa, kn_product_is_blas() ? "openblas" : "own");
     for (int i = 0; i < TR_WORKS; i++) printf("%s\"%s\":%.2f", i ? "," : "", work_keys[i], b->work[i] * 1e3);
     printf("},\"idle\":%.4f}\n", b->idle);
 }

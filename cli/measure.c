@@ -8,7 +8,7 @@
 static void multiply(cli_engine e, real *c, const real *a, const real *b, real *panels, int64_t n)
 {
     const kn_mat ma = {a, KN_REAL, n, 0}, mb = {b, KN_REAL, n, 0};
-    if (e == CLI_THREADS) kn_gemm(c, KN_REAL, n, ma, mb, n, n, n, 0);
+    if (e == CLI_THREADS) kn_gemm(c, KN_REAL, n, ma, mb, n, n, n, NULL);
     if (e == CLI_OPENBLAS) kn_blas(c, n, a, n, 0, b, n, 0, n, n, n, 0);
     if (e != CLI_OWN) return;
     enum { ROWS = 96, DEEP = 512 };
@@ -36,7 +36,6 @@ rt_status cli_measure_products(double *gflops, int64_t n, cli_engine e, double s
     *gflops = best;
     return RT_OK;
 }
-
 
 struct copy {
     char   *to, *from;

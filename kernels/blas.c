@@ -63,6 +63,6 @@ void kn_blas(real *c, int64_t ldc, const real *a, int64_t lda, int ta, const rea
              int acc)
 {
     if (M && N)
-        g_gemm(ROW_MAJOR, ta ? TRANS : NO_TRANS, tb ? TRANS : NO_TRANS, (int)M, (int)N, (int)K, 1, a, (int)lda, b, (int)ldb, (real)!!acc, c,
-               (int)ldc);
+        g_gemm(ROW_MAJOR, ta ? TRANS : NO_TRANS, tb ? TRANS : NO_TRANS, (int)M, (int)N, (int)K, 1, a, (int)lda, b, (int)ldb, (real) !!acc,
+               c, (int)ldc);
 }

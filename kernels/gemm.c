@@ -17,7 +17,7 @@
 /* A tile is MT x NT (a third as many rows for the own kernel, whose block of A must stay in a core's cache), k runs in blocks of KT. */
 enum { MT = 96, MT_BLAS = 288, NT = 512, KT = 384, PAD = 16 };
 enum { LDC = NT + PAD, PACK_K = 64, PACK_N = 256 };
-enum { PANELS = 1 << 20, DEEP = 1024 };    /* reals packed at once; k at once where the output is added up in place */
+enum { PANELS = 1 << 20, DEEP = 1024 };             /* reals packed at once; k at once where the output is added up in place */
 enum { MIN_TILES = 12, MIN_NT = 128, MIN_MT = 72 }; /* OpenBLAS's tiles: finer until there is work for every core */
 
 typedef struct work_space {
@@ -36,8 +36,7 @@ rt_status kn_gemm_init(const kn_table *table)
     g_k    = table;
     g_blas = want && *want ? !strcmp(want, "openblas") : table->openblas;
     for (int i = 0; i < rt_threads(); i++)
-        if (!g_work[i])
-            RT_CHECK(g_work[i] = aligned_alloc(RT_ALIGN, sizeof **g_work), RT_ENOMEM, "work space of the matrix product");
+        if (!g_work[i]) RT_CHECK(g_work[i] = aligned_alloc(RT_ALIGN, sizeof **g_work), RT_ENOMEM, "work space of the matrix product");
     if (!g_panels) RT_TRY(rt_alloc((void **)&g_panels, PANELS, sizeof(real), "panels of the matrix product"));
     return kn_blas_init(table);
 }
@@ -82,27 +81,23 @@ static void column(real *c, int64_t ldc, const real *a, int64_t rs, int64_t cs, 
 void kn_gemm_packed(real *c, int64_t ldc, const real *a, int64_t rs, int64_t cs, const real *panels, int64_t deep, int64_t M, int64_t N,
                     int64_t K, int acc)
 {
-    for (int64_t n = 0; n < N; n += g_k->nr)
-        column(c + n, ldc, a, rs, cs, panels + n * deep, M, N - n < g_k->nr ? N - n : g_k->nr, K, acc);
+    for (int64_t n = 0; n < N; n += g_k->nr) column(c + n, ldc, a, rs, cs, panels + n * deep, M, N - n < g_k->nr ? N - n : g_k->nr, K, acc);
 }
 
 /* ---- tiles: all threads -------------------------------------------------------------------------- */
 
 typedef struct product {
-    void   *c;
-    kn_type ct;
-    int64_t ldc, M, N, K, mt, nt, across, n0, nb, k0, kb; /* n0 .. n0+nb, k0 .. k0+kb: what is packed */
-    kn_mat  a, b;
-    int     acc;
+    void       *c;
+    kn_type     ct;
+    int64_t     ldc, M, N, K, mt, nt, across, n0, nb, k0, kb; /* n0 .. n0+nb, k0 .. k0+kb: what is packed */
+    kn_mat      a, b;
+    const void *plus;
 } product;
 
 static int64_t parts(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
 /* Panels of one block of k stand together, in the order in which a tile reads them. */
-static real *panels_at(const product *p, int64_t n, int64_t k, int64_t kt)
-{
-    return g_panels + kn_panels(p->nb, k) + (n - p->n0) * kt;
-}
+static real *panels_at(const product *p, int64_t n, int64_t k, int64_t kt) { return g_panels + kn_panels(p->nb, k) + (n - p->n0) * kt; }
 
 /* An item is a block of some rows and columns: what it reads comes in whole lines of the cache. */
 static void pack_item(int64_t item, int thread, void *ud)
@@ -155,6 +150,13 @@ static void tile_blas(const product *p, work_space *w, real *c, int64_t ldc, int
     }
 }
 
+static void round_row(const product *p, const void *plus, real *row, int64_t at, int64_t n)
+{
+    real work[NT];
+    if (plus) g_k->add(row, row, kn_load(plus, p->ct, at, n, work), n);
+    kn_commit(p->c, p->ct, at, row, n);
+}
+
 static void tile(int64_t item, int thread, void *ud)
 {
     const product *p  = ud;
@@ -163,9 +165,11 @@ static void tile(int64_t item, int thread, void *ud)
     const int64_t  m = p->M - m0 < p->mt ? p->M - m0 : p->mt, n = p->nb - j < p->nt ? p->nb - j : p->nt;
     const int      direct = p->ct == KN_REAL;
     real          *c      = direct ? (real *)p->c + m0 * p->ldc + n0 : w->c;
-    const int      acc    = direct && (p->acc || p->k0);
-    (g_blas ? tile_blas : tile_own)(p, w, c, direct ? p->ldc : LDC, m0, m, n0, n, acc);
-    for (int64_t i = 0; !direct && i < m; i++) kn_put(p->c, p->ct, (m0 + i) * p->ldc + n0, w->c + i * LDC, n, p->acc || p->k0);
+    const void    *plus   = p->k0 ? p->c : p->plus;
+    if (direct && plus && plus != p->c)
+        for (int64_t i = 0; i < m; i++) memcpy(c + i * p->ldc, (const real *)plus + (m0 + i) * p->ldc + n0, (size_t)n * sizeof(real));
+    (g_blas ? tile_blas : tile_own)(p, w, c, direct ? p->ldc : LDC, m0, m, n0, n, direct && plus);
+    for (int64_t i = 0; !direct && i < m; i++) round_row(p, plus, w->c + i * LDC, (m0 + i) * p->ldc + n0, n);
 }
 
 /* The own kernel's sums do not depend on the cut, so that it may follow the threads: as many tiles for each.
@@ -201,9 +205,9 @@ void kn_gemm_watch(void (*seen)(void *ud, const kn_mat *a, const kn_mat *b, int6
 }
 
 /* A bf16 output is rounded once, so that k stays whole as long as one panel fits. */
-void kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, int64_t N, int64_t K, int acc)
+void kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, int64_t N, int64_t K, const void *plus)
 {
-    product       p    = {.c = c, .ct = ct, .ldc = ldc, .M = M, .N = N, .K = K, .a = a, .b = b, .acc = acc};
+    product       p    = {.c = c, .ct = ct, .ldc = ldc, .M = M, .N = N, .K = K, .a = a, .b = b, .plus = plus};
     const int64_t most = ct == KN_REAL ? DEEP : PANELS / g_k->nr, deep = K < most ? K : most;
     const int64_t wide = PANELS / (deep ? deep : 1) / g_k->nr * g_k->nr;
     if (g_seen) g_seen(g_seen_ud, &a, &b, M, N, K);

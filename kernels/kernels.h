@@ -55,12 +55,12 @@ typedef struct kn_table {
     real (*dot_u8)(const real *a, const uint8_t *b, int64_t n);
     real (*dot_u4)(const real *a, const uint8_t *b, int64_t n); /* n even */
     real (*sum)(const real *x, int64_t n);
-    real (*max)(const real *x, int64_t n);                    /* n >= 1; NaN is passed over */
+    real (*max)(const real *x, int64_t n);                    /* n >= 1; NaN is passed over, -infinity where all are */
     void (*scale)(real *y, const real *x, real s, int64_t n); /* y = s x */
     void (*axpy)(real *y, const real *x, real s, int64_t n);  /* y += s x */
     void (*add)(real *y, const real *a, const real *b, int64_t n);
     void (*mul)(real *y, const real *a, const real *b, int64_t n);
-    real (*exp_sub)(real *y, const real *x, real m, int64_t n); /* y = exp(x - m); returns the sum */
+    real (*exp_sub)(real *y, const real *x, real m, int64_t n);           /* y = exp(x - m); returns the sum */
     void (*softmax_back)(real *dx, const real *p, real delta, int64_t n); /* dx = p (dx - delta) */
     void (*norm_back)(real *dx, const real *x, const real *w, const real *dy, real r, real m, int64_t n); /* r (w dy - m x) */
     void (*silu_mul)(real *y, const real *g, const real *u, int64_t n);
@@ -100,13 +100,13 @@ typedef struct kn_mat { /* op(p): transposed when trans */
     int         trans;
 } kn_mat;
 
-/* C[M,N] (type ct, row length ldc) = op(A)[M,K] op(B)[K,N], + C when acc.  Runs on all threads
- * over a grid of tiles that is a function of M, N, K alone; products accumulate in `real`. */
-void kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, int64_t N, int64_t K, int acc);
+/* C[M,N] (type ct, row length ldc) = op(A)[M,K] op(B)[K,N] + P, P of C's form: NULL for none, C itself to add up.
+ * Runs on all threads; products accumulate in `real`, in an order that is a function of M, N, K alone. */
+void kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, int64_t N, int64_t K, const void *plus);
 /* Called with the shape of every product from here on; NULL ends it. */
 void kn_gemm_watch(void (*seen)(void *ud, const kn_mat *a, const kn_mat *b, int64_t M, int64_t N, int64_t K), void *ud);
-int  kn_product_is_blas(void);       /* does kn_gemm run on OpenBLAS here? */
-void kn_product_use_blas(int on);    /* to compare the two */
+int  kn_product_is_blas(void);    /* does kn_gemm run on OpenBLAS here? */
+void kn_product_use_blas(int on); /* to compare the two */
 
 /* One thread: op(B)[K,N] into kn_panels(N, K) reals, 64-byte aligned, a panel of kn_get()->nr columns after the other.
  * Then, as often as wanted, C[M,N] = A[M,K] B, + C when acc: A is a[i rs + k cs]; `panels` points to the row of

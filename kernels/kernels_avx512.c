@@ -1,9 +1,9 @@
 /* kernels_avx512.c -- the kernels for one instruction set; flags in CMakeLists.txt. */
 #if defined(__x86_64__)
-#define KN_ISA avx512
-#define KN_VECTOR 64 /* bytes */
-#define KN_MR 8
-#define KN_NV 2
+#define KN_ISA      avx512
+#define KN_VECTOR   64 /* bytes */
+#define KN_MR       8
+#define KN_NV       2
 #define KN_OPENBLAS 1
 #include "kernels/kernels_body.h"
 #else

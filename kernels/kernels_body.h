@@ -107,16 +107,17 @@ static real dot_u4(const real *restrict a, const uint8_t *restrict b, int64_t n2
     SUM_LANES(a[2 * i] * (real)(b[i] & 15) + a[2 * i + 1] * (real)(b[i] >> 4));
 }
 
+/* x > m is false for a NaN: it is passed over. */
 static real max(const real *x, int64_t n)
 {
     real lane[LANES], m;
-    for (int l = 0; l < LANES; l++) lane[l] = x[0];
+    for (int l = 0; l < LANES; l++) lane[l] = -INFINITY;
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++) lane[l] = x[i + l] > lane[l] || lane[l] != lane[l] ? x[i + l] : lane[l];
-    for (; i < n; i++) lane[0] = x[i] > lane[0] || lane[0] != lane[0] ? x[i] : lane[0];
+        for (int l = 0; l < LANES; l++) lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
+    for (int l = 0; i < n; i++, l++) lane[l] = x[i] > lane[l] ? x[i] : lane[l];
     m = lane[0];
-    for (int l = 1; l < LANES; l++) m = lane[l] > m || m != m ? lane[l] : m;
+    for (int l = 1; l < LANES; l++) m = lane[l] > m ? lane[l] : m;
     return m;
 }
 

@@ -98,7 +98,7 @@ static void logits(md_scorer *s, const void *hidden, int64_t t0, int64_t n)
     const md_tensor *w = head_of(s->m);
     const kn_mat     a = {(const char *)hidden + (size_t)(t0 * C) * kn_size(md_activations(s->m)), md_activations(s->m), C, 0};
     const kn_mat     b = {s->head ? s->head : w->data, s->head ? KN_REAL : w->type, C, 1};
-    kn_gemm(s->z, KN_REAL, V, a, b, n, V, C, 0);
+    kn_gemm(s->z, KN_REAL, V, a, b, n, V, C, NULL);
 }
 
 static rt_status check(const md_scorer *s, const md_packed *b)

@@ -24,7 +24,8 @@ static ag_id head_norm(builder *b, ag_id x, int64_t heads)
     return ag_view(b->g, norm(b, ag_view(b->g, x, 2, (int64_t[]){b->N * heads, D})), 2, (int64_t[]){b->N, heads * D});
 }
 
-static ag_id attention(builder *b, ag_id x, int64_t layer)
+/* r + attention(x) */
+static ag_id attention(builder *b, ag_id x, ag_id r, int64_t layer)
 {
     const md_config *c = &b->m->config;
     ag_graph        *g = b->g;
@@ -38,20 +39,21 @@ static ag_id attention(builder *b, ag_id x, int64_t layer)
     const ag_id y = b->opts->use == MD_DECODE
                         ? ag_attention_cached(g, q, k, v, b->o->cache_k[layer], b->o->cache_v[layer], b->o->past, &b->heads)
                         : ag_attention(g, q, k, v, b->o->start, &b->heads);
-    return ag_linear(g, y, weight(b));
+    return ag_linear_add(g, y, weight(b), r);
 }
 
-static ag_id mlp(builder *b, ag_id x)
+/* r + mlp(x) */
+static ag_id mlp(builder *b, ag_id x, ag_id r)
 {
     const ag_id gate = ag_linear(b->g, x, weight(b)), up = ag_linear(b->g, x, weight(b));
-    return ag_linear(b->g, ag_swiglu(b->g, gate, up), weight(b));
+    return ag_linear_add(b->g, ag_swiglu(b->g, gate, up), weight(b), r);
 }
 
 static ag_id block(builder *b, ag_id x, int64_t layer)
 {
     if (b->opts->recompute) ag_segment_begin(b->g);
-    x = ag_add(b->g, x, attention(b, norm(b, x), layer));
-    x = ag_add(b->g, x, mlp(b, norm(b, x)));
+    x = attention(b, norm(b, x), x, layer);
+    x = mlp(b, norm(b, x), x);
     if (b->opts->recompute) ag_segment_end(b->g);
     return x;
 }

@@ -175,8 +175,8 @@ static rt_status run_share(tr_trainer *t, int64_t first, double scale, double su
     tr_share(t->comm, t->c->sequences, &from, &to);
     if (from == to) memset(t->grads, 0, (size_t)t->n_grads * sizeof(real));
     for (int64_t at = from; at < to; at += t->train.B) {
-        const int64_t n = to - at < t->train.B ? to - at : t->train.B;
-        const double began = rt_now();
+        const int64_t n     = to - at < t->train.B ? to - at : t->train.B;
+        const double  began = rt_now();
         RT_TRY(tr_pass_load(&t->train, first + at, n, scale));
         t->seconds[TR_DATA] += rt_now() - began;
         ag_step(t->train.p, at > from);
@@ -208,7 +208,7 @@ rt_status tr_trainer_gradients(tr_trainer *t, int64_t s, tr_metrics *m)
     RT_TRY(sum_gradients(t));
     RT_TRY(t->comm->sum_f64(t->comm, sums, 3));
     t->seconds[TR_COMMUNICATION] += rt_now() - began;
-    *m           = (tr_metrics){.step = s + 1, .loss = sums[0], .kl = sums[1], .ce = sums[2], .valid_ce = NAN, .valid_kl = NAN};
+    *m                  = (tr_metrics){.step = s + 1, .loss = sums[0], .kl = sums[1], .ce = sums[2], .valid_ce = NAN, .valid_kl = NAN};
     const double summed = rt_now();
     m->grad_norm        = opt_grad_norm(t->opt);
     t->seconds[TR_OPTIMISER] += rt_now() - summed;
@@ -221,7 +221,7 @@ rt_status tr_trainer_step(tr_trainer *t, int64_t s, tr_metrics *m)
     RT_CHECK(isfinite(m->grad_norm), RT_ECHECK,
              "step %lld: the gradients are not finite (norm %g, loss %g); try a smaller optim.lr or more warm-up", (long long)s + 1,
              m->grad_norm, m->loss);
-    m->lr = opt_rate(&t->c->schedule, s);
+    m->lr              = opt_rate(&t->c->schedule, s);
     const double began = rt_now();
     opt_step(t->opt, &t->c->adamw, m->lr, m->grad_norm, s + 1);
     t->seconds[TR_OPTIMISER] += rt_now() - began;

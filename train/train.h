@@ -91,7 +91,7 @@ rt_status tr_trainer_gradients(tr_trainer *t, int64_t s, tr_metrics *m);
 rt_status  tr_trainer_step(tr_trainer *t, int64_t s, tr_metrics *m);
 md_model  *tr_trainer_model(tr_trainer *t);
 opt_state *tr_trainer_optimiser(tr_trainer *t);
-real      *tr_trainer_gradient(tr_trainer *t, int i, int64_t *n); /* of model->t[i] */
+real      *tr_trainer_gradient(tr_trainer *t, int i, int64_t *n);             /* of model->t[i] */
 void       tr_trainer_seconds(const tr_trainer *t, double seconds[TR_WORKS]); /* of all steps so far */
 int64_t    tr_trainer_bytes(const tr_trainer *t);
 /* Mean loss of the validation shards (CE, and the KL that the objective's targets give). */

@@ -22,17 +22,9 @@ static void forward_block(int64_t item, int thread, void *ud)
 
 static void forward(const ag_args *a) { rt_parallel(ag_blocks(ag_len(a->shape[0])), forward_block, (void *)(uintptr_t)a); }
 
-static void backward_block(int64_t item, int thread, void *ud)
+static void backward(const ag_args *a)
 {
-    const ag_args *a  = ud;
-    const int64_t  at = item * AG_BLOCK, left = ag_len(a->shape[0]) - at, n = left < AG_BLOCK ? left : AG_BLOCK;
-    real           w[AG_BLOCK];
-    const real    *dy = kn_load(a->dout, a->out_type, at, n, w);
-    (void)thread;
-    for (int j = 0; j < 2; j++)
-        if (a->din[j]) kn_put(a->din[j], a->din_type[j], at, dy, n, a->acc >> j & 1);
+    for (int j = 0; j < 2; j++) ag_pass(a, j);
 }
 
-static void backward(const ag_args *a) { rt_parallel(ag_blocks(ag_len(a->shape[0])), backward_block, (void *)(uintptr_t)a); }
-
-const ag_op ag_op_add = {.name = "add", .n_in = 2, .work = AG_ROWS, .infer = infer, .forward = forward, .backward = backward};
+const ag_op ag_op_add = {.name = "add", .n_in = 2, .work = AG_ROWS, .passes = 1, .infer = infer, .forward = forward, .backward = backward};

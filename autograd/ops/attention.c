@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { TQ = 48, TK = 512, LD = TK + 16 }; /* LD: rows of a tile must not fall on the same lines of the cache */
+enum { TQ = 96, GROUP = 24, TK = 512, LD = TK + 16 }; /* LD: rows of a tile must not fall on the same lines of the cache */
 enum { B_, T_, H_, KV_, D_ };
 
 typedef struct tile {
@@ -75,6 +75,16 @@ static int next_block(tile *q)
     return q->keys > 0;
 }
 
+/* How many keys of the block the rows before `end` can see: what stands beyond is not computed. */
+static int64_t seen(const tile *q, int64_t end)
+{
+    const int64_t n = q->t0 + end - q->k0;
+    return n < 0 ? 0 : n < q->keys ? n : q->keys;
+}
+
+/* Up to where rows of the group that ends at `end` must hold zeros: products read them in groups of keys too. */
+static int64_t cleared(const tile *q, int64_t end) { return seen(q, end + 2 * GROUP); }
+
 /* What row i of a tile may see of the block: columns [*from, *to) of its scores, maybe none. */
 static void visible(const tile *q, const int32_t *start, int64_t i, int64_t *from, int64_t *to)
 {
@@ -84,17 +94,40 @@ static void visible(const tile *q, const int32_t *start, int64_t i, int64_t *fro
     if (*from > *to) *from = *to = 0;
 }
 
-/* Rows [TQ, D] times what was packed turned: a block of scores. */
+/* Rows [TQ, D] times what was packed turned: a block of scores, as far as they are seen. */
 static void scores(real *S, const real *rows, const real *turned, const tile *q, int64_t D)
 {
-    kn_gemm_packed(S, LD, rows, D, 1, turned + q->k0 * D, D, q->rows, q->keys, D, 0);
+    for (int64_t i = 0; i < q->rows; i += GROUP) {
+        const int64_t n = q->rows - i < GROUP ? q->rows - i : GROUP;
+        kn_gemm_packed(S + i * LD, LD, rows + i * D, D, 1, turned + q->k0 * D, D, n, seen(q, i + n), D, 0);
+    }
+}
+
+/* Weights [TQ, keys] times keys' rows, packed: adds up over blocks. */
+static void mix(real *O, const real *S, const real *packed, int64_t T, const tile *q, int64_t D, int64_t nr)
+{
+    for (int64_t i = 0; i < q->rows; i += GROUP) {
+        const int64_t n = q->rows - i < GROUP ? q->rows - i : GROUP;
+        kn_gemm_packed(O + i * D, D, S + i * LD, LD, 1, packed + q->k0 * nr, T, n, D, seen(q, i + n), q->k0 > q->first);
+    }
+}
+
+/* The transposed of weights times rows, packed, added to the keys: only rows that can see a group of keys. */
+static void spread(real *dK, const real *S, const real *packed, const tile *q, int64_t D, int64_t nr)
+{
+    const int64_t past = q->t0 > q->k0 ? q->t0 - q->k0 : 0, whole = past < q->keys ? past : q->keys;
+    kn_gemm_packed(dK + q->k0 * D, D, S, 1, LD, packed, q->rows, whole, D, q->rows, 1);
+    for (int64_t j = whole; j < q->keys; j += GROUP) {
+        const int64_t n = q->keys - j < GROUP ? q->keys - j : GROUP, i = (q->k0 + j - q->t0) / GROUP * GROUP;
+        kn_gemm_packed(dK + (q->k0 + j) * D, D, S + i * LD + j, 1, LD, packed + i * nr, q->rows, n, D, q->rows - i, 1);
+    }
 }
 
 /* Row of scores -> exp(S - m) inside [from, to), 0 outside; returns the sum. */
-static real weights(const kn_table *k, real *s, int64_t from, int64_t to, int64_t keys, real m)
+static real weights(const kn_table *k, real *s, int64_t from, int64_t to, int64_t end, real m)
 {
     memset(s, 0, (size_t)from * sizeof(real));
-    memset(s + to, 0, (size_t)(keys - to) * sizeof(real));
+    memset(s + to, 0, (size_t)(end - to) * sizeof(real));
     return to > from ? k->exp_sub(s + from, s + from, m, to - from) : 0;
 }
 
@@ -113,7 +146,7 @@ static void soften(const ag_args *a, const running *r, const tile *q, const int3
         visible(q, start, i, &from, &to);
         const real top = to > from ? a->k->max(s + from, to - from) : r->max[i], m = top > r->max[i] ? top : r->max[i];
         const real keep = (real)exp((double)(r->max[i] - m)); /* 0 at first: the maximum is -infinity */
-        r->sum[i]       = weights(a->k, s, from, to, q->keys, m) + (r->sum[i] > 0 ? keep * r->sum[i] : 0);
+        r->sum[i]       = weights(a->k, s, from, to, cleared(q, i + 1), m) + (r->sum[i] > 0 ? keep * r->sum[i] : 0);
         if (q->k0 > q->first && keep < 1) a->k->scale(r->O + i * D, r->O + i * D, keep, D);
         r->max[i] = m;
     }
@@ -121,14 +154,14 @@ static void soften(const ag_args *a, const running *r, const tile *q, const int3
 
 static void forward_tile(const ag_args *a, const running *r, const int32_t *start, int64_t b, int64_t h, int64_t t0)
 {
-    const int64_t *n = a->attr.i, T = n[T_], D = n[D_], W = n[H_] * D, nr = a->k->nr;
+    const int64_t *n = a->attr.i, T = n[T_], D = n[D_], W = n[H_] * D;
     tile           q = tile_at(start, t0, T);
     gather(a, r->Q, a->in[0], a->type[0], W, b * T + t0, q.rows, h * D, (real)(1 / sqrt((double)D)));
     for (int64_t i = 0; i < q.rows; i++) r->max[i] = -INFINITY, r->sum[i] = 0;
     while (next_block(&q)) {
         scores(r->S, r->Q, r->K, &q, D);
         soften(a, r, &q, start);
-        kn_gemm_packed(r->O, D, r->S, LD, 1, r->V + q.k0 * nr, T, q.rows, D, q.keys, q.k0 > q.first);
+        mix(r->O, r->S, r->V, T, &q, D, a->k->nr);
     }
     for (int64_t i = 0; i < q.rows; i++) {
         a->k->scale(r->O + i * D, r->O + i * D, 1 / r->sum[i], D);
@@ -142,7 +175,8 @@ static void forward_head(int64_t item, int thread, void *ud)
     const ag_args *a = ud;
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], b = item / n[H_], h = item % n[H_], kv = h * n[KV_] / n[H_];
     running        r = {.K = ag_scratch(a, thread)};
-    r.V = r.K + kn_panels(T, D), r.Q = r.V + kn_panels(D, T), r.O = r.Q + TQ * D, r.S = r.O + TQ * D, r.max = r.S + TQ * LD, r.sum = r.max + TQ;
+    r.V = r.K + kn_panels(T, D), r.Q = r.V + kn_panels(D, T), r.O = r.Q + TQ * D, r.S = r.O + TQ * D, r.max = r.S + TQ * LD,
+    r.sum = r.max + TQ;
     pack(a, r.K, 1, b, kv, 1);
     pack(a, r.V, 2, b, kv, 0);
     for (int64_t t0 = 0; t0 < T; t0 += TQ) forward_tile(a, &r, (const int32_t *)a->in[3] + b * T, b, h, t0);
@@ -177,8 +211,11 @@ static void score_gradients(const ag_args *a, const panels *p, const tile *q, co
         int64_t    from, to;
         const real delta = a->k->dot(p->dO + i * D, p->O + i * D, D);
         visible(q, start, i, &from, &to);
-        weights(a->k, p->S + i * LD, from, to, q->keys, a->saved[(row0 + i) * H + h]);
-        a->k->softmax_back(p->dS + i * LD, p->S + i * LD, delta, q->keys);
+        const int64_t end = cleared(q, i + 1);
+        weights(a->k, p->S + i * LD, from, to, end, a->saved[(row0 + i) * H + h]);
+        a->k->softmax_back(p->dS + i * LD + from, p->S + i * LD + from, delta, to - from);
+        memset(p->dS + i * LD, 0, (size_t)from * sizeof(real));
+        memset(p->dS + i * LD + to, 0, (size_t)(end - to) * sizeof(real));
     }
 }
 
@@ -188,9 +225,9 @@ static void backward_block(const ag_args *a, const panels *p, const tile *q, con
     scores(p->S, p->Q, p->K_turned, q, D);
     scores(p->dS, p->dO, p->V_turned, q, D);
     score_gradients(a, p, q, start, b * T + q->t0, h);
-    kn_gemm_packed(p->dV + q->k0 * D, D, p->S, 1, LD, p->dO_packed, q->rows, q->keys, D, q->rows, 1);
-    kn_gemm_packed(p->dK + q->k0 * D, D, p->dS, 1, LD, p->Q_packed, q->rows, q->keys, D, q->rows, 1);
-    kn_gemm_packed(p->dQ, D, p->dS, LD, 1, p->K + q->k0 * a->k->nr, T, q->rows, D, q->keys, q->k0 > q->first);
+    spread(p->dV, p->S, p->dO_packed, q, D, a->k->nr);
+    spread(p->dK, p->dS, p->Q_packed, q, D, a->k->nr);
+    mix(p->dQ, p->dS, p->K, T, q, D, a->k->nr);
 }
 
 static void backward_tile(const ag_args *a, const panels *p, const int32_t *start, int64_t b, int64_t h, int64_t t0)
@@ -227,7 +264,8 @@ static void backward_group(int64_t item, int thread, void *ud)
 static void backward(const ag_args *a) { rt_parallel(a->attr.i[B_] * a->attr.i[KV_], backward_group, (void *)(uintptr_t)a); }
 
 const ag_op ag_op_attention = {.name     = "attention",
-                               .n_in     = 4, .work = AG_SCORES,
+                               .n_in     = 4,
+                               .work     = AG_SCORES,
                                .keeps    = 1 | 2 | 4 | 8 | AG_KEEP_OUT | AG_KEEP_SAVED,
                                .nograd   = 8,
                                .infer    = infer,

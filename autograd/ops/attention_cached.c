@@ -46,4 +46,5 @@ static void forward(const ag_args *a)
     rt_parallel(n[T_] * n[H_], forward_item, (void *)(uintptr_t)a);
 }
 
-const ag_op ag_op_attention_cached = {.name = "attention_cached", .n_in = 6, .work = AG_SCORES, .nograd = 63, .infer = infer, .forward = forward};
+const ag_op ag_op_attention_cached = {
+    .name = "attention_cached", .n_in = 6, .work = AG_SCORES, .nograd = 63, .infer = infer, .forward = forward};

@@ -44,4 +44,5 @@ static void backward(const ag_args *a)
     if (a->din[1]) rt_parallel((a->shape[1]->d[1] + COLUMNS - 1) / COLUMNS, backward_columns, (void *)(uintptr_t)a);
 }
 
-const ag_op ag_op_embed = {.name = "embed", .n_in = 2, .work = AG_ROWS, .keeps = 1, .nograd = 1, .infer = infer, .forward = forward, .backward = backward};
+const ag_op ag_op_embed = {
+    .name = "embed", .n_in = 2, .work = AG_ROWS, .keeps = 1, .nograd = 1, .infer = infer, .forward = forward, .backward = backward};

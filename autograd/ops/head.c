@@ -81,14 +81,14 @@ static void run_block(const block *b, int first)
     const kn_mat   x = {b->x, KN_REAL, C, 0}, w_t = {a->in[1], a->type[1], C, 1}, w = {a->in[1], a->type[1], C, 0};
     const kn_mat   dz = {b->z, KN_REAL, V, 0}, dz_t = {b->z, KN_REAL, V, 1};
     rt_parallel(b->n, take_row, (void *)(uintptr_t)b);
-    kn_gemm(b->z, KN_REAL, V, x, w_t, b->n, V, C, 0);
+    kn_gemm(b->z, KN_REAL, V, x, w_t, b->n, V, C, NULL);
     rt_parallel((b->n + ROWS_AN_ITEM - 1) / ROWS_AN_ITEM, lose_rows, (void *)(uintptr_t)b);
     if (!b->gradient) return;
     if (a->din[0]) {
-        kn_gemm(b->dx, KN_REAL, C, dz, w, b->n, C, V, 0);
+        kn_gemm(b->dx, KN_REAL, C, dz, w, b->n, C, V, NULL);
         rt_parallel(b->n, return_row, (void *)(uintptr_t)b);
     }
-    if (a->din[1]) kn_gemm(a->din[1], a->din_type[1], C, dz_t, x, V, C, b->n, !first || (a->acc & 2));
+    if (a->din[1]) kn_gemm(a->din[1], a->din_type[1], C, dz_t, x, V, C, b->n, !first || (a->acc & 2) ? a->din[1] : NULL);
 }
 
 static void add_results(ag_targets *t, const block *b)
@@ -134,7 +134,8 @@ static void forward(const ag_args *a) { run(a, 0); }
 static void backward(const ag_args *a) { run(a, 1); }
 
 const ag_op ag_op_head = {.name     = "head",
-                          .n_in     = 3, .work = AG_LOSS,
+                          .n_in     = 3,
+                          .work     = AG_LOSS,
                           .keeps    = 1 | 2 | 4 | AG_KEEP_OUT,
                           .nograd   = 4,
                           .fused    = 1,

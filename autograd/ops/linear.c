@@ -1,4 +1,5 @@
 /* linear: y[N,M] = x[N,C] w[M,C]^T.  dx += dy w,  dw += dy^T x.
+ * linear_add: y = x w^T + r[N,M], rounded once: the end of a residual branch.  dr = dy, in the same memory where it can.
  * A few rows (decoding) go one by one through kn_matvec; for more, quantised weights are
  * widened once into the work space. */
 #include "autograd/op.h"
@@ -12,17 +13,25 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
     RT_CHECK(x->nd == 2 && w->nd == 2 && x->d[1] == w->d[1], RT_ESHAPE, "linear: x is [%lld,%lld], w is [%lld,%lld]", (long long)x->d[0],
              (long long)x->d[1], (long long)w->d[0], (long long)w->d[1]);
     i->out    = (ag_shape){2, {x->d[0], w->d[0]}};
-    i->shared = x->d[0] <= FEW_ROWS ? x->d[1] + w->d[0] : kn_size(i->type[1]) ? 0 : w->d[0] * w->d[1];
+    i->shared = x->d[0] <= FEW_ROWS ? x->d[1] + 2 * w->d[0] : kn_size(i->type[1]) ? 0 : w->d[0] * w->d[1];
     return RT_OK;
 }
 
-static void forward_rows(const ag_args *a, int64_t N, int64_t C, int64_t M)
+static rt_status infer_add(ag_infer *i, const ag_attr *attr)
 {
-    real *wx = a->shared, *wy = a->shared + C;
+    RT_TRY(infer(i, attr));
+    RT_CHECK(ag_same(i->in[2], &i->out), RT_ESHAPE, "linear_add: the product is [%lld,%lld], what is added has %lld elements",
+             (long long)i->out.d[0], (long long)i->out.d[1], (long long)ag_len(i->in[2]));
+    return RT_OK;
+}
+
+static void forward_rows(const ag_args *a, int64_t N, int64_t C, int64_t M, const void *plus)
+{
+    real *wx = a->shared, *y = a->shared + C, *wr = a->shared + C + M;
     for (int64_t n = 0; n < N; n++) {
-        real *y = kn_target(a->out, a->out_type, n * M, wy);
         kn_matvec(y, a->in[1], a->type[1], kn_load(a->in[0], a->type[0], n * C, C, wx), M, C);
-        kn_commit(a->out, a->out_type, n * M, y, M);
+        if (plus) a->k->add(y, y, kn_load(plus, a->out_type, n * M, M, wr), M);
+        kn_put(a->out, a->out_type, n * M, y, M, 0);
     }
 }
 
@@ -34,26 +43,44 @@ static void widen_row(int64_t row, int thread, void *ud)
     kn_row(a->shared + row * C, a->in[1], a->type[1], row, C);
 }
 
-static void forward(const ag_args *a)
+static void multiply(const ag_args *a, const void *plus)
 {
     const int64_t N = a->shape[0]->d[0], C = a->shape[0]->d[1], M = a->shape[1]->d[0];
     const int     plain = kn_size(a->type[1]) > 0;
     const kn_mat  x = {a->in[0], a->type[0], C, 0}, w = {plain ? a->in[1] : a->shared, plain ? a->type[1] : KN_REAL, C, 1};
     if (N <= FEW_ROWS) {
-        forward_rows(a, N, C, M);
+        forward_rows(a, N, C, M, plus);
         return;
     }
     if (!plain) rt_parallel(M, widen_row, (void *)(uintptr_t)a);
-    kn_gemm(a->out, a->out_type, M, x, w, N, M, C, 0);
+    kn_gemm(a->out, a->out_type, M, x, w, N, M, C, plus);
 }
+
+static void forward(const ag_args *a) { multiply(a, NULL); }
+static void forward_add(const ag_args *a) { multiply(a, a->in[2]); }
 
 static void backward(const ag_args *a)
 {
     const int64_t N = a->shape[0]->d[0], C = a->shape[0]->d[1], M = a->shape[1]->d[0];
     const kn_mat  x = {a->in[0], a->type[0], C, 0}, w = {a->in[1], a->type[1], C, 0};
     const kn_mat  dy = {a->dout, a->out_type, M, 0}, dy_t = {a->dout, a->out_type, M, 1};
-    if (a->din[0]) kn_gemm(a->din[0], a->din_type[0], C, dy, w, N, C, M, a->acc & 1);
-    if (a->din[1]) kn_gemm(a->din[1], a->din_type[1], C, dy_t, x, M, C, N, a->acc >> 1 & 1);
+    if (a->din[0]) kn_gemm(a->din[0], a->din_type[0], C, dy, w, N, C, M, a->acc & 1 ? a->din[0] : NULL);
+    if (a->din[1]) kn_gemm(a->din[1], a->din_type[1], C, dy_t, x, M, C, N, a->acc & 2 ? a->din[1] : NULL);
 }
 
-const ag_op ag_op_linear = {.name = "linear", .n_in = 2, .work = AG_PRODUCTS, .keeps = 1 | 2, .infer = infer, .forward = forward, .backward = backward};
+static void backward_add(const ag_args *a)
+{
+    backward(a);
+    ag_pass(a, 2);
+}
+
+const ag_op ag_op_linear = {
+    .name = "linear", .n_in = 2, .work = AG_PRODUCTS, .keeps = 1 | 2, .infer = infer, .forward = forward, .backward = backward};
+const ag_op ag_op_linear_add = {.name     = "linear_add",
+                                .n_in     = 3,
+                                .work     = AG_PRODUCTS,
+                                .keeps    = 1 | 2,
+                                .passes   = 1 << 2,
+                                .infer    = infer_add,
+                                .forward  = forward_add,
+                                .backward = backward_add};

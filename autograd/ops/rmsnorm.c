@@ -9,11 +9,12 @@
  */
 #include "autograd/op.h"
 #include <math.h>
+#include <string.h>
 
-enum { COLUMNS = 64 }; /* of an item of dw */
+enum { ROWS = 64, COLUMNS = 64 }; /* of an item of backward, of dw */
 
 /* Shapes in, shapes out: the only function that may fail.  `saved` (r[N]) lives from
- * forward to backward, `scratch` (four rows) is each thread's within one step. */
+ * forward to backward; within one step `scratch` (four rows) is each thread's, `shared` (parts of dw) all threads'. */
 static rt_status infer(ag_infer *i, const ag_attr *attr)
 {
     const ag_shape *x = i->in[0], *w = i->in[1];
@@ -23,6 +24,7 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
     i->out     = *x;
     i->saved   = x->d[0];
     i->scratch = 4 * x->d[1];
+    i->shared  = (x->d[0] + ROWS - 1) / ROWS * x->d[1];
     return RT_OK;
 }
 
@@ -43,40 +45,50 @@ static void forward_row(int64_t n, int thread, void *ud)
 
 static void forward(const ag_args *a) { rt_parallel(a->shape[0]->d[0], forward_row, (void *)(uintptr_t)a); }
 
-static void backward_row(int64_t n, int thread, void *ud)
-{
-    const ag_args *a    = ud;
-    const int64_t  C    = a->shape[0]->d[1];
-    real          *work = ag_scratch(a, thread), *dx = work + 3 * C;
-    const real    *x = kn_load(a->in[0], a->type[0], n * C, C, work), *w = kn_load(a->in[1], a->type[1], 0, C, work + C);
-    const real    *dy = kn_load(a->dout, a->out_type, n * C, C, work + 2 * C), r = a->saved[n];
-    a->k->mul(dx, w, dy, C);
-    const real m = a->k->dot(dx, x, C) / (real)C * r * r;
-    a->k->norm_back(dx, x, w, dy, r, m, C);
-    kn_put(a->din[0], a->din_type[0], n * C, dx, C, a->acc & 1);
-}
-
-/* Each column of dw has one owner that adds all rows in order: no races, one order. */
-static void backward_columns(int64_t item, int thread, void *ud)
+/* An item of backward is a block of rows: their dx, and their part of dw in a row of its own. */
+static void backward_rows(int64_t item, int thread, void *ud)
 {
     const ag_args *a = ud;
-    const int64_t  N = a->shape[0]->d[0], C = a->shape[0]->d[1], c = item * COLUMNS, n = C - c < COLUMNS ? C - c : COLUMNS;
-    real           sum[COLUMNS] = {0}, wx[COLUMNS], wd[COLUMNS], t[COLUMNS];
-    (void)thread;
-    for (int64_t row = 0; row < N; row++) {
-        a->k->mul(t, kn_load(a->in[0], a->type[0], row * C + c, n, wx), kn_load(a->dout, a->out_type, row * C + c, n, wd), n);
-        a->k->axpy(sum, t, a->saved[row], n);
+    const int64_t  N = a->shape[0]->d[0], C = a->shape[0]->d[1], end = (item + 1) * ROWS < N ? (item + 1) * ROWS : N;
+    real          *work = ag_scratch(a, thread), *dx = work + 3 * C, *part = a->shared + item * C;
+    const real    *w = kn_load(a->in[1], a->type[1], 0, C, work + C);
+    memset(part, 0, (size_t)C * sizeof(real));
+    for (int64_t n = item * ROWS; n < end; n++) {
+        const real *x = kn_load(a->in[0], a->type[0], n * C, C, work), *dy = kn_load(a->dout, a->out_type, n * C, C, work + 2 * C);
+        const real  r = a->saved[n];
+        a->k->mul(dx, x, dy, C);
+        a->k->axpy(part, dx, r, C);
+        a->k->norm_back(dx, x, w, dy, r, a->k->dot(dx, w, C) / (real)C * r * r, C);
+        if (a->din[0]) kn_put(a->din[0], a->din_type[0], n * C, dx, C, a->acc & 1);
     }
+}
+
+/* The parts are added in their order, by one owner a column: no races, one order. */
+static void backward_columns(int64_t item, int thread, void *ud)
+{
+    const ag_args *a     = ud;
+    const int64_t  parts = (a->shape[0]->d[0] + ROWS - 1) / ROWS, C = a->shape[0]->d[1], c = item * COLUMNS,
+                  n   = C - c < COLUMNS ? C - c : COLUMNS;
+    real sum[COLUMNS] = {0};
+    (void)thread;
+    for (int64_t i = 0; i < parts; i++) a->k->add(sum, sum, a->shared + i * C + c, n);
     kn_put(a->din[1], a->din_type[1], c, sum, n, a->acc >> 1 & 1);
 }
 
 /* din[i] is NULL where nobody wants that gradient; bit i of acc says "add". */
 static void backward(const ag_args *a)
 {
-    if (a->din[0]) rt_parallel(a->shape[0]->d[0], backward_row, (void *)(uintptr_t)a);
+    rt_parallel((a->shape[0]->d[0] + ROWS - 1) / ROWS, backward_rows, (void *)(uintptr_t)a);
     if (a->din[1]) rt_parallel((a->shape[0]->d[1] + COLUMNS - 1) / COLUMNS, backward_columns, (void *)(uintptr_t)a);
 }
 
-/* keeps: backward reads x, w and what forward saved; the planner keeps nothing else alive. */
-const ag_op ag_op_rmsnorm = {
-    .name = "rmsnorm", .n_in = 2, .work = AG_ROWS, .keeps = 1 | 2 | AG_KEEP_SAVED, .infer = infer, .forward = forward, .backward = backward};
+/* keeps: backward reads x, w and what forward saved; the planner keeps nothing else alive.  cheap: what reads y in its
+ * own backward gets it made again, so that no norm's output lives from forward to backward. */
+const ag_op ag_op_rmsnorm = {.name     = "rmsnorm",
+                             .n_in     = 2,
+                             .work     = AG_ROWS,
+                             .keeps    = 1 | 2 | AG_KEEP_SAVED,
+                             .cheap    = 1,
+                             .infer    = infer,
+                             .forward  = forward,
+                             .backward = backward};

@@ -1,7 +1,7 @@
 /* rope: each head of row n is rotated by position pos[n]; halves of a head are paired:
  *   y[i] = x[i] cos - x[i + D/2] sin,  y[i + D/2] = x[i + D/2] cos + x[i] sin
  * with the angle pos theta^(-2 i / D) (Su et al. 2021, arXiv:2104.09864; the pairing of
- * Hugging Face's Llama files).  The gradient is rotated back. */
+ * Hugging Face's Llama files).  The gradient is rotated back.  Works in place. */
 #include "autograd/op.h"
 #include <math.h>
 
@@ -40,9 +40,9 @@ static void forward_row(int64_t n, int thread, void *ud)
 {
     const ag_args *a    = ud;
     const int64_t  W    = a->shape[0]->d[1];
-    real          *work = ag_scratch(a, thread), *y = kn_target(a->out, a->out_type, n * W, work + W);
-    turn(a, n, a->in[0], a->type[0], work, y, 1);
-    kn_commit(a->out, a->out_type, n * W, y, W);
+    real          *work = ag_scratch(a, thread);
+    turn(a, n, a->in[0], a->type[0], work, work + W, 1);
+    kn_put(a->out, a->out_type, n * W, work + W, W, 0);
 }
 
 static void backward_row(int64_t n, int thread, void *ud)
@@ -61,5 +61,12 @@ static void backward(const ag_args *a)
     if (a->din[0]) rt_parallel(a->shape[0]->d[0], backward_row, (void *)(uintptr_t)a);
 }
 
-const ag_op ag_op_rope = {
-    .name = "rope", .n_in = 3, .work = AG_ROWS, .keeps = 2 | 4, .nograd = 2 | 4, .infer = infer, .forward = forward, .backward = backward};
+const ag_op ag_op_rope = {.name     = "rope",
+                          .n_in     = 3,
+                          .work     = AG_ROWS,
+                          .keeps    = 2 | 4,
+                          .nograd   = 2 | 4,
+                          .inplace  = 1,
+                          .infer    = infer,
+                          .forward  = forward,
+                          .backward = backward};

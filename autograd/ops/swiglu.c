@@ -36,4 +36,5 @@ static void backward_block(int64_t item, int thread, void *ud)
 
 static void backward(const ag_args *a) { rt_parallel(ag_blocks(ag_len(a->shape[0])), backward_block, (void *)(uintptr_t)a); }
 
-const ag_op ag_op_swiglu = {.name = "swiglu", .n_in = 2, .work = AG_ROWS, .keeps = 1 | 2, .infer = infer, .forward = forward, .backward = backward};
+const ag_op ag_op_swiglu = {
+    .name = "swiglu", .n_in = 2, .work = AG_ROWS, .keeps = 1 | 2, .infer = infer, .forward = forward, .backward = backward};

@@ -45,6 +45,11 @@ static void case_linear(net *t)
     ag_id x = A(t, "x", 5, 19); /* a view shares its root's gradient */
     reduce(t, ag_linear(t->g, ag_view(t->g, ag_view(t->g, x, 1, (int64_t[]){95}), 2, (int64_t[]){5, 19}), A(t, "w", 3, 19)), 5, 3);
 }
+static void case_linear_add(net *t)
+{
+    ag_id x = A(t, "x", 5, 3); /* a residual: its gradient is handed through and added to */
+    reduce(t, ag_linear_add(t->g, ag_mul(t->g, x, A(t, "y", 5, 3)), A(t, "w", 3, 3), x), 5, 3);
+}
 static void case_rmsnorm(net *t)
 {
     ag_id w = ag_add(t->g, ag_param(t->g, "w", KN_REAL, 1, (int64_t[]){7}), ag_input(t->g, "c", KN_REAL, 1, (int64_t[]){7}));
