@@ -44,8 +44,8 @@ typedef struct kn_table {
     const char *isa;
     int         openblas; /* 1: on such machines OpenBLAS's product is the faster one */
     int64_t     mr, nr;   /* micro tile */
-    /* C[m, nr] = A[m, K] B, + C when acc: m <= mr rows a[i rs + k cs], B a panel [K][nr], aligned. */
-    void (*micro)(real *c, int64_t ldc, const real *a, int64_t rs, int64_t cs, const real *b, int64_t m, int64_t K, int acc);
+    /* C[M, nr] = A[M, K] B, + C when acc, mr rows at a time: A is a[i rs + k cs], B a panel [K][nr], aligned. */
+    void (*micro)(real *c, int64_t ldc, const real *a, int64_t rs, int64_t cs, const real *b, int64_t M, int64_t K, int acc);
     /* A panel to[K][nr] of n <= nr columns, zeros beyond: x[k ld + j], or x[j ld + k] where `across`. */
     void (*pack)(real *to, const void *x, kn_type t, int64_t ld, int across, int64_t n, int64_t K);
     void (*widen)(real *y, const kn_bf16 *x, int64_t n);

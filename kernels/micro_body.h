@@ -31,12 +31,14 @@ static inline __attribute__((always_inline)) void micro_rows(real *c, int64_t ld
         }
 }
 
-static void micro(real *c, int64_t ldc, const real *a, int64_t rs, int64_t cs, const real *b, int64_t m, int64_t K, int acc)
+static void micro(real *c, int64_t ldc, const real *a, int64_t rs, int64_t cs, const real *b, int64_t M, int64_t K, int acc)
 {
-    if (m == MR) micro_rows(c, ldc, a, rs, cs, b, MR, K, acc);
-    else
-        for (; m >= 2; m -= 2, a += 2 * rs, c += 2 * ldc) micro_rows(c, ldc, a, rs, cs, b, 2, K, acc);
-    if (m == 1) micro_rows(c, ldc, a, rs, cs, b, 1, K, acc);
+    for (; M >= MR; M -= MR, a += MR * rs, c += MR * ldc) {
+        for (int i = 0; i < MR; i++) __builtin_prefetch(c + i * ldc, 1, 3); /* wanted when k is through */
+        micro_rows(c, ldc, a, rs, cs, b, MR, K, acc);
+    }
+    for (; M >= 2; M -= 2, a += 2 * rs, c += 2 * ldc) micro_rows(c, ldc, a, rs, cs, b, 2, K, acc);
+    if (M) micro_rows(c, ldc, a, rs, cs, b, 1, K, acc);
 }
 
 static inline real widened(const void *x, kn_type t, int64_t i)
