@@ -3,6 +3,7 @@
 usage: make_shard.py CASE_DIR SHARD.h5
 """
 import hashlib
+import json
 import sys
 
 import h5py
@@ -18,7 +19,9 @@ def fixed(text):
 def main(case, path):
     data = {name: value.reshape((-1,) + value.shape[2:]) for name, value in load_file(f"{case}/data.safetensors").items()}
     batch, length = data["ids"].shape
-    k, vocab = data["topk_ids"].shape[-1], data["teacher_logprobs"].shape[-1]
+    with open(f"{case}/case.json") as file:
+        vocab = json.load(file)["vocab"]
+    k = data["topk_ids"].shape[-1]
     valid = data["valid"].astype(bool)
     target = np.roll(data["ids"], -1, 1)
     target[:, -1] = -1
