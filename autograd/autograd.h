@@ -15,6 +15,7 @@
  */
 #ifndef AG_AUTOGRAD_H
 #define AG_AUTOGRAD_H
+#include "core/memory.h"
 #include "core/status.h"
 #include "kernels/kernels.h"
 #include <stddef.h>
@@ -65,7 +66,7 @@ ag_id ag_attention_cached(ag_graph *g, ag_id q, ag_id k, ag_id v, ag_id cache_k,
 
 /* ---- the distillation head ------------------------------------------------------------------ */
 
-/* Per row: p teacher, q student, K the k stored ids, P and R = 1 - P their mass and the rest. */
+/* Per row: p teacher, q student, K the k stored ids, P their mass, R = max(0, 1 - P) the rest. */
 typedef enum ag_objective {
     AG_CE,      /* -log q_x, x the token that follows                                               */
     AG_SAMPLED, /* K exact, each of m samples of the rest weighs R/m: unbiased estimate of KL(p||q) */
@@ -83,7 +84,6 @@ typedef struct ag_targets {
     const uint8_t *count;    /* [N] */
     const int32_t *topk_ids; /* [N, k] */
     const float   *topk_logprob;
-    const float   *rest_mass;    /* [N] */
     const int32_t *tail_ids;     /* [N, m] */
     const float   *rest_entropy; /* [N]; NaN: unknown */
     /* results of the last replay: scaled sums over this batch's rows */
@@ -105,6 +105,7 @@ void ag_segment_end(ag_graph *g);
 typedef struct ag_plan_opts {
     int forward_only;                          /* no gradients: `loss` may be any value, read by ag_plan_value */
     int recompute;                             /* honour the segments                                   */
+    int outline;                               /* schedule and sizes alone, no arena: to look at, not to run */
     int no_reuse;                              /* debug: every value has memory of its own               */
     int poison;                                /* debug: fill memory with NaN as soon as it is dead       */
     void (*grad_ready)(void *ud, ag_id param); /* its gradient is final (its exchange may start) */
@@ -121,18 +122,23 @@ typedef enum ag_work {
 } ag_work; /* linear; attention; norms, rotary, element by element; head */
 
 typedef struct ag_plan_info {
-    size_t arena_bytes, sum_bytes;
+    size_t arena_bytes, sum_bytes; /* with every lifetime's memory shared, and without */
+    size_t kept_bytes, head_bytes; /* of the arena: what waits from forward to backward; the head's work space */
     int    n_steps, n_buffers;
 } ag_plan_info;
 
 rt_status ag_plan_create(ag_plan **out, const ag_graph *g, ag_id loss, const ag_plan_opts *o);
 void      ag_plan_destroy(ag_plan **p);
 /* `data` and `grad` stay the caller's; grad is NULL for inputs. */
-void          ag_plan_bind(ag_plan *p, ag_id v, void *data, void *grad);
-void          ag_plan_value(const ag_plan *p, ag_id v, void **data); /* valid until the next replay; leaves and the loss only */
-double        ag_forward(ag_plan *p);                                /* returns the loss */
-void          ag_backward(ag_plan *p, int accumulate);               /* after ag_forward; accumulate: add to the params' gradients */
-double        ag_step(ag_plan *p, int accumulate);                   /* both, the head's work done once; returns the loss */
-ag_plan_info  ag_plan_stats(const ag_plan *p);
+void   ag_plan_bind(ag_plan *p, ag_id v, void *data, void *grad);
+void   ag_plan_value(const ag_plan *p, ag_id v, void **data); /* valid until the next replay; leaves and the loss only */
+double ag_forward(ag_plan *p);                                /* returns the loss */
+void   ag_backward(ag_plan *p, int accumulate);               /* after ag_forward; accumulate: add to the params' gradients */
+double ag_step(ag_plan *p, int accumulate);                   /* both, the head's work done once; returns the loss */
+/* As ag_step, but looks at all that each operator makes.  RT_ECHECK names the first that made a value which is not finite. */
+rt_status    ag_plan_hunt(ag_plan *p, int accumulate);
+ag_plan_info ag_plan_stats(const ag_plan *p);
+/* The schedule as text, a line a step: number, pass, operator, output's shape, bytes and place in the arena, how long it lives. */
+rt_status     ag_plan_print(const ag_plan *p, rt_buf *out);
 const double *ag_plan_seconds(const ag_plan *p); /* [AG_WORKS]: spent in replays so far */
 #endif

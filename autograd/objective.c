@@ -28,7 +28,7 @@ typedef struct row {
     double            zk[MAX_K], zt[MAX_K], zx; /* logits of the stored ids, of the samples, of the token that follows */
     const int32_t    *ids, *tail;
     const float      *logp;
-    double            R;
+    double            P, R;
 } row;
 
 static double xlogx(double x) { return x > 0 ? x * log(x) : 0; }
@@ -67,13 +67,6 @@ static double kl_stored(const row *r, double P)
     return kl;
 }
 
-static double mass(const row *r)
-{
-    double P = 0;
-    for (int64_t i = 0; i < r->t->k; i++) P += p_of(r, i);
-    return P;
-}
-
 /* z holds exponentials e, of sum r->sum: z = scale (w_kl a q + w_ce q) - sparse targets. */
 static void finish(const row *r, double q_weight) { r->k->scale(r->z, r->z, (real)(r->t->scale * q_weight / r->sum), r->V); }
 
@@ -81,7 +74,7 @@ static void subtract(const row *r, int32_t id, double target) { r->z[id] -= (rea
 
 static void gradient_sampled(const row *r, double w_kl, double w_ce)
 {
-    const double S = mass(r) + (r->t->m ? r->R : 0);
+    const double S = r->P + (r->t->m ? r->R : 0);
     finish(r, w_kl * S + w_ce);
     for (int64_t i = 0; i < r->t->k; i++) subtract(r, r->ids[i], w_kl * p_of(r, i));
     for (int64_t j = 0; j < r->t->m; j++) subtract(r, r->tail[j], w_kl * r->R / (double)r->t->m);
@@ -90,7 +83,7 @@ static void gradient_sampled(const row *r, double w_kl, double w_ce)
 /* The exponentials on K are 0 here: the gradient there is scale (w_kl (S q - p) + w_ce q). */
 static void gradient_tail(const row *r, double rest_q, double w_kl, double w_ce)
 {
-    const double S = mass(r) + r->R;
+    const double S = r->P + r->R;
     finish(r, w_kl * (S - r->R / rest_q) + w_ce);
     for (int64_t i = 0; i < r->t->k; i++) {
         const double q  = exp(logq_k(r, i));
@@ -137,7 +130,7 @@ static ag_row_result lose_tail(row *r, ag_row_result o, double w_kl, double w_ce
 static ag_row_result lose_other(row *r, ag_row_result o, double w_kl, double w_ce, int gradient)
 {
     const ag_targets *t     = r->t;
-    const double      P     = t->objective == AG_RENORM ? mass(r) : 1;
+    const double      P     = t->objective == AG_RENORM ? r->P : 1;
     double            value = 0;
     o.kl                    = NAN;
     if (t->objective == AG_SAMPLED) {
@@ -161,8 +154,9 @@ static void take(row *r, int32_t x)
     r->ids  = soft ? t->topk_ids + r->n * t->k : NULL;
     r->logp = soft ? t->topk_logprob + r->n * t->k : NULL;
     r->tail = sampled ? t->tail_ids + r->n * t->m : NULL;
-    r->R    = soft ? (double)t->rest_mass[r->n] : 0;
-    for (int64_t i = 0; soft && i < t->k; i++) r->zk[i] = (double)r->z[r->ids[i]];
+    r->P    = 0;
+    for (int64_t i = 0; soft && i < t->k; i++) r->zk[i] = (double)r->z[r->ids[i]], r->P += p_of(r, i);
+    r->R = fmax(0, 1 - r->P);
     for (int64_t j = 0; sampled && j < t->m; j++) r->zt[j] = (double)r->z[r->tail[j]];
 }
 

@@ -1,4 +1,4 @@
-/* plan.c -- schedule, lifetimes, arena offsets, replay.
+/* plan.c -- schedule, lifetimes, arena offsets.
  *
  *   1. schedule: forward nodes in order, then backward nodes in reverse; a recomputed
  *      segment's forward steps are inserted before its backward, a cheap operator's before
@@ -7,56 +7,13 @@
  *      A recomputed buffer has two intervals, a work space one a step.
  *   3. offsets: largest buffer first, at the lowest address where no placed buffer is
  *      live at the same time.
- *   4. resolve: every step gets its pointers; replay is a loop of calls.
  *
  * Views share the buffers of their root, so that everything here speaks of roots.  Two values share one where an operator
  * works in place (rope) or hands a gradient through (the residual).
  */
-#include "autograd/graph.h"
-#include "core/clock.h"
+#include "autograd/plan.h"
 #include <stdlib.h>
 #include <string.h>
-
-enum { FWD, BWD };
-enum { MAX_IV = 3, ALIGN = 64 };
-
-typedef struct step {
-    int64_t  node;
-    int      phase;
-    unsigned acc, param_first, ready; /* bit i: input i */
-    ag_args  args;
-} step;
-
-typedef struct buffer {
-    int64_t bytes, offset, from[MAX_IV], to[MAX_IV];
-    int     n_iv;
-} buffer;
-
-struct ag_plan {
-    const ag_graph *g;
-    ag_plan_opts    o;
-    ag_id           loss;
-    step           *s;
-    int64_t         n_fwd, n_steps, n_b;
-    buffer         *b;
-    unsigned char  *wants;             /* per value: gradient needed */
-    ag_id          *data_of, *grad_of; /* per value: whose buffer is also its own */
-    void          **data, **grad;      /* per value: bound by the caller */
-    char           *arena;
-    size_t          arena_bytes, sum_bytes;
-    int             resolved;
-    double          seconds[AG_WORKS];
-};
-
-static ag_id root(const ag_plan *p, ag_id v) { return p->g->v[v].root; }
-
-static buffer *b_data(const ag_plan *p, ag_id v) { return &p->b[2 * p->data_of[root(p, v)]]; }
-static buffer *b_grad(const ag_plan *p, ag_id v) { return &p->b[2 * p->grad_of[root(p, v)] + 1]; }
-static buffer *b_saved(const ag_plan *p, int64_t node) { return &p->b[2 * (p->g->nv + node)]; }
-static buffer *b_work(const ag_plan *p, int64_t node) { return &p->b[2 * (p->g->nv + node) + 1]; }
-
-/* Is input j of this node differentiated? */
-static int wanted(const ag_plan *p, const ag_node *n, int j) { return p->wants[root(p, n->in[j])] && !(n->op->nograd >> j & 1); }
 
 /* ---- 1. schedule ---------------------------------------------------------- */
 
@@ -70,7 +27,7 @@ static void mark_wanted(ag_plan *p)
             if (wanted(p, &g->n[i], j)) p->wants[g->n[i].out] = 1;
 }
 
-static void push(ag_plan *p, int64_t node, int phase) { p->s[p->n_steps++] = (step){.node = node, .phase = phase}; }
+static void push(ag_plan *p, int64_t node, int phase) { p->s[p->n_steps++] = (ag_entry){.node = node, .phase = phase}; }
 
 /* Append forward steps for the nodes of `seg` whose results its backward reads. */
 static void push_recompute(ag_plan *p, int seg, unsigned char *need)
@@ -85,7 +42,7 @@ static void push_recompute(ag_plan *p, int seg, unsigned char *need)
             if ((n->op->keeps >> j & 1) || need[n->out]) need[root(p, n->in[j])] = 1;
     }
     for (int64_t i = 0; i < g->nn; i++)
-        if (g->n[i].segment == seg && need[g->n[i].out]) push(p, i, FWD);
+        if (g->n[i].segment == seg && need[g->n[i].out]) push(p, i, AG_FWD);
 }
 
 static int in_segment(const ag_plan *p, const ag_node *n) { return p->o.recompute && n->segment; }
@@ -97,7 +54,7 @@ static void push_cheap(ag_plan *p, int64_t i, unsigned char *again)
     for (int64_t k = 0; k < i; k++) {
         if (!g->n[k].op->cheap || again[k] || in_segment(p, &g->n[k])) continue;
         for (int j = 0; j < g->n[i].op->n_in && !again[k]; j++)
-            if ((g->n[i].op->keeps >> j & 1) && root(p, g->n[i].in[j]) == g->n[k].out) push(p, k, FWD), again[k] = 1;
+            if ((g->n[i].op->keeps >> j & 1) && root(p, g->n[i].in[j]) == g->n[k].out) push(p, k, AG_FWD), again[k] = 1;
     }
 }
 
@@ -108,13 +65,13 @@ static rt_status make_schedule(ag_plan *p)
     RT_TRY(RT_NEW(p->s, 3 * g->nn));
     RT_TRY(RT_NEW(need, g->nv + g->nn));
     again = need + g->nv;
-    for (int64_t i = 0; i < g->nn; i++) push(p, i, FWD);
+    for (int64_t i = 0; i < g->nn; i++) push(p, i, AG_FWD);
     p->n_fwd = p->n_steps;
     for (int64_t i = g->nn - 1, seg = 0; i >= 0; i--) {
         if (!p->wants[g->n[i].out]) continue;
         if (p->o.recompute && g->n[i].segment && g->n[i].segment != seg) push_recompute(p, (int)(seg = g->n[i].segment), need);
         push_cheap(p, i, again);
-        push(p, i, BWD);
+        push(p, i, AG_BWD);
     }
     free(need);
     return RT_OK;
@@ -157,18 +114,18 @@ static int shares_grad(const ag_plan *p, const ag_node *n, int j)
 
 /* ---- 2. lifetimes --------------------------------------------------------- */
 
-static void def(buffer *b, int64_t t)
+static void def(ag_buffer *b, int64_t t)
 {
     b->from[b->n_iv] = b->to[b->n_iv] = t;
     b->n_iv++;
 }
 
-static void use(buffer *b, int64_t t)
+static void use(ag_buffer *b, int64_t t)
 {
     if (b->n_iv) b->to[b->n_iv - 1] = t;
 }
 
-static void walk_forward(ag_plan *p, const step *s, int64_t t)
+static void walk_forward(ag_plan *p, const ag_entry *s, int64_t t)
 {
     const ag_node *n = &p->g->n[s->node];
     for (int j = 0; j < n->op->n_in; j++) use(b_data(p, n->in[j]), t);
@@ -177,7 +134,7 @@ static void walk_forward(ag_plan *p, const step *s, int64_t t)
     def(b_work(p, s->node), t);
 }
 
-static void walk_backward(ag_plan *p, step *s, int64_t t, int64_t *writer)
+static void walk_backward(ag_plan *p, ag_entry *s, int64_t t, int64_t *writer)
 {
     const ag_node *n = &p->g->n[s->node];
     use(b_grad(p, n->out), t);
@@ -210,12 +167,12 @@ static rt_status find_lifetimes(ag_plan *p)
     for (int64_t v = 0; v < g->nv; v++) writer[v] = -1;
     if (!p->o.forward_only) def(b_grad(p, p->loss), p->n_fwd);
     for (int64_t t = 0; t < p->n_steps; t++)
-        if (p->s[t].phase == FWD) walk_forward(p, &p->s[t], t);
+        if (p->s[t].phase == AG_FWD) walk_forward(p, &p->s[t], t);
         else walk_backward(p, &p->s[t], t, writer);
     use(b_data(p, p->loss), p->n_steps);  /* the caller may read it */
     for (int64_t v = 0; v < g->nv; v++) { /* last writer of a param: gradient final */
         if (writer[v] < 0 || g->v[v].role != AG_PARAM) continue;
-        step *s = &p->s[writer[v]];
+        ag_entry *s = &p->s[writer[v]];
         for (int j = 0; j < g->n[s->node].op->n_in; j++)
             if (root(p, g->n[s->node].in[j]) == v) s->ready |= 1u << j;
     }
@@ -225,24 +182,22 @@ static rt_status find_lifetimes(ag_plan *p)
 
 /* ---- 3. offsets ----------------------------------------------------------- */
 
-static int64_t round_up(int64_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
-
 static void size_buffers(ag_plan *p)
 {
     const ag_graph *g = p->g;
     for (ag_id v = 0; v < g->nv; v++) {
         if (g->v[v].role != AG_ACT || g->v[v].root != v) continue; /* leaves are bound, views have no memory */
-        b_data(p, v)->bytes = round_up(ag_len(&g->v[v].shape) * (int64_t)kn_size(g->v[v].type));
+        b_data(p, v)->bytes = ag_round_up(ag_len(&g->v[v].shape) * (int64_t)kn_size(g->v[v].type));
         b_grad(p, v)->bytes = b_data(p, v)->bytes;
     }
     for (int64_t i = 0; i < g->nn; i++) {
-        const int64_t lane   = round_up(g->n[i].scratch * (int64_t)sizeof(real)) * rt_threads();
-        b_saved(p, i)->bytes = round_up(g->n[i].saved * (int64_t)sizeof(real));
-        b_work(p, i)->bytes  = round_up(g->n[i].shared * (int64_t)sizeof(real)) + lane;
+        const int64_t lane   = ag_round_up(g->n[i].scratch * (int64_t)sizeof(real)) * rt_threads();
+        b_saved(p, i)->bytes = ag_round_up(g->n[i].saved * (int64_t)sizeof(real));
+        b_work(p, i)->bytes  = ag_round_up(g->n[i].shared * (int64_t)sizeof(real)) + lane;
     }
 }
 
-static int live_together(const buffer *a, const buffer *b)
+static int live_together(const ag_buffer *a, const ag_buffer *b)
 {
     for (int i = 0; i < a->n_iv; i++)
         for (int j = 0; j < b->n_iv; j++)
@@ -252,19 +207,19 @@ static int live_together(const buffer *a, const buffer *b)
 
 static int by_size_desc(const void *x, const void *y)
 {
-    const buffer *a = *(buffer *const *)x, *b = *(buffer *const *)y;
+    const ag_buffer *a = *(ag_buffer *const *)x, *b = *(ag_buffer *const *)y;
     if (a->bytes != b->bytes) return a->bytes < b->bytes ? 1 : -1;
     return (a->from[0] > b->from[0]) - (a->from[0] < b->from[0]);
 }
 
 /* Lowest offset at which `b` fits beside the placed buffers it is live with. */
-static int64_t lowest_fit(const buffer *b, buffer *const *placed, int64_t n)
+static int64_t lowest_fit(const ag_buffer *b, ag_buffer *const *placed, int64_t n)
 {
     int64_t at = 0;
     for (int moved = 1; moved;) {
         moved = 0;
         for (int64_t i = 0; i < n; i++) {
-            const buffer *q = placed[i];
+            const ag_buffer *q = placed[i];
             if (at < q->offset + q->bytes && q->offset < at + b->bytes && live_together(b, q)) {
                 at    = q->offset + q->bytes;
                 moved = 1;
@@ -276,19 +231,20 @@ static int64_t lowest_fit(const buffer *b, buffer *const *placed, int64_t n)
 
 static rt_status place(ag_plan *p)
 {
-    buffer **order;
-    int64_t  n = 0;
+    ag_buffer **order;
+    int64_t     n = 0;
     RT_TRY(RT_NEW(order, p->n_b));
     for (int64_t i = 0; i < p->n_b; i++)
         if (p->b[i].bytes && p->b[i].n_iv) order[n++] = &p->b[i];
     qsort(order, (size_t)n, sizeof *order, by_size_desc);
     for (int64_t i = 0; i < n; i++) {
-        buffer *b = order[i];
-        b->offset = p->o.no_reuse ? (int64_t)p->sum_bytes : lowest_fit(b, order, i);
+        ag_buffer *b = order[i];
+        b->offset    = p->o.no_reuse ? (int64_t)p->sum_bytes : lowest_fit(b, order, i);
         p->sum_bytes += (size_t)b->bytes;
         if ((size_t)(b->offset + b->bytes) > p->arena_bytes) p->arena_bytes = (size_t)(b->offset + b->bytes);
     }
     free(order);
+    if (p->o.outline) return RT_OK;
     RT_TRY(rt_alloc((void **)&p->arena, (int64_t)p->arena_bytes, 1, "the plan's arena"));
     if (p->o.poison) memset(p->arena, 0xff, p->arena_bytes); /* NaN: a read before a write is seen */
     return RT_OK;
@@ -334,111 +290,4 @@ void ag_plan_destroy(ag_plan **pp)
     free(p->s), free(p->b), free(p->wants), free(p->data_of), free(p->grad_of), free(p->data), free(p->grad), free(p->arena);
     free(p);
     *pp = NULL;
-}
-
-void ag_plan_bind(ag_plan *p, ag_id v, void *data, void *grad)
-{
-    p->data[root(p, v)] = data;
-    p->grad[root(p, v)] = grad;
-    p->resolved         = 0;
-}
-
-ag_plan_info ag_plan_stats(const ag_plan *p)
-{
-    ag_plan_info i = {p->arena_bytes, p->sum_bytes, (int)p->n_steps, 0};
-    for (int64_t k = 0; k < p->n_b; k++) i.n_buffers += p->b[k].bytes && p->b[k].n_iv;
-    return i;
-}
-
-/* ---- 4. resolve and replay ------------------------------------------------ */
-
-static void *at(const ag_plan *p, const buffer *b, void *bound)
-{
-    if (bound) return bound;
-    return b->bytes && b->n_iv ? p->arena + b->offset : NULL;
-}
-
-static void resolve_step(ag_plan *p, step *s)
-{
-    const ag_node *n = &p->g->n[s->node];
-    ag_args       *a = &s->args;
-    *a               = (ag_args){.k = kn_get(), .attr = n->attr, .acc = s->acc, .out_type = p->g->v[n->out].type};
-    for (int j = 0; j < n->op->n_in; j++) {
-        const ag_id v  = root(p, n->in[j]);
-        a->shape[j]    = &p->g->v[n->in[j]].shape;
-        a->type[j]     = p->g->v[v].type;
-        a->din_type[j] = p->g->v[v].role == AG_PARAM ? KN_REAL : a->type[j];
-        a->in[j]       = at(p, b_data(p, v), p->data[v]);
-        if (s->phase == BWD && wanted(p, n, j)) a->din[j] = at(p, b_grad(p, v), p->grad[v]);
-    }
-    a->out     = at(p, b_data(p, n->out), NULL);
-    a->dout    = at(p, b_grad(p, n->out), NULL);
-    a->saved   = at(p, b_saved(p, s->node), NULL);
-    a->shared  = at(p, b_work(p, s->node), NULL);
-    a->stride  = round_up(n->scratch * (int64_t)sizeof(real)) / (int64_t)sizeof(real);
-    a->scratch = a->shared ? a->shared + round_up(n->shared * (int64_t)sizeof(real)) / (int64_t)sizeof(real) : NULL;
-}
-
-static void resolve(ag_plan *p)
-{
-    if (p->resolved) return;
-    for (int64_t t = 0; t < p->n_steps; t++) resolve_step(p, &p->s[t]);
-    p->resolved = 1;
-}
-
-void ag_plan_value(const ag_plan *p, ag_id v, void **data) { *data = at(p, b_data(p, v), p->data[root(p, v)]); }
-
-static void poison_dead(ag_plan *p, int64_t t)
-{
-    for (int64_t i = 0; p->o.poison && i < p->n_b; i++)
-        for (int k = 0; k < p->b[i].n_iv; k++)
-            if (p->b[i].to[k] == t && p->b[i].bytes) memset(p->arena + p->b[i].offset, 0xff, (size_t)p->b[i].bytes);
-}
-
-static void run_step(ag_plan *p, step *s, void (*pass)(const ag_args *a))
-{
-    const double began = rt_now();
-    pass(&s->args);
-    p->seconds[p->g->n[s->node].op->work] += rt_now() - began;
-}
-
-const double *ag_plan_seconds(const ag_plan *p) { return p->seconds; }
-
-static double loss_of(const ag_plan *p) { return p->o.forward_only ? 0 : (double)*(real *)at(p, b_data(p, p->loss), NULL); }
-
-static void forward(ag_plan *p, int skip_fused)
-{
-    resolve(p);
-    for (int64_t t = 0; t < p->n_fwd; t++) {
-        const ag_op *op = p->g->n[p->s[t].node].op;
-        if (!(skip_fused && op->fused)) run_step(p, &p->s[t], op->forward);
-        poison_dead(p, t);
-    }
-}
-
-double ag_forward(ag_plan *p)
-{
-    forward(p, 0);
-    return loss_of(p);
-}
-
-void ag_backward(ag_plan *p, int accumulate)
-{
-    *(real *)at(p, b_grad(p, p->loss), NULL) = 1;
-    for (int64_t t = p->n_fwd; t < p->n_steps; t++) {
-        step          *s = &p->s[t];
-        const ag_node *n = &p->g->n[s->node];
-        s->args.acc      = s->acc | (accumulate ? s->param_first : 0);
-        run_step(p, s, s->phase == FWD ? n->op->forward : n->op->backward);
-        poison_dead(p, t);
-        for (int j = 0; p->o.grad_ready && j < n->op->n_in; j++)
-            if (s->ready >> j & 1) p->o.grad_ready(p->o.grad_ready_ud, root(p, n->in[j]));
-    }
-}
-
-double ag_step(ag_plan *p, int accumulate)
-{
-    forward(p, 1);
-    ag_backward(p, accumulate);
-    return loss_of(p);
 }

@@ -179,7 +179,6 @@ typedef struct ds_batch {
     uint8_t *count;        /* [N] 1: the row counts in the loss */
     int32_t *topk_ids;     /* [N, k] */
     float   *topk_logprob; /* [N, k] */
-    float   *rest_mass;    /* [N]: 1 - sum of the first k probabilities, >= 0 */
     int32_t *tail_ids;     /* [N, m] */
     float   *rest_entropy; /* [N]; NaN where unknown */
     int64_t  counted;      /* rows with count = 1 in this batch */

@@ -20,7 +20,6 @@ static rt_status alloc_targets(ds_batch *b, int64_t N)
 {
     RT_TRY(RT_NEW(b->topk_ids, N * b->k));
     RT_TRY(RT_NEW(b->topk_logprob, N * b->k));
-    RT_TRY(RT_NEW(b->rest_mass, N));
     RT_TRY(RT_NEW(b->rest_entropy, N));
     return b->m ? RT_NEW(b->tail_ids, N * b->m) : RT_OK;
 }
@@ -44,8 +43,8 @@ rt_status ds_batch_alloc(ds_loader *l)
 
 void ds_batch_free(ds_loader *l)
 {
-    ds_batch *b = &l->batch;
-    void *v[]   = {b->ids, b->pos, b->start, b->target, b->count, b->topk_ids, b->topk_logprob, b->rest_mass, b->rest_entropy, b->tail_ids};
+    ds_batch *b   = &l->batch;
+    void     *v[] = {b->ids, b->pos, b->start, b->target, b->count, b->topk_ids, b->topk_logprob, b->rest_entropy, b->tail_ids};
     for (size_t i = 0; i < sizeof v / sizeof *v; i++) free(v[i]);
     *b = (ds_batch){0};
 }
@@ -63,7 +62,6 @@ void ds_batch_clear(ds_loader *l, int64_t rows)
     if (!k) return;
     memset(b->topk_ids, 0, N * k * sizeof *b->topk_ids);
     memset(b->topk_logprob, 0, N * k * sizeof *b->topk_logprob);
-    memset(b->rest_mass, 0, N * sizeof *b->rest_mass);
     memset(b->rest_entropy, 0, N * sizeof *b->rest_entropy);
     if (m) memset(b->tail_ids, 0, N * m * sizeof *b->tail_ids);
 }
@@ -115,7 +113,6 @@ static rt_status fill_target(ds_batch *b, const source *s, int64_t i, int64_t to
     memcpy(b->topk_ids + to * k, s->d.topk_ids + i * K, (size_t)k * sizeof *b->topk_ids);
     memcpy(b->topk_logprob + to * k, lp, (size_t)k * sizeof *lp);
     if (m) memcpy(b->tail_ids + to * m, s->d.tail_ids + i * M, (size_t)m * sizeof *b->tail_ids);
-    b->rest_mass[to]    = (float)fmax(0.0, 1.0 - sum);
     b->rest_entropy[to] = (float)rest_entropy(s, i, k, K);
     return RT_OK;
 }

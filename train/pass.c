@@ -66,7 +66,6 @@ rt_status tr_pass_load(tr_pass *o, int64_t first, int64_t n, double scale)
     t->count        = o->count;
     t->topk_ids     = b.topk_ids;
     t->topk_logprob = b.topk_logprob;
-    t->rest_mass    = b.rest_mass;
     t->tail_ids     = b.tail_ids;
     t->rest_entropy = b.rest_entropy;
     return RT_OK;

@@ -286,7 +286,7 @@ static void check_steps(const char *dtype, double loss, double norm, double grad
 static void steps_are_pytorchs(void **state)
 {
     (void)state;
-    check_steps("f32", 1e-9, 1e-9, 1e-6, 1.01); /* "f32" is real, double here */
+    check_steps("f32", 1e-12, 1e-12, 1e-6, 1.01); /* "f32" is real, double here */
 }
 #else
 static void steps_are_pytorchs(void **state)

@@ -80,22 +80,19 @@ static const struct {
 
 static int32_t g_target[N] = {1, 4, 10, 0, 7, 3}, g_topk[N * K], g_tail[N * M];
 static uint8_t g_count[N]  = {1, 1, 0, 1, 1, 1};
-static float   g_logp[N * K], g_rest[N], g_entropy[N];
+static float   g_logp[N * K], g_entropy[N];
 
 static void fill_targets(ag_targets *t, ag_objective objective, double ce_weight)
 {
     for (int n = 0; n < N; n++) {
-        double P = 0;
         for (int i = 0; i < K; i++) {
             g_topk[n * K + i] = (n + 3 * i) % V;
             g_logp[n * K + i] = (float)log(0.45 / (1 + i) - 0.01 * n);
-            P += exp((double)g_logp[n * K + i]);
         }
         for (int j = 0; j < M; j++) g_tail[n * M + j] = (n + 1 + 3 * j) % V;
-        g_rest[n]    = n == 4 ? 0 : (float)(1 - P);
         g_entropy[n] = 0.3f;
     }
-    *t = (ag_targets){objective, ce_weight, 0.2, K, M, g_target, g_count, g_topk, g_logp, g_rest, g_tail, g_entropy, 0, 0, 0, 0};
+    *t = (ag_targets){objective, ce_weight, 0.2, K, M, g_target, g_count, g_topk, g_logp, g_tail, g_entropy, 0, 0, 0, 0};
 }
 
 /* ---- the check -------------------------------------------------------------------------------- */

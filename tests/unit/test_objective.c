@@ -27,7 +27,7 @@ typedef struct row_case {
     int64_t    V;
     int32_t    target, ids[MAX_K], tail[MAX_M];
     uint8_t    count;
-    float      logp[MAX_K], rest, entropy;
+    float      logp[MAX_K], entropy;
 } row_case;
 
 static real   g_z[MAX_V], g_out[MAX_V];
@@ -64,11 +64,18 @@ static double stored(const row_case *c, double lse, double P, double weight)
     return kl;
 }
 
+static double rest_of(const row_case *c)
+{
+    double P = 0;
+    for (int64_t i = 0; i < c->t.k; i++) P += exp((double)c->logp[i]);
+    return fmax(0, 1 - P);
+}
+
 static double sampled(const row_case *c, double lse, double weight)
 {
     double loss = stored(c, lse, 1, weight), plogps = 0;
     for (int64_t j = 0; j < c->t.m; j++) {
-        const double r = (double)c->rest / (double)c->t.m;
+        const double r = rest_of(c) / (double)c->t.m;
         loss -= r * ((double)g_z[c->tail[j]] - lse);
         g_w[c->tail[j]] -= weight * r;
     }
@@ -87,8 +94,8 @@ static double tail(const row_case *c, double lse, double weight)
     }
     for (int64_t v = 0; v < c->V; v++)
         if (g_q[v] < 0) g_q[v] = -g_q[v];
-        else g_w[v] -= weight * (double)c->rest * g_q[v] / rest_q;
-    return kl + plogp((double)c->rest) - (c->rest > 0 ? (double)c->rest * log(rest_q) : 0);
+        else g_w[v] -= weight * rest_of(c) * g_q[v] / rest_q;
+    return kl + plogp(rest_of(c)) - (rest_of(c) > 0 ? rest_of(c) * log(rest_q) : 0);
 }
 
 static ag_row_result define(const row_case *c)
@@ -124,7 +131,7 @@ static void compare(const row_case *c)
     for (int i = 0; kn_at(i); i++)
         for (int gradient = 0; gradient < 2; gradient++) {
             own.t.target = &own.target, own.t.count = &own.count, own.t.topk_ids = own.ids, own.t.topk_logprob = own.logp;
-            own.t.rest_mass = &own.rest, own.t.tail_ids = own.tail, own.t.rest_entropy = &own.entropy, own.t.scale = scale;
+            own.t.tail_ids = own.tail, own.t.rest_entropy = &own.entropy, own.t.scale = scale;
             memcpy(g_out, g_z, (size_t)c->V * sizeof *g_z);
             const ag_row_result got = ag_row_loss(kn_at(i), &own.t, 0, g_out, c->V, gradient);
             close_to("loss", got.loss, want.loss), close_to("kl", got.kl, want.kl), close_to("ce", got.ce, want.ce);
@@ -148,7 +155,7 @@ static void compare_all(row_case *c)
 /* k stored ids that hold `mass`, m samples outside; logits of this spread. */
 static row_case make_case(int64_t V, int64_t k, int64_t m, double mass, double spread, uint64_t seed)
 {
-    row_case c     = {.t = {.k = k, .m = m}, .V = V, .count = 1, .rest = (float)(1 - mass), .entropy = 0.2f};
+    row_case c     = {.t = {.k = k, .m = m}, .V = V, .count = 1, .entropy = 0.2f};
     rt_rng   r     = {seed};
     double   total = 0;
     for (int64_t v = 0; v < V; v++) g_z[v] = (real)(spread * rt_rng_normal(&r));
@@ -179,13 +186,12 @@ static void certain_teachers(void **state)
 {
     (void)state;
     row_case c = make_case(65, 1, 3, 1, 2, 1);
-    c.logp[0] = 0, c.rest = 0, c.entropy = 0;
+    c.logp[0] = 0, c.entropy = 0;
     compare_all(&c);
     c         = make_case(65, 4, 3, 0.9, 2, 2); /* ids that the teacher holds impossible, in both forms */
     c.logp[2] = -9999, c.logp[3] = (float)-INFINITY;
     compare_all(&c);
-    c      = make_case(65, 5, 3, 1 + 1e-6, 2, 3); /* more than 1 by rounding */
-    c.rest = 0;
+    c = make_case(65, 5, 3, 1 + 1e-6, 2, 3); /* more than 1 by rounding */
     compare_all(&c);
 }
 
@@ -222,7 +228,7 @@ static void a_rest_that_underflows_stays_finite(void **state)
         for (int i = 0; i < 4; i++) g_z[c.ids[i]] = 80;
         c.V = all ? 4 : c.V, c.target = all ? 1 : c.target;
         c.t.objective = AG_TAIL, c.t.scale = 1;
-        c.t.target = &c.target, c.t.topk_ids = c.ids, c.t.topk_logprob = c.logp, c.t.rest_mass = &c.rest;
+        c.t.target = &c.target, c.t.topk_ids = c.ids, c.t.topk_logprob = c.logp;
         const ag_row_result r = ag_row_loss(kn_get(), &c.t, 0, g_z, c.V, 1);
         assert_true(isfinite(r.kl) && r.kl > 0.3 * 60 && r.loss == r.kl);
         for (int64_t v = 0; v < c.V; v++) assert_true(isfinite(g_z[v]) && fabs((double)g_z[v]) <= 1);
@@ -235,11 +241,8 @@ static void divergences_are_not_negative(void **state)
     for (uint64_t seed = 0; seed < 300; seed++) {
         row_case     c   = make_case(97, 8, 4, 0.2 + 0.0026 * (double)seed, (double)(seed % 4), seed);
         const double lse = softmax(g_z, c.V);
-        double       P   = 0;
         for (int i = 0; i < 8 && seed % 3 == 0; i++) c.logp[i] = (float)((double)g_z[c.ids[i]] - lse); /* q = p on K */
-        for (int i = 0; i < 8; i++) P += exp((double)c.logp[i]);
-        c.rest     = (float)(1 - P);
-        c.t.target = &c.target, c.t.topk_ids = c.ids, c.t.topk_logprob = c.logp, c.t.rest_mass = &c.rest;
+        c.t.target = &c.target, c.t.topk_ids = c.ids, c.t.topk_logprob = c.logp;
         c.t.tail_ids = c.tail, c.t.rest_entropy = &c.entropy;
         for (int o = AG_SAMPLED; o <= AG_RENORM; o++) {
             c.t.objective = (ag_objective)o;
@@ -274,8 +277,8 @@ static void sampled_divergence_is_unbiased(void **state)
     for (int v = 0; v < V; v++) p[v] /= total, full += p[v] * (log(p[v]) - ((double)g_z[v] - lse));
     for (int v = K; v < V; v++) mass += p[v], entropy -= plogp(p[v]);
     for (int i = 0; i < K; i++) c.ids[i] = i, c.logp[i] = (float)log(p[i]);
-    c.rest = (float)mass, c.entropy = (float)entropy, c.t.objective = AG_SAMPLED;
-    c.t.target = &c.target, c.t.topk_ids = c.ids, c.t.topk_logprob = c.logp, c.t.rest_mass = &c.rest;
+    c.entropy = (float)entropy, c.t.objective = AG_SAMPLED;
+    c.t.target = &c.target, c.t.topk_ids = c.ids, c.t.topk_logprob = c.logp;
     c.t.tail_ids = c.tail, c.t.rest_entropy = &c.entropy;
     for (int d = 0; d < DRAWS; d++) {
         for (int j = 0; j < M; j++) c.tail[j] = draw(p, K, V, mass, &r);
@@ -298,7 +301,7 @@ typedef struct head {
     ag_targets t;
     int32_t    target[ROWS], ids[ROWS * HEAD_K], tail[ROWS];
     uint8_t    count[ROWS];
-    float      logp[ROWS * HEAD_K], rest[ROWS], entropy[ROWS];
+    float      logp[ROWS * HEAD_K], entropy[ROWS];
     real       x[ROWS * HEAD_V], w[HEAD_V * HEAD_V], dx[ROWS * HEAD_V], dw[HEAD_V * HEAD_V];
 } head;
 
@@ -309,12 +312,12 @@ static void make_head(head *h, ag_objective o)
     const ag_plan_opts opts = {.poison = 1};
     memset(h, 0, sizeof *h);
     for (int n = 0; n < ROWS; n++) {
-        h->target[n] = n, h->rest[n] = 0.25f, h->entropy[n] = 0.1f, h->tail[n] = 18 - n;
+        h->target[n] = n, h->entropy[n] = 0.1f, h->tail[n] = 18 - n;
         for (int i = 0; i < HEAD_K; i++) h->ids[n * HEAD_K + i] = n + 1 + i, h->logp[n * HEAD_K + i] = logf(0.5f / (float)(i + 1));
     }
     for (int i = 0; i < ROWS * HEAD_V; i++) h->x[i] = (real)rt_rng_normal(&r), h->dx[i] = (real)NAN;
     for (int i = 0; i < HEAD_V * HEAD_V; i++) h->w[i] = i % (HEAD_V + 1) == 0, h->dw[i] = (real)NAN;
-    h->t = (ag_targets){o, 0.5, 0.25, HEAD_K, 1, h->target, h->count, h->ids, h->logp, h->rest, h->tail, h->entropy, 0, 0, 0, 0};
+    h->t = (ag_targets){o, 0.5, 0.25, HEAD_K, 1, h->target, h->count, h->ids, h->logp, h->tail, h->entropy, 0, 0, 0, 0};
     assert_int_equal(ag_graph_create(&h->g, KN_REAL), RT_OK);
     const ag_id x = ag_param(h->g, "x", KN_REAL, 2, (int64_t[]){ROWS, HEAD_V}), t = ag_opaque(h->g, "targets");
     const ag_id w = ag_param(h->g, "w", KN_REAL, 2, (int64_t[]){HEAD_V, HEAD_V});

@@ -1,0 +1,48 @@
+/* plan.h -- a plan's insides: plan.c makes it, replay.c runs it, show.c prints it. */
+#ifndef AG_PLAN_H
+#define AG_PLAN_H
+#include "autograd/graph.h"
+
+enum { AG_FWD, AG_BWD };
+enum { AG_MAX_IV = 3, AG_ALIGN = 64 };
+
+typedef struct ag_entry {
+    int64_t  node;
+    int      phase;
+    unsigned acc, param_first, ready; /* bit i: input i */
+    ag_args  args;
+} ag_entry;
+
+typedef struct ag_buffer {
+    int64_t bytes, offset, from[AG_MAX_IV], to[AG_MAX_IV];
+    int     n_iv;
+} ag_buffer;
+
+struct ag_plan {
+    const ag_graph *g;
+    ag_plan_opts    o;
+    ag_id           loss;
+    ag_entry       *s;
+    int64_t         n_fwd, n_steps, n_b;
+    ag_buffer      *b;
+    unsigned char  *wants;             /* per value: gradient needed */
+    ag_id          *data_of, *grad_of; /* per value: whose buffer is also its own */
+    void          **data, **grad;      /* per value: bound by the caller */
+    char           *arena;
+    size_t          arena_bytes, sum_bytes;
+    int             resolved;
+    double          seconds[AG_WORKS];
+};
+
+static inline ag_id root(const ag_plan *p, ag_id v) { return p->g->v[v].root; }
+
+static inline ag_buffer *b_data(const ag_plan *p, ag_id v) { return &p->b[2 * p->data_of[root(p, v)]]; }
+static inline ag_buffer *b_grad(const ag_plan *p, ag_id v) { return &p->b[2 * p->grad_of[root(p, v)] + 1]; }
+static inline ag_buffer *b_saved(const ag_plan *p, int64_t node) { return &p->b[2 * (p->g->nv + node)]; }
+static inline ag_buffer *b_work(const ag_plan *p, int64_t node) { return &p->b[2 * (p->g->nv + node) + 1]; }
+
+/* Is input j of this node differentiated? */
+static inline int wanted(const ag_plan *p, const ag_node *n, int j) { return p->wants[root(p, n->in[j])] && !(n->op->nograd >> j & 1); }
+
+static inline int64_t ag_round_up(int64_t n) { return (n + AG_ALIGN - 1) / AG_ALIGN * AG_ALIGN; }
+#endif

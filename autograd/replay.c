@@ -1,0 +1,149 @@
+/* replay.c -- running a plan: every step gets its pointers once; then a replay is a loop of calls. */
+#include "autograd/plan.h"
+#include "core/clock.h"
+#include <math.h>
+#include <string.h>
+
+void ag_plan_bind(ag_plan *p, ag_id v, void *data, void *grad)
+{
+    p->data[root(p, v)] = data;
+    p->grad[root(p, v)] = grad;
+    p->resolved         = 0;
+}
+
+static void *at(const ag_plan *p, const ag_buffer *b, void *bound)
+{
+    if (bound) return bound;
+    return b->bytes && b->n_iv ? p->arena + b->offset : NULL;
+}
+
+static void resolve_step(ag_plan *p, ag_entry *s)
+{
+    const ag_node *n = &p->g->n[s->node];
+    ag_args       *a = &s->args;
+    *a               = (ag_args){.k = kn_get(), .attr = n->attr, .acc = s->acc, .out_type = p->g->v[n->out].type};
+    for (int j = 0; j < n->op->n_in; j++) {
+        const ag_id v  = root(p, n->in[j]);
+        a->shape[j]    = &p->g->v[n->in[j]].shape;
+        a->type[j]     = p->g->v[v].type;
+        a->din_type[j] = p->g->v[v].role == AG_PARAM ? KN_REAL : a->type[j];
+        a->in[j]       = at(p, b_data(p, v), p->data[v]);
+        if (s->phase == AG_BWD && wanted(p, n, j)) a->din[j] = at(p, b_grad(p, v), p->grad[v]);
+    }
+    a->out     = at(p, b_data(p, n->out), NULL);
+    a->dout    = at(p, b_grad(p, n->out), NULL);
+    a->saved   = at(p, b_saved(p, s->node), NULL);
+    a->shared  = at(p, b_work(p, s->node), NULL);
+    a->stride  = ag_round_up(n->scratch * (int64_t)sizeof(real)) / (int64_t)sizeof(real);
+    a->scratch = a->shared ? a->shared + ag_round_up(n->shared * (int64_t)sizeof(real)) / (int64_t)sizeof(real) : NULL;
+}
+
+static void resolve(ag_plan *p)
+{
+    if (p->resolved) return;
+    for (int64_t t = 0; t < p->n_steps; t++) resolve_step(p, &p->s[t]);
+    p->resolved = 1;
+}
+
+void ag_plan_value(const ag_plan *p, ag_id v, void **data) { *data = at(p, b_data(p, v), p->data[root(p, v)]); }
+
+static void poison_dead(ag_plan *p, int64_t t)
+{
+    for (int64_t i = 0; p->o.poison && i < p->n_b; i++)
+        for (int k = 0; k < p->b[i].n_iv; k++)
+            if (p->b[i].to[k] == t && p->b[i].bytes) memset(p->arena + p->b[i].offset, 0xff, (size_t)p->b[i].bytes);
+}
+
+static void run_step(ag_plan *p, ag_entry *s, void (*pass)(const ag_args *a))
+{
+    const double began = rt_now();
+    pass(&s->args);
+    p->seconds[p->g->n[s->node].op->work] += rt_now() - began;
+}
+
+const double *ag_plan_seconds(const ag_plan *p) { return p->seconds; }
+
+static double loss_of(const ag_plan *p) { return p->o.forward_only ? 0 : (double)*(real *)at(p, b_data(p, p->loss), NULL); }
+
+static void forward(ag_plan *p, int skip_fused)
+{
+    resolve(p);
+    for (int64_t t = 0; t < p->n_fwd; t++) {
+        const ag_op *op = p->g->n[p->s[t].node].op;
+        if (!(skip_fused && op->fused)) run_step(p, &p->s[t], op->forward);
+        poison_dead(p, t);
+    }
+}
+
+double ag_forward(ag_plan *p)
+{
+    forward(p, 0);
+    return loss_of(p);
+}
+
+void ag_backward(ag_plan *p, int accumulate)
+{
+    *(real *)at(p, b_grad(p, p->loss), NULL) = 1;
+    for (int64_t t = p->n_fwd; t < p->n_steps; t++) {
+        ag_entry      *s = &p->s[t];
+        const ag_node *n = &p->g->n[s->node];
+        s->args.acc      = s->acc | (accumulate ? s->param_first : 0);
+        run_step(p, s, s->phase == AG_FWD ? n->op->forward : n->op->backward);
+        poison_dead(p, t);
+        for (int j = 0; p->o.grad_ready && j < n->op->n_in; j++)
+            if (s->ready >> j & 1) p->o.grad_ready(p->o.grad_ready_ud, root(p, n->in[j]));
+    }
+}
+
+/* ---- looking for the first value that is not finite ---------------------------------- */
+
+static int all_finite(const void *x, kn_type t, int64_t n)
+{
+    enum { BLOCK = 256 };
+    real work[BLOCK];
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        const int64_t m = n - i < BLOCK ? n - i : BLOCK;
+        const real   *v = kn_load(x, t, i, m, work);
+        for (int64_t j = 0; j < m; j++)
+            if (!isfinite(v[j])) return 0;
+    }
+    return 1;
+}
+
+static rt_status look(const ag_plan *p, const ag_entry *s)
+{
+    const ag_graph *g    = p->g;
+    const ag_node  *n    = &g->n[s->node];
+    const ag_args  *a    = &s->args;
+    const char     *name = "no weight";
+    int             good = s->phase == AG_BWD || all_finite(a->out, a->out_type, ag_len(&g->v[n->out].shape));
+    for (int j = n->op->n_in - 1; j >= 0; j--) {
+        if (g->v[n->in[j]].role == AG_PARAM) name = g->v[n->in[j]].name;
+        if (s->phase == AG_BWD && a->din[j] && !all_finite(a->din[j], a->din_type[j], ag_len(a->shape[j]))) good = 0;
+    }
+    RT_CHECK(good, RT_ECHECK, "the first value that is not finite comes from '%s' (%s), %s", n->op->name, name,
+             s->phase == AG_BWD ? "backward" : "forward");
+    return RT_OK;
+}
+
+rt_status ag_plan_hunt(ag_plan *p, int accumulate)
+{
+    resolve(p);
+    *(real *)at(p, b_grad(p, p->loss), NULL) = 1;
+    for (int64_t t = 0; t < p->n_steps; t++) {
+        ag_entry      *s = &p->s[t];
+        const ag_node *n = &p->g->n[s->node];
+        s->args.acc      = s->acc | (accumulate ? s->param_first : 0);
+        if (t < p->n_fwd && n->op->fused) continue;
+        run_step(p, s, s->phase == AG_FWD ? n->op->forward : n->op->backward);
+        RT_TRY(look(p, s));
+    }
+    return RT_OK;
+}
+
+double ag_step(ag_plan *p, int accumulate)
+{
+    forward(p, 1);
+    ag_backward(p, accumulate);
+    return loss_of(p);
+}
