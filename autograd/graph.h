@@ -6,7 +6,7 @@
 enum { AG_ACT, AG_INPUT, AG_PARAM };
 
 typedef struct ag_value {
-    char     name[32];
+    char     name[80];
     ag_shape shape;
     kn_type  type;
     int      role;

@@ -191,19 +191,7 @@ static int by_count(const void *a, const void *b)
     return (*(const int64_t *)a > *(const int64_t *)b) - (*(const int64_t *)a < *(const int64_t *)b);
 }
 
-/* 6 per weight and token (an untied embedding is no product), and the causal half of attention. */
-static double flops(const bench *b)
-{
-    const md_config *c      = &tr_trainer_model(b->t)->config;
-    const double     tokens = (double)(b->c.sequences * b->c.seq);
-    double           w      = 0;
-    for (int i = 1; i < tr_trainer_model(b->t)->n; i++) {
-        const md_tensor *t = &tr_trainer_model(b->t)->t[i];
-        w += t->is_vector ? 0 : (double)(t->rows * t->cols);
-    }
-    w += c->tied ? (double)(c->V * c->C) : 0;
-    return tokens * (6 * w + 6 * (double)(c->L * c->H * c->D) * (double)b->c.seq);
-}
+static double flops(const bench *b) { return tr_flops(&tr_trainer_model(b->t)->config, (double)(b->c.sequences * b->c.seq), b->c.seq); }
 
 static const char *const work_names[TR_WORKS] = {"products",      "attention", "norms, rotary, residual", "head and loss", "optimiser",
                                                  "communication", "data"};

@@ -15,6 +15,7 @@
     X(generate)         \
     X(help)             \
     X(man)              \
+    X(plan)             \
     X(quantize)         \
     X(score)            \
     X(serve)            \

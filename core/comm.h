@@ -11,7 +11,7 @@
 
 typedef struct rt_comm rt_comm;
 struct rt_comm {
-    int   rank, size;
+    int   rank, size, local; /* local: ranks on this machine */
     void *self;
     rt_status (*sum_f32)(rt_comm *c, float *x, int64_t n);
     rt_status (*sum_f64)(rt_comm *c, double *x, int64_t n);

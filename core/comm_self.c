@@ -37,6 +37,7 @@ rt_comm *rt_comm_self(void)
 {
     static rt_comm self = {.rank      = 0,
                            .size      = 1,
+                           .local     = 1,
                            .sum_f32   = keep_f32,
                            .sum_f64   = keep_f64,
                            .sum_i64   = keep_i64,

@@ -210,7 +210,8 @@ typedef enum ds_h5_type { DS_U8, DS_I32, DS_I64, DS_F32, DS_F64 } ds_h5_type;
 /* Whole one-dimensional data sets. */
 rt_status ds_h5_put(ds_h5 *f, const char *name, ds_h5_type t, const void *x, int64_t n);
 rt_status ds_h5_get(ds_h5 *f, const char *name, ds_h5_type t, void *x, int64_t n); /* RT_EFORMAT when n differs */
-rt_status ds_h5_put_text(ds_h5 *f, const char *attribute, const char *text);       /* on the root group */
+int       ds_h5_has(ds_h5 *f, const char *name);
+rt_status ds_h5_put_text(ds_h5 *f, const char *attribute, const char *text); /* on the root group */
 rt_status ds_h5_get_text(ds_h5 *f, const char *attribute, rt_buf *out);
 
 /* Appends "NAME VERSION" lines of the libraries behind this folder. */

@@ -26,7 +26,6 @@ typedef struct ds_h5_spec {
 /* Close after a failure: errors no longer matter, nothing more reaches the file. */
 void        ds_h5_abandon(ds_h5 **f);
 const char *ds_h5_path(const ds_h5 *f);
-int         ds_h5_has(ds_h5 *f, const char *name);
 
 rt_status ds_h5_put_int(ds_h5 *f, const char *attribute, int64_t v);
 rt_status ds_h5_get_int(ds_h5 *f, const char *attribute, int64_t *v);

@@ -41,6 +41,8 @@ rt_status kn_gemm_init(const kn_table *table)
     return kn_blas_init(table);
 }
 
+int64_t kn_work_bytes(void) { return PANELS * (int64_t)sizeof(real) + rt_threads() * (int64_t)sizeof(work_space); }
+
 int  kn_product_is_blas(void) { return g_blas; }
 void kn_product_use_blas(int on) { g_blas = on; }
 

@@ -104,9 +104,10 @@ typedef struct kn_mat { /* op(p): transposed when trans */
  * Runs on all threads; products accumulate in `real`, in an order that is a function of M, N, K alone. */
 void kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, int64_t N, int64_t K, const void *plus);
 /* Called with the shape of every product from here on; NULL ends it. */
-void kn_gemm_watch(void (*seen)(void *ud, const kn_mat *a, const kn_mat *b, int64_t M, int64_t N, int64_t K), void *ud);
-int  kn_product_is_blas(void);    /* does kn_gemm run on OpenBLAS here? */
-void kn_product_use_blas(int on); /* to compare the two */
+void    kn_gemm_watch(void (*seen)(void *ud, const kn_mat *a, const kn_mat *b, int64_t M, int64_t N, int64_t K), void *ud);
+int64_t kn_work_bytes(void);         /* work space of the products, all threads together */
+int     kn_product_is_blas(void);    /* does kn_gemm run on OpenBLAS here? */
+void    kn_product_use_blas(int on); /* to compare the two */
 
 /* One thread: op(B)[K,N] into kn_panels(N, K) reals, 64-byte aligned, a panel of kn_get()->nr columns after the other.
  * Then, as often as wanted, C[M,N] = A[M,K] B, + C when acc: A is a[i rs + k cs]; `panels` points to the row of

@@ -3,7 +3,6 @@
 #define MD_FILES_H
 #include "model/model.h"
 
-rt_status md_skeleton(md_model **out, const md_config *c); /* names and shapes, no memory */
 int64_t   md_tensor_bytes(const md_tensor *t);
 rt_status md_config_read(md_config *c, const char *dir);                     /* DIR/config.json */
 rt_status md_config_write(const md_model *m, const char *dir, kn_type type); /* and generation_config.json */

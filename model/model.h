@@ -39,6 +39,8 @@ typedef struct md_model {
 rt_status md_config_check(const md_config *c);
 int64_t   md_config_parameters(const md_config *c);
 
+/* Names and shapes, no memory. */
+rt_status md_skeleton(md_model **out, const md_config *c);
 /* Zeroed weights of type KN_REAL or KN_BF16 (norms too). */
 rt_status md_create(md_model **out, const md_config *c, kn_type type);
 /* Normal(0, 0.5 / sqrt(C)), output matrices of a block scaled by 1/sqrt(2 L), norms 1; a pure

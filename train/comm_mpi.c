@@ -78,6 +78,10 @@ rt_status tr_comm_open(rt_comm **out)
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_TRY(MPI_Comm_rank(MPI_COMM_WORLD, &world.rank));
     MPI_TRY(MPI_Comm_size(MPI_COMM_WORLD, &world.size));
+    MPI_Comm here;
+    MPI_TRY(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here));
+    MPI_TRY(MPI_Comm_size(here, &world.local));
+    MPI_Comm_free(&here);
     g_open = 1;
     *out   = &world;
     return RT_OK;

@@ -50,6 +50,8 @@ static const key keys[] = {
     {"optim.eps", REAL, AT(adamw.eps), "1e-8", 1e-30, 1, "added to the root of the second moment"},
     {"optim.weight_decay", REAL, AT(adamw.weight_decay), "0.1", 0, 100, "decoupled, on matrices"},
     {"optim.clip", REAL, AT(adamw.clip), "1.0", 0, 1e9, "largest gradient norm; 0: no clipping"},
+    {"optim.max_skips", INT, AT(max_skips), "10", 0, 1e6,
+     "a step whose gradients are not finite is skipped; more than so many in a row end the run"},
     {"schedule.kind", TEXT, AT(schedule_kind), "\"cosine\"", 0, 0, "cosine, wsd (linear decay over the last part), constant"},
     {"schedule.warmup", INT, AT(schedule.warmup), "0", 0, BIG, "steps of linear warm-up"},
     {"schedule.decay", INT, AT(schedule.decay), "0", 0, BIG, "steps of wsd's decay"},

@@ -33,6 +33,7 @@ rt_status tr_metrics_json(rt_buf *b, const tr_metrics *m)
         RT_TRY(rt_buf_fmt(b, ",\"%s\":", fields[i].name));
         RT_TRY(rt_json_number(b, fields[i].v, 9));
     }
+    if (m->skipped) RT_TRY(rt_buf_fmt(b, ",\"skipped\":%lld", (long long)m->skipped));
     if (!isnan(m->valid_ce)) {
         RT_TRY(rt_buf_str(b, ",\"valid_ce\":"));
         RT_TRY(rt_json_number(b, m->valid_ce, 9));
@@ -57,7 +58,7 @@ static rt_status log_metrics(run *r, const tr_metrics *m)
 static void show(run *r, const tr_metrics *m)
 {
     char         extra[160];
-    const double flops = 6 * (double)md_config_parameters(&tr_trainer_model(r->t)->config) * m->tok_s * 1e-9 / r->comm->size;
+    const double flops = tr_flops(&tr_trainer_model(r->t)->config, m->tok_s, r->c->seq) * 1e-9 / r->comm->size;
     if (r->comm->rank) return;
     int n = snprintf(extra, sizeof extra, "loss %.4f, %.0f tokens/s", m->loss, m->tok_s);
     if (r->o->gflops > 0) snprintf(extra + n, sizeof extra - (size_t)n, ", %.0f %% of the product rate", 100 * flops / r->o->gflops);

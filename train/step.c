@@ -1,5 +1,6 @@
 /* step.c -- one training step: the batch's share, micro-batches, the sum over ranks, AdamW. */
 #include "core/clock.h"
+#include "core/progress.h"
 #include "train/trainer.h"
 #include <math.h>
 #include <stdlib.h>
@@ -28,24 +29,17 @@ static rt_status check_tokenizer(tr_trainer *t, const ds_info *info, md_config *
     return st;
 }
 
-/* Said before gigabytes are filled: weights, gradients, and the optimiser's master weights and two moments. */
-static rt_status check_memory(const tr_trainer *t, const md_config *shape)
-{
-    const double n    = (double)md_config_parameters(shape);
-    const double need = n * (double)(kn_size(t->type) + 4 * sizeof(real)), have = (double)rt_memory_available();
-    RT_CHECK(need <= have, RT_ENOMEM, "a model of %.0f million parameters needs %.1f GB to train, %.1f GB are available; make it smaller",
-             n * 1e-6, need * 1e-9, have * 1e-9);
-    return RT_OK;
-}
-
 static rt_status make_model(tr_trainer *t, const ds_info *info)
 {
     md_config shape = t->c->shape;
     if (!shape.V) shape.V = info->vocab;
     RT_TRY(check_tokenizer(t, info, &shape));
-    if (strcmp(t->c->init, "new")) RT_TRY(md_load(&t->model, t->c->init, t->type));
-    else {
-        RT_TRY(check_memory(t, &shape));
+    if (strcmp(t->c->init, "new")) {
+        RT_TRY(md_load(&t->model, t->c->init, t->type));
+        RT_TRY(tr_check_fit(t->c, &t->model->config, t->comm, info->k, info->m));
+    } else {
+        RT_TRY(md_config_check(&shape));
+        RT_TRY(tr_check_fit(t->c, &shape, t->comm, info->k, info->m));
         RT_TRY(md_create(&t->model, &shape, t->type));
         md_init(t->model, (uint64_t)t->c->seed);
     }
@@ -94,7 +88,6 @@ static rt_status make_passes(tr_trainer *t, const ds_info *info)
 {
     const tr_config *c = t->c;
     ag_objective     kind;
-    int64_t          from, to;
     double           ce_weight;
     ds_loader_opts   d = {.shards  = &c->train,
                           .weights = c->n_weights ? c->weights : NULL,
@@ -104,8 +97,7 @@ static rt_status make_passes(tr_trainer *t, const ds_info *info)
                           .seed    = (uint64_t)c->seed};
     RT_TRY(tr_objective(c, info, &kind, &d.k, &d.m, &ce_weight));
     d.targets = kind != AG_CE;
-    tr_share(&(rt_comm){.rank = 0, .size = t->comm->size}, c->sequences + t->comm->size - 1, &from, &to); /* the largest share */
-    RT_TRY(tr_pass_create(&t->train, t, MD_TRAIN, &d, kind, c->micro && c->micro < to ? c->micro : to));
+    RT_TRY(tr_pass_create(&t->train, t, MD_TRAIN, &d, kind, tr_micro(c, t->comm->size)));
     t->train.targets.ce_weight = ce_weight;
     if (!c->valid.n) return RT_OK;
     ds_info vi = {0};
@@ -169,7 +161,7 @@ real *tr_trainer_gradient(tr_trainer *t, int i, int64_t *n)
 /* ---- the step --------------------------------------------------------------------------------------- */
 
 /* This rank's micro-batches: their gradients add up, their scaled losses too. */
-static rt_status run_share(tr_trainer *t, int64_t first, double scale, double sums[3])
+static rt_status run_share(tr_trainer *t, int64_t first, double scale, double sums[3], int hunt)
 {
     int64_t from, to;
     tr_share(t->comm, t->c->sequences, &from, &to);
@@ -179,7 +171,8 @@ static rt_status run_share(tr_trainer *t, int64_t first, double scale, double su
         const double  began = rt_now();
         RT_TRY(tr_pass_load(&t->train, first + at, n, scale));
         t->seconds[TR_DATA] += rt_now() - began;
-        ag_step(t->train.p, at > from);
+        if (hunt) RT_TRY(ag_plan_hunt(t->train.p, at > from));
+        else ag_step(t->train.p, at > from);
         sums[0] += t->train.targets.loss;
         sums[1] += t->train.targets.kl;
         sums[2] += t->train.targets.ce;
@@ -196,14 +189,26 @@ static rt_status sum_gradients(tr_trainer *t)
 #endif
 }
 
-rt_status tr_trainer_gradients(tr_trainer *t, int64_t s, tr_metrics *m)
+/* Both passes over the share; scale: 1 / rows that count in the global batch. */
+static rt_status pass_share(tr_trainer *t, int64_t s, double sums[3], int hunt)
 {
     const int64_t first   = s * t->c->sequences;
     int64_t       counted = 0;
-    double        sums[3] = {0};
-    rt_status     st      = ds_loader_counted(t->train.loader, first, t->c->sequences, &counted);
-    if (st == RT_OK) st = run_share(t, first, counted ? 1.0 / (double)counted : 0, sums);
-    const double began = rt_now();
+    RT_TRY(ds_loader_counted(t->train.loader, first, t->c->sequences, &counted));
+    return run_share(t, first, counted ? 1.0 / (double)counted : 0, sums, hunt);
+}
+
+rt_status tr_hunt(tr_trainer *t, int64_t s)
+{
+    double sums[3] = {0};
+    return pass_share(t, s, sums, 1);
+}
+
+rt_status tr_trainer_gradients(tr_trainer *t, int64_t s, tr_metrics *m)
+{
+    double       sums[3] = {0};
+    rt_status    st      = pass_share(t, s, sums, 0);
+    const double began   = rt_now();
     RT_TRY(rt_comm_agree(t->comm, st));
     RT_TRY(sum_gradients(t));
     RT_TRY(t->comm->sum_f64(t->comm, sums, 3));
@@ -215,16 +220,30 @@ rt_status tr_trainer_gradients(tr_trainer *t, int64_t s, tr_metrics *m)
     return RT_OK;
 }
 
+/* Weights and moments stay as they are; all ranks see the same norm. */
+static rt_status skip(tr_trainer *t, int64_t s, const tr_metrics *m)
+{
+    t->skipped++;
+    t->in_a_row++;
+    if (!t->comm->rank)
+        rt_note("step %lld: its gradients are not finite (loss %g); skipped, %lld in a row, %lld in all", (long long)s + 1, m->loss,
+                (long long)t->in_a_row, (long long)t->skipped);
+    if (t->in_a_row <= t->c->max_skips) return RT_OK;
+    RT_TRY(rt_comm_agree(t->comm, tr_hunt(t, s)));
+    RT_FAIL(RT_ECHECK, "step %lld: the sum of the ranks' gradients is not finite, though each rank's is", (long long)s + 1);
+}
+
 rt_status tr_trainer_step(tr_trainer *t, int64_t s, tr_metrics *m)
 {
     RT_TRY(tr_trainer_gradients(t, s, m));
-    RT_CHECK(isfinite(m->grad_norm), RT_ECHECK,
-             "step %lld: the gradients are not finite (norm %g, loss %g); try a smaller optim.lr or more warm-up", (long long)s + 1,
-             m->grad_norm, m->loss);
-    m->lr              = opt_rate(&t->c->schedule, s);
-    const double began = rt_now();
-    opt_step(t->opt, &t->c->adamw, m->lr, m->grad_norm, s + 1);
-    t->seconds[TR_OPTIMISER] += rt_now() - began;
+    m->lr = opt_rate(&t->c->schedule, s);
+    if (isfinite(m->grad_norm)) {
+        const double began = rt_now();
+        opt_step(t->opt, &t->c->adamw, m->lr, m->grad_norm, s + 1 - t->skipped);
+        t->seconds[TR_OPTIMISER] += rt_now() - began;
+        t->in_a_row = 0;
+    } else RT_TRY(skip(t, s, m));
+    m->skipped = t->skipped;
     return RT_OK;
 }
 

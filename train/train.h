@@ -31,6 +31,7 @@ typedef struct tr_config {
     opt_schedule schedule;
     const char  *schedule_kind;
     int64_t      sequences, micro; /* micro 0: all of a rank's share */
+    int64_t      max_skips;        /* steps in a row without finite gradients */
     /* run */
     int64_t     steps, seed;
     const char *dtype; /* "bf16", "f32" */
@@ -47,6 +48,34 @@ void      tr_config_free(tr_config *c);
 /* Every key with its value and, as // comments, what it means. */
 rt_status tr_config_print(rt_buf *out, const tr_config *c);
 
+/* ---- what a run needs ------------------------------------------------------------------------- */
+
+typedef enum tr_purposes {
+    TR_WEIGHTS,
+    TR_GRADIENTS,
+    TR_MOMENTS, /* f32 masters of bf16 weights too */
+    TR_ACTIVATIONS,
+    TR_HEAD_BLOCK,
+    TR_VALIDATION,
+    TR_BATCHES,
+    TR_PROGRAM,
+    TR_PURPOSES
+} tr_purposes;
+typedef struct tr_memory { /* of one rank */
+    int64_t      bytes[TR_PURPOSES], total, parameters, micro;
+    double       flops; /* a step */
+    ag_plan_info plan;
+} tr_memory;
+
+const char *tr_purpose(int i); /* "weights" */
+/* Floating-point operations of a step over so many tokens: 6 a weight and token, and the causal half of attention. */
+double  tr_flops(const md_config *c, double tokens, int64_t T);
+int64_t tr_micro(const tr_config *c, int ranks); /* sequences that a rank holds at once */
+/* Nothing large is allocated.  k, m: teacher entries a row; graph (may be NULL) gets the schedule of a step. */
+rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape, int ranks, int64_t k, int64_t m, rt_buf *graph);
+/* RT_ENOMEM says how much is needed, for what, and which setting would make it fit. */
+rt_status tr_check_fit(const tr_config *c, const md_config *shape, const rt_comm *comm, int64_t k, int64_t m);
+
 /* ---- ranks ------------------------------------------------------------------------------------- */
 
 /* MPI where it was built in and the program was started by mpirun, else a world of one. */
@@ -60,6 +89,7 @@ typedef struct tr_metrics {
     int64_t step;         /* 1 .. steps: steps done */
     double  loss, kl, ce; /* kl: NaN where it is no true divergence */
     double  grad_norm, lr, tok_s;
+    int64_t skipped;            /* steps so far whose gradients were not finite: they changed nothing */
     double  valid_ce, valid_kl; /* NaN: not measured in this step */
 } tr_metrics;
 

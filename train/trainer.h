@@ -23,7 +23,8 @@ struct tr_trainer {
     real            *grads, *rope; /* grads: all parameters, one after another */
     int64_t          n_grads, *grad_at;
     double           seconds[TR_WORKS];
-    tr_pass          train, valid; /* valid.p is NULL without validation shards */
+    int64_t          skipped, in_a_row; /* steps without finite gradients: in all (kept in checkpoints), and just now */
+    tr_pass          train, valid;      /* valid.p is NULL without validation shards */
 };
 
 /* Plan, buffers and loader of one use; `B` sequences at once. */
@@ -33,6 +34,8 @@ void      tr_pass_destroy(tr_pass *o);
 rt_status tr_pass_load(tr_pass *o, int64_t first, int64_t n, double scale);
 /* This rank's share [*from, *to) of n sequences. */
 void tr_share(const rt_comm *c, int64_t n, int64_t *from, int64_t *to);
+/* This rank's gradients of step s again, looking for the operator that makes the first value which is not finite. */
+rt_status tr_hunt(tr_trainer *t, int64_t s);
 /* What the shards can serve: resolves "auto", k, m and ce_weight. */
 rt_status tr_objective(const tr_config *c, const ds_info *info, ag_objective *kind, int64_t *k, int64_t *m, double *ce_weight);
 #endif

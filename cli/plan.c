@@ -1,0 +1,117 @@
+/* plan.c -- retort plan: what a training run will need, before it is started. */
+#include "cli/cli.h"
+#include "cli/measure.h"
+#include "core/file.h"
+#include "kernels/kernels.h"
+#include "train/train.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { USUAL = 80 }; /* per cent of a step that its products take (experiments/speed) */
+
+typedef struct plan_options {
+    rt_texts set;
+    int64_t  threads, ranks;
+    int      graph, json;
+} plan_options;
+
+/* Vocabulary, k and m are the shards' where they can be read, else the configuration's. */
+static rt_status look_at_shards(const tr_config *c, md_config *shape, int64_t *k, int64_t *m)
+{
+    ds_shard *s = NULL;
+    *k          = c->k > 0 ? c->k : 16;
+    *m          = c->m > 0 ? c->m : 0;
+    if (shape->V && !rt_file_exists(c->train.v[0])) return RT_OK;
+    RT_TRY(ds_shard_open(&s, c->train.v[0]));
+    if (!shape->V) shape->V = ds_shard_info(s)->vocab;
+    *k = ds_shard_info(s)->k;
+    *m = ds_shard_info(s)->m;
+    ds_shard_close(&s);
+    return RT_OK;
+}
+
+static void print_json(const tr_memory *m, double gflops, double seconds)
+{
+    printf("{\"parameters\":%lld,\"bytes\":{", (long long)m->parameters);
+    for (int i = 0; i < TR_PURPOSES; i++) printf("%s\"%s\":%lld", i ? "," : "", tr_purpose(i), (long long)m->bytes[i]);
+    printf("},\"total\":%lld,\"available\":%lld,\"flops\":%.6g,\"product_gflops\":%.1f,\"seconds\":%.4f,\"steps\":%d,\"buffers\":%d}\n",
+           (long long)m->total, (long long)rt_memory_available(), m->flops, gflops, seconds, m->plan.n_steps, m->plan.n_buffers);
+}
+
+static void print_table(const tr_config *c, const tr_memory *m, double gflops, double seconds)
+{
+    printf("%.1f million parameters, %s, %lld sequences of %lld tokens a step, %lld at once\n\n", (double)m->parameters * 1e-6, c->dtype,
+           (long long)c->sequences, (long long)c->seq, (long long)m->micro);
+    for (int i = 0; i < TR_PURPOSES; i++)
+        if (m->bytes[i]) printf("  %-24s %10.1f MB\n", tr_purpose(i), (double)m->bytes[i] * 1e-6);
+    printf("  %-24s %10.1f MB   (%.1f MB are available)\n\n", "in all", (double)m->total * 1e-6, (double)rt_memory_available() * 1e-6);
+    printf("  %-24s %10.1f MB   of the activations: what waits from forward to backward\n", "kept", (double)m->plan.kept_bytes * 1e-6);
+    printf("  %-24s %10.1f MB   if no two buffers shared memory (%d buffers, %d steps)\n", "without sharing",
+           (double)m->plan.sum_bytes * 1e-6, m->plan.n_buffers, m->plan.n_steps);
+    printf("  %-24s %10.1f GFLOP a step and rank\n", "work", m->flops * 1e-9);
+    printf("  %-24s %10.2f s      a step: products run at %.0f GF/s here and take %d %% of it as a rule; %lld steps: %.1f h\n", "time",
+           seconds, gflops, USUAL, (long long)c->steps, seconds * (double)c->steps / 3600);
+}
+
+static rt_status show(const plan_options *o, const tr_config *c)
+{
+    md_config shape = c->shape;
+    tr_memory m;
+    int64_t   k, n;
+    double    gflops;
+    rt_buf    graph = {0};
+    RT_TRY(look_at_shards(c, &shape, &k, &n));
+    RT_TRY(md_config_check(&shape));
+    rt_status st = tr_estimate(&m, c, &shape, (int)o->ranks, k, n, o->graph ? &graph : NULL);
+    if (st == RT_OK) st = cli_measure_products(&gflops, 960, CLI_THREADS, 0.3);
+    if (st == RT_OK) {
+        const double seconds = m.flops * 1e-9 / gflops * 100 / USUAL;
+        if (o->json) print_json(&m, gflops, seconds);
+        else print_table(c, &m, gflops, seconds);
+        if (o->graph) printf("\n%s", graph.p);
+    }
+    rt_buf_free(&graph);
+    return st;
+}
+
+static rt_status run(const void *options, int argc, char **argv)
+{
+    const plan_options *o = options;
+    tr_config           c;
+    RT_CHECK(argc == 1, RT_EINVAL, "plan takes one CONFIG.json, found %d words (see 'retort plan --help')", argc);
+    RT_CHECK(o->threads >= 0 && o->threads <= RT_MAX_THREADS, RT_EINVAL, "--threads must be between 1 and %d", RT_MAX_THREADS);
+    RT_CHECK(o->ranks >= 1 && o->ranks <= 1 << 20, RT_EINVAL, "--ranks must be at least 1");
+    RT_TRY(tr_config_read(&c, argv[0], &o->set));
+    if (o->threads) rt_threads_set((int)o->threads);
+    rt_status st = kn_init();
+    if (st == RT_OK) st = show(o, &c);
+    tr_config_free(&c);
+    return st;
+}
+
+static const rt_option options[] = {
+    {"set", RT_OPT_LIST, offsetof(plan_options, set), "KEY=VALUE", "change a configuration key, as in retort train"},
+    {"ranks", RT_OPT_INT, offsetof(plan_options, ranks), "N", "MPI ranks that share the batch (default 1)"},
+    {"threads", RT_OPT_INT, offsetof(plan_options, threads), "N", "threads of a rank (default: the cores that it may use)"},
+    {"graph", RT_OPT_FLAG, offsetof(plan_options, graph), NULL,
+     "the schedule of a step too: each operator, what it writes, where and for how long"},
+    {"json", RT_OPT_FLAG, offsetof(plan_options, json), NULL, "the numbers as one JSON object"},
+    {0}};
+
+static const plan_options defaults = {.ranks = 1};
+
+const rt_command cli_plan = {
+    .name     = "plan",
+    .usage    = "CONFIG.json [--set KEY=VALUE]... [--graph]",
+    .summary  = "what a training run will need: memory by purpose, work, time",
+    .text     = "Lays out a training step without running it. The memory is what retort train will take on each rank;\n"
+                "the time is an estimate from the rate of products on this machine. Model and batch are tried out\n"
+                "with --set; the shards need not exist when model.V is given.\n\n"
+                "  retort plan configs/student-distil.json\n"
+                "  retort plan configs/student-distil.json --set model.V=32000 model.C=768 model.L=12 recompute=true\n"
+                "  retort plan configs/student-distil.json --graph",
+    .options  = options,
+    .size     = sizeof(plan_options),
+    .defaults = &defaults,
+    .run      = run,
+};
