@@ -16,6 +16,9 @@
 
 enum { MAX_ROWS = 512, ROWS_AN_ITEM = 4 };
 static const int64_t BLOCK_BYTES = (int64_t)64 << 20;
+static int64_t       g_block; /* what ag_head_block asked for; 0: the above */
+
+void ag_head_block(int64_t bytes) { g_block = bytes; }
 
 typedef struct block {
     const ag_args *a;
@@ -28,7 +31,7 @@ typedef struct block {
 
 static int64_t rows_of(int64_t N, int64_t V)
 {
-    int64_t r = BLOCK_BYTES / (V * (int64_t)sizeof(real));
+    int64_t r = (g_block ? g_block : BLOCK_BYTES) / (V * (int64_t)sizeof(real));
     r         = r > MAX_ROWS ? MAX_ROWS : r < 1 ? 1 : r;
     return r < N ? r : N;
 }

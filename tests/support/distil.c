@@ -1,0 +1,136 @@
+/* distil.c -- see distil.h. */
+#include "tests/support/distil.h"
+#include "core/file.h"
+#include "core/rng.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+char dt_dir[64] = "/tmp/retort-train-XXXXXX", dt_shard[96];
+
+int dt_open(void)
+{
+    if (!mkdtemp(dt_dir)) return 0;
+    snprintf(dt_shard, sizeof dt_shard, "%s/soft.h5", dt_dir);
+    if (dt_make_shard(dt_shard) == RT_OK) return 1;
+    fprintf(stderr, "%s\n", rt_error_text());
+    return 0;
+}
+
+int dt_close(void **state)
+{
+    (void)state;
+    return rt_dir_remove(dt_dir) != RT_OK;
+}
+
+/* ---- a soft shard from a random teacher ---------------------------------------------------------- */
+
+typedef struct rows {
+    int32_t ids[DT_LONGEST], topk_ids[DT_LONGEST * DT_K], tail_ids[DT_LONGEST * DT_M];
+    float   topk_logprob[DT_LONGEST * DT_K], actual[DT_LONGEST], rest[DT_LONGEST], entropy[DT_LONGEST];
+    uint8_t valid[DT_LONGEST];
+    int64_t n;
+} rows;
+
+static void take(void *ud, int64_t t, real *z, int thread)
+{
+    rows *r = ud;
+    (void)thread;
+    if (t + 1 >= r->n) return;
+    md_teacher_row out = {r->topk_ids + t * DT_K, r->topk_logprob + t * DT_K, r->tail_ids + t * DT_M, 0, 0, 0, 0};
+    md_teacher_fill(&out, z, DT_V, DT_K, DT_M, r->ids[t + 1], (uint64_t)t);
+    r->actual[t]  = (float)out.actual_logprob;
+    r->rest[t]    = (float)out.rest_mass;
+    r->entropy[t] = (float)out.rest_entropy;
+    r->valid[t]   = 1;
+}
+
+static rt_status add_doc(ds_writer *w, md_scorer *s, rt_rng *rng)
+{
+    rows r = {.n = 2 + (int64_t)rt_rng_below(rng, DT_LONGEST - 1)};
+    for (int64_t i = 0; i < r.n; i++) r.ids[i] = (int32_t)rt_rng_below(rng, DT_V);
+    RT_TRY(md_score(s, r.ids, r.n, take, &r));
+    const ds_doc d = {.n              = r.n,
+                      .ids            = r.ids,
+                      .valid          = r.valid,
+                      .topk_ids       = r.topk_ids,
+                      .topk_logprob   = r.topk_logprob,
+                      .actual_logprob = r.actual,
+                      .rest_mass      = r.rest,
+                      .tail_ids       = r.tail_ids,
+                      .rest_entropy   = r.entropy};
+    return ds_writer_add(w, &d);
+}
+
+rt_status dt_make_shard(const char *path)
+{
+    const md_config c    = {.family     = "llama",
+                            .V          = DT_V,
+                            .C          = 16,
+                            .L          = 1,
+                            .H          = 2,
+                            .KV         = 1,
+                            .D          = 8,
+                            .F          = 32,
+                            .context    = DT_LONGEST,
+                            .rope_theta = 10000,
+                            .norm_eps   = 1e-5,
+                            .tied       = 1,
+                            .bos        = -1,
+                            .eos        = -1};
+    const ds_info   info = {.soft = 1, .vocab = DT_V, .k = DT_K, .m = DT_M, .tokenizer = "none"};
+    md_model       *m    = NULL;
+    md_scorer      *s    = NULL;
+    ds_writer      *w    = NULL;
+    rt_rng          r    = {5};
+    RT_TRY(md_create(&m, &c, KN_REAL));
+    md_init(m, 3);
+    for (int64_t i = 0; i < DT_V * 16; i++) ((real *)m->t[0].data)[i] *= 30; /* sharp */
+    RT_TRY(md_scorer_create(&s, m, DT_LONGEST));
+    RT_TRY(ds_writer_create(&w, path, &info));
+    for (int i = 0; i < DT_DOCS; i++) RT_TRY(add_doc(w, s, &r));
+    md_scorer_destroy(&s);
+    md_destroy(&m);
+    return ds_writer_finish(&w);
+}
+
+/* ---- runs ------------------------------------------------------------------------------------ */
+
+rt_status dt_config(tr_config *c, const char *name, const char *const *more)
+{
+    static char text[2][160];
+    rt_texts    set = {.n = 0};
+    char        path[96];
+    snprintf(path, sizeof path, "%s/empty.json", dt_dir);
+    RT_TRY(rt_file_write(path, "{}", 2));
+    snprintf(text[0], sizeof text[0], "data.train=[\"%s\"]", dt_shard);
+    snprintf(text[1], sizeof text[1], "out=%s/%s", dt_dir, name);
+    const char *const base[] = {text[0],      text[1],    "data.seq=48",       "model.context=48", "model.C=32",        "model.D=8",
+                                "model.F=40", "steps=20", "batch.sequences=4", "optim.lr=0.01",    "schedule.warmup=3", "dtype=f32"};
+    for (size_t i = 0; i < sizeof base / sizeof *base; i++) set.v[set.n++] = base[i];
+    for (; more && *more; more++) set.v[set.n++] = *more;
+    return tr_config_read(c, path, &set);
+}
+
+static rt_status run(tr_trainer *t, const char *dir, int64_t steps, char digest[RT_SHA_HEX], double *loss)
+{
+    tr_metrics m = {0};
+    char       path[160];
+    for (int64_t s = 0; s < steps; s++) RT_TRY(tr_trainer_step(t, s, &m));
+    RT_TRY(rt_dir_make(dir));
+    RT_TRY(tr_checkpoint_write(t, steps, 0));
+    snprintf(path, sizeof path, "%s/latest/model.safetensors", dir);
+    *loss = m.loss;
+    return rt_sha_file(path, digest);
+}
+
+rt_status dt_train(const char *name, const char *const *more, int64_t steps, char digest[RT_SHA_HEX], double *loss)
+{
+    tr_config   c;
+    tr_trainer *t = NULL;
+    RT_TRY(dt_config(&c, name, more));
+    rt_status st = tr_trainer_create(&t, &c, rt_comm_self());
+    if (st == RT_OK) st = run(t, c.out, steps, digest, loss);
+    tr_trainer_destroy(&t);
+    tr_config_free(&c);
+    return st;
+}

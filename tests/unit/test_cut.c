@@ -1,0 +1,163 @@
+/* test_cut.c -- one batch, however it is cut: micro-batches, tiles, packing, threads, recompute.  Ranks: tests/cli/ranks.sh. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/support/check.h"
+#include "tests/support/distil.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static double train(const char *name, const char *const *more, int64_t steps, char digest[RT_SHA_HEX])
+{
+    double loss;
+    ok(dt_train(name, more, steps, digest, &loss));
+    return loss;
+}
+
+/* Gradients of the first step, all tensors one after another: tensor i ends at end[i].  Then 20 losses. */
+typedef struct course {
+    real   *g;
+    int64_t end[64];
+    int     n;
+    double  loss[DT_STEPS];
+} course;
+
+static void follow(course *o, const char *const *more)
+{
+    tr_config   c;
+    tr_trainer *t = NULL;
+    tr_metrics  m;
+    int64_t     each, at = 0;
+    ok(dt_config(&c, "course", more));
+    ok(tr_trainer_create(&t, &c, rt_comm_self()));
+    ok(tr_trainer_gradients(t, 0, &m));
+    *o = (course){.n = tr_trainer_model(t)->n};
+    for (int i = 0; i < o->n; i++) {
+        const real *g = tr_trainer_gradient(t, i, &each);
+        o->g          = realloc(o->g, (size_t)(at + each) * sizeof(real));
+        memcpy(o->g + at, g, (size_t)each * sizeof(real));
+        o->end[i] = at += each;
+    }
+    for (int64_t s = 0; s < DT_STEPS; s++) {
+        ok(tr_trainer_step(t, s, &m));
+        o->loss[s] = m.loss;
+    }
+    tr_trainer_destroy(&t);
+    tr_config_free(&c);
+}
+
+static void compare_courses(const course *a, const course *b, double gradient, double loss)
+{
+    for (int i = 0; i < a->n; i++) {
+        double norm = 0, apart = 0;
+        for (int64_t j = i ? a->end[i - 1] : 0; j < a->end[i]; j++) {
+            norm += pow((double)a->g[j], 2);
+            apart += pow((double)a->g[j] - (double)b->g[j], 2);
+        }
+        if (!(norm > 0 && sqrt(apart / norm) < gradient)) fail_msg("tensor %d: norm %g, relative %g", i, sqrt(norm), sqrt(apart / norm));
+    }
+    for (int s = 0; s < DT_STEPS; s++)
+        if (!(fabs(a->loss[s] - b->loss[s]) < loss * fabs(a->loss[s]))) fail_msg("step %d: %.9g and %.9g", s, a->loss[s], b->loss[s]);
+}
+
+static void micro_batches_add_up(void **state)
+{
+    const char *const dtypes[] = {"dtype=f32", "dtype=bf16"}, *const micro[] = {"batch.micro=1", "batch.micro=2", "batch.micro=3"};
+    (void)state;
+    for (int d = 0; d < 2; d++) {
+        course whole, parts;
+        follow(&whole, (const char *const[]){dtypes[d], NULL});
+        for (int i = 0; i < 3; i++) {
+            follow(&parts, (const char *const[]){dtypes[d], micro[i], NULL});
+            compare_courses(&whole, &parts, d ? 2e-2 : 1e-5, d ? 1e-3 : 1e-5);
+            free(parts.g);
+        }
+        free(whole.g);
+    }
+}
+
+static void threads_change_no_bit(void **state)
+{
+    char              a[RT_SHA_HEX], b[RT_SHA_HEX];
+    const char *const dtypes[] = {"dtype=f32", "dtype=bf16"};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        const char *const set[] = {dtypes[i], NULL};
+        rt_threads_set(1);
+        const double one = train("one", set, 5, a);
+        rt_threads_set(2);
+        ok(kn_init());
+        const double two = train("two", set, 5, b);
+        assert_true(one == two);
+        assert_string_equal(a, b);
+    }
+}
+
+static void recompute_changes_no_bit(void **state)
+{
+    char              a[RT_SHA_HEX], b[RT_SHA_HEX];
+    const char *const set[] = {"recompute=true", NULL};
+    (void)state;
+    train("kept", NULL, 5, a);
+    train("recomputed", set, 5, b);
+    assert_string_equal(a, b);
+}
+
+/* Logits in blocks of a few rows instead of all, and products by the other engine, whose tiles are others. */
+static void tiles_change_rounding_alone(void **state)
+{
+    const char *const dtypes[] = {"dtype=f32", "dtype=bf16"};
+    const int         engine   = kn_product_is_blas();
+    (void)state;
+    for (int d = 0; d < 2; d++) {
+        const char *const set[] = {dtypes[d], NULL};
+        course            whole, blocks, other;
+        follow(&whole, set);
+        ag_head_block(5 * DT_V * (int64_t)sizeof(real));
+        follow(&blocks, set);
+        ag_head_block(0);
+        kn_product_use_blas(!engine);
+        follow(&other, set);
+        kn_product_use_blas(engine);
+        compare_courses(&whole, &blocks, d ? 2e-2 : 1e-5, d ? 1e-3 : 1e-5);
+        compare_courses(&whole, &other, d ? 2e-2 : 1e-5, d ? 1e-3 : 1e-5);
+        free(whole.g), free(blocks.g), free(other.g);
+    }
+}
+
+/* All documents a step: several in a sequence, or each in one of its own. */
+static void packing_changes_rounding_alone(void **state)
+{
+    const char *const dtypes[] = {"dtype=f32", "dtype=bf16"};
+    const rt_texts    shards   = {.v = {dt_shard}, .n = 1};
+    char              packed_rows[32], own_rows[32];
+    ds_loader        *l = NULL;
+    (void)state;
+    ok(ds_loader_create(&l, &(ds_loader_opts){.shards = &shards, .T = 48, .pack = 1, .ordered = 1, .rows = 1}));
+    snprintf(packed_rows, sizeof packed_rows, "batch.sequences=%lld", (long long)ds_loader_epoch(l));
+    snprintf(own_rows, sizeof own_rows, "batch.sequences=%d", DT_DOCS);
+    assert_true(ds_loader_epoch(l) < DT_DOCS);
+    ds_loader_destroy(&l);
+    for (int d = 0; d < 2; d++) {
+        course packed, own;
+        follow(&packed, (const char *const[]){dtypes[d], packed_rows, "data.shuffle=false", NULL});
+        follow(&own, (const char *const[]){dtypes[d], own_rows, "data.pack=false", "data.shuffle=false", NULL});
+        compare_courses(&packed, &own, d ? 2e-2 : 1e-5, d ? 1e-3 : 1e-5);
+        free(packed.g), free(own.g);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(micro_batches_add_up), cmocka_unit_test(tiles_change_rounding_alone),
+                                       cmocka_unit_test(packing_changes_rounding_alone), cmocka_unit_test(threads_change_no_bit),
+                                       cmocka_unit_test(recompute_changes_no_bit)};
+    if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
+    if (!dt_open()) return 1;
+    return cmocka_run_group_tests(tests, NULL, dt_close);
+}
