@@ -1,6 +1,6 @@
 /* test_train.c -- a run: it learns, is interrupted, resumed, looked at; how it is cut is test_cut.c.
  *
- * Called as `test_train DTYPE FOLDER OUT` (by tests/cli/ranks.sh, under mpirun) it writes the first
+ * Called as `test_train DTYPE FOLDER OUT batch.sequences=N` (by tests/cli/ranks.sh, under mpirun) it writes the first
  * step's gradients and the losses of 20 steps instead. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -185,7 +185,7 @@ static rt_status write_gradients(tr_trainer *t, FILE *f)
     return RT_OK;
 }
 
-static rt_status ranks(const char *dtype, const char *out)
+static rt_status ranks(const char *dtype, const char *out, const char *sequences)
 {
     rt_comm    *comm;
     tr_config   c;
@@ -194,7 +194,7 @@ static rt_status ranks(const char *dtype, const char *out)
     FILE       *f = NULL;
     char        set[32];
     snprintf(set, sizeof set, "dtype=%s", dtype);
-    const char *const more[] = {set, NULL};
+    const char *const more[] = {set, sequences, NULL};
     RT_TRY(tr_comm_open(&comm));
     if (!comm->rank) RT_TRY(dt_make_shard(dt_shard));
     RT_TRY(comm->barrier(comm));
@@ -223,10 +223,10 @@ int main(int argc, char **argv)
                                        cmocka_unit_test(damaged_checkpoint_is_passed_over),
                                        cmocka_unit_test(bad_configuration)};
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
-    if (argc == 4) { /* DTYPE FOLDER OUT: one of several ranks */
+    if (argc == 5) { /* DTYPE FOLDER OUT batch.sequences=N: one of several ranks */
         snprintf(dt_dir, sizeof dt_dir, "%s", argv[2]);
         snprintf(dt_shard, sizeof dt_shard, "%s/soft.h5", dt_dir);
-        if (ranks(argv[1], argv[3]) == RT_OK) return 0;
+        if (ranks(argv[1], argv[3], argv[4]) == RT_OK) return 0;
         return fprintf(stderr, "%s\n", rt_error_text()), 1;
     }
     if (!dt_open()) return 1;
