@@ -139,7 +139,8 @@ double ag_step(ag_plan *p, int accumulate);                   /* both, the head'
 /* As ag_step, but looks at all that each operator makes.  RT_ECHECK names the first that made a value which is not finite. */
 rt_status    ag_plan_hunt(ag_plan *p, int accumulate);
 ag_plan_info ag_plan_stats(const ag_plan *p);
-/* The schedule as text, a line a step: number, pass, operator, output's shape, bytes and place in the arena, how long it lives. */
+/* The schedule as text, a line a step: number, pass, operator, output's shape, bytes and place in the arena, how long it lives.
+ * Then every buffer of the arena: whose, bytes, offset, first and last step. */
 rt_status     ag_plan_print(const ag_plan *p, rt_buf *out);
 const double *ag_plan_seconds(const ag_plan *p); /* [AG_WORKS]: spent in replays so far */
 #endif

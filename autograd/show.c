@@ -67,9 +67,31 @@ static rt_status print_step(const ag_plan *p, int64_t t, rt_buf *out)
     return rt_buf_fmt(out, "%s%s\n", *name ? "  " : "", name);
 }
 
+/* Buffers stand in pairs: data and gradient of each value, then what each node saves and works in. */
+static const char *owner(const ag_plan *p, int64_t i, const char **kind)
+{
+    static const char *const kinds[] = {"data", "gradient", "saved", "work"};
+    const int64_t            values  = 2 * p->g->nv;
+    *kind                            = kinds[i % 2 + (i < values ? 0 : 2)];
+    return i < values ? p->g->v[i / 2].name : p->g->n[(i - values) / 2].op->name;
+}
+
+static rt_status print_buffers(const ag_plan *p, rt_buf *out)
+{
+    RT_TRY(rt_buf_str(out, "\n buffer     what           bytes       at  lives\n"));
+    for (int64_t i = 0; i < p->n_b; i++) {
+        const ag_buffer *b = &p->b[i];
+        const char      *kind, *name = owner(p, i, &kind);
+        for (int k = 0; b->bytes && k < b->n_iv; k++)
+            RT_TRY(rt_buf_fmt(out, " %-10.10s %-8s %11lld %10lld  %lld-%lld\n", name, kind, (long long)b->bytes, (long long)b->offset,
+                              (long long)b->from[k], (long long)b->to[k]));
+    }
+    return RT_OK;
+}
+
 rt_status ag_plan_print(const ag_plan *p, rt_buf *out)
 {
     RT_TRY(rt_buf_str(out, " step pass     operator   shape              memory written, its place and its life; the weight\n"));
     for (int64_t t = 0; t < p->n_steps; t++) RT_TRY(print_step(p, t, out));
-    return RT_OK;
+    return print_buffers(p, out);
 }

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Compares retort with other people's programs, in a virtual environment with pinned versions. Called by ./run peers.
-# With the word `golden` only logits and training steps are compared, with values that transformers and PyTorch computed.
+# With the word `golden` only logits and training steps are compared, with values that transformers and PyTorch computed;
+# with `speed` the speed and memory of training steps with a PyTorch trainer's (words after it go to speed.py).
 # Everything is written below PEERS_OUT (build/peers); the golden models and steps are made once.
 set -euo pipefail
-part=${*:-all}
+part=${1:-all}
+[ $# = 0 ] || shift
 case $part in
-all | golden) ;;
-*) echo "peers: expected nothing, or golden; got '$part'" >&2 && exit 2 ;;
+all | golden) [ $# = 0 ] || { echo "peers: $part takes no further words; got '$*'" >&2 && exit 2; } ;;
+speed) ;;
+*) echo "peers: expected nothing, golden or speed; got '$part'" >&2 && exit 2 ;;
 esac
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 out=${PEERS_OUT:-build/peers} here=tests/peers teacher=experiments/teacher/model failed=0
@@ -78,6 +81,7 @@ other_files() {
     check "transformers opens the bundled teacher" open_export $teacher
 }
 
+[ "$part" != speed ] || exec "$python" $here/speed.py --out "$out/speed.md" "$@"
 [ -f "$out/kd/case.json" ] || "$python" $here/make_kd_case.py "$out/kd"
 rm -f "$out/kd/steps.h5"
 "$python" $here/make_shard.py "$out/kd" "$out/kd/steps.h5"
