@@ -65,7 +65,7 @@ expect 2 'unknown.json: there is no key "model.Haeds"; the nearest is' "$RETORT"
 expect 2 'no key "model.c"; the nearest is "model.C"' "${train[@]}" out=x model.c=16
 expect 2 '"model.C" must be a whole number between 1 and 1048576, found -3' "${train[@]}" out=x model.C=-3
 expect 2 "found -3" "$RETORT" generate $model --prompt text --max-tokens -3
-expect 4 "make it smaller" "${train[@]}" out=x model.C=600000 model.L=500 model.F=600000
+expect 4 "make the model smaller" "${train[@]}" out=x model.C=600000 model.L=500 model.F=600000
 case $(nm -D "$RETORT" | grep -c __asan_init) in
 0) expect 4 "address space" "${no_memory[@]}" "${train[@]}" out=x ;;
 *) echo "wrong: skipped: no limit on memory under the address sanitizer" ;;

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# retort plan and bench: what a run will need, what to do when it does not fit, and a toy's steps.
+set -eu
+dir=$(mktemp -d) && trap 'rm -rf "$dir"' EXIT
+fail() { echo "plan: $*" >&2 && exit 1; }
+field() { sed -n "s/.*\"$1\":\([^,}]*\).*/\1/p"; }
+cat >"$dir/c.json" <<'JSON'
+{"model": {"V": 8192, "C": 384, "L": 6, "H": 6, "KV": 2, "D": 64, "F": 1024, "context": 512},
+ "data": {"train": ["none.h5"], "seq": 512}, "batch": {"sequences": 32}}
+JSON
+plan() { "$RETORT" plan "$dir/c.json" --json "$@"; }
+
+# Parameters, work, and memory that follows the settings.
+json=$(plan)
+[ "$(field parameters <<<"$json")" = 12587904 ] || fail "parameters: $json"
+[ "$(field flops <<<"$json")" = 1.35291e+12 ] || fail "6 a weight and token, and half of attention: $json"
+all=$(field activations <<<"$json") quarter=$(plan --set batch.micro=8 | field activations) again=$(plan --set recompute=true | field activations)
+[ $((quarter * 3)) -lt "$all" ] || fail "a quarter of the sequences at once needs $quarter of $all bytes"
+[ $((again * 2)) -lt "$all" ] || fail "recompute needs $again of $all bytes"
+[ "$(plan --ranks 4 | field activations)" = "$quarter" ] || fail "four ranks hold a quarter each"
+"$RETORT" plan "$dir/c.json" --graph >"$dir/graph"
+grep -q 'backward head' "$dir/graph" || fail "no backward step of the head in the schedule"
+grep -q '^ head       work' "$dir/graph" || fail "no work space of the head among the buffers"
+awk -f "$SOURCE_DIR/docs/arena.awk" "$dir/graph" | grep -q '</svg>' || fail "no picture"
+"$RETORT" plan "$dir/c.json" --set model.V=0 2>"$dir/err" && fail "a vocabulary out of nowhere"
+grep -q 'none.h5' "$dir/err" || fail "$(cat "$dir/err")"
+
+# Real steps of a toy, whose memory the plan knew.
+json=$("$RETORT" bench step --preset XS --steps 3 --warmup 1 --threads 1 --json)
+for key in tok_s gflops sgemm_gflops products_share rss_mb minor_faults idle; do
+    [ -n "$(field $key <<<"$json")" ] || fail "bench step: no $key in $json"
+done
+"$RETORT" bench step --preset XXL 2>"$dir/err" && fail "a preset that is none"
+grep -q 'expected XS, S or M' "$dir/err" || fail "$(cat "$dir/err")"
+
+# What does not fit says so before its first step, with a setting that fits. (A sanitizer needs more address space than any limit.)
+[ "$(nm -D "$RETORT" | grep -c __asan_init)" = 0 ] || { echo "plan: good, without limits" && exit 0; }
+expect() { # KB PRESET WORDS...: with so much address space the bench ends with 4 and these words
+    local kb=$1 preset=$2 got=0
+    shift 2
+    (ulimit -v "$kb" && "$RETORT" bench step --preset "$preset" --set batch.sequences=64 --threads 1 --steps 1) >/dev/null 2>"$dir/err" || got=$?
+    [ $got = 4 ] || fail "$kb kB: exit code $got: $(cat "$dir/err")"
+    grep -qF -- "$*" "$dir/err" || fail "$kb kB: '$*' is not in: $(cat "$dir/err")"
+}
+expect 1200000 S "with --set batch.micro=1 it needs 0."
+expect 1200000 M "make the model smaller (it has 100 million parameters)"
+echo "plan: good"
