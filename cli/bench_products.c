@@ -46,18 +46,24 @@ rt_status bench_alone(const bench_list *l, double *seconds)
     return RT_OK;
 }
 
+/* Both engines over the same tiles, in turn. */
 rt_status bench_products(const bench_options *o)
 {
-    double own, openblas, all;
-    RT_TRY(cli_measure_products(&own, 1536, CLI_OWN, 1));
-    RT_TRY(cli_measure_products(&openblas, 1536, CLI_OPENBLAS, 1));
-    RT_TRY(cli_measure_products(&all, 1536, CLI_THREADS, 1));
+    double    best[2] = {0}, rate;
+    const int engine  = kn_product_is_blas();
+    for (int i = 0; i < 6; i++) {
+        kn_product_use_blas(i % 2);
+        RT_TRY(cli_measure_products(&rate, 1536, 0.4));
+        if (rate > best[i % 2]) best[i % 2] = rate;
+    }
+    kn_product_use_blas(engine);
     if (o->json)
-        printf("{\"own_gflops\":%.1f,\"openblas_gflops\":%.1f,\"threads\":%d,\"all_gflops\":%.1f,\"engine\":\"%s\"}\n", own, openblas,
-               rt_threads(), all, kn_product_is_blas() ? "openblas" : "own");
+        printf("{\"threads\":%d,\"own_gflops\":%.1f,\"openblas_gflops\":%.1f,\"engine\":\"%s\"}\n", rt_threads(), best[0], best[1],
+               engine ? "openblas" : "own");
     else
-        printf("products of 1536 x 1536, GF/s\n  own kernel, one thread     %6.1f\n  OpenBLAS, one thread       %6.1f\n"
-               "  %s, %2d threads      %6.1f\n",
-               own, openblas, kn_product_is_blas() ? "OpenBLAS  " : "own kernel", rt_threads(), all);
+        printf(
+            "products of 1536 x 1536 on %d threads, GF/s\n  %s our own kernel   %6.1f\n  %s OpenBLAS         %6.1f\n* in use; RETORT_PRODUCT=own "
+            "or openblas chooses\n",
+            rt_threads(), engine ? " " : "*", best[0], engine ? "*" : " ", best[1]);
     return RT_OK;
 }

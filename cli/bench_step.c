@@ -231,7 +231,7 @@ static rt_status measure(bench *b)
     RT_TRY(tr_trainer_create(&b->t, &b->c, rt_comm_self()));
     RT_TRY(run_steps(b));
     RT_TRY(bench_alone(&b->list, &b->alone));
-    RT_TRY(cli_measure_products(&b->sgemm, 1536, CLI_THREADS, 0.5));
+    RT_TRY(cli_measure_products(&b->sgemm, 1536, 0.5));
     const size_t n = (size_t)b->o->steps;
     qsort(b->seconds, n, sizeof *b->seconds, by_value);
     qsort(b->faults, n, sizeof *b->faults, by_count);

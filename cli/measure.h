@@ -4,10 +4,9 @@
 #include "core/status.h"
 #include <stdint.h>
 
-typedef enum cli_engine { CLI_THREADS, CLI_OWN, CLI_OPENBLAS } cli_engine; /* kn_gemm; one thread of either engine */
 /* Best rate of square products of side n in 1e9 floating-point operations a second; about `seconds` long.
- * After kn_init. */
-rt_status cli_measure_products(double *gflops, int64_t n, cli_engine e, double seconds);
+ * On all threads, after kn_init. */
+rt_status cli_measure_products(double *gflops, int64_t n, double seconds);
 /* Best rate of copying one array of `bytes` into another on all threads, in 1e9 bytes a
  * second, read and written bytes both counted. */
 rt_status cli_measure_copy(double *gb_s, int64_t bytes);

@@ -63,7 +63,7 @@ static rt_status show(const plan_options *o, const tr_config *c)
     RT_TRY(look_at_shards(c, &shape, &k, &n));
     RT_TRY(md_config_check(&shape));
     rt_status st = tr_estimate(&m, c, &shape, (int)o->ranks, k, n, o->graph ? &graph : NULL);
-    if (st == RT_OK) st = cli_measure_products(&gflops, 960, CLI_THREADS, 0.3);
+    if (st == RT_OK) st = cli_measure_products(&gflops, 960, 0.3);
     if (st == RT_OK) {
         const double seconds = m.flops * 1e-9 / gflops * 100 / USUAL;
         if (o->json) print_json(&m, gflops, seconds);

@@ -43,7 +43,7 @@ static rt_status train(const tr_config *c, const train_options *o, rt_comm *comm
     if (comm->rank) rt_quiet(1);
     warn_of_binding(comm);
     RT_TRY(kn_init());
-    RT_TRY(cli_measure_products(&r.gflops, 512, CLI_THREADS, 0.05));
+    RT_TRY(cli_measure_products(&r.gflops, 512, 0.05));
     rt_interrupt_catch();
     return tr_run(c, comm, &r);
 }

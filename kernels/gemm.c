@@ -61,29 +61,26 @@ void kn_pack(real *to, kn_mat b, int64_t N, int64_t K)
     for (int64_t n = 0; n < N; n += g_k->nr) pack_panel(to + n * K, &b, n, N, 0, K);
 }
 
-/* One panel: n < nr columns go through a tile of their own, so that nothing beyond C is written. */
-static void column(real *c, int64_t ldc, const real *a, int64_t rs, int64_t cs, const real *b, int64_t M, int64_t n, int64_t K, int acc)
+kn_rows kn_plain(const real *p, int64_t row, int64_t col) { return (kn_rows){p, row, col, g_k->mr * row}; }
+
+/* A panel of n < nr columns goes through a tile of its own, so that nothing beyond C is written. */
+static void edge(real *c, int64_t ldc, kn_rows a, const real *b, int64_t M, int64_t n, int64_t K, int acc)
 {
-    _Alignas(RT_ALIGN) real edge[KN_MAX_MR * KN_MAX_NR];
+    _Alignas(RT_ALIGN) real t[KN_MAX_MR * KN_MAX_NR];
     const int64_t           mr = g_k->mr, nr = g_k->nr;
-    for (int64_t i = 0; i < M; i += mr) {
-        const int64_t m  = M - i < mr ? M - i : mr;
-        real         *to = c + i * ldc;
-        for (int64_t r = 0; r < m; r++) __builtin_prefetch(to + r * ldc, 1, 3); /* wanted when k is through */
-        if (n == nr) {
-            g_k->micro(to, ldc, a + i * rs, rs, cs, b, m, K, acc);
-            continue;
-        }
-        g_k->micro(edge, nr, a + i * rs, rs, cs, b, m, K, 0);
+    for (int64_t i = 0; i < M; i += mr, a.p += a.tile) {
+        const int64_t m = M - i < mr ? M - i : mr;
+        g_k->micro(t, nr, &a, b, m, K, 0);
         for (int64_t r = 0; r < m; r++)
-            for (int64_t j = 0; j < n; j++) to[r * ldc + j] = acc ? to[r * ldc + j] + edge[r * nr + j] : edge[r * nr + j];
+            for (int64_t j = 0; j < n; j++) c[(i + r) * ldc + j] = (acc ? c[(i + r) * ldc + j] : 0) + t[r * nr + j];
     }
 }
 
-void kn_gemm_packed(real *c, int64_t ldc, const real *a, int64_t rs, int64_t cs, const real *panels, int64_t deep, int64_t M, int64_t N,
-                    int64_t K, int acc)
+void kn_gemm_packed(real *c, int64_t ldc, kn_rows a, const real *panels, int64_t deep, int64_t M, int64_t N, int64_t K, int acc)
 {
-    for (int64_t n = 0; n < N; n += g_k->nr) column(c + n, ldc, a, rs, cs, panels + n * deep, M, N - n < g_k->nr ? N - n : g_k->nr, K, acc);
+    int64_t n = 0;
+    for (; n + g_k->nr <= N; n += g_k->nr) g_k->micro(c + n, ldc, &a, panels + n * deep, M, K, acc);
+    if (n < N) edge(c + n, ldc, a, panels + n * deep, M, N - n, K, acc);
 }
 
 /* ---- tiles: all threads -------------------------------------------------------------------------- */
@@ -124,12 +121,24 @@ static void copy_block(real *to, int64_t *ld, const kn_mat *m, int64_t r0, int64
     }
 }
 
+/* Rows m0 .. m0+m of A, k .. k+kt, in the core's cache: as they are, or in tiles where memory runs across them. */
+static kn_rows rows_of(const product *p, real *work, int64_t m0, int64_t m, int64_t k, int64_t kt)
+{
+    int64_t lda;
+    if (p->a.trans) {
+        const int64_t tile = kt * g_k->mr;
+        g_k->pack_tiles(work, tile, (const char *)p->a.p + (size_t)(k * p->a.ld + m0) * kn_size(p->a.t), p->a.t, p->a.ld, m, kt);
+        return (kn_rows){work, 1, g_k->mr, tile};
+    }
+    copy_block(work, &lda, &p->a, m0, m, k, kt);
+    return kn_plain(work, lda, 1);
+}
+
 static void tile_own(const product *p, work_space *w, real *c, int64_t ldc, int64_t m0, int64_t m, int64_t n0, int64_t n, int acc)
 {
-    for (int64_t k = 0, lda; k < p->kb; k += KT) {
+    for (int64_t k = 0; k < p->kb; k += KT) {
         const int64_t kt = p->kb - k < KT ? p->kb - k : KT;
-        copy_block(w->a, &lda, &p->a, m0, m, p->k0 + k, kt);
-        kn_gemm_packed(c, ldc, w->a, p->a.trans ? 1 : lda, p->a.trans ? lda : 1, panels_at(p, n0, k, kt), kt, m, n, kt, acc || k);
+        kn_gemm_packed(c, ldc, rows_of(p, w->a, m0, m, p->k0 + k, kt), panels_at(p, n0, k, kt), kt, m, n, kt, acc || k);
     }
 }
 

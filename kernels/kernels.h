@@ -39,13 +39,21 @@ typedef struct kn_adamw {
     real scale;                        /* of the gradient: clipping */
 } kn_adamw;
 
-enum { KN_MAX_MR = 16, KN_MAX_NR = 64 };
+/* The operand of a product that is not packed: element (i, k) is p[i / mr tile + i % mr row + k col]. */
+typedef struct kn_rows {
+    const real *p;
+    int64_t     row, col, tile; /* tile: mr row where all rows are at one distance (kn_plain) */
+} kn_rows;
+
+enum { KN_MAX_TILE = 128, KN_MAX_MR = 16, KN_MAX_NR = 64 };
 typedef struct kn_table {
     const char *isa;
     int         openblas; /* 1: on such machines OpenBLAS's product is the faster one */
     int64_t     mr, nr;   /* micro tile */
-    /* C[M, nr] = A[M, K] B, + C when acc, mr rows at a time: A is a[i rs + k cs], B a panel [K][nr], aligned. */
-    void (*micro)(real *c, int64_t ldc, const real *a, int64_t rs, int64_t cs, const real *b, int64_t M, int64_t K, int acc);
+    /* C[M, nr] = A[M, K] B, + C when acc, mr rows at a time; B a panel [K][nr], aligned. */
+    void (*micro)(real *c, int64_t ldc, const kn_rows *a, const real *b, int64_t M, int64_t K, int acc);
+    /* A's rows from memory x[k ld + i]: to[i / mr tile + k mr + i % mr], M <= KN_MAX_TILE. */
+    void (*pack_tiles)(real *to, int64_t tile, const void *x, kn_type t, int64_t ld, int64_t M, int64_t K);
     /* A panel to[K][nr] of n <= nr columns, zeros beyond: x[k ld + j], or x[j ld + k] where `across`. */
     void (*pack)(real *to, const void *x, kn_type t, int64_t ld, int across, int64_t n, int64_t K);
     void (*widen)(real *y, const kn_bf16 *x, int64_t n);
@@ -110,15 +118,12 @@ int     kn_product_is_blas(void);    /* does kn_gemm run on OpenBLAS here? */
 void    kn_product_use_blas(int on); /* to compare the two */
 
 /* One thread: op(B)[K,N] into kn_panels(N, K) reals, 64-byte aligned, a panel of kn_get()->nr columns after the other.
- * Then, as often as wanted, C[M,N] = A[M,K] B, + C when acc: A is a[i rs + k cs]; `panels` points to the row of
+ * Then, as often as wanted, C[M,N] = A[M,K] B, + C when acc; `panels` points to the row of
  * its first panel where k begins, `deep` is the K that was packed. */
 int64_t kn_panels(int64_t N, int64_t K);
 void    kn_pack(real *to, kn_mat b, int64_t N, int64_t K);
-void    kn_gemm_packed(real *c, int64_t ldc, const real *a, int64_t rs, int64_t cs, const real *panels, int64_t deep, int64_t M, int64_t N,
-                       int64_t K, int acc);
-/* One call of OpenBLAS on one thread: C = op(A) op(B), + C when acc.  To compare with. */
-void kn_blas(real *c, int64_t ldc, const real *a, int64_t lda, int ta, const real *b, int64_t ldb, int tb, int64_t M, int64_t N, int64_t K,
-             int acc);
+kn_rows kn_plain(const real *p, int64_t row, int64_t col); /* A is p[i row + k col] */
+void    kn_gemm_packed(real *c, int64_t ldc, kn_rows a, const real *panels, int64_t deep, int64_t M, int64_t N, int64_t K, int acc);
 /* y[N] = W[N,K] x[K], W of any type: decoding. */
 void kn_matvec(real *y, const void *w, kn_type t, const real *x, int64_t N, int64_t K);
 

@@ -206,6 +206,7 @@ const kn_table KN_CAT(kn_table, KN_ISA) = {
     .mr            = MR,
     .nr            = NR,
     .micro         = micro,
+    .pack_tiles    = pack_tiles,
     .pack          = pack,
     .widen         = widen,
     .narrow        = narrow,

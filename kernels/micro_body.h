@@ -31,14 +31,27 @@ static inline __attribute__((always_inline)) void micro_rows(real *c, int64_t ld
         }
 }
 
-static void micro(real *c, int64_t ldc, const real *a, int64_t rs, int64_t cs, const real *b, int64_t M, int64_t K, int acc)
+static void micro(real *c, int64_t ldc, const kn_rows *a, const real *b, int64_t M, int64_t K, int acc)
 {
-    for (; M >= MR; M -= MR, a += MR * rs, c += MR * ldc) {
+    const real *p = a->p;
+    for (; M >= MR; M -= MR, p += a->tile, c += MR * ldc) {
         for (int i = 0; i < MR; i++) __builtin_prefetch(c + i * ldc, 1, 3); /* wanted when k is through */
-        micro_rows(c, ldc, a, rs, cs, b, MR, K, acc);
+        micro_rows(c, ldc, p, a->row, a->col, b, MR, K, acc);
     }
-    for (; M >= 2; M -= 2, a += 2 * rs, c += 2 * ldc) micro_rows(c, ldc, a, rs, cs, b, 2, K, acc);
-    if (M) micro_rows(c, ldc, a, rs, cs, b, 1, K, acc);
+    for (; M >= 2; M -= 2, p += 2 * a->row, c += 2 * ldc) micro_rows(c, ldc, p, a->row, a->col, b, 2, K, acc);
+    if (M) micro_rows(c, ldc, p, a->row, a->col, b, 1, K, acc);
+}
+
+/* Rows of memory along M: tiles of MR columns one after another, to[tile][k][MR] at distances of `tile`. */
+static void pack_tiles(real *restrict to, int64_t tile, const void *x, kn_type t, int64_t ld, int64_t M, int64_t K)
+{
+    real row[KN_MAX_TILE] = {0};
+    for (int64_t k = 0; k < K; k++, to += MR) {
+        if (t == KN_REAL) memcpy(row, (const real *)x + k * ld, (size_t)M * sizeof(real));
+        else widen(row, (const kn_bf16 *)x + k * ld, M);
+        for (int64_t i = 0, at = 0; i < M; i += MR, at += tile)
+            for (int r = 0; r < MR; r++) to[at + r] = row[i + r]; /* beyond M: 0, read by nobody */
+    }
 }
 
 static inline real widened(const void *x, kn_type t, int64_t i)

@@ -99,7 +99,7 @@ static void scores(real *S, const real *rows, const real *turned, const tile *q,
 {
     for (int64_t i = 0; i < q->rows; i += GROUP) {
         const int64_t n = q->rows - i < GROUP ? q->rows - i : GROUP;
-        kn_gemm_packed(S + i * LD, LD, rows + i * D, D, 1, turned + q->k0 * D, D, n, seen(q, i + n), D, 0);
+        kn_gemm_packed(S + i * LD, LD, kn_plain(rows + i * D, D, 1), turned + q->k0 * D, D, n, seen(q, i + n), D, 0);
     }
 }
 
@@ -108,7 +108,7 @@ static void mix(real *O, const real *S, const real *packed, int64_t T, const til
 {
     for (int64_t i = 0; i < q->rows; i += GROUP) {
         const int64_t n = q->rows - i < GROUP ? q->rows - i : GROUP;
-        kn_gemm_packed(O + i * D, D, S + i * LD, LD, 1, packed + q->k0 * nr, T, n, D, seen(q, i + n), q->k0 > q->first);
+        kn_gemm_packed(O + i * D, D, kn_plain(S + i * LD, LD, 1), packed + q->k0 * nr, T, n, D, seen(q, i + n), q->k0 > q->first);
     }
 }
 
@@ -116,10 +116,10 @@ static void mix(real *O, const real *S, const real *packed, int64_t T, const til
 static void spread(real *dK, const real *S, const real *packed, const tile *q, int64_t D, int64_t nr)
 {
     const int64_t past = q->t0 > q->k0 ? q->t0 - q->k0 : 0, whole = past < q->keys ? past : q->keys;
-    kn_gemm_packed(dK + q->k0 * D, D, S, 1, LD, packed, q->rows, whole, D, q->rows, 1);
+    kn_gemm_packed(dK + q->k0 * D, D, kn_plain(S, 1, LD), packed, q->rows, whole, D, q->rows, 1);
     for (int64_t j = whole; j < q->keys; j += GROUP) {
         const int64_t n = q->keys - j < GROUP ? q->keys - j : GROUP, i = (q->k0 + j - q->t0) / GROUP * GROUP;
-        kn_gemm_packed(dK + (q->k0 + j) * D, D, S + i * LD + j, 1, LD, packed + i * nr, q->rows, n, D, q->rows - i, 1);
+        kn_gemm_packed(dK + (q->k0 + j) * D, D, kn_plain(S + i * LD + j, 1, LD), packed + i * nr, q->rows, n, D, q->rows - i, 1);
     }
 }
 

@@ -14,7 +14,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_ROWS = 512, ROWS_AN_ITEM = 4 };
+enum { MAX_ROWS = 512, ROWS_AN_ITEM = 4, CHUNK = 1024 };
 static const int64_t BLOCK_BYTES = (int64_t)64 << 20;
 static int64_t       g_block; /* what ag_head_block asked for; 0: the above */
 
@@ -77,21 +77,30 @@ static void return_row(int64_t i, int thread, void *ud)
     kn_put(b->a->din[0], b->a->din_type[0], b->row[i] * C, b->dx + i * C, C, b->a->acc & 1);
 }
 
+/* dhidden and dw from a chunk of columns of dz, which both products then read while it is in the cache. */
+static void backward_chunk(const block *b, int64_t v, int64_t n, int first)
+{
+    const ag_args *a = b->a;
+    const int64_t  C = a->shape[0]->d[1], V = a->shape[1]->d[0];
+    const kn_mat   x = {b->x, KN_REAL, C, 0}, w = {(const char *)a->in[1] + (size_t)(v * C) * kn_size(a->type[1]), a->type[1], C, 0};
+    const kn_mat   dz = {b->z + v, KN_REAL, V, 0}, dz_t = {b->z + v, KN_REAL, V, 1};
+    if (a->din[0]) kn_gemm(b->dx, KN_REAL, C, dz, w, b->n, C, n, v ? b->dx : NULL);
+    if (!a->din[1]) return;
+    real *dw = (real *)a->din[1] + v * C;
+    kn_gemm(dw, KN_REAL, C, dz_t, x, n, C, b->n, !first || (a->acc & 2) ? dw : NULL);
+}
+
 static void run_block(const block *b, int first)
 {
     const ag_args *a = b->a;
     const int64_t  C = a->shape[0]->d[1], V = a->shape[1]->d[0];
-    const kn_mat   x = {b->x, KN_REAL, C, 0}, w_t = {a->in[1], a->type[1], C, 1}, w = {a->in[1], a->type[1], C, 0};
-    const kn_mat   dz = {b->z, KN_REAL, V, 0}, dz_t = {b->z, KN_REAL, V, 1};
+    const kn_mat   x = {b->x, KN_REAL, C, 0}, w_t = {a->in[1], a->type[1], C, 1};
     rt_parallel(b->n, take_row, (void *)(uintptr_t)b);
     kn_gemm(b->z, KN_REAL, V, x, w_t, b->n, V, C, NULL);
     rt_parallel((b->n + ROWS_AN_ITEM - 1) / ROWS_AN_ITEM, lose_rows, (void *)(uintptr_t)b);
     if (!b->gradient) return;
-    if (a->din[0]) {
-        kn_gemm(b->dx, KN_REAL, C, dz, w, b->n, C, V, NULL);
-        rt_parallel(b->n, return_row, (void *)(uintptr_t)b);
-    }
-    if (a->din[1]) kn_gemm(a->din[1], a->din_type[1], C, dz_t, x, V, C, b->n, !first || (a->acc & 2) ? a->din[1] : NULL);
+    for (int64_t v = 0; v < V; v += CHUNK) backward_chunk(b, v, V - v < CHUNK ? V - v : CHUNK, first);
+    if (a->din[0]) rt_parallel(b->n, return_row, (void *)(uintptr_t)b);
 }
 
 static void add_results(ag_targets *t, const block *b)
