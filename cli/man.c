@@ -67,7 +67,7 @@ static const char head[] = ".TH RETORT 1 \"\" \"%s\"\n"
                            ".SH DESCRIPTION\n.nf\n";
 static const char foot[] =
     ".SH ENVIRONMENT\n"
-    ".TP\n.B RETORT_CPU\nThe kernels to use (ref, avx2, avx512) instead of the best that this CPU has.\n"
+    ".TP\n.B RETORT_CPU\nThe kernels to use (ref, avx2, avx512, neon) instead of the best that this CPU has.\n"
     ".TP\n.B RETORT_SHARE\nThe folder that holds teacher/ and configs/, instead of share/retort beside the program.\n"
     ".TP\n.B RETORT_TRACE\n1: errors are followed by the places in the source that they came through.\n"
     ".TP\n.B OMP_NUM_THREADS\nThreads of one process; otherwise the cores that it may run on.\n"

@@ -8,6 +8,8 @@
 extern const kn_table kn_table_ref;
 #if defined(__x86_64__)
 extern const kn_table kn_table_avx2, kn_table_avx512;
+#elif defined(__aarch64__)
+extern const kn_table kn_table_neon;
 #endif
 
 static const kn_table *g_table = &kn_table_ref;
@@ -23,6 +25,8 @@ const kn_table *kn_at(int i)
             __builtin_cpu_supports("avx512vl"))
             able[n++] = &kn_table_avx512;
     }
+#elif defined(__aarch64__)
+    able[n++] = &kn_table_neon; /* every such CPU has it */
 #endif
     return i < n ? able[i] : NULL;
 }
