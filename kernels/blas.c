@@ -21,7 +21,7 @@ typedef void (*gemm_fn)(int order, int ta, int tb, int m, int n, int k, real alp
                         real beta, real *c, int ldc);
 
 static gemm_fn     g_gemm;
-static const char *g_config = "no BLAS loaded", *g_kernel = "none";
+static const char *g_config = "no OpenBLAS", *g_kernel = "none";
 
 static void choose_core(const kn_table *t)
 {
@@ -56,6 +56,7 @@ rt_status kn_blas_init(const kn_table *table)
     return load(own && *own ? own : "libopenblas.so.0");
 }
 
+int         kn_have_blas(void) { return g_gemm != NULL; }
 const char *kn_blas_config(void) { return g_config; }
 const char *kn_blas_kernel(void) { return g_kernel; }
 

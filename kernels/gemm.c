@@ -20,6 +20,8 @@ enum { LDC = NT + PAD, PACK_K = 64, PACK_N = 256 };
 enum { PANELS = 1 << 20, DEEP = 1024 };             /* reals packed at once; k at once where the output is added up in place */
 enum { MIN_TILES = 12, MIN_NT = 128, MIN_MT = 72 }; /* OpenBLAS's tiles: finer until there is work for every core */
 
+_Static_assert(NT % KN_MAX_NR == 0 && PACK_N % KN_MAX_NR == 0, "tiles and items begin where a panel does");
+
 typedef struct work_space {
     real a[MT_BLAS * (KT + PAD)], b[KT * NT], c[MT_BLAS * LDC];
 } work_space;
@@ -38,13 +40,15 @@ rt_status kn_gemm_init(const kn_table *table)
     for (int i = 0; i < rt_threads(); i++)
         if (!g_work[i]) RT_CHECK(g_work[i] = aligned_alloc(RT_ALIGN, sizeof **g_work), RT_ENOMEM, "work space of the matrix product");
     if (!g_panels) RT_TRY(rt_alloc((void **)&g_panels, PANELS, sizeof(real), "panels of the matrix product"));
-    return kn_blas_init(table);
+    const rt_status loaded = kn_blas_init(table);
+    if (g_blas) RT_TRY(loaded); /* else it is there to compare with, or is not */
+    return RT_OK;
 }
 
 int64_t kn_work_bytes(void) { return PANELS * (int64_t)sizeof(real) + rt_threads() * (int64_t)sizeof(work_space); }
 
 int  kn_product_is_blas(void) { return g_blas; }
-void kn_product_use_blas(int on) { g_blas = on; }
+void kn_product_use_blas(int on) { g_blas = on && kn_have_blas(); }
 
 /* ---- panels: one thread ---------------------------------------------------------------------- */
 

@@ -79,13 +79,14 @@ typedef struct kn_table {
 } kn_table;
 
 /* Choose the table, load OpenBLAS with the right kernel, make each thread's work space.
- * Call once, after rt_threads_set and before all else here.  RETORT_CPU=ref|avx2|avx512
- * forces a table.  RT_EINVAL: this CPU cannot run it; RT_ENOENT: no OpenBLAS. */
+ * Call once, after rt_threads_set and before all else here.  RETORT_CPU=ref|avx2|avx512|neon
+ * forces a table.  RT_EINVAL: this CPU cannot run it; RT_ENOENT: no OpenBLAS, and products are to run on it. */
 rt_status       kn_init(void);
 const kn_table *kn_get(void);
 const kn_table *kn_at(int i);         /* every table this CPU can run, `ref` first; NULL past the end */
-const char     *kn_describe(void);    /* "avx2; OpenBLAS 0.3.21 ... Haswell" */
-const char     *kn_blas_kernel(void); /* what OpenBLAS says it runs: "Haswell" */
+const char     *kn_describe(void);    /* "avx2; OpenBLAS 0.3.21 ... Haswell", "neon; no OpenBLAS" */
+int             kn_have_blas(void);   /* is OpenBLAS loaded? */
+const char     *kn_blas_kernel(void); /* what OpenBLAS says it runs: "Haswell"; "none" */
 
 /* ---- typed memory ------------------------------------------------------------------------ */
 
@@ -115,7 +116,7 @@ void kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, in
 void    kn_gemm_watch(void (*seen)(void *ud, const kn_mat *a, const kn_mat *b, int64_t M, int64_t N, int64_t K), void *ud);
 int64_t kn_work_bytes(void);         /* work space of the products, all threads together */
 int     kn_product_is_blas(void);    /* does kn_gemm run on OpenBLAS here? */
-void    kn_product_use_blas(int on); /* to compare the two */
+void    kn_product_use_blas(int on); /* to compare the two; without OpenBLAS it stays off */
 
 /* One thread: op(B)[K,N] into kn_panels(N, K) reals, 64-byte aligned, a panel of kn_get()->nr columns after the other.
  * Then, as often as wanted, C[M,N] = A[M,K] B, + C when acc; `panels` points to the row of

@@ -20,6 +20,15 @@ grep -q '^note  CPU ' "$dir/text" || fail "more threads than cores are not notic
 grep -q '^note  share .*/no/such/folder' "$dir/text" || fail "a wrong RETORT_SHARE is not noticed: $(cat "$dir/text")"
 grep -q 'rank under mpirun' "$dir/text" || fail "does not see that it is a rank: $(cat "$dir/text")"
 
+# Without OpenBLAS: well where our own kernel multiplies, an error where OpenBLAS is to.
+without=(env RETORT_BLAS=/no/such/library OMPI_COMM_WORLD_SIZE=1)
+"${without[@]}" RETORT_PRODUCT=own "$RETORT" doctor --quick >"$dir/text" || fail "exit $? without OpenBLAS: $(cat "$dir/text")"
+grep -q '^good  kernel .*; no OpenBLAS$' "$dir/text" || fail "does not say that there is no OpenBLAS: $(cat "$dir/text")"
+code=0
+"${without[@]}" RETORT_PRODUCT=openblas "$RETORT" doctor --quick >"$dir/text" 2>"$dir/err" || code=$?
+[ $code = 2 ] || fail "exit $code where the OpenBLAS to use is missing, expected 2"
+grep -q 'install libopenblas0-pthread' "$dir/err" || fail "does not say how to get OpenBLAS: $(cat "$dir/err")"
+
 if grep -q avx2 /proc/cpuinfo; then
     code=0
     OPENBLAS_CORETYPE=Prescott OMPI_COMM_WORLD_SIZE=1 "$RETORT" doctor --quick >"$dir/text" 2>"$dir/err" || code=$?
