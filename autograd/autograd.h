@@ -94,7 +94,7 @@ typedef struct ag_targets {
 /* hidden[N,C] x w[V,C] x targets -> the scaled loss.  Blocks of rows, never [N,V]; in
  * ag_step the gradient is made in the same pass.  targets: an ag_opaque input. */
 ag_id ag_opaque(ag_graph *g, const char *name);
-void  ag_head_block(int64_t bytes); /* of logits at once, in graphs built from here on; 0: 64 MB */
+void  ag_head_block(int64_t bytes); /* of logits at once, in graphs built from here on; 64 MB unless changed */
 ag_id ag_head(ag_graph *g, ag_id hidden, ag_id w, ag_id targets);
 
 /* Values made between begin and end are recomputed in backward, not kept. */

@@ -99,7 +99,15 @@ ag_id ag_linear(ag_graph *g, ag_id x, ag_id w) { return add_node(g, &ag_op_linea
 ag_id ag_linear_add(ag_graph *g, ag_id x, ag_id w, ag_id r) { return add_node(g, &ag_op_linear_add, (ag_id[]){x, w, r}, none()); }
 ag_id ag_rmsnorm(ag_graph *g, ag_id x, ag_id w, double eps) { return add_node(g, &ag_op_rmsnorm, (ag_id[]){x, w}, (ag_attr){.f = eps}); }
 ag_id ag_swiglu(ag_graph *g, ag_id a, ag_id b) { return add_node(g, &ag_op_swiglu, (ag_id[]){a, b}, none()); }
-ag_id ag_head(ag_graph *g, ag_id x, ag_id w, ag_id t) { return add_node(g, &ag_op_head, (ag_id[]){x, w, t}, none()); }
+
+static int64_t g_head_block = (int64_t)64 << 20;
+
+void ag_head_block(int64_t bytes) { g_head_block = bytes; }
+
+ag_id ag_head(ag_graph *g, ag_id x, ag_id w, ag_id t)
+{
+    return add_node(g, &ag_op_head, (ag_id[]){x, w, t}, (ag_attr){.i = {g_head_block}});
+}
 
 ag_id ag_rope(ag_graph *g, ag_id x, ag_id pos, ag_id table, int64_t D)
 {

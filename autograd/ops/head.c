@@ -14,12 +14,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_ROWS = 512, ROWS_AN_ITEM = 4, CHUNK = 1024 };
-static const int64_t BLOCK_BYTES = (int64_t)64 << 20;
-static int64_t       g_block; /* what ag_head_block asked for; 0: the above */
-
-void ag_head_block(int64_t bytes) { g_block = bytes; }
-
+enum { MAX_ROWS = 512, ROWS_AN_ITEM = 4, CHUNKS = 32 };
 typedef struct block {
     const ag_args *a;
     ag_targets    *t;
@@ -29,9 +24,10 @@ typedef struct block {
     int            gradient;
 } block;
 
-static int64_t rows_of(int64_t N, int64_t V)
+/* attr: bytes of logits at once. */
+static int64_t rows_of(const ag_attr *attr, int64_t N, int64_t V)
 {
-    int64_t r = (g_block ? g_block : BLOCK_BYTES) / (V * (int64_t)sizeof(real));
+    int64_t r = attr->i[0] / (V * (int64_t)sizeof(real));
     r         = r > MAX_ROWS ? MAX_ROWS : r < 1 ? 1 : r;
     return r < N ? r : N;
 }
@@ -42,10 +38,9 @@ static int64_t reals(int64_t n, size_t size) { return (n * (int64_t)size + (int6
 static rt_status infer(ag_infer *i, const ag_attr *attr)
 {
     const ag_shape *x = i->in[0], *w = i->in[1];
-    (void)attr;
     RT_CHECK(x->nd == 2 && w->nd == 2 && x->d[1] == w->d[1], RT_ESHAPE, "head: hidden is [%lld,%lld], w is [%lld,%lld]", (long long)x->d[0],
              (long long)x->d[1], (long long)w->d[0], (long long)w->d[1]);
-    const int64_t R = rows_of(x->d[0], w->d[0]);
+    const int64_t R = rows_of(attr, x->d[0], w->d[0]);
     i->out_type     = KN_REAL;
     i->out.nd       = 0;
     i->shared       = R * w->d[0] + 2 * R * x->d[1] + reals(R, sizeof(ag_row_result)) + reals(R, sizeof(int64_t));
@@ -77,6 +72,13 @@ static void return_row(int64_t i, int thread, void *ud)
     kn_put(b->a->din[0], b->a->din_type[0], b->row[i] * C, b->dx + i * C, C, b->a->acc & 1);
 }
 
+/* Columns of a block that both gradients are made from at once: 2 MB of the usual 64. */
+static int64_t chunk_of(const ag_args *a, int64_t V)
+{
+    const int64_t n = a->attr.i[0] / (rows_of(&a->attr, a->shape[0]->d[0], V) * (int64_t)sizeof(real) * CHUNKS);
+    return n < 1 ? 1 : n;
+}
+
 /* dhidden and dw from a chunk of columns of dz, which both products then read while it is in the cache. */
 static void backward_chunk(const block *b, int64_t v, int64_t n, int first)
 {
@@ -99,7 +101,7 @@ static void run_block(const block *b, int first)
     kn_gemm(b->z, KN_REAL, V, x, w_t, b->n, V, C, NULL);
     rt_parallel((b->n + ROWS_AN_ITEM - 1) / ROWS_AN_ITEM, lose_rows, (void *)(uintptr_t)b);
     if (!b->gradient) return;
-    for (int64_t v = 0; v < V; v += CHUNK) backward_chunk(b, v, V - v < CHUNK ? V - v : CHUNK, first);
+    for (int64_t v = 0, n = chunk_of(a, V); v < V; v += n) backward_chunk(b, v, V - v < n ? V - v : n, first);
     if (a->din[0]) rt_parallel(b->n, return_row, (void *)(uintptr_t)b);
 }
 
@@ -121,7 +123,7 @@ static void clear(const ag_args *a)
 
 static void run(const ag_args *a, int gradient)
 {
-    const int64_t N = a->shape[0]->d[0], C = a->shape[0]->d[1], V = a->shape[1]->d[0], R = rows_of(N, V);
+    const int64_t N = a->shape[0]->d[0], C = a->shape[0]->d[1], V = a->shape[1]->d[0], R = rows_of(&a->attr, N, V);
     block         b     = {.a = a, .t = a->in[2], .x = a->shared, .gradient = gradient};
     int           first = 1;
     b.dx = b.x + R * C, b.z = b.dx + R * C;

@@ -1,4 +1,5 @@
 # replay.sh -- a replay server for scripts: sets $url; $dir is the script's folder. To be sourced.
+# shellcheck disable=SC2034,SC2154 # url is read by the script that sources this, which also sets dir and REPLAY
 server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$dir"' EXIT
 start() { # ARGUMENTS of the replay server after the port file

@@ -120,7 +120,7 @@ static void tiles_change_rounding_alone(void **state)
         follow(&whole, set);
         ag_head_block(5 * DT_V * (int64_t)sizeof(real));
         follow(&blocks, set);
-        ag_head_block(0);
+        ag_head_block((int64_t)64 << 20);
         kn_product_use_blas(!engine);
         follow(&other, set);
         kn_product_use_blas(engine);

@@ -130,11 +130,35 @@ static void skips_survive_a_checkpoint(void **state)
     tr_config_free(&c);
 }
 
+/* The moments' correction counts updates, not steps: after a skipped step the next is AdamW's first. */
+static void a_skipped_step_is_no_update(void **state)
+{
+    tr_config   c;
+    tr_metrics  m;
+    tr_trainer *t = NULL, *u = NULL;
+    real        a[32], b[32];
+    (void)state;
+    ok(dt_config(&c, "first", NULL));
+    ok(tr_trainer_create(&t, &c, rt_comm_self()));
+    ok(tr_trainer_create(&u, &c, rt_comm_self()));
+    real *x = t->model->t[2].data, mended = x[0];
+    x[0] = INFINITY;
+    ok(tr_trainer_step(t, 0, &m));
+    x[0] = mended;
+    ok(tr_trainer_step(t, 1, &m));
+    ok(tr_trainer_gradients(u, 1, &m));
+    opt_step(u->opt, &c.adamw, opt_rate(&c.schedule, 1), m.grad_norm, 1);
+    weights_of(t, a, 32), weights_of(u, b, 32);
+    assert_memory_equal(a, b, sizeof a);
+    tr_trainer_destroy(&t), tr_trainer_destroy(&u);
+    tr_config_free(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(steady_steps_allocate_nothing),
                                        cmocka_unit_test(steps_without_finite_gradients_are_skipped),
-                                       cmocka_unit_test(skips_survive_a_checkpoint)};
+                                       cmocka_unit_test(skips_survive_a_checkpoint), cmocka_unit_test(a_skipped_step_is_no_update)};
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     if (!dt_open()) return 1;
     return cmocka_run_group_tests(tests, NULL, dt_close);
