@@ -30,10 +30,10 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
                  "attention: operand %d is [%lld,%lld], expected [%lld,%lld]", j, (long long)i->in[j]->d[0], (long long)i->in[j]->d[1],
                  (long long)N, (long long)((j ? n[KV_] : n[H_]) * n[D_]));
     RT_CHECK(i->type[3] == KN_I32 && ag_len(i->in[3]) == N, RT_ESHAPE, "attention: expected start[%lld] of type i32", (long long)N);
-    const int64_t T = n[T_], D = n[D_] + KN_MAX_NR;
+    const int64_t T = n[T_], D = n[D_];
     i->out     = *i->in[0];
     i->saved   = N * n[H_];
-    i->scratch = 6 * (T + KN_MAX_NR) * D + 6 * TQ * D + 2 * TQ * LD + 2 * TQ;
+    i->scratch = kn_panels(D, T) + 2 * kn_panels(T, D) + 2 * kn_panels(D, TQ) + 2 * T * D + 4 * TQ * D + 2 * TQ * LD; /* cut() below */
     return RT_OK;
 }
 
