@@ -58,16 +58,16 @@ static void widen(real *restrict y, const kn_bf16 *restrict x, int64_t n)
     for (int64_t i = 0; i < n; i++) y[i] = (real)bf16_to_float(x[i]);
 }
 
+/* To nearest, ties to even, by adding half of what is cut off; a NaN, which that might carry out of its range, stays and is made quiet. */
 static void narrow(kn_bf16 *restrict y, const real *restrict x, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         union {
             float    f;
             uint32_t u;
-        } v                    = {.f = (float)x[i]};
-        const uint32_t rounded = (v.u + 0x7fffu + ((v.u >> 16) & 1u)) >> 16;
-        const uint32_t nan     = (v.u >> 16) | 0x40u;
-        y[i]                   = (kn_bf16)((v.u & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
+        } v                = {.f = (float)x[i]};
+        const uint32_t nan = v.f != v.f ? 0xffffffffu : 0, half = 0x7fffu + ((v.u >> 16) & 1u);
+        y[i] = (kn_bf16)(((v.u + (half & ~nan)) >> 16) | (nan & 0x40u));
     }
 }
 
