@@ -187,6 +187,18 @@ static int check_norm_back(const kn_table *k, int64_t n, uint64_t seed)
     return wrong + !guards_hold(g_y, n);
 }
 
+/* In place: dx = p (dx - delta). */
+static int check_softmax_back(const kn_table *k, int64_t n, uint64_t seed)
+{
+    const real delta = (real)0.7;
+    int        wrong = 0;
+    fill_odd(g_a, n + 1, seed), fill_odd(g_b, n + 1, seed + 3);
+    clear(g_y), memcpy(g_y + 1, g_b + 1, (size_t)n * sizeof(real)), k->softmax_back(g_y + 1, g_a + 1, delta, n);
+    for (int64_t i = 1; i <= n; i++)
+        wrong += !near(g_y[i], (wide)g_a[i] * ((wide)g_b[i] - (wide)delta), 4, fabsl((wide)g_a[i]) * (fabsl((wide)g_b[i]) + (wide)delta));
+    return wrong + !guards_hold(g_y, n);
+}
+
 static int check_silu(const kn_table *k, int64_t n, uint64_t seed)
 {
     int wrong = 0;
@@ -242,9 +254,16 @@ static int check_adamw(const kn_table *k, int64_t n, uint64_t seed)
 static const struct {
     const char *name;
     check_fn    check;
-} checks[] = {{"dot, dot_bf16, dot_u8", check_dots},   {"dot_u4", check_dot_u4}, {"sum, max", check_sum_max},
-              {"add, mul, scale, axpy", check_simple}, {"exp_sub", check_exp},   {"norm_back", check_norm_back},
-              {"silu_mul, its gradient", check_silu},  {"rotate", check_rotate}, {"adamw", check_adamw}};
+} checks[] = {{"dot, dot_bf16, dot_u8", check_dots},
+              {"dot_u4", check_dot_u4},
+              {"sum, max", check_sum_max},
+              {"add, mul, scale, axpy", check_simple},
+              {"exp_sub", check_exp},
+              {"norm_back", check_norm_back},
+              {"softmax_back", check_softmax_back},
+              {"silu_mul, its gradient", check_silu},
+              {"rotate", check_rotate},
+              {"adamw", check_adamw}};
 
 static void every_kernel_of_every_table(void **state)
 {
