@@ -19,7 +19,8 @@ rt_status rt_alloc(void **out, int64_t n, size_t size, const char *what)
     bytes        = (bytes + RT_ALIGN - 1) / RT_ALIGN * RT_ALIGN;
     RT_CHECK(bytes < LARGE || (int64_t)bytes <= rt_memory_available(), RT_ENOMEM, "%s: needs %.1f MB, %.1f MB are available", what,
              (double)bytes / 1e6, (double)rt_memory_available() / 1e6);
-    void *p = aligned_alloc(bytes < HUGE ? RT_ALIGN : HUGE_PAGE, bytes ? bytes : RT_ALIGN);
+    const size_t align = bytes < HUGE ? RT_ALIGN : HUGE_PAGE, whole = bytes ? (bytes + align - 1) / align * align : RT_ALIGN;
+    void        *p = aligned_alloc(align, whole);
     RT_CHECK(p, RT_ENOMEM, "%s: needs %.1f MB, the system refuses; %.1f MB are available", what, (double)bytes / 1e6,
              (double)rt_memory_available() / 1e6);
     if (bytes >= HUGE) madvise(p, bytes, MADV_HUGEPAGE); /* fewer misses of the address cache; a wish, no more */
