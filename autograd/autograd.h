@@ -66,36 +66,79 @@ ag_id ag_attention_cached(ag_graph *g, ag_id q, ag_id k, ag_id v, ag_id cache_k,
 
 /* ---- the distillation head ------------------------------------------------------------------ */
 
-/* Per row: p teacher, q student, K the k stored ids, P their mass, R = max(0, 1 - P) the rest. */
+/* Per row: p teacher, q student, K the k stored ids, P their mass, R = max(0, 1 - P) the rest, x the token that follows.
+ * The first need k + m entries a row, from AG_KL on a teacher's whole distribution (ag_targets.teacher). */
 typedef enum ag_objective {
-    AG_CE,      /* -log q_x, x the token that follows                                               */
-    AG_SAMPLED, /* K exact, each of m samples of the rest weighs R/m: unbiased estimate of KL(p||q) */
-    AG_TAIL,    /* KL over k + 1 outcomes: K and one bucket for the rest                            */
-    AG_RENORM   /* KL(p/P over K || q): the control, biased                                         */
+    AG_CE,           /* -log q_x                                                                          */
+    AG_SAMPLED,      /* K exact, each of m samples of the rest weighs R/m: unbiased estimate of KL(p||q)  */
+    AG_TAIL,         /* KL over k + 1 outcomes: K and one bucket for the rest                             */
+    AG_RENORM,       /* KL(p/P over K || q): biased                                                       */
+    AG_RENORM_BOTH,  /* KL(p/P over K || q/Q over K): says nothing about the rest                         */
+    AG_TRUNCATED,    /* sum_K p log(p/q): no divergence, biased as AG_RENORM                              */
+    AG_RESIDUAL,     /* K exact, all of R on x                                                            */
+    AG_ONEHOT,       /* K exact, 1 on x where x is not in K: unbiased where x was drawn from p            */
+    AG_KL,           /* KL(p||q)                                                                          */
+    AG_REVERSE,      /* KL(q||p)                                                                          */
+    AG_JSD,          /* beta KL(p||m) + (1-beta) KL(q||m), m = beta p + (1-beta) q                        */
+    AG_SKEW,         /* KL(p || alpha p + (1-alpha) q)                                                    */
+    AG_SKEW_REVERSE, /* KL(q || (1-alpha) p + alpha q)                                                   */
+    AG_TV,           /* half the sum of |p - q|                                                           */
+    AG_OBJECTIVES
 } ag_objective;
 
-/* Bound to the head's `targets` input.  Arrays as in ds_batch (data/data.h), N rows. */
+/* A teacher's logits of row n are w [V, C] times its hidden row n. */
+typedef struct ag_teacher {
+    const void *hidden, *w; /* [N, C], [V, C] */
+    kn_type     hidden_type, w_type;
+    int64_t     C;
+    /* Where set: fills row n of topk_ids .. rest_entropy from the row's logits (from any thread); the objective is then one of the first. */
+    void (*draw)(void *ud, int64_t n, const real *logits, int64_t V);
+    void *draw_ud;
+} ag_teacher;
+
+typedef enum ag_match { AG_NO_MATCH, AG_MATCH_MSE, AG_MATCH_COSINE } ag_match;
+
+/* Bound to the head's `targets` input.  Arrays as in ds_batch (data/data.h), N rows.  Zeroed settings are neutral. */
 typedef struct ag_targets {
     ag_objective   objective;
-    double         ce_weight; /* loss = (1 - ce_weight) divergence + ce_weight ce */
-    double         scale;     /* 1 / rows that count in the whole global batch */
+    double         ce_weight;    /* loss = (1 - ce_weight) divergence + ce_weight ce + z_loss lse^2 */
+    double         scale;        /* 1 / sum of weights of the rows that count in the whole global batch */
+    double         temperature;  /* of the divergence: both rows' logits are divided by it; 0 is 1 */
+    int            t2;           /* the divergence is multiplied by temperature^2 */
+    double         beta, alpha;  /* AG_JSD; AG_SKEW, AG_SKEW_REVERSE */
+    double         bucket_share; /* AG_SAMPLED: this share of R goes to a bucket, as in AG_TAIL, not to the samples */
+    double         z_loss;
     int64_t        k, m;
     const int32_t *target;   /* [N] */
     const uint8_t *count;    /* [N] */
+    const float   *weight;   /* [N] of rows that count; NULL: 1 each */
     const int32_t *topk_ids; /* [N, k] */
     const float   *topk_logprob;
     const int32_t *tail_ids;     /* [N, m] */
     const float   *rest_entropy; /* [N]; NaN: unknown */
+    ag_teacher     teacher;
+    ag_match       match; /* the hidden-state term (ag_match_hidden) */
+    double         match_weight;
     /* results of the last replay: scaled sums over this batch's rows */
-    double  loss, kl, ce; /* kl: a true divergence (AG_SAMPLED: over k + 1 outcomes); NaN for AG_CE */
-    int64_t rows;         /* rows that counted */
+    double loss, kl,
+        ce; /* kl: a true divergence whatever is minimised, KL(p||q) over all ids or over k + 1 outcomes, at `temperature`; else NaN */
+    double  matched; /* the hidden-state term, part of loss */
+    int64_t rows;    /* rows that counted */
 } ag_targets;
 
 /* hidden[N,C] x w[V,C] x targets -> the scaled loss.  Blocks of rows, never [N,V]; in
  * ag_step the gradient is made in the same pass.  targets: an ag_opaque input. */
+typedef struct ag_head_opts {
+    int64_t teacher; /* C of targets.teacher; 0: none */
+    int     work;    /* another temperature than 1, or a divergence after AG_KL, will be asked for */
+} ag_head_opts;
 ag_id ag_opaque(ag_graph *g, const char *name);
-void  ag_head_block(int64_t bytes); /* of logits at once, in graphs built from here on; 64 MB unless changed */
-ag_id ag_head(ag_graph *g, ag_id hidden, ag_id w, ag_id targets);
+void  ag_head_block(
+     int64_t bytes); /* of logits at once, in graphs built from here on; 64 MB unless changed; a teacher's take as much again */
+ag_id ag_head(ag_graph *g, ag_id hidden, ag_id w, ag_id targets, const ag_head_opts *o);
+/* Hands hidden[N,C] on, and adds to the head's loss, over the rows that count,
+ * match_weight times mean_c (y - t)^2 or 1 - cos(y, t), y = projection[Ct,C] hidden, t the teacher's hidden row [Ct]. */
+ag_id ag_match_hidden(ag_graph *g, ag_id hidden, ag_id projection, ag_id targets);
 
 /* Values made between begin and end are recomputed in backward, not kept. */
 void ag_segment_begin(ag_graph *g);

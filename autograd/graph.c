@@ -104,10 +104,12 @@ static int64_t g_head_block = (int64_t)64 << 20;
 
 void ag_head_block(int64_t bytes) { g_head_block = bytes; }
 
-ag_id ag_head(ag_graph *g, ag_id x, ag_id w, ag_id t)
+ag_id ag_head(ag_graph *g, ag_id x, ag_id w, ag_id t, const ag_head_opts *o)
 {
-    return add_node(g, &ag_op_head, (ag_id[]){x, w, t}, (ag_attr){.i = {g_head_block}});
+    return add_node(g, &ag_op_head, (ag_id[]){x, w, t}, (ag_attr){.i = {g_head_block, o->teacher, o->work}});
 }
+
+ag_id ag_match_hidden(ag_graph *g, ag_id x, ag_id w, ag_id t) { return add_node(g, &ag_op_match_hidden, (ag_id[]){x, w, t}, none()); }
 
 ag_id ag_rope(ag_graph *g, ag_id x, ag_id pos, ag_id table, int64_t D)
 {

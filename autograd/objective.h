@@ -1,4 +1,8 @@
-/* objective.h -- the row functions of the distillation head.  Private to autograd/. */
+/* objective.h -- the row functions of the distillation head.  Private to autograd/.
+ *
+ * objective.c drives a row: temperature, cross-entropy, z-loss, weights.  What the divergence adds is in objective_stored.c
+ * (k + m entries a row) and objective_whole.c (a teacher's logits of the whole vocabulary).
+ */
 #ifndef AG_OBJECTIVE_H
 #define AG_OBJECTIVE_H
 #include "autograd/autograd.h"
@@ -7,8 +11,46 @@ typedef struct ag_row_result {
     double loss, kl, ce;
 } ag_row_result;
 
-/* Loss of one row of logits z[V] against row n of the targets; with `gradient`, z becomes
- * t->scale dloss/dz; without, it is used up all the same.  Every variant is "a q minus sparse targets", q = softmax(z):
- * a and the targets are what differs. */
-ag_row_result ag_row_loss(const kn_table *k, const ag_targets *t, int64_t n, real *z, int64_t V, int gradient);
+/* One row, for one thread. */
+typedef struct ag_row {
+    const kn_table   *k;
+    const ag_targets *t;
+    int64_t           n, V;
+    real             *z, *y; /* [V] logits of the student, and of the teacher where there are; both are used up */
+    real             *work;  /* [2 V] where ag_row_work says so */
+} ag_row;
+
+/* Loss of the row; with `gradient`, z becomes t->scale weight dloss/dz. */
+ag_row_result ag_row_loss(const ag_row *r, int gradient);
+/* Does a row need the work space? */
+int ag_row_work(const ag_targets *t);
+
+/* ---- between the three files --------------------------------------------------------------- */
+
+enum { AG_MAX_ENTRIES = 512 }; /* largest k and m */
+
+/* A row on its way: logits are divided by the temperature. */
+typedef struct ag_state {
+    ag_row         r;
+    double         max, sum, lse; /* of the student's logits; sum of exp(z - max) */
+    double         scale;         /* of the gradient, by the unchanged logits, of CE and z-loss */
+    double         by_q;          /* what CE and z-loss add to the coefficient of q, in units of `scale` */
+    double         by_kl;         /* what a divergence's gradient by z counts, in the same units */
+    double         value, kl;     /* of the divergence: what is minimised; what is shown (NaN: no true divergence) */
+    kn_softmaxes   soft;          /* objective_whole.c */
+    double         moment, sum_y;
+    int64_t        k, m; /* objective_stored.c: what of the row it uses */
+    const int32_t *ids, *tail;
+    double         p[AG_MAX_ENTRIES], lp[AG_MAX_ENTRIES], zk[AG_MAX_ENTRIES], zt[AG_MAX_ENTRIES], zx, P, R;
+    int32_t        x;
+} ag_state;
+
+/* What is read before logits become exponentials; then value, kl and, with `gradient`, the row's gradient in z. */
+void ag_stored_take(ag_state *s);
+void ag_stored_lose(ag_state *s, int gradient);
+void ag_whole_take(ag_state *s);
+void ag_whole_lose(ag_state *s, int gradient);
+
+double ag_block_sum(const kn_table *k, const real *x, int64_t n);                    /* in double, block by block */
+double ag_soften(const kn_table *k, real *e, const real *z, int64_t n, double *max); /* e = exp(z - max); the sum of them */
 #endif

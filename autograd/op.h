@@ -80,7 +80,8 @@ static inline int64_t ag_blocks(int64_t n) { return (n + AG_BLOCK - 1) / AG_BLOC
 
 /* The operator table.  enum, table and tests all expand this list. */
 #define AG_OPS(X) \
-    X(add) X(mul) X(sum) X(embed) X(linear) X(linear_add) X(rmsnorm) X(swiglu) X(rope) X(attention) X(attention_cached) X(head)
+    X(add)        \
+    X(mul) X(sum) X(embed) X(linear) X(linear_add) X(rmsnorm) X(swiglu) X(rope) X(attention) X(attention_cached) X(match_hidden) X(head)
 #define X(n) extern const ag_op ag_op_##n;
 AG_OPS(X)
 #undef X

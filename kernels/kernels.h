@@ -45,7 +45,18 @@ typedef struct kn_rows {
     int64_t     row, col, tile; /* tile: mr row where all rows are at one distance (kn_plain) */
 } kn_rows;
 
-enum { KN_MAX_TILE = 128, KN_MAX_MR = 16, KN_MAX_NR = 64 };
+/* Divergences of a student q = softmax(z) from a teacher p = softmax(y), of a `mix` where they take one: 1 KL(q||p);
+ * 2 mix KL(p||m) + (1-mix) KL(q||m), m = mix p + (1-mix) q; 3 KL(p || mix p + (1-mix) q); 4 KL(q || (1-mix) p + mix q);
+ * 5 half the sum of |p - q|. */
+typedef enum kn_divergence { KN_REVERSE, KN_JSD, KN_SKEW, KN_SKEW_REVERSE, KN_TV, KN_DIVERGENCES } kn_divergence;
+typedef struct kn_softmaxes { /* of both rows: largest logit, log of the sum of exp(logit - largest) */
+    real max_z, log_z, max_y, log_y;
+} kn_softmaxes;
+typedef struct kn_divergence_sums { /* D; sum of q dD/dq; KL(p||q) */
+    double value, moment, kl;
+} kn_divergence_sums;
+
+enum { KN_MAX_TILE = 128, KN_MAX_MR = 16, KN_MAX_NR = 64, KN_ROW_BLOCK = 512 };
 typedef struct kn_table {
     const char *isa;
     int         openblas; /* 1: on such machines OpenBLAS's product is the faster one */
@@ -68,8 +79,13 @@ typedef struct kn_table {
     void (*axpy)(real *y, const real *x, real s, int64_t n);  /* y += s x */
     void (*add)(real *y, const real *a, const real *b, int64_t n);
     void (*mul)(real *y, const real *a, const real *b, int64_t n);
-    real (*exp_sub)(real *y, const real *x, real m, int64_t n);           /* y = exp(x - m); returns the sum */
-    void (*softmax_back)(real *dx, const real *p, real delta, int64_t n); /* dx = p (dx - delta) */
+    real (*exp_sub)(real *y, const real *x, real m, int64_t n); /* y = exp(x - m); returns the sum */
+    /* y = exp(y - my), its sum returned; *moment += sum of the new y times (y - my) - (z - mz). */
+    real (*exp_moment)(real *y, const real *z, real my, real mz, int64_t n, real *moment);
+    void (*blend)(real *z, real a, const real *y, real b, int64_t n); /* z = a z + b y */
+    /* n <= KN_ROW_BLOCK of a row: z becomes q, y becomes q dD/dq; what they add up to is added to `sums`. */
+    void (*diverge[KN_DIVERGENCES])(real *z, real *y, const kn_softmaxes *s, real mix, int64_t n, kn_divergence_sums *sums);
+    void (*softmax_back)(real *dx, const real *p, real delta, int64_t n);                                 /* dx = p (dx - delta) */
     void (*norm_back)(real *dx, const real *x, const real *w, const real *dy, real r, real m, int64_t n); /* r (w dy - m x) */
     void (*silu_mul)(real *y, const real *g, const real *u, int64_t n);
     void (*silu_mul_back)(real *dg, real *du, const real *g, const real *u, const real *dy, int64_t n);

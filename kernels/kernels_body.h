@@ -15,6 +15,7 @@ enum { LANES = 16 };
 
 #ifdef RT_REAL_F64
 static inline real fast_exp(real x) { return exp(x); }
+static inline real fast_log(real x) { return log(x); }
 #else
 /* exp(x) within 2 ulp on [-87, 88], clamped outside; NaN stays.  x = n ln 2 + r, |r| <= ln 2 / 2,
  * Taylor's polynomial to r^7, 2^n by its exponent bits. */
@@ -39,6 +40,22 @@ static inline real fast_exp(real x)
     } s = {.f = z};
     s.u = (s.u + 127u) << 23;
     return p * s.f;
+}
+
+/* log(x) of a positive normal x within 2 ulp, near 1 within 1e-8 of the value.  x = 2^n m, m in [sqrt(1/2), sqrt(2));
+ * log m = 2 artanh(s), s = (m - 1) / (m + 1), by its series to s^9. */
+static inline real fast_log(real x)
+{
+    union {
+        float    f;
+        uint32_t u;
+    } v              = {.f = x};
+    const uint32_t a = v.u - 0x3f3504f3u; /* bits of sqrt(1/2) */
+    const real     n = (real)((int32_t)a >> 23);
+    v.u              = (a & 0x7fffffu) + 0x3f3504f3u;
+    const real s = (v.f - 1) / (v.f + 1), w = s * s;
+    const real series = (((w * (1.0f / 9.0f) + 1.0f / 7.0f) * w + 1.0f / 5.0f) * w + 1.0f / 3.0f) * w;
+    return n * 0.693359375f + (2 * s + (2 * s * series - n * 2.12194440e-4f));
 }
 #endif
 
@@ -149,6 +166,55 @@ static real exp_sub(real *y, const real *x, real m, int64_t n)
     return sum(y, n);
 }
 
+/* ---- two rows, a teacher's and a student's ---------------------------------------------------- */
+
+static real exp_moment(real *restrict y, const real *restrict z, real my, real mz, int64_t n, real *moment)
+{
+    real part[KN_ROW_BLOCK], total = 0;
+    for (int64_t at = 0; at < n; at += KN_ROW_BLOCK) {
+        const int64_t b = n - at < KN_ROW_BLOCK ? n - at : KN_ROW_BLOCK;
+        for (int64_t i = 0; i < b; i++) {
+            const real e = fast_exp(y[at + i] - my);
+            part[i]      = e * ((y[at + i] - my) - (z[at + i] - mz));
+            y[at + i]    = e;
+        }
+        *moment += sum(part, b);
+        total += sum(y + at, b);
+    }
+    return total;
+}
+
+static void blend(real *restrict z, real a, const real *restrict y, real b, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) z[i] = a * z[i] + b * y[i];
+}
+
+/* Of each element: q, p; d = log(p/q); r = p/q and its logarithm lr, with q no smaller than e^-87, where D has long been level. */
+#define DIVERGENCE(NAME, VALUE, SLOPE)                                                                                         \
+    static void NAME(real *restrict z, real *restrict y, const kn_softmaxes *s, real mix, int64_t n, kn_divergence_sums *sums) \
+    {                                                                                                                          \
+        real       value[KN_ROW_BLOCK], kl[KN_ROW_BLOCK];                                                                      \
+        const real rest = 1 - mix;                                                                                             \
+        for (int64_t i = 0; i < n; i++) {                                                                                      \
+            const real lq = (z[i] - s->max_z) - s->log_z, lp = (y[i] - s->max_y) - s->log_y, low = lq < -87 ? -87 : lq;        \
+            const real q = fast_exp(low), p = fast_exp(lp), d = lp - lq, lr = lp - low, r = p / q;                             \
+            value[i] = (VALUE);                                                                                                \
+            kl[i]    = p * d;                                                                                                  \
+            y[i]     = q * (SLOPE);                                                                                            \
+            z[i]     = q;                                                                                                      \
+            (void)rest, (void)lr, (void)r;                                                                                     \
+        }                                                                                                                      \
+        sums->value += (double)sum(value, n);                                                                                  \
+        sums->moment += (double)sum(y, n);                                                                                     \
+        sums->kl += (double)sum(kl, n);                                                                                        \
+    }
+
+DIVERGENCE(reverse_kl, -q *d, -d)
+DIVERGENCE(jsd, mix *p *(lr - fast_log(mix * r + rest)) - rest * q * fast_log(mix * r + rest), -rest *fast_log(mix *r + rest))
+DIVERGENCE(skew, p *(lr - fast_log(mix * r + rest)), -rest *r / (mix * r + rest))
+DIVERGENCE(skew_reverse, -q *fast_log(rest *r + mix), -fast_log(rest *r + mix) - mix / (rest * r + mix))
+DIVERGENCE(tv, (p > q ? p - q : q - p) / 2, p > q ? (real)-0.5 : (real)0.5)
+
 static void softmax_back(real *restrict dx, const real *restrict p, real delta, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) dx[i] = p[i] * (dx[i] - delta);
@@ -221,6 +287,9 @@ const kn_table KN_CAT(kn_table, KN_ISA) = {
     .add           = add,
     .mul           = mul,
     .exp_sub       = exp_sub,
+    .exp_moment    = exp_moment,
+    .blend         = blend,
+    .diverge       = {reverse_kl, jsd, skew, skew_reverse, tv},
     .softmax_back  = softmax_back,
     .norm_back     = norm_back,
     .silu_mul      = silu_mul,

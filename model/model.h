@@ -99,6 +99,7 @@ typedef enum md_use {
 typedef struct md_graph {
     ag_graph *g;
     ag_id     ids, pos, start, rope, targets, past; /* i32 [BT] x 3, real [2,context,D/2], ag_targets, i32 [1] */
+    ag_id     projection;                           /* real [match,C]: a parameter of the hidden-state term */
     ag_id    *weight;                               /* [model->n], in the order of model->t */
     ag_id    *cache_k, *cache_v;                    /* [L]: [cache, KV D] of the activations' type */
     ag_id     value;
@@ -109,6 +110,9 @@ typedef struct md_graph_opts {
     int64_t B, T, cache; /* cache: rows of the KV cache (MD_DECODE) */
     kn_type activations;
     int     recompute; /* blocks are segments */
+    /* MD_TRAIN, MD_LOSS: what stands beside the student */
+    ag_head_opts head;
+    int64_t      match; /* width of the teacher's hidden rows that a projection is matched with; 0: no such term (MD_TRAIN) */
 } md_graph_opts;
 
 rt_status md_graph_create(md_graph *out, const md_model *m, const md_graph_opts *o);

@@ -70,6 +70,7 @@ static void add_leaves(builder *b)
     o->past    = decode ? ag_input(b->g, "past", KN_I32, 1, one) : -1;
     o->targets = loss ? ag_opaque(b->g, "targets") : -1;
     o->rope    = ag_input(b->g, "rope", KN_REAL, 3, table);
+    if (b->opts->match) o->projection = ag_param(b->g, "projection", KN_REAL, 2, (int64_t[]){b->opts->match, c->C});
     for (int64_t l = 0; decode && l < c->L; l++) {
         o->cache_k[l] = ag_input(b->g, "cache.k", b->opts->activations, 2, cache);
         o->cache_v[l] = ag_input(b->g, "cache.v", b->opts->activations, 2, cache);
@@ -88,14 +89,15 @@ static void build(builder *b)
     const ag_id embedding = weight(b);
     ag_id       x         = ag_embed(b->g, b->o->ids, embedding);
     for (int64_t l = 0; l < b->m->config.L; l++) x = block(b, x, l);
-    x           = norm(b, x);
-    b->o->value = b->o->targets < 0 ? x : ag_head(b->g, x, b->m->config.tied ? embedding : weight(b), b->o->targets);
+    x = norm(b, x);
+    if (b->o->projection >= 0) x = ag_match_hidden(b->g, x, b->o->projection, b->o->targets);
+    b->o->value = b->o->targets < 0 ? x : ag_head(b->g, x, b->m->config.tied ? embedding : weight(b), b->o->targets, &b->opts->head);
 }
 
 rt_status md_graph_create(md_graph *out, const md_model *m, const md_graph_opts *opts)
 {
     const md_config *c  = &m->config;
-    md_graph         o  = {0};
+    md_graph         o  = {.projection = -1};
     rt_status        st = ag_graph_create(&o.g, opts->activations);
     if (st == RT_OK) st = RT_NEW(o.weight, m->n);
     if (st == RT_OK) st = RT_NEW(o.cache_k, c->L);

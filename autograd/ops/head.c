@@ -1,8 +1,9 @@
-/* head: hidden states x head weights x sparse teacher targets -> loss and its gradients.
+/* head: hidden states x head weights x teacher targets -> loss and its gradients.
  *
  * Rows that count are gathered into blocks; a block's logits z [rows, V] (at most 64 MB)
  * are made by one product, each row becomes its loss and, in place, dloss/dz; two
- * more products give dhidden and dw.  So the logits exist once, a block at a time.
+ * more products give dhidden and dw.  So the logits exist once, a block at a time.  Where
+ * a teacher's hidden rows stand beside them, its logits y [rows, V] are made in the same blocks.
  *
  * Backward does all of it in one pass and writes the loss too (`fused`), because the
  * gradient is there when the loss is; forward alone serves finite differences and
@@ -20,6 +21,7 @@ typedef struct block {
     ag_targets    *t;
     int64_t        n, *row; /* which rows of hidden */
     real          *x, *z, *dx;
+    real          *tx, *y; /* the teacher's hidden rows and logits; NULL: none */
     ag_row_result *result;
     int            gradient;
 } block;
@@ -44,24 +46,40 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
     i->out_type     = KN_REAL;
     i->out.nd       = 0;
     i->shared       = R * w->d[0] + 2 * R * x->d[1] + reals(R, sizeof(ag_row_result)) + reals(R, sizeof(int64_t));
-    i->scratch      = x->d[1];
+    i->scratch      = x->d[1] > attr->i[1] ? x->d[1] : attr->i[1];
+    if (attr->i[1]) i->shared += R * (w->d[0] + attr->i[1]);
+    if (attr->i[2] && 2 * w->d[0] > i->scratch) i->scratch = 2 * w->d[0];
     return RT_OK;
+}
+
+static void take(const block *b, real *to, const void *rows, kn_type t, int64_t n, int64_t C, int thread)
+{
+    memcpy(to, kn_load(rows, t, n * C, C, ag_scratch(b->a, thread)), (size_t)C * sizeof(real));
 }
 
 static void take_row(int64_t i, int thread, void *ud)
 {
-    const block  *b = ud;
-    const int64_t C = b->a->shape[0]->d[1];
-    const real   *x = kn_load(b->a->in[0], b->a->type[0], b->row[i] * C, C, ag_scratch(b->a, thread));
-    memcpy(b->x + i * C, x, (size_t)C * sizeof(real));
+    const block      *b = ud;
+    const ag_teacher *t = &b->t->teacher;
+    const int64_t     C = b->a->shape[0]->d[1];
+    take(b, b->x + i * C, b->a->in[0], b->a->type[0], b->row[i], C, thread);
+    if (b->y) take(b, b->tx + i * t->C, t->hidden, t->hidden_type, b->row[i], t->C, thread);
+}
+
+static void lose_row(const block *b, int64_t i, int thread)
+{
+    const int64_t     V = b->a->shape[1]->d[0];
+    const ag_teacher *t = &b->t->teacher;
+    const ag_row      r = {b->a->k, b->t, b->row[i], V, b->z + i * V, b->y ? b->y + i * V : NULL, ag_scratch(b->a, thread)};
+    if (t->draw) t->draw(t->draw_ud, r.n, r.y, V);
+    b->result[i] = ag_row_loss(&r, b->gradient);
 }
 
 static void lose_rows(int64_t item, int thread, void *ud)
 {
-    const block  *b = ud;
-    const int64_t V = b->a->shape[1]->d[0], to = (item + 1) * ROWS_AN_ITEM < b->n ? (item + 1) * ROWS_AN_ITEM : b->n;
-    (void)thread;
-    for (int64_t i = item * ROWS_AN_ITEM; i < to; i++) b->result[i] = ag_row_loss(b->a->k, b->t, b->row[i], b->z + i * V, V, b->gradient);
+    const block  *b  = ud;
+    const int64_t to = (item + 1) * ROWS_AN_ITEM < b->n ? (item + 1) * ROWS_AN_ITEM : b->n;
+    for (int64_t i = item * ROWS_AN_ITEM; i < to; i++) lose_row(b, i, thread);
 }
 
 static void return_row(int64_t i, int thread, void *ud)
@@ -97,8 +115,12 @@ static void run_block(const block *b, int first)
     const ag_args *a = b->a;
     const int64_t  C = a->shape[0]->d[1], V = a->shape[1]->d[0];
     const kn_mat   x = {b->x, KN_REAL, C, 0}, w_t = {a->in[1], a->type[1], C, 1};
+    const int64_t  Ct = b->t->teacher.C;
     rt_parallel(b->n, take_row, (void *)(uintptr_t)b);
     kn_gemm(b->z, KN_REAL, V, x, w_t, b->n, V, C, NULL);
+    if (b->y)
+        kn_gemm(b->y, KN_REAL, V, (kn_mat){b->tx, KN_REAL, Ct, 0}, (kn_mat){b->t->teacher.w, b->t->teacher.w_type, Ct, 1}, b->n, V, Ct,
+                NULL);
     rt_parallel((b->n + ROWS_AN_ITEM - 1) / ROWS_AN_ITEM, lose_rows, (void *)(uintptr_t)b);
     if (!b->gradient) return;
     for (int64_t v = 0, n = chunk_of(a, V); v < V; v += n) backward_chunk(b, v, V - v < n ? V - v : n, first);
@@ -127,10 +149,12 @@ static void run(const ag_args *a, int gradient)
     block         b     = {.a = a, .t = a->in[2], .x = a->shared, .gradient = gradient};
     int           first = 1;
     b.dx = b.x + R * C, b.z = b.dx + R * C;
-    b.result  = (ag_row_result *)(void *)(b.z + R * V + (R * V) % 2);
-    b.row     = (int64_t *)(void *)(b.result + R);
-    b.t->loss = b.t->kl = b.t->ce = 0;
-    b.t->rows                     = 0;
+    b.result = (ag_row_result *)(void *)(b.z + R * V + (R * V) % 2);
+    b.row    = (int64_t *)(void *)(b.result + R);
+    if (a->attr.i[1]) b.y = (real *)(void *)(b.row + R), b.tx = b.y + R * V;
+    b.t->loss = b.t->matched;
+    b.t->kl = b.t->ce = 0;
+    b.t->rows         = 0;
     if (gradient) clear(a);
     for (int64_t n = 0; n < N;) {
         for (b.n = 0; n < N && b.n < R; n++)

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_LEAVES = 64, N = 6, V = 11, K = 3, M = 2 };
+enum { MAX_LEAVES = 64, N = 6, V = 11, K = 3, M = 2, CT = 4 };
 
 typedef struct net {
     ag_graph  *g;
@@ -66,8 +66,14 @@ static void case_attention(net *t)
     const ag_heads h = {.B = 2, .T = 70, .H = 4, .KV = 2, .D = 2}; /* more than a tile of positions */
     reduce(t, ag_attention(t->g, A(t, "q", 140, 8), A(t, "k", 140, 4), A(t, "v", 140, 4), ints(t, "start", 140), &h), 140, 8);
 }
-static void case_attention_cached(net *t) { case_sum(t); } /* forward only: checked against attention in test_model.c */
-static void case_head(net *t) { t->loss = ag_head(t->g, A(t, "x", N, 5), A(t, "w", V, 5), ag_opaque(t->g, "targets")); }
+static void               case_attention_cached(net *t) { case_sum(t); } /* forward only: checked against attention in test_model.c */
+static const ag_head_opts everything = {.teacher = CT, .work = 1};
+static void case_head(net *t) { t->loss = ag_head(t->g, A(t, "x", N, 5), A(t, "w", V, 5), ag_opaque(t->g, "targets"), &everything); }
+static void case_match_hidden(net *t)
+{
+    ag_id targets = ag_opaque(t->g, "targets");
+    t->loss       = ag_head(t->g, ag_match_hidden(t->g, A(t, "x", N, 5), A(t, "p", CT, 5), targets), A(t, "w", V, 5), targets, &everything);
+}
 
 #define X(n) {#n, case_##n},
 static const struct {
@@ -80,10 +86,12 @@ static const struct {
 
 static int32_t g_target[N] = {1, 4, 10, 0, 7, 3}, g_topk[N * K], g_tail[N * M];
 static uint8_t g_count[N]  = {1, 1, 0, 1, 1, 1};
-static float   g_logp[N * K], g_entropy[N];
+static float   g_logp[N * K], g_entropy[N], g_weight[N] = {1, 0.5f, 1, 2, 1, 0.25f};
+static real    g_hidden[N * CT], g_head[V * CT];
 
-static void fill_targets(ag_targets *t, ag_objective objective, double ce_weight)
+static void fill_arrays(void)
 {
+    rt_rng r = {11};
     for (int n = 0; n < N; n++) {
         for (int i = 0; i < K; i++) {
             g_topk[n * K + i] = (n + 3 * i) % V;
@@ -92,7 +100,20 @@ static void fill_targets(ag_targets *t, ag_objective objective, double ce_weight
         for (int j = 0; j < M; j++) g_tail[n * M + j] = (n + 1 + 3 * j) % V;
         g_entropy[n] = 0.3f;
     }
-    *t = (ag_targets){objective, ce_weight, 0.2, K, M, g_target, g_count, g_topk, g_logp, g_tail, g_entropy, 0, 0, 0, 0};
+    for (int i = 0; i < N * CT; i++) g_hidden[i] = (real)rt_rng_normal(&r);
+    for (int i = 0; i < V * CT; i++) g_head[i] = (real)rt_rng_normal(&r);
+}
+
+/* `with` has the settings; the arrays are the same for all. */
+static ag_targets targets_of(ag_targets with)
+{
+    with.scale = 0.2, with.k = K, with.m = M;
+    with.target = g_target, with.count = g_count, with.topk_ids = g_topk, with.topk_logprob = g_logp;
+    with.tail_ids = g_tail, with.rest_entropy = g_entropy;
+    with.teacher = (ag_teacher){.hidden = g_hidden, .w = g_head, .hidden_type = KN_REAL, .w_type = KN_REAL, .C = CT};
+    with.beta    = with.beta > 0 ? with.beta : 0.3;
+    with.alpha   = 0.1;
+    return with;
 }
 
 /* ---- the check -------------------------------------------------------------------------------- */
@@ -146,7 +167,7 @@ static int count_wrong(net *t, ag_plan *p)
     return wrong;
 }
 
-static int check(void (*build)(net *), ag_objective objective, double ce_weight)
+static int check(void (*build)(net *), ag_targets with)
 {
     net          t = {0};
     ag_plan     *p = NULL;
@@ -155,7 +176,7 @@ static int check(void (*build)(net *), ag_objective objective, double ce_weight)
     memset(g_x, 0, sizeof g_x), memset(g_g, 0, sizeof g_g);
     assert_int_equal(ag_graph_create(&t.g, KN_REAL), RT_OK);
     build(&t);
-    fill_targets(&t.t, objective, ce_weight);
+    t.t = targets_of(with);
     if (ag_plan_create(&p, t.g, t.loss, &o) != RT_OK) fail_msg("%s", rt_error_text());
     bind_leaves(&t, p, &r);
     const int wrong = count_wrong(&t, p);
@@ -169,24 +190,45 @@ static void every_op(void **state)
 {
     (void)state;
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
-        const int wrong = check(cases[c].build, AG_CE, 1);
+        const int wrong = check(cases[c].build, (ag_targets){.objective = AG_CE});
         if (wrong) fail_msg("%s: %d gradients are wrong", cases[c].name, wrong);
     }
 }
 
 static void every_objective(void **state)
 {
+    static const ag_targets settings[] = {
+        {.ce_weight = 0},
+        {.ce_weight = 0.5},
+        {.temperature = 2},
+        {.ce_weight = 0.3, .temperature = 1.5, .t2 = 1, .z_loss = 0.01},
+        {.ce_weight = 0.3, .z_loss = 0.01, .weight = g_weight, .bucket_share = 0.4},
+    };
     (void)state;
-    for (int o = AG_CE; o <= AG_RENORM; o++)
-        for (int w = 0; w < 2; w++) {
-            const int wrong = check(case_head, (ag_objective)o, 0.5 * w);
-            if (wrong) fail_msg("objective %d, ce_weight %g: %d gradients are wrong", o, 0.5 * w, wrong);
+    for (int o = AG_CE; o < AG_OBJECTIVES; o++)
+        for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+            ag_targets with = settings[i];
+            with.objective  = (ag_objective)o;
+            const int wrong = check(case_head, with);
+            if (wrong) fail_msg("objective %d, settings %zu: %d gradients are wrong", o, i, wrong);
         }
+}
+
+static void hidden_states_are_matched(void **state)
+{
+    (void)state;
+    for (int m = AG_NO_MATCH; m <= AG_MATCH_COSINE; m++) {
+        const ag_targets with  = {.objective = AG_KL, .match = (ag_match)m, .match_weight = m ? 0.7 : 0, .weight = g_weight};
+        const int        wrong = check(case_match_hidden, with);
+        if (wrong) fail_msg("hidden-state term %d: %d gradients are wrong", m, wrong);
+    }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_op), cmocka_unit_test(every_objective)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_op), cmocka_unit_test(every_objective),
+                                       cmocka_unit_test(hidden_states_are_matched)};
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
+    fill_arrays();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,11 +27,12 @@ typedef struct row_case {
     int64_t    V;
     int32_t    target, ids[MAX_K], tail[MAX_M];
     uint8_t    count;
-    float      logp[MAX_K], entropy;
+    float      logp[MAX_K], entropy, weight;
 } row_case;
 
-static real   g_z[MAX_V], g_out[MAX_V];
-static double g_q[MAX_V], g_w[MAX_V], g_want[MAX_V];
+static real g_z[MAX_V], g_y[MAX_V], g_out[MAX_V], g_out_y[MAX_V],
+    g_work[2 * MAX_V]; /* logits of student and teacher; what the code used up */
+static double g_q[MAX_V], g_p[MAX_V], g_w[MAX_V], g_want[MAX_V];
 
 static void close_to(const char *what, double got, double want)
 {
@@ -41,102 +42,201 @@ static void close_to(const char *what, double got, double want)
 
 /* ---- the definitions ------------------------------------------------------------------------------------ */
 
-static double softmax(const real *z, int64_t V)
+/* q = softmax(z / T); returns the log-sum-exp of z / T. */
+static double softmax(double *q, const real *z, int64_t V, double T)
 {
     double max = -INFINITY, sum = 0;
-    for (int64_t v = 0; v < V; v++) max = fmax(max, (double)z[v]);
-    for (int64_t v = 0; v < V; v++) sum += exp((double)z[v] - max);
-    for (int64_t v = 0; v < V; v++) g_q[v] = exp((double)z[v] - max) / sum;
+    for (int64_t v = 0; v < V; v++) max = fmax(max, (double)z[v] / T);
+    for (int64_t v = 0; v < V; v++) sum += exp((double)z[v] / T - max);
+    for (int64_t v = 0; v < V; v++) q[v] = exp((double)z[v] / T - max) / sum;
     return max + log(sum);
 }
 
 static double plogp(double p) { return p > 0 ? p * log(p) : 0; }
 
-/* kl of K against q; every p divided by P; w gets its part. */
-static double stored(const row_case *c, double lse, double P, double weight)
+/* The teacher's k entries and the rest at the row's temperature. */
+typedef struct stored {
+    double p[MAX_K], rest, P, lse, T; /* lse: of the student's logits over T */
+} stored;
+
+static stored take(const row_case *c)
+{
+    stored o = {.T = c->t.temperature > 0 ? c->t.temperature : 1};
+    double Z, ids;
+    for (int64_t i = 0; i < c->t.k; i++) o.P += o.p[i] = exp((double)c->logp[i]);
+    o.rest = fmax(0, 1 - o.P);
+    o.lse  = softmax(g_q, g_z, c->V, o.T);
+    if (o.T == 1) return o;
+    ids    = isnan(c->entropy) || o.rest <= 0 ? 1 : exp((double)c->entropy / o.rest + log(o.rest)); /* even over so many */
+    o.rest = o.rest > 0 ? ids * pow(o.rest / ids, 1 / o.T) : 0;
+    Z      = o.rest;
+    for (int64_t i = 0; i < c->t.k; i++) Z += o.p[i] = pow(o.p[i], 1 / o.T);
+    for (int64_t i = 0; i < c->t.k; i++) o.p[i] /= Z;
+    o.rest /= Z, o.P = 1 - o.rest;
+    return o;
+}
+
+/* Adds -weight t log q_v to what is minimised: its value, and -weight t to w[v] = q_v d/dq_v. */
+static double hit(const stored *o, int32_t v, double t, double weight)
+{
+    g_w[v] -= weight * t;
+    return t > 0 ? -t * ((double)g_z[v] / o->T - o->lse) : 0;
+}
+
+static int in_k(const row_case *c, int64_t v)
+{
+    for (int64_t i = 0; i < c->t.k; i++)
+        if (c->ids[i] == v) return 1;
+    return 0;
+}
+
+/* sum p log(p/q) over K with each p divided by P */
+static double on_k(const row_case *c, const stored *o, double P, double weight)
 {
     double kl = 0;
-    for (int64_t i = 0; i < c->t.k; i++) {
-        const double p = exp((double)c->logp[i]) / P;
-        if (p > 0) kl += plogp(p) - p * ((double)g_z[c->ids[i]] - lse);
-        g_w[c->ids[i]] -= weight * p;
-    }
+    for (int64_t i = 0; i < c->t.k; i++) kl += plogp(o->p[i] / P) + hit(o, c->ids[i], o->p[i] / P, weight);
     return kl;
 }
 
-static double rest_of(const row_case *c)
+static double bucket(const row_case *c, double mass, double weight)
 {
-    double P = 0;
-    for (int64_t i = 0; i < c->t.k; i++) P += exp((double)c->logp[i]);
-    return fmax(0, 1 - P);
+    double rest_q = 0;
+    for (int64_t v = 0; v < c->V; v++) rest_q += in_k(c, v) ? 0 : g_q[v];
+    for (int64_t v = 0; v < c->V; v++) g_w[v] -= in_k(c, v) ? 0 : weight * mass * g_q[v] / rest_q;
+    return plogp(mass) - (mass > 0 ? mass * log(rest_q) : 0);
 }
 
-static double sampled(const row_case *c, double lse, double weight)
+static double tail(const row_case *c, const stored *o, double weight) { return on_k(c, o, 1, weight) + bucket(c, o->rest, weight); }
+
+static double sampled(const row_case *c, const stored *o, double weight)
 {
-    double loss = stored(c, lse, 1, weight), plogps = 0;
-    for (int64_t j = 0; j < c->t.m; j++) {
-        const double r = rest_of(c) / (double)c->t.m;
-        loss -= r * ((double)g_z[c->tail[j]] - lse);
-        g_w[c->tail[j]] -= weight * r;
-    }
-    for (int64_t i = 0; i < c->t.k; i++) plogps += plogp(exp((double)c->logp[i]));
-    return c->t.m && !isnan(c->entropy) ? loss - (double)c->entropy : loss - plogps; /* what is unknown is a constant */
+    const double b = c->t.m ? c->t.bucket_share : 0, constant = (1 - b) * (double)c->entropy;
+    double       loss = on_k(c, o, 1, weight) + bucket(c, b * o->rest, weight) - plogp(b * o->rest), plogps = 0;
+    for (int64_t j = 0; j < c->t.m; j++) loss += hit(o, c->tail[j], (1 - b) * o->rest / (double)c->t.m, weight);
+    for (int64_t i = 0; i < c->t.k; i++) plogps += plogp(o->p[i]);
+    return c->t.m && !isnan(c->entropy) && o->T == 1 ? loss - constant + b * plogp(o->rest)
+                                                     : loss - plogps; /* what is unknown is a constant */
 }
 
-static double tail(const row_case *c, double lse, double weight)
+static double both(const row_case *c, const stored *o, double weight)
 {
-    double rest_q = 0, kl = stored(c, lse, 1, weight);
+    double       Q  = 0;
+    const double kl = on_k(c, o, o->P, weight);
+    for (int64_t i = 0; i < c->t.k; i++) Q += g_q[c->ids[i]];
+    for (int64_t i = 0; i < c->t.k; i++) g_w[c->ids[i]] += weight * g_q[c->ids[i]] / Q;
+    return kl + log(Q);
+}
+
+/* K as a cross-entropy, and a weight on the token that follows */
+static double with_target(const row_case *c, const stored *o, double on_x, double weight)
+{
+    double plogps = 0;
+    for (int64_t i = 0; i < c->t.k; i++) plogps += plogp(o->p[i]);
+    return on_k(c, o, 1, weight) - plogps + hit(o, c->target, on_x, weight);
+}
+
+/* The definitions over the vocabulary, by logarithms of the softmaxes. */
+static double whole(const row_case *c, const stored *o, double weight, double *kl)
+{
+    const double lse_y = softmax(g_p, g_y, c->V, o->T), a = c->t.alpha, b = c->t.beta;
+    double       d = 0;
+    *kl            = 0;
     for (int64_t v = 0; v < c->V; v++) {
-        int outside = 1;
-        for (int64_t i = 0; i < c->t.k; i++) outside &= c->ids[i] != v;
-        if (outside) rest_q += g_q[v];
-        else g_q[v] = -g_q[v]; /* a mark */
+        const double lp = (double)g_y[v] / o->T - lse_y, lq = (double)g_z[v] / o->T - o->lse, p = g_p[v], q = g_q[v];
+        const double m_jsd = b * p + (1 - b) * q, m = a * p + (1 - a) * q, m_back = (1 - a) * p + a * q;
+        *kl += p * (lp - lq);
+        switch (c->t.objective) {
+        case AG_KL: d += p * (lp - lq), g_w[v] += weight * -p; break;
+        case AG_REVERSE: d += q * (lq - lp), g_w[v] += weight * q * (lq - lp + 1); break;
+        case AG_JSD:
+            d += (p > 0 ? b * p * log(p / m_jsd) : 0) + (q > 0 ? (1 - b) * q * log(q / m_jsd) : 0);
+            g_w[v] += weight * (q > 0 ? (1 - b) * q * log(q / m_jsd) : 0);
+            break;
+        case AG_SKEW: d += p > 0 ? p * log(p / m) : 0, g_w[v] -= weight * (m > 0 ? q * p * (1 - a) / m : 0); break;
+        case AG_SKEW_REVERSE:
+            d += q > 0 ? q * log(q / m_back) : 0;
+            g_w[v] += weight * (q > 0 ? q * (log(q / m_back) - a * q / m_back) : 0);
+            break;
+        default: d += fabs(p - q) / 2, g_w[v] += weight * q * (p > q ? -0.5 : 0.5);
+        }
     }
-    for (int64_t v = 0; v < c->V; v++)
-        if (g_q[v] < 0) g_q[v] = -g_q[v];
-        else g_w[v] -= weight * rest_of(c) * g_q[v] / rest_q;
-    return kl + plogp(rest_of(c)) - (rest_of(c) > 0 ? rest_of(c) * log(rest_q) : 0);
+    return d;
+}
+
+static double divergence(const row_case *c, const stored *o, double weight, double *kl)
+{
+    if (c->t.objective >= AG_KL) return whole(c, o, weight, kl);
+    *kl = c->t.k ? tail(c, o, 0) : NAN; /* what is shown: k + 1 outcomes */
+    switch (c->t.objective) {
+    case AG_SAMPLED: return sampled(c, o, weight);
+    case AG_TAIL: return tail(c, o, weight);
+    case AG_RENORM: return on_k(c, o, o->P, weight);
+    case AG_RENORM_BOTH: return both(c, o, weight);
+    case AG_TRUNCATED: return on_k(c, o, 1, weight);
+    case AG_RESIDUAL: return with_target(c, o, o->rest, weight);
+    case AG_ONEHOT: return with_target(c, o, !in_k(c, c->target), weight);
+    default: return 0;
+    }
+}
+
+/* want[v] += w_v - q_v sum w, over T: through the softmax's Jacobian. */
+static void add_gradient(int64_t V, double T)
+{
+    double sum = 0;
+    for (int64_t v = 0; v < V; v++) sum += g_w[v];
+    for (int64_t v = 0; v < V; v++) g_want[v] += (g_w[v] - g_q[v] * sum) / T;
 }
 
 static ag_row_result define(const row_case *c)
 {
-    const double  ce = c->t.objective == AG_CE ? 1 : c->t.ce_weight, lse = softmax(g_z, c->V);
-    ag_row_result r = {.kl = NAN, .ce = lse - (double)g_z[c->target]};
-    double        P = 0, value, sum = 0;
-    memset(g_w, 0, (size_t)c->V * sizeof *g_w);
-    g_w[c->target] -= ce;
-    for (int64_t i = 0; i < c->t.k; i++) P += exp((double)c->logp[i]);
-    switch (c->t.objective) {
-    case AG_SAMPLED:
-        value = sampled(c, lse, 1 - ce);
-        r.kl  = tail(c, lse, 0); /* what is shown: k + 1 outcomes */
-        break;
-    case AG_TAIL: value = r.kl = tail(c, lse, 1 - ce); break;
-    case AG_RENORM: value = r.kl = stored(c, lse, P, 1 - ce); break;
-    default: value = 0;
+    const double  a = c->t.objective == AG_CE ? 1 : c->t.ce_weight, n = c->t.weight ? (double)c->weight : 1;
+    ag_row_result r = {.kl = NAN};
+    memset(g_want, 0, (size_t)c->V * sizeof *g_want);
+    if (c->t.objective != AG_CE) {
+        memset(g_w, 0, (size_t)c->V * sizeof *g_w);
+        const stored o = take(c);
+        const double f = c->t.t2 ? o.T * o.T : 1;
+        r.loss         = n * (1 - a) * f * divergence(c, &o, n * (1 - a) * f, &r.kl);
+        r.kl *= n;
+        add_gradient(c->V, o.T);
     }
-    r.loss = (1 - ce) * value + ce * r.ce;
-    for (int64_t v = 0; v < c->V; v++) sum += g_w[v];
-    for (int64_t v = 0; v < c->V; v++) g_want[v] = g_w[v] - g_q[v] * sum;
+    memset(g_w, 0, (size_t)c->V * sizeof *g_w);
+    const double lse = softmax(g_q, g_z, c->V, 1);
+    r.ce             = n * (lse - (double)g_z[c->target]);
+    r.loss += a * r.ce + n * c->t.z_loss * lse * lse;
+    g_w[c->target] -= n * a;
+    for (int64_t v = 0; v < c->V; v++) g_want[v] += n * 2 * c->t.z_loss * lse * g_q[v];
+    add_gradient(c->V, 1);
     return r;
 }
 
 /* ---- cases -------------------------------------------------------------------------------------------------- */
+
+static ag_row_result lose(const kn_table *k, row_case *own, int gradient)
+{
+    own->t.target = &own->target, own->t.count = &own->count, own->t.topk_ids = own->ids, own->t.topk_logprob = own->logp;
+    own->t.tail_ids = own->tail, own->t.rest_entropy = &own->entropy;
+    if (own->t.weight) own->t.weight = &own->weight;
+    memcpy(g_out, g_z, (size_t)own->V * sizeof *g_z);
+    memcpy(g_out_y, g_y, (size_t)own->V * sizeof *g_y);
+    const ag_row r = {k, &own->t, 0, own->V, g_out, g_out_y, g_work};
+    return ag_row_loss(&r, gradient);
+}
 
 static void compare(const row_case *c)
 {
     const double        scale = 0.125;
     row_case            own   = *c;
     const ag_row_result want  = define(c);
+    own.t.scale               = scale;
     for (int i = 0; kn_at(i); i++)
         for (int gradient = 0; gradient < 2; gradient++) {
-            own.t.target = &own.target, own.t.count = &own.count, own.t.topk_ids = own.ids, own.t.topk_logprob = own.logp;
-            own.t.tail_ids = own.tail, own.t.rest_entropy = &own.entropy, own.t.scale = scale;
-            memcpy(g_out, g_z, (size_t)c->V * sizeof *g_z);
-            const ag_row_result got = ag_row_loss(kn_at(i), &own.t, 0, g_out, c->V, gradient);
-            close_to("loss", got.loss, want.loss), close_to("kl", got.kl, want.kl), close_to("ce", got.ce, want.ce);
+            const ag_row_result got = lose(kn_at(i), &own, gradient);
+            char                what[64];
+            snprintf(what, sizeof what, "%s, objective %d: ", kn_at(i)->isa, (int)c->t.objective);
+            close_to(strcat(what, "loss"), got.loss, want.loss), close_to("kl", got.kl, want.kl), close_to("ce", got.ce, want.ce);
             for (int64_t v = 0; gradient && v < c->V; v++)
-                if (!(fabs((double)g_out[v] / scale - g_want[v]) <= tolerance))
+                if (!(fabs((double)g_out[v] / scale - g_want[v]) <= tolerance * fmax(1, fmax(c->t.z_loss, own.t.weight ? 3 : 1))))
                     fail_msg("%s: objective %d, d/dz[%lld] is %.9g, not %.9g", kn_at(i)->isa, (int)c->t.objective, (long long)v,
                              (double)g_out[v] / scale, g_want[v]);
         }
@@ -144,21 +244,29 @@ static void compare(const row_case *c)
 
 static void compare_all(row_case *c)
 {
-    static const double weights[] = {0, 0.3, 1};
-    for (int o = AG_CE; o <= AG_RENORM; o++)
-        for (int w = 0; w < 3; w++) {
-            c->t.objective = (ag_objective)o, c->t.ce_weight = weights[w];
+    static const float      yes;
+    static const ag_targets settings[] = {{.ce_weight = 0},
+                                          {.ce_weight = 0.3, .bucket_share = 0.25},
+                                          {.ce_weight = 1},
+                                          {.ce_weight = 0.5, .temperature = 2, .t2 = 1, .weight = &yes},
+                                          {.ce_weight = 0, .temperature = 0.7, .z_loss = 1e-3}};
+    for (int o = AG_CE; o < AG_OBJECTIVES; o++)
+        for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+            const ag_targets was = c->t;
+            c->t                 = settings[i];
+            c->t.objective = (ag_objective)o, c->t.k = was.k, c->t.m = was.m, c->t.beta = 0.3, c->t.alpha = 0.1;
             compare(c);
+            c->t = was;
         }
 }
 
 /* k stored ids that hold `mass`, m samples outside; logits of this spread. */
 static row_case make_case(int64_t V, int64_t k, int64_t m, double mass, double spread, uint64_t seed)
 {
-    row_case c     = {.t = {.k = k, .m = m}, .V = V, .count = 1, .entropy = 0.2f};
+    row_case c     = {.t = {.k = k, .m = m}, .V = V, .count = 1, .entropy = 0.2f, .weight = 2.5f};
     rt_rng   r     = {seed};
     double   total = 0;
-    for (int64_t v = 0; v < V; v++) g_z[v] = (real)(spread * rt_rng_normal(&r));
+    for (int64_t v = 0; v < V; v++) g_z[v] = (real)(spread * rt_rng_normal(&r)), g_y[v] = (real)(spread * rt_rng_normal(&r));
     for (int64_t i = 0; i < k; i++) total += 1.0 / (double)(i + 1);
     for (int64_t i = 0; i < k; i++) {
         c.ids[i]  = (int32_t)((V / (k + 1)) * (i + 1) - 1); /* ascending, apart, the last one below V - 1 */
@@ -210,7 +318,8 @@ static void steep_logits(void **state)
     (void)state;
     for (int up = 0; up < 2; up++) {
         row_case c = make_case(129, 4, 4, 0.7, 0, 1);
-        for (int64_t v = 0; v < c.V; v++) g_z[v] = (real)(v % 2 == up ? 80 : -80); /* ids on both sides */
+        for (int64_t v = 0; v < c.V; v++)
+            g_z[v] = (real)(v % 2 == up ? 80 : -80), g_y[v] = (real)(v % 3 ? -80 : 80); /* ids on both sides */
         compare_all(&c);
         for (int64_t v = 0; v < c.V; v++) g_z[v] = (real)(up ? 80 : -80);
         compare_all(&c);
@@ -228,10 +337,9 @@ static void a_rest_that_underflows_stays_finite(void **state)
         for (int i = 0; i < 4; i++) g_z[c.ids[i]] = 80;
         c.V = all ? 4 : c.V, c.target = all ? 1 : c.target;
         c.t.objective = AG_TAIL, c.t.scale = 1;
-        c.t.target = &c.target, c.t.topk_ids = c.ids, c.t.topk_logprob = c.logp;
-        const ag_row_result r = ag_row_loss(kn_get(), &c.t, 0, g_z, c.V, 1);
+        const ag_row_result r = lose(kn_get(), &c, 1);
         assert_true(isfinite(r.kl) && r.kl > 0.3 * 60 && r.loss == r.kl);
-        for (int64_t v = 0; v < c.V; v++) assert_true(isfinite(g_z[v]) && fabs((double)g_z[v]) <= 1);
+        for (int64_t v = 0; v < c.V; v++) assert_true(isfinite(g_out[v]) && fabs((double)g_out[v]) <= 1);
     }
 }
 
@@ -240,16 +348,15 @@ static void divergences_are_not_negative(void **state)
     (void)state;
     for (uint64_t seed = 0; seed < 300; seed++) {
         row_case     c   = make_case(97, 8, 4, 0.2 + 0.0026 * (double)seed, (double)(seed % 4), seed);
-        const double lse = softmax(g_z, c.V);
+        const double lse = softmax(g_q, g_z, c.V, 1);
         for (int i = 0; i < 8 && seed % 3 == 0; i++) c.logp[i] = (float)((double)g_z[c.ids[i]] - lse); /* q = p on K */
-        c.t.target = &c.target, c.t.topk_ids = c.ids, c.t.topk_logprob = c.logp;
-        c.t.tail_ids = c.tail, c.t.rest_entropy = &c.entropy;
-        for (int o = AG_SAMPLED; o <= AG_RENORM; o++) {
-            c.t.objective = (ag_objective)o;
-            memcpy(g_out, g_z, (size_t)c.V * sizeof *g_z);
-            const ag_row_result r = ag_row_loss(kn_get(), &c.t, 0, g_out, c.V, 0);
-            assert_true(r.kl > -1e-6);
-            if (o != AG_RENORM && seed % 3 == 0) assert_true(r.kl < 1e-6);
+        for (int v = 0; v < 97 && seed % 3 == 0; v++) g_y[v] = g_z[v] + 3;                             /* and everywhere */
+        c.t.beta = 0.1, c.t.alpha = 0.1;
+        for (int o = AG_SAMPLED; o < AG_OBJECTIVES; o++) {
+            c.t.objective         = (ag_objective)o;
+            const ag_row_result r = lose(kn_get(), &c, 0);
+            assert_true(r.kl >= 0 && (o < AG_KL || r.loss >= 0));
+            if (seed % 3 == 0) assert_true(r.kl < 1e-6 && (o < AG_KL || r.loss < 1e-6));
         }
     }
 }
@@ -271,19 +378,16 @@ static void sampled_divergence_is_unbiased(void **state)
     row_case c = make_case(V, K, M, 0.5, 1.5, 8);
     double   p[V], total = 0, full = 0, mass = 0, entropy = 0, sum = 0, squares = 0;
     rt_rng   r   = {12};
-    double   lse = softmax(g_z, V);
+    double   lse = softmax(g_q, g_z, V, 1);
     (void)state;
     for (int v = 0; v < V; v++) total += p[v] = 1.0 / (v + 2);
     for (int v = 0; v < V; v++) p[v] /= total, full += p[v] * (log(p[v]) - ((double)g_z[v] - lse));
     for (int v = K; v < V; v++) mass += p[v], entropy -= plogp(p[v]);
     for (int i = 0; i < K; i++) c.ids[i] = i, c.logp[i] = (float)log(p[i]);
     c.entropy = (float)entropy, c.t.objective = AG_SAMPLED;
-    c.t.target = &c.target, c.t.topk_ids = c.ids, c.t.topk_logprob = c.logp;
-    c.t.tail_ids = c.tail, c.t.rest_entropy = &c.entropy;
     for (int d = 0; d < DRAWS; d++) {
         for (int j = 0; j < M; j++) c.tail[j] = draw(p, K, V, mass, &r);
-        memcpy(g_out, g_z, V * sizeof *g_z);
-        const double kl = ag_row_loss(kn_get(), &c.t, 0, g_out, V, 0).loss;
+        const double kl = lose(kn_get(), &c, 0).loss;
         sum += kl, squares += kl * kl;
     }
     const double mean = sum / DRAWS, error = sqrt((squares / DRAWS - mean * mean) / DRAWS);
@@ -291,9 +395,32 @@ static void sampled_divergence_is_unbiased(void **state)
     if (!(fabs(mean - full) < 4 * error)) fail_msg("mean %.6g, KL %.6g, standard error %.2g", mean, full, error);
 }
 
+/* K exact and 1 on the token that follows outside K: over tokens drawn from p the gradient is that of KL(p||q). */
+static void a_token_from_the_teacher_stands_for_the_rest(void **state)
+{
+    enum { V = 31, K = 4, DRAWS = 200000 };
+    row_case      c = make_case(V, K, 1, 0.5, 1.5, 8);
+    static double mean[V];
+    double        p[V], total = 0;
+    rt_rng        r = {3};
+    (void)state;
+    for (int v = 0; v < V; v++) total += p[v] = 1.0 / (v + 2);
+    for (int v = 0; v < V; v++) p[v] /= total;
+    for (int i = 0; i < K; i++) c.ids[i] = i, c.logp[i] = (float)log(p[i]);
+    c.t.objective = AG_ONEHOT, c.t.scale = 1;
+    softmax(g_q, g_z, V, 1);
+    for (int d = 0; d < DRAWS; d++) {
+        c.target = draw(p, 0, V, 1, &r);
+        lose(kn_get(), &c, 1);
+        for (int v = 0; v < V; v++) mean[v] += (double)g_out[v] / DRAWS;
+    }
+    for (int v = 0; v < V; v++)
+        if (!(fabs(mean[v] - (g_q[v] - p[v])) < 5e-3)) fail_msg("id %d: %.4f, not %.4f", v, mean[v], g_q[v] - p[v]);
+}
+
 /* ---- through the head ----------------------------------------------------------------------------------------- */
 
-enum { ROWS = 7, HEAD_V = 19, HEAD_K = 2 };
+enum { ROWS = 7, HEAD_V = 19, HEAD_K = 2, HEAD_C = 5 };
 
 typedef struct head {
     ag_graph  *g;
@@ -302,27 +429,49 @@ typedef struct head {
     int32_t    target[ROWS], ids[ROWS * HEAD_K], tail[ROWS];
     uint8_t    count[ROWS];
     float      logp[ROWS * HEAD_K], entropy[ROWS];
-    real       x[ROWS * HEAD_V], w[HEAD_V * HEAD_V], dx[ROWS * HEAD_V], dw[HEAD_V * HEAD_V];
+    real x[ROWS * HEAD_V], w[HEAD_V * HEAD_V], dx[ROWS * HEAD_V], dw[HEAD_V * HEAD_V], hidden[ROWS * HEAD_C], teacher[HEAD_V * HEAD_C];
+    int  drawn[ROWS]; /* how often a row's entries were asked for */
 } head;
 
-/* An identity as weights: hidden states are logits.  Gradients begin as NaN: they must be set. */
-static void make_head(head *h, ag_objective o)
+static void fill_head(head *h)
 {
-    rt_rng             r    = {5};
-    const ag_plan_opts opts = {.poison = 1};
-    memset(h, 0, sizeof *h);
+    rt_rng r = {5};
     for (int n = 0; n < ROWS; n++) {
         h->target[n] = n, h->entropy[n] = 0.1f, h->tail[n] = 18 - n;
         for (int i = 0; i < HEAD_K; i++) h->ids[n * HEAD_K + i] = n + 1 + i, h->logp[n * HEAD_K + i] = logf(0.5f / (float)(i + 1));
     }
     for (int i = 0; i < ROWS * HEAD_V; i++) h->x[i] = (real)rt_rng_normal(&r), h->dx[i] = (real)NAN;
     for (int i = 0; i < HEAD_V * HEAD_V; i++) h->w[i] = i % (HEAD_V + 1) == 0, h->dw[i] = (real)NAN;
-    h->t = (ag_targets){o, 0.5, 0.25, HEAD_K, 1, h->target, h->count, h->ids, h->logp, h->tail, h->entropy, 0, 0, 0, 0};
+    for (int i = 0; i < ROWS * HEAD_C; i++) h->hidden[i] = (real)rt_rng_normal(&r);
+    for (int i = 0; i < HEAD_V * HEAD_C; i++) h->teacher[i] = (real)rt_rng_normal(&r);
+}
+
+/* An identity as weights: hidden states are logits.  Gradients begin as NaN: they must be set. */
+static void make_head(head *h, ag_objective o)
+{
+    const ag_plan_opts opts = {.poison = 1};
+    memset(h, 0, sizeof *h);
+    fill_head(h);
+    h->t        = (ag_targets){.objective = o, .ce_weight = 0.5, .scale = 0.25, .k = HEAD_K, .m = 1, .beta = 0.5, .alpha = 0.1};
+    h->t.target = h->target, h->t.count = h->count, h->t.topk_ids = h->ids, h->t.topk_logprob = h->logp;
+    h->t.tail_ids = h->tail, h->t.rest_entropy = h->entropy;
+    h->t.teacher = (ag_teacher){.hidden = h->hidden, .w = h->teacher, .C = HEAD_C};
     assert_int_equal(ag_graph_create(&h->g, KN_REAL), RT_OK);
     const ag_id x = ag_param(h->g, "x", KN_REAL, 2, (int64_t[]){ROWS, HEAD_V}), t = ag_opaque(h->g, "targets");
-    const ag_id w = ag_param(h->g, "w", KN_REAL, 2, (int64_t[]){HEAD_V, HEAD_V});
-    if (ag_plan_create(&h->p, h->g, ag_head(h->g, x, w, t), &opts) != RT_OK) fail_msg("%s", rt_error_text());
+    const ag_id w    = ag_param(h->g, "w", KN_REAL, 2, (int64_t[]){HEAD_V, HEAD_V});
+    const ag_id loss = ag_head(h->g, x, w, t, &(ag_head_opts){.teacher = HEAD_C, .work = o > AG_KL});
+    if (ag_plan_create(&h->p, h->g, loss, &opts) != RT_OK) fail_msg("%s", rt_error_text());
     ag_plan_bind(h->p, x, h->x, h->dx), ag_plan_bind(h->p, w, h->w, h->dw), ag_plan_bind(h->p, t, &h->t, NULL);
+}
+
+static ag_row_result row_loss(head *h, int n, real *z)
+{
+    for (int v = 0; v < HEAD_V; v++) {
+        g_y[v] = 0;
+        for (int c = 0; c < HEAD_C; c++) g_y[v] += h->teacher[v * HEAD_C + c] * h->hidden[n * HEAD_C + c];
+    }
+    const ag_row r = {kn_get(), &h->t, n, HEAD_V, z, g_y, g_work};
+    return ag_row_loss(&r, 1);
 }
 
 static void check_rows(head *h)
@@ -335,7 +484,7 @@ static void check_rows(head *h)
             memset(dz + n * HEAD_V, 0, HEAD_V * sizeof *dz);
             continue;
         }
-        const ag_row_result r = ag_row_loss(kn_get(), &h->t, n, dz + n * HEAD_V, HEAD_V, 1);
+        const ag_row_result r = row_loss(h, n, dz + n * HEAD_V);
         loss += h->t.scale * r.loss, kl += h->t.scale * r.kl, ce += h->t.scale * r.ce;
     }
     close_to("loss", h->t.loss, loss), close_to("kl", h->t.kl, kl), close_to("ce", h->t.ce, ce);
@@ -353,7 +502,7 @@ static void rows_without_target_get_no_gradient(void **state)
     static const uint8_t masks[] = {0x7f, 0x01, 0x40, 0x2a, 0x00}; /* all, first, last, every other, none */
     static head          h;
     (void)state;
-    for (int o = AG_SAMPLED; o <= AG_RENORM; o++)
+    for (int o = AG_SAMPLED; o < AG_OBJECTIVES; o++)
         for (size_t k = 0; k < sizeof masks; k++) {
             make_head(&h, (ag_objective)o);
             int64_t rows = 0;
@@ -368,13 +517,44 @@ static void rows_without_target_get_no_gradient(void **state)
         }
 }
 
+/* Entries are drawn from the teacher's logits just before a row's loss; here always the same ones. */
+static void draw_row(void *ud, int64_t n, const real *logits, int64_t V)
+{
+    head  *h = ud;
+    double y = 0;
+    for (int c = 0; c < HEAD_C; c++) y += (double)h->teacher[(V - 1) * HEAD_C + c] * (double)h->hidden[n * HEAD_C + c];
+    close_to("the teacher's last logit", (double)logits[V - 1], y);
+    h->drawn[n]++;
+    h->logp[n * HEAD_K] = logf(0.5f);
+}
+
+static void entries_are_drawn_from_the_teacher(void **state)
+{
+    static head h;
+    double      loss[2];
+    (void)state;
+    for (int drawn = 0; drawn < 2; drawn++) {
+        make_head(&h, AG_SAMPLED);
+        if (drawn) h.t.teacher.draw = draw_row, h.t.teacher.draw_ud = &h;
+        for (int n = 0; n < ROWS; n++) {
+            h.count[n] = n != 3;
+            if (drawn) h.logp[n * HEAD_K] = (float)NAN; /* to be filled */
+        }
+        loss[drawn] = ag_step(h.p, 0);
+        for (int n = 0; n < ROWS; n++) assert_int_equal(h.drawn[n], drawn && n != 3);
+        ag_plan_destroy(&h.p), ag_graph_destroy(&h.g);
+    }
+    close_to("loss", loss[1], loss[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_agree_with_the_definitions),     cmocka_unit_test(certain_teachers),
         cmocka_unit_test(without_samples_or_entropy),          cmocka_unit_test(steep_logits),
         cmocka_unit_test(a_rest_that_underflows_stays_finite), cmocka_unit_test(divergences_are_not_negative),
-        cmocka_unit_test(sampled_divergence_is_unbiased),      cmocka_unit_test(rows_without_target_get_no_gradient),
+        cmocka_unit_test(sampled_divergence_is_unbiased),      cmocka_unit_test(a_token_from_the_teacher_stands_for_the_rest),
+        cmocka_unit_test(rows_without_target_get_no_gradient), cmocka_unit_test(entries_are_drawn_from_the_teacher),
     };
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

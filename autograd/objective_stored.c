@@ -1,0 +1,184 @@
+/* objective_stored.c -- divergences from what is stored of a teacher: k exact entries a row, m samples of the rest.
+ *
+ * p teacher, q student, K the k stored ids of mass P, Q the student's mass on them, R = max(0, 1 - P), x the token that follows.
+ * With weights t on ids, a bucket B for all ids outside K, and `both`:
+ *
+ *   D = constant - sum t log q - B log(1-Q) + both log Q
+ *   dD/dz_j = S q_j - t_j + both q_j/Q [j in K] - B q_j/(1-Q) [j not in K],   S = sum t + B - both
+ *
+ *   AG_SAMPLED     t = p on K, R/m on each sample; (1-tail_share) of R goes to the bucket instead
+ *   AG_TAIL        t = p on K, B = R: KL over k + 1 outcomes
+ *   AG_RENORM      t = p/P on K: KL(p/P || q), the student not renormalised
+ *   AG_RENORM_BOTH the same with both = 1: KL(p/P || q/Q)
+ *   AG_TRUNCATED   t = p on K: sum_K p log(p/q), which is no divergence
+ *   AG_RESIDUAL    t = p on K, R on x
+ *   AG_ONEHOT      t = p on K, 1 on x where x is not in K: its mean over x drawn from p is p itself
+ *
+ * Derived by hand from the definitions; checked against direct formulas in double and finite differences in
+ * tests/unit/test_objective.c.  Samples weigh the same: they were drawn so that R/m each is an unbiased estimate.
+ *
+ * Temperature: p_i^(1/T) is exact on K, and so are the two renormalised divergences.  The rest's mass at T is not stored: it is
+ * taken as that of a rest even over exp(its entropy) ids, or as one id where the entropy is unknown (the smallest it can
+ * be); samples were drawn at 1 and stay so.
+ */
+#include "autograd/objective.h"
+#include <math.h>
+
+typedef struct parts { /* of D, see above; k: factor of p on K */
+    double k, sample, x, bucket, both, constant;
+} parts;
+
+static double xlogx(double x) { return x > 0 ? x * log(x) : 0; }
+
+/* ---- the row's entries -------------------------------------------------------------------------- */
+
+/* sum over the rest of p^(1/T) */
+static double rest_at(double R, double entropy, double T)
+{
+    if (R <= 0) return 0;
+    const double ids = isnan(entropy) ? 1 : exp(entropy / R + log(R));
+    return pow(R, 1 / T) * pow(ids, 1 - 1 / T);
+}
+
+static void temper(ag_state *s, double T)
+{
+    double rest = rest_at(s->R, (double)s->r.t->rest_entropy[s->r.n], T), sum = rest;
+    for (int64_t i = 0; i < s->k; i++) sum += s->p[i] = exp(s->lp[i] /= T);
+    for (int64_t i = 0; i < s->k; i++) s->p[i] /= sum, s->lp[i] -= log(sum);
+    s->R = rest / sum, s->P = 1 - s->R;
+}
+
+void ag_stored_take(ag_state *s)
+{
+    const ag_targets *t = s->r.t;
+    const real       *z = s->r.z;
+    s->k                = t->objective == AG_CE ? 0 : t->k;
+    s->m                = t->objective == AG_SAMPLED ? t->m : 0;
+    s->ids              = s->k ? t->topk_ids + s->r.n * s->k : NULL;
+    s->tail             = s->m ? t->tail_ids + s->r.n * s->m : NULL;
+    s->P                = 0;
+    for (int64_t i = 0; i < s->k; i++) {
+        s->zk[i]        = (double)z[s->ids[i]];
+        s->lp[i]        = (double)t->topk_logprob[s->r.n * s->k + i];
+        s->P += s->p[i] = exp(s->lp[i]);
+    }
+    for (int64_t j = 0; j < s->m; j++) s->zt[j] = (double)z[s->tail[j]];
+    s->R = fmax(0, 1 - s->P);
+    if (s->k && t->temperature > 0 && t->temperature != 1) temper(s, t->temperature);
+}
+
+/* ---- values --------------------------------------------------------------------------------------- */
+
+/* sum_K p log p */
+static double plogp(const ag_state *s)
+{
+    double h = 0;
+    for (int64_t i = 0; i < s->k; i++) h += s->p[i] > 0 ? s->p[i] * s->lp[i] : 0;
+    return h;
+}
+
+static int is_in_k(const ag_state *s)
+{
+    for (int64_t i = 0; i < s->k; i++)
+        if (s->ids[i] == s->x) return 1;
+    return 0;
+}
+
+/* Where the entropy of what was sampled is unknown, all constants are left out: D is a cross-entropy then. */
+static parts sampled_parts(const ag_state *s)
+{
+    const ag_targets *t     = s->r.t;
+    const double      share = s->m ? 1 - t->bucket_share : 0, H = (double)t->rest_entropy[s->r.n];
+    const int         known = s->m && !isnan(H) && !(t->temperature > 0 && t->temperature != 1);
+    parts             o     = {.k = 1, .sample = share * s->R / (double)(s->m ? s->m : 1), .bucket = s->m ? t->bucket_share * s->R : 0};
+    if (known) o.constant = plogp(s) - share * H + t->bucket_share * xlogx(s->R);
+    return o;
+}
+
+static parts choose(const ag_state *s)
+{
+    const double P = s->P > 1e-30 ? s->P : INFINITY;
+    switch (s->r.t->objective) {
+    case AG_SAMPLED: return sampled_parts(s);
+    case AG_TAIL: return (parts){.k = 1, .bucket = s->R, .constant = plogp(s) + xlogx(s->R)};
+    case AG_RENORM: return (parts){.k = 1 / P, .constant = plogp(s) / P - log(s->P) * (s->P / P)};
+    case AG_RENORM_BOTH: return (parts){.k = 1 / P, .both = 1, .constant = plogp(s) / P - log(s->P) * (s->P / P)};
+    case AG_TRUNCATED: return (parts){.k = 1, .constant = plogp(s)};
+    case AG_RESIDUAL: return (parts){.k = 1, .x = s->R};
+    case AG_ONEHOT: return (parts){.k = 1, .x = !is_in_k(s)};
+    default: return (parts){0};
+    }
+}
+
+/* log Q, whatever its size */
+static double log_mass_on_k(const ag_state *s)
+{
+    double max = -INFINITY, sum = 0;
+    for (int64_t i = 0; i < s->k; i++) max = fmax(max, s->zk[i]);
+    for (int64_t i = 0; i < s->k; i++) sum += exp(s->zk[i] - max);
+    return max + log(sum) - s->lse;
+}
+
+static double value_of(const ag_state *s, const parts *o, double log_rest, double log_q)
+{
+    double v = o->constant - o->x * (s->x >= 0 ? s->zx - s->lse : 0);
+    for (int64_t i = 0; i < s->k; i++) v -= o->k * s->p[i] * (s->zk[i] - s->lse);
+    for (int64_t j = 0; j < s->m; j++) v -= o->sample * (s->zt[j] - s->lse);
+    return v - (o->bucket > 0 ? o->bucket * log_rest : 0) + (o->both > 0 ? log_q : 0);
+}
+
+/* What is shown, whatever is minimised: the KL over k + 1 outcomes, K and the rest.  NaN where nothing exact is stored. */
+static double shown(const ag_state *s, double log_rest)
+{
+    double kl = plogp(s) + xlogx(s->R) - s->R * log_rest;
+    for (int64_t i = 0; i < s->k; i++) kl -= s->p[i] * (s->zk[i] - s->lse);
+    return s->k ? fmax(kl, 0) : NAN; /* below 0 by rounding alone */
+}
+
+/* ---- gradient --------------------------------------------------------------------------------------- */
+
+/* q on K by itself: its coefficient differs from that of all others. */
+static void set_on_k(const ag_state *s, const parts *o, double all, double log_q)
+{
+    for (int64_t i = 0; i < s->k; i++) {
+        const double lq = s->zk[i] - s->lse, t = o->k * s->p[i];
+        s->r.z[s->ids[i]] = (real)(s->scale * (s->by_kl * (all * exp(lq) - t + (o->both > 0 ? exp(lq - log_q) : 0)) + s->by_q * exp(lq)));
+    }
+}
+
+static void subtract(const ag_state *s, int32_t id, double target) { s->r.z[id] -= (real)(s->scale * s->by_kl * target); }
+
+static void gradient_of(const ag_state *s, const parts *o, double rest_q, double log_q)
+{
+    const double all    = o->k * s->P + (double)s->m * o->sample + o->x + o->bucket - o->both;
+    const double others = o->bucket > 0 ? all - o->bucket / rest_q : all;
+    s->r.k->scale(s->r.z, s->r.z, (real)(s->scale * (s->by_kl * others + s->by_q) / s->sum), s->r.V);
+    if (o->bucket > 0 || o->both > 0) set_on_k(s, o, all, log_q);
+    else
+        for (int64_t i = 0; i < s->k; i++) subtract(s, s->ids[i], o->k * s->p[i]);
+    for (int64_t j = 0; j < s->m; j++) subtract(s, s->tail[j], o->sample);
+    if (o->x > 0) subtract(s, s->x, o->x);
+}
+
+/* 1 - Q as the sum of the other exponentials where a gradient depends on it: those on K are set to 0. */
+static double rest_of_q(const ag_state *s, const parts *o)
+{
+    double rest = 1;
+    for (int64_t i = 0; i < s->k; i++) {
+        rest -= exp(s->zk[i] - s->lse);
+        if (o->bucket > 0) s->r.z[s->ids[i]] = 0;
+    }
+    if (o->bucket > 0) return fmax(ag_block_sum(s->r.k, s->r.z, s->r.V) / s->sum, 1e-30); /* below what the type tells from 0 */
+    return fmax(rest, 1e-7); /* for show: no nearer to 0 than a float's difference from 1 */
+}
+
+void ag_stored_lose(ag_state *s, int gradient)
+{
+    const parts  o      = choose(s);
+    const double rest_q = rest_of_q(s, &o), log_q = o.both > 0 ? log_mass_on_k(s) : 0;
+    if (s->r.t->objective != AG_CE) {
+        s->value = value_of(s, &o, log(rest_q), log_q);
+        s->kl    = shown(s, log(rest_q));
+    }
+    if (gradient) gradient_of(s, &o, rest_q, log_q);
+}

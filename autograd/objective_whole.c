@@ -1,0 +1,61 @@
+/* objective_whole.c -- divergences from a teacher's whole distribution.
+ *
+ * p = softmax(y), q = softmax(z), both at the temperature that they were divided by.  By any divergence D,
+ *
+ *   dD/dz_j = a_j - q_j sum a,   a_j = q_j dD/dq_j
+ *
+ * KL(p||q) has a = -p, so its gradient is q - p, and its value the mean over p of (y - z) less the difference of the log-sum-
+ * exps: two exponentials an id.  The others (kn_divergence, kernels.h) take logarithms and need both sums beforehand.
+ */
+#include "autograd/objective.h"
+#include <math.h>
+
+static kn_divergence kernel_of(ag_objective o) { return (kn_divergence)(o - AG_REVERSE); }
+
+void ag_whole_take(ag_state *s)
+{
+    const ag_row *r = &s->r;
+    double        sum, max, moment = 0;
+    if (r->t->objective == AG_KL) {
+        s->soft.max_y = r->k->max(r->y, r->V), s->soft.max_z = r->k->max(r->z, r->V);
+        sum = 0;
+        for (int64_t v = 0; v < r->V; v += KN_ROW_BLOCK) {
+            real part = 0;
+            sum += (double)r->k->exp_moment(r->y + v, r->z + v, s->soft.max_y, s->soft.max_z,
+                                            r->V - v < KN_ROW_BLOCK ? r->V - v : KN_ROW_BLOCK, &part);
+            moment += (double)part;
+        }
+    } else {
+        sum           = ag_soften(r->k, r->work + r->V, r->y, r->V, &max);
+        s->soft.max_y = (real)max;
+    }
+    s->moment     = moment;
+    s->sum_y      = sum;
+    s->soft.log_y = (real)log(sum);
+}
+
+/* Rounding may leave a divergence of equal distributions below 0. */
+static double not_negative(double d) { return d < 0 ? 0 : d; }
+
+static void lose_kl(ag_state *s, int gradient)
+{
+    const ag_row *r = &s->r;
+    s->value = s->kl = not_negative(s->moment / s->sum_y - log(s->sum_y) + log(s->sum));
+    if (gradient) r->k->blend(r->z, (real)(s->scale * (s->by_kl + s->by_q) / s->sum), r->y, (real)(-s->scale * s->by_kl / s->sum_y), r->V);
+}
+
+static void lose_other(ag_state *s, int gradient)
+{
+    const ag_row      *r   = &s->r;
+    const ag_targets  *t   = r->t;
+    kn_divergence_sums d   = {0};
+    const real         mix = (real)(t->objective == AG_JSD ? t->beta : t->alpha);
+    s->soft.max_z = (real)s->max, s->soft.log_z = (real)log(s->sum);
+    for (int64_t v = 0; v < r->V; v += KN_ROW_BLOCK)
+        r->k->diverge[kernel_of(t->objective)](r->z + v, r->y + v, &s->soft, mix, r->V - v < KN_ROW_BLOCK ? r->V - v : KN_ROW_BLOCK, &d);
+    s->value = not_negative(d.value);
+    s->kl    = not_negative(d.kl);
+    if (gradient) r->k->blend(r->z, (real)(s->scale * (s->by_q - s->by_kl * d.moment)), r->y, (real)(s->scale * s->by_kl), r->V);
+}
+
+void ag_whole_lose(ag_state *s, int gradient) { (s->r.t->objective == AG_KL ? lose_kl : lose_other)(s, gradient); }

@@ -1,0 +1,149 @@
+/* match_hidden: hands hidden states on, and adds the distance of their projection from the teacher's to the head's loss.
+ *
+ * y = P h [Ct], t the teacher's hidden row; per row that counts, with u = scale weight match_weight,
+ *   mean_c (y_c - t_c)^2:   dy = u 2 (y - t) / Ct
+ *   1 - cos(y, t):          dy = u (cos y / |y|^2 - t / (|y| |t|))
+ * dh = dout + dy P, dP = dy^T h.  The term's sum goes to targets->matched, which the head adds up; so this stands before it.
+ * Rows are taken in blocks; y is made again for backward rather than kept.
+ */
+#include "autograd/op.h"
+#include <math.h>
+#include <string.h>
+
+enum { ROWS = 256 };
+
+typedef struct block {
+    const ag_args *a;
+    ag_targets    *t;
+    int64_t        at, n;
+    real          *x, *y, *dx;
+    double        *loss; /* [ROWS] */
+} block;
+
+static rt_status infer(ag_infer *i, const ag_attr *attr)
+{
+    const ag_shape *x = i->in[0], *w = i->in[1];
+    (void)attr;
+    RT_CHECK(x->nd == 2 && w->nd == 2 && x->d[1] == w->d[1], RT_ESHAPE, "match_hidden: hidden is [%lld,%lld], the projection [%lld,%lld]",
+             (long long)x->d[0], (long long)x->d[1], (long long)w->d[0], (long long)w->d[1]);
+    i->out     = *x;
+    i->shared  = ROWS * (2 * x->d[1] + w->d[0]) + ROWS * (int64_t)(sizeof(double) / sizeof(real)) + 2;
+    i->scratch = x->d[1] > w->d[0] ? x->d[1] : w->d[0];
+    return RT_OK;
+}
+
+static int64_t width(const block *b) { return b->a->shape[0]->d[1]; }
+static int64_t teacher_width(const block *b) { return b->a->shape[1]->d[0]; }
+
+static void take_row(int64_t i, int thread, void *ud)
+{
+    const block  *b = ud;
+    const int64_t C = width(b);
+    memcpy(b->x + i * C, kn_load(b->a->in[0], b->a->type[0], (b->at + i) * C, C, ag_scratch(b->a, thread)), (size_t)C * sizeof(real));
+}
+
+/* y becomes dy; returns the distance. */
+static double mean_square(real *y, const real *t, int64_t n, double u)
+{
+    double s = 0;
+    for (int64_t c = 0; c < n; c++) {
+        const double d = (double)y[c] - (double)t[c];
+        s += d * d;
+        y[c] = (real)(u * 2 * d / (double)n);
+    }
+    return s / (double)n;
+}
+
+static double cosine(real *y, const real *t, int64_t n, double u)
+{
+    double yy = 1e-30, tt = 1e-30, yt = 0;
+    for (int64_t c = 0; c < n; c++) yy += (double)y[c] * (double)y[c], tt += (double)t[c] * (double)t[c], yt += (double)y[c] * (double)t[c];
+    const double cosine_yt = yt / sqrt(yy * tt);
+    for (int64_t c = 0; c < n; c++) y[c] = (real)(u * (cosine_yt * (double)y[c] / yy - (double)t[c] / sqrt(yy * tt)));
+    return 1 - cosine_yt;
+}
+
+static void lose_row(int64_t i, int thread, void *ud)
+{
+    const block      *b = ud;
+    const ag_targets *t = b->t;
+    const int64_t     n = b->at + i, Ct = teacher_width(b);
+    const real       *h = kn_load(t->teacher.hidden, t->teacher.hidden_type, n * t->teacher.C, Ct, ag_scratch(b->a, thread));
+    const double      u = t->count[n] ? t->scale * t->match_weight * (t->weight ? (double)t->weight[n] : 1) : 0;
+    b->loss[i]          = u > 0 ? u * (t->match == AG_MATCH_COSINE ? cosine : mean_square)(b->y + i * Ct, h, Ct, u) : 0;
+    if (u <= 0) memset(b->y + i * Ct, 0, (size_t)Ct * sizeof(real));
+}
+
+/* x, y = x P^T, and then dy and the losses of a block's rows. */
+static void lose(const block *b)
+{
+    const ag_args *a = b->a;
+    const int64_t  C = width(b), Ct = teacher_width(b);
+    rt_parallel(b->n, take_row, (void *)(uintptr_t)b);
+    kn_gemm(b->y, KN_REAL, Ct, (kn_mat){b->x, KN_REAL, C, 0}, (kn_mat){a->in[1], a->type[1], C, 1}, b->n, Ct, C, NULL);
+    rt_parallel(b->n, lose_row, (void *)(uintptr_t)b);
+}
+
+static block first_block(const ag_args *a)
+{
+    block b = {.a = a, .t = a->in[2], .x = a->shared};
+    b.y     = b.x + ROWS * width(&b);
+    b.dx    = b.y + ROWS * teacher_width(&b);
+    b.loss  = (double *)(void *)(b.dx + ROWS * width(&b) + (ROWS * teacher_width(&b)) % 2);
+    return b;
+}
+
+static void next_block(block *b, int64_t at)
+{
+    const int64_t N = b->a->shape[0]->d[0];
+    b->at = at, b->n = N - at < ROWS ? N - at : ROWS;
+}
+
+static void forward(const ag_args *a)
+{
+    block         b   = first_block(a);
+    double        sum = 0;
+    const int64_t N   = a->shape[0]->d[0];
+    for (int64_t at = 0; at < N; at += ROWS) {
+        next_block(&b, at);
+        lose(&b);
+        for (int64_t i = 0; i < b.n; i++) sum += b.loss[i];
+    }
+    b.t->matched = sum;
+    memcpy(a->out, a->in[0], (size_t)ag_len(a->shape[0]) * kn_size(a->type[0]));
+}
+
+static void return_row(int64_t i, int thread, void *ud)
+{
+    const block  *b = ud;
+    const int64_t C = width(b);
+    (void)thread;
+    kn_put(b->a->din[0], b->a->din_type[0], (b->at + i) * C, b->dx + i * C, C, 1);
+}
+
+static void backward(const ag_args *a)
+{
+    block         b = first_block(a);
+    const int64_t C = width(&b), Ct = teacher_width(&b), N = a->shape[0]->d[0];
+    if (a->din[0]) ag_pass(a, 0);
+    for (int64_t at = 0; at < N; at += ROWS) {
+        next_block(&b, at);
+        lose(&b);
+        const kn_mat dy = {b.y, KN_REAL, Ct, 0}, dy_t = {b.y, KN_REAL, Ct, 1}, x = {b.x, KN_REAL, C, 0}, w = {a->in[1], a->type[1], C, 0};
+        if (a->din[0]) {
+            kn_gemm(b.dx, KN_REAL, C, dy, w, b.n, C, Ct, NULL);
+            rt_parallel(b.n, return_row, &b);
+        }
+        if (a->din[1]) kn_gemm(a->din[1], KN_REAL, C, dy_t, x, Ct, C, b.n, at || (a->acc & 2) ? a->din[1] : NULL);
+    }
+}
+
+const ag_op ag_op_match_hidden = {.name     = "match_hidden",
+                                  .n_in     = 3,
+                                  .work     = AG_LOSS,
+                                  .keeps    = 1 | 2 | 4,
+                                  .passes   = 1,
+                                  .nograd   = 4,
+                                  .infer    = infer,
+                                  .forward  = forward,
+                                  .backward = backward};
