@@ -30,6 +30,8 @@ static void show_info(const ds_shard *s)
     if (i->soft)
         printf("  %-12s top %lld, %lld tail samples, entropy of the rest %s\n", "targets", (long long)i->k, (long long)i->m,
                ds_shard_has_entropy(s) ? "known" : "unknown");
+    if (i->sketch) printf("  %-12s %lld bytes a row\n", "sketches", (long long)i->sketch);
+    if (ds_shard_has_weight(s)) printf("  %-12s each row has its own\n", "weights");
     show_text("tokenizer", i->tokenizer);
     show_text("teacher", i->teacher);
     show_text("endpoint", i->endpoint);
@@ -53,9 +55,10 @@ static rt_status info_json(rt_buf *b, const ds_shard *s)
     RT_TRY(rt_buf_str(b, "{\"path\":"));
     RT_TRY(rt_json_quote(b, ds_shard_path(s), strlen(ds_shard_path(s))));
     RT_TRY(add_field(b, "kind", i->soft ? "soft" : "text"));
-    RT_TRY(rt_buf_fmt(b, ",\"documents\":%lld,\"tokens\":%lld,\"bytes\":%lld,\"vocab_size\":%lld,\"k\":%lld,\"m\":%lld,\"rest_entropy\":%s",
-                      (long long)ds_shard_docs(s), (long long)ds_shard_tokens(s), (long long)rt_file_size(ds_shard_path(s)),
-                      (long long)i->vocab, (long long)i->k, (long long)i->m, ds_shard_has_entropy(s) ? "true" : "false"));
+    RT_TRY(rt_buf_fmt(b, ",\"documents\":%lld,\"tokens\":%lld,\"bytes\":%lld,\"vocab_size\":%lld", (long long)ds_shard_docs(s),
+                      (long long)ds_shard_tokens(s), (long long)rt_file_size(ds_shard_path(s)), (long long)i->vocab));
+    RT_TRY(rt_buf_fmt(b, ",\"k\":%lld,\"m\":%lld,\"sketch\":%lld,\"rest_entropy\":%s,\"weight\":%s", (long long)i->k, (long long)i->m,
+                      (long long)i->sketch, ds_shard_has_entropy(s) ? "true" : "false", ds_shard_has_weight(s) ? "true" : "false"));
     RT_TRY(add_field(b, "tokenizer_sha256", i->tokenizer));
     RT_TRY(add_field(b, "teacher", i->teacher));
     RT_TRY(add_field(b, "endpoint", i->endpoint));

@@ -2,7 +2,8 @@
  *
  * Positions: row i of any target is the teacher's distribution of token i+1 of
  * the same document, given tokens 0..i.  A row counts in the loss when it is
- * valid and token i+1 is no prompt token.  Log-probabilities are natural.
+ * valid, its weight is not 0 and token i+1 is no prompt token (unless
+ * prompt_weight says otherwise).  Log-probabilities are natural.
  */
 #ifndef DS_DATA_H
 #define DS_DATA_H
@@ -70,7 +71,8 @@ int       ds_utf8_valid(const char *s, size_t n);
 typedef struct ds_info { /* what the attributes of a shard say */
     int     soft;        /* kind: 0 text, 1 soft (has targets) */
     int64_t vocab;
-    int64_t k, m; /* 0 for text */
+    int64_t k, m;   /* 0 for text */
+    int64_t sketch; /* bytes of a row's sketch; 0: none */
     char    tokenizer[RT_SHA_HEX];
     char    teacher[128], endpoint[256], dialect[32];
     char    sampling[512], probe[1024], prices[256]; /* JSON texts, may be empty */
@@ -78,7 +80,9 @@ typedef struct ds_info { /* what the attributes of a shard say */
     char    program[64];
 } ds_info;
 
-/* One document: arrays of n entries (n x k, n x m); the owner is who filled it. */
+/* One document: arrays of n entries (n x k, n x m); the owner is who filled it.
+ * k = 0: no top k; the m tail ids are drawn from the whole distribution and each weighs 1/m,
+ * rest_mass is 1 and rest_entropy the whole entropy.  A soft row has k, m or a sketch. */
 typedef struct ds_doc {
     int64_t        n;
     const int32_t *ids;
@@ -86,24 +90,44 @@ typedef struct ds_doc {
     /* soft shards; values of rows with valid = 0 are ignored (written as NaN, ids 0) */
     const uint8_t *valid;     /* 0 in the last row */
     const int32_t *target_id; /* what each row is about; writing: NULL, or RT_EMISMATCH where it is not ids[i + 1] */
-    const int32_t *topk_ids;
+    const int32_t *topk_ids;  /* NULL when k = 0, as is topk_logprob */
     const float   *topk_logprob;
     const float   *actual_logprob; /* NaN: unknown */
     const float   *rest_mass;
     const int32_t *tail_ids;     /* NULL when m = 0 */
     const float   *rest_entropy; /* NULL: unknown */
+    const float   *weight;       /* of each row in the loss, finite and >= 0; NULL: 1 each */
+    const uint8_t *sketch;       /* n rows of info.sketch bytes; NULL when that is 0 */
     /* /doc/...; NULL texts are written empty */
     const char *request, *recipe, *topic, *finish;
     uint64_t    seed;
     double      cost; /* NaN: unknown */
 } ds_doc;
 
+/* A sketch: few bytes a row from which the teacher's whole distribution is rebuilt.  The
+ * logits of a row are head . [y, 1] (less a constant), y[r] decoded from its bytes; one decoder
+ * serves all rows of a shard. */
+typedef struct ds_sketch {
+    int64_t   r, V, bytes; /* coordinates, vocabulary, bytes a row */
+    uint8_t  *bits;        /* [r] of each coordinate: 1..8, at most 8 bytes together */
+    float    *scale;       /* [r] standard deviation of each coordinate */
+    uint16_t *head;        /* [V, r + 1] bfloat16; the last column is the bias */
+} ds_sketch;
+
+/* Zeroed tables to be filled.  RT_EINVAL: r coordinates cannot stand in so many bytes. */
+rt_status ds_sketch_create(ds_sketch **out, int64_t r, int64_t V, int64_t bytes);
+void      ds_sketch_destroy(ds_sketch **s);
+void      ds_sketch_encode(const ds_sketch *s, const float *y, uint8_t *row); /* y[r] into `bytes` bytes */
+void      ds_sketch_decode(const ds_sketch *s, const uint8_t *row, float *y); /* into r + 1 numbers, the last 1 */
+
 typedef struct ds_writer ds_writer;
 /* A new shard under a temporary name beside `path`.  RT_EINVAL when `path` exists. */
 rt_status ds_writer_create(ds_writer **out, const char *path, const ds_info *info);
 rt_status ds_writer_add(ds_writer *w, const ds_doc *d); /* checks ids < vocab, n >= 1 */
-rt_status ds_writer_finish(ds_writer **w);              /* fsync, rename; *w = NULL */
-void      ds_writer_abandon(ds_writer **w);             /* removes the temporary file */
+/* The decoder of the sketches: once, before the end, where info.sketch > 0. */
+rt_status ds_writer_sketch(ds_writer *w, const ds_sketch *s);
+rt_status ds_writer_finish(ds_writer **w);  /* fsync, rename; *w = NULL */
+void      ds_writer_abandon(ds_writer **w); /* removes the temporary file */
 
 typedef struct ds_shard ds_shard; /* one thread at a time */
 
@@ -115,6 +139,9 @@ int64_t        ds_shard_docs(const ds_shard *s);
 int64_t        ds_shard_tokens(const ds_shard *s);
 const int64_t *ds_shard_starts(const ds_shard *s); /* [docs + 1] */
 int            ds_shard_has_entropy(const ds_shard *s);
+int            ds_shard_has_weight(const ds_shard *s);
+/* The decoder of its sketches, checked; NULL: it has none.  Read once, belongs to the shard. */
+rt_status ds_shard_sketch(ds_shard *s, const ds_sketch **out);
 /* Document `i`; the arrays belong to the shard and live until its next call. */
 rt_status ds_shard_doc(ds_shard *s, int64_t i, ds_doc *d);
 /* Full check: shapes, ids, doc_start, alignment of target_id with ids, sums of
@@ -157,14 +184,16 @@ rt_status ds_export(ds_shard *s, const ds_tokenizer *t, const char *path, rt_pro
 typedef struct ds_loader ds_loader;
 
 typedef struct ds_loader_opts {
-    const rt_texts *shards;  /* all of one tokenizer and vocabulary */
-    const double   *weights; /* passes over each shard per epoch; NULL: 1 */
-    int64_t         T;       /* tokens a sequence */
-    int             ordered; /* documents stay in the order of the shards */
-    int             pack;    /* several documents in a sequence, none cut that fits */
-    int             targets; /* 1: soft targets are wanted (all shards must be soft) */
-    int64_t         k, m;    /* how many of them (<= what the shards hold); m = 0: none */
-    int64_t         rows;    /* sequences in the largest batch that will be read */
+    const rt_texts *shards;        /* all of one tokenizer and vocabulary */
+    const double   *weights;       /* passes over each shard per epoch; NULL: 1 */
+    int64_t         T;             /* tokens a sequence */
+    int             ordered;       /* documents stay in the order of the shards */
+    int             pack;          /* several documents in a sequence, none cut that fits */
+    int             targets;       /* 1: soft targets are wanted (all shards must be soft) */
+    int64_t         k, m;          /* how many of them (<= what the shards hold); 0: none */
+    int             sketch;        /* 1: decode sketches, of which all shards must have the same decoder */
+    double          prompt_weight; /* of rows about prompt tokens, times their stored weight; 0: they do not count */
+    int64_t         rows;          /* sequences in the largest batch that will be read */
     uint64_t        seed;
 } ds_loader_opts;
 
@@ -177,27 +206,31 @@ typedef struct ds_batch {
     int32_t *start;        /* [N] index 0..T-1 in the sequence where this position's document begins */
     int32_t *target;       /* [N] id of token i+1; -1 where count = 0 */
     uint8_t *count;        /* [N] 1: the row counts in the loss */
+    float   *weight;       /* [N] its weight there; 0 where count = 0 */
     int32_t *topk_ids;     /* [N, k] */
     float   *topk_logprob; /* [N, k] */
     int32_t *tail_ids;     /* [N, m] */
     float   *rest_entropy; /* [N]; NaN where unknown */
+    float   *sketch;       /* [N, r + 1] decoded, the last of a row 1; 0 where count = 0; NULL unless asked for */
     int64_t  counted;      /* rows with count = 1 in this batch */
 } ds_batch;
 
-/* RT_EMISMATCH when shards differ in tokenizer or vocabulary, or cannot serve k and m. */
-rt_status      ds_loader_create(ds_loader **out, const ds_loader_opts *o);
-void           ds_loader_destroy(ds_loader **l);
-const ds_info *ds_loader_info(const ds_loader *l);   /* of the first shard */
-int64_t        ds_loader_epoch(const ds_loader *l);  /* sequences in epoch 0 */
-int64_t        ds_loader_tokens(const ds_loader *l); /* distinct tokens of all shards */
-int            ds_loader_has_entropy(const ds_loader *l);
+/* RT_EMISMATCH when shards differ in tokenizer, vocabulary or (if asked for) the sketch's decoder, or cannot
+ * serve k and m. */
+rt_status        ds_loader_create(ds_loader **out, const ds_loader_opts *o);
+void             ds_loader_destroy(ds_loader **l);
+const ds_info   *ds_loader_info(const ds_loader *l);   /* of the first shard */
+int64_t          ds_loader_epoch(const ds_loader *l);  /* sequences in epoch 0 */
+int64_t          ds_loader_tokens(const ds_loader *l); /* distinct tokens of all shards */
+int              ds_loader_has_entropy(const ds_loader *l);
+const ds_sketch *ds_loader_sketch(const ds_loader *l); /* the decoder; NULL unless asked for */
 /* Sequences first .. first+rows-1 of the endless stream (a pure function of seed and
  * number: epoch after epoch, each shuffled and packed anew).  Each soft row's
  * target_id is checked against the token stream: RT_EMISMATCH names shard,
  * document and row. */
 rt_status ds_loader_read(ds_loader *l, int64_t first, int64_t rows, ds_batch *b);
-/* Rows that count in sequences first .. first+rows-1, without reading targets. */
-rt_status ds_loader_counted(ds_loader *l, int64_t first, int64_t rows, int64_t *counted);
+/* Sum of the weights of the rows that count in sequences first .. first+rows-1, without reading targets. */
+rt_status ds_loader_weight(ds_loader *l, int64_t first, int64_t rows, double *weight);
 
 /* ---- HDF5 (data/h5.c is the only wrapper; checkpoints use it too) -------------------- */
 

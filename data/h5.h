@@ -40,6 +40,8 @@ rt_status ds_h5_set_finish(ds_h5_set **s); /* writes the last rows and closes */
  * hold the rows.  `cache`: bytes of decompressed chunks kept. */
 rt_status ds_h5_set_open(ds_h5_set **out, ds_h5 *f, const ds_h5_spec *spec, size_t cache);
 rt_status ds_h5_set_read(ds_h5_set *s, int64_t first, int64_t n, void *rows);
+/* Entries a row of a two-dimensional data set; RT_EFORMAT where it has another form. */
+rt_status ds_h5_width(ds_h5 *f, const char *name, int64_t *width);
 int64_t   ds_h5_set_rows(const ds_h5_set *s);
 int64_t   ds_h5_set_bytes(const ds_h5_set *s); /* of one row */
 void      ds_h5_set_close(ds_h5_set **s);      /* without writing what is held */

@@ -265,3 +265,17 @@ rt_status ds_h5_set_read(ds_h5_set *s, int64_t first, int64_t n, void *rows)
 
 int64_t ds_h5_set_rows(const ds_h5_set *s) { return s->rows; }
 int64_t ds_h5_set_bytes(const ds_h5_set *s) { return s->row; }
+
+rt_status ds_h5_width(ds_h5 *f, const char *name, int64_t *width)
+{
+    hsize_t dims[2] = {0};
+    ds_h5_quiet();
+    const hid_t set = H5Dopen2(f->id, name, H5P_DEFAULT), space = set < 0 ? -1 : H5Dget_space(set);
+    const int   rank = space < 0 ? -1 : H5Sget_simple_extent_ndims(space);
+    if (rank == 2) H5Sget_simple_extent_dims(space, dims, NULL);
+    if (space >= 0) H5Sclose(space);
+    if (set >= 0) H5Dclose(set);
+    RT_CHECK(rank == 2 && dims[1] >= 1 && dims[1] <= INT32_MAX, RT_EFORMAT, "%s: %s must be a table with two dimensions", f->path, name);
+    *width = (int64_t)dims[1];
+    return RT_OK;
+}

@@ -19,9 +19,10 @@ static rt_status check_opts(const ds_loader_opts *o)
     RT_CHECK(o->T >= 1 && o->rows >= 1 && o->T <= INT32_MAX / o->rows, RT_EINVAL,
              "a batch of %lld sequences of %lld tokens; both are at least 1, their product below 2^31", (long long)o->rows,
              (long long)o->T);
-    RT_CHECK(o->targets ? o->k >= 1 && o->m >= 0 : o->k == 0 && o->m == 0, RT_EINVAL,
-             "k = %lld and m = %lld with%s soft targets; with them k is at least 1, without both are 0", (long long)o->k, (long long)o->m,
-             o->targets ? "" : "out");
+    RT_CHECK(o->k >= 0 && o->m >= 0 && !o->targets == !(o->k || o->m || o->sketch), RT_EINVAL,
+             "k = %lld, m = %lld and %s sketch with%s soft targets; with them there is at least one of the three, without none",
+             (long long)o->k, (long long)o->m, o->sketch ? "a" : "no", o->targets ? "" : "out");
+    RT_CHECK(o->prompt_weight >= 0 && o->prompt_weight <= 1e6, RT_EINVAL, "a prompt weight of %g; 0 to 1e6 are possible", o->prompt_weight);
     for (int i = 0; o->weights && i < o->shards->n; i++)
         RT_CHECK(o->weights[i] >= 0 && o->weights[i] <= 1e6, RT_EINVAL, "%s: weight %g; 0 to 1e6 are possible", o->shards->v[i],
                  o->weights[i]);
@@ -44,14 +45,29 @@ static rt_status check_targets(const ds_loader_opts *o, const ds_shard *s)
     return RT_OK;
 }
 
-static rt_status check_fit(const ds_loader *l, const ds_shard *s)
+/* Rows of one batch are rebuilt with one decoder. */
+static rt_status check_sketch(ds_loader *l, ds_shard *s)
+{
+    ds_sketch  *x;
+    const char *path = ds_shard_path(s), *first = ds_shard_path(l->shard[0]);
+    RT_CHECK(ds_shard_info(s)->sketch, RT_EMISMATCH, "%s: holds no sketch; score it again with --sketch, or train without", path);
+    if (s == l->shard[0]) return ds_shard_sketch(s, &l->sketch);
+    RT_TRY(ds_shard_sketch_read(s, &x));
+    const char *what = ds_sketch_differs(l->sketch, x);
+    ds_sketch_destroy(&x);
+    RT_CHECK(!what, RT_EMISMATCH, "%s and %s: the %s of their sketches differ; score them in one call", first, path, what);
+    return RT_OK;
+}
+
+static rt_status check_fit(ds_loader *l, ds_shard *s)
 {
     const ds_info *a = ds_shard_info(l->shard[0]), *b = ds_shard_info(s);
     RT_CHECK(!strcmp(a->tokenizer, b->tokenizer), RT_EMISMATCH, "%s was made with tokenizer %.12s, but %s with %.12s; use shards of one",
              ds_shard_path(l->shard[0]), a->tokenizer, ds_shard_path(s), b->tokenizer);
     RT_CHECK(a->vocab == b->vocab, RT_EMISMATCH, "%s has a vocabulary of %lld entries, but %s one of %lld; use shards of one",
              ds_shard_path(l->shard[0]), (long long)a->vocab, ds_shard_path(s), (long long)b->vocab);
-    return check_targets(&l->o, s);
+    RT_TRY(check_targets(&l->o, s));
+    return l->o.sketch ? check_sketch(l, s) : RT_OK;
 }
 
 static rt_status open_shards(ds_loader *l)
@@ -70,42 +86,68 @@ static rt_status open_shards(ds_loader *l)
     return RT_OK;
 }
 
-/* ---- windows: one pass over /valid and /prompt_mask ----------------------------------------- */
+/* ---- windows: one pass over /valid, /prompt_mask and /weight --------------------------------- */
 
-static int32_t count_rows(const uint8_t *valid, const uint8_t *prompt, int64_t from, int64_t n, int64_t len)
+/* The columns that say what counts, of some documents one after another; NULL where a shard has none. */
+typedef struct columns {
+    uint8_t *valid, *prompt;
+    float   *weight;
+} columns;
+
+static double window_weight(const ds_loader *l, const columns *c, int64_t doc, int64_t from, int64_t n, int64_t len)
 {
-    int32_t c = 0;
-    for (int64_t i = from; i < from + n; i++) c += i + 1 < len && (!valid || valid[i]) && !prompt[i + 1];
-    return c;
+    double sum = 0;
+    for (int64_t i = from; i < from + n && i + 1 < len; i++) {
+        const int64_t at = doc + i;
+        sum += (double)ds_row_weight(c->weight ? c->weight[at] : 1, !c->valid || c->valid[at], c->prompt[at + 1], l->o.prompt_weight);
+    }
+    return sum;
 }
 
-/* Windows of documents a..b-1 of shard s; their /valid and /prompt_mask begin at `valid`, `prompt`. */
-static void cut(ds_loader *l, int s, int64_t a, int64_t b, const uint8_t *valid, const uint8_t *prompt)
+/* Windows of documents a..b-1 of shard s, whose columns begin with a. */
+static void cut(ds_loader *l, int s, int64_t a, int64_t b, const columns *c)
 {
     const int64_t *starts = ds_shard_starts(l->shard[s]), T = l->o.T;
     for (int64_t i = a; i < b; i++) {
         const int64_t at = starts[i] - starts[a], len = starts[i + 1] - starts[i], doc = l->first_doc[s] + i;
         ds_window    *w = l->window + l->doc_window[doc];
         for (int64_t from = 0; from < len; from += T, w++) {
-            *w       = (ds_window){.doc = doc, .from = from, .n = (int32_t)(len - from < T ? len - from : T)};
-            w->count = count_rows(valid ? valid + at : NULL, prompt + at, from, w->n, len);
+            *w        = (ds_window){.doc = doc, .from = from, .n = (int32_t)(len - from < T ? len - from : T)};
+            w->weight = window_weight(l, c, at, from, w->n, len);
         }
     }
+}
+
+static rt_status read_weights(ds_shard *s, int64_t first, int64_t n, columns *c)
+{
+    if (!ds_shard_has_weight(s)) return RT_OK;
+    RT_TRY(RT_NEW(c->weight, n));
+    RT_TRY(ds_shard_column(s, COL_WEIGHT, first, n, c->weight));
+    for (int64_t i = 0; i < n; i++)
+        RT_CHECK(isfinite(c->weight[i]) && c->weight[i] >= 0, RT_EFORMAT, "%s: row %lld has the weight %g, expected a number from 0 on",
+                 ds_shard_path(s), (long long)(first + i), (double)c->weight[i]);
+    return RT_OK;
+}
+
+static rt_status read_columns(ds_shard *s, int64_t first, int64_t n, columns *c)
+{
+    RT_TRY(RT_NEW(c->prompt, n));
+    RT_TRY(ds_shard_column(s, COL_PROMPT, first, n, c->prompt));
+    if (!ds_shard_info(s)->soft) return RT_OK;
+    RT_TRY(RT_NEW(c->valid, n));
+    RT_TRY(ds_shard_column(s, COL_VALID, first, n, c->valid));
+    return read_weights(s, first, n, c);
 }
 
 static rt_status cut_shard(ds_loader *l, int s)
 {
     const int64_t *starts = ds_shard_starts(l->shard[s]), docs = ds_shard_docs(l->shard[s]);
-    const int      soft = ds_shard_info(l->shard[s])->soft;
     for (int64_t a = 0, b; a < docs; a = b) {
+        columns c = {0};
         for (b = a + 1; b < docs && starts[b + 1] - starts[a] <= BLOCK;) b++;
-        const int64_t n = starts[b] - starts[a];
-        uint8_t      *v;
-        RT_TRY(RT_NEW(v, 2 * n));
-        rt_status st = ds_shard_bytes(l->shard[s], COL_PROMPT, starts[a], n, v);
-        if (st == RT_OK && soft) st = ds_shard_bytes(l->shard[s], COL_VALID, starts[a], n, v + n);
-        if (st == RT_OK) cut(l, s, a, b, soft ? v + n : NULL, v);
-        free(v);
+        const rt_status st = read_columns(l->shard[s], starts[a], starts[b] - starts[a], &c);
+        if (st == RT_OK) cut(l, s, a, b, &c);
+        free(c.valid), free(c.prompt), free(c.weight);
         RT_TRY(st);
     }
     return RT_OK;
@@ -282,6 +324,8 @@ int ds_loader_has_entropy(const ds_loader *l)
     return 1;
 }
 
+const ds_sketch *ds_loader_sketch(const ds_loader *l) { return l->sketch; }
+
 rt_status ds_loader_read(ds_loader *l, int64_t first, int64_t rows, ds_batch *b)
 {
     const ds_packing *p;
@@ -297,15 +341,16 @@ rt_status ds_loader_read(ds_loader *l, int64_t first, int64_t rows, ds_batch *b)
     return RT_OK;
 }
 
-rt_status ds_loader_counted(ds_loader *l, int64_t first, int64_t rows, int64_t *counted)
+rt_status ds_loader_weight(ds_loader *l, int64_t first, int64_t rows, double *weight)
 {
     const ds_packing *p;
-    int64_t           at, n = 0;
+    int64_t           at;
+    double            sum = 0;
     RT_CHECK(first >= 0 && rows >= 0, RT_EINVAL, "sequences %lld and %lld more", (long long)first, (long long)rows);
     for (int64_t r = 0; r < rows; r++) {
         RT_TRY(find(l, first + r, &p, &at));
-        for (int64_t i = p->begin[at]; i < p->begin[at + 1]; i++) n += l->window[p->item[i]].count;
+        for (int64_t i = p->begin[at]; i < p->begin[at + 1]; i++) sum += l->window[p->item[i]].weight;
     }
-    *counted = n;
+    *weight = sum;
     return RT_OK;
 }

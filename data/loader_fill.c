@@ -10,25 +10,29 @@
 
 #define BIT(c) (1u << (c))
 enum {
-    WANT_TEXT    = BIT(COL_IDS) | BIT(COL_PROMPT) | BIT(COL_VALID),
+    WANT_TEXT    = BIT(COL_IDS) | BIT(COL_PROMPT) | BIT(COL_VALID) | BIT(COL_WEIGHT),
     WANT_TARGETS = BIT(COL_TARGET) | BIT(COL_TOPK_IDS) | BIT(COL_TOPK_LOGPROB) | BIT(COL_ENTROPY)
 };
 
 /* ---- memory ------------------------------------------------------------------------------ */
 
-static rt_status alloc_targets(ds_batch *b, int64_t N)
+static int64_t sketch_width(const ds_loader *l) { return l->sketch ? l->sketch->r + 1 : 0; }
+
+static rt_status alloc_targets(ds_batch *b, int64_t N, int64_t sketch)
 {
-    RT_TRY(RT_NEW(b->topk_ids, N * b->k));
-    RT_TRY(RT_NEW(b->topk_logprob, N * b->k));
-    RT_TRY(RT_NEW(b->rest_entropy, N));
-    return b->m ? RT_NEW(b->tail_ids, N * b->m) : RT_OK;
+    if (b->k) RT_TRY(RT_NEW(b->topk_ids, N * b->k));
+    if (b->k) RT_TRY(RT_NEW(b->topk_logprob, N * b->k));
+    if (b->m) RT_TRY(RT_NEW(b->tail_ids, N * b->m));
+    if (sketch) RT_TRY(RT_NEW(b->sketch, N * sketch));
+    return RT_NEW(b->rest_entropy, N);
 }
 
 rt_status ds_batch_alloc(ds_loader *l)
 {
     ds_batch     *b = &l->batch;
     const int64_t N = l->o.rows * l->o.T, left = rt_memory_available();
-    const double  bytes = (double)N * (17.0 + (l->o.targets ? 8.0 + 8.0 * (double)l->o.k + 4.0 * (double)l->o.m : 0.0));
+    const double  row   = l->o.targets ? 8.0 + 8.0 * (double)l->o.k + 4.0 * (double)(l->o.m + sketch_width(l)) : 0.0;
+    const double  bytes = (double)N * (21.0 + row);
     RT_CHECK(bytes < (double)left, RT_ENOMEM,
              "a batch of %lld sequences of %lld tokens needs %.1f MB, %.1f MB are available; make it smaller", (long long)l->o.rows,
              (long long)l->o.T, bytes / 1e6, (double)left / 1e6);
@@ -38,13 +42,15 @@ rt_status ds_batch_alloc(ds_loader *l)
     RT_TRY(RT_NEW(b->start, N));
     RT_TRY(RT_NEW(b->target, N));
     RT_TRY(RT_NEW(b->count, N));
-    return l->o.targets ? alloc_targets(b, N) : RT_OK;
+    RT_TRY(RT_NEW(b->weight, N));
+    return l->o.targets ? alloc_targets(b, N, sketch_width(l)) : RT_OK;
 }
 
 void ds_batch_free(ds_loader *l)
 {
     ds_batch *b   = &l->batch;
-    void     *v[] = {b->ids, b->pos, b->start, b->target, b->count, b->topk_ids, b->topk_logprob, b->rest_entropy, b->tail_ids};
+    void     *v[] = {b->ids,      b->pos,          b->start,        b->target,   b->count, b->weight,
+                     b->topk_ids, b->topk_logprob, b->rest_entropy, b->tail_ids, b->sketch};
     for (size_t i = 0; i < sizeof v / sizeof *v; i++) free(v[i]);
     *b = (ds_batch){0};
 }
@@ -53,16 +59,18 @@ void ds_batch_free(ds_loader *l)
 void ds_batch_clear(ds_loader *l, int64_t rows)
 {
     ds_batch    *b = &l->batch;
-    const size_t N = (size_t)(rows * b->T), k = (size_t)b->k, m = (size_t)b->m;
+    const size_t N = (size_t)(rows * b->T), k = (size_t)b->k, m = (size_t)b->m, sketch = (size_t)sketch_width(l);
     b->rows    = rows;
     b->counted = 0;
     memset(b->ids, 0, N * sizeof *b->ids);
     memset(b->count, 0, N);
+    memset(b->weight, 0, N * sizeof *b->weight);
     for (size_t i = 0; i < N; i++) b->target[i] = -1;
-    if (!k) return;
-    memset(b->topk_ids, 0, N * k * sizeof *b->topk_ids);
-    memset(b->topk_logprob, 0, N * k * sizeof *b->topk_logprob);
+    if (!l->o.targets) return;
     memset(b->rest_entropy, 0, N * sizeof *b->rest_entropy);
+    if (k) memset(b->topk_ids, 0, N * k * sizeof *b->topk_ids);
+    if (k) memset(b->topk_logprob, 0, N * k * sizeof *b->topk_logprob);
+    if (sketch) memset(b->sketch, 0, N * sketch * sizeof *b->sketch);
     if (m) memset(b->tail_ids, 0, N * m * sizeof *b->tail_ids);
 }
 
@@ -101,17 +109,18 @@ static double rest_entropy(const source *s, int64_t i, int64_t k, int64_t stored
     return h;
 }
 
-static rt_status fill_target(ds_batch *b, const source *s, int64_t i, int64_t to)
+static rt_status fill_target(ds_loader *l, const source *s, int64_t i, int64_t to)
 {
+    ds_batch      *b    = &l->batch;
     const ds_info *info = ds_shard_info(s->shard);
     const int64_t  k = b->k, m = b->m, K = info->k, M = info->m;
-    const float   *lp  = s->d.topk_logprob + i * K;
     double         sum = 0;
-    for (int64_t j = 0; j < k; j++) sum += exp((double)lp[j]);
+    for (int64_t j = 0; j < k; j++) sum += exp((double)s->d.topk_logprob[i * K + j]);
     RT_CHECK(sum <= 1.01, RT_EFORMAT, "%s: document %lld, row %lld: its probabilities add up to %g", ds_shard_path(s->shard),
              (long long)s->doc, (long long)(s->w->from + i), sum);
-    memcpy(b->topk_ids + to * k, s->d.topk_ids + i * K, (size_t)k * sizeof *b->topk_ids);
-    memcpy(b->topk_logprob + to * k, lp, (size_t)k * sizeof *lp);
+    if (k) memcpy(b->topk_ids + to * k, s->d.topk_ids + i * K, (size_t)k * sizeof *b->topk_ids);
+    if (k) memcpy(b->topk_logprob + to * k, s->d.topk_logprob + i * K, (size_t)k * sizeof *b->topk_logprob);
+    if (b->sketch) ds_sketch_decode(l->sketch, s->d.sketch + i * info->sketch, b->sketch + to * sketch_width(l));
     if (m) memcpy(b->tail_ids + to * m, s->d.tail_ids + i * M, (size_t)m * sizeof *b->tail_ids);
     b->rest_entropy[to] = (float)rest_entropy(s, i, k, K);
     return RT_OK;
@@ -121,24 +130,27 @@ static rt_status fill_window(ds_loader *l, const source *s, int64_t base, int32_
 {
     ds_batch *b = &l->batch;
     for (int32_t i = 0; i < s->w->n; i++) {
-        const int64_t to  = base + at + i;
-        const int     end = s->w->from + i + 1 >= s->len;
-        b->ids[to]        = s->d.ids[i];
-        b->pos[to]        = i;
-        b->start[to]      = at;
-        if (end || (s->d.valid && !s->d.valid[i]) || s->d.prompt_mask[i + 1]) continue;
+        const int64_t to = base + at + i;
+        b->ids[to]       = s->d.ids[i];
+        b->pos[to]       = i;
+        b->start[to]     = at;
+        if (s->w->from + i + 1 >= s->len) continue;
+        b->weight[to] =
+            ds_row_weight(s->d.weight ? s->d.weight[i] : 1, !s->d.valid || s->d.valid[i], s->d.prompt_mask[i + 1], l->o.prompt_weight);
+        if (!(b->weight[to] > 0)) continue;
         b->target[to] = s->d.ids[i + 1];
         b->count[to]  = 1;
         b->counted++;
-        if (l->o.targets) RT_TRY(fill_target(b, s, i, to));
+        if (l->o.targets) RT_TRY(fill_target(l, s, i, to));
     }
     return RT_OK;
 }
 
 static rt_status read_window(ds_loader *l, const ds_window *w, source *s)
 {
-    const unsigned want = WANT_TEXT | (l->o.targets ? WANT_TARGETS : 0) | (l->o.m ? BIT(COL_TAIL) : 0);
-    int            n    = 0;
+    const unsigned want =
+        WANT_TEXT | (l->o.targets ? WANT_TARGETS : 0) | (l->o.m ? BIT(COL_TAIL) : 0) | (l->o.sketch ? BIT(COL_SKETCH) : 0);
+    int n = 0;
     while (w->doc >= l->first_doc[n + 1]) n++;
     *s                    = (source){.shard = l->shard[n], .w = w, .doc = w->doc - l->first_doc[n]};
     const int64_t *starts = ds_shard_starts(s->shard);

@@ -9,10 +9,10 @@
 enum { DS_POOL = 64 }; /* windows looked at when a sequence is filled */
 
 typedef struct ds_window {
-    int64_t doc;   /* of all shards, counted through */
-    int64_t from;  /* first token, inside the document */
-    int32_t n;     /* tokens */
-    int32_t count; /* rows that count in the loss */
+    int64_t doc;    /* of all shards, counted through */
+    int64_t from;   /* first token, inside the document */
+    int32_t n;      /* tokens */
+    double  weight; /* of its rows in the loss, together */
 } ds_window;
 
 /* The sequences of one epoch: sequence q holds windows item[begin[q]] .. item[begin[q+1] - 1]. */

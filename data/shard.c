@@ -12,6 +12,8 @@ const ds_column ds_columns[DS_COLS] = {
     [COL_REST]         = {"/rest_mass", DS_F32, '1'},
     [COL_TAIL]         = {"/tail_ids", DS_I32, 'm'},
     [COL_ENTROPY]      = {"/rest_entropy", DS_F32, '1'},
+    [COL_WEIGHT]       = {"/weight", DS_F32, '1'},
+    [COL_SKETCH]       = {"/sketch", DS_U8, 's'},
 };
 
 const char *const ds_text_names[DS_TEXTS] = {"/doc/request", "/doc/recipe", "/doc/topic", "/doc/finish", "/doc/seed"};
@@ -28,12 +30,12 @@ const ds_attribute ds_attributes[DS_ATTRIBUTES] = {
     {"program", TEXT(program), 0},
 };
 
-int ds_column_used(const ds_info *info, int c) { return c <= COL_PROMPT || (info->soft && (c != COL_TAIL || info->m > 0)); }
+int ds_column_used(const ds_info *info, int c) { return c <= COL_PROMPT || (info->soft && ds_column_width(info, c) > 0); }
 
 int64_t ds_column_width(const ds_info *info, int c)
 {
     const char per = ds_columns[c].per;
-    return per == 'k' ? info->k : per == 'm' ? info->m : 1;
+    return per == 'k' ? info->k : per == 'm' ? info->m : per == 's' ? info->sketch : 1;
 }
 
 ds_h5_spec ds_column_spec(const ds_info *info, int c)
@@ -41,4 +43,11 @@ ds_h5_spec ds_column_spec(const ds_info *info, int c)
     const ds_column *d = &ds_columns[c];
     return (ds_h5_spec){
         .name = d->name, .type = d->type, .width = d->per == '1' ? 0 : ds_column_width(info, c), .chunk = DS_CHUNK, .gzip = DS_GZIP};
+}
+
+int ds_info_fits(const ds_info *i)
+{
+    if (!i->soft) return i->k == 0 && i->m == 0 && i->sketch == 0;
+    const int k_ok = i->k >= 0 && i->k <= DS_MAX_K && i->k <= i->vocab, m_ok = i->m >= 0 && i->m <= DS_MAX_K;
+    return k_ok && m_ok && i->sketch >= 0 && i->sketch <= DS_MAX_SKETCH && i->k + i->m + i->sketch > 0;
 }

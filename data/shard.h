@@ -8,12 +8,13 @@
 #include "data/h5.h"
 
 enum {
-    DS_FORMAT  = 1,
-    DS_CHUNK   = 2048,    /* rows a chunk: a document read alone decompresses this many */
-    DS_GZIP    = 4,       /* level */
-    DS_MAX_K   = 1 << 16, /* largest k and m */
-    DS_MAX_DOC = 1 << 26, /* tokens a document */
-    DS_CACHE   = 32 << 20 /* bytes of decompressed chunks kept for each column */
+    DS_FORMAT     = 1,
+    DS_CHUNK      = 2048,    /* rows a chunk: a document read alone decompresses this many */
+    DS_GZIP       = 4,       /* level */
+    DS_MAX_K      = 1 << 16, /* largest k and m */
+    DS_MAX_SKETCH = 4096,    /* bytes a row */
+    DS_MAX_DOC    = 1 << 26, /* tokens a document */
+    DS_CACHE      = 32 << 20 /* bytes of decompressed chunks kept for each column */
 };
 
 typedef enum ds_col {
@@ -27,23 +28,28 @@ typedef enum ds_col {
     COL_REST,
     COL_TAIL,
     COL_ENTROPY,
+    COL_WEIGHT,
+    COL_SKETCH,
     DS_COLS
 } ds_col;
 
 typedef struct ds_column {
     const char *name;
     ds_h5_type  type;
-    char        per; /* entries a row: '1', 'k' or 'm' */
+    char        per; /* entries a row: '1', 'k', 'm' or 's' (bytes of a sketch) */
 } ds_column;
 extern const ds_column ds_columns[DS_COLS];
-int                    ds_column_used(const ds_info *info, int c);  /* entropy: may be there */
+int                    ds_column_used(const ds_info *info, int c);  /* COL_ENTROPY, COL_WEIGHT: may be there */
 int64_t                ds_column_width(const ds_info *info, int c); /* entries a row */
 ds_h5_spec             ds_column_spec(const ds_info *info, int c);
 
 enum { TEXT_REQUEST, TEXT_RECIPE, TEXT_TOPIC, TEXT_FINISH, TEXT_SEED, DS_TEXTS };
 extern const char *const ds_text_names[DS_TEXTS]; /* "/doc/request" ... */
-#define DS_STARTS "/doc_start"
-#define DS_COST   "/doc/cost"
+#define DS_STARTS       "/doc_start"
+#define DS_COST         "/doc/cost"
+#define DS_SKETCH_BITS  "/sketch_bits"
+#define DS_SKETCH_SCALE "/sketch_scale"
+#define DS_SKETCH_HEAD  "/sketch_head"
 
 typedef struct ds_attribute {
     const char *name;
@@ -59,6 +65,15 @@ rt_status ds_shard_open_cached(ds_shard **out, const char *path, size_t cache);
  * `want`; texts and cost are left out.  ids and prompt_mask hold one more entry where
  * the document goes on.  Ids are checked against the vocabulary. */
 rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsigned want, ds_doc *d);
-/* One column of single bytes, all tokens from `first`, as they are stored. */
-rt_status ds_shard_bytes(ds_shard *s, ds_col c, int64_t first, int64_t n, uint8_t *out);
+/* A column of one entry a row, all tokens from `first`, as it is stored. */
+rt_status ds_shard_column(ds_shard *s, ds_col c, int64_t first, int64_t n, void *out);
+/* What the attributes say about k, m and sketch can be. */
+int ds_info_fits(const ds_info *i);
+/* The decoder anew, for the caller to destroy. */
+rt_status ds_shard_sketch_read(ds_shard *s, ds_sketch **out);
+
+/* `code`, with the first thing that a decoder may not be. */
+rt_status ds_sketch_check(const ds_sketch *s, rt_status code, const char *path);
+/* "bits", "scale" or "head": the first in which two decoders differ; NULL: they are the same. */
+const char *ds_sketch_differs(const ds_sketch *a, const ds_sketch *b);
 #endif

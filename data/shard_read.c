@@ -14,6 +14,7 @@ struct ds_shard {
     ds_info    info;
     int64_t    docs, tokens, *starts;
     ds_h5_set *col[DS_COLS], *text[DS_TEXTS], *cost;
+    ds_sketch *sketch; /* NULL until it is asked for */
     void      *rows[DS_COLS];
     int64_t    cap[DS_COLS]; /* rows that rows[c] has room for */
     char       words[DS_TEXTS][DS_H5_MAX_TEXT + 1];
@@ -61,18 +62,20 @@ static rt_status read_attributes(ds_shard *s)
     for (int a = 0; a < DS_ATTRIBUTES; a++)
         RT_TRY(read_text(s, ds_attributes[a].name, (char *)i + ds_attributes[a].at, ds_attributes[a].size));
     RT_CHECK(i->vocab >= 1 && i->vocab <= INT32_MAX, RT_EFORMAT, "%s: claims a vocabulary of %lld entries", path, (long long)i->vocab);
-    const int k_ok = i->soft ? i->k >= 1 && i->k <= DS_MAX_K && i->k <= i->vocab : i->k == 0;
-    const int m_ok = i->m >= 0 && i->m <= (i->soft ? DS_MAX_K : 0);
-    RT_CHECK(k_ok && m_ok, RT_EFORMAT, "%s: claims k = %lld and m = %lld; at most %d and the vocabulary of %lld are possible", path,
-             (long long)i->k, (long long)i->m, (int)DS_MAX_K, (long long)i->vocab);
+    if (ds_h5_has(s->file, ds_columns[COL_SKETCH].name)) RT_TRY(ds_h5_width(s->file, ds_columns[COL_SKETCH].name, &i->sketch));
+    RT_CHECK(ds_info_fits(i), RT_EFORMAT,
+             "%s: claims k = %lld, m = %lld and sketches of %lld bytes; a soft shard has one of them, k and m at most %d, k at most the "
+             "vocabulary of %lld, sketches at most %d bytes, a text shard none",
+             path, (long long)i->k, (long long)i->m, (long long)i->sketch, (int)DS_MAX_K, (long long)i->vocab, (int)DS_MAX_SKETCH);
     return RT_OK;
 }
 
 static rt_status open_columns(ds_shard *s, size_t cache)
 {
     for (int c = 0; c < DS_COLS; c++) {
-        const ds_h5_spec spec = ds_column_spec(&s->info, c);
-        if (!ds_column_used(&s->info, c) || (c == COL_ENTROPY && !ds_h5_has(s->file, spec.name))) continue;
+        const ds_h5_spec spec     = ds_column_spec(&s->info, c);
+        const int        optional = c == COL_ENTROPY || c == COL_WEIGHT;
+        if (!ds_column_used(&s->info, c) || (optional && !ds_h5_has(s->file, spec.name))) continue;
         RT_TRY(ds_h5_set_open(&s->col[c], s->file, &spec, cache));
         const int64_t n = ds_h5_set_rows(s->col[c]);
         if (c == COL_IDS) s->tokens = n;
@@ -162,6 +165,7 @@ void ds_shard_close(ds_shard **shard)
     for (int t = 0; t < DS_TEXTS; t++) ds_h5_set_close(&s->text[t]);
     ds_h5_set_close(&s->cost);
     ds_h5_abandon(&s->file); /* nothing to write: closing cannot lose anything */
+    ds_sketch_destroy(&s->sketch);
     free(s->starts);
     free(s);
     *shard = NULL;
@@ -173,6 +177,40 @@ int64_t        ds_shard_docs(const ds_shard *s) { return s->docs; }
 int64_t        ds_shard_tokens(const ds_shard *s) { return s->tokens; }
 const int64_t *ds_shard_starts(const ds_shard *s) { return s->starts; }
 int            ds_shard_has_entropy(const ds_shard *s) { return s->col[COL_ENTROPY] != NULL; }
+int            ds_shard_has_weight(const ds_shard *s) { return s->col[COL_WEIGHT] != NULL; }
+
+/* ---- the decoder of sketches ------------------------------------------------------------- */
+
+static rt_status read_tables(ds_shard *s, ds_sketch *x)
+{
+    RT_TRY(ds_h5_get(s->file, DS_SKETCH_BITS, DS_U8, x->bits, x->r));
+    RT_TRY(ds_h5_get(s->file, DS_SKETCH_SCALE, DS_F32, x->scale, x->r));
+    RT_TRY(ds_h5_get(s->file, DS_SKETCH_HEAD, DS_U8, x->head, x->V * (x->r + 1) * 2));
+    return ds_sketch_check(x, RT_EFORMAT, ds_h5_path(s->file));
+}
+
+rt_status ds_shard_sketch_read(ds_shard *s, ds_sketch **out)
+{
+    ds_h5_set *set;
+    ds_sketch *x;
+    RT_TRY(ds_h5_set_open(&set, s->file, &(ds_h5_spec){.name = DS_SKETCH_BITS, .type = DS_U8}, SMALL_CACHE));
+    const int64_t r = ds_h5_set_rows(set);
+    ds_h5_set_close(&set);
+    RT_CHECK(r >= 1 && r <= 8 * s->info.sketch, RT_EFORMAT, "%s: " DS_SKETCH_BITS " has %lld entries for rows of %lld bytes",
+             ds_h5_path(s->file), (long long)r, (long long)s->info.sketch);
+    RT_TRY(ds_sketch_create(&x, r, s->info.vocab, s->info.sketch));
+    const rt_status st = read_tables(s, x);
+    if (st != RT_OK) ds_sketch_destroy(&x);
+    else *out = x;
+    return st;
+}
+
+rt_status ds_shard_sketch(ds_shard *s, const ds_sketch **out)
+{
+    if (s->info.sketch && !s->sketch) RT_TRY(ds_shard_sketch_read(s, &s->sketch));
+    *out = s->sketch;
+    return RT_OK;
+}
 
 /* ---- documents ---------------------------------------------------------------------------- */
 
@@ -235,11 +273,13 @@ rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsi
                   .rest_mass      = rows_of(s, COL_REST, want),
                   .tail_ids       = rows_of(s, COL_TAIL, want),
                   .rest_entropy   = rows_of(s, COL_ENTROPY, want),
+                  .weight         = rows_of(s, COL_WEIGHT, want),
+                  .sketch         = rows_of(s, COL_SKETCH, want),
                   .cost           = NAN};
     return RT_OK;
 }
 
-rt_status ds_shard_bytes(ds_shard *s, ds_col c, int64_t first, int64_t n, uint8_t *out) { return ds_h5_set_read(s->col[c], first, n, out); }
+rt_status ds_shard_column(ds_shard *s, ds_col c, int64_t first, int64_t n, void *out) { return ds_h5_set_read(s->col[c], first, n, out); }
 
 rt_status ds_shard_doc(ds_shard *s, int64_t i, ds_doc *d)
 {

@@ -19,11 +19,12 @@ typedef struct place {
 
 static rt_status check_probabilities(const ds_doc *d, const ds_info *info, const place *at)
 {
-    const float *lp  = d->topk_logprob + at->row * info->k;
-    double       sum = 0;
-    for (int64_t j = 0; j < info->k; j++) {
+    const int64_t from = at->row * info->k;
+    const float  *lp   = d->topk_logprob;
+    double        sum  = 0;
+    for (int64_t j = from; j < from + info->k; j++) {
         SAY(lp[j] <= TOLERANCE, "%s: document %lld, row %lld: log-probability %g", at->path, at->doc, at->row, (double)lp[j]);
-        SAY(j == 0 || lp[j] <= lp[j - 1] + 1e-5f, "%s: document %lld, row %lld: the top k are not in order, most likely first", at->path,
+        SAY(j == from || lp[j] <= lp[j - 1] + 1e-5f, "%s: document %lld, row %lld: the top k are not in order, most likely first", at->path,
             at->doc, at->row);
         sum += exp((double)lp[j]);
     }
@@ -35,10 +36,11 @@ static rt_status check_probabilities(const ds_doc *d, const ds_info *info, const
 
 static rt_status check_members(const ds_doc *d, const ds_info *info, const place *at)
 {
-    const int32_t *ids    = d->topk_ids + at->row * info->k;
+    const int64_t  from   = at->row * info->k;
+    const int32_t *ids    = d->topk_ids;
     const double   actual = (double)d->actual_logprob[at->row];
-    for (int64_t j = 0; j < info->k; j++) {
-        const double lp = (double)d->topk_logprob[at->row * info->k + j];
+    for (int64_t j = from; j < from + info->k; j++) {
+        const double lp = (double)d->topk_logprob[j];
         SAY(ids[j] != d->target_id[at->row] || isnan(actual) || !(fabs(lp - actual) > TOLERANCE),
             "%s: document %lld, row %lld: the actual token has log-probability %g among the top k, but %g alone", at->path, at->doc,
             at->row, lp, actual);
@@ -59,18 +61,25 @@ static rt_status check_row(const ds_doc *d, const ds_info *info, const place *at
         at->row, (int)d->target_id[i], (int)d->ids[i + 1]);
     SAY(!d->rest_entropy || !(d->rest_entropy[i] < -TOLERANCE), "%s: document %lld, row %lld: rest entropy %g is negative", at->path,
         at->doc, at->row, (double)d->rest_entropy[i]);
+    SAY(!d->weight || (isfinite(d->weight[i]) && d->weight[i] >= 0), "%s: document %lld, row %lld: weight %g, expected a number from 0 on",
+        at->path, at->doc, at->row, (double)d->weight[i]);
     RT_TRY(check_probabilities(d, info, at));
     return check_members(d, info, at);
 }
 
+/* What a reader refuses is a finding here. */
+static rt_status found(rt_status st)
+{
+    if (st == RT_EFORMAT) RT_FAIL(RT_ECHECK, "%s", rt_error_text());
+    return st;
+}
+
 static rt_status check_doc(ds_shard *s, int64_t doc)
 {
-    ds_doc          d;
-    place           at   = {ds_shard_path(s), (long long)doc, 0};
-    const ds_info  *info = ds_shard_info(s);
-    const rt_status st   = ds_shard_doc(s, doc, &d);
-    if (st == RT_EFORMAT) RT_FAIL(RT_ECHECK, "%s", rt_error_text());
-    RT_TRY(st);
+    ds_doc         d;
+    place          at   = {ds_shard_path(s), (long long)doc, 0};
+    const ds_info *info = ds_shard_info(s);
+    RT_TRY(found(ds_shard_doc(s, doc, &d)));
     for (at.row = 0; at.row < d.n; at.row++) {
         SAY(d.prompt_mask[at.row] <= 1, "%s: document %lld, row %lld: /prompt_mask is %d, expected 0 or 1", at.path, at.doc, at.row,
             (int)d.prompt_mask[at.row]);
@@ -81,6 +90,8 @@ static rt_status check_doc(ds_shard *s, int64_t doc)
 
 rt_status ds_shard_verify(ds_shard *s)
 {
+    const ds_sketch *decoder;
+    RT_TRY(found(ds_shard_sketch(s, &decoder)));
     for (int64_t i = 0; i < ds_shard_docs(s); i++) RT_TRY(check_doc(s, i));
     return RT_OK;
 }
@@ -120,12 +131,14 @@ static void add_doc(rt_sha *h, const ds_doc *d, const ds_info *info)
     if (info->soft) {
         rt_sha_add(h, d->target_id, 4 * n);
         rt_sha_add(h, d->valid, n);
-        rt_sha_add(h, d->topk_ids, 4 * n * (size_t)info->k);
+        if (info->k) rt_sha_add(h, d->topk_ids, 4 * n * (size_t)info->k);
         add_floats(h, d->topk_logprob, d->n * info->k);
         add_floats(h, d->actual_logprob, d->n);
         add_floats(h, d->rest_mass, d->n);
         if (info->m) rt_sha_add(h, d->tail_ids, 4 * n * (size_t)info->m);
         if (d->rest_entropy) add_floats(h, d->rest_entropy, d->n);
+        if (d->weight) add_floats(h, d->weight, d->n);
+        if (d->sketch) rt_sha_add(h, d->sketch, n * (size_t)info->sketch);
     }
     add_text(h, d->request);
     add_text(h, d->recipe);
@@ -133,6 +146,22 @@ static void add_doc(rt_sha *h, const ds_doc *d, const ds_info *info)
     add_text(h, d->finish);
     add_int(h, (int64_t)d->seed);
     add_double(h, d->cost);
+}
+
+/* What format 1 did not have from the beginning leaves no trace where it is absent: digests stay as they were. */
+static rt_status add_optional(rt_sha *h, ds_shard *s)
+{
+    const ds_sketch *x;
+    if (ds_shard_has_weight(s)) add_text(h, "weight");
+    RT_TRY(ds_shard_sketch(s, &x));
+    if (!x) return RT_OK;
+    add_text(h, "sketch");
+    add_int(h, x->bytes);
+    add_int(h, x->r);
+    rt_sha_add(h, x->bits, (size_t)x->r);
+    add_floats(h, x->scale, x->r);
+    rt_sha_add(h, x->head, (size_t)(x->V * (x->r + 1)) * sizeof *x->head);
+    return RT_OK;
 }
 
 static rt_status add_all(rt_sha *h, ds_shard *s)
@@ -147,6 +176,7 @@ static rt_status add_all(rt_sha *h, ds_shard *s)
     for (int a = 0; a < DS_ATTRIBUTES; a++)
         if (ds_attributes[a].digest) add_text(h, (const char *)i + ds_attributes[a].at);
     add_int(h, ds_shard_has_entropy(s));
+    RT_TRY(add_optional(h, s));
     add_int(h, ds_shard_docs(s));
     for (int64_t doc = 0; doc < ds_shard_docs(s); doc++) {
         ds_doc d;

@@ -21,6 +21,7 @@ struct ds_writer {
     size_t     longest[DS_TEXTS];
     int64_t    docs, tokens;
     rt_buf     scratch; /* one column of one document */
+    int        decoder; /* that of the sketches is written */
 };
 
 /* ---- beginning ------------------------------------------------------------------------ */
@@ -28,11 +29,11 @@ struct ds_writer {
 static rt_status check_info(const ds_info *i, const char *path)
 {
     RT_CHECK(i->vocab >= 1 && i->vocab <= INT32_MAX, RT_EINVAL, "%s: a vocabulary of %lld entries", path, (long long)i->vocab);
-    RT_CHECK(i->soft ? i->k >= 1 && i->k <= DS_MAX_K && i->k <= i->vocab : i->k == 0, RT_EINVAL,
-             "%s: k = %lld; a soft shard has 1 to %d and no more than the vocabulary, a text shard 0", path, (long long)i->k,
-             (int)DS_MAX_K);
-    RT_CHECK(i->m >= 0 && i->m <= (i->soft ? DS_MAX_K : 0), RT_EINVAL, "%s: m = %lld; a soft shard has 0 to %d, a text shard 0", path,
-             (long long)i->m, (int)DS_MAX_K);
+    RT_CHECK(
+        ds_info_fits(i), RT_EINVAL,
+        "%s: k = %lld, m = %lld, sketches of %lld bytes; a soft shard has one of them, k up to the vocabulary, k and m up to %d, sketches "
+        "up to %d, a text shard has none",
+        path, (long long)i->k, (long long)i->m, (long long)i->sketch, (int)DS_MAX_K, (int)DS_MAX_SKETCH);
     return RT_OK;
 }
 
@@ -58,9 +59,9 @@ static rt_status begin(ds_writer *w, const char *path)
     if (st != RT_OK) return st;
     RT_TRY(ds_h5_create(&w->file, w->tmp));
     RT_TRY(write_attributes(w->file, &w->info));
-    for (int c = 0; c < COL_ENTROPY; c++) {
+    for (int c = 0; c < DS_COLS; c++) {
         const ds_h5_spec spec = ds_column_spec(&w->info, c);
-        if (ds_column_used(&w->info, c)) RT_TRY(ds_h5_set_create(&w->col[c], w->file, &spec));
+        if (c != COL_ENTROPY && c != COL_WEIGHT && ds_column_used(&w->info, c)) RT_TRY(ds_h5_set_create(&w->col[c], w->file, &spec));
     }
     RT_TRY(ds_h5_set_create(&w->starts, w->file, &(ds_h5_spec){.name = DS_STARTS, .type = DS_I64, .chunk = DS_CHUNK, .gzip = DS_GZIP}));
     return ds_h5_set_create(&w->cost, w->file, &(ds_h5_spec){.name = DS_COST, .type = DS_F64, .chunk = DS_CHUNK, .gzip = DS_GZIP});
@@ -108,6 +109,9 @@ static rt_status check_row(const ds_writer *w, const ds_doc *d, int64_t i)
                  (long long)w->docs, (long long)i, (double)d->topk_logprob[j]);
     RT_CHECK(d->rest_mass[i] >= 0.0f && d->rest_mass[i] <= 1.0f, RT_EINVAL, "%s: document %lld, row %lld is valid, but its rest mass is %g",
              w->path, (long long)w->docs, (long long)i, (double)d->rest_mass[i]);
+    RT_CHECK(!d->weight || (isfinite(d->weight[i]) && d->weight[i] >= 0), RT_EINVAL,
+             "%s: document %lld, row %lld has the weight %g, expected a number from 0 on", w->path, (long long)w->docs, (long long)i,
+             (double)d->weight[i]);
     return RT_OK;
 }
 
@@ -117,12 +121,13 @@ static rt_status check_doc(const ds_writer *w, const ds_doc *d)
              (long long)w->docs, (long long)d->n, (int)DS_MAX_DOC);
     RT_TRY(check_ids(w, "a token", d->ids, 1, NULL, d->n));
     if (!w->info.soft) return RT_OK;
-    RT_CHECK(d->valid && d->topk_ids && d->topk_logprob && d->actual_logprob && d->rest_mass && (d->tail_ids || !w->info.m), RT_EINVAL,
-             "%s: document %lld has no targets, but the shard is of kind soft", w->path, (long long)w->docs);
+    RT_CHECK(d->valid && ((d->topk_ids && d->topk_logprob) || !w->info.k) && d->actual_logprob && d->rest_mass &&
+                 (d->tail_ids || !w->info.m) && (d->sketch || !w->info.sketch),
+             RT_EINVAL, "%s: document %lld has no targets, but the shard is of kind soft", w->path, (long long)w->docs);
     RT_CHECK(!d->valid[d->n - 1], RT_EINVAL, "%s: document %lld: its last row cannot be valid, no token follows", w->path,
              (long long)w->docs);
     RT_TRY(check_ids(w, "a top-k entry", d->topk_ids, w->info.k, d->valid, d->n));
-    if (w->info.m) RT_TRY(check_ids(w, "a tail entry", d->tail_ids, w->info.m, d->valid, d->n));
+    RT_TRY(check_ids(w, "a tail entry", d->tail_ids, w->info.m, d->valid, d->n));
     for (int64_t i = 0; i < d->n; i++)
         if (d->valid[i]) RT_TRY(check_row(w, d, i));
     return RT_OK;
@@ -141,16 +146,17 @@ static rt_status room(ds_writer *w, size_t bytes)
 
 static rt_status append(ds_writer *w, int c, int64_t n) { return ds_h5_set_append(w->col[c], w->scratch.p, n); }
 
-/* A column of entries of 4 bytes; rows without a target get `missing`. */
+/* A column of entries like `missing`, which rows without a target get. */
 static rt_status put_masked(ds_writer *w, int c, const void *v, const uint8_t *valid, const void *missing, int64_t n)
 {
-    const size_t row = 4 * (size_t)ds_column_width(&w->info, c);
+    const size_t cell = ds_columns[c].type == DS_U8 ? 1 : 4, row = cell * (size_t)ds_column_width(&w->info, c);
+    if (!w->col[c]) return RT_OK;
     RT_TRY(room(w, row * (size_t)n));
     for (int64_t i = 0; i < n; i++) {
         char *to = w->scratch.p + (size_t)i * row;
         if (valid[i] && v) memcpy(to, (const char *)v + (size_t)i * row, row);
         else
-            for (size_t j = 0; j < row; j += 4) memcpy(to + j, missing, 4);
+            for (size_t j = 0; j < row; j += cell) memcpy(to + j, missing, cell);
     }
     return append(w, c, n);
 }
@@ -164,17 +170,15 @@ static rt_status put_target_id(ds_writer *w, const ds_doc *d)
     return append(w, COL_TARGET, d->n);
 }
 
-/* The column of entropies appears with the first document that knows them. */
-static rt_status put_entropy(ds_writer *w, const ds_doc *d)
+/* Entropies and weights: the column appears with the first document that has them. */
+static rt_status put_late(ds_writer *w, int c, const float *v, const ds_doc *d, float missing)
 {
-    const float nan = NAN;
-    if (!w->col[COL_ENTROPY]) {
-        const ds_h5_spec spec = ds_column_spec(&w->info, COL_ENTROPY);
-        if (!d->rest_entropy) return RT_OK;
-        RT_TRY(ds_h5_set_create(&w->col[COL_ENTROPY], w->file, &spec));
-        for (int64_t i = 0; i < w->tokens; i++) RT_TRY(ds_h5_set_append(w->col[COL_ENTROPY], &nan, 1));
+    if (!w->col[c] && v) {
+        const ds_h5_spec spec = ds_column_spec(&w->info, c);
+        RT_TRY(ds_h5_set_create(&w->col[c], w->file, &spec));
+        for (int64_t i = 0; i < w->tokens; i++) RT_TRY(ds_h5_set_append(w->col[c], &missing, 1));
     }
-    return put_masked(w, COL_ENTROPY, d->rest_entropy, d->valid, &nan, d->n);
+    return put_masked(w, c, v, d->valid, &missing, d->n);
 }
 
 static rt_status put_targets(ds_writer *w, const ds_doc *d)
@@ -189,8 +193,10 @@ static rt_status put_targets(ds_writer *w, const ds_doc *d)
     RT_TRY(put_masked(w, COL_TOPK_LOGPROB, d->topk_logprob, d->valid, &nan, d->n));
     RT_TRY(put_masked(w, COL_ACTUAL, d->actual_logprob, d->valid, &nan, d->n));
     RT_TRY(put_masked(w, COL_REST, d->rest_mass, d->valid, &nan, d->n));
-    if (w->info.m) RT_TRY(put_masked(w, COL_TAIL, d->tail_ids, d->valid, &zero, d->n));
-    return put_entropy(w, d);
+    RT_TRY(put_masked(w, COL_TAIL, d->tail_ids, d->valid, &zero, d->n));
+    RT_TRY(put_masked(w, COL_SKETCH, d->sketch, d->valid, &zero, d->n));
+    RT_TRY(put_late(w, COL_ENTROPY, d->rest_entropy, d, nan));
+    return put_late(w, COL_WEIGHT, d->weight, d, 1);
 }
 
 static rt_status keep_texts(ds_writer *w, const ds_doc *d)
@@ -225,6 +231,19 @@ rt_status ds_writer_add(ds_writer *w, const ds_doc *d)
     return RT_OK;
 }
 
+rt_status ds_writer_sketch(ds_writer *w, const ds_sketch *s)
+{
+    RT_CHECK(!w->decoder && s->bytes == w->info.sketch && s->V == w->info.vocab, RT_EINVAL,
+             "%s: a decoder for sketches of %lld bytes over %lld entries%s; this shard needs one, of %lld bytes over %lld entries", w->path,
+             (long long)s->bytes, (long long)s->V, w->decoder ? ", the second" : "", (long long)w->info.sketch, (long long)w->info.vocab);
+    RT_TRY(ds_sketch_check(s, RT_EINVAL, w->path));
+    RT_TRY(ds_h5_put(w->file, DS_SKETCH_BITS, DS_U8, s->bits, s->r));
+    RT_TRY(ds_h5_put(w->file, DS_SKETCH_SCALE, DS_F32, s->scale, s->r));
+    RT_TRY(ds_h5_put(w->file, DS_SKETCH_HEAD, DS_U8, s->head, s->V * (s->r + 1) * 2));
+    w->decoder = 1;
+    return RT_OK;
+}
+
 /* ---- the end ----------------------------------------------------------------------------- */
 
 static rt_status write_texts(ds_writer *w, int t)
@@ -250,6 +269,7 @@ static rt_status write_texts(ds_writer *w, int t)
 
 static rt_status finish(ds_writer *w)
 {
+    RT_CHECK(w->decoder || !w->info.sketch, RT_EINVAL, "%s: has sketches, but no decoder of them was given", w->path);
     RT_TRY(ds_h5_set_append(w->starts, &w->tokens, 1));
     RT_TRY(ds_h5_set_finish(&w->starts));
     RT_TRY(ds_h5_set_finish(&w->cost));

@@ -172,7 +172,7 @@ static ev_result finish(const scan *c)
     return r;
 }
 
-/* The stored ids count only where all shards are soft and hold the same k. */
+/* The stored ids count only where all shards hold the same k of them. */
 static rt_status look_at_shards(scan *c)
 {
     c->soft = 1;
@@ -180,7 +180,7 @@ static rt_status look_at_shards(scan *c)
         ds_shard *s = NULL;
         RT_TRY(ds_shard_open(&s, c->o->shards->v[i]));
         const ds_info *info = ds_shard_info(s);
-        c->soft             = c->soft && info->soft && (!i || info->k == c->k);
+        c->soft             = c->soft && info->k > 0 && (!i || info->k == c->k);
         c->k                = info->k;
         ds_shard_close(&s);
     }

@@ -189,13 +189,13 @@ static rt_status sum_gradients(tr_trainer *t)
 #endif
 }
 
-/* Both passes over the share; scale: 1 / rows that count in the global batch. */
+/* Both passes over the share; scale: 1 / weight of the rows that count in the global batch. */
 static rt_status pass_share(tr_trainer *t, int64_t s, double sums[3], int hunt)
 {
-    const int64_t first   = s * t->c->sequences;
-    int64_t       counted = 0;
-    RT_TRY(ds_loader_counted(t->train.loader, first, t->c->sequences, &counted));
-    return run_share(t, first, counted ? 1.0 / (double)counted : 0, sums, hunt);
+    const int64_t first  = s * t->c->sequences;
+    double        weight = 0;
+    RT_TRY(ds_loader_weight(t->train.loader, first, t->c->sequences, &weight));
+    return run_share(t, first, weight > 0 ? 1 / weight : 0, sums, hunt);
 }
 
 rt_status tr_hunt(tr_trainer *t, int64_t s)
@@ -251,15 +251,15 @@ rt_status tr_trainer_step(tr_trainer *t, int64_t s, tr_metrics *m)
 
 rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m)
 {
-    double    sums[2] = {0};
-    int64_t   from, to, counted = 0;
+    double    sums[2] = {0}, weight = 0;
+    int64_t   from, to;
     rt_status st = RT_OK;
     if (!t->valid.p) return RT_OK;
     const int64_t n = ds_loader_epoch(t->valid.loader);
     tr_share(t->comm, n, &from, &to);
-    st = ds_loader_counted(t->valid.loader, 0, n, &counted);
+    st = ds_loader_weight(t->valid.loader, 0, n, &weight);
     for (int64_t at = from; st == RT_OK && at < to; at += t->valid.B) {
-        st = tr_pass_load(&t->valid, at, to - at < t->valid.B ? to - at : t->valid.B, counted ? 1.0 / (double)counted : 0);
+        st = tr_pass_load(&t->valid, at, to - at < t->valid.B ? to - at : t->valid.B, weight > 0 ? 1 / weight : 0);
         if (st != RT_OK) break;
         ag_forward(t->valid.p);
         sums[0] += t->valid.targets.ce;

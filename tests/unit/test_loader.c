@@ -104,13 +104,13 @@ static void hashes(const ds_loader_opts *o, int64_t rows, uint64_t *h, int64_t n
 {
     ds_loader *l;
     ds_batch   b;
-    int64_t    counted;
+    double     weight;
     assert_int_equal(ds_loader_create(&l, o), RT_OK);
     for (int64_t q = 0; q < n; q += rows) {
         const int64_t r = n - q < rows ? n - q : rows;
         assert_int_equal(ds_loader_read(l, q, r, &b), RT_OK);
-        assert_int_equal(ds_loader_counted(l, q, r, &counted), RT_OK);
-        assert_int_equal(counted, b.counted);
+        assert_int_equal(ds_loader_weight(l, q, r, &weight), RT_OK);
+        assert_true(weight == (double)b.counted);
         for (int64_t i = 0; i < r; i++) h[q + i] = mix_batch(1, &b, i);
     }
     ds_loader_destroy(&l);
@@ -158,6 +158,7 @@ static void check_position(const ds_batch *b, int64_t i, int soft, int *seen)
     assert_int_equal(b->start[i] + b->pos[i], i % b->T);
     assert_int_equal(b->count[i], count);
     assert_int_equal(b->target[i], count ? token(d, at + 1) : -1);
+    assert_true(b->weight[i] == (float)count);
     if (count && b->k) assert_int_equal(b->topk_ids[i * b->k + 1], token(d, at) + 1);
     seen[d * MOST + at]++;
 }
@@ -300,6 +301,125 @@ static void smaller_k(void **state)
     ds_loader_destroy(&l);
 }
 
+/* ---- weights, samples alone, sketches --------------------------------------------------------- */
+
+enum { S = 4, R = 4 };
+
+static ds_sketch *decoder(void)
+{
+    ds_sketch *x;
+    assert_int_equal(ds_sketch_create(&x, R, V, S), RT_OK);
+    for (int i = 0; i < R; i++) x->bits[i] = (uint8_t)(8 - i), x->scale[i] = (float)(i + 1);
+    return x;
+}
+
+static float weight_of(int i) { return (float)((i + 1) % 4) * 0.25f; }
+
+/* 60 documents of samples of the whole distribution, weights, and sketches that hold the row's own number. */
+static void write_sketched(int shard, const ds_sketch *x)
+{
+    static float   weight[MOST], rest[MOST];
+    static uint8_t sketch[MOST * S];
+    ds_writer     *w;
+    sample        *s    = malloc(sizeof *s);
+    ds_info        info = {.soft = 1, .vocab = V, .m = M, .sketch = S, .tokenizer = "tok"};
+    remove(g_path[shard]);
+    assert_int_equal(ds_writer_create(&w, g_path[shard], &info), RT_OK);
+    for (int d = 0; d < 60; d++) {
+        ds_doc doc = make(s, d, 1);
+        for (int i = 0; i < doc.n; i++) {
+            rest[i]           = 1;
+            weight[i]         = weight_of(i);
+            sketch[i * S]     = (uint8_t)d;
+            sketch[i * S + 1] = (uint8_t)i;
+            sketch[i * S + 2] = 0;
+        }
+        doc.topk_ids = NULL, doc.topk_logprob = NULL, doc.rest_mass = rest, doc.weight = weight, doc.sketch = sketch;
+        assert_int_equal(ds_writer_add(w, &doc), RT_OK);
+    }
+    assert_int_equal(ds_writer_sketch(w, x), RT_OK);
+    assert_int_equal(ds_writer_finish(&w), RT_OK);
+    free(s);
+}
+
+static double check_weighed(const ds_batch *b, const ds_sketch *x, double prompt_weight)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < b->rows * b->T; i++) {
+        const int     d = (b->ids[i] - 1) / MOST, at = (b->ids[i] - 1) % MOST;
+        const int     valid    = b->ids[i] && at + 1 < length(d) && at != 5;
+        const float   want     = valid ? weight_of(at) * (at + 1 < 2 ? (float)prompt_weight : 1) : 0;
+        const uint8_t row[S]   = {(uint8_t)d, (uint8_t)at, 0};
+        float         y[R + 1] = {0};
+        assert_true(b->weight[i] == want && b->count[i] == (want > 0) && (b->target[i] >= 0) == (want > 0));
+        if (want > 0) ds_sketch_decode(x, row, y);
+        assert_memory_equal(b->sketch + i * (R + 1), y, sizeof y);
+        assert_int_equal(b->tail_ids[i * M + 1], want > 0 ? token(d, at) + 11 : 0);
+        assert_true(b->rest_entropy[i] == (want > 0 ? 0.4f : 0));
+        sum += (double)b->weight[i];
+    }
+    return sum;
+}
+
+static void weights_samples_and_sketches(void **state)
+{
+    (void)state;
+    ds_sketch          *x        = decoder();
+    const rt_texts      three    = {{g_path[2]}, 1};
+    static const double prompt[] = {0, 1, 0.5};
+    write_sketched(2, x);
+    for (int p = 0; p < 3; p++) {
+        ds_loader     *l;
+        ds_batch       b;
+        double         weight;
+        ds_loader_opts o = soft_opts(&three);
+        o.k              = 0;
+        o.sketch         = 1;
+        o.prompt_weight  = prompt[p];
+        assert_int_equal(ds_loader_create(&l, &o), RT_OK);
+        assert_null(ds_sketch_differs(ds_loader_sketch(l), x));
+        for (int64_t q = 0; q + 4 < ds_loader_epoch(l); q += 4) {
+            assert_int_equal(ds_loader_read(l, q, 4, &b), RT_OK);
+            assert_true(!b.topk_ids && !b.topk_logprob);
+            assert_int_equal(ds_loader_weight(l, q, 4, &weight), RT_OK);
+            assert_true(weight == check_weighed(&b, x, prompt[p])); /* quarters add up exactly */
+        }
+        ds_loader_destroy(&l);
+    }
+    ds_sketch_destroy(&x);
+}
+
+static void one_decoder_for_all(void **state)
+{
+    (void)state;
+    ds_loader     *l;
+    ds_sketch     *x        = decoder();
+    const rt_texts sketched = {{g_path[2]}, 1}, same = {{g_path[2], g_path[2]}, 2}, two = {{g_path[2], g_path[1]}, 2};
+    ds_loader_opts o = soft_opts(&g_one);
+    o.k = o.m = 0;
+    assert_int_equal(ds_loader_create(&l, &o), RT_EINVAL); /* no target at all */
+    o.sketch = 1;
+    assert_int_equal(ds_loader_create(&l, &o), RT_EMISMATCH);
+    assert_non_null(strstr(rt_error_text(), "holds no sketch"));
+    write_sketched(2, x);
+    o.shards = &same;
+    assert_int_equal(ds_loader_create(&l, &o), RT_OK);
+    ds_loader_destroy(&l);
+    x->scale[1]++;
+    write_sketched(1, x);
+    o.shards = &two;
+    assert_int_equal(ds_loader_create(&l, &o), RT_EMISMATCH);
+    assert_non_null(strstr(rt_error_text(), "the scale of their sketches differ; score them in one call"));
+    assert_true(strstr(rt_error_text(), g_path[1]) && strstr(rt_error_text(), g_path[2]));
+    o.shards        = &sketched;
+    o.prompt_weight = -1;
+    assert_int_equal(ds_loader_create(&l, &o), RT_EINVAL);
+    o.prompt_weight = NAN;
+    assert_int_equal(ds_loader_create(&l, &o), RT_EINVAL);
+    write_shard(1, 300, 1, "tok");
+    ds_sketch_destroy(&x);
+}
+
 /* ---- alignment ------------------------------------------------------------------------------- */
 
 static void put(ds_h5 *f, const ds_info *info, int c, const void *v, int64_t n)
@@ -370,9 +490,9 @@ static void alignment_is_proved(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pure_function_of_number), cmocka_unit_test(nothing_lost_or_doubled), cmocka_unit_test(packing_uses_the_space),
-        cmocka_unit_test(weights_are_passes),      cmocka_unit_test(what_cannot_be_served),   cmocka_unit_test(smaller_k),
-        cmocka_unit_test(alignment_is_proved),
+        cmocka_unit_test(pure_function_of_number), cmocka_unit_test(nothing_lost_or_doubled),      cmocka_unit_test(packing_uses_the_space),
+        cmocka_unit_test(weights_are_passes),      cmocka_unit_test(what_cannot_be_served),        cmocka_unit_test(smaller_k),
+        cmocka_unit_test(alignment_is_proved),     cmocka_unit_test(weights_samples_and_sketches), cmocka_unit_test(one_decoder_for_all),
     };
     return cmocka_run_group_tests_name("loader", tests, set_up, tear_down);
 }

@@ -208,6 +208,7 @@ static void digest_of(int soft, int change, char hex[RT_SHA_HEX])
     case 11: s.tail[1]++; break;
     case 12: s.entropy[1]++; break;
     case 13: s.valid[1] = 0; break;
+    case 14: s.doc.weight = s.entropy; break;
     default: break;
     }
     unlink(g_path);
@@ -222,9 +223,9 @@ static void digest_of(int soft, int change, char hex[RT_SHA_HEX])
 static void digest_sees_everything(void **state)
 {
     (void)state;
-    char hex[14][RT_SHA_HEX];
+    char hex[15][RT_SHA_HEX];
     for (int soft = 0; soft < 2; soft++) {
-        const int changes = soft ? 14 : 7;
+        const int changes = soft ? 15 : 7;
         for (int i = 0; i < changes; i++) {
             digest_of(soft, i, hex[i]);
             for (int j = 0; j < i; j++) assert_string_not_equal(hex[i], hex[j]);
@@ -319,11 +320,194 @@ static void flipped_bits_are_found(void **state)
     assert_true(found > 20);
 }
 
+/* ---- k = 0, weights, sketches ---------------------------------------------------------------- */
+
+enum { S = 2, R = 3 };
+
+static ds_sketch *decoder(void)
+{
+    ds_sketch *x;
+    assert_int_equal(ds_sketch_create(&x, R, V, S), RT_OK);
+    for (int i = 0; i < R; i++) x->bits[i] = (uint8_t)(6 - i), x->scale[i] = 0.5f * (float)(i + 1);
+    for (int i = 0; i < V * (R + 1); i++) x->head[i] = (uint16_t)(0x3f80 + i % 100);
+    return x;
+}
+
+typedef struct extra { /* what is not in `sample` */
+    sample  s;
+    float   weight[LEN];
+    uint8_t sketch[LEN * S];
+} extra;
+
+/* A row of m samples of the whole distribution, a weight, a sketch; parts are left out by setting them NULL. */
+static void make_extra(extra *e, int number)
+{
+    make(&e->s, number);
+    for (int i = 0; i < LEN; i++) {
+        e->s.rest[i] = 1;
+        e->weight[i] = (float)(i % 3);
+        for (int j = 0; j < S; j++) e->sketch[i * S + j] = (uint8_t)(number * 16 + i + j);
+    }
+    e->s.doc.topk_ids     = NULL;
+    e->s.doc.topk_logprob = NULL;
+    e->s.doc.weight       = number % 2 ? e->weight : NULL;
+    e->s.doc.sketch       = e->sketch;
+}
+
+static void write_extra(const ds_info *info, const ds_sketch *x, int docs)
+{
+    ds_writer *w;
+    extra      e;
+    unlink(g_path);
+    assert_int_equal(ds_writer_create(&w, g_path, info), RT_OK);
+    for (int i = 0; i < docs; i++) {
+        make_extra(&e, i);
+        assert_int_equal(ds_writer_add(w, &e.s.doc), RT_OK);
+    }
+    if (info->sketch) assert_int_equal(ds_writer_sketch(w, x), RT_OK);
+    assert_int_equal(ds_writer_finish(&w), RT_OK);
+}
+
+static void compare_extra(const ds_doc *d, const extra *e)
+{
+    const sample *s = &e->s;
+    assert_true(d->n == s->doc.n && !d->topk_ids && !d->topk_logprob);
+    for (int64_t i = 0; i < d->n; i++) {
+        assert_true(s->valid[i] ? d->rest_mass[i] == 1 : isnan(d->rest_mass[i]));
+        assert_true(d->weight[i] == (s->valid[i] && s->doc.weight ? e->weight[i] : 1));
+        for (int j = 0; j < M; j++) assert_int_equal(d->tail_ids[i * M + j], s->valid[i] ? s->tail[i * M + j] : 0);
+        for (int j = 0; j < S; j++) assert_int_equal(d->sketch[i * S + j], s->valid[i] ? e->sketch[i * S + j] : 0);
+    }
+}
+
+static void samples_weights_and_sketches_round(void **state)
+{
+    (void)state;
+    ds_info          info = soft_info();
+    ds_sketch       *x    = decoder();
+    const ds_sketch *read, *again;
+    ds_shard        *s;
+    ds_doc           d;
+    extra            e;
+    info.k      = 0;
+    info.sketch = S;
+    write_extra(&info, x, 20);
+    assert_int_equal(ds_shard_open(&s, g_path), RT_OK);
+    assert_true(ds_shard_info(s)->k == 0 && ds_shard_info(s)->sketch == S && ds_shard_has_weight(s));
+    for (int i = 0; i < 20; i++) {
+        make_extra(&e, i);
+        assert_int_equal(ds_shard_doc(s, i, &d), RT_OK);
+        compare_extra(&d, &e);
+    }
+    assert_int_equal(ds_shard_verify(s), RT_OK);
+    assert_int_equal(ds_shard_sketch(s, &read), RT_OK);
+    assert_int_equal(ds_shard_sketch(s, &again), RT_OK);
+    assert_ptr_equal(read, again);
+    assert_null(ds_sketch_differs(x, read));
+    ds_shard_close(&s);
+    info.m = 0; /* a sketch alone */
+    write_extra(&info, x, 2);
+    assert_int_equal(ds_shard_open(&s, g_path), RT_OK);
+    assert_int_equal(ds_shard_doc(s, 1, &d), RT_OK);
+    assert_true(!d.tail_ids && d.sketch);
+    assert_int_equal(ds_shard_verify(s), RT_OK);
+    ds_shard_close(&s);
+    write_new(3); /* neither */
+    assert_int_equal(ds_shard_open(&s, g_path), RT_OK);
+    assert_int_equal(ds_shard_sketch(s, &read), RT_OK);
+    assert_true(!read && !ds_shard_has_weight(s));
+    ds_shard_close(&s);
+    ds_sketch_destroy(&x);
+}
+
+static void digest_extra(int change, char hex[RT_SHA_HEX])
+{
+    ds_info    info = soft_info();
+    ds_sketch *x    = decoder();
+    ds_shard  *s;
+    ds_writer *w;
+    extra      e;
+    info.k      = 0;
+    info.sketch = S;
+    make_extra(&e, 5);
+    switch (change) {
+    case 1: e.weight[1] += 0.5f; break;
+    case 2: e.sketch[S]++; break;
+    case 3: x->bits[2]++; break;
+    case 4: x->scale[2]++; break;
+    case 5: x->head[V * (R + 1) - 1]++; break;
+    default: break;
+    }
+    unlink(g_path);
+    assert_int_equal(ds_writer_create(&w, g_path, &info), RT_OK);
+    assert_int_equal(ds_writer_add(w, &e.s.doc), RT_OK);
+    assert_int_equal(ds_writer_sketch(w, x), RT_OK);
+    assert_int_equal(ds_writer_finish(&w), RT_OK);
+    assert_int_equal(ds_shard_open(&s, g_path), RT_OK);
+    assert_int_equal(ds_shard_digest(s, hex), RT_OK);
+    ds_shard_close(&s);
+    ds_sketch_destroy(&x);
+}
+
+static void digest_sees_weights_and_sketches(void **state)
+{
+    (void)state;
+    char hex[6][RT_SHA_HEX];
+    for (int i = 0; i < 6; i++) {
+        digest_extra(i, hex[i]);
+        for (int j = 0; j < i; j++) assert_string_not_equal(hex[i], hex[j]);
+    }
+}
+
+static void writer_refuses_half_a_sketch(void **state)
+{
+    (void)state;
+    ds_info    info = soft_info();
+    ds_sketch *x    = decoder(), *wide;
+    ds_writer *w;
+    extra      e;
+    unlink(g_path);
+    info.k = info.m = 0;
+    assert_int_equal(ds_writer_create(&w, g_path, &info), RT_EINVAL); /* nothing to say about a row */
+    info.sketch = DS_MAX_SKETCH + 1;
+    assert_int_equal(ds_writer_create(&w, g_path, &info), RT_EINVAL);
+    info.sketch = S;
+    assert_int_equal(ds_writer_create(&w, g_path, &info), RT_OK);
+    make_extra(&e, 5);
+    e.s.doc.sketch = NULL;
+    assert_int_equal(ds_writer_add(w, &e.s.doc), RT_EINVAL);
+    make_extra(&e, 5);
+    e.weight[1] = -1;
+    assert_int_equal(ds_writer_add(w, &e.s.doc), RT_EINVAL);
+    e.weight[1] = INFINITY;
+    assert_int_equal(ds_writer_add(w, &e.s.doc), RT_EINVAL);
+    e.weight[1] = 1;
+    assert_int_equal(ds_writer_add(w, &e.s.doc), RT_OK);
+    assert_int_equal(ds_sketch_create(&wide, 1, V, S + 1), RT_OK);
+    assert_int_equal(ds_writer_sketch(w, wide), RT_EINVAL);
+    x->bits[0] = 9;
+    assert_int_equal(ds_writer_sketch(w, x), RT_EINVAL);
+    x->bits[0] = 6;
+    assert_int_equal(ds_writer_sketch(w, x), RT_OK);
+    assert_int_equal(ds_writer_sketch(w, x), RT_EINVAL);
+    ds_writer_abandon(&w);
+    assert_int_equal(ds_writer_create(&w, g_path, &info), RT_OK);
+    assert_int_equal(ds_writer_add(w, &e.s.doc), RT_OK);
+    assert_int_equal(ds_writer_finish(&w), RT_EINVAL); /* no decoder */
+    assert_true(!rt_file_exists(g_path));
+    ds_sketch_destroy(&x);
+    ds_sketch_destroy(&wide);
+}
+
 /* ---- lying files, written with the tables but not the rules of the writer --------------------- */
 
 typedef struct lie {
     int64_t k, starts[3], valid_rows, wide, vocab, docs_rows;
     int32_t about, id;
+    /* of a sketch and weights; 0: there are none */
+    int64_t  sketch, bits, scales, head;
+    uint16_t number; /* one of the head's */
+    float    weight;
 } lie;
 static const lie honest = {.k = 2, .starts = {0, 2, 5}, .valid_rows = 5, .wide = 2, .vocab = 9, .docs_rows = 2, .about = 4, .id = 3};
 
@@ -357,6 +541,18 @@ static void put_tables(ds_h5 *f, const lie *l)
     for (int t = 0; t < DS_TEXTS; t++) put(f, (ds_h5_spec){.name = ds_text_names[t], .text = 1}, "00", 2);
 }
 
+static void put_sketch(ds_h5 *f, const lie *l)
+{
+    static const uint8_t bits[64] = {5, 4, 4, 5, 5}, rows[5 * 64];
+    const float          scale[4] = {1, 2, 3, 4}, weight[5] = {1, 0, l->weight, 1, 1};
+    uint16_t             head[64] = {0x3f80, l->number};
+    put(f, (ds_h5_spec){.name = "/weight", .type = DS_F32}, weight, 5);
+    put(f, (ds_h5_spec){.name = "/sketch", .type = DS_U8, .width = l->sketch}, rows, 5);
+    put(f, (ds_h5_spec){.name = "/sketch_bits", .type = DS_U8}, bits, l->bits);
+    put(f, (ds_h5_spec){.name = "/sketch_scale", .type = DS_F32}, scale, l->scales);
+    put(f, (ds_h5_spec){.name = "/sketch_head", .type = DS_U8}, head, l->head);
+}
+
 static rt_status tell(lie l, ds_shard **s)
 {
     ds_h5 *f;
@@ -370,6 +566,7 @@ static rt_status tell(lie l, ds_shard **s)
     ds_h5_put_int(f, "time", 0);
     for (int a = 0; a < DS_ATTRIBUTES; a++) assert_int_equal(ds_h5_put_text(f, ds_attributes[a].name, ""), RT_OK);
     put_tables(f, &l);
+    if (l.sketch) put_sketch(f, &l);
     assert_int_equal(ds_h5_close(&f), RT_OK);
     return ds_shard_open(s, g_path);
 }
@@ -419,6 +616,54 @@ static void lies_are_refused(void **state)
     ds_shard_close(&s);
 }
 
+static const lie sketched = {.k          = 2,
+                             .starts     = {0, 2, 5},
+                             .valid_rows = 5,
+                             .wide       = 2,
+                             .vocab      = 9,
+                             .docs_rows  = 2,
+                             .about      = 4,
+                             .id         = 3,
+                             .sketch     = 2,
+                             .bits       = 3,
+                             .scales     = 3,
+                             .head       = 9 * 4 * 2,
+                             .number     = 0x4000,
+                             .weight     = 2};
+
+#define FOUND(...)                                       \
+    do {                                                 \
+        lie l = sketched;                                \
+        __VA_ARGS__;                                     \
+        assert_int_equal(tell(l, &s), RT_OK);            \
+        assert_int_equal(ds_shard_verify(s), RT_ECHECK); \
+        ds_shard_close(&s);                              \
+    } while (0)
+
+static void lies_of_sketches_are_found(void **state)
+{
+    (void)state;
+    ds_shard        *s;
+    const ds_sketch *x;
+    assert_int_equal(tell(sketched, &s), RT_OK);
+    assert_int_equal(ds_shard_verify(s), RT_OK);
+    ds_shard_close(&s);
+    FOUND(l.bits = 0);
+    FOUND(l.bits = 4);
+    FOUND(l.bits = 17);
+    FOUND(l.scales = 4);
+    FOUND(l.head = 9 * 4 * 2 - 1);
+    FOUND(l.number = 0x7f80);
+    FOUND(l.weight = -1);
+    FOUND(l.weight = NAN);
+    lie l    = sketched;
+    l.number = 0xff81;
+    assert_int_equal(tell(l, &s), RT_OK);
+    assert_int_equal(ds_shard_sketch(s, &x), RT_EFORMAT);
+    assert_non_null(strstr(rt_error_text(), g_path));
+    ds_shard_close(&s);
+}
+
 static void full_disk(void **state)
 {
     (void)state;
@@ -453,7 +698,11 @@ int main(void)
         cmocka_unit_test(writer_refuses),
         cmocka_unit_test(cut_files_are_refused),
         cmocka_unit_test(flipped_bits_are_found),
+        cmocka_unit_test(samples_weights_and_sketches_round),
+        cmocka_unit_test(digest_sees_weights_and_sketches),
+        cmocka_unit_test(writer_refuses_half_a_sketch),
         cmocka_unit_test(lies_are_refused),
+        cmocka_unit_test(lies_of_sketches_are_found),
         cmocka_unit_test(full_disk),
     };
     return cmocka_run_group_tests_name("shard", tests, set_up, tear_down);

@@ -1,0 +1,102 @@
+/* sketch.c -- a few bytes a row from which a teacher's whole distribution is rebuilt.
+ *
+ * The coordinates of a row are normal enough that one uniform quantiser with a clip for each
+ * number of bits is close to the best one; how many bits a coordinate gets is decided where
+ * the decoder is fitted (model/sketch.c).
+ */
+#include "data/shard.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_BITS = 8 };
+
+/* In standard deviations, by bits: a wider clip costs resolution, a narrower one the tails. */
+static const float clips[MAX_BITS + 1] = {0, 1.6f, 1.9f, 2.3f, 2.7f, 3.1f, 3.5f, 3.8f, 4.0f};
+
+static float step_of(int bits) { return 2 * clips[bits] / (float)(1 << bits); }
+
+rt_status ds_sketch_create(ds_sketch **out, int64_t r, int64_t V, int64_t bytes)
+{
+    ds_sketch *s;
+    RT_CHECK(r >= 1 && V >= 1 && bytes >= 1 && bytes <= DS_MAX_SKETCH && r <= 8 * bytes, RT_EINVAL,
+             "a sketch of %lld coordinates in %lld bytes; 1 to %d bytes and at least a bit a coordinate are possible", (long long)r,
+             (long long)bytes, (int)DS_MAX_SKETCH);
+    RT_TRY(RT_NEW(s, 1));
+    *s           = (ds_sketch){.r = r, .V = V, .bytes = bytes};
+    rt_status st = RT_NEW(s->bits, r);
+    if (st == RT_OK) st = RT_NEW(s->scale, r);
+    if (st == RT_OK) st = RT_NEW(s->head, V * (r + 1));
+    if (st != RT_OK) ds_sketch_destroy(&s);
+    else *out = s;
+    return st;
+}
+
+void ds_sketch_destroy(ds_sketch **sketch)
+{
+    ds_sketch *s = *sketch;
+    if (!s) return;
+    free(s->bits), free(s->scale), free(s->head), free(s);
+    *sketch = NULL;
+}
+
+rt_status ds_sketch_check(const ds_sketch *s, rt_status code, const char *path)
+{
+    int64_t sum = 0;
+    for (int64_t i = 0; i < s->r; i++) {
+        RT_CHECK(s->bits[i] >= 1 && s->bits[i] <= MAX_BITS, code, "%s: coordinate %lld of the sketch has %d bits; 1 to %d are possible",
+                 path, (long long)i, (int)s->bits[i], (int)MAX_BITS);
+        RT_CHECK(isfinite(s->scale[i]) && s->scale[i] > 0, code, "%s: coordinate %lld of the sketch has the scale %g, expected more than 0",
+                 path, (long long)i, (double)s->scale[i]);
+        sum += s->bits[i];
+    }
+    RT_CHECK(sum <= 8 * s->bytes, code, "%s: the sketch's coordinates take %lld bits, its rows have %lld", path, (long long)sum,
+             (long long)(8 * s->bytes));
+    for (int64_t i = 0; i < s->V * (s->r + 1); i++) /* an exponent of all ones: infinity or NaN */
+        RT_CHECK((s->head[i] & 0x7f80) != 0x7f80, code, "%s: row %lld of the sketch's head holds a number that is not finite", path,
+                 (long long)(i / (s->r + 1)));
+    return RT_OK;
+}
+
+const char *ds_sketch_differs(const ds_sketch *a, const ds_sketch *b)
+{
+    const size_t r = (size_t)a->r;
+    if (a->bytes != b->bytes || a->r != b->r || memcmp(a->bits, b->bits, r) != 0) return "bits";
+    if (memcmp(a->scale, b->scale, r * sizeof *a->scale) != 0) return "scale";
+    return a->V != b->V || memcmp(a->head, b->head, (size_t)a->V * (r + 1) * sizeof *a->head) != 0 ? "head" : NULL;
+}
+
+/* `bits` bits at bit `at` of a row: they span at most two bytes. */
+static void put_bits(uint8_t *row, int64_t at, int bits, unsigned code)
+{
+    row[at / 8] |= (uint8_t)(code << at % 8);
+    if (at % 8 + bits > 8) row[at / 8 + 1] |= (uint8_t)(code >> (8 - at % 8));
+}
+
+static unsigned get_bits(const uint8_t *row, int64_t at, int bits)
+{
+    unsigned x = row[at / 8];
+    if (at % 8 + bits > 8) x |= (unsigned)row[at / 8 + 1] << 8;
+    return x >> at % 8 & ((1u << bits) - 1);
+}
+
+void ds_sketch_encode(const ds_sketch *s, const float *y, uint8_t *row)
+{
+    int64_t at = 0;
+    memset(row, 0, (size_t)s->bytes);
+    for (int64_t i = 0; i < s->r; at += s->bits[i++]) {
+        const float n = (float)(1 << s->bits[i]);
+        const float x = floorf(y[i] / s->scale[i] / step_of(s->bits[i])) + n / 2;
+        put_bits(row, at, s->bits[i], (unsigned)fminf(fmaxf(x, 0), n - 1));
+    }
+}
+
+void ds_sketch_decode(const ds_sketch *s, const uint8_t *row, float *y)
+{
+    int64_t at = 0;
+    for (int64_t i = 0; i < s->r; at += s->bits[i++]) {
+        const float half = (float)(1 << s->bits[i]) / 2;
+        y[i]             = ((float)get_bits(row, at, s->bits[i]) - half + 0.5f) * step_of(s->bits[i]) * s->scale[i];
+    }
+    y[s->r] = 1;
+}
