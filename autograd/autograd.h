@@ -132,6 +132,7 @@ typedef struct ag_head_opts {
     int64_t teacher; /* C of targets.teacher; 0: none */
     int     work;    /* another temperature than 1, or a divergence after AG_KL, will be asked for */
 } ag_head_opts;
+int   ag_row_work(const ag_targets *t); /* ag_head_opts.work for these settings */
 ag_id ag_opaque(ag_graph *g, const char *name);
 void  ag_head_block(
      int64_t bytes); /* of logits at once, in graphs built from here on; 64 MB unless changed; a teacher's take as much again */

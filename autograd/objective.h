@@ -22,8 +22,6 @@ typedef struct ag_row {
 
 /* Loss of the row; with `gradient`, z becomes t->scale weight dloss/dz. */
 ag_row_result ag_row_loss(const ag_row *r, int gradient);
-/* Does a row need the work space? */
-int ag_row_work(const ag_targets *t);
 
 /* ---- between the three files --------------------------------------------------------------- */
 

@@ -193,9 +193,9 @@ static int by_count(const void *a, const void *b)
 
 static double flops(const bench *b) { return tr_flops(&tr_trainer_model(b->t)->config, (double)(b->c.sequences * b->c.seq), b->c.seq); }
 
-static const char *const work_names[TR_WORKS] = {"products",      "attention", "norms, rotary, residual", "head and loss", "optimiser",
-                                                 "communication", "data"};
-static const char *const work_keys[TR_WORKS]  = {"products", "attention", "rows", "head", "optimiser", "communication", "data"};
+static const char *const work_names[TR_WORKS] = {"products", "attention", "norms, rotary, residual", "head and loss",
+                                                 "teacher",  "optimiser", "communication",           "data"};
+static const char *const work_keys[TR_WORKS]  = {"products", "attention", "rows", "head", "teacher", "optimiser", "communication", "data"};
 
 static void print_json(const bench *b, double step, int64_t faults)
 {

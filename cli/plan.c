@@ -15,17 +15,15 @@ typedef struct plan_options {
     int      graph, json;
 } plan_options;
 
-/* Vocabulary, k and m are the shards' where they can be read, else the configuration's. */
-static rt_status look_at_shards(const tr_config *c, md_config *shape, int64_t *k, int64_t *m)
+/* Vocabulary and what a row holds are the shards' where they can be read, else the configuration's. */
+static rt_status look_at_shards(const tr_config *c, md_config *shape, ds_info *info)
 {
     ds_shard *s = NULL;
-    *k          = c->k > 0 ? c->k : 16;
-    *m          = c->m > 0 ? c->m : 0;
+    *info       = (ds_info){.soft = 1, .vocab = shape->V, .k = c->k >= 0 ? c->k : 16, .m = c->m > 0 ? c->m : 0};
     if (shape->V && !rt_file_exists(c->train.v[0])) return RT_OK;
     RT_TRY(ds_shard_open(&s, c->train.v[0]));
-    if (!shape->V) shape->V = ds_shard_info(s)->vocab;
-    *k = ds_shard_info(s)->k;
-    *m = ds_shard_info(s)->m;
+    *info = *ds_shard_info(s);
+    if (!shape->V) shape->V = info->vocab;
     ds_shard_close(&s);
     return RT_OK;
 }
@@ -57,12 +55,12 @@ static rt_status show(const plan_options *o, const tr_config *c)
 {
     md_config shape = c->shape;
     tr_memory m;
-    int64_t   k, n;
+    ds_info   info;
     double    gflops;
     rt_buf    graph = {0};
-    RT_TRY(look_at_shards(c, &shape, &k, &n));
+    RT_TRY(look_at_shards(c, &shape, &info));
     RT_TRY(md_config_check(&shape));
-    rt_status st = tr_estimate(&m, c, &shape, (int)o->ranks, k, n, o->graph ? &graph : NULL);
+    rt_status st = tr_estimate(&m, c, &shape, (int)o->ranks, &info, o->graph ? &graph : NULL);
     if (st == RT_OK) st = cli_measure_products(&gflops, 960, 0.3);
     if (st == RT_OK) {
         const double seconds = m.flops * 1e-9 / gflops * 100 / USUAL;

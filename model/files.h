@@ -4,6 +4,5 @@
 #include "model/model.h"
 
 int64_t   md_tensor_bytes(const md_tensor *t);
-rt_status md_config_read(md_config *c, const char *dir);                     /* DIR/config.json */
 rt_status md_config_write(const md_model *m, const char *dir, kn_type type); /* and generation_config.json */
 #endif

@@ -38,6 +38,7 @@ typedef struct md_model {
 /* RT_EINVAL that names the field and the rule (H a multiple of KV, D even, all sizes >= 1). */
 rt_status md_config_check(const md_config *c);
 int64_t   md_config_parameters(const md_config *c);
+rt_status md_config_read(md_config *c, const char *dir); /* DIR/config.json */
 
 /* Names and shapes, no memory. */
 rt_status md_skeleton(md_model **out, const md_config *c);
@@ -50,6 +51,11 @@ void       md_destroy(md_model **m);
 int64_t    md_bytes(const md_model *m);
 kn_type    md_activations(const md_model *m);            /* that of its norms: KN_REAL or KN_BF16 */
 md_tensor *md_find(const md_model *m, const char *name); /* NULL: none */
+
+/* The head's matrix [V, C]: tied to the embedding or its own. */
+const md_tensor *md_head(const md_model *m);
+/* Its weights where they are quantised, widened; *out stays NULL where they are not.  free(). */
+rt_status md_head_widen(real **out, const md_model *m);
 
 /* Read DIR (config.json, *.safetensors, also quantised by retort).  type: KN_REAL
  * or KN_BF16, what plain weights become; quantised ones stay so.  RT_EFORMAT names what is

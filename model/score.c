@@ -22,17 +22,6 @@ struct md_scorer {
     real           *rope, *z, *head;                  /* head: a quantised head's weights, widened once; else NULL */
 };
 
-static const md_tensor *head_of(const md_model *m) { return m->config.tied ? &m->t[0] : &m->t[m->n - 1]; }
-
-static rt_status widen_head(md_scorer *s)
-{
-    const md_tensor *w = head_of(s->m);
-    if (kn_size(w->type)) return RT_OK;
-    RT_TRY(RT_NEW(s->head, w->rows * w->cols));
-    for (int64_t i = 0; i < w->rows; i++) kn_row(s->head + i * w->cols, w->data, w->type, i, w->cols);
-    return RT_OK;
-}
-
 static rt_status make(md_scorer *s, int64_t max)
 {
     s->max     = (max + ROUND - 1) / ROUND * ROUND;
@@ -45,7 +34,7 @@ static rt_status make(md_scorer *s, int64_t max)
     RT_TRY(RT_NEW(s->zero, s->max));
     for (int64_t i = 0; i < s->max; i++) s->count[i] = (int32_t)i;
     RT_TRY(RT_NEW(s->z, BLOCK_ROWS * s->m->config.V));
-    RT_TRY(widen_head(s));
+    RT_TRY(md_head_widen(&s->head, s->m));
     return md_rope(&s->rope, &s->m->config);
 }
 
@@ -95,7 +84,7 @@ static rt_status plan_for(md_scorer *s, int64_t n, length_plan **out)
 static void logits(md_scorer *s, const void *hidden, int64_t t0, int64_t n)
 {
     const int64_t    C = s->m->config.C, V = s->m->config.V;
-    const md_tensor *w = head_of(s->m);
+    const md_tensor *w = md_head(s->m);
     const kn_mat     a = {(const char *)hidden + (size_t)(t0 * C) * kn_size(md_activations(s->m)), md_activations(s->m), C, 0};
     const kn_mat     b = {s->head ? s->head : w->data, s->head ? KN_REAL : w->type, C, 1};
     kn_gemm(s->z, KN_REAL, V, a, b, n, V, C, NULL);

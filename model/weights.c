@@ -162,3 +162,16 @@ md_tensor *md_find(const md_model *m, const char *name)
         if (!strcmp(m->t[i].name, name)) return &m->t[i];
     return NULL;
 }
+
+const md_tensor *md_head(const md_model *m) { return m->config.tied ? &m->t[0] : &m->t[m->n - 1]; }
+
+rt_status md_head_widen(real **out, const md_model *m)
+{
+    const md_tensor *w = md_head(m);
+    real            *x;
+    if (kn_size(w->type)) return RT_OK;
+    RT_TRY(RT_NEW(x, w->rows * w->cols));
+    for (int64_t i = 0; i < w->rows; i++) kn_row(x + i * w->cols, w->data, w->type, i, w->cols);
+    *out = x;
+    return RT_OK;
+}

@@ -41,10 +41,25 @@ static const key keys[] = {
     {"data.shuffle", FLAG, AT(shuffle), "true", 0, 0, "a new order of documents in every epoch; false: that of the shards"},
     {"data.pack", FLAG, AT(pack), "true", 0, 0, "several documents a sequence"},
     {"objective.kind", TEXT, AT(kind), "\"auto\"", 0, 0,
-     "ce; sampled (k exact + m tail samples); tail (k + a bucket); renorm (control); auto: by what the shards hold"},
-    {"objective.k", INT, AT(k), "-1", -1, 512, "exact entries a row; -1: all stored"},
-    {"objective.m", INT, AT(m), "-1", -1, 512, "tail samples a row; -1: all stored"},
+     "what is learnt (docs/objectives.md): ce; from stored rows sampled, tail, onehot, residual, renorm, renorm-both, truncated; from whole "
+     "distributions kl, reverse, jsd, skew, skew-reverse, tv; auto: the best that shards and teacher can serve"},
+    {"objective.k", INT, AT(k), "-1", -1, 512, "exact entries a row; -1: all stored; with teacher.model 8"},
+    {"objective.m", INT, AT(m), "-1", -1, 512, "tail samples a row; -1: all stored; with teacher.model 8"},
     {"objective.ce_weight", REAL, AT(ce_weight), "null", 0, 1, "share of cross-entropy; null: 0.5 for tail, else 0"},
+    {"objective.ce_weight_end", REAL, AT(ce_weight_end), "null", 0, 1, "that share at the last step, on a straight line; null: the same"},
+    {"objective.temperature", REAL, AT(temperature), "1", 0.05, 100, "of the divergence: both rows' logits are divided by it"},
+    {"objective.t2", FLAG, AT(t2), "true", 0, 0, "multiply the divergence by temperature^2, so that its gradient keeps its size"},
+    {"objective.beta", REAL, AT(beta), "0.5", 1e-3, 0.999, "jsd: the teacher's share of the mixture"},
+    {"objective.alpha", REAL, AT(alpha), "0.1", 1e-3, 0.999, "skew, skew-reverse: share of its own first distribution in the second"},
+    {"objective.bucket_share", REAL, AT(bucket_share), "0", 0, 1, "sampled: share of the rest that is a bucket, as in tail, not samples"},
+    {"objective.prompt_weight", REAL, AT(prompt_weight), "0", 0, 1e6,
+     "weight of rows about tokens that the teacher was given; 0: they do not count"},
+    {"objective.z_loss", REAL, AT(z_loss), "0", 0, 1e3, "times the square of the log-sum-exp of the student's logits"},
+    {"objective.hidden", TEXT, AT(hidden), "\"none\"", 0, 0,
+     "mse, cosine: last hidden states, through a learnt projection, beside teacher.model's"},
+    {"objective.hidden_weight", REAL, AT(hidden_weight), "1", 0, 1e6, "of that term"},
+    {"teacher.model", TEXT, AT(teacher), "null", 0, 0,
+     "folder of a teacher that runs beside the student, forward alone; same tokenizer, any width"},
     {"optim.lr", REAL, AT(adamw.lr), "0.001", 0, 100, "peak learning rate"},
     {"optim.betas", PAIR, AT(adamw.beta1), "[0.9, 0.95]", 0, 1, "decay of the two moments"},
     {"optim.eps", REAL, AT(adamw.eps), "1e-8", 1e-30, 1, "added to the root of the second moment"},
@@ -249,11 +264,18 @@ static rt_status one_of(const char *path, const char *value, const char *const *
             rt_nearest(value ? value : "", words, n));
 }
 
+static rt_status one_word(const char *path, const char *value, const char *(*word)(int))
+{
+    const char *words[32];
+    int         n = 0, which;
+    while (word(n)) words[n] = word(n), n++;
+    return one_of(path, value, words, n, &which);
+}
+
 static rt_status check(tr_config *c)
 {
     static const char *const schedules[] = {"cosine", "wsd", "constant"}, *const dtypes[] = {"bf16", "f32"};
-    static const char *const kinds[] = {"auto", "ce", "sampled", "tail", "renorm"};
-    int                      i       = 0;
+    int i = 0;
     RT_TRY(one_of("schedule.kind", c->schedule_kind, schedules, 3, &i));
     c->schedule.kind  = (opt_schedule_kind)i;
     c->schedule.steps = c->steps;
@@ -263,7 +285,8 @@ static rt_status check(tr_config *c)
         (long long)c->schedule.warmup, (long long)c->schedule.decay, (long long)c->steps, (long long)c->steps / 2);
     c->schedule.lr = c->adamw.lr;
     RT_TRY(one_of("dtype", c->dtype, dtypes, 2, &i));
-    RT_TRY(one_of("objective.kind", c->kind, kinds, 5, &i));
+    RT_TRY(one_word("objective.kind", c->kind, tr_objective_word));
+    RT_TRY(one_word("objective.hidden", c->hidden, tr_match_word));
     RT_CHECK(c->train.n, RT_EINVAL, "configuration key \"data.train\" names no shard; make one with retort data import or retort score");
     RT_CHECK(!c->n_weights || c->n_weights == c->train.n, RT_EINVAL, "data.weights has %lld numbers for %d shards", (long long)c->n_weights,
              c->train.n);

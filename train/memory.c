@@ -12,18 +12,58 @@ double tr_flops(const md_config *c, double tokens, int64_t T)
     return tokens * (6 * ((double)c->L * block + (double)(c->V * c->C)) + 6 * (double)(c->L * c->H * c->D) * (double)T);
 }
 
-static rt_status outline(const md_model *m, md_use use, int64_t B, int64_t T, kn_type type, int recompute, ag_plan_info *info, rt_buf *text)
+static rt_status outline(const md_model *m, const md_graph_opts *g, ag_plan_info *info, rt_buf *text)
 {
-    const md_graph_opts g = {.use = use, .B = B, .T = T, .activations = type, .recompute = recompute};
-    const ag_plan_opts  p = {.forward_only = use != MD_TRAIN, .recompute = recompute, .outline = 1};
-    md_graph            graph;
-    ag_plan            *plan = NULL;
-    RT_TRY(md_graph_create(&graph, m, &g));
+    const ag_plan_opts p = {.forward_only = g->use != MD_TRAIN, .recompute = g->recompute, .outline = 1};
+    md_graph           graph;
+    ag_plan           *plan = NULL;
+    RT_TRY(md_graph_create(&graph, m, g));
     rt_status st = ag_plan_create(&plan, graph.g, graph.value, &p);
     if (st == RT_OK) *info = ag_plan_stats(plan);
     if (st == RT_OK && text) st = ag_plan_print(plan, text);
     ag_plan_destroy(&plan);
     md_graph_destroy(&graph);
+    return st;
+}
+
+/* A model of this shape without weights, whose tensors are said to be of `type`. */
+static rt_status shell(md_model **out, const md_config *shape, kn_type type)
+{
+    RT_TRY(md_skeleton(out, shape));
+    for (int i = 0; i < (*out)->n; i++) (*out)->t[i].type = type;
+    return RT_OK;
+}
+
+/* The student's plans; the head's block holds the teacher's logits too. */
+static rt_status outline_student(tr_memory *o, const tr_config *c, const md_config *shape, const tr_objective *need, int64_t C,
+                                 rt_buf *graph)
+{
+    const kn_type type  = !strcmp(c->dtype, "bf16") ? KN_BF16 : KN_REAL;
+    md_graph_opts g     = {.use = MD_TRAIN, .B = o->micro, .T = c->seq, .activations = type, .recompute = c->recompute};
+    md_model     *model = NULL;
+    ag_plan_info  valid = {0};
+    g.head              = (ag_head_opts){.teacher = C, .work = need->work};
+    g.match             = need->t.match ? C : 0;
+    RT_TRY(shell(&model, shape, type));
+    rt_status st = outline(model, &g, &o->plan, graph);
+    g.use = MD_LOSS, g.match = 0, g.recompute = 0;
+    if (st == RT_OK && c->valid.n) st = outline(model, &g, &valid, NULL);
+    o->bytes[TR_VALIDATION] = (int64_t)valid.arena_bytes;
+    md_destroy(&model);
+    return st;
+}
+
+/* A teacher in process: weights, and the arena of each pass that it stands beside. */
+static rt_status outline_teacher(tr_memory *o, const tr_config *c, const md_config *teacher)
+{
+    const kn_type       type  = !strcmp(c->dtype, "bf16") ? KN_BF16 : KN_REAL;
+    const md_graph_opts g     = {.use = MD_SCORE, .B = o->micro, .T = c->seq, .activations = type};
+    md_model           *model = NULL;
+    ag_plan_info        plan  = {0};
+    RT_TRY(shell(&model, teacher, type));
+    const rt_status st = outline(model, &g, &plan, NULL);
+    md_destroy(&model);
+    o->bytes[TR_TEACHER] = md_config_parameters(teacher) * (int64_t)kn_size(type) + (int64_t)plan.arena_bytes * (c->valid.n ? 2 : 1);
     return st;
 }
 
@@ -35,37 +75,45 @@ int64_t tr_micro(const tr_config *c, int ranks)
     return c->micro && c->micro < share ? c->micro : share;
 }
 
-rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape, int ranks, int64_t k, int64_t m, rt_buf *graph)
+/* Bytes a position of what the loader and the pass hold. */
+static int64_t batch_bytes(const tr_objective *need, const ds_info *info)
+{
+    const int64_t entries = need->stored || need->fresh ? 12 + 8 * need->t.k + 4 * need->t.m : 0;
+    return 2 * (21 + entries) + (need->sketch ? (int64_t)(sizeof(float) + sizeof(real)) * (8 * info->sketch + 1) : 0);
+}
+
+rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape, int ranks, const ds_info *info, rt_buf *graph)
 {
     const kn_type type = !strcmp(c->dtype, "bf16") ? KN_BF16 : KN_REAL;
     const int64_t B = tr_micro(c, ranks), N = B * c->seq, n = md_config_parameters(shape);
-    tr_memory     o     = {.parameters = n, .micro = B};
-    md_model     *model = NULL;
-    RT_TRY(md_skeleton(&model, shape));
-    for (int i = 0; i < model->n; i++) model->t[i].type = type;
-    ag_plan_info valid = {0};
-    rt_status    st    = outline(model, MD_TRAIN, B, c->seq, type, c->recompute, &o.plan, graph);
-    if (st == RT_OK && c->valid.n) st = outline(model, MD_LOSS, B, c->seq, type, 0, &valid, NULL);
-    md_destroy(&model);
-    RT_TRY(st);
+    const double  tokens  = (double)(share_of(c, ranks) * c->seq);
+    tr_memory     o       = {.parameters = n, .micro = B, .flops = tr_flops(shape, tokens, c->seq)};
+    md_config     teacher = {0};
+    tr_objective  need;
+    RT_TRY(tr_objective_resolve(&need, c, info));
+    if (need.teacher) {
+        RT_TRY(md_config_read(&teacher, c->teacher));
+        RT_TRY(outline_teacher(&o, c, &teacher));
+        o.flops += tr_flops(&teacher, tokens, c->seq) / 3; /* its forward pass */
+    }
+    RT_TRY(outline_student(&o, c, shape, &need, need.teacher ? teacher.C : need.sketch ? 8 * info->sketch + 1 : 0, graph));
+    const int64_t trained   = n + (need.t.match ? teacher.C * shape->C : 0);
     o.bytes[TR_WEIGHTS]     = n * (int64_t)kn_size(type);
-    o.bytes[TR_GRADIENTS]   = n * (int64_t)sizeof(real);
-    o.bytes[TR_MOMENTS]     = n * (int64_t)sizeof(real) * (type == KN_REAL ? 2 : 3);
+    o.bytes[TR_GRADIENTS]   = trained * (int64_t)sizeof(real);
+    o.bytes[TR_MOMENTS]     = trained * (int64_t)sizeof(real) * (type == KN_REAL ? 2 : 3);
     o.bytes[TR_HEAD_BLOCK]  = (int64_t)o.plan.head_bytes;
     o.bytes[TR_ACTIVATIONS] = (int64_t)o.plan.arena_bytes - o.bytes[TR_HEAD_BLOCK];
-    o.bytes[TR_VALIDATION]  = (int64_t)valid.arena_bytes;
-    o.bytes[TR_BATCHES]     = 2 * N * (21 + 8 * k + 4 * m) + shape->context * shape->D * (int64_t)sizeof(real);
+    o.bytes[TR_BATCHES]     = N * batch_bytes(&need, info) + shape->context * shape->D * (int64_t)sizeof(real);
     o.bytes[TR_PROGRAM]     = kn_work_bytes() + FIXED;
     for (int i = 0; i < TR_PURPOSES; i++) o.total += o.bytes[i];
-    o.flops = tr_flops(shape, (double)(share_of(c, ranks) * c->seq), c->seq);
-    *out    = o;
+    *out = o;
     return RT_OK;
 }
 
 const char *tr_purpose(int i)
 {
-    static const char *const names[] = {"weights",    "gradients", "AdamW's state", "activations", "head's block of logits",
-                                        "validation", "batches",   "program"};
+    static const char *const names[] = {"weights", "gradients",  "AdamW's state", "activations", "head's block of logits",
+                                        "teacher", "validation", "batches",       "program"};
     return names[i];
 }
 
@@ -78,7 +126,8 @@ typedef struct remedy {
 } remedy;
 
 /* The first setting, from the cheapest in time on, with which it fits; NULL: none. */
-static const char *find_remedy(const tr_config *c, const md_config *shape, const rt_comm *comm, int64_t have, double *gb)
+static const char *find_remedy(const tr_config *c, const md_config *shape, const rt_comm *comm, const ds_info *info, int64_t have,
+                               double *gb)
 {
     const remedy remedies[] = {{"batch.micro=1", 1, c->recompute}, {"recompute=true", c->micro, 1}, {"batch.micro=1 recompute=true", 1, 1}};
     tr_memory    m;
@@ -86,22 +135,22 @@ static const char *find_remedy(const tr_config *c, const md_config *shape, const
         tr_config changed = *c;
         changed.micro     = remedies[i].micro;
         changed.recompute = remedies[i].recompute;
-        if (tr_estimate(&m, &changed, shape, comm->size, 0, 0, NULL) != RT_OK || m.total > have) continue;
+        if (tr_estimate(&m, &changed, shape, comm->size, info, NULL) != RT_OK || m.total > have) continue;
         *gb = (double)m.total * 1e-9;
         return remedies[i].words;
     }
     return NULL;
 }
 
-rt_status tr_check_fit(const tr_config *c, const md_config *shape, const rt_comm *comm, int64_t k, int64_t m)
+rt_status tr_check_fit(const tr_config *c, const md_config *shape, const rt_comm *comm, const ds_info *info)
 {
     const int64_t have = rt_memory_available() / (comm->local > 0 ? comm->local : 1);
     double        gb   = 0;
     tr_memory     need;
-    RT_TRY(tr_estimate(&need, c, shape, comm->size, k, m, NULL));
+    RT_TRY(tr_estimate(&need, c, shape, comm->size, info, NULL));
     if (need.total <= have) return RT_OK;
     const int64_t model = need.bytes[TR_WEIGHTS] + need.bytes[TR_GRADIENTS] + need.bytes[TR_MOMENTS];
-    const char   *words = find_remedy(c, shape, comm, have, &gb);
+    const char   *words = find_remedy(c, shape, comm, info, have, &gb);
     RT_CHECK(
         !words, RT_ENOMEM,
         "training needs %.2f GB a rank (%.2f weights, gradients and AdamW's state, %.2f activations, %.2f the head's block), %.2f GB are "

@@ -1,34 +1,110 @@
-/* objective.c -- from the configuration's words to what the head computes. */
+/* objective.c -- from the configuration's words to what the head computes, and whether the shards can serve it. */
 #include "train/trainer.h"
 #include <math.h>
 #include <string.h>
 
-static ag_objective choose(const char *kind, const ds_info *info)
+static const char *const words[AG_OBJECTIVES] = {"ce",     "sampled", "tail",    "renorm", "renorm-both", "truncated",    "residual",
+                                                 "onehot", "kl",      "reverse", "jsd",    "skew",        "skew-reverse", "tv"};
+static const char *const matches[]            = {"none", "mse", "cosine"};
+
+enum { FRESH = 8 }; /* k and m of entries drawn from a teacher in process, where none are asked for */
+
+const char *tr_objective_word(int i) { return i == 0 ? "auto" : i <= AG_OBJECTIVES ? words[i - 1] : NULL; }
+const char *tr_match_word(int i) { return i <= AG_MATCH_COSINE ? matches[i] : NULL; }
+
+static ag_objective choose(const tr_config *c, const ds_info *info)
 {
-    if (!strcmp(kind, "ce")) return AG_CE;
-    if (!strcmp(kind, "sampled")) return AG_SAMPLED;
-    if (!strcmp(kind, "tail")) return AG_TAIL;
-    if (!strcmp(kind, "renorm")) return AG_RENORM;
+    for (int i = 0; i < AG_OBJECTIVES; i++)
+        if (!strcmp(c->kind, words[i])) return (ag_objective)i;
+    if (c->teacher || info->sketch) return AG_KL;
     return !info->soft ? AG_CE : info->m > 0 ? AG_SAMPLED : AG_TAIL;
 }
 
-rt_status tr_objective(const tr_config *c, const ds_info *info, ag_objective *kind, int64_t *k, int64_t *m, double *ce_weight)
+/* ---- what it needs --------------------------------------------------------------------------- */
+
+/* k + m entries out of the shards. */
+static rt_status take_stored(tr_objective *o, const tr_config *c, const ds_info *info)
 {
-    const ag_objective o = choose(c->kind, info);
-    *kind                = o;
-    *k = *m    = 0;
-    *ce_weight = o == AG_CE ? 1 : isnan(c->ce_weight) ? (o == AG_TAIL ? 0.5 : 0) : c->ce_weight;
-    if (o == AG_CE) return RT_OK;
+    const char *shard = c->train.v[0], *kind = words[o->t.objective];
+    const int   sampled = o->t.objective == AG_SAMPLED;
     RT_CHECK(info->soft, RT_EMISMATCH,
-             "objective \"%s\" needs teacher probabilities, %s is a text shard; make a soft one with retort score", c->kind, c->train.v[0]);
-    *k = c->k < 0 ? info->k : c->k;
-    *m = o != AG_SAMPLED ? 0 : c->m < 0 ? info->m : c->m;
-    RT_CHECK(*k >= 1 && *k <= info->k, RT_EMISMATCH, "objective.k is %lld, %s holds %lld entries a row", (long long)*k, c->train.v[0],
-             (long long)info->k);
+             "objective \"%s\" needs teacher probabilities, %s is a text shard; make a soft one with retort score", kind, shard);
+    o->stored = 1;
+    o->t.k    = c->k < 0 ? info->k : c->k;
+    o->t.m    = !sampled ? 0 : c->m < 0 ? info->m : c->m;
+    RT_CHECK(o->t.k <= info->k && (o->t.k >= 1 || (sampled && !info->k)), RT_EMISMATCH,
+             "objective.k is %lld, %s holds %lld entries a row; \"%s\" takes 1 to that many", (long long)o->t.k, shard, (long long)info->k,
+             kind);
     RT_CHECK(
-        o != AG_SAMPLED || (*m >= 1 && *m <= info->m && *k == info->k), RT_EMISMATCH,
-        "objective \"sampled\" with k %lld, m %lld: %s holds k %lld, m %lld; k must be the stored one (the tail was drawn outside it) and m at "
-        "least 1; \"tail\" needs no samples",
-        (long long)*k, (long long)*m, c->train.v[0], (long long)info->k, (long long)info->m);
+        !sampled || (o->t.m >= 1 && o->t.m <= info->m && o->t.k == info->k), RT_EMISMATCH,
+        "objective \"sampled\" with k %lld, m %lld: %s holds k %lld, m %lld; k must be the stored one (the tail was drawn outside it) and m "
+        "at least 1; \"tail\" needs no samples",
+        (long long)o->t.k, (long long)o->t.m, shard, (long long)info->k, (long long)info->m);
     return RT_OK;
+}
+
+/* k + m entries of a teacher in process, drawn afresh in every pass. */
+static rt_status take_fresh(tr_objective *o, const tr_config *c)
+{
+    const int sampled = o->t.objective == AG_SAMPLED;
+    o->t.k            = c->k < 0 ? FRESH : c->k;
+    o->t.m            = !sampled ? 0 : c->m < 0 ? FRESH : c->m;
+    o->fresh          = 1;
+    RT_CHECK(o->t.k >= (sampled ? 0 : 1) && o->t.k <= MD_TEACHER_MAX_K && (!sampled || o->t.m >= 1), RT_EINVAL,
+             "objective \"%s\" with k %lld, m %lld from teacher.model: k must be from %d to %d, and m at least 1 for \"sampled\"",
+             words[o->t.objective], (long long)o->t.k, (long long)o->t.m, sampled ? 0 : 1, MD_TEACHER_MAX_K);
+    return RT_OK;
+}
+
+/* A whole distribution a row. */
+static rt_status take_whole(tr_objective *o, const tr_config *c, const ds_info *info)
+{
+    RT_CHECK(
+        c->teacher || info->sketch, RT_EMISMATCH,
+        "objective \"%s\" needs the teacher's whole distribution, %s holds %s; set teacher.model to the teacher's folder, or store sketches "
+        "(retort score --model DIR --sketch 64)",
+        words[o->t.objective], c->train.v[0], info->soft ? "the most likely entries alone" : "text");
+    o->sketch = !c->teacher;
+    return RT_OK;
+}
+
+static rt_status take_match(tr_objective *o, const tr_config *c)
+{
+    while (strcmp(c->hidden, matches[o->t.match])) o->t.match++;
+    o->t.match_weight = c->hidden_weight;
+    RT_CHECK(o->t.match == AG_NO_MATCH || c->teacher, RT_EINVAL,
+             "objective.hidden \"%s\" compares hidden states with a teacher in process; set teacher.model to its folder", c->hidden);
+    return RT_OK;
+}
+
+rt_status tr_objective_resolve(tr_objective *out, const tr_config *c, const ds_info *info)
+{
+    tr_objective o = {.t = {.objective = choose(c, info), .temperature = c->temperature, .t2 = c->t2, .beta = c->beta, .alpha = c->alpha}};
+    const ag_objective kind = o.t.objective;
+    o.t.z_loss              = c->z_loss;
+    o.t.bucket_share        = c->bucket_share;
+    if (kind >= AG_KL) RT_TRY(take_whole(&o, c, info));
+    else if (kind != AG_CE && c->teacher) RT_TRY(take_fresh(&o, c));
+    else if (kind != AG_CE) RT_TRY(take_stored(&o, c, info));
+    RT_TRY(take_match(&o, c));
+    o.teacher     = c->teacher && (kind != AG_CE || o.t.match);
+    o.ce_weight   = kind == AG_CE ? 1 : isnan(c->ce_weight) ? (kind == AG_TAIL ? 0.5 : 0) : c->ce_weight;
+    o.ce_end      = kind == AG_CE || isnan(c->ce_weight_end) ? o.ce_weight : c->ce_weight_end;
+    o.t.ce_weight = o.ce_weight;
+    o.work        = ag_row_work(&o.t);
+    *out          = o;
+    return RT_OK;
+}
+
+double tr_ce_weight(const tr_objective *o, int64_t s, int64_t steps)
+{
+    return steps < 2 ? o->ce_weight : o->ce_weight + (o->ce_end - o->ce_weight) * (double)s / (double)(steps - 1);
+}
+
+void tr_objective_data(const tr_objective *o, ds_loader_opts *d)
+{
+    d->targets = o->stored;
+    d->sketch  = o->sketch;
+    d->k       = o->stored ? o->t.k : 0;
+    d->m       = o->stored ? o->t.m : 0;
 }

@@ -1,4 +1,5 @@
 /* pass.c -- one plan with its batches: what training and validation share. */
+#include "core/clock.h"
 #include "train/trainer.h"
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,30 @@ static rt_status make_buffers(tr_pass *o)
     return RT_NEW(o->count, N);
 }
 
-static rt_status make_plan(tr_pass *o, tr_trainer *t, md_use use)
+/* What the head reads of the teacher besides k + m entries. */
+static rt_status make_teacher(tr_pass *o, tr_trainer *t, const tr_objective *objective)
 {
-    const md_graph_opts g = {.use = use, .B = o->B, .T = o->T, .activations = t->type, .recompute = t->c->recompute};
+    if (objective->teacher) return tr_teacher_join(o, &t->teacher, objective, (uint64_t)t->c->seed);
+    if (!objective->sketch) return RT_OK;
+    const ds_sketch *s = ds_loader_sketch(o->loader);
+    RT_CHECK(s->V == t->model->config.V, RT_EMISMATCH,
+             "the shards' sketches are of a vocabulary of %lld entries, the student has %lld; "
+             "set model.V to that",
+             (long long)s->V, (long long)t->model->config.V);
+    RT_TRY(RT_NEW(o->sketch, o->B * o->T * (s->r + 1)));
+    o->targets.teacher = (ag_teacher){.hidden = o->sketch, .hidden_type = KN_REAL, .w = s->head, .w_type = KN_BF16, .C = s->r + 1};
+    return RT_OK;
+}
+
+static rt_status make_plan(tr_pass *o, tr_trainer *t, md_use use, const tr_objective *objective)
+{
+    const md_graph_opts g = {.use         = use,
+                             .B           = o->B,
+                             .T           = o->T,
+                             .activations = t->type,
+                             .recompute   = t->c->recompute,
+                             .head        = {.teacher = o->targets.teacher.C, .work = objective->work},
+                             .match       = use == MD_TRAIN && objective->t.match ? o->targets.teacher.C : 0};
     const ag_plan_opts  p = {.forward_only = use != MD_TRAIN, .recompute = t->c->recompute};
     RT_TRY(md_graph_create(&o->g, t->model, &g));
     RT_TRY(ag_plan_create(&o->p, o->g.g, o->g.value, &p));
@@ -25,34 +47,52 @@ static rt_status make_plan(tr_pass *o, tr_trainer *t, md_use use)
     ag_plan_bind(o->p, o->g.targets, &o->targets, NULL);
     for (int i = 0; i < t->model->n; i++)
         ag_plan_bind(o->p, o->g.weight[i], t->model->t[i].data, use == MD_TRAIN ? t->grads + t->grad_at[i] : NULL);
+    if (g.match) ag_plan_bind(o->p, o->g.projection, t->projection.data, t->grads + t->grad_at[t->model->n]);
     return RT_OK;
 }
 
-rt_status tr_pass_create(tr_pass *o, tr_trainer *t, md_use use, const ds_loader_opts *data, ag_objective objective, int64_t B)
+rt_status tr_pass_create(tr_pass *o, tr_trainer *t, md_use use, const ds_loader_opts *data, const tr_objective *objective, int64_t B)
 {
     ds_loader_opts d = *data;
     o->B             = B;
     o->T             = d.T;
     d.rows           = B;
-    o->targets       = (ag_targets){.objective = objective, .k = d.k, .m = d.m};
+    o->targets       = objective->t;
+    tr_objective_data(objective, &d);
     RT_TRY(ds_loader_create(&o->loader, &d));
     RT_TRY(make_buffers(o));
-    return make_plan(o, t, use);
+    RT_TRY(make_teacher(o, t, objective));
+    return make_plan(o, t, use, objective);
 }
 
 void tr_pass_destroy(tr_pass *o)
 {
     ag_plan_destroy(&o->p);
     md_graph_destroy(&o->g);
+    tr_teacher_leave(o);
     ds_loader_destroy(&o->loader);
-    free(o->ids), free(o->pos), free(o->start), free(o->count);
+    free(o->ids), free(o->pos), free(o->start), free(o->count), free(o->sketch);
     *o = (tr_pass){0};
+}
+
+static void take_targets(tr_pass *o, const ds_batch *b)
+{
+    ag_targets *t = &o->targets;
+    t->target     = b->target;
+    t->count      = o->count;
+    t->weight     = b->weight;
+    if (b->topk_ids || b->tail_ids) {
+        t->topk_ids     = b->topk_ids;
+        t->topk_logprob = b->topk_logprob;
+        t->tail_ids     = b->tail_ids;
+        t->rest_entropy = b->rest_entropy;
+    }
+    for (int64_t i = 0; o->sketch && i < b->rows * b->T * t->teacher.C; i++) o->sketch[i] = (real)b->sketch[i];
 }
 
 rt_status tr_pass_load(tr_pass *o, int64_t first, int64_t n, double scale)
 {
     ds_batch      b;
-    ag_targets   *t = &o->targets;
     const int64_t N = n * o->T, rest = (o->B - n) * o->T;
     RT_TRY(ds_loader_read(o->loader, first, n, &b));
     memcpy(o->ids, b.ids, (size_t)N * sizeof *o->ids);
@@ -61,14 +101,18 @@ rt_status tr_pass_load(tr_pass *o, int64_t first, int64_t n, double scale)
     memcpy(o->count, b.count, (size_t)N);
     memset(o->count + N, 0, (size_t)rest);
     for (int64_t i = N; i < N + rest; i++) o->ids[i] = o->pos[i] = 0, o->start[i] = (int32_t)(i % o->T);
-    t->scale        = scale;
-    t->target       = b.target;
-    t->count        = o->count;
-    t->topk_ids     = b.topk_ids;
-    t->topk_logprob = b.topk_logprob;
-    t->tail_ids     = b.tail_ids;
-    t->rest_entropy = b.rest_entropy;
+    o->first         = first;
+    o->targets.scale = scale;
+    take_targets(o, &b);
     return RT_OK;
+}
+
+void tr_pass_teach(tr_pass *o)
+{
+    const double began = rt_now();
+    if (!o->tp) return;
+    tr_teacher_run(o);
+    o->teaching += rt_now() - began;
 }
 
 void tr_share(const rt_comm *c, int64_t n, int64_t *from, int64_t *to)

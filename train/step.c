@@ -1,6 +1,7 @@
 /* step.c -- one training step: the batch's share, micro-batches, the sum over ranks, AdamW. */
 #include "core/clock.h"
 #include "core/progress.h"
+#include "core/rng.h"
 #include "train/trainer.h"
 #include <math.h>
 #include <stdlib.h>
@@ -36,10 +37,10 @@ static rt_status make_model(tr_trainer *t, const ds_info *info)
     RT_TRY(check_tokenizer(t, info, &shape));
     if (strcmp(t->c->init, "new")) {
         RT_TRY(md_load(&t->model, t->c->init, t->type));
-        RT_TRY(tr_check_fit(t->c, &t->model->config, t->comm, info->k, info->m));
+        RT_TRY(tr_check_fit(t->c, &t->model->config, t->comm, info));
     } else {
         RT_TRY(md_config_check(&shape));
-        RT_TRY(tr_check_fit(t->c, &shape, t->comm, info->k, info->m));
+        RT_TRY(tr_check_fit(t->c, &shape, t->comm, info));
         RT_TRY(md_create(&t->model, &shape, t->type));
         md_init(t->model, (uint64_t)t->c->seed);
     }
@@ -52,12 +53,35 @@ static rt_status make_model(tr_trainer *t, const ds_info *info)
     return RT_OK;
 }
 
+/* A learnt map from the student's hidden states to the teacher's; always real, as the optimiser's masters are. */
+static rt_status make_projection(tr_trainer *t)
+{
+    const int64_t C = t->model->config.C, Ct = t->teacher.model->config.C;
+    rt_rng        r = {rt_mix2((uint64_t)t->c->seed, (uint64_t)Ct)};
+    t->projection   = (md_tensor){.name = "projection", .rows = Ct, .cols = C, .type = KN_REAL};
+    RT_TRY(rt_alloc(&t->projection.data, Ct * C, sizeof(real), "the projection of hidden states"));
+    for (int64_t i = 0; i < Ct * C; i++) ((real *)t->projection.data)[i] = (real)(rt_rng_normal(&r) / sqrt((double)C));
+    return RT_OK;
+}
+
+static rt_status make_objective(tr_trainer *t, const ds_info *info)
+{
+    RT_TRY(tr_objective_resolve(&t->objective, t->c, info));
+    if (t->objective.teacher) RT_TRY(tr_teacher_load(&t->teacher, t->c, &t->model->config, info, t->type));
+    return t->objective.t.match ? make_projection(t) : RT_OK;
+}
+
+int tr_parameters(const tr_trainer *t) { return t->model->n + (t->projection.data != NULL); }
+
+md_tensor *tr_parameter(tr_trainer *t, int i) { return i < t->model->n ? &t->model->t[i] : &t->projection; }
+
 static rt_status make_gradients(tr_trainer *t)
 {
-    RT_TRY(RT_NEW(t->grad_at, t->model->n));
-    for (int i = 0; i < t->model->n; i++) {
-        t->grad_at[i] = t->n_grads;
-        t->n_grads += (t->model->t[i].rows * t->model->t[i].cols + GRAD_ALIGN - 1) / GRAD_ALIGN * GRAD_ALIGN;
+    RT_TRY(RT_NEW(t->grad_at, tr_parameters(t)));
+    for (int i = 0; i < tr_parameters(t); i++) {
+        const md_tensor *w = tr_parameter(t, i);
+        t->grad_at[i]      = t->n_grads;
+        t->n_grads += (w->rows * w->cols + GRAD_ALIGN - 1) / GRAD_ALIGN * GRAD_ALIGN;
     }
     return rt_alloc((void **)&t->grads, t->n_grads, sizeof *t->grads, "gradients");
 }
@@ -65,12 +89,12 @@ static rt_status make_gradients(tr_trainer *t)
 static rt_status make_optimiser(tr_trainer *t)
 {
     opt_param *p;
-    RT_TRY(RT_NEW(p, t->model->n));
-    for (int i = 0; i < t->model->n; i++) {
-        const md_tensor *w = &t->model->t[i];
+    RT_TRY(RT_NEW(p, tr_parameters(t)));
+    for (int i = 0; i < tr_parameters(t); i++) {
+        const md_tensor *w = tr_parameter(t, i);
         p[i]               = (opt_param){w->data, w->type, t->grads + t->grad_at[i], w->rows * w->cols, !w->is_vector};
     }
-    const rt_status st = opt_create(&t->opt, p, t->model->n);
+    const rt_status st = opt_create(&t->opt, p, tr_parameters(t));
     free(p);
     return st;
 }
@@ -84,30 +108,33 @@ static rt_status shard_info(const char *path, ds_info *info)
     return RT_OK;
 }
 
-static rt_status make_passes(tr_trainer *t, const ds_info *info)
+/* Validation shards that cannot serve the objective show cross-entropy alone. */
+static tr_objective validated(const tr_trainer *t, const ds_info *valid)
+{
+    const tr_objective *o = &t->objective;
+    const int64_t       k = o->t.k, m = o->t.m;
+    const int           entries = valid->soft && valid->k >= k && (!m || (valid->k == k && valid->m >= m));
+    if ((!o->stored || entries) && (!o->sketch || valid->sketch)) return *o;
+    return (tr_objective){.t = {.objective = AG_CE}};
+}
+
+static rt_status make_passes(tr_trainer *t)
 {
     const tr_config *c = t->c;
-    ag_objective     kind;
-    double           ce_weight;
-    ds_loader_opts   d = {.shards  = &c->train,
-                          .weights = c->n_weights ? c->weights : NULL,
-                          .T       = c->seq,
-                          .ordered = !c->shuffle,
-                          .pack    = c->pack,
-                          .seed    = (uint64_t)c->seed};
-    RT_TRY(tr_objective(c, info, &kind, &d.k, &d.m, &ce_weight));
-    d.targets = kind != AG_CE;
-    RT_TRY(tr_pass_create(&t->train, t, MD_TRAIN, &d, kind, tr_micro(c, t->comm->size)));
-    t->train.targets.ce_weight = ce_weight;
+    ds_loader_opts   d = {.shards        = &c->train,
+                          .weights       = c->n_weights ? c->weights : NULL,
+                          .T             = c->seq,
+                          .ordered       = !c->shuffle,
+                          .pack          = c->pack,
+                          .prompt_weight = c->prompt_weight,
+                          .seed          = (uint64_t)c->seed};
+    RT_TRY(tr_pass_create(&t->train, t, MD_TRAIN, &d, &t->objective, tr_micro(c, t->comm->size)));
     if (!c->valid.n) return RT_OK;
-    ds_info vi = {0};
-    RT_TRY(shard_info(c->valid.v[0], &vi));
-    ds_loader_opts v = {.shards = &c->valid, .T = c->seq, .ordered = 1, .pack = c->pack};
-    v.targets        = d.targets && vi.soft && vi.k >= d.k && (!d.m || (vi.k == d.k && vi.m >= d.m));
-    v.k              = v.targets ? d.k : 0;
-    v.m              = v.targets ? d.m : 0;
-    RT_TRY(tr_pass_create(&t->valid, t, MD_LOSS, &v, v.targets ? kind : AG_CE, t->train.B));
-    t->valid.targets.ce_weight = ce_weight;
+    ds_info info = {0};
+    RT_TRY(shard_info(c->valid.v[0], &info));
+    const tr_objective   o = validated(t, &info);
+    const ds_loader_opts v = {.shards = &c->valid, .T = c->seq, .ordered = 1, .pack = c->pack, .prompt_weight = c->prompt_weight};
+    RT_TRY(tr_pass_create(&t->valid, t, MD_LOSS, &v, &o, t->train.B));
     const char *a = ds_loader_info(t->train.loader)->tokenizer, *b = ds_loader_info(t->valid.loader)->tokenizer;
     RT_CHECK(!strcmp(a, b), RT_EMISMATCH, "%s was made with tokenizer %.12s..., %s with %.12s...", c->train.v[0], a, c->valid.v[0], b);
     return RT_OK;
@@ -118,10 +145,11 @@ static rt_status make(tr_trainer *t)
     ds_info info = {0};
     RT_TRY(shard_info(t->c->train.v[0], &info));
     RT_TRY(make_model(t, &info));
+    RT_TRY(make_objective(t, &info));
     RT_TRY(make_gradients(t));
     RT_TRY(make_optimiser(t));
     RT_TRY(md_rope(&t->rope, &t->model->config));
-    return make_passes(t, &info);
+    return make_passes(t);
 }
 
 rt_status tr_trainer_create(tr_trainer **out, const tr_config *c, rt_comm *comm)
@@ -145,6 +173,8 @@ void tr_trainer_destroy(tr_trainer **tp)
     tr_pass_destroy(&t->valid);
     opt_destroy(&t->opt);
     md_destroy(&t->model);
+    tr_teacher_free(&t->teacher);
+    free(t->projection.data);
     free(t->grads), free(t->grad_at), free(t->rope), free(t);
     *tp = NULL;
 }
@@ -154,9 +184,11 @@ opt_state *tr_trainer_optimiser(tr_trainer *t) { return t->opt; }
 
 real *tr_trainer_gradient(tr_trainer *t, int i, int64_t *n)
 {
-    *n = t->model->t[i].rows * t->model->t[i].cols;
+    *n = tr_parameter(t, i)->rows * tr_parameter(t, i)->cols;
     return t->grads + t->grad_at[i];
 }
+
+md_tensor *tr_trainer_projection(tr_trainer *t) { return t->projection.data ? &t->projection : NULL; }
 
 /* ---- the step --------------------------------------------------------------------------------------- */
 
@@ -171,6 +203,7 @@ static rt_status run_share(tr_trainer *t, int64_t first, double scale, double su
         const double  began = rt_now();
         RT_TRY(tr_pass_load(&t->train, first + at, n, scale));
         t->seconds[TR_DATA] += rt_now() - began;
+        tr_pass_teach(&t->train);
         if (hunt) RT_TRY(ag_plan_hunt(t->train.p, at > from));
         else ag_step(t->train.p, at > from);
         sums[0] += t->train.targets.loss;
@@ -192,8 +225,9 @@ static rt_status sum_gradients(tr_trainer *t)
 /* Both passes over the share; scale: 1 / weight of the rows that count in the global batch. */
 static rt_status pass_share(tr_trainer *t, int64_t s, double sums[3], int hunt)
 {
-    const int64_t first  = s * t->c->sequences;
-    double        weight = 0;
+    const int64_t first        = s * t->c->sequences;
+    double        weight       = 0;
+    t->train.targets.ce_weight = tr_ce_weight(&t->objective, s, t->c->steps);
     RT_TRY(ds_loader_weight(t->train.loader, first, t->c->sequences, &weight));
     return run_share(t, first, weight > 0 ? 1 / weight : 0, sums, hunt);
 }
@@ -261,6 +295,7 @@ rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m)
     for (int64_t at = from; st == RT_OK && at < to; at += t->valid.B) {
         st = tr_pass_load(&t->valid, at, to - at < t->valid.B ? to - at : t->valid.B, weight > 0 ? 1 / weight : 0);
         if (st != RT_OK) break;
+        tr_pass_teach(&t->valid);
         ag_forward(t->valid.p);
         sums[0] += t->valid.targets.ce;
         sums[1] += t->valid.targets.kl;
@@ -280,6 +315,7 @@ void tr_trainer_seconds(const tr_trainer *t, double seconds[TR_WORKS])
     seconds[TR_ATTENTION] = plan[AG_SCORES];
     seconds[TR_ROWS]      = plan[AG_ROWS];
     seconds[TR_HEAD]      = plan[AG_LOSS];
+    seconds[TR_TEACHING]  = t->train.teaching;
 }
 
 int64_t tr_trainer_bytes(const tr_trainer *t)

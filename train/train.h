@@ -23,9 +23,14 @@ typedef struct tr_config {
     int64_t  n_weights, seq;
     int      shuffle, pack;
     /* objective */
-    const char *kind;      /* "auto", "ce", "sampled", "tail", "renorm" */
-    int64_t     k, m;      /* -1: what the shards hold */
-    double      ce_weight; /* NaN: 0.5 for "tail", else 0 */
+    const char *kind;                     /* tr_objective_word */
+    int64_t     k, m;                     /* -1: what the shards hold */
+    double      ce_weight, ce_weight_end; /* NaN: 0.5 for "tail", else 0; NaN: the same to the end */
+    double      temperature, beta, alpha, bucket_share, prompt_weight, z_loss;
+    int         t2;
+    const char *hidden; /* tr_match_word */
+    double      hidden_weight;
+    const char *teacher; /* folder of a teacher that runs beside the student; NULL: none */
     /* optim, schedule, batch */
     opt_adamw    adamw;
     opt_schedule schedule;
@@ -48,6 +53,10 @@ void      tr_config_free(tr_config *c);
 /* Every key with its value and, as // comments, what it means. */
 rt_status tr_config_print(rt_buf *out, const tr_config *c);
 
+/* Words of objective.kind, from 0: "auto", "ce", ...; of objective.hidden: "none", ...; NULL past the end. */
+const char *tr_objective_word(int i);
+const char *tr_match_word(int i);
+
 /* ---- what a run needs ------------------------------------------------------------------------- */
 
 typedef enum tr_purposes {
@@ -56,6 +65,7 @@ typedef enum tr_purposes {
     TR_MOMENTS, /* f32 masters of bf16 weights too */
     TR_ACTIVATIONS,
     TR_HEAD_BLOCK,
+    TR_TEACHER, /* in process: weights and activations */
     TR_VALIDATION,
     TR_BATCHES,
     TR_PROGRAM,
@@ -71,10 +81,10 @@ const char *tr_purpose(int i); /* "weights" */
 /* Floating-point operations of a step over so many tokens: 6 a weight and token, and the causal half of attention. */
 double  tr_flops(const md_config *c, double tokens, int64_t T);
 int64_t tr_micro(const tr_config *c, int ranks); /* sequences that a rank holds at once */
-/* Nothing large is allocated.  k, m: teacher entries a row; graph (may be NULL) gets the schedule of a step. */
-rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape, int ranks, int64_t k, int64_t m, rt_buf *graph);
+/* Nothing large is allocated.  info: of the shards; graph (may be NULL) gets the schedule of a step. */
+rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape, int ranks, const ds_info *info, rt_buf *graph);
 /* RT_ENOMEM says how much is needed, for what, and which setting would make it fit. */
-rt_status tr_check_fit(const tr_config *c, const md_config *shape, const rt_comm *comm, int64_t k, int64_t m);
+rt_status tr_check_fit(const tr_config *c, const md_config *shape, const rt_comm *comm, const ds_info *info);
 
 /* ---- ranks ------------------------------------------------------------------------------------- */
 
@@ -111,7 +121,17 @@ rt_status tr_run(const tr_config *c, rt_comm *comm, const tr_run_opts *o);
 typedef struct tr_trainer tr_trainer;
 
 /* Where the time goes. */
-typedef enum tr_work { TR_PRODUCTS, TR_ATTENTION, TR_ROWS, TR_HEAD, TR_OPTIMISER, TR_COMMUNICATION, TR_DATA, TR_WORKS } tr_work;
+typedef enum tr_work {
+    TR_PRODUCTS,
+    TR_ATTENTION,
+    TR_ROWS,
+    TR_HEAD,
+    TR_TEACHING,
+    TR_OPTIMISER,
+    TR_COMMUNICATION,
+    TR_DATA,
+    TR_WORKS
+} tr_work;
 
 rt_status tr_trainer_create(tr_trainer **out, const tr_config *c, rt_comm *comm);
 void      tr_trainer_destroy(tr_trainer **t);
@@ -121,7 +141,8 @@ rt_status tr_trainer_gradients(tr_trainer *t, int64_t s, tr_metrics *m);
 rt_status  tr_trainer_step(tr_trainer *t, int64_t s, tr_metrics *m);
 md_model  *tr_trainer_model(tr_trainer *t);
 opt_state *tr_trainer_optimiser(tr_trainer *t);
-real      *tr_trainer_gradient(tr_trainer *t, int i, int64_t *n);             /* of model->t[i] */
+real      *tr_trainer_gradient(tr_trainer *t, int i, int64_t *n);             /* of model->t[i]; i = model->n: of the projection */
+md_tensor *tr_trainer_projection(tr_trainer *t);                              /* of the hidden-state term; NULL: none */
 void       tr_trainer_seconds(const tr_trainer *t, double seconds[TR_WORKS]); /* of all steps so far */
 int64_t    tr_trainer_bytes(const tr_trainer *t);
 /* Mean loss of the validation shards (CE, and the KL that the objective's targets give). */

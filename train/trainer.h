@@ -3,8 +3,37 @@
 #define TR_TRAINER_H
 #include "train/train.h"
 
+/* What the configuration asks for, and what serves it. */
+typedef struct tr_objective {
+    ag_targets t; /* its settings, k, m */
+    double     ce_weight, ce_end;
+    int        stored, sketch; /* out of the shards: k + m entries; a sketch of the whole distribution */
+    int        teacher, fresh; /* a teacher in process; k + m entries drawn from it in every pass */
+    int        work;           /* ag_head_opts */
+} tr_objective;
+
+/* Resolves "auto", k, m and weights; RT_EMISMATCH where the shards or the missing teacher cannot serve it. */
+rt_status tr_objective_resolve(tr_objective *o, const tr_config *c, const ds_info *info);
+/* Of step s = 0, 1, ...: a straight line. */
+double tr_ce_weight(const tr_objective *o, int64_t s, int64_t steps);
+
+/* A teacher that runs beside the student (teacher.c). */
+typedef struct tr_teacher {
+    md_model *model;
+    real     *rope, *head; /* head: a quantised head's weights, widened once; else NULL */
+} tr_teacher;
+
+/* Its config.json; RT_EMISMATCH names both sides where it does not fit student and shards. */
+rt_status              tr_teacher_check(md_config *config, const tr_config *c, const md_config *student, const ds_info *info);
+rt_status              tr_teacher_load(tr_teacher *o, const tr_config *c, const md_config *student, const ds_info *info, kn_type type);
+void                   tr_teacher_free(tr_teacher *o);
+typedef struct tr_pass tr_pass;
+rt_status tr_teacher_join(tr_pass *o, const tr_teacher *t, const tr_objective *objective, uint64_t seed); /* its plan beside a pass */
+void      tr_teacher_leave(tr_pass *o);
+void      tr_teacher_run(tr_pass *o); /* over the ids in the buffers */
+
 /* A plan over B sequences of T tokens with the buffers that it reads. */
-typedef struct tr_pass {
+struct tr_pass {
     md_graph   g;
     ag_plan   *p;
     ds_loader *loader;
@@ -12,13 +41,25 @@ typedef struct tr_pass {
     int32_t   *ids, *pos, *start; /* [B T] */
     uint8_t   *count;
     ag_targets targets;
-} tr_pass;
+    /* a teacher in process: its plan over the same ids, and the entries drawn from it; or its sketches */
+    md_graph tg;
+    ag_plan *tp;
+    int64_t  first; /* sequence that stands first in the buffers */
+    uint64_t seed;
+    real    *sketch;              /* [B T, r + 1] decoded */
+    int32_t *topk_ids, *tail_ids; /* [B T, k], [B T, m] */
+    float   *topk_logprob, *rest_entropy;
+    double   teaching; /* seconds of its passes so far */
+};
 
 struct tr_trainer {
     const tr_config *c;
     rt_comm         *comm;
     kn_type          type;
     md_model        *model;
+    tr_objective     objective;
+    tr_teacher       teacher;
+    md_tensor        projection; /* [teacher's C, C] of the hidden-state term; data NULL: none */
     opt_state       *opt;
     real            *grads, *rope; /* grads: all parameters, one after another */
     int64_t          n_grads, *grad_at;
@@ -27,15 +68,21 @@ struct tr_trainer {
     tr_pass          train, valid;      /* valid.p is NULL without validation shards */
 };
 
-/* Plan, buffers and loader of one use; `B` sequences at once. */
-rt_status tr_pass_create(tr_pass *o, tr_trainer *t, md_use use, const ds_loader_opts *data, ag_objective objective, int64_t B);
+/* The trainer's parameters: the model's, and the projection. */
+int        tr_parameters(const tr_trainer *t);
+md_tensor *tr_parameter(tr_trainer *t, int i);
+
+/* Plan, buffers and loader of one use and objective; `B` sequences at once. */
+rt_status tr_pass_create(tr_pass *o, tr_trainer *t, md_use use, const ds_loader_opts *data, const tr_objective *objective, int64_t B);
 void      tr_pass_destroy(tr_pass *o);
 /* Sequences first .. first+n-1 into the buffers (n <= B, the rest without targets). */
 rt_status tr_pass_load(tr_pass *o, int64_t first, int64_t n, double scale);
+/* The teacher's pass over what was loaded; nothing without one. */
+void tr_pass_teach(tr_pass *o);
 /* This rank's share [*from, *to) of n sequences. */
 void tr_share(const rt_comm *c, int64_t n, int64_t *from, int64_t *to);
 /* This rank's gradients of step s again, looking for the operator that makes the first value which is not finite. */
 rt_status tr_hunt(tr_trainer *t, int64_t s);
-/* What the shards can serve: resolves "auto", k, m and ce_weight. */
-rt_status tr_objective(const tr_config *c, const ds_info *info, ag_objective *kind, int64_t *k, int64_t *m, double *ce_weight);
+/* What of the shards an objective reads. */
+void tr_objective_data(const tr_objective *o, ds_loader_opts *d);
 #endif

@@ -1,0 +1,110 @@
+/* teacher.c -- a teacher in process: loaded, checked against the student, run over the student's batch. */
+#include "core/rng.h"
+#include "train/trainer.h"
+#include <stdlib.h>
+#include <string.h>
+
+static rt_status check_tokenizer(const char *dir, const ds_info *info)
+{
+    ds_tokenizer *tok;
+    RT_TRY(ds_tokenizer_load(&tok, dir));
+    const int       same = !strcmp(ds_tokenizer_sha256(tok), info->tokenizer);
+    const rt_status st =
+        same ? RT_OK
+             : rt_fail(RT_EMISMATCH, __FILE__, __LINE__,
+                       "teacher.model %s has tokenizer %.12s..., the shards were made with %.12s...; use a teacher with the shards' "
+                       "tokenizer, or import the text with --tokenizer %s",
+                       dir, ds_tokenizer_sha256(tok), info->tokenizer, dir);
+    ds_tokenizer_destroy(&tok);
+    return st;
+}
+
+rt_status tr_teacher_check(md_config *config, const tr_config *c, const md_config *student, const ds_info *info)
+{
+    RT_TRY(md_config_read(config, c->teacher));
+    RT_CHECK(
+        config->V == student->V, RT_EMISMATCH,
+        "teacher.model %s has a vocabulary of %lld entries, the student one of %lld; they must be equal: a teacher of the same family, or "
+        "a new student with model.V %lld",
+        c->teacher, (long long)config->V, (long long)student->V, (long long)config->V);
+    RT_CHECK(config->context >= c->seq, RT_EMISMATCH,
+             "teacher.model %s has a context of %lld tokens, data.seq is %lld; set data.seq to at most that", c->teacher,
+             (long long)config->context, (long long)c->seq);
+    return check_tokenizer(c->teacher, info);
+}
+
+rt_status tr_teacher_load(tr_teacher *o, const tr_config *c, const md_config *student, const ds_info *info, kn_type type)
+{
+    md_config config;
+    RT_TRY(tr_teacher_check(&config, c, student, info));
+    RT_TRY(md_load(&o->model, c->teacher, type));
+    RT_TRY(md_head_widen(&o->head, o->model));
+    return md_rope(&o->rope, &o->model->config);
+}
+
+void tr_teacher_free(tr_teacher *o)
+{
+    md_destroy(&o->model);
+    free(o->rope), free(o->head);
+    *o = (tr_teacher){0};
+}
+
+/* ---- beside a pass ----------------------------------------------------------------------------- */
+
+/* Called by the head, from any thread. Batches are a function of (seed, sequence): so are the draws. */
+static void draw(void *ud, int64_t n, const real *logits, int64_t V)
+{
+    tr_pass       *o = ud;
+    const int64_t  k = o->targets.k, m = o->targets.m;
+    const uint64_t at  = (uint64_t)(o->first * o->T + n);
+    md_teacher_row row = {
+        .topk_ids = o->topk_ids + n * k, .topk_logprob = o->topk_logprob + n * k, .tail_ids = m ? o->tail_ids + n * m : NULL};
+    md_teacher_fill(&row, logits, V, k, m, -1, rt_mix2(o->seed, at));
+    o->rest_entropy[n] = (float)row.rest_entropy;
+}
+
+static rt_status make_entries(tr_pass *o)
+{
+    const int64_t N = o->B * o->T;
+    RT_TRY(RT_NEW(o->topk_ids, N * o->targets.k));
+    RT_TRY(RT_NEW(o->topk_logprob, N * o->targets.k));
+    RT_TRY(RT_NEW(o->tail_ids, N * o->targets.m));
+    RT_TRY(RT_NEW(o->rest_entropy, N));
+    o->targets.topk_ids = o->topk_ids, o->targets.topk_logprob = o->topk_logprob;
+    o->targets.tail_ids = o->tail_ids, o->targets.rest_entropy = o->rest_entropy;
+    o->targets.teacher.draw = draw, o->targets.teacher.draw_ud = o;
+    return RT_OK;
+}
+
+rt_status tr_teacher_join(tr_pass *o, const tr_teacher *t, const tr_objective *objective, uint64_t seed)
+{
+    const md_graph_opts g = {.use = MD_SCORE, .B = o->B, .T = o->T, .activations = md_activations(t->model)};
+    const ag_plan_opts  p = {.forward_only = 1};
+    const md_tensor    *w = md_head(t->model);
+    RT_TRY(md_graph_create(&o->tg, t->model, &g));
+    RT_TRY(ag_plan_create(&o->tp, o->tg.g, o->tg.value, &p));
+    ag_plan_bind(o->tp, o->tg.ids, o->ids, NULL);
+    ag_plan_bind(o->tp, o->tg.pos, o->pos, NULL);
+    ag_plan_bind(o->tp, o->tg.start, o->start, NULL);
+    ag_plan_bind(o->tp, o->tg.rope, t->rope, NULL);
+    for (int i = 0; i < t->model->n; i++) ag_plan_bind(o->tp, o->tg.weight[i], t->model->t[i].data, NULL);
+    o->seed            = seed;
+    o->targets.teacher = (ag_teacher){
+        .hidden_type = g.activations, .w = t->head ? t->head : w->data, .w_type = t->head ? KN_REAL : w->type, .C = t->model->config.C};
+    return objective->fresh ? make_entries(o) : RT_OK;
+}
+
+void tr_teacher_leave(tr_pass *o)
+{
+    ag_plan_destroy(&o->tp);
+    md_graph_destroy(&o->tg);
+    free(o->topk_ids), free(o->topk_logprob), free(o->tail_ids), free(o->rest_entropy);
+}
+
+void tr_teacher_run(tr_pass *o)
+{
+    void *hidden;
+    ag_forward(o->tp);
+    ag_plan_value(o->tp, o->tg.value, &hidden);
+    o->targets.teacher.hidden = hidden;
+}
