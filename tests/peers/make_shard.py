@@ -1,6 +1,8 @@
 """Writes the data of all steps of make_kd_case.py as a shard, a document a sequence, with h5py alone, as data/FORMAT.md says.
 
 usage: make_shard.py CASE_DIR SHARD.h5
+
+Rows about prompt tokens have targets too: prompt_mask alone says that they do not count.
 """
 import hashlib
 import json
@@ -21,16 +23,16 @@ def main(case, path):
     batch, length = data["ids"].shape
     with open(f"{case}/case.json") as file:
         vocab = json.load(file)["vocab"]
-    k = data["topk_ids"].shape[-1]
-    valid = data["valid"].astype(bool)
+    k, m = data["topk_ids"].shape[-1], data["tail_ids"].shape[-1]
+    valid = np.broadcast_to(np.arange(1, length + 1) < length, (batch, length))
     target = np.roll(data["ids"], -1, 1)
     target[:, -1] = -1
     mass = np.exp(data["topk_logprobs"].astype(np.float64)).sum(-1)
-    hide = lambda x: np.where(valid.reshape(valid.shape + (1,) * (x.ndim - 2)), x, np.nan).astype(np.float32)
+    hide = lambda x, by=np.nan: np.where(valid.reshape(valid.shape + (1,) * (x.ndim - 2)), x, by)
     with open(f"{case}/teacher/tokenizer.json", "rb") as file:
         tokenizer = hashlib.sha256(file.read()).hexdigest()
     with h5py.File(path, "w") as shard:
-        shard.attrs.update(format=1, vocab_size=vocab, k=k, m=0, time=0)
+        shard.attrs.update(format=1, vocab_size=vocab, k=k, m=m, time=0)
         texts = dict(kind="soft", codec="raw", tokenizer_sha256=tokenizer, teacher="golden", dialect="", sampling="", endpoint="",
                      probe="", prices="", program="make_shard.py")
         shard.attrs.update({name: fixed(text) for name, text in texts.items()})
@@ -40,10 +42,11 @@ def main(case, path):
         shard["prompt_mask"] = flat(data["prompt_mask"]).astype(np.uint8)
         shard["target_id"] = flat(target).astype(np.int32)
         shard["valid"] = flat(valid).astype(np.uint8)
-        shard["topk_ids"] = flat(np.where(valid[..., None], data["topk_ids"], 0)).astype(np.int32)
-        shard["topk_logprob"] = flat(hide(data["topk_logprobs"]))
-        shard["actual_logprob"] = flat(hide(data["actual_logprob"]))
-        shard["rest_mass"] = flat(hide(np.maximum(0, 1 - mass)))
+        shard["topk_ids"] = flat(hide(data["topk_ids"], 0)).astype(np.int32)
+        shard["tail_ids"] = flat(hide(data["tail_ids"], 0)).astype(np.int32)
+        shard["topk_logprob"] = flat(hide(data["topk_logprobs"])).astype(np.float32)
+        shard["actual_logprob"] = flat(hide(data["actual_logprob"])).astype(np.float32)
+        shard["rest_mass"] = flat(hide(np.maximum(0, 1 - mass))).astype(np.float32)
         for name in ("request", "recipe", "topic", "finish", "seed"):
             shard[f"doc/{name}"] = np.repeat(fixed("0" if name == "seed" else ""), batch)
         shard["doc/cost"] = np.full(batch, np.nan)
