@@ -13,7 +13,7 @@ static rt_status run(const void *options, int argc, char **argv)
     RT_CHECK(o->steps >= 1 && o->warmup >= 0, RT_EINVAL, "--steps must be at least 1 and --warmup at least 0");
     if (o->threads) rt_threads_set((int)o->threads);
     RT_TRY(kn_init());
-    if (!strcmp(what, "step")) return bench_step(o);
+    if (!strcmp(what, "step")) return o->objective ? bench_objective(o) : bench_step(o);
     if (!strcmp(what, "products")) return bench_products(o);
     if (!strcmp(what, "optimiser")) return bench_optimiser(o);
     RT_FAIL(RT_EINVAL, "bench: there is no '%s'; expected step, products or optimiser", what);
@@ -21,6 +21,8 @@ static rt_status run(const void *options, int argc, char **argv)
 
 static const rt_option options[] = {
     {"preset", RT_OPT_TEXT, offsetof(bench_options, preset), "NAME", "model and batch of 'step': XS, S (default) or M"},
+    {"objective", RT_OPT_TEXT, offsetof(bench_options, objective), "KIND",
+     "'step': steps of this objective (objective.kind) and of plain cross-entropy in turn, and the ratio of their times"},
     {"set", RT_OPT_LIST, offsetof(bench_options, set), "KEY=VALUE", "change a configuration key of 'step', as in retort train"},
     {"steps", RT_OPT_INT, offsetof(bench_options, steps), "N", "steps that count (default 8)"},
     {"warmup", RT_OPT_INT, offsetof(bench_options, warmup), "N", "steps before them (default 3)"},
@@ -41,6 +43,7 @@ const rt_command cli_bench = {
                 "optimiser   AdamW's one pass over weights, moments and gradients against copying memory\n\n"
                 "XS is a toy, S has 12.6 million parameters and steps of 8 x 512 tokens, M 100 million and 4 x 512.\n\n"
                 "  retort bench step --preset S --threads 2\n"
+                "  retort bench step --objective kl            (a teacher of the student's size, in process)\n"
                 "  retort bench step --preset S --set data.seq=2048 batch.sequences=2 recompute=true",
     .options  = options,
     .size     = sizeof(bench_options),

@@ -3,17 +3,38 @@
 #define CLI_BENCH_H
 #include "core/options.h"
 #include "kernels/kernels.h"
+#include "train/train.h"
 
 typedef struct bench_options {
-    const char *preset;
+    const char *preset, *objective;
     rt_texts    set;
     int64_t     steps, warmup, threads;
     int         json;
 } bench_options;
 
 rt_status bench_step(const bench_options *o);
+rt_status bench_objective(const bench_options *o); /* steps of an objective and of cross-entropy in turn */
 rt_status bench_products(const bench_options *o);
 rt_status bench_optimiser(const bench_options *o);
+
+/* ---- what steps run on --------------------------------------------------------------------------- */
+
+typedef struct bench_preset {
+    const char *name;
+    int64_t     C, L, H, KV, D, F, V, B, T;
+} bench_preset;
+
+typedef struct bench_place { /* a temporary folder with random rows and a teacher of the student's size */
+    const bench_preset *preset;
+    char                dir[64], shard[96], teacher[96], tokenizer[RT_SHA_HEX];
+} bench_place;
+
+rt_status bench_open(bench_place *b, const bench_options *o);
+void      bench_close(bench_place *b);
+/* The preset, then `more` (KEY=VALUE texts, NULL at the end; may be NULL), then --set. */
+rt_status                bench_configure(tr_config *c, const bench_place *b, const bench_options *o, const char *const *more);
+double                   bench_median(double *x, int64_t n); /* sorts x */
+extern const char *const bench_work_keys[TR_WORKS];          /* "products", ... */
 
 /* ---- the step's own products, written down while it runs and run alone ------------------------- */
 

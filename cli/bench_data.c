@@ -1,0 +1,172 @@
+/* bench_data.c -- what benches of training run on, in a temporary folder: presets, random text with a random teacher's rows, and
+ * such a teacher itself.
+ *
+ * Rows hold 16 random ids with 0.95 of a teacher's mass and 16 samples of the rest.  Everything else is what retort train does.
+ */
+#include "cli/bench.h"
+#include "core/file.h"
+#include "core/rng.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { K = 16, M = 16, BATCHES = 2 };
+
+static const bench_preset presets[] = {
+    {"XS", 64, 2, 4, 2, 16, 192, 512, 4, 64}, {"S", 384, 6, 6, 2, 64, 1024, 8192, 8, 512}, {"M", 768, 12, 12, 4, 64, 2048, 32000, 4, 512}};
+
+static rt_status find_preset(const bench_preset **out, const char *name)
+{
+    for (size_t i = 0; i < sizeof presets / sizeof *presets; i++)
+        if (!strcmp(presets[i].name, name)) return *out = &presets[i], RT_OK;
+    RT_FAIL(RT_EINVAL, "--preset %s: expected XS, S or M", name);
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------------- */
+
+/* Row i: K ids, one of each K-th part of the vocabulary, with softmax(2 normal) x 0.95 as their masses. */
+static void random_row(rt_rng *r, int64_t V, int32_t *ids, float *logp, float *rest)
+{
+    double e[K], sum = 0, mass = 0;
+    for (int i = 0; i < K; i++) {
+        ids[i]      = (int32_t)((int64_t)rt_rng_below(r, (uint32_t)(V / K)) * K + i);
+        sum += e[i] = exp(2 * rt_rng_normal(r));
+    }
+    for (int i = 0; i < K; i++) {
+        logp[i] = (float)log(0.95 * e[i] / sum);
+        mass += exp((double)logp[i]);
+    }
+    for (int i = 1; i < K; i++) /* most likely first */
+        for (int j = i; j > 0 && logp[j] > logp[j - 1]; j--) {
+            const float   l  = logp[j];
+            const int32_t id = ids[j];
+            logp[j] = logp[j - 1], ids[j] = ids[j - 1], logp[j - 1] = l, ids[j - 1] = id;
+        }
+    *rest = (float)fmax(0, 1 - mass);
+}
+
+typedef struct document {
+    int32_t *ids, *topk_ids, *tail_ids;
+    float   *topk_logprob, *actual, *rest, *entropy;
+    uint8_t *valid;
+} document;
+
+static rt_status make_document(document *d, int64_t T)
+{
+    RT_TRY(RT_NEW(d->ids, T));
+    RT_TRY(RT_NEW(d->topk_ids, T * K));
+    RT_TRY(RT_NEW(d->topk_logprob, T * K));
+    RT_TRY(RT_NEW(d->actual, T));
+    RT_TRY(RT_NEW(d->rest, T));
+    RT_TRY(RT_NEW(d->tail_ids, T * M));
+    RT_TRY(RT_NEW(d->entropy, T));
+    return RT_NEW(d->valid, T);
+}
+
+static rt_status add_document(ds_writer *w, const document *d, rt_rng *r, int64_t T, int64_t V)
+{
+    for (int64_t i = 0; i < T; i++) {
+        d->ids[i]    = (int32_t)rt_rng_below(r, (uint32_t)V);
+        d->valid[i]  = i + 1 < T;
+        d->actual[i] = -10;
+        random_row(r, V, d->topk_ids + i * K, d->topk_logprob + i * K, d->rest + i);
+        d->entropy[i] = 0.3f;
+        for (int j = 0; j < M; j++) d->tail_ids[i * M + j] = (int32_t)rt_rng_below(r, (uint32_t)V);
+    }
+    for (int64_t i = 0; i + 1 < T; i++)
+        for (int k = 0; k < K; k++)
+            if (d->topk_ids[i * K + k] == d->ids[i + 1]) d->actual[i] = d->topk_logprob[i * K + k];
+    const ds_doc doc = {.n              = T,
+                        .ids            = d->ids,
+                        .valid          = d->valid,
+                        .topk_ids       = d->topk_ids,
+                        .topk_logprob   = d->topk_logprob,
+                        .actual_logprob = d->actual,
+                        .rest_mass      = d->rest,
+                        .tail_ids       = d->tail_ids,
+                        .rest_entropy   = d->entropy};
+    return ds_writer_add(w, &doc);
+}
+
+static rt_status write_shard(const bench_place *b, const tr_config *c)
+{
+    ds_info       info = {.soft = 1, .vocab = c->shape.V, .k = K, .m = M};
+    const int64_t T    = c->seq;
+    document      d    = {0};
+    ds_writer    *w    = NULL;
+    rt_rng        r    = {1};
+    memcpy(info.tokenizer, b->tokenizer, sizeof info.tokenizer);
+    rt_status st = make_document(&d, T);
+    if (st == RT_OK) st = ds_writer_create(&w, b->shard, &info);
+    for (int64_t i = 0; st == RT_OK && i < BATCHES * c->sequences; i++) st = add_document(w, &d, &r, T, info.vocab);
+    if (st == RT_OK) st = ds_writer_finish(&w);
+    free(d.ids), free(d.topk_ids), free(d.topk_logprob), free(d.actual), free(d.rest), free(d.valid), free(d.tail_ids), free(d.entropy);
+    return st;
+}
+
+/* ---- a teacher of the student's size ---------------------------------------------------------------------- */
+
+static rt_status write_teacher(bench_place *b, const tr_config *c)
+{
+    md_model *m     = NULL;
+    md_config shape = c->shape;
+    char      text[128];
+    snprintf(text, sizeof text, "%s/text.txt", b->dir);
+    RT_TRY(rt_file_write(text, "a few words\n", 12));
+    RT_TRY(md_create(&m, &shape, KN_REAL));
+    md_init(m, 2);
+    rt_status st = md_save(m, b->teacher, KN_BF16);
+    md_destroy(&m);
+    if (st == RT_OK) st = ds_tokenizer_train(&(rt_texts){.n = 1, .v = {text}}, 257, "<|end|>", b->teacher, NULL);
+    snprintf(text, sizeof text, "%s/tokenizer.json", b->teacher);
+    return st == RT_OK ? rt_sha_file(text, b->tokenizer) : st;
+}
+
+/* ---- the folder -------------------------------------------------------------------------------------------- */
+
+rt_status bench_configure(tr_config *c, const bench_place *b, const bench_options *o, const char *const *more)
+{
+    const bench_preset *p    = b->preset;
+    rt_buf              text = {0};
+    rt_texts            set  = {.n = 0};
+    char                path[96];
+    for (; more && *more; more++) set.v[set.n++] = *more;
+    for (int i = 0; i < o->set.n && set.n < RT_MAX_TEXTS; i++) set.v[set.n++] = o->set.v[i];
+    snprintf(path, sizeof path, "%s/config.json", b->dir);
+    rt_status st = rt_buf_fmt(&text,
+                              "{\"model\":{\"C\":%lld,\"L\":%lld,\"H\":%lld,\"KV\":%lld,\"D\":%lld,\"F\":%lld,\"V\":%lld,\"context\":%lld},"
+                              "\"data\":{\"train\":[\"%s\"],\"seq\":%lld,\"pack\":false},\"batch\":{\"sequences\":%lld},"
+                              "\"objective\":{\"kind\":\"tail\"},\"schedule\":{\"kind\":\"constant\"},\"out\":\"%s/out\"}",
+                              (long long)p->C, (long long)p->L, (long long)p->H, (long long)p->KV, (long long)p->D, (long long)p->F,
+                              (long long)p->V, (long long)1 << 14, b->shard, (long long)p->T, (long long)p->B, b->dir);
+    if (st == RT_OK) st = rt_file_write(path, text.p, text.len);
+    if (st == RT_OK) st = tr_config_read(c, path, &set);
+    rt_buf_free(&text);
+    return st;
+}
+
+static rt_status fill(bench_place *b, const bench_options *o)
+{
+    tr_config c;
+    RT_TRY(bench_configure(&c, b, o, NULL));
+    rt_status st = write_teacher(b, &c);
+    if (st == RT_OK) st = write_shard(b, &c);
+    tr_config_free(&c);
+    return st;
+}
+
+rt_status bench_open(bench_place *out, const bench_options *o)
+{
+    bench_place b = {.dir = "/tmp/retort-bench-XXXXXX"};
+    RT_TRY(find_preset(&b.preset, o->preset));
+    RT_CHECK(mkdtemp(b.dir), RT_EIO, "%s: no temporary folder can be made", b.dir);
+    snprintf(b.shard, sizeof b.shard, "%s/random.h5", b.dir);
+    snprintf(b.teacher, sizeof b.teacher, "%s/teacher", b.dir);
+    const rt_status st = fill(&b, o);
+    if (st != RT_OK) rt_dir_remove(b.dir);
+    else *out = b;
+    return st;
+}
+
+void bench_close(bench_place *b) { rt_dir_remove(b->dir); }

@@ -1,0 +1,119 @@
+/* bench_objective.c -- what an objective costs: its steps and plain cross-entropy's, in turn, on the same data.
+ *
+ * The machine's speed changes within minutes: each pair of steps is a measurement, and the medians of the ratios are what
+ * counts.  "Head" is the time of the head with its losses, "teacher" that of a teacher in process.
+ */
+#include "cli/bench.h"
+#include "core/clock.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_STEPS = 1000 };
+
+typedef struct side { /* one trainer */
+    tr_config   c;
+    tr_trainer *t;
+    double      step[MAX_STEPS], head[MAX_STEPS], teacher[MAX_STEPS];
+} side;
+
+typedef struct bench {
+    const bench_options *o;
+    bench_place          place;
+    side                 with, ce;
+    double               ratio[MAX_STEPS];
+} bench;
+
+static rt_status one_step(side *s, int64_t step, int64_t i)
+{
+    double       before[TR_WORKS], after[TR_WORKS];
+    tr_metrics   m;
+    const double began = rt_now();
+    tr_trainer_seconds(s->t, before);
+    RT_TRY(tr_trainer_step(s->t, step, &m));
+    s->step[i] = rt_now() - began;
+    tr_trainer_seconds(s->t, after);
+    s->head[i]    = after[TR_HEAD] - before[TR_HEAD];
+    s->teacher[i] = after[TR_TEACHING] - before[TR_TEACHING];
+    return RT_OK;
+}
+
+static rt_status run_steps(bench *b)
+{
+    for (int64_t s = 0; s < b->o->warmup + b->o->steps; s++) {
+        const int64_t i = s < b->o->warmup ? 0 : s - b->o->warmup;
+        RT_TRY(one_step(s % 2 ? &b->with : &b->ce, s, i));
+        RT_TRY(one_step(s % 2 ? &b->ce : &b->with, s, i));
+    }
+    return RT_OK;
+}
+
+static double ratio(bench *b, const double *x, const double *y)
+{
+    for (int64_t i = 0; i < b->o->steps; i++) b->ratio[i] = x[i] / y[i];
+    return bench_median(b->ratio, b->o->steps);
+}
+
+static void print(bench *b)
+{
+    const int64_t n    = b->o->steps;
+    const double  step = ratio(b, b->with.step, b->ce.step), head = ratio(b, b->with.head, b->ce.head);
+    const double  ms = bench_median(b->with.step, n) * 1e3, head_ms = bench_median(b->with.head, n) * 1e3;
+    const double  teacher_ms = bench_median(b->with.teacher, n) * 1e3, ce_ms = bench_median(b->ce.step, n) * 1e3;
+    const double  ce_head_ms = bench_median(b->ce.head, n) * 1e3, tok_s = (double)(b->ce.c.sequences * b->ce.c.seq) / ms * 1e3;
+    if (b->o->json)
+        printf("{\"preset\":\"%s\",\"objective\":\"%s\",\"threads\":%d,\"dtype\":\"%s\",\"tok_s\":%.1f,\"ms\":%.2f,\"ce_ms\":%.2f,"
+               "\"step_ratio\":%.4f,\"head_ms\":%.2f,\"ce_head_ms\":%.2f,\"head_ratio\":%.4f,\"teacher_ms\":%.2f}\n",
+               b->place.preset->name, b->o->objective, rt_threads(), b->ce.c.dtype, tok_s, ms, ce_ms, step, head_ms, ce_head_ms, head,
+               teacher_ms);
+    else
+        printf(
+            "preset %s, %s, %d threads, %lld pairs of steps, in turn\n\n  %-18s %10s %10s %10s %10s\n  %-18s %10.1f %10.1f %10.1f %10.0f\n"
+            "  %-18s %10.1f %10.1f\n  %-18s %10.3f %10.3f\n",
+            b->place.preset->name, b->ce.c.dtype, rt_threads(), (long long)n, "", "step, ms", "head, ms", "teacher", "tokens/s",
+            b->o->objective, ms, head_ms, teacher_ms, tok_s, "ce", ce_ms, ce_head_ms, "ratio", step, head);
+}
+
+static rt_status make_side(side *s, const bench *b, const char *kind, const char *teacher)
+{
+    char              words[2][160];
+    const char *const more[] = {words[0], teacher ? words[1] : NULL, NULL};
+    snprintf(words[0], sizeof words[0], "objective.kind=%s", kind);
+    snprintf(words[1], sizeof words[1], "teacher.model=%s", teacher ? teacher : "");
+    RT_TRY(bench_configure(&s->c, &b->place, b->o, more));
+    return tr_trainer_create(&s->t, &s->c, rt_comm_self());
+}
+
+/* Whole distributions come from a teacher in process: objectives from "kl" on, and others by --set teacher.model=... */
+static rt_status measure(bench *b)
+{
+    int i = 0;
+    while (tr_objective_word(i) && strcmp(tr_objective_word(i), b->o->objective)) i++;
+    RT_TRY(make_side(&b->with, b, b->o->objective, i - 1 >= AG_KL && tr_objective_word(i) ? b->place.teacher : NULL));
+    RT_TRY(make_side(&b->ce, b, "ce", NULL));
+    RT_TRY(run_steps(b));
+    print(b);
+    return RT_OK;
+}
+
+static void close_side(side *s)
+{
+    tr_trainer_destroy(&s->t);
+    tr_config_free(&s->c);
+}
+
+rt_status bench_objective(const bench_options *o)
+{
+    bench *b;
+    RT_CHECK(o->steps <= MAX_STEPS, RT_EINVAL, "--steps must be at most %d", MAX_STEPS);
+    RT_TRY(RT_NEW(b, 1));
+    b->o         = o;
+    rt_status st = bench_open(&b->place, o);
+    if (st == RT_OK) {
+        st = measure(b);
+        close_side(&b->with), close_side(&b->ce);
+        bench_close(&b->place);
+    }
+    free(b);
+    return st;
+}
