@@ -162,12 +162,14 @@ enum { MD_TEACHER_MAX_K = 256 };
 typedef struct md_teacher_row {
     int32_t *topk_ids;                /* [k], most likely first; ties: the smaller id first */
     float   *topk_logprob;            /* [k] */
-    int32_t *tail_ids;                /* [m], drawn with replacement from all other ids; m may be 0 */
+    int32_t *tail_ids;                /* [m], ascending, drawn from all other ids; m may be 0.  The expected count of id
+                                         v is m p_v / rest_mass, and its count one of the two whole numbers beside that */
     double   rest_mass, rest_entropy; /* of all other ids: sum p, -sum p log p */
     double   actual_logprob;
     int64_t  actual_rank; /* of `actual` (rank 1: the most likely); 0 and 0 when actual < 0 */
 } md_teacher_row;
-/* Fill r from logits z[V] (k <= V and MD_TEACHER_MAX_K; when rest mass is 0, tail ids are the top id).
+/* Fill r from logits z[V] (k <= V and MD_TEACHER_MAX_K; k = 0: the rest is the whole distribution; when rest mass is
+ * 0, tail ids are the top id).
  * A pure function of its arguments. */
 void md_teacher_fill(md_teacher_row *r, const real *z, int64_t V, int64_t k, int64_t m, int32_t actual, uint64_t seed);
 

@@ -144,38 +144,58 @@ static void the_row_is_a_function_of_its_arguments(void **state)
     assert_memory_not_equal(a_tail, b_tail, sizeof a_tail);
 }
 
-/* 64 draws a row under 4000 seeds: chi-square over the ids of the rest, mean = their number - 1,
- * standard deviation sqrt(2 n); the seeds are fixed, so the test gives the same answer every time. */
-static void draws_follow_the_rest(void **state)
+/* 64 draws a row under 4000 seeds.  An id of expected count e is drawn floor(e) or floor(e) + 1 times, so that the
+ * variance of a row's count is f (1 - f), f the fraction of e: the mean must lie within 5 standard deviations.  The
+ * seeds are fixed, so the test gives the same answer every time. */
+static void draws_are_unbiased_and_miss_no_heavy_id(void **state)
 {
-    enum { V = 700, K = 8, M = 64, ROWS = 4000 };
-    static double  seen[V];
+    enum { V = 700, M = 64, ROWS = 4000 };
+    static double  seen[V], p[V];
     static real    z[V];
-    int32_t        ids[K], tail[M];
-    float          lp[K];
-    md_teacher_row r    = {.topk_ids = ids, .topk_logprob = lp, .tail_ids = tail};
-    double         chi2 = 0;
-    int64_t        n    = 0;
+    int32_t        ids[8], tail[M];
+    float          lp[8];
+    md_teacher_row r   = {.topk_ids = ids, .topk_logprob = lp, .tail_ids = tail};
+    rt_rng         rng = {9};
     (void)state;
-    rt_rng rng = {9};
-    for (int v = 0; v < V; v++) z[v] = (real)rt_rng_normal(&rng);
-    memset(seen, 0, sizeof seen);
-    for (uint64_t s = 0; s < ROWS; s++) {
-        md_teacher_fill(&r, z, V, K, M, -1, s);
-        for (int j = 0; j < M; j++) seen[tail[j]]++;
-    }
+    for (int v = 0; v < V; v++) z[v] = (real)(2 * rt_rng_normal(&rng));
     const double lse = exact_lse(z, V);
-    for (int v = 0; v < V; v++) {
-        const double expected = exp((double)z[v] - lse) / r.rest_mass * M * ROWS;
-        int          top      = 0;
-        for (int i = 0; i < K; i++) top |= ids[i] == v;
-        if (top) assert_true(seen[v] == 0);
-        if (top || expected < 5) continue;
-        chi2 += (seen[v] - expected) * (seen[v] - expected) / expected;
-        n++;
+    for (int64_t k = 0; k <= 8; k += 8) {
+        int heavy = 0;
+        memset(seen, 0, sizeof seen);
+        md_teacher_fill(&r, z, V, k, M, -1, 0);
+        for (int v = 0; v < V; v++) p[v] = M * exp((double)z[v] - lse) / r.rest_mass;
+        for (int64_t i = 0; i < k; i++) p[ids[i]] = 0;
+        for (uint64_t s = 0; s < ROWS; s++) {
+            int count[V] = {0};
+            md_teacher_fill(&r, z, V, k, M, -1, s);
+            for (int j = 0; j < M; j++) count[tail[j]]++, assert_true(!j || tail[j] >= tail[j - 1]);
+            for (int v = 0; v < V; v++) seen[v] += count[v], assert_true(fabs(count[v] - p[v]) < 1);
+        }
+        for (int v = 0; v < V; v++) {
+            const double f = p[v] - floor(p[v]);
+            assert_true(fabs(seen[v] - ROWS * p[v]) < 5 * sqrt(ROWS * f * (1 - f)) + 1);
+            heavy += p[v] >= 1;
+        }
+        assert_true(heavy > 2);
     }
-    assert_true(n > 600);
-    assert_true(chi2 > (double)n - 5 * sqrt(2 * (double)n) && chi2 < (double)n + 5 * sqrt(2 * (double)n));
+}
+
+static void without_a_top_k_the_rest_is_all(void **state)
+{
+    int32_t        tail[16];
+    real           z[40];
+    double         entropy = 0;
+    md_teacher_row r       = {.tail_ids = tail};
+    (void)state;
+    random_row(z, 40, 3, 2, 0);
+    const double lse = exact_lse(z, 40);
+    for (int v = 0; v < 40; v++)
+        if (!isinf((double)z[v])) entropy -= exp((double)z[v] - lse) * ((double)z[v] - lse);
+    md_teacher_fill(&r, z, 40, 0, 16, 7, 1);
+    assert_true(r.rest_mass == 1 && fabs(r.rest_entropy - entropy) < 1e-12);
+    for (int v = 0; v < 40; v++) z[v] = (real)NAN; /* a damaged model: no place without a top k may be read */
+    md_teacher_fill(&r, z, 40, 0, 16, 7, 1);
+    assert_true(isnan(r.rest_mass));
 }
 
 int main(void)
@@ -183,7 +203,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_agree_with_the_sorted_formula),     cmocka_unit_test(equal_logits_keep_the_order_of_ids),
         cmocka_unit_test(a_rest_without_mass_gives_the_top_id),   cmocka_unit_test(huge_logits_neither_overflow_nor_lose_the_sum),
-        cmocka_unit_test(the_row_is_a_function_of_its_arguments), cmocka_unit_test(draws_follow_the_rest),
+        cmocka_unit_test(the_row_is_a_function_of_its_arguments), cmocka_unit_test(draws_are_unbiased_and_miss_no_heavy_id),
+        cmocka_unit_test(without_a_top_k_the_rest_is_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
