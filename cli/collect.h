@@ -23,7 +23,6 @@ typedef struct cli_collect {
         {"k", RT_OPT_INT, offsetof(T, f.k), "N", "most likely tokens to keep per position (default 8)"},                               \
         {"m", RT_OPT_INT, offsetof(T, f.m), "N", "samples of the rest per position (default 8 where the teacher draws them, else 0)"}, \
         {"seed", RT_OPT_INT, offsetof(T, f.seed), "N", "seed of the run (default 0)"},                                                 \
-        {"model", RT_OPT_TEXT, offsetof(T, f.model), "NAME", "the server's model (default: its first)"},                               \
         {"dialect", RT_OPT_TEXT, offsetof(T, f.dialect), "NAME", "auto, retort or vllm (default auto)"},                               \
         {"vocab", RT_OPT_INT, offsetof(T, f.vocab), "N", "entries of the teacher's vocabulary, where the server does not say"},        \
         {"ledger", RT_OPT_TEXT, offsetof(T, f.ledger), "FILE", "where answers are kept (default OUT.ledger)"},                         \
@@ -39,6 +38,8 @@ typedef struct cli_collect {
     {                                                                                                                                  \
         "quiet", RT_OPT_FLAG, offsetof(T, f.quiet), NULL, "no progress"                                                                \
     }
+
+#define CLI_COLLECT_MODEL "the server's model (default: its first)"
 
 /* Fill t from the command line; Ctrl-C from here on stops cleanly. */
 rt_status cli_collect_begin(const cli_collect *c, tc_options *t, rt_progress *p);

@@ -1,41 +1,138 @@
-/* score.c -- retort score: the teacher's probabilities of given text. */
+/* score.c -- retort score: what a teacher, a server or a model in this process, says about given text. */
 #include "cli/collect.h"
+#include "core/clock.h"
+#include "core/file.h"
+#include "model/model.h"
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 
 typedef struct options {
     cli_collect collect;
     rt_texts    shards;
+    int64_t     sketch;
 } options;
 
 static const rt_option table[] = {CLI_COLLECT_OPTIONS(options, collect),
+                                  {"model", RT_OPT_TEXT, offsetof(options, collect.model), "DIR",
+                                   "a model's folder, scored in this process; with --teacher: " CLI_COLLECT_MODEL},
                                   {"shards", RT_OPT_LIST, offsetof(options, shards), "SHARD...", "text shards to score, in this order"},
+                                  {"sketch", RT_OPT_INT, offsetof(options, sketch), "BYTES",
+                                   "bytes per position for the whole distribution, nearly (default 0: none; needs --model DIR)"},
                                   {0}};
+
+/* ---- a server ---------------------------------------------------------------------------------- */
+
+static rt_status ask_server(const options *o)
+{
+    rt_progress p;
+    tc_options  t;
+    tc_report   r = {0};
+    RT_CHECK(!o->sketch, RT_EINVAL, "--sketch needs the model itself: give its folder with --model instead of --teacher");
+    RT_TRY(cli_collect_begin(&o->collect, &t, &p));
+    RT_TRY(tc_score(&t, &o->shards, &r));
+    return cli_collect_end(&o->collect, "score", &r);
+}
+
+/* ---- a model in this process ------------------------------------------------------------------- */
+
+static rt_status count_tokens(const rt_texts *shards, int64_t *n)
+{
+    *n = 0;
+    for (int i = 0; i < shards->n; i++) {
+        ds_shard *s;
+        RT_TRY(ds_shard_open(&s, shards->v[i]));
+        *n += ds_shard_tokens(s);
+        ds_shard_close(&s);
+    }
+    return RT_OK;
+}
+
+static rt_status print(const cli_collect *c, const md_captured *r, double seconds)
+{
+    rt_buf       b     = {0};
+    const double bytes = (double)rt_file_size(c->out), speed = (double)r->tokens / seconds;
+    if (!c->json) {
+        printf("score: %lld documents, %lld tokens; %s has %.1f MB; %.1f s, %.0f tokens/s\n", (long long)r->documents, (long long)r->tokens,
+               c->out, bytes / 1e6, seconds, speed);
+        return RT_OK;
+    }
+    RT_TRY(rt_buf_str(&b, "{\"out\":"));
+    rt_status st = rt_json_quote(&b, c->out, strlen(c->out));
+    if (st == RT_OK)
+        st = rt_buf_fmt(&b, ",\"documents\":%lld,\"tokens\":%lld,\"bytes\":%.0f,\"seconds\":%.3f}", (long long)r->documents,
+                        (long long)r->tokens, bytes, seconds);
+    if (st == RT_OK) puts(b.p);
+    rt_buf_free(&b);
+    return st;
+}
+
+static rt_status capture(const options *o, const md_model *m)
+{
+    const cli_collect *c = &o->collect;
+    rt_progress        p;
+    md_captured        r = {0};
+    int64_t            tokens;
+    const double       began = rt_now();
+    RT_TRY(count_tokens(&o->shards, &tokens));
+    rt_progress_begin(&p, "scoring", "tokens", tokens, 0);
+    const md_capture_opts x  = {.shards   = &o->shards,
+                                .out      = c->out,
+                                .k        = c->k,
+                                .m        = c->m < 0 ? 8 : c->m,
+                                .sketch   = o->sketch,
+                                .seed     = (uint64_t)c->seed,
+                                .program  = cli_program(),
+                                .progress = &p};
+    const rt_status       st = md_capture(m, &x, &r);
+    rt_progress_end(&p);
+    return st == RT_OK ? print(c, &r, rt_now() - began) : st;
+}
+
+static rt_status read_model(const options *o)
+{
+    const cli_collect *c = &o->collect;
+    md_model          *m;
+    RT_CHECK(c->out, RT_EINVAL, "score: --out FILE is missing: the shard to write");
+    RT_CHECK(rt_file_exists(c->model), RT_ENOENT, "--model %s: no such folder; expected a model, or name a server with --teacher",
+             c->model);
+    RT_CHECK(!c->ledger && !c->tokenizer && !c->vocab && !c->key_env && !c->key_file, RT_EINVAL,
+             "--ledger, --tokenizer, --vocab and keys are for a server (--teacher), not for a folder (--model)");
+    rt_quiet(c->quiet);
+    rt_interrupt_catch();
+    RT_TRY(kn_init());
+    RT_TRY(md_load(&m, c->model, KN_REAL));
+    const rt_status st = capture(o, m);
+    md_destroy(&m);
+    return st;
+}
 
 static rt_status run(const void *opt, int argc, char **argv)
 {
     const options *o = opt;
-    rt_progress    p;
-    tc_options     t;
-    tc_report      r = {0};
     RT_CHECK(argc == 0, RT_EINVAL, "score takes no word like '%s'; name shards with --shards", argv[0]);
-    RT_TRY(cli_collect_begin(&o->collect, &t, &p));
-    RT_TRY(tc_score(&t, &o->shards, &r));
-    return cli_collect_end(&o->collect, "score", &r);
+    RT_CHECK(o->collect.teacher || o->collect.model, RT_EINVAL,
+             "score needs a teacher: a server's --teacher URL or a folder's --model DIR");
+    return o->collect.teacher ? ask_server(o) : read_model(o);
 }
 
 static const options defaults = {.collect = CLI_COLLECT_DEFAULTS};
 
 const rt_command cli_score = {
     .name     = "score",
-    .usage    = "--teacher URL --shards SHARD... --out OUT.h5 [options]",
+    .usage    = "(--teacher URL | --model DIR) --shards SHARD... --out OUT.h5 [options]",
     .summary  = "collect a teacher's token probabilities for given text",
     .text     = "Asks the server at URL for its probabilities of every token of the shards: the k most\n"
                 "likely, the token that stands there, and, where the teacher can, m samples of the\n"
                 "rest. Every answer is in the ledger before it counts: after Ctrl-C, a crash or a\n"
                 "failure of the server, the same command asks only for what is missing and ends\n"
                 "with the same shard.\n\n"
+                "A model's folder (--model DIR) is scored in this process instead, much faster: no server,\n"
+                "no ledger, a whole shard or none. Only so can --sketch keep the whole distribution,\n"
+                "nearly, in a few bytes per position, and --k 0 samples of all tokens alone.\n\n"
                 "  retort serve MODEL --port 8000 &\n"
-                "  retort score --teacher http://127.0.0.1:8000 --shards train.h5 --out soft.h5",
+                "  retort score --teacher http://127.0.0.1:8000 --shards train.h5 --out soft.h5\n"
+                "  retort score --model MODEL --shards train.h5 --out soft.h5 --sketch 64",
     .options  = table,
     .size     = sizeof(options),
     .defaults = &defaults,

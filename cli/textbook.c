@@ -9,6 +9,7 @@ typedef struct options {
 
 static const rt_option table[] = {
     CLI_COLLECT_OPTIONS(options, collect),
+    {"model", RT_OPT_TEXT, offsetof(options, collect.model), "NAME", CLI_COLLECT_MODEL},
     {"count", RT_OPT_INT, offsetof(options, t.count), "N", "texts to ask for"},
     {"min-tokens", RT_OPT_INT, offsetof(options, t.min_tokens), "N", "drop texts with fewer generated tokens (default 8)"},
     {"max-tokens", RT_OPT_INT, offsetof(options, t.max_tokens), "N", "most tokens of a text (default: the recipe's)"},

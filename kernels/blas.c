@@ -1,4 +1,4 @@
-/* blas.c -- OpenBLAS: chosen, loaded, called on one core.
+/* blas.c -- OpenBLAS, and the LAPACK inside it: chosen, loaded, called on one core.
  *
  * OpenBLAS reads OPENBLAS_CORETYPE when it is loaded, and Debian's 0.3.21 takes newer CPUs
  * for an SSE3 one (a fifth of their speed), so the variable is set from CPUID before
@@ -20,7 +20,12 @@ enum { BLAS_SPACE = 300 << 20 }; /* where its buffers get no memory, OpenBLAS tr
 typedef void (*gemm_fn)(int order, int ta, int tb, int m, int n, int k, real alpha, const real *a, int lda, const real *b, int ldb,
                         real beta, real *c, int ldc);
 
+/* LAPACK's, as Fortran compilers call: all by address, the lengths of the two letters last. */
+typedef void (*eigen_fn)(const char *vectors, const char *half, const int *n, double *a, const int *lda, double *w, double *work,
+                         const int *lwork, int *iwork, const int *liwork, int *info, size_t, size_t);
+
 static gemm_fn     g_gemm;
+static eigen_fn    g_eigen;
 static const char *g_config = "no OpenBLAS", *g_kernel = "none";
 
 static void choose_core(const kn_table *t)
@@ -42,6 +47,7 @@ static rt_status load(const char *name)
     f = symbol(lib, GEMM_NAME);
     RT_CHECK(f, RT_EMISMATCH, "%s: has no " GEMM_NAME "; RETORT_BLAS must name a CBLAS", name);
     memcpy(&g_gemm, &f, sizeof f);
+    if ((f = symbol(lib, "dsyevd_"))) memcpy(&g_eigen, &f, sizeof f);
     char *(*text)(void) = NULL;
     if ((f = symbol(lib, "openblas_get_config"))) memcpy(&text, &f, sizeof f), g_config = text();
     if ((f = symbol(lib, "openblas_get_corename"))) memcpy(&text, &f, sizeof f), g_kernel = text();
@@ -66,4 +72,23 @@ void kn_blas(real *c, int64_t ldc, const real *a, int64_t lda, int ta, const rea
     if (M && N)
         g_gemm(ROW_MAJOR, ta ? TRANS : NO_TRANS, tb ? TRANS : NO_TRANS, (int)M, (int)N, (int)K, 1, a, (int)lda, b, (int)ldb, (real) !!acc,
                c, (int)ldc);
+}
+
+rt_status kn_eigen(double *a, double *w, int64_t n)
+{
+    const int size = (int)n, lwork = (int)(1 + 6 * n + 2 * n * n), liwork = (int)(3 + 5 * n);
+    double   *work  = NULL;
+    int      *iwork = NULL, info = 0;
+    RT_CHECK(n >= 1 && n <= KN_MAX_EIGEN, RT_EINVAL, "eigenvectors of a matrix of %lld rows; 1 to %d are possible", (long long)n,
+             KN_MAX_EIGEN);
+    RT_TRY(kn_blas_init(kn_get()));
+    RT_CHECK(g_eigen, RT_ENOENT,
+             "the OpenBLAS that was loaded has no LAPACK (dsyevd_); install libopenblas0-pthread, or name another in RETORT_BLAS");
+    rt_status st = RT_NEW(work, lwork);
+    if (st == RT_OK) st = RT_NEW(iwork, liwork);
+    if (st == RT_OK) g_eigen("V", "L", &size, a, &size, w, work, &lwork, iwork, &liwork, &info, 1, 1);
+    free(work), free(iwork);
+    RT_TRY(st);
+    RT_CHECK(info == 0, RT_ECHECK, "LAPACK found no eigenvectors of a matrix of %lld rows (dsyevd: %d)", (long long)n, info);
+    return RT_OK;
 }

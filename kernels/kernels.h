@@ -141,6 +141,10 @@ int64_t kn_panels(int64_t N, int64_t K);
 void    kn_pack(real *to, kn_mat b, int64_t N, int64_t K);
 kn_rows kn_plain(const real *p, int64_t row, int64_t col); /* A is p[i row + k col] */
 void    kn_gemm_packed(real *c, int64_t ldc, kn_rows a, const real *panels, int64_t deep, int64_t M, int64_t N, int64_t K, int acc);
+/* Symmetric a[n,n], of finite numbers: w[n] its eigenvalues, ascending, and a's row i the eigenvector of w[i].  On one
+ * thread.  RT_ENOENT: there is no OpenBLAS with LAPACK here. */
+enum { KN_MAX_EIGEN = 16384 };
+rt_status kn_eigen(double *a, double *w, int64_t n);
 /* y[N] = W[N,K] x[K], W of any type: decoding. */
 void kn_matvec(real *y, const void *w, kn_type t, const real *x, int64_t N, int64_t K);
 

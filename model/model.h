@@ -142,7 +142,9 @@ typedef struct md_packed {
     const int32_t *ids, *pos, *start;
     int64_t        n;
 } md_packed;
-rt_status md_score_packed(md_scorer *s, const md_packed *b, md_row_fn row, void *ud);
+rt_status md_score_packed(md_scorer *s, const md_packed *b, md_row_fn row, void *ud); /* row NULL: no logits are made */
+/* The last pass's normed hidden state h[C] of position t: what the head multiplies. */
+void md_scorer_hidden(const md_scorer *s, int64_t t, real *h);
 
 /* The same with two models' logits of one position. */
 typedef void (*md_pair_fn)(void *ud, int64_t t, real *z, real *z2, int thread);
@@ -172,5 +174,38 @@ typedef struct md_teacher_row {
  * 0, tail ids are the top id).
  * A pure function of its arguments. */
 void md_teacher_fill(md_teacher_row *r, const real *z, int64_t V, int64_t k, int64_t m, int32_t actual, uint64_t seed);
+
+/* ---- sketches: the whole distribution in a few bytes (data.h) ----------------------------- */
+
+typedef struct md_sketcher md_sketcher;
+
+/* Fit coder and decoder to n hidden states h[n, C] (which are changed): rows of `bytes` bytes, the bits where they lower
+ * the expected divergence most.  RT_ENOENT: there is no LAPACK; RT_ECHECK: the states do not vary, or are no numbers. */
+rt_status        md_sketcher_create(md_sketcher **out, const md_model *m, real *h, int64_t n, int64_t bytes);
+void             md_sketcher_destroy(md_sketcher **s);
+const ds_sketch *md_sketcher_decoder(const md_sketcher *s);
+/* The sketch of hidden state h[C]; `thread` is 0 .. rt_threads()-1. */
+void md_sketcher_row(const md_sketcher *s, const real *h, uint8_t *row, int thread);
+
+/* ---- capture: a teacher's soft shard, made in process -------------------------------------- */
+
+typedef struct md_capture_opts {
+    const rt_texts *shards; /* text (or soft) shards made with the model's tokenizer */
+    const char     *out;    /* the shard to write */
+    int64_t         k, m;   /* most likely entries, samples of the rest; k = 0: samples of the whole distribution */
+    int64_t         sketch; /* bytes a row; 0: none */
+    uint64_t        seed;   /* of the samples: those of row t depend on (seed, document's number, t) alone */
+    const char     *program;
+    rt_progress    *progress; /* tokens; may be NULL */
+} md_capture_opts;
+
+typedef struct md_captured {
+    int64_t documents, tokens;
+} md_captured;
+
+/* What `retort score` asks of a server, of a model read from a folder (md_load).  A whole shard or none.
+ * RT_EMISMATCH: another tokenizer; RT_EINVAL: a document is longer than the context (named), OUT exists, k, m or
+ * sketch cannot be; RT_EINTR: Ctrl-C. */
+rt_status md_capture(const md_model *m, const md_capture_opts *o, md_captured *r);
 
 #endif

@@ -20,6 +20,7 @@ struct md_scorer {
     length_plan    *plans;                            /* [max / ROUND] */
     int32_t        *ids, *pos, *start, *count, *zero; /* count: 0, 1, 2, ... */
     real           *rope, *z, *head;                  /* head: a quantised head's weights, widened once; else NULL */
+    void           *hidden;                           /* of the last pass, in its plan */
 };
 
 static rt_status make(md_scorer *s, int64_t max)
@@ -81,11 +82,11 @@ static rt_status plan_for(md_scorer *s, int64_t n, length_plan **out)
 }
 
 /* Logits of positions t0 .. t0+n-1 into s->z. */
-static void logits(md_scorer *s, const void *hidden, int64_t t0, int64_t n)
+static void logits(md_scorer *s, int64_t t0, int64_t n)
 {
     const int64_t    C = s->m->config.C, V = s->m->config.V;
     const md_tensor *w = md_head(s->m);
-    const kn_mat     a = {(const char *)hidden + (size_t)(t0 * C) * kn_size(md_activations(s->m)), md_activations(s->m), C, 0};
+    const kn_mat     a = {(const char *)s->hidden + (size_t)(t0 * C) * kn_size(md_activations(s->m)), md_activations(s->m), C, 0};
     const kn_mat     b = {s->head ? s->head : w->data, s->head ? KN_REAL : w->type, C, 1};
     kn_gemm(s->z, KN_REAL, V, a, b, n, V, C, NULL);
 }
@@ -104,7 +105,7 @@ static rt_status check(const md_scorer *s, const md_packed *b)
     return RT_OK;
 }
 
-static rt_status forward(md_scorer *s, const md_packed *b, void **hidden)
+static rt_status forward(md_scorer *s, const md_packed *b)
 {
     length_plan *l = NULL;
     RT_TRY(check(s, b));
@@ -115,7 +116,7 @@ static rt_status forward(md_scorer *s, const md_packed *b, void **hidden)
         s->start[i] = i < b->n ? b->start[i] : (int32_t)i;
     }
     ag_forward(l->p);
-    ag_plan_value(l->p, l->g.value, hidden);
+    ag_plan_value(l->p, l->g.value, &s->hidden);
     return RT_OK;
 }
 
@@ -137,13 +138,12 @@ static void hand_out(int64_t i, int thread, void *ud)
 
 static rt_status score(rows *r, const md_packed *b)
 {
-    void *hidden = NULL, *hidden2 = NULL;
-    RT_TRY(forward(r->s, b, &hidden));
-    if (r->s2) RT_TRY(forward(r->s2, b, &hidden2));
-    for (r->t0 = 0; r->t0 < b->n; r->t0 += BLOCK_ROWS) {
+    RT_TRY(forward(r->s, b));
+    if (r->s2) RT_TRY(forward(r->s2, b));
+    for (r->t0 = 0; (r->row || r->pair) && r->t0 < b->n; r->t0 += BLOCK_ROWS) {
         const int64_t m = b->n - r->t0 < BLOCK_ROWS ? b->n - r->t0 : BLOCK_ROWS;
-        logits(r->s, hidden, r->t0, m);
-        if (r->s2) logits(r->s2, hidden2, r->t0, m);
+        logits(r->s, r->t0, m);
+        if (r->s2) logits(r->s2, r->t0, m);
         rt_parallel(m, hand_out, r);
     }
     return RT_OK;
@@ -167,3 +167,5 @@ rt_status md_score_pair(md_scorer *s, md_scorer *s2, const md_packed *b, md_pair
              (long long)s->m->config.V, (long long)s2->m->config.V);
     return score(&r, b);
 }
+
+void md_scorer_hidden(const md_scorer *s, int64_t t, real *h) { kn_row(h, s->hidden, md_activations(s->m), t, s->m->config.C); }

@@ -574,6 +574,27 @@ static void matvec_takes_every_type(void **state)
     free_forms(&w), free_forms(&x);
 }
 
+static void eigenvectors_rebuild_the_matrix(void **state)
+{
+    enum { N = 37 };
+    static double a[N * N], e[N * N], w[N];
+    uint64_t      s = 1;
+    (void)state;
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j <= i; j++)
+            a[i * N + j] = a[j * N + i] = (double)((s = s * 6364136223846793005u + 1442695040888963407u) >> 40) / 0x1p23 - 1;
+    memcpy(e, a, sizeof e);
+    if (kn_eigen(e, w, N) == RT_ENOENT) return; /* no OpenBLAS: said in one line */
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < N; j++) {
+            double sum = 0, dot = 0;
+            for (int k = 0; k < N; k++) sum += w[k] * e[k * N + i] * e[k * N + j], dot += e[i * N + k] * e[j * N + k];
+            assert_true(fabs(sum - a[i * N + j]) < 1e-12 * N && fabs(dot - (i == j)) < 1e-12 * N);
+        }
+    for (int i = 1; i < N; i++) assert_true(w[i] >= w[i - 1]);
+    assert_int_equal(kn_eigen(e, w, 0), RT_EINVAL);
+}
+
 static void a_cpu_that_is_not_there_is_refused(void **state)
 {
     (void)state;
@@ -589,7 +610,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_kernel_of_every_table),         cmocka_unit_test(exp_is_within_3_ulp),
         cmocka_unit_test(bf16_conversions_are_exact),          cmocka_unit_test(long_bf16_conversions_agree),
         cmocka_unit_test(products_are_those_of_a_triple_loop), cmocka_unit_test(matvec_takes_every_type),
-        cmocka_unit_test(threads_do_not_change_products),      cmocka_unit_test(a_cpu_that_is_not_there_is_refused),
+        cmocka_unit_test(threads_do_not_change_products),      cmocka_unit_test(eigenvectors_rebuild_the_matrix),
+        cmocka_unit_test(a_cpu_that_is_not_there_is_refused),
     };
     g_small = argc > 1 && !strcmp(argv[1], "small");
     unsetenv("RETORT_CPU");

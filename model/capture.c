@@ -1,0 +1,249 @@
+/* capture.c -- a teacher's soft shard without a server: text shards in, one soft shard out.
+ *
+ * Documents share passes through the model; which ones do changes nothing, since a row's samples are seeded by its
+ * place in the text.  Sketches need a decoder before the first row is written, so the first rows are gone through twice.
+ */
+#include "core/clock.h"
+#include "core/rng.h"
+#include "model/model.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PACK = 1024 /* tokens in a pass */, SAMPLE = 8192 /* hidden states that a decoder is fitted to */ };
+
+typedef struct item { /* a document in the pass */
+    int     shard;
+    int64_t doc, first; /* in its shard; its place in the pass */
+} item;
+
+typedef struct capture {
+    const md_model        *model;
+    const md_capture_opts *o;
+    md_scorer             *scorer;
+    md_sketcher           *sketcher;
+    ds_shard              *shard[RT_MAX_TEXTS];
+    ds_writer             *writer;
+    md_captured            done;
+    int64_t                number; /* of the document, over all shards */
+    int64_t                n, max, items;
+    item                  *item;              /* [max] */
+    int32_t               *ids, *pos, *start; /* [max] */
+    int32_t               *target;            /* [max] -1: the last row of a document */
+    uint64_t              *seed;              /* [max] */
+    uint8_t               *valid, *sketch;    /* [max], [max, o->sketch] */
+    int32_t               *topk_ids, *tail_ids;
+    float                 *topk_logprob, *actual, *rest, *entropy;
+    real                  *hidden, *sample; /* [threads, C]; [SAMPLE, C] */
+    int64_t                sampled;
+} capture;
+
+/* ---- the input --------------------------------------------------------------------------------------- */
+
+static rt_status check_shard(const capture *c, const ds_shard *s, const char *tokenizer)
+{
+    const md_config *m      = &c->model->config;
+    const ds_info   *i      = ds_shard_info(s);
+    const int64_t   *starts = ds_shard_starts(s);
+    RT_CHECK(!strcmp(i->tokenizer, tokenizer), RT_EMISMATCH, "%s was made with a tokenizer of SHA-256 %s, %s has %s", ds_shard_path(s),
+             i->tokenizer, c->model->dir, tokenizer);
+    RT_CHECK(i->vocab <= m->V, RT_EMISMATCH, "%s has a vocabulary of %lld entries, %s one of %lld", ds_shard_path(s), (long long)i->vocab,
+             c->model->dir, (long long)m->V);
+    for (int64_t d = 0; d < ds_shard_docs(s); d++)
+        RT_CHECK(starts[d + 1] - starts[d] <= m->context, RT_EINVAL,
+                 "document %lld of %s has %lld tokens, the model takes at most %lld; cut the text when it is imported", (long long)d,
+                 ds_shard_path(s), (long long)(starts[d + 1] - starts[d]), (long long)m->context);
+    return RT_OK;
+}
+
+static rt_status open_shards(capture *c, char tokenizer[RT_SHA_HEX])
+{
+    ds_tokenizer *t;
+    RT_CHECK(c->o->shards->n > 0, RT_EINVAL, "--shards: expected the names of shards to score");
+    RT_TRY(ds_tokenizer_load(&t, c->model->dir));
+    memcpy(tokenizer, ds_tokenizer_sha256(t), RT_SHA_HEX);
+    ds_tokenizer_destroy(&t);
+    for (int i = 0; i < c->o->shards->n; i++) {
+        RT_TRY(ds_shard_open(&c->shard[i], c->o->shards->v[i]));
+        RT_TRY(check_shard(c, c->shard[i], tokenizer));
+    }
+    return RT_OK;
+}
+
+static rt_status make(capture *c)
+{
+    const md_capture_opts *o = c->o;
+    RT_CHECK(o->k >= 0 && o->k <= MD_TEACHER_MAX_K && o->m >= 0 && o->sketch >= 0, RT_EINVAL,
+             "k = %lld, m = %lld, sketches of %lld bytes; k is 0 to %d, none is below 0", (long long)o->k, (long long)o->m,
+             (long long)o->sketch, (int)MD_TEACHER_MAX_K);
+    c->max = c->model->config.context > PACK ? c->model->config.context : PACK;
+    RT_TRY(RT_NEW(c->item, c->max));
+    RT_TRY(RT_NEW(c->ids, c->max));
+    RT_TRY(RT_NEW(c->pos, c->max));
+    RT_TRY(RT_NEW(c->start, c->max));
+    RT_TRY(RT_NEW(c->target, c->max));
+    RT_TRY(RT_NEW(c->seed, c->max));
+    RT_TRY(RT_NEW(c->valid, c->max));
+    RT_TRY(RT_NEW(c->sketch, c->max * o->sketch));
+    RT_TRY(RT_NEW(c->topk_ids, c->max * o->k));
+    RT_TRY(RT_NEW(c->topk_logprob, c->max * o->k));
+    RT_TRY(RT_NEW(c->tail_ids, c->max * o->m));
+    RT_TRY(RT_NEW(c->actual, c->max));
+    RT_TRY(RT_NEW(c->rest, c->max));
+    RT_TRY(RT_NEW(c->entropy, c->max));
+    RT_TRY(RT_NEW(c->hidden, rt_threads() * c->model->config.C));
+    return md_scorer_create(&c->scorer, c->model, c->max);
+}
+
+static void capture_free(capture *c)
+{
+    ds_writer_abandon(&c->writer);
+    md_scorer_destroy(&c->scorer);
+    md_sketcher_destroy(&c->sketcher);
+    for (int i = 0; i < c->o->shards->n; i++) ds_shard_close(&c->shard[i]);
+    free(c->item), free(c->ids), free(c->pos), free(c->start), free(c->target), free(c->seed), free(c->valid), free(c->sketch);
+    free(c->topk_ids), free(c->topk_logprob), free(c->tail_ids), free(c->actual), free(c->rest), free(c->entropy);
+    free(c->hidden), free(c->sample);
+}
+
+/* ---- passes ------------------------------------------------------------------------------------------ */
+
+typedef rt_status (*pass_fn)(capture *c, const md_packed *b);
+
+static rt_status flush(capture *c, pass_fn pass)
+{
+    const md_packed b = {c->ids, c->pos, c->start, c->n};
+    RT_CHECK(!rt_interrupted(), RT_EINTR, "interrupted; nothing was written");
+    if (c->n) RT_TRY(pass(c, &b));
+    c->n = c->items = 0;
+    return RT_OK;
+}
+
+static void add_doc(capture *c, int shard, int64_t doc, const ds_doc *d)
+{
+    const uint64_t seed = rt_mix2(c->o->seed, (uint64_t)c->number++);
+    c->item[c->items++] = (item){shard, doc, c->n};
+    for (int64_t i = 0; i < d->n; i++) {
+        const int64_t to = c->n + i;
+        c->ids[to]       = d->ids[i];
+        c->pos[to]       = (int32_t)i;
+        c->start[to]     = (int32_t)c->n;
+        c->target[to]    = i + 1 < d->n ? d->ids[i + 1] : -1;
+        c->valid[to]     = i + 1 < d->n;
+        c->seed[to]      = rt_mix2(seed, (uint64_t)(i + 1)); /* as the server seeds the row about token i + 1 */
+    }
+    c->n += d->n;
+}
+
+/* Documents into passes, in order, until *enough (NULL: all) is at least SAMPLE. */
+static rt_status walk(capture *c, pass_fn pass, const int64_t *enough)
+{
+    ds_doc d;
+    c->number = 0;
+    for (int s = 0; s < c->o->shards->n; s++)
+        for (int64_t i = 0; i < ds_shard_docs(c->shard[s]) && !(enough && *enough >= SAMPLE); i++) {
+            const int64_t *starts = ds_shard_starts(c->shard[s]);
+            if (c->n + starts[i + 1] - starts[i] > c->max) RT_TRY(flush(c, pass));
+            RT_TRY(ds_shard_doc(c->shard[s], i, &d));
+            add_doc(c, s, i, &d);
+        }
+    return flush(c, pass);
+}
+
+static rt_status take_sample(capture *c, const md_packed *b)
+{
+    RT_TRY(md_score_packed(c->scorer, b, NULL, NULL));
+    for (int64_t t = 0; t < c->n && c->sampled < SAMPLE; t++)
+        if (c->valid[t]) md_scorer_hidden(c->scorer, t, c->sample + c->sampled++ * c->model->config.C);
+    return RT_OK;
+}
+
+static rt_status fit_sketches(capture *c)
+{
+    RT_TRY(RT_NEW(c->sample, SAMPLE * c->model->config.C));
+    RT_TRY(walk(c, take_sample, &c->sampled));
+    RT_TRY(md_sketcher_create(&c->sketcher, c->model, c->sample, c->sampled, c->o->sketch));
+    return ds_writer_sketch(c->writer, md_sketcher_decoder(c->sketcher));
+}
+
+static void fill(void *ud, int64_t t, real *z, int thread)
+{
+    capture               *c = ud;
+    const md_capture_opts *o = c->o;
+    md_teacher_row r = {.topk_ids = c->topk_ids + t * o->k, .topk_logprob = c->topk_logprob + t * o->k, .tail_ids = c->tail_ids + t * o->m};
+    if (!c->valid[t]) return;
+    md_teacher_fill(&r, z, c->model->config.V, o->k, o->m, c->target[t], c->seed[t]);
+    c->actual[t]  = (float)r.actual_logprob;
+    c->rest[t]    = (float)r.rest_mass;
+    c->entropy[t] = (float)r.rest_entropy;
+    if (!o->sketch) return;
+    real *h = c->hidden + thread * c->model->config.C;
+    md_scorer_hidden(c->scorer, t, h);
+    md_sketcher_row(c->sketcher, h, c->sketch + t * o->sketch, thread);
+}
+
+/* Tokens and texts come from the input once more: what a pass holds is its numbers alone. */
+static rt_status write_doc(capture *c, const item *x)
+{
+    const md_capture_opts *o = c->o;
+    ds_doc                 d;
+    RT_TRY(ds_shard_doc(c->shard[x->shard], x->doc, &d));
+    d.target_id      = NULL;
+    d.weight         = NULL;
+    d.valid          = c->valid + x->first;
+    d.topk_ids       = c->topk_ids + x->first * o->k;
+    d.topk_logprob   = c->topk_logprob + x->first * o->k;
+    d.actual_logprob = c->actual + x->first;
+    d.rest_mass      = c->rest + x->first;
+    d.rest_entropy   = c->entropy + x->first;
+    d.tail_ids       = c->tail_ids + x->first * o->m;
+    d.sketch         = c->sketch + x->first * o->sketch;
+    RT_TRY(ds_writer_add(c->writer, &d));
+    c->done.documents++;
+    c->done.tokens += d.n;
+    return RT_OK;
+}
+
+static rt_status take_rows(capture *c, const md_packed *b)
+{
+    RT_TRY(md_score_packed(c->scorer, b, fill, c));
+    for (int64_t i = 0; i < c->items; i++) RT_TRY(write_doc(c, &c->item[i]));
+    if (c->o->progress) rt_progress_at(c->o->progress, c->done.tokens, NULL);
+    return RT_OK;
+}
+
+/* ---- the output -------------------------------------------------------------------------------------- */
+
+static ds_info info_of(const capture *c, const char *tokenizer)
+{
+    const md_capture_opts *o    = c->o;
+    ds_info                info = {.soft = 1, .vocab = c->model->config.V, .k = o->k, .m = o->m, .sketch = o->sketch, .dialect = "model"};
+    const char            *name = strrchr(c->model->dir, '/');
+    memcpy(info.tokenizer, tokenizer, RT_SHA_HEX);
+    snprintf(info.teacher, sizeof info.teacher, "%s", name && name[1] ? name + 1 : c->model->dir);
+    snprintf(info.endpoint, sizeof info.endpoint, "%s", c->model->dir);
+    snprintf(info.sampling, sizeof info.sampling, "{\"command\":\"score\",\"seed\":\"%llu\"}", (unsigned long long)o->seed);
+    snprintf(info.program, sizeof info.program, "%s", o->program);
+    return info;
+}
+
+static rt_status run(capture *c)
+{
+    char tokenizer[RT_SHA_HEX];
+    RT_TRY(open_shards(c, tokenizer));
+    RT_TRY(make(c));
+    const ds_info info = info_of(c, tokenizer);
+    RT_TRY(ds_writer_create(&c->writer, c->o->out, &info));
+    if (c->o->sketch) RT_TRY(fit_sketches(c));
+    RT_TRY(walk(c, take_rows, NULL));
+    return ds_writer_finish(&c->writer);
+}
+
+rt_status md_capture(const md_model *m, const md_capture_opts *o, md_captured *r)
+{
+    capture         c  = {.model = m, .o = o};
+    const rt_status st = run(&c);
+    if (st == RT_OK) *r = c.done;
+    capture_free(&c);
+    return st;
+}

@@ -1,0 +1,270 @@
+/* sketch.c -- a teacher's distributions in a few bytes a row: the coder and its decoder are fitted to hidden states.
+ *
+ * A distribution is softmax(W h), so h is all there is to store, and the question is only which errors of h cost
+ * nothing.  An error e of h costs e G e / 2 nats, G = E[W' (diag p - p p') W] (Fisher's metric, averaged).  In the
+ * coordinates y = (h - mean) L with G = L L' every direction costs the same; their principal axes v are uncorrelated,
+ * and bits go one by one to the axis whose error is largest (reverse water-filling: Cover & Thomas, 10.3.3).
+ */
+#include "model/model.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = 128, /* rows of p or of W at a time */ METRIC_ROWS = 2048, MAX_BITS = 8 };
+
+struct md_sketcher {
+    int64_t    C, r;
+    real      *map;    /* [r, C]: coordinate i of hidden state h is map[i] . h - offset[i] */
+    real      *offset; /* [r] */
+    float     *y;      /* [threads, r] */
+    ds_sketch *decoder;
+};
+
+typedef struct fit {
+    const md_tensor *w;
+    int64_t          V, C, n, used;             /* hidden states; those of which p is made */
+    real            *wide;                      /* a quantised head's weights; else NULL */
+    real            *h, *mean;                  /* [n, C], centred once p is made; [C] */
+    real            *mean_p, *q;                /* [V]; [used, C]: p W of each row, centred in the end */
+    real            *center;                    /* [C]: mean_p W, which no softmax sees */
+    real            *block, *block2;            /* [BLOCK, max(C, V)] and [BLOCK, C] */
+    real            *square, *to, *from, *axes; /* [C, C]; rows sqrt(g) E, E / sqrt(g), U */
+    double          *matrix, *g, *lambda;       /* [C, C]; [C], lambda descending in the end */
+    uint8_t         *bits;                      /* [C] */
+} fit;
+
+static kn_mat plain(const real *p, int64_t ld, int trans) { return (kn_mat){p, KN_REAL, ld, trans}; }
+
+static kn_mat head(const fit *f, int trans)
+{
+    return f->wide ? plain(f->wide, f->C, trans) : (kn_mat){f->w->data, f->w->type, f->C, trans};
+}
+
+static rt_status make(fit *f)
+{
+    const int64_t C = f->C, V = f->V;
+    RT_TRY(RT_NEW(f->mean, C));
+    RT_TRY(RT_NEW(f->mean_p, V));
+    RT_TRY(RT_NEW(f->q, f->used * C));
+    RT_TRY(RT_NEW(f->center, C));
+    RT_TRY(RT_NEW(f->block, BLOCK * (C > V ? C : V)));
+    RT_TRY(RT_NEW(f->block2, BLOCK * C));
+    RT_TRY(RT_NEW(f->square, C * C));
+    RT_TRY(RT_NEW(f->to, C * C));
+    RT_TRY(RT_NEW(f->from, (C + 1) * C));
+    RT_TRY(RT_NEW(f->axes, C * C));
+    RT_TRY(RT_NEW(f->matrix, C * C));
+    RT_TRY(RT_NEW(f->g, C));
+    RT_TRY(RT_NEW(f->lambda, C));
+    RT_TRY(RT_NEW(f->bits, C));
+    if (kn_size(f->w->type)) return RT_OK;
+    RT_TRY(RT_NEW(f->wide, V * C));
+    for (int64_t v = 0; v < V; v++) kn_row(f->wide + v * C, f->w->data, f->w->type, v, C);
+    return RT_OK;
+}
+
+static void fit_free(fit *f)
+{
+    free(f->mean), free(f->mean_p), free(f->q), free(f->center), free(f->block), free(f->block2), free(f->square), free(f->to);
+    free(f->from), free(f->axes), free(f->matrix), free(f->g), free(f->lambda), free(f->bits), free(f->wide);
+}
+
+/* ---- the metric ------------------------------------------------------------------------------------ */
+
+static void softmax(int64_t i, int thread, void *ud)
+{
+    const fit *f = ud;
+    real      *p = f->block + i * f->V;
+    (void)thread;
+    kn_get()->exp_sub(p, p, (real)md_lse(p, f->V), f->V);
+}
+
+/* mean_p and q, from rows spread evenly over all. */
+static void distributions(fit *f)
+{
+    const kn_table *k = kn_get();
+    for (int64_t a = 0; a < f->used; a += BLOCK) {
+        const int64_t n = f->used - a < BLOCK ? f->used - a : BLOCK;
+        for (int64_t i = 0; i < n; i++) memcpy(f->block2 + i * f->C, f->h + (a + i) * f->n / f->used * f->C, (size_t)f->C * sizeof(real));
+        kn_gemm(f->block, KN_REAL, f->V, plain(f->block2, f->C, 0), head(f, 1), n, f->V, f->C, NULL);
+        rt_parallel(n, softmax, f);
+        for (int64_t i = 0; i < n; i++) k->axpy(f->mean_p, f->block + i * f->V, 1 / (real)f->used, f->V);
+        kn_gemm(f->q + a * f->C, KN_REAL, f->C, plain(f->block, f->V, 0), head(f, 0), n, f->C, f->V, NULL);
+    }
+}
+
+/* The mean of n rows goes to `mean`, and is taken from each. */
+static void center_rows(real *x, int64_t n, int64_t C, real *mean)
+{
+    const kn_table *k = kn_get();
+    memset(mean, 0, (size_t)C * sizeof(real));
+    for (int64_t i = 0; i < n; i++) k->axpy(mean, x + i * C, 1 / (real)n, C);
+    for (int64_t i = 0; i < n; i++) k->axpy(x + i * C, mean, -1, C);
+}
+
+/* Rows a..a+n-1 of the head, less the center, into block. */
+static int64_t head_rows(fit *f, int64_t a)
+{
+    const int64_t n = f->V - a < BLOCK ? f->V - a : BLOCK;
+    for (int64_t i = 0; i < n; i++) {
+        kn_row(f->block + i * f->C, f->w->data, f->w->type, a + i, f->C);
+        kn_get()->axpy(f->block + i * f->C, f->center, -1, f->C);
+    }
+    return n;
+}
+
+/* The eigenvalues of `square` go to w, ascending, its eigenvectors to the rows of `matrix`. */
+static rt_status eigen(fit *f, double *w)
+{
+    double trace = 0;
+    for (int64_t i = 0; i < f->C * f->C; i++) f->matrix[i] = (double)f->square[i];
+    for (int64_t i = 0; i < f->C; i++) trace += f->matrix[i * f->C + i];
+    for (int64_t i = 0; i < f->C * f->C; i++) trace += 0 * f->matrix[i]; /* NaN where any is no number */
+    RT_CHECK(isfinite(trace) && trace > 0, RT_ECHECK, "no sketch can be made: the model's hidden states %s",
+             trace <= 0 ? "do not vary; give it more text" : "are no numbers; its weights are damaged");
+    return kn_eigen(f->matrix, w, f->C);
+}
+
+/* G = sum over v of mean_p w w', less the mean of q q': both about the center. */
+static rt_status metric(fit *f)
+{
+    const int64_t C = f->C;
+    center_rows(f->q, f->used, C, f->center);
+    for (int64_t i = 0; i < f->used * C; i++) f->q[i] /= (real)sqrt((double)f->used);
+    for (int64_t a = 0; a < f->V; a += BLOCK) {
+        const int64_t n = head_rows(f, a);
+        for (int64_t i = 0; i < n; i++) kn_get()->scale(f->block2 + i * C, f->block + i * C, f->mean_p[a + i], C);
+        kn_gemm(f->square, KN_REAL, C, plain(f->block, C, 1), plain(f->block2, C, 0), C, C, n, f->square);
+    }
+    kn_gemm(f->axes, KN_REAL, C, plain(f->q, C, 1), plain(f->q, C, 0), C, C, f->used, NULL);
+    kn_get()->axpy(f->square, f->axes, -1, C * C);
+    return eigen(f, f->g);
+}
+
+/* The two maps between h and coordinates in which every direction costs the same.  What costs next to nothing keeps a
+ * small cost: it must not be blown up on the way back. */
+static void make_maps(fit *f)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < f->C; i++) sum += f->g[i];
+    for (int64_t i = 0; i < f->C; i++) {
+        const double root = sqrt(fmax(f->g[i], 1e-6 * sum / (double)f->C));
+        for (int64_t c = 0; c < f->C; c++) {
+            f->to[i * f->C + c]   = (real)(f->matrix[i * f->C + c] * root);
+            f->from[i * f->C + c] = (real)(f->matrix[i * f->C + c] / root);
+        }
+    }
+}
+
+/* ---- axes and bits ----------------------------------------------------------------------------------- */
+
+/* Principal axes of (h - mean) L, the widest first. */
+static rt_status principal_axes(fit *f, real *y)
+{
+    const int64_t C = f->C;
+    kn_gemm(y, KN_REAL, C, plain(f->h, C, 0), plain(f->to, C, 1), f->n, C, C, NULL);
+    for (int64_t i = 0; i < f->n * C; i++) y[i] /= (real)sqrt((double)f->n);
+    kn_gemm(f->square, KN_REAL, C, plain(y, C, 1), plain(y, C, 0), C, C, f->n, NULL);
+    RT_TRY(eigen(f, f->g));
+    for (int64_t i = 0; i < C; i++) {
+        f->lambda[i] = f->g[C - 1 - i];
+        for (int64_t c = 0; c < C; c++) f->axes[i * C + c] = (real)f->matrix[(C - 1 - i) * C + c];
+    }
+    return RT_OK;
+}
+
+/* A bit divides an axis's error by 4.  Axes with bits stand first: where errors are equal, the first gets it. */
+static int64_t share_bits(fit *f, int64_t bits)
+{
+    int64_t r = 0;
+    double *e = f->g;
+    memcpy(e, f->lambda, (size_t)f->C * sizeof *e);
+    for (int64_t b = 0; b < bits; b++) {
+        int64_t best = 0;
+        for (int64_t i = 1; i < f->C; i++)
+            if (e[i] > e[best]) best = i;
+        if (e[best] <= 0) break;
+        f->bits[best]++;
+        e[best] = f->bits[best] == MAX_BITS ? 0 : e[best] / 4;
+        if (best >= r) r = best + 1;
+    }
+    return r;
+}
+
+/* ---- the coder and the decoder ------------------------------------------------------------------------ */
+
+static rt_status make_coder(md_sketcher *s, fit *f)
+{
+    RT_TRY(RT_NEW(s->map, s->r * f->C));
+    RT_TRY(RT_NEW(s->offset, s->r));
+    RT_TRY(RT_NEW(s->y, rt_threads() * s->r));
+    kn_gemm(s->map, KN_REAL, f->C, plain(f->axes, f->C, 0), plain(f->to, f->C, 0), s->r, f->C, f->C, NULL);
+    for (int64_t i = 0; i < s->r; i++) s->offset[i] = kn_get()->dot(s->map + i * f->C, f->mean, f->C);
+    return RT_OK;
+}
+
+/* Logits are (W - center) . (mean + sum over i of v_i from_i): a column of the head for each from_i, the bias for the mean. */
+static rt_status make_decoder(md_sketcher *s, fit *f, int64_t bytes)
+{
+    const int64_t C = f->C, cols = s->r + 1;
+    RT_TRY(ds_sketch_create(&s->decoder, s->r, f->V, bytes));
+    memcpy(s->decoder->bits, f->bits, (size_t)s->r);
+    for (int64_t i = 0; i < s->r; i++) s->decoder->scale[i] = (float)sqrt(f->lambda[i]);
+    kn_gemm(f->square, KN_REAL, C, plain(f->axes, C, 0), plain(f->from, C, 0), s->r, C, C, NULL);
+    memcpy(f->from, f->square, (size_t)(s->r * C) * sizeof(real));
+    memcpy(f->from + s->r * C, f->mean, (size_t)C * sizeof(real));
+    for (int64_t a = 0; a < f->V; a += BLOCK) {
+        const int64_t n = head_rows(f, a);
+        kn_gemm(s->decoder->head + a * cols, KN_BF16, cols, plain(f->block, C, 0), plain(f->from, C, 1), n, cols, C, NULL);
+    }
+    return RT_OK;
+}
+
+static rt_status fit_all(md_sketcher *s, fit *f, int64_t bytes)
+{
+    real *y = NULL;
+    RT_TRY(make(f));
+    distributions(f);
+    RT_TRY(metric(f));
+    make_maps(f);
+    center_rows(f->h, f->n, f->C, f->mean);
+    rt_status st = RT_NEW(y, f->n * f->C);
+    if (st == RT_OK) st = principal_axes(f, y);
+    free(y);
+    RT_TRY(st);
+    s->r = share_bits(f, 8 * bytes);
+    RT_TRY(make_coder(s, f));
+    return make_decoder(s, f, bytes);
+}
+
+rt_status md_sketcher_create(md_sketcher **out, const md_model *m, real *h, int64_t n, int64_t bytes)
+{
+    fit          f = {.w = md_head(m), .V = m->config.V, .C = m->config.C, .n = n, .used = n < METRIC_ROWS ? n : METRIC_ROWS, .h = h};
+    md_sketcher *s;
+    RT_CHECK(n >= 1, RT_ECHECK, "no sketch can be made: there is no row to fit it to");
+    RT_TRY(RT_NEW(s, 1));
+    s->C               = f.C;
+    const rt_status st = fit_all(s, &f, bytes);
+    fit_free(&f);
+    if (st != RT_OK) md_sketcher_destroy(&s);
+    else *out = s;
+    return st;
+}
+
+void md_sketcher_destroy(md_sketcher **sp)
+{
+    md_sketcher *s = *sp;
+    if (!s) return;
+    ds_sketch_destroy(&s->decoder);
+    free(s->map), free(s->offset), free(s->y), free(s);
+    *sp = NULL;
+}
+
+const ds_sketch *md_sketcher_decoder(const md_sketcher *s) { return s->decoder; }
+
+void md_sketcher_row(const md_sketcher *s, const real *h, uint8_t *row, int thread)
+{
+    float *y = s->y + thread * s->r;
+    for (int64_t i = 0; i < s->r; i++) y[i] = (float)(kn_get()->dot(s->map + i * s->C, h, s->C) - s->offset[i]);
+    ds_sketch_encode(s->decoder, y, row);
+}

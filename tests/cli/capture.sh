@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# retort score --model: the same rows as from the model served, sketches, wrong use.
+set -eu
+dir=$(mktemp -d)
+server=
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$dir"' EXIT
+fail() { echo "capture: $*" >&2 && exit 1; }
+# expect CODE WORDS COMMAND...: exits with CODE; standard error is one line that holds WORDS.
+expect() {
+    local code=$1 words=$2 got=0
+    shift 2
+    timeout 60 "$@" >"$dir/out" 2>"$dir/err" || got=$?
+    [ $got = "$code" ] || fail "$*: exit $got, expected $code: $(cat "$dir/err")"
+    [ "$(wc -l <"$dir/err")" = 1 ] || fail "$*: expected one line: $(cat "$dir/err")"
+    grep -qF -- "$words" "$dir/err" || fail "$*: '$words' is not in: $(cat "$dir/err")"
+    [ ! -e "$dir/x.h5" ] || fail "$*: left a shard"
+}
+good() { "$@" >"$dir/out" 2>"$dir/err" || fail "$*: exit $?: $(cat "$dir/err")"; }
+
+# A model of one step.
+for i in $(seq 200); do echo "text $i of the vessel and the wine"; done >"$dir/text.txt"
+echo '{"model":{"C":16,"L":1,"H":2,"KV":1,"D":8,"F":32,"context":40},"data":{"seq":32},"steps":1}' >"$dir/config.json"
+good "$RETORT" tokenizer train "$dir/text.txt" --vocab 300 --out "$dir/tok"
+good "$RETORT" data import "$dir/text.txt" --tokenizer "$dir/tok" --out "$dir/text.h5"
+good "$RETORT" train "$dir/config.json" --set model.tokenizer="$dir/tok" data.train="$dir/text.h5" out="$dir/run"
+model=$dir/run/latest
+
+# Served and in process: ids, log-probabilities, rest and samples, as far as `inspect` and `stats` print them.
+good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/model.h5" --k 4 --m 8 --seed 3
+grep -q '200 documents' "$dir/out" || fail "summary: $(cat "$dir/out")"
+"$RETORT" serve "$model" --port 0 --port-file "$dir/port" --name latest 2>"$dir/log" &
+server=$!
+for _ in $(seq 500); do [ ! -e "$dir/port" ] || break; sleep 0.02; done
+good "$RETORT" score --teacher "http://127.0.0.1:$(cat "$dir/port")" --model latest --shards "$dir/text.h5" --out "$dir/served.h5" --k 4 --m 8 --seed 3
+kill "$server"
+wait "$server" || true
+server=
+for kind in model served; do
+    good "$RETORT" data verify "$dir/$kind.h5"
+    for doc in 0 7 199; do "$RETORT" data inspect "$dir/$kind.h5" --doc $doc | sed '1,/^document/d;/^  request/d;/^  cost/d'; done >"$dir/$kind.rows"
+    "$RETORT" data stats "$dir/$kind.h5" --json | grep -o '"\(covered\|entropy\|ce\)":[0-9.]*' >"$dir/$kind.stats"
+done
+[ "$(wc -l <"$dir/model.rows")" -gt 30 ] || fail "inspect shows no rows"
+# same TOLERANCE FILE FILE: word by word; numbers may differ by so much in the last digit that is printed.
+same() {
+    paste -d '\n' "$2" "$3" | sed 's/[%:]/ /g' | awk -v e="$1" 'NR % 2 { n = split($0, a); next }
+        { if (split($0, b) != n) exit 1; for (i = 1; i <= n; i++) if (a[i] != b[i] && !(a[i] + 0 && (a[i] - b[i]) ^ 2 <= e ^ 2)) exit 1 }' ||
+        fail "served and in process differ: $(diff "$2" "$3" | head -n 4)"
+}
+same 0.1001 "$dir/model.rows" "$dir/served.rows"
+same 0.00001 "$dir/model.stats" "$dir/served.stats"
+
+# Sketches; samples of the whole distribution alone.
+good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/sketch.h5" --k 0 --m 0 --sketch 12 --json
+grep -q '"documents":200,' "$dir/out" || fail "--json: $(cat "$dir/out")"
+good "$RETORT" data verify "$dir/sketch.h5"
+"$RETORT" data inspect "$dir/sketch.h5" | grep -q 'sketches *12 bytes a row' || fail "inspect does not show the sketches"
+good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/samples.h5" --k 0 --m 16
+good "$RETORT" data verify "$dir/samples.h5"
+
+# Wrong use.
+score=("$RETORT" score --shards "$dir/text.h5" --out "$dir/x.h5")
+expect 2 "--teacher URL or a folder's --model DIR" "${score[@]}"
+expect 2 "no such folder" "${score[@]}" --model "$dir/none"
+expect 2 "config.json" "${score[@]}" --model "$dir/tok"
+expect 2 "with --model instead of --teacher" "${score[@]}" --teacher http://127.0.0.1:1 --sketch 8
+expect 2 "--ledger" "${score[@]}" --model "$model" --ledger "$dir/ledger"
+expect 2 "--out FILE is missing" "$RETORT" score --shards "$dir/text.h5" --model "$model"
+expect 2 "names of shards" "$RETORT" score --out "$dir/x.h5" --model "$model"
+expect 2 "exists already" "$RETORT" score --shards "$dir/text.h5" --model "$model" --out "$dir/model.h5"
+expect 2 "a soft shard has one of them" "${score[@]}" --model "$model" --k 0 --m 0
+expect 2 "k is 0 to 256" "${score[@]}" --model "$model" --k 257
+good "$RETORT" tokenizer train "$dir/text.txt" --vocab 290 --out "$dir/tok2"
+good "$RETORT" data import "$dir/text.txt" --tokenizer "$dir/tok2" --out "$dir/other.h5"
+expect 2 "was made with a tokenizer of SHA-256" "$RETORT" score --shards "$dir/other.h5" --model "$model" --out "$dir/x.h5"

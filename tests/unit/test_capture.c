@@ -1,0 +1,317 @@
+/* test_capture.c -- a soft shard made in process: its rows are those of the model, a document at a time; its sketches
+ * rebuild the distributions; what cannot be captured leaves nothing behind. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "core/file.h"
+#include "core/rng.h"
+#include "model/model.h"
+#include "tests/support/check.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { V = 290, C = 32, CONTEXT = 48, DOCS = 90, K = 6, M = 5, SEED = 11 };
+
+static char      g_dir[64], g_text[2][96], g_out[96], g_sha[RT_SHA_HEX];
+static md_model *g_model;
+
+static int64_t length(int d) { return 1 + (int64_t)(rt_mix64((uint64_t)d) % CONTEXT); }
+static int32_t token(int d, int64_t i) { return (int32_t)(rt_mix2((uint64_t)d, (uint64_t)i) % V); }
+
+/* Documents from..to-1. */
+static void write_text(const char *path, int from, int to, const char *tokenizer, int64_t longer)
+{
+    ds_writer *w;
+    ds_info    info = {.vocab = V};
+    int32_t    ids[CONTEXT + 1];
+    uint8_t    prompt[CONTEXT + 1];
+    snprintf(info.tokenizer, sizeof info.tokenizer, "%s", tokenizer);
+    remove(path);
+    ok(ds_writer_create(&w, path, &info));
+    for (int d = from; d < to; d++) {
+        const int64_t n = longer ? longer : length(d);
+        for (int64_t i = 0; i < n; i++) ids[i] = token(d, i), prompt[i] = i < d % 3;
+        ok(ds_writer_add(
+            w, &(ds_doc){.n = n, .ids = ids, .prompt_mask = prompt, .topic = d % 2 ? "odd" : "even", .seed = 5 + (uint64_t)d, .cost = d}));
+    }
+    ok(ds_writer_finish(&w));
+}
+
+/* A random model, sharper than at birth, in a folder with a tokenizer. */
+static void write_model(void)
+{
+    const md_config c = {.family     = "llama",
+                         .V          = V,
+                         .C          = C,
+                         .L          = 2,
+                         .H          = 4,
+                         .KV         = 2,
+                         .D          = 8,
+                         .F          = 48,
+                         .context    = CONTEXT,
+                         .rope_theta = 1e4,
+                         .norm_eps   = 1e-5,
+                         .bos        = 0,
+                         .eos        = 0};
+    ds_tokenizer   *t;
+    md_model       *m;
+    char            text[96];
+    snprintf(text, sizeof text, "%s/text.txt", g_dir);
+    FILE *f = fopen(text, "w");
+    for (int i = 0; i < 400; i++) fprintf(f, "line %d of the vessel and the wine %d\n", i, i * i);
+    fclose(f);
+    ok(ds_tokenizer_train(&(rt_texts){{text}, 1}, V, "<|end|>", g_dir, NULL));
+    ok(ds_tokenizer_load(&t, g_dir));
+    strcpy(g_sha, ds_tokenizer_sha256(t));
+    ds_tokenizer_destroy(&t);
+    ok(md_create(&m, &c, KN_REAL));
+    md_init(m, 3);
+    real *w = md_head(m)->data;
+    for (int64_t i = 0; i < V * C; i++) w[i] *= 8;
+    ok(md_save(m, g_dir, KN_REAL));
+    md_destroy(&m);
+    ok(md_load(&g_model, g_dir, KN_REAL));
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    strcpy(g_dir, "/tmp/test_capture_XXXXXX");
+    if (!mkdtemp(g_dir) || kn_init() != RT_OK) return -1;
+    for (int i = 0; i < 2; i++) snprintf(g_text[i], sizeof g_text[i], "%s/text%d.h5", g_dir, i);
+    snprintf(g_out, sizeof g_out, "%s/soft.h5", g_dir);
+    write_model();
+    write_text(g_text[0], 0, 50, g_sha, 0);
+    write_text(g_text[1], 50, DOCS, g_sha, 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    md_destroy(&g_model);
+    return rt_dir_remove(g_dir) != RT_OK;
+}
+
+static const rt_texts *both(void)
+{
+    static rt_texts t;
+    return t = (rt_texts){{g_text[0], g_text[1]}, 2}, &t;
+}
+static md_capture_opts opts(void)
+{
+    return (md_capture_opts){.shards = both(), .out = g_out, .k = K, .m = M, .seed = SEED, .program = "test"};
+}
+
+static ds_shard *capture(const md_capture_opts *o)
+{
+    ds_shard   *s;
+    md_captured r;
+    remove(g_out);
+    ok(md_capture(g_model, o, &r));
+    assert_int_equal(r.documents, DOCS);
+    ok(ds_shard_open(&s, g_out));
+    assert_int_equal(r.tokens, ds_shard_tokens(s));
+    ok(ds_shard_verify(s));
+    return s;
+}
+
+typedef struct alone {
+    int           d;
+    const ds_doc *doc;
+    int64_t       tails, other_tails;
+} alone;
+
+/* The row as the server would make it. */
+static void compare_row(void *ud, int64_t t, real *z, int thread)
+{
+    alone         *a = ud;
+    int32_t        ids[K], tail[M];
+    float          lp[K];
+    md_teacher_row r = {.topk_ids = ids, .topk_logprob = lp, .tail_ids = tail};
+    (void)thread;
+    if (t + 1 >= a->doc->n) return;
+    md_teacher_fill(&r, z, V, K, M, token(a->d, t + 1), rt_mix2(rt_mix2(SEED, (uint64_t)a->d), (uint64_t)(t + 1)));
+    assert_memory_equal(ids, a->doc->topk_ids + t * K, sizeof ids);
+    for (int i = 0; i < K; i++) assert_true(fabsf(lp[i] - a->doc->topk_logprob[t * K + i]) < 1e-5f);
+    assert_true(fabs(r.rest_mass - (double)a->doc->rest_mass[t]) < 1e-5);
+    assert_true(fabs(r.rest_entropy - (double)a->doc->rest_entropy[t]) < 1e-4);
+    assert_true(fabs(r.actual_logprob - (double)a->doc->actual_logprob[t]) < 1e-5);
+    a->tails++;
+    a->other_tails += memcmp(tail, a->doc->tail_ids + t * M, sizeof tail) != 0; /* a last bit may move one across an aim */
+}
+
+static void rows_are_the_models(void **state)
+{
+    (void)state;
+    const md_capture_opts o = opts();
+    ds_shard             *s = capture(&o);
+    md_scorer            *scorer;
+    ds_doc                doc;
+    alone                 a       = {.doc = &doc};
+    const int             threads = rt_threads();
+    ok(md_scorer_create(&scorer, g_model, CONTEXT));
+    rt_threads_set(1);
+    for (a.d = 0; a.d < DOCS; a.d++) {
+        ok(ds_shard_doc(s, a.d, &doc));
+        assert_int_equal(doc.n, length(a.d));
+        for (int64_t i = 0; i < doc.n; i++)
+            assert_true(doc.ids[i] == token(a.d, i) && doc.prompt_mask[i] == (i < a.d % 3) && doc.valid[i] == (i + 1 < doc.n));
+        assert_true(!strcmp(doc.topic, a.d % 2 ? "odd" : "even") && doc.seed == 5 + (uint64_t)a.d && doc.cost == a.d);
+        ok(md_score(scorer, doc.ids, doc.n, compare_row, &a));
+    }
+    rt_threads_set(threads);
+    assert_true(a.tails > 1000 && a.other_tails * 100 < a.tails);
+    md_scorer_destroy(&scorer);
+    ds_shard_close(&s);
+}
+
+/* ---- sketches ------------------------------------------------------------------------------------- */
+
+typedef struct rebuilt {
+    const ds_doc    *doc;
+    const ds_sketch *x;
+    double           kl[CONTEXT];
+} rebuilt;
+
+static float widen(uint16_t b)
+{
+    const uint32_t u = (uint32_t)b << 16;
+    float          x;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+static void divergence(void *ud, int64_t t, real *z, int thread)
+{
+    rebuilt      *r    = ud;
+    const int64_t cols = r->x->r + 1;
+    float         y[C + 1];
+    real          q[V];
+    double        kl = 0;
+    (void)thread;
+    if (t + 1 >= r->doc->n) return;
+    ds_sketch_decode(r->x, r->doc->sketch + t * r->x->bytes, y);
+    for (int v = 0; v < V; v++) {
+        q[v] = 0;
+        for (int64_t i = 0; i < cols; i++) q[v] += (real)(widen(r->x->head[v * cols + i]) * y[i]);
+    }
+    const double lz = md_lse(z, V), lq = md_lse(q, V);
+    for (int v = 0; v < V; v++) kl += exp((double)z[v] - lz) * ((double)z[v] - lz - ((double)q[v] - lq));
+    r->kl[t] = kl;
+}
+
+/* Nats a row between the model and what its sketches of so many bytes say. */
+static double mean_divergence(int64_t bytes, int64_t k, int64_t m)
+{
+    md_capture_opts o = opts();
+    md_scorer      *scorer;
+    ds_doc          doc;
+    rebuilt         r   = {.doc = &doc};
+    double          sum = 0;
+    int64_t         n   = 0;
+    o.sketch = bytes, o.k = k, o.m = m;
+    ds_shard *s = capture(&o);
+    ok(ds_shard_sketch(s, &r.x));
+    ok(md_scorer_create(&scorer, g_model, CONTEXT));
+    for (int d = 0; d < DOCS; d++) {
+        ok(ds_shard_doc(s, d, &doc));
+        ok(md_score(scorer, doc.ids, doc.n, divergence, &r));
+        for (int64_t t = 0; t + 1 < doc.n; t++, n++) sum += r.kl[t];
+    }
+    md_scorer_destroy(&scorer);
+    ds_shard_close(&s);
+    return sum / (double)n;
+}
+
+static void sketches_rebuild_the_distributions(void **state)
+{
+    (void)state;
+    static const int64_t bytes[] = {1, 2, 4, 8, 16, 32, 100};
+    double               last    = INFINITY;
+    for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
+        const double kl = mean_divergence(bytes[i], i % 2 ? K : 0, 0);
+        print_message("%lld bytes: %.6f nats\n", (long long)bytes[i], kl);
+        assert_true(kl >= 0 && (i == 6 || kl < 0.9 * last));
+        last = kl;
+    }
+    assert_true(last < 1e-3);
+}
+
+static void a_capture_is_a_function_of_its_input(void **state)
+{
+    (void)state;
+    char            one[RT_SHA_HEX], two[RT_SHA_HEX];
+    md_capture_opts o       = opts();
+    const int       threads = rt_threads();
+    o.sketch                = 6;
+    for (int i = 0; i < 3; i++) {
+        rt_threads_set(i == 1 ? threads : 1);
+        o.seed      = i == 2;
+        ds_shard *s = capture(&o);
+        ok(ds_shard_digest(s, i ? two : one));
+        ds_shard_close(&s);
+        if (i == 1) assert_string_equal(one, two);
+        if (i == 2) assert_string_not_equal(one, two);
+    }
+    rt_threads_set(threads);
+}
+
+/* ---- what cannot be -------------------------------------------------------------------------------- */
+
+static void refused(const md_capture_opts *o, rt_status status, const char *word)
+{
+    md_captured r;
+    char      **names;
+    int         n;
+    assert_int_equal(md_capture(g_model, o, &r), status);
+    if (!strstr(rt_error_text(), word)) fail_msg("'%s' is not in: %s", word, rt_error_text());
+    ok(rt_dir_list(&names, &n, g_dir));
+    for (int i = 0; i < n; i++) assert_null(strstr(names[i], "soft.h5.tmp"));
+    rt_names_free(&names, n);
+}
+
+static void what_cannot_be_captured(void **state)
+{
+    (void)state;
+    md_capture_opts o = opts();
+    char            other[96];
+    const rt_texts  mixed = {{g_text[0], other}, 2};
+    snprintf(other, sizeof other, "%s/other.h5", g_dir);
+    refused(&o, RT_EINVAL, "exists already");
+    remove(g_out);
+    o.k = o.m = 0;
+    refused(&o, RT_EINVAL, "a soft shard has one of them");
+    o.k = MD_TEACHER_MAX_K + 1;
+    refused(&o, RT_EINVAL, "k is 0 to 256");
+    o        = opts();
+    o.sketch = 5000;
+    refused(&o, RT_EINVAL, "4096");
+    o        = opts();
+    o.shards = &mixed;
+    write_text(other, 0, 2, "fedcba", 0);
+    refused(&o, RT_EMISMATCH, "fedcba");
+    refused(&o, RT_EMISMATCH, g_sha);
+    write_text(other, 0, 2, g_sha, CONTEXT + 1);
+    refused(&o, RT_EINVAL, "document 0 of");
+    write_text(other, 0, 2, g_sha, 1); /* documents of one token: no row to fit to */
+    o.shards = &(rt_texts){{other}, 1};
+    o.sketch = 4;
+    refused(&o, RT_ECHECK, "no row to fit");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_are_the_models),
+        cmocka_unit_test(sketches_rebuild_the_distributions),
+        cmocka_unit_test(a_capture_is_a_function_of_its_input),
+        cmocka_unit_test(what_cannot_be_captured),
+    };
+    return cmocka_run_group_tests_name("capture", tests, set_up, tear_down);
+}
