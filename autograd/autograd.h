@@ -77,6 +77,7 @@ typedef enum ag_objective {
     AG_TRUNCATED,    /* sum_K p log(p/q): no divergence, biased as AG_RENORM                              */
     AG_RESIDUAL,     /* K exact, all of R on x                                                            */
     AG_ONEHOT,       /* K exact, 1 on x where x is not in K: unbiased where x was drawn from p            */
+    AG_TAIL_TOKEN,   /* AG_TAIL, and x among all outside K where it is there: AG_ONEHOT's mean with the rest's mass exact */
     AG_KL,           /* KL(p||q)                                                                          */
     AG_REVERSE,      /* KL(q||p)                                                                          */
     AG_JSD,          /* beta KL(p||m) + (1-beta) KL(q||m), m = beta p + (1-beta) q                        */
@@ -106,7 +107,7 @@ typedef struct ag_targets {
     double         temperature;  /* of the divergence: both rows' logits are divided by it; 0 is 1 */
     int            t2;           /* the divergence is multiplied by temperature^2 */
     double         beta, alpha;  /* AG_JSD; AG_SKEW, AG_SKEW_REVERSE */
-    double         bucket_share; /* AG_SAMPLED: this share of R goes to a bucket, as in AG_TAIL, not to the samples */
+    double         bucket_share; /* AG_SAMPLED, AG_TAIL_TOKEN: so much of the rest's shape is left to the student, as in AG_TAIL */
     double         z_loss;
     int64_t        k, m;
     const int32_t *target;   /* [N] */

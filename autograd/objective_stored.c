@@ -13,6 +13,9 @@
  *   AG_TRUNCATED   t = p on K: sum_K p log(p/q), which is no divergence
  *   AG_RESIDUAL    t = p on K, R on x
  *   AG_ONEHOT      t = p on K, 1 on x where x is not in K: its mean over x drawn from p is p itself
+ *   AG_TAIL_TOKEN  t = p on K, h on x, B = R - h, with h = 1-bucket_share where x is not in K, else 0: the k + 1 outcomes, and
+ *                  -log(q_x / (1-Q)) where x is outside. Its mean is AG_ONEHOT's, but whether x falls outside, which is
+ *                  most of the noise there, no longer moves the mass
  *
  * Derived by hand from the definitions; checked against direct formulas in double and finite differences in
  * tests/unit/test_objective.c.  Samples weigh the same: they were drawn so that R/m each is an unbiased estimate.
@@ -95,6 +98,12 @@ static parts sampled_parts(const ag_state *s)
     return o;
 }
 
+static parts token_parts(const ag_state *s)
+{
+    const double hit = is_in_k(s) ? 0 : 1 - s->r.t->bucket_share;
+    return (parts){.k = 1, .x = hit, .bucket = s->R - hit, .constant = plogp(s) + xlogx(s->R)};
+}
+
 static parts choose(const ag_state *s)
 {
     const double P = s->P > 1e-30 ? s->P : INFINITY;
@@ -106,6 +115,7 @@ static parts choose(const ag_state *s)
     case AG_TRUNCATED: return (parts){.k = 1, .constant = plogp(s)};
     case AG_RESIDUAL: return (parts){.k = 1, .x = s->R};
     case AG_ONEHOT: return (parts){.k = 1, .x = !is_in_k(s)};
+    case AG_TAIL_TOKEN: return token_parts(s);
     default: return (parts){0};
     }
 }
@@ -124,7 +134,7 @@ static double value_of(const ag_state *s, const parts *o, double log_rest, doubl
     double v = o->constant - o->x * (s->x >= 0 ? s->zx - s->lse : 0);
     for (int64_t i = 0; i < s->k; i++) v -= o->k * s->p[i] * (s->zk[i] - s->lse);
     for (int64_t j = 0; j < s->m; j++) v -= o->sample * (s->zt[j] - s->lse);
-    return v - (o->bucket > 0 ? o->bucket * log_rest : 0) + (o->both > 0 ? log_q : 0);
+    return v - (o->bucket != 0 ? o->bucket * log_rest : 0) + (o->both > 0 ? log_q : 0);
 }
 
 /* What is shown, whatever is minimised: the KL over k + 1 outcomes, K and the rest.  NaN where nothing exact is stored. */
@@ -151,9 +161,9 @@ static void subtract(const ag_state *s, int32_t id, double target) { s->r.z[id] 
 static void gradient_of(const ag_state *s, const parts *o, double rest_q, double log_q)
 {
     const double all    = o->k * s->P + (double)s->m * o->sample + o->x + o->bucket - o->both;
-    const double others = o->bucket > 0 ? all - o->bucket / rest_q : all;
+    const double others = o->bucket != 0 ? all - o->bucket / rest_q : all;
     s->r.k->scale(s->r.z, s->r.z, (real)(s->scale * (s->by_kl * others + s->by_q) / s->sum), s->r.V);
-    if (o->bucket > 0 || o->both > 0) set_on_k(s, o, all, log_q);
+    if (o->bucket != 0 || o->both > 0) set_on_k(s, o, all, log_q);
     else
         for (int64_t i = 0; i < s->k; i++) subtract(s, s->ids[i], o->k * s->p[i]);
     for (int64_t j = 0; j < s->m; j++) subtract(s, s->tail[j], o->sample);
@@ -166,9 +176,9 @@ static double rest_of_q(const ag_state *s, const parts *o)
     double rest = 1;
     for (int64_t i = 0; i < s->k; i++) {
         rest -= exp(s->zk[i] - s->lse);
-        if (o->bucket > 0) s->r.z[s->ids[i]] = 0;
+        if (o->bucket != 0) s->r.z[s->ids[i]] = 0;
     }
-    if (o->bucket > 0) return fmax(ag_block_sum(s->r.k, s->r.z, s->r.V) / s->sum, 1e-30); /* below what the type tells from 0 */
+    if (o->bucket != 0) return fmax(ag_block_sum(s->r.k, s->r.z, s->r.V) / s->sum, 1e-30); /* below what the type tells from 0 */
     return fmax(rest, 1e-7); /* for show: no nearer to 0 than a float's difference from 1 */
 }
 

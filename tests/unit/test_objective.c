@@ -103,7 +103,7 @@ static double bucket(const row_case *c, double mass, double weight)
     double rest_q = 0;
     for (int64_t v = 0; v < c->V; v++) rest_q += in_k(c, v) ? 0 : g_q[v];
     for (int64_t v = 0; v < c->V; v++) g_w[v] -= in_k(c, v) ? 0 : weight * mass * g_q[v] / rest_q;
-    return plogp(mass) - (mass > 0 ? mass * log(rest_q) : 0);
+    return plogp(mass) - (mass != 0 ? mass * log(rest_q) : 0);
 }
 
 static double tail(const row_case *c, const stored *o, double weight) { return on_k(c, o, 1, weight) + bucket(c, o->rest, weight); }
@@ -174,6 +174,10 @@ static double divergence(const row_case *c, const stored *o, double weight, doub
     case AG_RENORM_BOTH: return both(c, o, weight);
     case AG_TRUNCATED: return on_k(c, o, 1, weight);
     case AG_RESIDUAL: return with_target(c, o, o->rest, weight);
+    case AG_TAIL_TOKEN: {
+        const double hit_x = in_k(c, c->target) ? 0 : 1 - c->t.bucket_share;
+        return tail(c, o, weight) + hit(o, c->target, hit_x, weight) + (hit_x > 0 ? bucket(c, -hit_x, weight) : 0);
+    }
     case AG_ONEHOT: return with_target(c, o, !in_k(c, c->target), weight);
     default: return 0;
     }
@@ -407,15 +411,19 @@ static void a_token_from_the_teacher_stands_for_the_rest(void **state)
     for (int v = 0; v < V; v++) total += p[v] = 1.0 / (v + 2);
     for (int v = 0; v < V; v++) p[v] /= total;
     for (int i = 0; i < K; i++) c.ids[i] = i, c.logp[i] = (float)log(p[i]);
-    c.t.objective = AG_ONEHOT, c.t.scale = 1;
+    c.t.scale = 1;
     softmax(g_q, g_z, V, 1);
-    for (int d = 0; d < DRAWS; d++) {
-        c.target = draw(p, 0, V, 1, &r);
-        lose(kn_get(), &c, 1);
-        for (int v = 0; v < V; v++) mean[v] += (double)g_out[v] / DRAWS;
+    for (int kind = 0; kind < 2; kind++) {
+        c.t.objective = kind ? AG_TAIL_TOKEN : AG_ONEHOT;
+        memset(mean, 0, sizeof mean);
+        for (int d = 0; d < DRAWS; d++) {
+            c.target = draw(p, 0, V, 1, &r);
+            lose(kn_get(), &c, 1);
+            for (int v = 0; v < V; v++) mean[v] += (double)g_out[v] / DRAWS;
+        }
+        for (int v = 0; v < V; v++)
+            if (!(fabs(mean[v] - (g_q[v] - p[v])) < 5e-3)) fail_msg("id %d: %.4f, not %.4f", v, mean[v], g_q[v] - p[v]);
     }
-    for (int v = 0; v < V; v++)
-        if (!(fabs(mean[v] - (g_q[v] - p[v])) < 5e-3)) fail_msg("id %d: %.4f, not %.4f", v, mean[v], g_q[v] - p[v]);
 }
 
 /* ---- through the head ----------------------------------------------------------------------------------------- */
