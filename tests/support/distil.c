@@ -61,6 +61,19 @@ static rt_status add_doc(ds_writer *w, md_scorer *s, rt_rng *rng)
     return ds_writer_add(w, &d);
 }
 
+/* The teacher's folder, with a tokenizer that its shards can name. */
+static rt_status save_teacher(const md_model *m, char tokenizer[RT_SHA_HEX])
+{
+    char dir[96], text[96];
+    snprintf(dir, sizeof dir, "%s/teacher", dt_dir);
+    snprintf(text, sizeof text, "%s/text.txt", dt_dir);
+    RT_TRY(md_save(m, dir, KN_REAL));
+    RT_TRY(rt_file_write(text, "a few words\n", 12));
+    RT_TRY(ds_tokenizer_train(&(rt_texts){.n = 1, .v = {text}}, 257, "<|end|>", dir, NULL));
+    snprintf(text, sizeof text, "%s/tokenizer.json", dir);
+    return rt_sha_file(text, tokenizer);
+}
+
 rt_status dt_make_shard(const char *path)
 {
     const md_config c    = {.family     = "llama",
@@ -77,7 +90,7 @@ rt_status dt_make_shard(const char *path)
                             .tied       = 1,
                             .bos        = -1,
                             .eos        = -1};
-    const ds_info   info = {.soft = 1, .vocab = DT_V, .k = DT_K, .m = DT_M, .tokenizer = "none"};
+    ds_info         info = {.soft = 1, .vocab = DT_V, .k = DT_K, .m = DT_M};
     md_model       *m    = NULL;
     md_scorer      *s    = NULL;
     ds_writer      *w    = NULL;
@@ -85,6 +98,7 @@ rt_status dt_make_shard(const char *path)
     RT_TRY(md_create(&m, &c, KN_REAL));
     md_init(m, 3);
     for (int64_t i = 0; i < DT_V * 16; i++) ((real *)m->t[0].data)[i] *= 30; /* sharp */
+    RT_TRY(save_teacher(m, info.tokenizer));
     RT_TRY(md_scorer_create(&s, m, DT_LONGEST));
     RT_TRY(ds_writer_create(&w, path, &info));
     for (int i = 0; i < DT_DOCS; i++) RT_TRY(add_doc(w, s, &r));

@@ -7,7 +7,7 @@ enum { DT_V = 64, DT_K = 4, DT_M = 3, DT_DOCS = 60, DT_LONGEST = 40, DT_STEPS = 
 
 extern char dt_dir[64], dt_shard[96]; /* set by dt_open, or by hand */
 
-/* A temporary folder with the shard; dt_close removes it.  Messages of failures on standard error. */
+/* A temporary folder with the shard and, in teacher/, the model that made it; dt_close removes it.  Messages of failures on standard error. */
 int       dt_open(void);
 int       dt_close(void **state);
 rt_status dt_make_shard(const char *path);

@@ -81,6 +81,28 @@ static void micro_batches_add_up(void **state)
     }
 }
 
+/* A teacher beside the student: its whole distribution, its hidden states, entries drawn afresh in every pass. */
+static void a_teacher_in_process_is_cut_too(void **state)
+{
+    const char *const words[][4] = {{"objective.kind=jsd", "objective.hidden=cosine", "objective.temperature=2", "objective.ce_weight=0.2"},
+                                    {"objective.kind=sampled", "objective.k=3", "objective.m=5", "objective.ce_weight_end=0.5"}};
+    char              teacher[96];
+    (void)state;
+    snprintf(teacher, sizeof teacher, "teacher.model=%s/teacher", dt_dir);
+    for (int i = 0; i < 2; i++) {
+        const char *const *w = words[i];
+        course             whole, parts, blocks;
+        follow(&whole, (const char *const[]){teacher, w[0], w[1], w[2], w[3], NULL});
+        follow(&parts, (const char *const[]){teacher, w[0], w[1], w[2], w[3], "batch.micro=1", NULL});
+        ag_head_block(5 * DT_V * (int64_t)sizeof(real));
+        follow(&blocks, (const char *const[]){teacher, w[0], w[1], w[2], w[3], "batch.micro=3", NULL});
+        ag_head_block((int64_t)64 << 20);
+        compare_courses(&whole, &parts, 1e-5, 1e-5);
+        compare_courses(&whole, &blocks, 1e-5, 1e-5);
+        free(whole.g), free(parts.g), free(blocks.g);
+    }
+}
+
 static void threads_change_no_bit(void **state)
 {
     char              a[RT_SHA_HEX], b[RT_SHA_HEX];
@@ -155,7 +177,7 @@ static void packing_changes_rounding_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(micro_batches_add_up), cmocka_unit_test(tiles_change_rounding_alone),
-                                       cmocka_unit_test(packing_changes_rounding_alone), cmocka_unit_test(threads_change_no_bit),
+                                       cmocka_unit_test(packing_changes_rounding_alone), cmocka_unit_test(a_teacher_in_process_is_cut_too), cmocka_unit_test(threads_change_no_bit),
                                        cmocka_unit_test(recompute_changes_no_bit)};
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     if (!dt_open()) return 1;
