@@ -149,12 +149,13 @@ static void compare_row(void *ud, int64_t t, real *z, int thread)
 static void rows_are_the_models(void **state)
 {
     (void)state;
-    const md_capture_opts o = opts();
-    ds_shard             *s = capture(&o);
-    md_scorer            *scorer;
-    ds_doc                doc;
-    alone                 a       = {.doc = &doc};
-    const int             threads = rt_threads();
+    md_capture_opts o = opts();
+    md_scorer      *scorer;
+    ds_doc          doc;
+    alone           a       = {.doc = &doc};
+    const int       threads = rt_threads();
+    o.sketch                = 4; /* the text is gone through twice */
+    ds_shard *s             = capture(&o);
     ok(md_scorer_create(&scorer, g_model, CONTEXT));
     rt_threads_set(1);
     for (a.d = 0; a.d < DOCS; a.d++) {
@@ -229,18 +230,17 @@ static double mean_divergence(int64_t bytes, int64_t k, int64_t m)
     return sum / (double)n;
 }
 
+/* The bounds are what was measured and a little: with bits shared otherwise, or another metric, it is more. */
 static void sketches_rebuild_the_distributions(void **state)
 {
     (void)state;
+    static const double  most[]  = {2.95, 2.36, 1.43, 0.49, 0.0495, 0.00047, 0.00047};
     static const int64_t bytes[] = {1, 2, 4, 8, 16, 32, 100};
-    double               last    = INFINITY;
     for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
         const double kl = mean_divergence(bytes[i], i % 2 ? K : 0, 0);
         print_message("%lld bytes: %.6f nats\n", (long long)bytes[i], kl);
-        assert_true(kl >= 0 && (i == 6 || kl < 0.9 * last));
-        last = kl;
+        assert_true(kl >= 0 && kl < most[i]);
     }
-    assert_true(last < 1e-3);
 }
 
 static void a_capture_is_a_function_of_its_input(void **state)
