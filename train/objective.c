@@ -3,9 +3,11 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const words[AG_OBJECTIVES] = {"ce",     "sampled", "tail",    "renorm", "renorm-both", "truncated",    "residual",
-                                                 "onehot", "kl",      "reverse", "jsd",    "skew",        "skew-reverse", "tv"};
-static const char *const matches[]            = {"none", "mse", "cosine"};
+static const char *const words[]   = {"ce",         "sampled", "tail",    "renorm", "renorm-both", "truncated",    "residual", "onehot",
+                                      "tail-token", "kl",      "reverse", "jsd",    "skew",        "skew-reverse", "tv"};
+static const char *const matches[] = {"none", "mse", "cosine"};
+
+_Static_assert(sizeof words / sizeof *words == AG_OBJECTIVES, "a word for each objective");
 
 enum { FRESH = 8 }; /* k and m of entries drawn from a teacher in process, where none are asked for */
 

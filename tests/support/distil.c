@@ -64,7 +64,7 @@ static rt_status add_doc(ds_writer *w, md_scorer *s, rt_rng *rng)
 /* The teacher's folder, with a tokenizer that its shards can name. */
 static rt_status save_teacher(const md_model *m, char tokenizer[RT_SHA_HEX])
 {
-    char dir[96], text[96];
+    char dir[96], text[128];
     snprintf(dir, sizeof dir, "%s/teacher", dt_dir);
     snprintf(text, sizeof text, "%s/text.txt", dt_dir);
     RT_TRY(md_save(m, dir, KN_REAL));
@@ -84,7 +84,7 @@ rt_status dt_make_shard(const char *path)
                             .KV         = 1,
                             .D          = 8,
                             .F          = 32,
-                            .context    = DT_LONGEST,
+                            .context    = 48, /* data.seq below */
                             .rope_theta = 10000,
                             .norm_eps   = 1e-5,
                             .tied       = 1,

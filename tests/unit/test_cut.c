@@ -176,9 +176,9 @@ static void packing_changes_rounding_alone(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(micro_batches_add_up), cmocka_unit_test(tiles_change_rounding_alone),
-                                       cmocka_unit_test(packing_changes_rounding_alone), cmocka_unit_test(a_teacher_in_process_is_cut_too), cmocka_unit_test(threads_change_no_bit),
-                                       cmocka_unit_test(recompute_changes_no_bit)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(micro_batches_add_up),           cmocka_unit_test(tiles_change_rounding_alone),
+                                       cmocka_unit_test(packing_changes_rounding_alone), cmocka_unit_test(a_teacher_in_process_is_cut_too),
+                                       cmocka_unit_test(threads_change_no_bit),          cmocka_unit_test(recompute_changes_no_bit)};
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     if (!dt_open()) return 1;
     return cmocka_run_group_tests(tests, NULL, dt_close);
