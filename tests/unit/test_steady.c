@@ -35,10 +35,14 @@ void *aligned_alloc(size_t a, size_t n) { return atomic_fetch_add(&g_allocations
 static void steady_steps_allocate_nothing(void **state)
 {
     const char *const dtypes[] = {"dtype=f32", "dtype=bf16"};
+    const char *const kinds[]  = {"recompute=false", "recompute=true", "objective.kind=jsd",
+                                  "objective.kind=sampled"}; /* the last two with a teacher */
+    char              teacher[96];
     (void)state;
     if (!COUNTS) skip();
-    for (int d = 0; d < 4; d++) {
-        const char *const set[] = {dtypes[d % 2], d / 2 ? "recompute=true" : "recompute=false", NULL};
+    snprintf(teacher, sizeof teacher, "teacher.model=%s/teacher", dt_dir);
+    for (int d = 0; d < 8; d++) {
+        const char *const set[] = {dtypes[d % 2], kinds[d / 2], d < 4 ? NULL : teacher, d < 4 ? NULL : "objective.hidden=cosine", NULL};
         tr_config         c;
         tr_metrics        m;
         tr_trainer       *t = NULL;
@@ -47,6 +51,7 @@ static void steady_steps_allocate_nothing(void **state)
         ok(tr_trainer_step(t, 0, &m));
         const long before = atomic_load(&g_allocations);
         for (int64_t s = 1; s < 4; s++) {
+            tr_pass_teach(&t->train);
             ag_step(t->train.p, 0);
             opt_step(t->opt, &c.adamw, 1e-3, opt_grad_norm(t->opt), s + 1);
         }
