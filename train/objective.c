@@ -105,7 +105,7 @@ double tr_ce_weight(const tr_objective *o, int64_t s, int64_t steps)
 
 void tr_objective_data(const tr_objective *o, ds_loader_opts *d)
 {
-    d->targets = o->stored;
+    d->targets = o->stored || o->sketch;
     d->sketch  = o->sketch;
     d->k       = o->stored ? o->t.k : 0;
     d->m       = o->stored ? o->t.m : 0;
