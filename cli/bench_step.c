@@ -80,7 +80,7 @@ static int by_count(const void *a, const void *b)
     return (*(const int64_t *)a > *(const int64_t *)b) - (*(const int64_t *)a < *(const int64_t *)b);
 }
 
-static double flops(const bench *b) { return tr_flops(&tr_trainer_model(b->t)->config, (double)(b->c.sequences * b->c.seq), b->c.seq); }
+static double flops(const bench *b) { return tr_trainer_flops(b->t, (double)(b->c.sequences * b->c.seq)); }
 
 static const char *const work_names[TR_WORKS] = {"products", "attention", "norms, rotary, residual", "head and loss",
                                                  "teacher",  "optimiser", "communication",           "data"};

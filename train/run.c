@@ -58,7 +58,7 @@ static rt_status log_metrics(run *r, const tr_metrics *m)
 static void show(run *r, const tr_metrics *m)
 {
     char         extra[160];
-    const double flops = tr_flops(&tr_trainer_model(r->t)->config, m->tok_s, r->c->seq) * 1e-9 / r->comm->size;
+    const double flops = tr_trainer_flops(r->t, m->tok_s) * 1e-9 / r->comm->size;
     if (r->comm->rank) return;
     int n = snprintf(extra, sizeof extra, "loss %.4f, %.0f tokens/s", m->loss, m->tok_s);
     if (r->o->gflops > 0) snprintf(extra + n, sizeof extra - (size_t)n, ", %.0f %% of the product rate", 100 * flops / r->o->gflops);

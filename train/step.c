@@ -318,8 +318,8 @@ void tr_trainer_seconds(const tr_trainer *t, double seconds[TR_WORKS])
     seconds[TR_TEACHING]  = t->train.teaching;
 }
 
-int64_t tr_trainer_bytes(const tr_trainer *t)
+double tr_trainer_flops(const tr_trainer *t, double tokens)
 {
-    return md_bytes(t->model) + t->n_grads * (int64_t)sizeof(real) * (t->type == KN_REAL ? 3 : 4) +
-           (int64_t)ag_plan_stats(t->train.p).arena_bytes + (t->valid.p ? (int64_t)ag_plan_stats(t->valid.p).arena_bytes : 0);
+    const double student = tr_flops(&t->model->config, tokens, t->c->seq);
+    return t->teacher.model ? student + tr_flops(&t->teacher.model->config, tokens, t->c->seq) / 3 : student;
 }

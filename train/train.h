@@ -144,7 +144,7 @@ opt_state *tr_trainer_optimiser(tr_trainer *t);
 real      *tr_trainer_gradient(tr_trainer *t, int i, int64_t *n);             /* of model->t[i]; i = model->n: of the projection */
 md_tensor *tr_trainer_projection(tr_trainer *t);                              /* of the hidden-state term; NULL: none */
 void       tr_trainer_seconds(const tr_trainer *t, double seconds[TR_WORKS]); /* of all steps so far */
-int64_t    tr_trainer_bytes(const tr_trainer *t);
+double     tr_trainer_flops(const tr_trainer *t, double tokens); /* of steps over so many tokens, the teacher's forward passes too */
 /* Mean loss of the validation shards (CE, and the KL that the objective's targets give). */
 rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m);
 
