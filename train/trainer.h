@@ -1,4 +1,4 @@
-/* trainer.h -- what a trainer holds; shared by step.c, validate.c and checkpoint.c. */
+/* trainer.h -- what a trainer holds; shared by trainer.c, pass.c, step.c and checkpoint.c. */
 #ifndef TR_TRAINER_H
 #define TR_TRAINER_H
 #include "train/train.h"
