@@ -24,7 +24,7 @@ function above(a, b) { return a > b ? a : b }
     bytes = trim(cell[column["bytes a token"]])
     if (gap !~ /^-?[0-9]/) next
     if (row == "kl-teacher") { teacher[panels] = gap + 0; reached[panels] = 1 }
-    if (bytes + 0 <= 0) next
+    if (bytes + 0 <= 0 || bytes ~ /raw/) next # before compression: another measure
     i = ++dots[panels]
     label[panels, i] = row
     at[panels, i] = bytes + 0

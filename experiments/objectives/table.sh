@@ -16,7 +16,8 @@ cat <<TEXT
 Made by \`./run objectives\`: ${cpu:-$(uname -m)}, $(nproc) cores, runs side by side, one thread each; ${OBJECTIVES_STEPS:-752} steps of 1,024 tokens.
 A cell is the mean over seeds; in brackets the smallest and the largest. Gap recovered: (CE of \`ce\` - CE) / (CE of \`ce\` - CE of
 the teacher), each with the \`ce\` of the same seed. Bytes a token: what the shard holds beyond the text; "-": nothing is stored, the teacher
-runs beside the student. The rows' records and settings: rows.txt.
+runs beside the student; "raw": before compression, of ids of 4 bytes and weights of 4 where they differ, for records that the
+product does not make. The rows' records and settings: rows.txt.
 TEXT
 
 # rows_of TEXT: its teacher and its table.
@@ -41,12 +42,22 @@ rows_of() {
             gsub(/ *%%/, "", form) # the unit stands once
             return count[row, what] < 2 ? s : s " (" sprintf(form, low[row, what]) between sprintf(form, high[row, what]) ")"
         }
-        function bytes(row) { return beside[row] ? "-" : mean(row, "bytes", "%.1f") }
+        # A record WAY-k-n stores each weight as a float, although most need none: with the number of ids it is known. Its bytes
+        # are those of a format made for it: 4 an id, and 4 a weight where weights differ (of exact entries, and in these two ways).
+        function raw(record,    part) {
+            split(record, part, "-")
+            return 8 * part[2] + (part[1] == "without" || part[1] == "tempered" ? 8 : 4) * part[3]
+        }
+        function bytes(row) {
+            if (record[row] ~ /^[a-z]+-/) return raw(record[row]) " raw"
+            return beside[row] ? "-" : mean(row, "bytes", "%.1f")
+        }
 
         FILENAME == rows {
             sub(/^\+/, "")
             if (NF < 4 || $1 ~ /^#/) next
             name[++n] = $1
+            record[$1] = $2
             beside[$1] = $2 == "text" && /teacher\.model=/
             next
         }
