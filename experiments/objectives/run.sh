@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export LC_ALL=C OMP_NUM_THREADS=1
 here=experiments/objectives out=${OBJECTIVES_OUT:-build/objectives} steps=${OBJECTIVES_STEPS:-752}
-jobs=${OBJECTIVES_JOBS:-$(nproc)}
+jobs=${OBJECTIVES_JOBS:-$(getconf _NPROCESSORS_ONLN)}
 read -ra seeds <<<"${OBJECTIVES_SEEDS:-11 12 13}"
 wordnet=/usr/share/wordnet pydoc=/usr/share/doc/python3.11/html/_sources
 mkdir -p "$out"
