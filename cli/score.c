@@ -13,13 +13,14 @@ typedef struct options {
     int64_t     sketch;
 } options;
 
-static const rt_option table[] = {CLI_COLLECT_OPTIONS(options, collect),
-                                  {"model", RT_OPT_TEXT, offsetof(options, collect.model), "DIR",
-                                   "a model's folder, scored in this process; with --teacher: " CLI_COLLECT_MODEL},
-                                  {"shards", RT_OPT_LIST, offsetof(options, shards), "SHARD...", "text shards to score, in this order"},
-                                  {"sketch", RT_OPT_INT, offsetof(options, sketch), "BYTES",
-                                   "bytes per position for the whole distribution, nearly (default 0: none; needs --model DIR)"},
-                                  {0}};
+static const rt_option table[] = {
+    CLI_COLLECT_OPTIONS(options, collect),
+    {"model", RT_OPT_TEXT, offsetof(options, collect.model), "DIR",
+     "a model's folder, scored in this process; with --teacher: " CLI_COLLECT_MODEL},
+    {"shards", RT_OPT_LIST, offsetof(options, shards), "SHARD...", "text shards to score, in this order"},
+    {"sketch", RT_OPT_INT, offsetof(options, sketch), "BYTES",
+     "bytes per position for the whole distribution, nearly; needs --model DIR (default 64 there where neither --k nor --m is given; 0: none)"},
+    {0}};
 
 /* ---- a server ---------------------------------------------------------------------------------- */
 
@@ -28,7 +29,7 @@ static rt_status ask_server(const options *o)
     rt_progress p;
     tc_options  t;
     tc_report   r = {0};
-    RT_CHECK(!o->sketch, RT_EINVAL, "--sketch needs the model itself: give its folder with --model instead of --teacher");
+    RT_CHECK(o->sketch <= 0, RT_EINVAL, "--sketch needs the model itself: give its folder with --model instead of --teacher");
     RT_TRY(cli_collect_begin(&o->collect, &t, &p));
     RT_TRY(tc_score(&t, &o->shards, &r));
     return cli_collect_end(&o->collect, "score", &r);
@@ -67,6 +68,18 @@ static rt_status print(const cli_collect *c, const md_captured *r, double second
     return st;
 }
 
+enum { SKETCH = 64, ENTRIES = 8 };
+
+/* A sketch alone, the best record there is (docs/objectives.md), unless entries are asked for. */
+static void choose_record(md_capture_opts *x, const options *o)
+{
+    const cli_collect *c       = &o->collect;
+    const int64_t      entries = o->sketch > 0 || (o->sketch < 0 && c->k < 0 && c->m < 0) ? 0 : ENTRIES;
+    x->k                       = c->k < 0 ? entries : c->k;
+    x->m                       = c->m < 0 ? entries : c->m;
+    x->sketch                  = o->sketch >= 0 ? o->sketch : entries || c->k >= 0 || c->m >= 0 ? 0 : SKETCH;
+}
+
 static rt_status capture(const options *o, const md_model *m)
 {
     const cli_collect *c = &o->collect;
@@ -76,15 +89,9 @@ static rt_status capture(const options *o, const md_model *m)
     const double       began = rt_now();
     RT_TRY(count_tokens(&o->shards, &tokens));
     rt_progress_begin(&p, "scoring", "tokens", tokens, 0);
-    const md_capture_opts x  = {.shards   = &o->shards,
-                                .out      = c->out,
-                                .k        = c->k,
-                                .m        = c->m < 0 ? 8 : c->m,
-                                .sketch   = o->sketch,
-                                .seed     = (uint64_t)c->seed,
-                                .program  = cli_program(),
-                                .progress = &p};
-    const rt_status       st = md_capture(m, &x, &r);
+    md_capture_opts x = {.shards = &o->shards, .out = c->out, .seed = (uint64_t)c->seed, .program = cli_program(), .progress = &p};
+    choose_record(&x, o);
+    const rt_status st = md_capture(m, &x, &r);
     rt_progress_end(&p);
     return st == RT_OK ? print(c, &r, rt_now() - began) : st;
 }
@@ -116,7 +123,7 @@ static rt_status run(const void *opt, int argc, char **argv)
     return o->collect.teacher ? ask_server(o) : read_model(o);
 }
 
-static const options defaults = {.collect = CLI_COLLECT_DEFAULTS};
+static const options defaults = {.collect = CLI_COLLECT_DEFAULTS, .sketch = -1};
 
 const rt_command cli_score = {
     .name     = "score",
@@ -128,11 +135,12 @@ const rt_command cli_score = {
                 "failure of the server, the same command asks only for what is missing and ends\n"
                 "with the same shard.\n\n"
                 "A model's folder (--model DIR) is scored in this process instead, much faster: no server,\n"
-                "no ledger, a whole shard or none. Only so can --sketch keep the whole distribution,\n"
-                "nearly, in a few bytes per position, and --k 0 samples of all tokens alone.\n\n"
+                "no ledger, a whole shard or none. Only so can a sketch be kept, the whole distribution, nearly,\n"
+                "in a few bytes per position, and --k 0 samples of all tokens alone.\n\n"
                 "  retort serve MODEL --port 8000 &\n"
                 "  retort score --teacher http://127.0.0.1:8000 --shards train.h5 --out soft.h5\n"
-                "  retort score --model MODEL --shards train.h5 --out soft.h5 --sketch 64",
+                "  retort score --model MODEL --shards train.h5 --out soft.h5               (64 bytes of sketch)\n"
+                "  retort score --model MODEL --shards train.h5 --out soft.h5 --k 8 --m 8",
     .options  = table,
     .size     = sizeof(options),
     .defaults = &defaults,

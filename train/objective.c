@@ -14,12 +14,14 @@ enum { FRESH = 8 }; /* k and m of entries drawn from a teacher in process, where
 const char *tr_objective_word(int i) { return i == 0 ? "auto" : i <= AG_OBJECTIVES ? words[i - 1] : NULL; }
 const char *tr_match_word(int i) { return i <= AG_MATCH_COSINE ? matches[i] : NULL; }
 
+static const double BUCKET_SHARE = 0.85; /* of tail-token: measured, experiments/objectives */
+
 static ag_objective choose(const tr_config *c, const ds_info *info)
 {
     for (int i = 0; i < AG_OBJECTIVES; i++)
         if (!strcmp(c->kind, words[i])) return (ag_objective)i;
     if (c->teacher || info->sketch) return AG_KL;
-    return !info->soft ? AG_CE : info->m > 0 ? AG_SAMPLED : AG_TAIL;
+    return !info->soft ? AG_CE : info->m > 0 ? AG_SAMPLED : AG_TAIL_TOKEN;
 }
 
 /* ---- what it needs --------------------------------------------------------------------------- */
@@ -84,7 +86,7 @@ rt_status tr_objective_resolve(tr_objective *out, const tr_config *c, const ds_i
     tr_objective o = {.t = {.objective = choose(c, info), .temperature = c->temperature, .t2 = c->t2, .beta = c->beta, .alpha = c->alpha}};
     const ag_objective kind = o.t.objective;
     o.t.z_loss              = c->z_loss;
-    o.t.bucket_share        = c->bucket_share;
+    o.t.bucket_share        = !isnan(c->bucket_share) ? c->bucket_share : kind == AG_TAIL_TOKEN ? BUCKET_SHARE : 0;
     if (kind >= AG_KL) RT_TRY(take_whole(&o, c, info));
     else if (kind != AG_CE && c->teacher) RT_TRY(take_fresh(&o, c));
     else if (kind != AG_CE) RT_TRY(take_stored(&o, c, info));

@@ -26,7 +26,8 @@ typedef struct tr_config {
     const char *kind;                     /* tr_objective_word */
     int64_t     k, m;                     /* -1: what the shards hold */
     double      ce_weight, ce_weight_end; /* NaN: 0.5 for "tail", else 0; NaN: the same to the end */
-    double      temperature, beta, alpha, bucket_share, prompt_weight, z_loss;
+    double      temperature, beta, alpha, prompt_weight, z_loss;
+    double      bucket_share; /* NaN: tr_objective_resolve chooses */
     int         t2;
     const char *hidden; /* tr_match_word */
     double      hidden_weight;
