@@ -22,6 +22,13 @@ all=$(field activations <<<"$json") quarter=$(plan --set batch.micro=8 | field a
 grep -q 'backward head' "$dir/graph" || fail "no backward step of the head in the schedule"
 grep -q '^ head       work' "$dir/graph" || fail "no work space of the head among the buffers"
 awk -f "$SOURCE_DIR/docs/arena.awk" "$dir/graph" | grep -q '</svg>' || fail "no picture"
+
+# A teacher in process: its weights and activations, and its logits beside the student's.
+teacher=$SOURCE_DIR/experiments/teacher/model small=(data.seq=128 model.V=4096)
+json=$(plan --set "${small[@]}" teacher.model="$teacher") alone=$(plan --set "${small[@]}")
+[ "$(field teacher <<<"$json")" -gt 5600000 ] && [ "$(field teacher <<<"$alone")" = 0 ] || fail "the teacher's bytes: $json"
+head_of() { field "head's block of logits" <<<"$1"; }
+[ "$(head_of "$json")" -gt $(($(head_of "$alone") * 17 / 10)) ] && [ "$(head_of "$json")" -lt 134217728 ] || fail "both logits' block: $json $alone"
 "$RETORT" plan "$dir/c.json" --set model.V=0 2>"$dir/err" && fail "a vocabulary out of nowhere"
 grep -q 'none.h5' "$dir/err" || fail "$(cat "$dir/err")"
 
@@ -29,6 +36,10 @@ grep -q 'none.h5' "$dir/err" || fail "$(cat "$dir/err")"
 json=$("$RETORT" bench step --preset XS --steps 3 --warmup 1 --threads 1 --json)
 for key in tok_s gflops sgemm_gflops products_share rss_mb minor_faults idle; do
     [ -n "$(field $key <<<"$json")" ] || fail "bench step: no $key in $json"
+done
+for objective in tail-token kl; do
+    json=$("$RETORT" bench step --preset XS --objective $objective --steps 3 --warmup 1 --threads 1 --json)
+    for key in step_ratio head_ratio teacher_ms; do [ -n "$(field $key <<<"$json")" ] || fail "bench step --objective: no $key in $json"; done
 done
 "$RETORT" bench step --preset XXL 2>"$dir/err" && fail "a preset that is none"
 grep -q 'expected XS, S or M' "$dir/err" || fail "$(cat "$dir/err")"
