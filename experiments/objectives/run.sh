@@ -47,7 +47,7 @@ make_manual() {
             --split valid=600,student=6000,teacher=rest --max-tokens valid=30000,student=192512
         touch "$dir/shards"
     fi
-    retort train experiments/teacher/config.json --resume --set model.tokenizer="$dir/tokenizer" data.train="$dir/text-teacher.h5" \
+    retort train experiments/teacher/config.json --resume --threads "$jobs" --set model.tokenizer="$dir/tokenizer" data.train="$dir/text-teacher.h5" \
         data.valid="$dir/text-valid.h5" out="$dir/run"
     ln -sfn run/latest "$dir/teacher"
 }
