@@ -96,8 +96,9 @@ rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape
         RT_TRY(outline_teacher(&o, c, &teacher));
         o.flops += tr_flops(&teacher, tokens, c->seq) / 3; /* its forward pass */
     }
-    RT_TRY(outline_student(&o, c, shape, &need, need.teacher ? teacher.C : need.sketch ? 8 * info->sketch + 1 : 0, graph));
-    const int64_t trained   = n + (need.t.match ? teacher.C * shape->C : 0);
+    const int64_t C       = need.teacher ? teacher.C : need.sketch ? 8 * info->sketch + 1 : 0; /* of a sketch at most */
+    const int64_t trained = n + (need.t.match ? C * shape->C : 0);
+    RT_TRY(outline_student(&o, c, shape, &need, C, graph));
     o.bytes[TR_WEIGHTS]     = n * (int64_t)kn_size(type);
     o.bytes[TR_GRADIENTS]   = trained * (int64_t)sizeof(real);
     o.bytes[TR_MOMENTS]     = trained * (int64_t)sizeof(real) * (type == KN_REAL ? 2 : 3);

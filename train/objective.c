@@ -76,8 +76,10 @@ static rt_status take_match(tr_objective *o, const tr_config *c)
 {
     while (strcmp(c->hidden, matches[o->t.match])) o->t.match++;
     o->t.match_weight = c->hidden_weight;
-    RT_CHECK(o->t.match == AG_NO_MATCH || c->teacher, RT_EINVAL,
-             "objective.hidden \"%s\" compares hidden states with a teacher in process; set teacher.model to its folder", c->hidden);
+    RT_CHECK(
+        o->t.match == AG_NO_MATCH || c->teacher || o->sketch, RT_EINVAL,
+        "objective.hidden \"%s\" compares hidden states with the teacher's: set teacher.model to its folder, or learn \"kl\" from sketches",
+        c->hidden);
     return RT_OK;
 }
 

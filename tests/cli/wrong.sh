@@ -70,7 +70,7 @@ expect 2 '"sampled" with k 2, m 2: drawn.h5 holds k 4, m 2' "${soft[@]}" data.tr
 expect 2 'objective "jsd" needs the teacher'\''s whole distribution, soft.h5 holds the most likely entries alone; set teacher.model' "${soft[@]}" objective.kind=jsd
 expect 2 'the nearest choice is "reverse"' "${soft[@]}" objective.kind=revers
 expect 2 'the nearest choice is "cosine"' "${soft[@]}" objective.hidden=cosin
-expect 2 'objective.hidden "mse" compares hidden states with a teacher in process; set teacher.model' "${soft[@]}" objective.hidden=mse
+expect 2 'objective.hidden "mse" compares hidden states with the teacher'\''s: set teacher.model' "${soft[@]}" objective.hidden=mse
 expect 2 'nowhere: expected a model folder' "${soft[@]}" teacher.model=nowhere
 expect 2 'teacher.model run2/latest has a vocabulary of 310 entries, the student one of 300' "${soft[@]}" teacher.model=run2/latest
 expect 2 'teacher.model run2/latest has tokenizer' "${soft[@]}" model.V=310 teacher.model=run2/latest
