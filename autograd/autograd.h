@@ -99,6 +99,8 @@ typedef struct ag_teacher {
 
 typedef enum ag_match { AG_NO_MATCH, AG_MATCH_MSE, AG_MATCH_COSINE } ag_match;
 
+enum { AG_MAX_ENTRIES = 512 }; /* largest k and m */
+
 /* Bound to the head's `targets` input.  Arrays as in ds_batch (data/data.h), N rows.  Zeroed settings are neutral. */
 typedef struct ag_targets {
     ag_objective   objective;

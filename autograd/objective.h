@@ -25,8 +25,6 @@ ag_row_result ag_row_loss(const ag_row *r, int gradient);
 
 /* ---- between the three files --------------------------------------------------------------- */
 
-enum { AG_MAX_ENTRIES = 512 }; /* largest k and m */
-
 /* A row on its way: logits are divided by the temperature. */
 typedef struct ag_state {
     ag_row         r;

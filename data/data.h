@@ -190,7 +190,7 @@ typedef struct ds_loader_opts {
     int             ordered;       /* documents stay in the order of the shards */
     int             pack;          /* several documents in a sequence, none cut that fits */
     int             targets;       /* 1: soft targets are wanted (all shards must be soft) */
-    int64_t         k, m;          /* how many of them (<= what the shards hold); 0: none */
+    int64_t         k, m;          /* how many of them: k <= what the shards hold; m all of them or 0 (a row's were drawn together) */
     int             sketch;        /* 1: decode sketches, of which all shards must have the same decoder */
     double          prompt_weight; /* of rows about prompt tokens, times their stored weight; 0: they do not count */
     int64_t         rows;          /* sequences in the largest batch that will be read */

@@ -37,8 +37,9 @@ static rt_status check_targets(const ds_loader_opts *o, const ds_shard *s)
     RT_CHECK(i->soft, RT_EMISMATCH, "%s: holds text without a teacher's targets; train on it with cross-entropy or score it first", path);
     RT_CHECK(o->k <= i->k, RT_EMISMATCH, "%s: holds the top %lld, but k = %lld is wanted; set k to at most %lld or score again", path,
              (long long)i->k, (long long)o->k, (long long)i->k);
-    RT_CHECK(o->m <= i->m, RT_EMISMATCH, "%s: holds %lld tail samples a row, but m = %lld is wanted; set m to at most %lld or score again",
-             path, (long long)i->m, (long long)o->m, (long long)i->m);
+    RT_CHECK(!o->m || o->m == i->m, RT_EMISMATCH,
+             "%s: holds %lld tail samples a row, but m = %lld is wanted; they were drawn together: take all or none, or score again", path,
+             (long long)i->m, (long long)o->m);
     RT_CHECK(o->m == 0 || o->k == i->k, RT_EMISMATCH,
              "%s: its tail samples were drawn outside its top %lld, but k = %lld is wanted; set k to %lld, or m to 0", path,
              (long long)i->k, (long long)o->k, (long long)i->k);

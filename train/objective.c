@@ -40,10 +40,14 @@ static rt_status take_stored(tr_objective *o, const tr_config *c, const ds_info 
              "objective.k is %lld, %s holds %lld entries a row; \"%s\" takes 1 to that many", (long long)o->t.k, shard, (long long)info->k,
              kind);
     RT_CHECK(
-        !sampled || (o->t.m >= 1 && o->t.m <= info->m && o->t.k == info->k), RT_EMISMATCH,
-        "objective \"sampled\" with k %lld, m %lld: %s holds k %lld, m %lld; k must be the stored one (the tail was drawn outside it) and m "
-        "at least 1; \"tail\" needs no samples",
+        !sampled || (o->t.m >= 1 && o->t.m == info->m && o->t.k == info->k), RT_EMISMATCH,
+        "objective \"sampled\" with k %lld, m %lld: %s holds k %lld, m %lld; both must be the stored ones (samples are drawn together, outside "
+        "the k) and m at least 1; \"tail-token\" needs no samples",
         (long long)o->t.k, (long long)o->t.m, shard, (long long)info->k, (long long)info->m);
+    RT_CHECK(
+        o->t.k <= AG_MAX_ENTRIES && o->t.m <= AG_MAX_ENTRIES, RT_EMISMATCH,
+        "objective \"%s\" takes at most %d entries and %d samples a row, %s holds k %lld, m %lld; set objective.k, or score the text with fewer",
+        kind, AG_MAX_ENTRIES, AG_MAX_ENTRIES, shard, (long long)info->k, (long long)info->m);
     return RT_OK;
 }
 
@@ -54,9 +58,10 @@ static rt_status take_fresh(tr_objective *o, const tr_config *c)
     o->t.k            = c->k < 0 ? FRESH : c->k;
     o->t.m            = !sampled ? 0 : c->m < 0 ? FRESH : c->m;
     o->fresh          = 1;
-    RT_CHECK(o->t.k >= (sampled ? 0 : 1) && o->t.k <= MD_TEACHER_MAX_K && (!sampled || o->t.m >= 1), RT_EINVAL,
-             "objective \"%s\" with k %lld, m %lld from teacher.model: k must be from %d to %d, and m at least 1 for \"sampled\"",
-             words[o->t.objective], (long long)o->t.k, (long long)o->t.m, sampled ? 0 : 1, MD_TEACHER_MAX_K);
+    RT_CHECK(o->t.k >= (sampled ? 0 : 1) && o->t.k <= MD_TEACHER_MAX_K && (!sampled || (o->t.m >= 1 && o->t.m <= AG_MAX_ENTRIES)),
+             RT_EINVAL,
+             "objective \"%s\" with k %lld, m %lld from teacher.model: k must be from %d to %d, and m from 1 to %d for \"sampled\"",
+             words[o->t.objective], (long long)o->t.k, (long long)o->t.m, sampled ? 0 : 1, MD_TEACHER_MAX_K, AG_MAX_ENTRIES);
     return RT_OK;
 }
 

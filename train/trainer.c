@@ -124,7 +124,7 @@ static tr_objective validated(const tr_trainer *t, const ds_info *valid)
 {
     const tr_objective *o = &t->objective;
     const int64_t       k = o->t.k, m = o->t.m;
-    const int           entries = valid->soft && valid->k >= k && (!m || (valid->k == k && valid->m >= m));
+    const int           entries = valid->soft && valid->k >= k && (!m || (valid->k == k && valid->m == m));
     if ((!o->stored || entries) && (!o->sketch || valid->sketch)) return *o;
     return (tr_objective){.t = {.objective = AG_CE}};
 }

@@ -65,7 +65,7 @@ good "$RETORT" train config.json --set model.tokenizer=tok data.train=text.h5 mo
 soft=("$RETORT" train config.json --set model.tokenizer=tok data.train=soft.h5 out=x)
 expect 2 'objective "tail" needs teacher probabilities, text.h5 is a text shard' "${train[@]}" out=x objective.kind=tail
 expect 2 'objective.k is 9, soft.h5 holds 4 entries a row' "${soft[@]}" objective.kind=tail objective.k=9
-expect 2 'soft.h5 holds k 4, m 0; k must be the stored one' "${soft[@]}" objective.kind=sampled
+expect 2 'soft.h5 holds k 4, m 0; both must be the stored ones' "${soft[@]}" objective.kind=sampled
 expect 2 '"sampled" with k 2, m 2: drawn.h5 holds k 4, m 2' "${soft[@]}" data.train=drawn.h5 objective.kind=sampled objective.k=2
 expect 2 'objective "jsd" needs the teacher'\''s whole distribution, soft.h5 holds the most likely entries alone; set teacher.model' "${soft[@]}" objective.kind=jsd
 expect 2 'the nearest choice is "reverse"' "${soft[@]}" objective.kind=revers
