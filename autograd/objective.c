@@ -65,7 +65,7 @@ static double leave_one(ag_state *s, ag_row_result *o)
     double        max;
     const double  sum = ag_soften(r->k, r->work, r->z, r->V, &max), by_q = at_one(s, max + log(sum), s->zx, o);
     r->k->scale(r->z, r->z, 1 / T, r->V);
-    if (r->y) r->k->scale(r->y, r->y, 1 / T, r->V);
+    if (r->t->objective >= AG_KL) r->k->scale(r->y, r->y, 1 / T, r->V);
     s->zx /= (double)T;
     return s->scale * by_q / sum;
 }

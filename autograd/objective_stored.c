@@ -6,7 +6,7 @@
  *   D = constant - sum t log q - B log(1-Q) + both log Q
  *   dD/dz_j = S q_j - t_j + both q_j/Q [j in K] - B q_j/(1-Q) [j not in K],   S = sum t + B - both
  *
- *   AG_SAMPLED     t = p on K, R/m on each sample; (1-tail_share) of R goes to the bucket instead
+ *   AG_SAMPLED     t = p on K, R/m on each sample; bucket_share of R goes to the bucket instead
  *   AG_TAIL        t = p on K, B = R: KL over k + 1 outcomes
  *   AG_RENORM      t = p/P on K: KL(p/P || q), the student not renormalised
  *   AG_RENORM_BOTH the same with both = 1: KL(p/P || q/Q)
@@ -14,7 +14,7 @@
  *   AG_RESIDUAL    t = p on K, R on x
  *   AG_ONEHOT      t = p on K, 1 on x where x is not in K: its mean over x drawn from p is p itself
  *   AG_TAIL_TOKEN  t = p on K, h on x, B = R - h, with h = 1-bucket_share where x is not in K, else 0: the k + 1 outcomes, and
- *                  -log(q_x / (1-Q)) where x is outside. Its mean is AG_ONEHOT's, but whether x falls outside, which is
+ *                  -log(q_x / (1-Q)) where x is outside. With bucket_share 0 its mean is AG_ONEHOT's, but whether x falls outside, which is
  *                  most of the noise there, no longer moves the mass
  *
  * Derived by hand from the definitions; checked against direct formulas in double and finite differences in
@@ -35,17 +35,18 @@ static double xlogx(double x) { return x > 0 ? x * log(x) : 0; }
 
 /* ---- the row's entries -------------------------------------------------------------------------- */
 
-/* sum over the rest of p^(1/T) */
-static double rest_at(double R, double entropy, double T)
+/* sum over the rest of p^(1/T), whose `most` ids share R. Where R is little more than rounding, its stored entropy says nothing:
+ * there are at least one id and at most all. */
+static double rest_at(double R, double entropy, double T, double most)
 {
     if (R <= 0) return 0;
-    const double ids = isnan(entropy) ? 1 : exp(entropy / R + log(R));
+    const double ids = isnan(entropy) ? 1 : exp(fmax(0, fmin(entropy / R + log(R), log(fmax(most, 1)))));
     return pow(R, 1 / T) * pow(ids, 1 - 1 / T);
 }
 
 static void temper(ag_state *s, double T)
 {
-    double rest = rest_at(s->R, (double)s->r.t->rest_entropy[s->r.n], T), sum = rest;
+    double rest = rest_at(s->R, (double)s->r.t->rest_entropy[s->r.n], T, (double)(s->r.V - s->k)), sum = rest;
     for (int64_t i = 0; i < s->k; i++) sum += s->p[i] = exp(s->lp[i] /= T);
     for (int64_t i = 0; i < s->k; i++) s->p[i] /= sum, s->lp[i] -= log(sum);
     s->R = rest / sum, s->P = 1 - s->R;

@@ -29,9 +29,9 @@ typedef struct bench_place { /* a temporary folder with random rows and a teache
     char                dir[64], shard[96], teacher[96], tokenizer[RT_SHA_HEX];
 } bench_place;
 
-rt_status bench_open(bench_place *b, const bench_options *o);
+rt_status bench_open(bench_place *b, const bench_options *o); /* the teacher's weights only where o->objective is set */
 void      bench_close(bench_place *b);
-/* The preset, then `more` (KEY=VALUE texts, NULL at the end; may be NULL), then --set. */
+/* The preset, then --set, then `more` (KEY=VALUE texts, NULL at the end; may be NULL). */
 rt_status                bench_configure(tr_config *c, const bench_place *b, const bench_options *o, const char *const *more);
 double                   bench_median(double *x, int64_t n); /* sorts x */
 extern const char *const bench_work_keys[TR_WORKS];          /* "products", ... */

@@ -107,20 +107,27 @@ static rt_status write_shard(const bench_place *b, const tr_config *c)
 
 /* ---- a teacher of the student's size ---------------------------------------------------------------------- */
 
-static rt_status write_teacher(bench_place *b, const tr_config *c)
+static rt_status write_weights(const bench_place *b, const tr_config *c)
 {
     md_model *m     = NULL;
     md_config shape = c->shape;
-    char      text[128];
-    snprintf(text, sizeof text, "%s/text.txt", b->dir);
-    RT_TRY(rt_file_write(text, "a few words\n", 12));
     RT_TRY(md_create(&m, &shape, KN_REAL));
     md_init(m, 2);
-    rt_status st = md_save(m, b->teacher, KN_BF16);
+    const rt_status st = md_save(m, b->teacher, KN_BF16);
     md_destroy(&m);
-    if (st == RT_OK) st = ds_tokenizer_train(&(rt_texts){.n = 1, .v = {text}}, 257, "<|end|>", b->teacher, NULL);
+    return st;
+}
+
+/* Its tokenizer, which the rows name, is a few words'. */
+static rt_status write_teacher(bench_place *b, const tr_config *c, int weights)
+{
+    char text[128];
+    snprintf(text, sizeof text, "%s/text.txt", b->dir);
+    RT_TRY(rt_file_write(text, "a few words\n", 12));
+    RT_TRY(ds_tokenizer_train(&(rt_texts){.n = 1, .v = {text}}, 257, "<|end|>", b->teacher, NULL));
     snprintf(text, sizeof text, "%s/tokenizer.json", b->teacher);
-    return st == RT_OK ? rt_sha_file(text, b->tokenizer) : st;
+    RT_TRY(rt_sha_file(text, b->tokenizer));
+    return weights ? write_weights(b, c) : RT_OK;
 }
 
 /* ---- the folder -------------------------------------------------------------------------------------------- */
@@ -131,8 +138,8 @@ rt_status bench_configure(tr_config *c, const bench_place *b, const bench_option
     rt_buf              text = {0};
     rt_texts            set  = {.n = 0};
     char                path[96];
+    for (int i = 0; i < o->set.n && set.n < RT_MAX_TEXTS / 2; i++) set.v[set.n++] = o->set.v[i];
     for (; more && *more; more++) set.v[set.n++] = *more;
-    for (int i = 0; i < o->set.n && set.n < RT_MAX_TEXTS; i++) set.v[set.n++] = o->set.v[i];
     snprintf(path, sizeof path, "%s/config.json", b->dir);
     rt_status st = rt_buf_fmt(&text,
                               "{\"model\":{\"C\":%lld,\"L\":%lld,\"H\":%lld,\"KV\":%lld,\"D\":%lld,\"F\":%lld,\"V\":%lld,\"context\":%lld},"
@@ -150,7 +157,7 @@ static rt_status fill(bench_place *b, const bench_options *o)
 {
     tr_config c;
     RT_TRY(bench_configure(&c, b, o, NULL));
-    rt_status st = write_teacher(b, &c);
+    rt_status st = write_teacher(b, &c, o->objective != NULL);
     if (st == RT_OK) st = write_shard(b, &c);
     tr_config_free(&c);
     return st;

@@ -77,14 +77,14 @@ static void print(bench *b)
 static rt_status make_side(side *s, const bench *b, const char *kind, const char *teacher)
 {
     char              words[2][160];
-    const char *const more[] = {words[0], teacher ? words[1] : NULL, NULL};
+    const char *const more[] = {words[0], words[1], strcmp(kind, "ce") ? NULL : "objective.hidden=none", NULL};
     snprintf(words[0], sizeof words[0], "objective.kind=%s", kind);
-    snprintf(words[1], sizeof words[1], "teacher.model=%s", teacher ? teacher : "");
+    snprintf(words[1], sizeof words[1], "teacher.model=%s", teacher ? teacher : "null");
     RT_TRY(bench_configure(&s->c, &b->place, b->o, more));
     return tr_trainer_create(&s->t, &s->c, rt_comm_self());
 }
 
-/* Whole distributions come from a teacher in process: objectives from "kl" on, and others by --set teacher.model=... */
+/* Whole distributions come from a teacher in process, stored kinds from the rows. */
 static rt_status measure(bench *b)
 {
     int i = 0;

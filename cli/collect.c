@@ -13,7 +13,7 @@ rt_status cli_collect_begin(const cli_collect *c, tc_options *t, rt_progress *p)
     t->teacher = c->teacher, t->model = c->model, t->dialect = c->dialect;
     t->key_env = c->key_env, t->key_file = c->key_file, t->key_in_clear = c->key_in_clear;
     t->out = c->out, t->ledger = c->ledger, t->tokenizer = c->tokenizer;
-    t->k = c->k < 0 ? 8 : c->k, t->m = c->m, t->vocab = c->vocab, t->seed = (uint64_t)c->seed;
+    t->k = c->k == -1 ? 8 : c->k, t->m = c->m, t->vocab = c->vocab, t->seed = (uint64_t)c->seed;
     t->in_flight = c->in_flight, t->retries = c->retries, t->timeout = c->timeout;
     t->price_in = c->price_in, t->price_out = c->price_out;
     t->progress = p;

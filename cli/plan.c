@@ -15,11 +15,11 @@ typedef struct plan_options {
     int      graph, json;
 } plan_options;
 
-/* Vocabulary and what a row holds are the shards' where they can be read, else the configuration's. */
+/* Vocabulary and what a row holds are the shards' where they can be read, else what serves the configuration. */
 static rt_status look_at_shards(const tr_config *c, md_config *shape, ds_info *info)
 {
     ds_shard *s = NULL;
-    *info       = (ds_info){.soft = 1, .vocab = shape->V, .k = c->k >= 0 ? c->k : 16, .m = c->m > 0 ? c->m : 0};
+    *info       = (ds_info){.soft = 1, .vocab = shape->V, .k = c->k >= 0 ? c->k : 16, .m = c->m >= 0 ? c->m : 16, .sketch = 64};
     if (shape->V && !rt_file_exists(c->train.v[0])) return RT_OK;
     RT_TRY(ds_shard_open(&s, c->train.v[0]));
     *info = *ds_shard_info(s);

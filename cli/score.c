@@ -100,6 +100,7 @@ static rt_status read_model(const options *o)
 {
     const cli_collect *c = &o->collect;
     md_model          *m;
+    RT_CHECK(c->k >= -1 && c->m >= -1 && o->sketch >= -1, RT_EINVAL, "--k, --m and --sketch must not be negative");
     RT_CHECK(c->out, RT_EINVAL, "score: --out FILE is missing: the shard to write");
     RT_CHECK(rt_file_exists(c->model), RT_ENOENT, "--model %s: no such folder; expected a model, or name a server with --teacher",
              c->model);

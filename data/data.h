@@ -109,7 +109,7 @@ typedef struct ds_doc {
  * serves all rows of a shard. */
 typedef struct ds_sketch {
     int64_t   r, V, bytes; /* coordinates, vocabulary, bytes a row */
-    uint8_t  *bits;        /* [r] of each coordinate: 1..8, at most 8 bytes together */
+    uint8_t  *bits;        /* [r] of each coordinate: 1..8, together at most 8 times `bytes` */
     float    *scale;       /* [r] standard deviation of each coordinate */
     uint16_t *head;        /* [V, r + 1] bfloat16; the last column is the bias */
 } ds_sketch;

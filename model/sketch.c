@@ -21,6 +21,7 @@ struct md_sketcher {
 };
 
 typedef struct fit {
+    const md_model  *m;
     const md_tensor *w;
     int64_t          V, C, n, used;             /* hidden states; those of which p is made */
     real            *wide;                      /* a quantised head's weights; else NULL */
@@ -57,10 +58,7 @@ static rt_status make(fit *f)
     RT_TRY(RT_NEW(f->g, C));
     RT_TRY(RT_NEW(f->lambda, C));
     RT_TRY(RT_NEW(f->bits, C));
-    if (kn_size(f->w->type)) return RT_OK;
-    RT_TRY(RT_NEW(f->wide, V * C));
-    for (int64_t v = 0; v < V; v++) kn_row(f->wide + v * C, f->w->data, f->w->type, v, C);
-    return RT_OK;
+    return md_head_widen(&f->wide, f->m);
 }
 
 static void fit_free(fit *f)
@@ -239,7 +237,7 @@ static rt_status fit_all(md_sketcher *s, fit *f, int64_t bytes)
 
 rt_status md_sketcher_create(md_sketcher **out, const md_model *m, real *h, int64_t n, int64_t bytes)
 {
-    fit          f = {.w = md_head(m), .V = m->config.V, .C = m->config.C, .n = n, .used = n < METRIC_ROWS ? n : METRIC_ROWS, .h = h};
+    fit f = {.m = m, .w = md_head(m), .V = m->config.V, .C = m->config.C, .n = n, .used = n < METRIC_ROWS ? n : METRIC_ROWS, .h = h};
     md_sketcher *s;
     RT_CHECK(n >= 1, RT_ECHECK, "no sketch can be made: there is no row to fit it to");
     RT_TRY(RT_NEW(s, 1));

@@ -41,10 +41,11 @@ static const key keys[] = {
     {"data.shuffle", FLAG, AT(shuffle), "true", 0, 0, "a new order of documents in every epoch; false: that of the shards"},
     {"data.pack", FLAG, AT(pack), "true", 0, 0, "several documents a sequence"},
     {"objective.kind", TEXT, AT(kind), "\"auto\"", 0, 0,
-     "what is learnt (docs/objectives.md): ce; from stored rows sampled, tail, onehot, residual, renorm, renorm-both, truncated; from whole "
+     "what is learnt (docs/objectives.md): ce; from stored rows sampled, tail, tail-token, onehot, residual, renorm, renorm-both, truncated; from whole "
      "distributions kl, reverse, jsd, skew, skew-reverse, tv; auto: the best that shards and teacher can serve"},
-    {"objective.k", INT, AT(k), "-1", -1, 512, "exact entries a row; -1: all stored; with teacher.model 8"},
-    {"objective.m", INT, AT(m), "-1", -1, 512, "tail samples a row; -1: all stored; with teacher.model 8"},
+    {"objective.k", INT, AT(k), "-1", -1, AG_MAX_ENTRIES, "exact entries a row; -1: all stored; with teacher.model 8"},
+    {"objective.m", INT, AT(m), "-1", -1, AG_MAX_ENTRIES,
+     "tail samples a row; -1: all stored (fewer of a shard's cannot be taken); with teacher.model 8"},
     {"objective.ce_weight", REAL, AT(ce_weight), "null", 0, 1, "share of cross-entropy; null: 0.5 for tail, else 0"},
     {"objective.ce_weight_end", REAL, AT(ce_weight_end), "null", 0, 1, "that share at the last step, on a straight line; null: the same"},
     {"objective.temperature", REAL, AT(temperature), "1", 0.05, 100, "of the divergence: both rows' logits are divided by it"},
@@ -57,7 +58,7 @@ static const key keys[] = {
      "weight of rows about tokens that the teacher was given; 0: they do not count"},
     {"objective.z_loss", REAL, AT(z_loss), "0", 0, 1e3, "times the square of the log-sum-exp of the student's logits"},
     {"objective.hidden", TEXT, AT(hidden), "\"none\"", 0, 0,
-     "mse, cosine: last hidden states, through a learnt projection, beside teacher.model's"},
+     "mse, cosine: last hidden states, through a learnt projection, beside those of teacher.model or of sketches"},
     {"objective.hidden_weight", REAL, AT(hidden_weight), "1", 0, 1e6, "of that term"},
     {"teacher.model", TEXT, AT(teacher), "null", 0, 0,
      "folder of a teacher that runs beside the student, forward alone; same tokenizer, any width"},

@@ -42,7 +42,7 @@ static rt_status outline_student(tr_memory *o, const tr_config *c, const md_conf
     md_graph_opts g     = {.use = MD_TRAIN, .B = o->micro, .T = c->seq, .activations = type, .recompute = c->recompute};
     md_model     *model = NULL;
     ag_plan_info  valid = {0};
-    g.head              = (ag_head_opts){.teacher = C, .work = need->work};
+    g.head              = (ag_head_opts){.teacher = need->logits ? C : 0, .work = need->work};
     g.match             = need->t.match ? C : 0;
     RT_TRY(shell(&model, shape, type));
     rt_status st = outline(model, &g, &o->plan, graph);
@@ -160,8 +160,9 @@ rt_status tr_check_fit(const tr_config *c, const md_config *shape, const rt_comm
         (double)need.bytes[TR_HEAD_BLOCK] * 1e-9, (double)have * 1e-9, words, gb);
     RT_FAIL(
         RT_ENOMEM,
-        "training needs %.2f GB a rank (%.2f weights, gradients and AdamW's state, %.2f activations), %.2f GB are available, and smaller "
-        "micro-batches with recompute do not make it fit; make the model smaller (it has %.0f million parameters)",
-        (double)need.total * 1e-9, (double)model * 1e-9, (double)need.bytes[TR_ACTIVATIONS] * 1e-9, (double)have * 1e-9,
-        (double)need.parameters * 1e-6);
+        "training needs %.2f GB a rank (%.2f weights, gradients and AdamW's state, %.2f activations, %.2f the teacher), %.2f GB are available, and "
+        "smaller micro-batches with recompute do not make it fit; make the model smaller (it has %.0f million parameters)%s",
+        (double)need.total * 1e-9, (double)model * 1e-9, (double)need.bytes[TR_ACTIVATIONS] * 1e-9, (double)need.bytes[TR_TEACHER] * 1e-9,
+        (double)have * 1e-9, (double)need.parameters * 1e-6,
+        need.bytes[TR_TEACHER] ? ", or keep the teacher out of it: retort score --model DIR stores sketches" : "");
 }

@@ -20,8 +20,9 @@ static ag_objective choose(const tr_config *c, const ds_info *info)
 {
     for (int i = 0; i < AG_OBJECTIVES; i++)
         if (!strcmp(c->kind, words[i])) return (ag_objective)i;
-    if (c->teacher || info->sketch) return AG_KL;
-    return !info->soft ? AG_CE : info->m > 0 ? AG_SAMPLED : AG_TAIL_TOKEN;
+    if (c->teacher || info->sketch > 0) return AG_KL;
+    const int samples = info->m > 0 && (c->k < 0 || c->k == info->k) && (c->m < 0 || c->m == info->m);
+    return !info->soft ? AG_CE : samples ? AG_SAMPLED : AG_TAIL_TOKEN;
 }
 
 /* ---- what it needs --------------------------------------------------------------------------- */
@@ -103,6 +104,7 @@ rt_status tr_objective_resolve(tr_objective *out, const tr_config *c, const ds_i
     o.ce_end      = kind == AG_CE || isnan(c->ce_weight_end) ? o.ce_weight : c->ce_weight_end;
     o.t.ce_weight = o.ce_weight;
     o.work        = ag_row_work(&o.t);
+    o.logits      = kind >= AG_KL || o.fresh;
     *out          = o;
     return RT_OK;
 }

@@ -19,10 +19,11 @@ static rt_status make_teacher(tr_pass *o, tr_trainer *t, const tr_objective *obj
     if (objective->teacher) return tr_teacher_join(o, &t->teacher, objective, (uint64_t)t->c->seed);
     if (!objective->sketch) return RT_OK;
     const ds_sketch *s = ds_loader_sketch(o->loader);
-    RT_CHECK(s->V == t->model->config.V, RT_EMISMATCH,
-             "the shards' sketches are of a vocabulary of %lld entries, the student has %lld; "
-             "set model.V to that",
-             (long long)s->V, (long long)t->model->config.V);
+    RT_CHECK(
+        s->V == t->model->config.V, RT_EMISMATCH,
+        "the shards' sketches are of a vocabulary of %lld entries, the student has %lld; they must be equal: a new student with model.V so large, or "
+        "sketches of a teacher with the student's vocabulary",
+        (long long)s->V, (long long)t->model->config.V);
     RT_TRY(RT_NEW(o->sketch, o->B * o->T * (s->r + 1)));
     o->targets.teacher = (ag_teacher){.hidden = o->sketch, .hidden_type = KN_REAL, .w = s->head, .w_type = KN_BF16, .C = s->r + 1};
     return RT_OK;
@@ -35,7 +36,7 @@ static rt_status make_plan(tr_pass *o, tr_trainer *t, md_use use, const tr_objec
                              .T           = o->T,
                              .activations = t->type,
                              .recompute   = t->c->recompute,
-                             .head        = {.teacher = o->targets.teacher.C, .work = objective->work},
+                             .head        = {.teacher = objective->logits ? o->targets.teacher.C : 0, .work = objective->work},
                              .match       = use == MD_TRAIN && objective->t.match ? o->targets.teacher.C : 0};
     const ag_plan_opts  p = {.forward_only = use != MD_TRAIN, .recompute = t->c->recompute};
     RT_TRY(md_graph_create(&o->g, t->model, &g));

@@ -19,24 +19,24 @@ static rt_status check_tokenizer(const char *dir, const ds_info *info)
     return st;
 }
 
-rt_status tr_teacher_check(md_config *config, const tr_config *c, const md_config *student, const ds_info *info)
+static rt_status check(const tr_config *c, const md_config *student, const ds_info *info)
 {
-    RT_TRY(md_config_read(config, c->teacher));
+    md_config teacher;
+    RT_TRY(md_config_read(&teacher, c->teacher));
     RT_CHECK(
-        config->V == student->V, RT_EMISMATCH,
+        teacher.V == student->V, RT_EMISMATCH,
         "teacher.model %s has a vocabulary of %lld entries, the student one of %lld; they must be equal: a teacher of the same family, or "
         "a new student with model.V %lld",
-        c->teacher, (long long)config->V, (long long)student->V, (long long)config->V);
-    RT_CHECK(config->context >= c->seq, RT_EMISMATCH,
+        c->teacher, (long long)teacher.V, (long long)student->V, (long long)teacher.V);
+    RT_CHECK(teacher.context >= c->seq, RT_EMISMATCH,
              "teacher.model %s has a context of %lld tokens, data.seq is %lld; set data.seq to at most that", c->teacher,
-             (long long)config->context, (long long)c->seq);
+             (long long)teacher.context, (long long)c->seq);
     return check_tokenizer(c->teacher, info);
 }
 
 rt_status tr_teacher_load(tr_teacher *o, const tr_config *c, const md_config *student, const ds_info *info, kn_type type)
 {
-    md_config config;
-    RT_TRY(tr_teacher_check(&config, c, student, info));
+    RT_TRY(check(c, student, info));
     RT_TRY(md_load(&o->model, c->teacher, type));
     RT_TRY(md_head_widen(&o->head, o->model));
     return md_rope(&o->rope, &o->model->config);

@@ -119,14 +119,23 @@ static rt_status shard_info(const char *path, ds_info *info)
     return RT_OK;
 }
 
-/* Validation shards that cannot serve the objective show cross-entropy alone. */
-static tr_objective validated(const tr_trainer *t, const ds_info *valid)
+static int serves(const tr_objective *o, const ds_info *valid)
 {
-    const tr_objective *o = &t->objective;
-    const int64_t       k = o->t.k, m = o->t.m;
-    const int           entries = valid->soft && valid->k >= k && (!m || (valid->k == k && valid->m == m));
-    if ((!o->stored || entries) && (!o->sketch || valid->sketch)) return *o;
-    return (tr_objective){.t = {.objective = AG_CE}};
+    const int64_t k = o->t.k, m = o->t.m;
+    const int     entries = valid->soft && valid->k >= k && (!m || (valid->k == k && valid->m == m));
+    return o->t.objective != AG_CE && (!o->stored || entries) && (!o->sketch || valid->sketch);
+}
+
+/* Where one of the validation shards cannot serve the objective, cross-entropy alone is shown. */
+static rt_status validated(tr_objective *o, const tr_trainer *t)
+{
+    *o = t->objective;
+    for (int i = 0; i < t->c->valid.n; i++) {
+        ds_info info = {0};
+        RT_TRY(shard_info(t->c->valid.v[i], &info));
+        if (!serves(&t->objective, &info)) *o = (tr_objective){.t = {.objective = AG_CE}};
+    }
+    return RT_OK;
 }
 
 static rt_status make_passes(tr_trainer *t)
@@ -141,9 +150,8 @@ static rt_status make_passes(tr_trainer *t)
                           .seed          = (uint64_t)c->seed};
     RT_TRY(tr_pass_create(&t->train, t, MD_TRAIN, &d, &t->objective, tr_micro(c, t->comm->size)));
     if (!c->valid.n) return RT_OK;
-    ds_info info = {0};
-    RT_TRY(shard_info(c->valid.v[0], &info));
-    const tr_objective   o = validated(t, &info);
+    tr_objective o;
+    RT_TRY(validated(&o, t));
     const ds_loader_opts v = {.shards = &c->valid, .T = c->seq, .ordered = 1, .pack = c->pack, .prompt_weight = c->prompt_weight};
     RT_TRY(tr_pass_create(&t->valid, t, MD_LOSS, &v, &o, t->train.B));
     const char *a = ds_loader_info(t->train.loader)->tokenizer, *b = ds_loader_info(t->valid.loader)->tokenizer;

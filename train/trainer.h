@@ -1,4 +1,4 @@
-/* trainer.h -- what a trainer holds; shared by trainer.c, pass.c, step.c and checkpoint.c. */
+/* trainer.h -- what a trainer holds; shared by the files of train/. */
 #ifndef TR_TRAINER_H
 #define TR_TRAINER_H
 #include "train/train.h"
@@ -9,6 +9,7 @@ typedef struct tr_objective {
     double     ce_weight, ce_end;
     int        stored, sketch; /* out of the shards: k + m entries; a sketch of the whole distribution */
     int        teacher, fresh; /* a teacher in process; k + m entries drawn from it in every pass */
+    int        logits;         /* the head makes the teacher's logits */
     int        work;           /* ag_head_opts */
 } tr_objective;
 
@@ -23,11 +24,11 @@ typedef struct tr_teacher {
     real     *rope, *head; /* head: a quantised head's weights, widened once; else NULL */
 } tr_teacher;
 
-/* Its config.json; RT_EMISMATCH names both sides where it does not fit student and shards. */
-rt_status              tr_teacher_check(md_config *config, const tr_config *c, const md_config *student, const ds_info *info);
-rt_status              tr_teacher_load(tr_teacher *o, const tr_config *c, const md_config *student, const ds_info *info, kn_type type);
-void                   tr_teacher_free(tr_teacher *o);
 typedef struct tr_pass tr_pass;
+
+/* RT_EMISMATCH names both sides where it does not fit student and shards. */
+rt_status tr_teacher_load(tr_teacher *o, const tr_config *c, const md_config *student, const ds_info *info, kn_type type);
+void      tr_teacher_free(tr_teacher *o);
 rt_status tr_teacher_join(tr_pass *o, const tr_teacher *t, const tr_objective *objective, uint64_t seed); /* its plan beside a pass */
 void      tr_teacher_leave(tr_pass *o);
 void      tr_teacher_run(tr_pass *o); /* over the ids in the buffers */

@@ -5,7 +5,7 @@
 #
 # OBJECTIVES_OUT=build/objectives   where everything is written
 # OBJECTIVES_JOBS                   runs side by side, one thread each (default: the cores)
-# OBJECTIVES_SEEDS='11 12 13'       OBJECTIVES_STEPS=752
+# OBJECTIVES_SEEDS='11 12 13'       OBJECTIVES_STEPS=752       OBJECTIVES_TEXTS='glosses manual'
 # Words choose rows by name (rows.txt); without words all are run, on both teachers.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -115,9 +115,10 @@ run_text() {
         retort eval "$out/$text/teacher" --shards "$out/$text/text-valid.h5" --teacher "$out/$text/teacher" --json 2>/dev/null >"$out/$text/teacher.json"
 }
 
-run_text glosses "$@"
-make_manual
-run_text manual "$@"
+for text in ${OBJECTIVES_TEXTS:-glosses manual}; do
+    [ "$text" != manual ] || make_manual
+    run_text "$text" "$@"
+done
 $here/table.sh "$out" >$here/RESULTS.part
 mv $here/RESULTS.part $here/RESULTS.md
 awk -f $here/bytes.awk $here/RESULTS.md >$here/bytes.svg

@@ -33,4 +33,14 @@ for n in 1 4; do
     OMP_NUM_THREADS=1 mpirun -n $n "$program" f32 "$dir/few$n" "$dir/few$n.txt" batch.sequences=3
 done
 compare "$dir/few1.txt" "$dir/few4.txt" 1e-5
+# a teacher in process: its whole distribution and hidden states; entries drawn afresh, with a share of cross-entropy that moves
+for kind in "kl objective.hidden=cosine objective.temperature=2" "sampled objective.k=3 objective.m=5 objective.ce_weight_end=0.5"; do
+    name=${kind%% *}
+    for n in 1 2; do
+        mkdir "$dir/$name$n"
+        # shellcheck disable=SC2086 # words
+        OMP_NUM_THREADS=1 mpirun -n $n "$program" f32 "$dir/$name$n" "$dir/$name$n.txt" batch.sequences=4 teacher.model="$dir/$name$n/teacher" objective.kind=$kind
+    done
+    compare "$dir/${name}1.txt" "$dir/${name}2.txt" 1e-5
+done
 echo "ranks: 1, 2 and 4 agree"

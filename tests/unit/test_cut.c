@@ -36,7 +36,7 @@ static void follow(course *o, const char *const *more)
     ok(dt_config(&c, "course", more));
     ok(tr_trainer_create(&t, &c, rt_comm_self()));
     ok(tr_trainer_gradients(t, 0, &m));
-    *o = (course){.n = tr_trainer_model(t)->n};
+    *o = (course){.n = tr_trainer_model(t)->n + (tr_trainer_projection(t) != NULL)};
     for (int i = 0; i < o->n; i++) {
         const real *g = tr_trainer_gradient(t, i, &each);
         o->g          = realloc(o->g, (size_t)(at + each) * sizeof(real));
@@ -131,11 +131,16 @@ static void sketches_stand_for_the_teacher(void **state)
 
 static void threads_change_no_bit(void **state)
 {
-    char              a[RT_SHA_HEX], b[RT_SHA_HEX];
-    const char *const dtypes[] = {"dtype=f32", "dtype=bf16"};
+    char              a[RT_SHA_HEX], b[RT_SHA_HEX], teacher[96];
+    const char *const sets[][3] = {{"dtype=f32"},
+                                   {"dtype=bf16"},
+                                   {"objective.kind=jsd", "objective.hidden=mse", "objective.temperature=2"},
+                                   {"objective.kind=sampled"}};
     (void)state;
-    for (int i = 0; i < 2; i++) {
-        const char *const set[] = {dtypes[i], NULL};
+    snprintf(teacher, sizeof teacher, "teacher.model=%s/teacher", dt_dir);
+    for (int i = 0; i < 4; i++) {
+        const char *const *s     = sets[i];
+        const char *const  set[] = {s[0], i < 2 ? NULL : teacher, s[1], s[2], NULL};
         rt_threads_set(1);
         const double one = train("one", set, 5, a);
         rt_threads_set(2);

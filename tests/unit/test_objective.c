@@ -67,7 +67,8 @@ static stored take(const row_case *c)
     o.rest = fmax(0, 1 - o.P);
     o.lse  = softmax(g_q, g_z, c->V, o.T);
     if (o.T == 1) return o;
-    ids    = isnan(c->entropy) || o.rest <= 0 ? 1 : exp((double)c->entropy / o.rest + log(o.rest)); /* even over so many */
+    ids    = isnan(c->entropy) || o.rest <= 0 ? 1 : exp((double)c->entropy / o.rest) * o.rest; /* even over so many */
+    ids    = fmax(1, fmin(ids, (double)(c->V - c->t.k)));
     o.rest = o.rest > 0 ? ids * pow(o.rest / ids, 1 / o.T) : 0;
     Z      = o.rest;
     for (int64_t i = 0; i < c->t.k; i++) Z += o.p[i] = pow(o.p[i], 1 / o.T);
@@ -304,6 +305,9 @@ static void certain_teachers(void **state)
     c.logp[2] = -9999, c.logp[3] = (float)-INFINITY;
     compare_all(&c);
     c = make_case(65, 5, 3, 1 + 1e-6, 2, 3); /* more than 1 by rounding */
+    compare_all(&c);
+    c         = make_case(65, 2, 3, 1, 2, 4); /* the rest that floats leave is smaller than the one whose entropy is stored */
+    c.logp[0] = (float)log(0.5), c.logp[1] = (float)log(0.49999997), c.entropy = 1e-4f;
     compare_all(&c);
 }
 

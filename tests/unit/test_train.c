@@ -187,7 +187,7 @@ static rt_status write_gradients(tr_trainer *t, FILE *f)
     return RT_OK;
 }
 
-static rt_status ranks(const char *dtype, const char *out, const char *sequences)
+static rt_status ranks(const char *dtype, const char *out, char **words)
 {
     rt_comm    *comm;
     tr_config   c;
@@ -196,7 +196,8 @@ static rt_status ranks(const char *dtype, const char *out, const char *sequences
     FILE       *f = NULL;
     char        set[32];
     snprintf(set, sizeof set, "dtype=%s", dtype);
-    const char *const more[] = {set, sequences, NULL};
+    const char *more[16] = {set};
+    for (int i = 1; i < 15 && *words; i++) more[i] = *words++;
     RT_TRY(tr_comm_open(&comm));
     if (!comm->rank) RT_TRY(dt_make_shard(dt_shard));
     RT_TRY(comm->barrier(comm));
@@ -225,10 +226,10 @@ int main(int argc, char **argv)
                                        cmocka_unit_test(damaged_checkpoint_is_passed_over),
                                        cmocka_unit_test(bad_configuration)};
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
-    if (argc == 5) { /* DTYPE FOLDER OUT batch.sequences=N: one of several ranks */
+    if (argc >= 5) { /* DTYPE FOLDER OUT KEY=VALUE...: one of several ranks */
         snprintf(dt_dir, sizeof dt_dir, "%s", argv[2]);
         snprintf(dt_shard, sizeof dt_shard, "%s/soft.h5", dt_dir);
-        if (ranks(argv[1], argv[3], argv[4]) == RT_OK) return 0;
+        if (ranks(argv[1], argv[3], argv + 4) == RT_OK) return 0;
         return fprintf(stderr, "%s\n", rt_error_text()), 1;
     }
     if (!dt_open()) return 1;
