@@ -46,7 +46,7 @@ static const key keys[] = {
     {"objective.k", INT, AT(k), "-1", -1, AG_MAX_ENTRIES, "exact entries a row; -1: all stored; with teacher.model 8"},
     {"objective.m", INT, AT(m), "-1", -1, AG_MAX_ENTRIES,
      "tail samples a row; -1: all stored (fewer of a shard's cannot be taken); with teacher.model 8"},
-    {"objective.ce_weight", REAL, AT(ce_weight), "null", 0, 1, "share of cross-entropy; null: 0.5 for tail, else 0"},
+    {"objective.ce_weight", REAL, AT(ce_weight), "null", 0, 1, "share of cross-entropy; null: 0.1 for kl, 0.5 for tail, else 0"},
     {"objective.ce_weight_end", REAL, AT(ce_weight_end), "null", 0, 1, "that share at the last step, on a straight line; null: the same"},
     {"objective.temperature", REAL, AT(temperature), "1", 0.05, 100, "of the divergence: both rows' logits are divided by it"},
     {"objective.t2", FLAG, AT(t2), "true", 0, 0, "multiply the divergence by temperature^2, so that its gradient keeps its size"},

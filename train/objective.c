@@ -14,7 +14,9 @@ enum { FRESH = 8 }; /* k and m of entries drawn from a teacher in process, where
 const char *tr_objective_word(int i) { return i == 0 ? "auto" : i <= AG_OBJECTIVES ? words[i - 1] : NULL; }
 const char *tr_match_word(int i) { return i <= AG_MATCH_COSINE ? matches[i] : NULL; }
 
-static const double BUCKET_SHARE = 0.85; /* of tail-token: measured, experiments/objectives */
+/* What was measured to be best: experiments/objectives. */
+static const double BUCKET_SHARE = 0.85; /* of tail-token */
+static double       usual_ce_weight(ag_objective o) { return o == AG_TAIL ? 0.5 : o == AG_KL ? 0.1 : 0; }
 
 static ag_objective choose(const tr_config *c, const ds_info *info)
 {
@@ -100,7 +102,7 @@ rt_status tr_objective_resolve(tr_objective *out, const tr_config *c, const ds_i
     else if (kind != AG_CE) RT_TRY(take_stored(&o, c, info));
     RT_TRY(take_match(&o, c));
     o.teacher     = c->teacher && (kind != AG_CE || o.t.match);
-    o.ce_weight   = kind == AG_CE ? 1 : isnan(c->ce_weight) ? (kind == AG_TAIL ? 0.5 : 0) : c->ce_weight;
+    o.ce_weight   = kind == AG_CE ? 1 : isnan(c->ce_weight) ? usual_ce_weight(kind) : c->ce_weight;
     o.ce_end      = kind == AG_CE || isnan(c->ce_weight_end) ? o.ce_weight : c->ce_weight_end;
     o.t.ce_weight = o.ce_weight;
     o.work        = ag_row_work(&o.t);

@@ -25,7 +25,7 @@ typedef struct tr_config {
     /* objective */
     const char *kind;                     /* tr_objective_word */
     int64_t     k, m;                     /* -1: what the shards hold */
-    double      ce_weight, ce_weight_end; /* NaN: 0.5 for "tail", else 0; NaN: the same to the end */
+    double      ce_weight, ce_weight_end; /* NaN: tr_objective_resolve chooses; NaN: the same to the end */
     double      temperature, beta, alpha, prompt_weight, z_loss;
     double      bucket_share; /* NaN: tr_objective_resolve chooses */
     int         t2;
