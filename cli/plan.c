@@ -6,6 +6,7 @@
 #include "train/train.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { USUAL = 80 }; /* per cent of a step that its products take (experiments/speed) */
 
@@ -18,8 +19,11 @@ typedef struct plan_options {
 /* Vocabulary and what a row holds are the shards' where they can be read, else what serves the configuration. */
 static rt_status look_at_shards(const tr_config *c, md_config *shape, ds_info *info)
 {
-    ds_shard *s = NULL;
-    *info       = (ds_info){.soft = 1, .vocab = shape->V, .k = c->k >= 0 ? c->k : 16, .m = c->m >= 0 ? c->m : 16, .sketch = 64};
+    ds_shard *s    = NULL;
+    int       kind = -1; /* "auto" */
+    while (strcmp(tr_objective_word(kind + 1), c->kind)) kind++;
+    *info = (ds_info){.soft = 1, .vocab = shape->V, .k = c->k >= 0 ? c->k : 16, .m = c->m >= 0 ? c->m : kind == AG_SAMPLED ? 16 : 0};
+    if (kind >= AG_KL) info->sketch = 64;
     if (shape->V && !rt_file_exists(c->train.v[0])) return RT_OK;
     RT_TRY(ds_shard_open(&s, c->train.v[0]));
     *info = *ds_shard_info(s);

@@ -29,6 +29,7 @@ json=$(plan --set "${small[@]}" teacher.model="$teacher") alone=$(plan --set "${
 [ "$(field teacher <<<"$json")" -gt 5600000 ] && [ "$(field teacher <<<"$alone")" = 0 ] || fail "the teacher's bytes: $json"
 head_of() { field "head's block of logits" <<<"$1"; }
 [ "$(head_of "$json")" -gt $(($(head_of "$alone") * 17 / 10)) ] && [ "$(head_of "$json")" -lt 134217728 ] || fail "both logits' block: $json $alone"
+for kind in sampled kl ce; do plan --set objective.kind=$kind >"$dir/out" || fail "$kind cannot be planned without shards"; done
 "$RETORT" plan "$dir/c.json" --set model.V=0 2>"$dir/err" && fail "a vocabulary out of nowhere"
 grep -q 'none.h5' "$dir/err" || fail "$(cat "$dir/err")"
 

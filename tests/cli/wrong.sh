@@ -57,17 +57,17 @@ expect 2 "use the tokenizer of the shards" "${train[@]}" out=x data.train=text2.
 expect 2 "vocabulary of 310 entries, the model 300" "$RETORT" eval $model --shards text2.h5
 
 # Objectives that the shards cannot serve, teachers that do not fit the student.
-good "$RETORT" score --model $model --shards text.h5 --out soft.h5 --k 4 --m 0
+good "$RETORT" score --model $model --shards text.h5 --out given.h5 --k 4 --m 0
 good "$RETORT" score --model $model --shards text.h5 --out drawn.h5 --k 4 --m 2
 good "$RETORT" train config.json --set model.tokenizer=tok2 data.train=text2.h5 out=run2
 good "$RETORT" train config.json --set model.tokenizer=tok data.train=text.h5 model.context=16 data.seq=16 out=short
 good "$RETORT" train config.json --set model.tokenizer=tok data.train=text.h5 model.V=400 out=wide
-soft=("$RETORT" train config.json --set model.tokenizer=tok data.train=soft.h5 out=x)
+soft=("$RETORT" train config.json --set model.tokenizer=tok data.train=given.h5 out=x)
 expect 2 'objective "tail" needs teacher probabilities, text.h5 is a text shard' "${train[@]}" out=x objective.kind=tail
-expect 2 'objective.k is 9, soft.h5 holds 4 entries a row' "${soft[@]}" objective.kind=tail objective.k=9
-expect 2 'soft.h5 holds k 4, m 0; both must be the stored ones' "${soft[@]}" objective.kind=sampled
+expect 2 'objective.k is 9, given.h5 holds 4 entries a row' "${soft[@]}" objective.kind=tail objective.k=9
+expect 2 'given.h5 holds k 4, m 0; both must be the stored ones' "${soft[@]}" objective.kind=sampled
 expect 2 '"sampled" with k 2, m 2: drawn.h5 holds k 4, m 2' "${soft[@]}" data.train=drawn.h5 objective.kind=sampled objective.k=2
-expect 2 'objective "jsd" needs the teacher'\''s whole distribution, soft.h5 holds the most likely entries alone; set teacher.model' "${soft[@]}" objective.kind=jsd
+expect 2 'objective "jsd" needs the teacher'\''s whole distribution, given.h5 holds the most likely entries alone; set teacher.model' "${soft[@]}" objective.kind=jsd
 expect 2 'the nearest choice is "reverse"' "${soft[@]}" objective.kind=revers
 expect 2 'the nearest choice is "cosine"' "${soft[@]}" objective.hidden=cosin
 expect 2 'objective.hidden "mse" compares hidden states with the teacher'\''s: set teacher.model' "${soft[@]}" objective.hidden=mse
