@@ -171,22 +171,29 @@ static void gradient_of(const ag_state *s, const parts *o, double rest_q, double
     if (o->x > 0) subtract(s, s->x, o->x);
 }
 
-/* 1 - Q as the sum of the other exponentials where a gradient depends on it: those on K are set to 0. */
-static double rest_of_q(const ag_state *s, const parts *o)
+/* 1 - Q where a gradient depends on it: the sum of the others' exponentials. Where they are more than a twentieth of all, that is all
+ * less those on K; a smaller part would keep too few digits, so those on K are set to 0 and the others summed again. */
+static double rest_for_gradient(const ag_state *s)
+{
+    double on_k = 0;
+    for (int64_t i = 0; i < s->k; i++) on_k += (double)s->r.z[s->ids[i]];
+    if (s->sum - on_k > s->sum / 20) return (s->sum - on_k) / s->sum;
+    for (int64_t i = 0; i < s->k; i++) s->r.z[s->ids[i]] = 0;
+    return fmax(ag_block_sum(s->r.k, s->r.z, s->r.V) / s->sum, 1e-30); /* below what the type tells from 0 */
+}
+
+/* For show: no nearer to 0 than a float's difference from 1. */
+static double rest_for_show(const ag_state *s)
 {
     double rest = 1;
-    for (int64_t i = 0; i < s->k; i++) {
-        rest -= exp(s->zk[i] - s->lse);
-        if (o->bucket != 0) s->r.z[s->ids[i]] = 0;
-    }
-    if (o->bucket != 0) return fmax(ag_block_sum(s->r.k, s->r.z, s->r.V) / s->sum, 1e-30); /* below what the type tells from 0 */
-    return fmax(rest, 1e-7); /* for show: no nearer to 0 than a float's difference from 1 */
+    for (int64_t i = 0; i < s->k; i++) rest -= exp(s->zk[i] - s->lse);
+    return fmax(rest, 1e-7);
 }
 
 void ag_stored_lose(ag_state *s, int gradient)
 {
     const parts  o      = choose(s);
-    const double rest_q = rest_of_q(s, &o), log_q = o.both > 0 ? log_mass_on_k(s) : 0;
+    const double rest_q = o.bucket != 0 ? rest_for_gradient(s) : rest_for_show(s), log_q = o.both > 0 ? log_mass_on_k(s) : 0;
     if (s->r.t->objective != AG_CE) {
         s->value = value_of(s, &o, log(rest_q), log_q);
         s->kl    = shown(s, log(rest_q));
