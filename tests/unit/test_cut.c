@@ -81,14 +81,29 @@ static void micro_batches_add_up(void **state)
     }
 }
 
+/* The teacher that made the shard is so sure that its samples weigh nothing; this one is not. */
+static void make_unsure_teacher(char path[96])
+{
+    char      sure[96];
+    md_model *m = NULL;
+    snprintf(sure, sizeof sure, "%s/teacher", dt_dir);
+    snprintf(path, 96, "%s/unsure", dt_dir);
+    ok(md_load(&m, sure, KN_REAL));
+    for (int64_t i = 0; i < m->t[0].rows * m->t[0].cols; i++) ((real *)m->t[0].data)[i] *= (real)0.1;
+    ok(md_save(m, path, KN_REAL));
+    ok(ds_tokenizer_copy(sure, path));
+    md_destroy(&m);
+}
+
 /* A teacher beside the student: its whole distribution, its hidden states, entries drawn afresh in every pass. */
 static void a_teacher_in_process_is_cut_too(void **state)
 {
     const char *const words[][4] = {{"objective.kind=jsd", "objective.hidden=cosine", "objective.temperature=2", "objective.ce_weight=0.2"},
                                     {"objective.kind=sampled", "objective.k=3", "objective.m=5", "objective.ce_weight_end=0.5"}};
-    char              teacher[96];
+    char              teacher[128], path[96];
     (void)state;
-    snprintf(teacher, sizeof teacher, "teacher.model=%s/teacher", dt_dir);
+    make_unsure_teacher(path);
+    snprintf(teacher, sizeof teacher, "teacher.model=%s", path);
     for (int i = 0; i < 2; i++) {
         const char *const *w = words[i];
         course             whole, parts, blocks;
