@@ -120,7 +120,7 @@ function draw_axes(p,    x, y) {
     if (!reached[p]) return
     y = py(below(HIGH, above(LOW, teacher[p])))
     line(left, y, left + PLOT, y, "teacher")
-    text(left + AXIS - 6, y - 7, "strong", "end", sprintf("kl-teacher: %.0f %%, teacher in process", teacher[p]))
+    text(left + 6, y - 7, "strong", "start", sprintf("teacher in process: %.0f %%", teacher[p]))
     fix(left, left + 240, y - 11, 9, 0)
 }
 function draw_dot(i, p, k,    colour, full) {

@@ -13,7 +13,7 @@ cpu=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo 2>/dev/null | head -n 1)
 cat <<TEXT
 # Every objective on the same student
 
-Made by \`./run objectives\`: ${cpu:-$(uname -m)}, $(nproc) cores, runs side by side, one thread each; ${OBJECTIVES_STEPS:-752} steps of 1,024 tokens.
+Made by \`./run objectives\`: ${cpu:-$(uname -m)}, $(getconf _NPROCESSORS_ONLN) cores, runs side by side, one thread each; ${OBJECTIVES_STEPS:-752} steps of 1,024 tokens.
 A cell is the mean over seeds; in brackets the smallest and the largest. Gap recovered: (CE of \`ce\` - CE) / (CE of \`ce\` - CE of
 the teacher), each with the \`ce\` of the same seed. Bytes a token: what the shard holds beyond the text; "-": nothing is stored, the teacher
 runs beside the student; "raw": before compression, of ids of 4 bytes and weights of 4 where they differ, for records that the
