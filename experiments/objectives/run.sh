@@ -90,26 +90,24 @@ train_one() {
 }
 export -f record train_one
 
-# list TEXT SEED NUMBER: the runs of this seed as words of train_one.
+# list TEXT SEED ROWS...: the runs of this seed as words of train_one.
 list() {
-    local text=$1 seed=$2 number=$3 name record n words
-    shift 3
-    while read -r name record n words; do
+    local text=$1 seed=$2 name record words
+    shift 2
+    while read -r name record words; do
         case $name in '' | '#'*) continue ;; +*) name=${name#+} ;; *) [ "$text" = glosses ] || continue ;; esac
-        [ "$number" -le "$n" ] || continue
         [ $# = 0 ] || [[ " $* " == *" $name "* ]] || continue
         echo "$text $name $record $seed $words"
     done <$here/rows.txt
 }
 
 run_text() {
-    local text=$1 number=1 seed
+    local text=$1 seed
     shift
     for seed in "${seeds[@]}"; do
-        list "$text" "$seed" "$number" "$@" >"$out/$text.list"
+        list "$text" "$seed" "$@" >"$out/$text.list"
         cut -d' ' -f3 "$out/$text.list" | sort -u | xargs -P "$jobs" -I{} bash -c "record $text {}"
         xargs -P "$jobs" -d '\n' -I{} bash -c 'train_one {}' <"$out/$text.list"
-        number=$((number + 1))
     done
     [ -f "$out/$text/teacher.json" ] ||
         retort eval "$out/$text/teacher" --shards "$out/$text/text-valid.h5" --teacher "$out/$text/teacher" --json 2>/dev/null >"$out/$text/teacher.json"

@@ -55,7 +55,7 @@ rows_of() {
 
         FILENAME == rows {
             sub(/^\+/, "")
-            if (NF < 4 || $1 ~ /^#/) next
+            if (NF < 3 || $1 ~ /^#/) next
             name[++n] = $1
             record[$1] = $2
             beside[$1] = $2 == "text" && /teacher\.model=/
