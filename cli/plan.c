@@ -23,7 +23,7 @@ static rt_status look_at_shards(const tr_config *c, md_config *shape, ds_info *i
     int       kind = -1; /* "auto" */
     while (strcmp(tr_objective_word(kind + 1), c->kind)) kind++;
     *info = (ds_info){.soft = 1, .vocab = shape->V, .k = c->k >= 0 ? c->k : 16, .m = c->m >= 0 ? c->m : kind == AG_SAMPLED ? 16 : 0};
-    if (kind >= AG_KL) info->sketch = 64;
+    if (kind >= AG_KL) info->sketch = 64, info->rank = 8 * info->sketch; /* at most */
     if (shape->V && !rt_file_exists(c->train.v[0])) return RT_OK;
     RT_TRY(ds_shard_open(&s, c->train.v[0]));
     *info = *ds_shard_info(s);

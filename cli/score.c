@@ -96,6 +96,9 @@ static rt_status capture(const options *o, const md_model *m)
     return st == RT_OK ? print(c, &r, rt_now() - began) : st;
 }
 
+static const char *const server_options[] = {"tokenizer", "dialect",  "vocab",        "ledger",   "in-flight", "retries", "timeout",
+                                             "key-env",   "key-file", "key-in-clear", "price-in", "price-out", NULL};
+
 static rt_status read_model(const options *o)
 {
     const cli_collect *c = &o->collect;
@@ -104,8 +107,9 @@ static rt_status read_model(const options *o)
     RT_CHECK(c->out, RT_EINVAL, "score: --out FILE is missing: the shard to write");
     RT_CHECK(rt_file_exists(c->model), RT_ENOENT, "--model %s: no such folder; expected a model, or name a server with --teacher",
              c->model);
-    RT_CHECK(!c->ledger && !c->tokenizer && !c->vocab && !c->key_env && !c->key_file, RT_EINVAL,
-             "--ledger, --tokenizer, --vocab and keys are for a server (--teacher), not for a folder (--model)");
+    const char *const of_servers = rt_option_changed(&cli_score, server_options, o);
+    RT_CHECK(!of_servers, RT_EINVAL, "--%s is for a server (--teacher URL), not for a model's folder (--model DIR): leave it out",
+             of_servers);
     rt_quiet(c->quiet);
     rt_interrupt_catch();
     RT_TRY(kn_init());

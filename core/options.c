@@ -84,6 +84,21 @@ rt_status rt_options_parse(const rt_command *c, void *into, int argc, char **arg
     return RT_OK;
 }
 
+static size_t size_of(rt_opt_kind k)
+{
+    static const size_t sizes[] = {sizeof(int), sizeof(int64_t), sizeof(double), sizeof(char *), sizeof(rt_texts)};
+    return sizes[k];
+}
+
+const char *rt_option_changed(const rt_command *c, const char *const *names, const void *options)
+{
+    for (; *names; names++) {
+        const rt_option *o = find(c, *names, strlen(*names));
+        if (o && memcmp((const char *)options + o->at, (const char *)c->defaults + o->at, size_of(o->kind)) != 0) return *names;
+    }
+    return NULL;
+}
+
 rt_status rt_options_help(rt_buf *out, const char *program, const rt_command *c)
 {
     RT_TRY(rt_buf_fmt(out, "usage: %s %s %s\n\n%s\n", program, c->name, c->usage, c->text));

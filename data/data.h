@@ -73,6 +73,7 @@ typedef struct ds_info { /* what the attributes of a shard say */
     int64_t vocab;
     int64_t k, m;   /* 0 for text */
     int64_t sketch; /* bytes of a row's sketch; 0: none */
+    int64_t rank;   /* numbers that a sketch decodes to, ds_sketch.r; from the decoder, ignored by ds_writer_create; 0: none */
     char    tokenizer[RT_SHA_HEX];
     char    teacher[128], endpoint[256], dialect[32];
     char    sampling[512], probe[1024], prices[256]; /* JSON texts, may be empty */

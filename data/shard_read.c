@@ -50,6 +50,20 @@ static rt_status read_kind(ds_shard *s)
     return RT_OK;
 }
 
+/* Of a sketch's row, in bytes, and of what it decodes to. */
+static rt_status read_widths(ds_shard *s)
+{
+    ds_h5_set *set;
+    RT_TRY(ds_h5_width(s->file, ds_columns[COL_SKETCH].name, &s->info.sketch));
+    RT_TRY(ds_h5_set_open(&set, s->file, &(ds_h5_spec){.name = DS_SKETCH_BITS, .type = DS_U8}, SMALL_CACHE));
+    s->info.rank = ds_h5_set_rows(set);
+    ds_h5_set_close(&set);
+    RT_CHECK(s->info.rank >= 1 && s->info.rank <= 8 * s->info.sketch, RT_EFORMAT,
+             "%s: " DS_SKETCH_BITS " has %lld entries for rows of %lld bytes", ds_h5_path(s->file), (long long)s->info.rank,
+             (long long)s->info.sketch);
+    return RT_OK;
+}
+
 static rt_status read_attributes(ds_shard *s)
 {
     ds_info    *i    = &s->info;
@@ -62,7 +76,7 @@ static rt_status read_attributes(ds_shard *s)
     for (int a = 0; a < DS_ATTRIBUTES; a++)
         RT_TRY(read_text(s, ds_attributes[a].name, (char *)i + ds_attributes[a].at, ds_attributes[a].size));
     RT_CHECK(i->vocab >= 1 && i->vocab <= INT32_MAX, RT_EFORMAT, "%s: claims a vocabulary of %lld entries", path, (long long)i->vocab);
-    if (ds_h5_has(s->file, ds_columns[COL_SKETCH].name)) RT_TRY(ds_h5_width(s->file, ds_columns[COL_SKETCH].name, &i->sketch));
+    if (ds_h5_has(s->file, ds_columns[COL_SKETCH].name)) RT_TRY(read_widths(s));
     RT_CHECK(ds_info_fits(i), RT_EFORMAT,
              "%s: claims k = %lld, m = %lld and sketches of %lld bytes; a soft shard has one of them, k and m at most %d, k at most the "
              "vocabulary of %lld, sketches at most %d bytes, a text shard none",
@@ -191,14 +205,8 @@ static rt_status read_tables(ds_shard *s, ds_sketch *x)
 
 rt_status ds_shard_sketch_read(ds_shard *s, ds_sketch **out)
 {
-    ds_h5_set *set;
     ds_sketch *x;
-    RT_TRY(ds_h5_set_open(&set, s->file, &(ds_h5_spec){.name = DS_SKETCH_BITS, .type = DS_U8}, SMALL_CACHE));
-    const int64_t r = ds_h5_set_rows(set);
-    ds_h5_set_close(&set);
-    RT_CHECK(r >= 1 && r <= 8 * s->info.sketch, RT_EFORMAT, "%s: " DS_SKETCH_BITS " has %lld entries for rows of %lld bytes",
-             ds_h5_path(s->file), (long long)r, (long long)s->info.sketch);
-    RT_TRY(ds_sketch_create(&x, r, s->info.vocab, s->info.sketch));
+    RT_TRY(ds_sketch_create(&x, s->info.rank, s->info.vocab, s->info.sketch));
     const rt_status st = read_tables(s, x);
     if (st != RT_OK) ds_sketch_destroy(&x);
     else *out = x;

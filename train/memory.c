@@ -79,7 +79,7 @@ int64_t tr_micro(const tr_config *c, int ranks)
 static int64_t batch_bytes(const tr_objective *need, const ds_info *info)
 {
     const int64_t entries = need->stored || need->fresh ? 12 + 8 * need->t.k + 4 * need->t.m : 0;
-    return 2 * (21 + entries) + (need->sketch ? (int64_t)(sizeof(float) + sizeof(real)) * (8 * info->sketch + 1) : 0);
+    return 2 * (21 + entries) + (need->sketch ? (int64_t)(sizeof(float) + sizeof(real)) * (info->rank + 1) : 0);
 }
 
 rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape, int ranks, const ds_info *info, rt_buf *graph)
@@ -96,9 +96,10 @@ rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape
         RT_TRY(outline_teacher(&o, c, &teacher));
         o.flops += tr_flops(&teacher, tokens, c->seq) / 3; /* its forward pass */
     }
-    const int64_t C       = need.teacher ? teacher.C : need.sketch ? 8 * info->sketch + 1 : 0; /* of a sketch at most */
+    const int64_t C       = need.teacher ? teacher.C : need.sketch ? info->rank + 1 : 0;
     const int64_t trained = n + (need.t.match ? C * shape->C : 0);
     RT_TRY(outline_student(&o, c, shape, &need, C, graph));
+    if (need.sketch) o.bytes[TR_TEACHER] = info->vocab * C * 2; /* the decoder, bf16 */
     o.bytes[TR_WEIGHTS]     = n * (int64_t)kn_size(type);
     o.bytes[TR_GRADIENTS]   = trained * (int64_t)sizeof(real);
     o.bytes[TR_MOMENTS]     = trained * (int64_t)sizeof(real) * (type == KN_REAL ? 2 : 3);

@@ -49,27 +49,13 @@ static rt_status make_model(tr_trainer *t, const ds_info *info)
     return RT_OK;
 }
 
-/* Columns of what stands for the teacher's hidden rows: a sketch's coordinates and its constant 1. */
-static rt_status hidden_width(int64_t *out, const tr_trainer *t)
+/* A learnt map from the student's hidden states to the teacher's, or to a sketch's numbers and their constant 1; always
+ * real, as the optimiser's masters are. */
+static rt_status make_projection(tr_trainer *t, const ds_info *info)
 {
-    const ds_sketch *sketch;
-    ds_shard        *s;
-    if (t->teacher.model) return *out = t->teacher.model->config.C, RT_OK;
-    RT_TRY(ds_shard_open(&s, t->c->train.v[0]));
-    const rt_status st = ds_shard_sketch(s, &sketch);
-    if (st == RT_OK) *out = sketch->r + 1;
-    ds_shard_close(&s);
-    return st;
-}
-
-/* A learnt map from the student's hidden states to the teacher's; always real, as the optimiser's masters are. */
-static rt_status make_projection(tr_trainer *t)
-{
-    const int64_t C  = t->model->config.C;
-    int64_t       Ct = 0;
-    RT_TRY(hidden_width(&Ct, t));
-    rt_rng r      = {rt_mix2((uint64_t)t->c->seed, (uint64_t)Ct)};
-    t->projection = (md_tensor){.name = "projection", .rows = Ct, .cols = C, .type = KN_REAL};
+    const int64_t C = t->model->config.C, Ct = t->teacher.model ? t->teacher.model->config.C : info->rank + 1;
+    rt_rng        r = {rt_mix2((uint64_t)t->c->seed, (uint64_t)Ct)};
+    t->projection   = (md_tensor){.name = "projection", .rows = Ct, .cols = C, .type = KN_REAL};
     RT_TRY(rt_alloc(&t->projection.data, Ct * C, sizeof(real), "the projection of hidden states"));
     for (int64_t i = 0; i < Ct * C; i++) ((real *)t->projection.data)[i] = (real)(rt_rng_normal(&r) / sqrt((double)C));
     return RT_OK;
@@ -79,7 +65,7 @@ static rt_status make_objective(tr_trainer *t, const ds_info *info)
 {
     RT_TRY(tr_objective_resolve(&t->objective, t->c, info));
     if (t->objective.teacher) RT_TRY(tr_teacher_load(&t->teacher, t->c, &t->model->config, info, t->type));
-    return t->objective.t.match ? make_projection(t) : RT_OK;
+    return t->objective.t.match ? make_projection(t, info) : RT_OK;
 }
 
 int tr_parameters(const tr_trainer *t) { return t->model->n + (t->projection.data != NULL); }

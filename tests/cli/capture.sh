@@ -64,7 +64,10 @@ expect 2 "--teacher URL or a folder's --model DIR" "${score[@]}"
 expect 2 "no such folder" "${score[@]}" --model "$dir/none"
 expect 2 "config.json" "${score[@]}" --model "$dir/tok"
 expect 2 "with --model instead of --teacher" "${score[@]}" --teacher http://127.0.0.1:1 --sketch 8
-expect 2 "--ledger" "${score[@]}" --model "$model" --ledger "$dir/ledger"
+for words in '--ledger x' '--retries 3' '--timeout 1.5' '--key-in-clear'; do
+    read -ra option <<<"$words"
+    expect 2 "${option[0]} is for a server" "${score[@]}" --model "$model" "${option[@]}"
+done
 expect 2 "--out FILE is missing" "$RETORT" score --shards "$dir/text.h5" --model "$model"
 expect 2 "names of shards" "$RETORT" score --out "$dir/x.h5" --model "$model"
 expect 2 "exists already" "$RETORT" score --shards "$dir/text.h5" --model "$model" --out "$dir/model.h5"

@@ -30,6 +30,9 @@ json=$(plan --set "${small[@]}" teacher.model="$teacher") alone=$(plan --set "${
 head_of() { field "head's block of logits" <<<"$1"; }
 [ "$(head_of "$json")" -gt $(($(head_of "$alone") * 17 / 10)) ] && [ "$(head_of "$json")" -lt 134217728 ] || fail "both logits' block: $json $alone"
 for kind in sampled kl ce; do plan --set objective.kind=$kind >"$dir/out" || fail "$kind cannot be planned without shards"; done
+# Sketches: their decoder stands for the teacher, as wide as what a sketch decodes to.
+json=$(plan --set model.V=4096 objective.kind=kl)
+[ "$(field teacher <<<"$json")" = $((4096 * 513 * 2)) ] || fail "the decoder's bytes: $json"
 "$RETORT" plan "$dir/c.json" --set model.V=0 2>"$dir/err" && fail "a vocabulary out of nowhere"
 grep -q 'none.h5' "$dir/err" || fail "$(cat "$dir/err")"
 
