@@ -30,7 +30,7 @@ static void show_info(const ds_shard *s)
     if (i->soft)
         printf("  %-12s top %lld, %lld tail samples, entropy of the rest %s\n", "targets", (long long)i->k, (long long)i->m,
                ds_shard_has_entropy(s) ? "known" : "unknown");
-    if (i->sketch) printf("  %-12s %lld bytes a row\n", "sketches", (long long)i->sketch);
+    if (i->sketch) printf("  %-12s %lld bytes a row, of %lld numbers\n", "sketches", (long long)i->sketch, (long long)i->rank);
     if (ds_shard_has_weight(s)) printf("  %-12s each row has its own\n", "weights");
     show_text("tokenizer", i->tokenizer);
     show_text("teacher", i->teacher);

@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "core/file.h"
 #include "model/model.h"
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,7 @@ typedef struct options {
     cli_collect collect;
     rt_texts    shards;
     int64_t     sketch;
+    const char *like;
 } options;
 
 static const rt_option table[] = {
@@ -20,6 +22,8 @@ static const rt_option table[] = {
     {"shards", RT_OPT_LIST, offsetof(options, shards), "SHARD...", "text shards to score, in this order"},
     {"sketch", RT_OPT_INT, offsetof(options, sketch), "BYTES",
      "bytes per position for the whole distribution, nearly; needs --model DIR (default 64 there where neither --k nor --m is given; 0: none)"},
+    {"like", RT_OPT_TEXT, offsetof(options, like), "SHARD",
+     "k, m and sketches as in this shard of the same model, so that both can be learnt from together"},
     {0}};
 
 /* ---- a server ---------------------------------------------------------------------------------- */
@@ -29,7 +33,8 @@ static rt_status ask_server(const options *o)
     rt_progress p;
     tc_options  t;
     tc_report   r = {0};
-    RT_CHECK(o->sketch <= 0, RT_EINVAL, "--sketch needs the model itself: give its folder with --model instead of --teacher");
+    RT_CHECK(o->sketch <= 0 && !o->like, RT_EINVAL, "--%s needs the model itself: give its folder with --model instead of --teacher",
+             o->like ? "like" : "sketch");
     RT_TRY(cli_collect_begin(&o->collect, &t, &p));
     RT_TRY(tc_score(&t, &o->shards, &r));
     return cli_collect_end(&o->collect, "score", &r);
@@ -49,20 +54,26 @@ static rt_status count_tokens(const rt_texts *shards, int64_t *n)
     return RT_OK;
 }
 
+static rt_status as_json(rt_buf *b, const cli_collect *c, const md_captured *r, double seconds)
+{
+    RT_TRY(rt_buf_str(b, "{\"out\":"));
+    RT_TRY(rt_json_quote(b, c->out, strlen(c->out)));
+    RT_TRY(rt_buf_fmt(b, ",\"documents\":%lld,\"tokens\":%lld,\"bytes\":%lld,\"seconds\":%.3f,\"sketch_loss\":", (long long)r->documents,
+                      (long long)r->tokens, (long long)rt_file_size(c->out), seconds));
+    return isnan(r->sketch_loss) ? rt_buf_str(b, "null}") : rt_buf_fmt(b, "%.6f}", r->sketch_loss);
+}
+
+static rt_status as_text(rt_buf *b, const cli_collect *c, const md_captured *r, double seconds)
+{
+    RT_TRY(rt_buf_fmt(b, "score: %lld documents, %lld tokens; %s has %.1f MB; %.1f s, %.0f tokens/s", (long long)r->documents,
+                      (long long)r->tokens, c->out, (double)rt_file_size(c->out) / 1e6, seconds, (double)r->tokens / seconds));
+    return isnan(r->sketch_loss) ? RT_OK : rt_buf_fmt(b, "; the sketches lose %.4f nats a token", r->sketch_loss);
+}
+
 static rt_status print(const cli_collect *c, const md_captured *r, double seconds)
 {
-    rt_buf       b     = {0};
-    const double bytes = (double)rt_file_size(c->out), speed = (double)r->tokens / seconds;
-    if (!c->json) {
-        printf("score: %lld documents, %lld tokens; %s has %.1f MB; %.1f s, %.0f tokens/s\n", (long long)r->documents, (long long)r->tokens,
-               c->out, bytes / 1e6, seconds, speed);
-        return RT_OK;
-    }
-    RT_TRY(rt_buf_str(&b, "{\"out\":"));
-    rt_status st = rt_json_quote(&b, c->out, strlen(c->out));
-    if (st == RT_OK)
-        st = rt_buf_fmt(&b, ",\"documents\":%lld,\"tokens\":%lld,\"bytes\":%.0f,\"seconds\":%.3f}", (long long)r->documents,
-                        (long long)r->tokens, bytes, seconds);
+    rt_buf          b  = {0};
+    const rt_status st = c->json ? as_json(&b, c, r, seconds) : as_text(&b, c, r, seconds);
     if (st == RT_OK) puts(b.p);
     rt_buf_free(&b);
     return st;
@@ -89,7 +100,8 @@ static rt_status capture(const options *o, const md_model *m)
     const double       began = rt_now();
     RT_TRY(count_tokens(&o->shards, &tokens));
     rt_progress_begin(&p, "scoring", "tokens", tokens, 0);
-    md_capture_opts x = {.shards = &o->shards, .out = c->out, .seed = (uint64_t)c->seed, .program = cli_program(), .progress = &p};
+    md_capture_opts x = {
+        .shards = &o->shards, .out = c->out, .like = o->like, .seed = (uint64_t)c->seed, .program = cli_program(), .progress = &p};
     choose_record(&x, o);
     const rt_status st = md_capture(m, &x, &r);
     rt_progress_end(&p);
@@ -104,6 +116,8 @@ static rt_status read_model(const options *o)
     const cli_collect *c = &o->collect;
     md_model          *m;
     RT_CHECK(c->k >= -1 && c->m >= -1 && o->sketch >= -1, RT_EINVAL, "--k, --m and --sketch must not be negative");
+    RT_CHECK(!o->like || (c->k < 0 && c->m < 0 && o->sketch < 0), RT_EINVAL,
+             "--like takes k, m and sketches from %s: leave --k, --m and --sketch out", o->like);
     RT_CHECK(c->out, RT_EINVAL, "score: --out FILE is missing: the shard to write");
     RT_CHECK(rt_file_exists(c->model), RT_ENOENT, "--model %s: no such folder; expected a model, or name a server with --teacher",
              c->model);
@@ -141,11 +155,13 @@ const rt_command cli_score = {
                 "with the same shard.\n\n"
                 "A model's folder (--model DIR) is scored in this process instead, much faster: no server,\n"
                 "no ledger, a whole shard or none. Only so can a sketch be kept, the whole distribution, nearly,\n"
-                "in a few bytes per position, and --k 0 samples of all tokens alone.\n\n"
+                "in a few bytes per position, and --k 0 samples of all tokens alone. Much text is best scored in\n"
+                "several shards, on as many machines as there are: the first alone, the others --like the first.\n\n"
                 "  retort serve MODEL --port 8000 &\n"
                 "  retort score --teacher http://127.0.0.1:8000 --shards train.h5 --out soft.h5\n"
                 "  retort score --model MODEL --shards train.h5 --out soft.h5               (64 bytes of sketch)\n"
-                "  retort score --model MODEL --shards train.h5 --out soft.h5 --k 8 --m 8",
+                "  retort score --model MODEL --shards train.h5 --out soft.h5 --k 8 --m 8\n"
+                "  retort score --model MODEL --shards more.h5 --out soft-2.h5 --like soft.h5",
     .options  = table,
     .size     = sizeof(options),
     .defaults = &defaults,

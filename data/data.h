@@ -113,10 +113,14 @@ typedef struct ds_sketch {
     uint8_t  *bits;        /* [r] of each coordinate: 1..8, together at most 8 times `bytes` */
     float    *scale;       /* [r] standard deviation of each coordinate */
     uint16_t *head;        /* [V, r + 1] bfloat16; the last column is the bias */
+    int64_t   C;           /* of the teacher's hidden states h; 0: how rows are made is not known */
+    float    *map;         /* [r, C + 1]: coordinate i is map[i] . [h, 1]; NULL where C is 0 */
+    double    loss;        /* nats a row, KL(teacher || sketch), as measured on some rows when it was made; NaN: it was not */
 } ds_sketch;
 
 /* Zeroed tables to be filled.  RT_EINVAL: r coordinates cannot stand in so many bytes. */
 rt_status ds_sketch_create(ds_sketch **out, int64_t r, int64_t V, int64_t bytes);
+rt_status ds_sketch_add_map(ds_sketch *s, int64_t C); /* zeroed, to be filled */
 void      ds_sketch_destroy(ds_sketch **s);
 void      ds_sketch_encode(const ds_sketch *s, const float *y, uint8_t *row); /* y[r] into `bytes` bytes */
 void      ds_sketch_decode(const ds_sketch *s, const uint8_t *row, float *y); /* into r + 1 numbers, the last 1 */

@@ -56,7 +56,7 @@ static rt_status check_sketch(ds_loader *l, ds_shard *s)
     RT_TRY(ds_shard_sketch_read(s, &x));
     const char *what = ds_sketch_differs(l->sketch, x);
     ds_sketch_destroy(&x);
-    RT_CHECK(!what, RT_EMISMATCH, "%s and %s: the %s of their sketches differ; score them in one call", first, path, what);
+    RT_CHECK(!what, RT_EMISMATCH, "%s and %s: the %s of their sketches differ; score one again, --like the other", first, path, what);
     return RT_OK;
 }
 

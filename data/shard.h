@@ -13,6 +13,7 @@ enum {
     DS_GZIP       = 4,       /* level */
     DS_MAX_K      = 1 << 16, /* largest k and m */
     DS_MAX_SKETCH = 4096,    /* bytes a row */
+    DS_MAX_WIDTH  = 1 << 20, /* numbers in a row of a sketch's map */
     DS_MAX_DOC    = 1 << 26, /* tokens a document */
     DS_CACHE      = 32 << 20 /* bytes of decompressed chunks kept for each column */
 };
@@ -50,6 +51,8 @@ extern const char *const ds_text_names[DS_TEXTS]; /* "/doc/request" ... */
 #define DS_SKETCH_BITS  "/sketch_bits"
 #define DS_SKETCH_SCALE "/sketch_scale"
 #define DS_SKETCH_HEAD  "/sketch_head"
+#define DS_SKETCH_MAP   "/sketch_map"
+#define DS_SKETCH_LOSS  "/sketch_loss"
 
 typedef struct ds_attribute {
     const char *name;

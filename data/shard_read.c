@@ -50,14 +50,20 @@ static rt_status read_kind(ds_shard *s)
     return RT_OK;
 }
 
+static rt_status count(int64_t *n, ds_shard *s, const char *name, ds_h5_type type)
+{
+    ds_h5_set *set;
+    RT_TRY(ds_h5_set_open(&set, s->file, &(ds_h5_spec){.name = name, .type = type}, SMALL_CACHE));
+    *n = ds_h5_set_rows(set);
+    ds_h5_set_close(&set);
+    return RT_OK;
+}
+
 /* Of a sketch's row, in bytes, and of what it decodes to. */
 static rt_status read_widths(ds_shard *s)
 {
-    ds_h5_set *set;
     RT_TRY(ds_h5_width(s->file, ds_columns[COL_SKETCH].name, &s->info.sketch));
-    RT_TRY(ds_h5_set_open(&set, s->file, &(ds_h5_spec){.name = DS_SKETCH_BITS, .type = DS_U8}, SMALL_CACHE));
-    s->info.rank = ds_h5_set_rows(set);
-    ds_h5_set_close(&set);
+    RT_TRY(count(&s->info.rank, s, DS_SKETCH_BITS, DS_U8));
     RT_CHECK(s->info.rank >= 1 && s->info.rank <= 8 * s->info.sketch, RT_EFORMAT,
              "%s: " DS_SKETCH_BITS " has %lld entries for rows of %lld bytes", ds_h5_path(s->file), (long long)s->info.rank,
              (long long)s->info.sketch);
@@ -195,11 +201,24 @@ int            ds_shard_has_weight(const ds_shard *s) { return s->col[COL_WEIGHT
 
 /* ---- the decoder of sketches ------------------------------------------------------------- */
 
+static rt_status read_map(ds_shard *s, ds_sketch *x)
+{
+    int64_t n = 0;
+    RT_TRY(count(&n, s, DS_SKETCH_MAP, DS_F32));
+    RT_CHECK(n > x->r && n % x->r == 0 && n / x->r <= DS_MAX_WIDTH, RT_EFORMAT,
+             "%s: " DS_SKETCH_MAP " has %lld numbers for %lld coordinates; 2 to %d each are possible", ds_h5_path(s->file), (long long)n,
+             (long long)x->r, (int)DS_MAX_WIDTH);
+    RT_TRY(ds_sketch_add_map(x, n / x->r - 1));
+    return ds_h5_get(s->file, DS_SKETCH_MAP, DS_F32, x->map, n);
+}
+
 static rt_status read_tables(ds_shard *s, ds_sketch *x)
 {
     RT_TRY(ds_h5_get(s->file, DS_SKETCH_BITS, DS_U8, x->bits, x->r));
     RT_TRY(ds_h5_get(s->file, DS_SKETCH_SCALE, DS_F32, x->scale, x->r));
     RT_TRY(ds_h5_get(s->file, DS_SKETCH_HEAD, DS_U8, x->head, x->V * (x->r + 1) * 2));
+    if (ds_h5_has(s->file, DS_SKETCH_MAP)) RT_TRY(read_map(s, x));
+    if (ds_h5_has(s->file, DS_SKETCH_LOSS)) RT_TRY(ds_h5_get(s->file, DS_SKETCH_LOSS, DS_F64, &x->loss, 1));
     return ds_sketch_check(x, RT_EFORMAT, ds_h5_path(s->file));
 }
 

@@ -161,6 +161,10 @@ static rt_status add_optional(rt_sha *h, ds_shard *s)
     rt_sha_add(h, x->bits, (size_t)x->r);
     add_floats(h, x->scale, x->r);
     rt_sha_add(h, x->head, (size_t)(x->V * (x->r + 1)) * sizeof *x->head);
+    if (!x->map) return RT_OK;
+    add_text(h, "map");
+    add_int(h, x->C);
+    add_floats(h, x->map, x->r * (x->C + 1));
     return RT_OK;
 }
 

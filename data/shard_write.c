@@ -240,6 +240,8 @@ rt_status ds_writer_sketch(ds_writer *w, const ds_sketch *s)
     RT_TRY(ds_h5_put(w->file, DS_SKETCH_BITS, DS_U8, s->bits, s->r));
     RT_TRY(ds_h5_put(w->file, DS_SKETCH_SCALE, DS_F32, s->scale, s->r));
     RT_TRY(ds_h5_put(w->file, DS_SKETCH_HEAD, DS_U8, s->head, s->V * (s->r + 1) * 2));
+    if (s->map) RT_TRY(ds_h5_put(w->file, DS_SKETCH_MAP, DS_F32, s->map, s->r * (s->C + 1)));
+    if (!isnan(s->loss)) RT_TRY(ds_h5_put(w->file, DS_SKETCH_LOSS, DS_F64, &s->loss, 1));
     w->decoder = 1;
     return RT_OK;
 }

@@ -23,7 +23,7 @@ rt_status ds_sketch_create(ds_sketch **out, int64_t r, int64_t V, int64_t bytes)
              "a sketch of %lld coordinates in %lld bytes; 1 to %d bytes and at least a bit a coordinate are possible", (long long)r,
              (long long)bytes, (int)DS_MAX_SKETCH);
     RT_TRY(RT_NEW(s, 1));
-    *s           = (ds_sketch){.r = r, .V = V, .bytes = bytes};
+    *s           = (ds_sketch){.r = r, .V = V, .bytes = bytes, .loss = NAN};
     rt_status st = RT_NEW(s->bits, r);
     if (st == RT_OK) st = RT_NEW(s->scale, r);
     if (st == RT_OK) st = RT_NEW(s->head, V * (r + 1));
@@ -32,11 +32,17 @@ rt_status ds_sketch_create(ds_sketch **out, int64_t r, int64_t V, int64_t bytes)
     return st;
 }
 
+rt_status ds_sketch_add_map(ds_sketch *s, int64_t C)
+{
+    s->C = C;
+    return RT_NEW(s->map, s->r * (C + 1));
+}
+
 void ds_sketch_destroy(ds_sketch **sketch)
 {
     ds_sketch *s = *sketch;
     if (!s) return;
-    free(s->bits), free(s->scale), free(s->head), free(s);
+    free(s->bits), free(s->scale), free(s->head), free(s->map), free(s);
     *sketch = NULL;
 }
 
@@ -55,6 +61,9 @@ rt_status ds_sketch_check(const ds_sketch *s, rt_status code, const char *path)
     for (int64_t i = 0; i < s->V * (s->r + 1); i++) /* an exponent of all ones: infinity or NaN */
         RT_CHECK((s->head[i] & 0x7f80) != 0x7f80, code, "%s: row %lld of the sketch's head holds a number that is not finite", path,
                  (long long)(i / (s->r + 1)));
+    for (int64_t i = 0; s->map && i < s->r * (s->C + 1); i++)
+        RT_CHECK(isfinite(s->map[i]), code, "%s: row %lld of the sketch's map holds a number that is not finite", path,
+                 (long long)(i / (s->C + 1)));
     return RT_OK;
 }
 

@@ -6,11 +6,16 @@
 #include "core/clock.h"
 #include "core/rng.h"
 #include "model/model.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PACK = 1024 /* tokens in a pass */, SAMPLE = 8192 /* hidden states that a decoder is fitted to */ };
+enum {
+    PACK   = 1024, /* tokens in a pass */
+    SAMPLE = 8192, /* hidden states that a decoder is fitted to */
+    HELD   = 256   /* of them, to measure what it loses */
+};
 
 typedef struct item { /* a document in the pass */
     int     shard;
@@ -18,24 +23,25 @@ typedef struct item { /* a document in the pass */
 } item;
 
 typedef struct capture {
-    const md_model        *model;
-    const md_capture_opts *o;
-    md_scorer             *scorer;
-    md_sketcher           *sketcher;
-    ds_shard              *shard[RT_MAX_TEXTS];
-    ds_writer             *writer;
-    md_captured            done;
-    int64_t                number; /* of the document, over all shards */
-    int64_t                n, max, items;
-    item                  *item;              /* [max] */
-    int32_t               *ids, *pos, *start; /* [max] */
-    int32_t               *target;            /* [max] -1: the last row of a document */
-    uint64_t              *seed;              /* [max] */
-    uint8_t               *valid, *sketch;    /* [max], [max, o->sketch] */
-    int32_t               *topk_ids, *tail_ids;
-    float                 *topk_logprob, *actual, *rest, *entropy;
-    real                  *hidden, *sample; /* [threads, C]; [SAMPLE, C] */
-    int64_t                sampled;
+    const md_model *model;
+    md_capture_opts o;
+    md_scorer      *scorer;
+    md_sketcher    *sketcher;
+    ds_shard       *shard[RT_MAX_TEXTS], *like;
+    ds_sketch      *fitted; /* NULL with `like`, whose own it is then */
+    ds_writer      *writer;
+    md_captured     done;
+    int64_t         number; /* of the document, over all shards */
+    int64_t         n, max, items;
+    item           *item;              /* [max] */
+    int32_t        *ids, *pos, *start; /* [max] */
+    int32_t        *target;            /* [max] -1: the last row of a document */
+    uint64_t       *seed;              /* [max] */
+    uint8_t        *valid, *sketch;    /* [max], [max, o->sketch] */
+    int32_t        *topk_ids, *tail_ids;
+    float          *topk_logprob, *actual, *rest, *entropy;
+    real           *hidden, *sample; /* [threads, C]; [wanted, C] */
+    int64_t         sampled, wanted;
 } capture;
 
 /* ---- the input --------------------------------------------------------------------------------------- */
@@ -59,12 +65,12 @@ static rt_status check_shard(const capture *c, const ds_shard *s, const char *to
 static rt_status open_shards(capture *c, char tokenizer[RT_SHA_HEX])
 {
     ds_tokenizer *t;
-    RT_CHECK(c->o->shards->n > 0, RT_EINVAL, "--shards: expected the names of shards to score");
+    RT_CHECK(c->o.shards->n > 0, RT_EINVAL, "--shards: expected the names of shards to score");
     RT_TRY(ds_tokenizer_load(&t, c->model->dir));
     memcpy(tokenizer, ds_tokenizer_sha256(t), RT_SHA_HEX);
     ds_tokenizer_destroy(&t);
-    for (int i = 0; i < c->o->shards->n; i++) {
-        RT_TRY(ds_shard_open(&c->shard[i], c->o->shards->v[i]));
+    for (int i = 0; i < c->o.shards->n; i++) {
+        RT_TRY(ds_shard_open(&c->shard[i], c->o.shards->v[i]));
         RT_TRY(check_shard(c, c->shard[i], tokenizer));
     }
     return RT_OK;
@@ -72,7 +78,7 @@ static rt_status open_shards(capture *c, char tokenizer[RT_SHA_HEX])
 
 static rt_status make(capture *c)
 {
-    const md_capture_opts *o = c->o;
+    const md_capture_opts *o = &c->o;
     RT_CHECK(o->k >= 0 && o->k <= MD_TEACHER_MAX_K && o->m >= 0 && o->sketch >= 0, RT_EINVAL,
              "k = %lld, m = %lld, sketches of %lld bytes; k is 0 to %d, none is below 0", (long long)o->k, (long long)o->m,
              (long long)o->sketch, (int)MD_TEACHER_MAX_K);
@@ -100,7 +106,9 @@ static void capture_free(capture *c)
     ds_writer_abandon(&c->writer);
     md_scorer_destroy(&c->scorer);
     md_sketcher_destroy(&c->sketcher);
-    for (int i = 0; i < c->o->shards->n; i++) ds_shard_close(&c->shard[i]);
+    ds_sketch_destroy(&c->fitted);
+    ds_shard_close(&c->like);
+    for (int i = 0; i < c->o.shards->n; i++) ds_shard_close(&c->shard[i]);
     free(c->item), free(c->ids), free(c->pos), free(c->start), free(c->target), free(c->seed), free(c->valid), free(c->sketch);
     free(c->topk_ids), free(c->topk_logprob), free(c->tail_ids), free(c->actual), free(c->rest), free(c->entropy);
     free(c->hidden), free(c->sample);
@@ -121,7 +129,7 @@ static rt_status flush(capture *c, pass_fn pass)
 
 static void add_doc(capture *c, int shard, int64_t doc, const ds_doc *d)
 {
-    const uint64_t seed = rt_mix2(c->o->seed, (uint64_t)c->number++);
+    const uint64_t seed = rt_mix2(c->o.seed, (uint64_t)c->number++);
     c->item[c->items++] = (item){shard, doc, c->n};
     for (int64_t i = 0; i < d->n; i++) {
         const int64_t to = c->n + i;
@@ -135,13 +143,13 @@ static void add_doc(capture *c, int shard, int64_t doc, const ds_doc *d)
     c->n += d->n;
 }
 
-/* Documents into passes, in order, until *enough (NULL: all) is at least SAMPLE. */
-static rt_status walk(capture *c, pass_fn pass, const int64_t *enough)
+/* Documents into passes, in order: all, or until `wanted` hidden states are sampled. */
+static rt_status walk(capture *c, pass_fn pass, int all)
 {
     ds_doc d;
     c->number = 0;
-    for (int s = 0; s < c->o->shards->n; s++)
-        for (int64_t i = 0; i < ds_shard_docs(c->shard[s]) && !(enough && *enough >= SAMPLE); i++) {
+    for (int s = 0; s < c->o.shards->n; s++)
+        for (int64_t i = 0; i < ds_shard_docs(c->shard[s]) && (all || c->sampled < c->wanted); i++) {
             const int64_t *starts = ds_shard_starts(c->shard[s]);
             if (c->n + starts[i + 1] - starts[i] > c->max) RT_TRY(flush(c, pass));
             RT_TRY(ds_shard_doc(c->shard[s], i, &d));
@@ -153,23 +161,74 @@ static rt_status walk(capture *c, pass_fn pass, const int64_t *enough)
 static rt_status take_sample(capture *c, const md_packed *b)
 {
     RT_TRY(md_score_packed(c->scorer, b, NULL, NULL));
-    for (int64_t t = 0; t < c->n && c->sampled < SAMPLE; t++)
+    for (int64_t t = 0; t < c->n && c->sampled < c->wanted; t++)
         if (c->valid[t]) md_scorer_hidden(c->scorer, t, c->sample + c->sampled++ * c->model->config.C);
     return RT_OK;
 }
 
-static rt_status fit_sketches(capture *c)
+/* ---- sketches ---------------------------------------------------------------------------------------- */
+
+/* k, m and the sketches of the shard `like`. */
+static rt_status be_alike(capture *c, const char *tokenizer)
 {
-    RT_TRY(RT_NEW(c->sample, SAMPLE * c->model->config.C));
-    RT_TRY(walk(c, take_sample, &c->sampled));
-    RT_TRY(md_sketcher_create(&c->sketcher, c->model, c->sample, c->sampled, c->o->sketch));
-    return ds_writer_sketch(c->writer, md_sketcher_decoder(c->sketcher));
+    const ds_sketch *s;
+    const char      *path = c->o.like;
+    RT_TRY(ds_shard_open(&c->like, path));
+    const ds_info *i = ds_shard_info(c->like);
+    RT_CHECK(i->soft && !strcmp(i->tokenizer, tokenizer) && i->vocab == c->model->config.V, RT_EMISMATCH,
+             "--like %s: a %s shard of tokenizer %.12s..., %lld entries; expected a soft one of %.12s..., %lld entries, as %s has", path,
+             i->soft ? "soft" : "text", i->tokenizer, (long long)i->vocab, tokenizer, (long long)c->model->config.V, c->model->dir);
+    c->o.k = i->k, c->o.m = i->m, c->o.sketch = i->sketch;
+    RT_TRY(ds_shard_sketch(c->like, &s));
+    RT_CHECK(
+        !s || s->C == c->model->config.C, RT_EMISMATCH,
+        "--like %s: its sketches are of hidden states of %lld numbers (0: it does not say), %s has %lld; give the model that it was made of",
+        path, (long long)s->C, c->model->dir, (long long)c->model->config.C);
+    return RT_OK;
 }
+
+/* The decoder of another model reads nothing but noise from these sketches: its loss would be many times larger. */
+static rt_status check_loss(const capture *c, const ds_sketch *s, double now)
+{
+    RT_CHECK(isnan(s->loss) || now <= 2 * s->loss + 0.1, RT_EMISMATCH,
+             "--like %s: its sketches lose %.3f nats a token of its teacher, and %.3f of %s: not the model that it was made of, or very "
+             "different text; leave --like out and train on these shards apart",
+             c->o.like, s->loss, now, c->model->dir);
+    return RT_OK;
+}
+
+static rt_status choose_sketch(capture *c, const ds_sketch **s, int64_t fitted)
+{
+    if (c->like) return ds_shard_sketch(c->like, s);
+    RT_TRY(md_sketch_fit(&c->fitted, c->model, c->sample, fitted, c->o.sketch));
+    *s = c->fitted;
+    return RT_OK;
+}
+
+/* A decoder is needed before the first row is written, and measured on hidden states that it was not fitted to. */
+static rt_status prepare_sketches(capture *c)
+{
+    const ds_sketch *s;
+    double           loss = NAN;
+    c->wanted             = c->like ? HELD : SAMPLE;
+    RT_TRY(RT_NEW(c->sample, c->wanted * c->model->config.C));
+    RT_TRY(walk(c, take_sample, 0));
+    const int64_t held = c->like ? c->sampled : c->sampled / 8 < HELD ? c->sampled / 8 : HELD, first = c->sampled - held;
+    RT_TRY(choose_sketch(c, &s, first));
+    RT_TRY(md_sketcher_create(&c->sketcher, s));
+    if (held) RT_TRY(md_sketcher_loss(&loss, c->sketcher, c->model, c->sample + first * c->model->config.C, held));
+    if (c->like) RT_TRY(check_loss(c, s, loss));
+    else c->fitted->loss = loss;
+    c->done.sketch_loss = loss;
+    return ds_writer_sketch(c->writer, s);
+}
+
+/* ---- rows -------------------------------------------------------------------------------------------- */
 
 static void fill(void *ud, int64_t t, real *z, int thread)
 {
     capture               *c = ud;
-    const md_capture_opts *o = c->o;
+    const md_capture_opts *o = &c->o;
     md_teacher_row r = {.topk_ids = c->topk_ids + t * o->k, .topk_logprob = c->topk_logprob + t * o->k, .tail_ids = c->tail_ids + t * o->m};
     if (!c->valid[t]) return;
     md_teacher_fill(&r, z, c->model->config.V, o->k, o->m, c->target[t], c->seed[t]);
@@ -185,7 +244,7 @@ static void fill(void *ud, int64_t t, real *z, int thread)
 /* Tokens and texts come from the input once more: what a pass holds is its numbers alone. */
 static rt_status write_doc(capture *c, const item *x)
 {
-    const md_capture_opts *o = c->o;
+    const md_capture_opts *o = &c->o;
     ds_doc                 d;
     RT_TRY(ds_shard_doc(c->shard[x->shard], x->doc, &d));
     d.target_id      = NULL;
@@ -208,7 +267,7 @@ static rt_status take_rows(capture *c, const md_packed *b)
 {
     RT_TRY(md_score_packed(c->scorer, b, fill, c));
     for (int64_t i = 0; i < c->items; i++) RT_TRY(write_doc(c, &c->item[i]));
-    if (c->o->progress) rt_progress_at(c->o->progress, c->done.tokens, NULL);
+    if (c->o.progress) rt_progress_at(c->o.progress, c->done.tokens, NULL);
     return RT_OK;
 }
 
@@ -216,7 +275,7 @@ static rt_status take_rows(capture *c, const md_packed *b)
 
 static ds_info info_of(const capture *c, const char *tokenizer)
 {
-    const md_capture_opts *o    = c->o;
+    const md_capture_opts *o    = &c->o;
     ds_info                info = {.soft = 1, .vocab = c->model->config.V, .k = o->k, .m = o->m, .sketch = o->sketch, .dialect = "model"};
     const char            *name = strrchr(c->model->dir, '/');
     memcpy(info.tokenizer, tokenizer, RT_SHA_HEX);
@@ -231,17 +290,18 @@ static rt_status run(capture *c)
 {
     char tokenizer[RT_SHA_HEX];
     RT_TRY(open_shards(c, tokenizer));
+    if (c->o.like) RT_TRY(be_alike(c, tokenizer));
     RT_TRY(make(c));
     const ds_info info = info_of(c, tokenizer);
-    RT_TRY(ds_writer_create(&c->writer, c->o->out, &info));
-    if (c->o->sketch) RT_TRY(fit_sketches(c));
-    RT_TRY(walk(c, take_rows, NULL));
+    RT_TRY(ds_writer_create(&c->writer, c->o.out, &info));
+    if (c->o.sketch) RT_TRY(prepare_sketches(c));
+    RT_TRY(walk(c, take_rows, 1));
     return ds_writer_finish(&c->writer);
 }
 
 rt_status md_capture(const md_model *m, const md_capture_opts *o, md_captured *r)
 {
-    capture         c  = {.model = m, .o = o};
+    capture         c  = {.model = m, .o = *o, .done.sketch_loss = NAN};
     const rt_status st = run(&c);
     if (st == RT_OK) *r = c.done;
     capture_free(&c);

@@ -177,15 +177,17 @@ void md_teacher_fill(md_teacher_row *r, const real *z, int64_t V, int64_t k, int
 
 /* ---- sketches: the whole distribution in a few bytes (data.h) ----------------------------- */
 
-typedef struct md_sketcher md_sketcher;
-
 /* Fit coder and decoder to n hidden states h[n, C] (which are changed): rows of `bytes` bytes, the bits where they lower
  * the expected divergence most.  RT_ENOENT: there is no LAPACK; RT_ECHECK: the states do not vary, or are no numbers. */
-rt_status        md_sketcher_create(md_sketcher **out, const md_model *m, real *h, int64_t n, int64_t bytes);
-void             md_sketcher_destroy(md_sketcher **s);
-const ds_sketch *md_sketcher_decoder(const md_sketcher *s);
+rt_status md_sketch_fit(ds_sketch **out, const md_model *m, real *h, int64_t n, int64_t bytes);
+
+typedef struct md_sketcher md_sketcher; /* makes rows; of a sketch with a map, which outlives it */
+rt_status                  md_sketcher_create(md_sketcher **out, const ds_sketch *s);
+void                       md_sketcher_destroy(md_sketcher **o);
 /* The sketch of hidden state h[C]; `thread` is 0 .. rt_threads()-1. */
-void md_sketcher_row(const md_sketcher *s, const real *h, uint8_t *row, int thread);
+void md_sketcher_row(const md_sketcher *o, const real *h, uint8_t *row, int thread);
+/* The mean of KL(teacher || sketch) over hidden states h[n, C] of m, in nats. */
+rt_status md_sketcher_loss(double *nats, const md_sketcher *o, const md_model *m, const real *h, int64_t n);
 
 /* ---- capture: a teacher's soft shard, made in process -------------------------------------- */
 
@@ -195,16 +197,18 @@ typedef struct md_capture_opts {
     int64_t         k, m;   /* most likely entries, samples of the rest; k = 0: samples of the whole distribution */
     int64_t         sketch; /* bytes a row; 0: none */
     uint64_t        seed;   /* of the samples: those of row t depend on (seed, document's number, t) alone */
+    const char     *like;   /* a shard of this model: k, m and sketches are as there, by the same decoder; NULL: as above */
     const char     *program;
     rt_progress    *progress; /* tokens; may be NULL */
 } md_capture_opts;
 
 typedef struct md_captured {
     int64_t documents, tokens;
+    double  sketch_loss; /* mean KL(model || sketch), nats, over a few rows that the decoder was not fitted to; NaN: none */
 } md_captured;
 
 /* What `retort score` asks of a server, of a model read from a folder (md_load).  A whole shard or none.
- * RT_EMISMATCH: another tokenizer; RT_EINVAL: a document is longer than the context (named), OUT exists, k, m or
+ * RT_EMISMATCH: another tokenizer, or `like` is of another model; RT_EINVAL: a document is longer than the context (named), OUT exists, k, m or
  * sketch cannot be; RT_EINTR: Ctrl-C. */
 rt_status md_capture(const md_model *m, const md_capture_opts *o, md_captured *r);
 

@@ -12,14 +12,6 @@
 
 enum { BLOCK = 128, /* rows of p or of W at a time */ METRIC_ROWS = 2048, MAX_BITS = 8 };
 
-struct md_sketcher {
-    int64_t    C, r;
-    real      *map;    /* [r, C]: coordinate i of hidden state h is map[i] . h - offset[i] */
-    real      *offset; /* [r] */
-    float     *y;      /* [threads, r] */
-    ds_sketch *decoder;
-};
-
 typedef struct fit {
     const md_model  *m;
     const md_tensor *w;
@@ -191,34 +183,37 @@ static int64_t share_bits(fit *f, int64_t bits)
 
 /* ---- the coder and the decoder ------------------------------------------------------------------------ */
 
-static rt_status make_coder(md_sketcher *s, fit *f)
+/* Coordinate i is axes_i . (to (h - mean)). */
+static rt_status make_coder(ds_sketch *s, fit *f)
 {
-    RT_TRY(RT_NEW(s->map, s->r * f->C));
-    RT_TRY(RT_NEW(s->offset, s->r));
-    RT_TRY(RT_NEW(s->y, rt_threads() * s->r));
-    kn_gemm(s->map, KN_REAL, f->C, plain(f->axes, f->C, 0), plain(f->to, f->C, 0), s->r, f->C, f->C, NULL);
-    for (int64_t i = 0; i < s->r; i++) s->offset[i] = kn_get()->dot(s->map + i * f->C, f->mean, f->C);
+    const int64_t C = f->C;
+    RT_TRY(ds_sketch_add_map(s, C));
+    kn_gemm(f->square, KN_REAL, C, plain(f->axes, C, 0), plain(f->to, C, 0), s->r, C, C, NULL);
+    for (int64_t i = 0; i < s->r; i++) {
+        const real *from = f->square + i * C;
+        float      *to   = s->map + i * (C + 1);
+        for (int64_t c = 0; c < C; c++) to[c] = (float)from[c];
+        to[C] = -(float)kn_get()->dot(from, f->mean, C);
+    }
     return RT_OK;
 }
 
-/* Logits are (W - center) . (mean + sum over i of v_i from_i): a column of the head for each from_i, the bias for the mean. */
-static rt_status make_decoder(md_sketcher *s, fit *f, int64_t bytes)
+/* Logits are (W - center) . (mean + sum over i of y_i from_i): a column of the head for each from_i, the bias for the mean. */
+static void make_decoder(ds_sketch *s, fit *f)
 {
     const int64_t C = f->C, cols = s->r + 1;
-    RT_TRY(ds_sketch_create(&s->decoder, s->r, f->V, bytes));
-    memcpy(s->decoder->bits, f->bits, (size_t)s->r);
-    for (int64_t i = 0; i < s->r; i++) s->decoder->scale[i] = (float)sqrt(f->lambda[i]);
+    memcpy(s->bits, f->bits, (size_t)s->r);
+    for (int64_t i = 0; i < s->r; i++) s->scale[i] = (float)sqrt(f->lambda[i]);
     kn_gemm(f->square, KN_REAL, C, plain(f->axes, C, 0), plain(f->from, C, 0), s->r, C, C, NULL);
     memcpy(f->from, f->square, (size_t)(s->r * C) * sizeof(real));
     memcpy(f->from + s->r * C, f->mean, (size_t)C * sizeof(real));
     for (int64_t a = 0; a < f->V; a += BLOCK) {
         const int64_t n = head_rows(f, a);
-        kn_gemm(s->decoder->head + a * cols, KN_BF16, cols, plain(f->block, C, 0), plain(f->from, C, 1), n, cols, C, NULL);
+        kn_gemm(s->head + a * cols, KN_BF16, cols, plain(f->block, C, 0), plain(f->from, C, 1), n, cols, C, NULL);
     }
-    return RT_OK;
 }
 
-static rt_status fit_all(md_sketcher *s, fit *f, int64_t bytes)
+static rt_status fit_all(ds_sketch **out, fit *f, int64_t bytes)
 {
     real *y = NULL;
     RT_TRY(make(f));
@@ -230,39 +225,19 @@ static rt_status fit_all(md_sketcher *s, fit *f, int64_t bytes)
     if (st == RT_OK) st = principal_axes(f, y);
     free(y);
     RT_TRY(st);
-    s->r = share_bits(f, 8 * bytes);
-    RT_TRY(make_coder(s, f));
-    return make_decoder(s, f, bytes);
+    RT_TRY(ds_sketch_create(out, share_bits(f, 8 * bytes), f->V, bytes));
+    RT_TRY(make_coder(*out, f));
+    make_decoder(*out, f);
+    return RT_OK;
 }
 
-rt_status md_sketcher_create(md_sketcher **out, const md_model *m, real *h, int64_t n, int64_t bytes)
+rt_status md_sketch_fit(ds_sketch **out, const md_model *m, real *h, int64_t n, int64_t bytes)
 {
     fit f = {.m = m, .w = md_head(m), .V = m->config.V, .C = m->config.C, .n = n, .used = n < METRIC_ROWS ? n : METRIC_ROWS, .h = h};
-    md_sketcher *s;
     RT_CHECK(n >= 1, RT_ECHECK, "no sketch can be made: there is no row to fit it to");
-    RT_TRY(RT_NEW(s, 1));
-    s->C               = f.C;
-    const rt_status st = fit_all(s, &f, bytes);
+    *out               = NULL;
+    const rt_status st = fit_all(out, &f, bytes);
     fit_free(&f);
-    if (st != RT_OK) md_sketcher_destroy(&s);
-    else *out = s;
+    if (st != RT_OK) ds_sketch_destroy(out);
     return st;
-}
-
-void md_sketcher_destroy(md_sketcher **sp)
-{
-    md_sketcher *s = *sp;
-    if (!s) return;
-    ds_sketch_destroy(&s->decoder);
-    free(s->map), free(s->offset), free(s->y), free(s);
-    *sp = NULL;
-}
-
-const ds_sketch *md_sketcher_decoder(const md_sketcher *s) { return s->decoder; }
-
-void md_sketcher_row(const md_sketcher *s, const real *h, uint8_t *row, int thread)
-{
-    float *y = s->y + thread * s->r;
-    for (int64_t i = 0; i < s->r; i++) y[i] = (float)(kn_get()->dot(s->map + i * s->C, h, s->C) - s->offset[i]);
-    ds_sketch_encode(s->decoder, y, row);
 }

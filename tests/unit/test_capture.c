@@ -108,14 +108,17 @@ static md_capture_opts opts(void)
     return (md_capture_opts){.shards = both(), .out = g_out, .k = K, .m = M, .seed = SEED, .program = "test"};
 }
 
+static double g_loss; /* as the newest capture says */
+
 static ds_shard *capture(const md_capture_opts *o)
 {
     ds_shard   *s;
     md_captured r;
-    remove(g_out);
+    remove(o->out);
     ok(md_capture(g_model, o, &r));
     assert_int_equal(r.documents, DOCS);
-    ok(ds_shard_open(&s, g_out));
+    g_loss = r.sketch_loss;
+    ok(ds_shard_open(&s, o->out));
     assert_int_equal(r.tokens, ds_shard_tokens(s));
     ok(ds_shard_verify(s));
     return s;
@@ -234,13 +237,38 @@ static double mean_divergence(int64_t bytes, int64_t k, int64_t m)
 static void sketches_rebuild_the_distributions(void **state)
 {
     (void)state;
-    static const double  most[]  = {2.95, 2.36, 1.43, 0.49, 0.0495, 0.00047, 0.00047};
+    static const double  most[]  = {2.95, 2.36, 1.43, 0.49, 0.0495, 0.00068, 0.00068};
     static const int64_t bytes[] = {1, 2, 4, 8, 16, 32, 100};
     for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
         const double kl = mean_divergence(bytes[i], i % 2 ? K : 0, 0);
         print_message("%lld bytes: %.6f nats\n", (long long)bytes[i], kl);
         assert_true(kl >= 0 && kl < most[i]);
+        assert_true(g_loss > 0.6 * kl && g_loss < 1.7 * kl); /* measured on an eighth of the rows, not those of the fit */
     }
+}
+
+/* What is made like a shard is the shard, even from the samples on. */
+static void like_another(void **state)
+{
+    (void)state;
+    char             other[96], one[RT_SHA_HEX], two[RT_SHA_HEX];
+    const ds_sketch *x, *y;
+    md_capture_opts  o = opts();
+    snprintf(other, sizeof other, "%s/like.h5", g_dir);
+    o.sketch         = 9;
+    ds_shard    *a   = capture(&o);
+    const double was = g_loss;
+    ok(ds_shard_digest(a, one));
+    o           = (md_capture_opts){.shards = both(), .out = other, .seed = SEED, .like = g_out, .program = "test"};
+    ds_shard *b = capture(&o);
+    ok(ds_shard_digest(b, two));
+    assert_string_equal(one, two);
+    ok(ds_shard_sketch(a, &x));
+    ok(ds_shard_sketch(b, &y));
+    assert_true(x->C == C && x->loss == was && y->loss == was && g_loss > 0.5 * was && g_loss < 2 * was);
+    ds_shard_close(&a);
+    ds_shard_close(&b);
+    remove(other);
 }
 
 static void a_capture_is_a_function_of_its_input(void **state)
@@ -305,13 +333,62 @@ static void what_cannot_be_captured(void **state)
     refused(&o, RT_ECHECK, "no row to fit");
 }
 
+/* A copy of `from` whose sketches do not say how they were made. */
+static void write_without_map(const char *path, const char *from)
+{
+    const ds_sketch *x;
+    ds_shard        *s;
+    ds_writer       *w;
+    ds_doc           doc;
+    ok(ds_shard_open(&s, from));
+    ok(ds_shard_sketch(s, &x));
+    ds_sketch bare = *x;
+    bare.map = NULL, bare.C = 0;
+    remove(path);
+    ok(ds_writer_create(&w, path, ds_shard_info(s)));
+    ok(ds_shard_doc(s, 0, &doc));
+    ok(ds_writer_add(w, &doc));
+    ok(ds_writer_sketch(w, &bare));
+    ok(ds_writer_finish(&w));
+    ds_shard_close(&s);
+}
+
+static void what_is_not_alike(void **state)
+{
+    (void)state;
+    md_capture_opts o = opts();
+    char            first[96], other[96];
+    snprintf(first, sizeof first, "%s/first.h5", g_dir);
+    snprintf(other, sizeof other, "%s/other.h5", g_dir);
+    o.sketch = 16, o.out = first;
+    ds_shard *s = capture(&o);
+    ds_shard_close(&s);
+    remove(g_out);
+    o.out = g_out, o.like = g_text[0];
+    refused(&o, RT_EMISMATCH, "a text shard");
+    write_text(other, 0, 2, "fedcba", 0);
+    o.like = other;
+    refused(&o, RT_EMISMATCH, "fedcba");
+    write_without_map(other, first);
+    refused(&o, RT_EMISMATCH, "0: it does not say");
+    real *w = md_head(g_model)->data;
+    o.like  = first;
+    for (int64_t i = 0; i < V * C; i++) w[i] *= -1; /* another model of the same shape */
+    refused(&o, RT_EMISMATCH, "not the model that it was made of");
+    for (int64_t i = 0; i < V * C; i++) w[i] *= -1;
+    s = capture(&o);
+    ds_shard_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_the_models),
         cmocka_unit_test(sketches_rebuild_the_distributions),
         cmocka_unit_test(a_capture_is_a_function_of_its_input),
+        cmocka_unit_test(like_another),
         cmocka_unit_test(what_cannot_be_captured),
+        cmocka_unit_test(what_is_not_alike),
     };
     return cmocka_run_group_tests_name("capture", tests, set_up, tear_down);
 }

@@ -409,7 +409,7 @@ static void one_decoder_for_all(void **state)
     write_sketched(1, x);
     o.shards = &two;
     assert_int_equal(ds_loader_create(&l, &o), RT_EMISMATCH);
-    assert_non_null(strstr(rt_error_text(), "the scale of their sketches differ; score them in one call"));
+    assert_non_null(strstr(rt_error_text(), "the scale of their sketches differ; score one again, --like the other"));
     assert_true(strstr(rt_error_text(), g_path[1]) && strstr(rt_error_text(), g_path[2]));
     o.shards        = &sketched;
     o.prompt_weight = -1;

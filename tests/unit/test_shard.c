@@ -322,7 +322,7 @@ static void flipped_bits_are_found(void **state)
 
 /* ---- k = 0, weights, sketches ---------------------------------------------------------------- */
 
-enum { S = 2, R = 3 };
+enum { S = 2, R = 3, WIDTH = 4 };
 
 static ds_sketch *decoder(void)
 {
@@ -330,6 +330,9 @@ static ds_sketch *decoder(void)
     assert_int_equal(ds_sketch_create(&x, R, V, S), RT_OK);
     for (int i = 0; i < R; i++) x->bits[i] = (uint8_t)(6 - i), x->scale[i] = 0.5f * (float)(i + 1);
     for (int i = 0; i < V * (R + 1); i++) x->head[i] = (uint16_t)(0x3f80 + i % 100);
+    assert_int_equal(ds_sketch_add_map(x, WIDTH), RT_OK);
+    for (int i = 0; i < R * (WIDTH + 1); i++) x->map[i] = (float)i / 7;
+    x->loss = 0.125;
     return x;
 }
 
@@ -404,6 +407,8 @@ static void samples_weights_and_sketches_round(void **state)
     assert_int_equal(ds_shard_sketch(s, &again), RT_OK);
     assert_ptr_equal(read, again);
     assert_null(ds_sketch_differs(x, read));
+    assert_true(read->C == WIDTH && read->loss == 0.125);
+    assert_memory_equal(read->map, x->map, sizeof(float) * R * (WIDTH + 1));
     ds_shard_close(&s);
     info.m = 0; /* a sketch alone */
     write_extra(&info, x, 2);
@@ -436,6 +441,7 @@ static void digest_extra(int change, char hex[RT_SHA_HEX])
     case 3: x->bits[2]++; break;
     case 4: x->scale[2]++; break;
     case 5: x->head[V * (R + 1) - 1]++; break;
+    case 6: x->map[R * (WIDTH + 1) - 1]++; break;
     default: break;
     }
     unlink(g_path);
@@ -452,8 +458,8 @@ static void digest_extra(int change, char hex[RT_SHA_HEX])
 static void digest_sees_weights_and_sketches(void **state)
 {
     (void)state;
-    char hex[6][RT_SHA_HEX];
-    for (int i = 0; i < 6; i++) {
+    char hex[7][RT_SHA_HEX];
+    for (int i = 0; i < 7; i++) {
         digest_extra(i, hex[i]);
         for (int j = 0; j < i; j++) assert_string_not_equal(hex[i], hex[j]);
     }
@@ -505,9 +511,9 @@ typedef struct lie {
     int64_t k, starts[3], valid_rows, wide, vocab, docs_rows;
     int32_t about, id;
     /* of a sketch and weights; 0: there are none */
-    int64_t  sketch, bits, scales, head;
+    int64_t  sketch, bits, scales, head, map;
     uint16_t number; /* one of the head's */
-    float    weight;
+    float    weight, mapped;
 } lie;
 static const lie honest = {.k = 2, .starts = {0, 2, 5}, .valid_rows = 5, .wide = 2, .vocab = 9, .docs_rows = 2, .about = 4, .id = 3};
 
@@ -550,7 +556,9 @@ static void put_sketch(ds_h5 *f, const lie *l)
     put(f, (ds_h5_spec){.name = "/sketch", .type = DS_U8, .width = l->sketch}, rows, 5);
     put(f, (ds_h5_spec){.name = "/sketch_bits", .type = DS_U8}, bits, l->bits);
     put(f, (ds_h5_spec){.name = "/sketch_scale", .type = DS_F32}, scale, l->scales);
+    const float map[64] = {1, l->mapped};
     put(f, (ds_h5_spec){.name = "/sketch_head", .type = DS_U8}, head, l->head);
+    if (l->map) put(f, (ds_h5_spec){.name = "/sketch_map", .type = DS_F32}, map, l->map);
 }
 
 static rt_status tell(lie l, ds_shard **s)
@@ -654,6 +662,9 @@ static void lies_of_sketches_are_found(void **state)
     FOUND(l.scales = 4);
     FOUND(l.head = 9 * 4 * 2 - 1);
     FOUND(l.number = 0x7f80);
+    FOUND(l.map = 3);
+    FOUND(l.map = 13);
+    FOUND(l.map = 12, l.mapped = INFINITY);
     FOUND(l.weight = -1);
     FOUND(l.weight = NAN);
     lie l    = sketched;

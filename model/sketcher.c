@@ -1,0 +1,123 @@
+/* sketcher.c -- sketches of hidden states, and how much of the teacher they lose. */
+#include "model/model.h"
+#include <math.h>
+#include <stdlib.h>
+
+enum { BLOCK = 64 /* rows of logits at a time */ };
+
+struct md_sketcher {
+    const ds_sketch *s;
+    real            *map; /* [r, C + 1], as s->map */
+    float           *y;   /* [threads, r + 1] */
+};
+
+static rt_status make(md_sketcher *o)
+{
+    const int64_t n = o->s->r * (o->s->C + 1);
+    RT_TRY(RT_NEW(o->map, n));
+    for (int64_t i = 0; i < n; i++) o->map[i] = (real)o->s->map[i];
+    return RT_NEW(o->y, rt_threads() * (o->s->r + 1));
+}
+
+rt_status md_sketcher_create(md_sketcher **out, const ds_sketch *s)
+{
+    md_sketcher *o;
+    RT_TRY(RT_NEW(o, 1));
+    o->s               = s;
+    const rt_status st = make(o);
+    if (st != RT_OK) md_sketcher_destroy(&o);
+    else *out = o;
+    return st;
+}
+
+void md_sketcher_destroy(md_sketcher **sketcher)
+{
+    md_sketcher *o = *sketcher;
+    if (!o) return;
+    free(o->map), free(o->y), free(o);
+    *sketcher = NULL;
+}
+
+void md_sketcher_row(const md_sketcher *o, const real *h, uint8_t *row, int thread)
+{
+    const int64_t r = o->s->r, C = o->s->C;
+    float        *y = o->y + thread * (r + 1);
+    for (int64_t i = 0; i < r; i++) {
+        const real *map = o->map + i * (C + 1);
+        y[i]            = (float)(kn_get()->dot(map, h, C) + map[C]);
+    }
+    ds_sketch_encode(o->s, y, row);
+}
+
+/* ---- what is lost --------------------------------------------------------------------------------------- */
+
+typedef struct check {
+    const md_sketcher *o;
+    const real        *h; /* the block's hidden states [n, C] */
+    int64_t            C, V;
+    uint8_t           *row;    /* [threads, bytes] */
+    real              *y;      /* [BLOCK, r + 1] decoded */
+    real              *z, *zs; /* [BLOCK, V] logits, the teacher's and the sketches' */
+    real              *wide;   /* a quantised head's weights; else NULL */
+    double             lost[BLOCK];
+} check;
+
+static void code_and_decode(int64_t i, int thread, void *ud)
+{
+    check        *c   = ud;
+    const int64_t r   = c->o->s->r;
+    float        *y   = c->o->y + thread * (r + 1);
+    uint8_t      *row = c->row + thread * c->o->s->bytes;
+    md_sketcher_row(c->o, c->h + i * c->C, row, thread);
+    ds_sketch_decode(c->o->s, row, y);
+    for (int64_t j = 0; j <= r; j++) c->y[i * (r + 1) + j] = (real)y[j];
+}
+
+static void diverge(int64_t i, int thread, void *ud)
+{
+    check       *c = ud;
+    const real  *z = c->z + i * c->V, *zs = c->zs + i * c->V;
+    const double lp = md_lse(z, c->V), lq = md_lse(zs, c->V);
+    double       kl = 0;
+    (void)thread;
+    for (int64_t v = 0; v < c->V; v++) kl += exp((double)z[v] - lp) * ((double)z[v] - lp - ((double)zs[v] - lq));
+    c->lost[i] = kl;
+}
+
+static double measure(check *c, const md_model *m, const real *h, int64_t n)
+{
+    const ds_sketch *s   = c->o->s;
+    const md_tensor *w   = md_head(m);
+    const kn_mat     own = c->wide ? (kn_mat){c->wide, KN_REAL, c->C, 1} : (kn_mat){w->data, w->type, c->C, 1};
+    double           sum = 0;
+    for (int64_t a = 0; a < n; a += BLOCK) {
+        const int64_t rows = n - a < BLOCK ? n - a : BLOCK;
+        c->h               = h + a * c->C;
+        rt_parallel(rows, code_and_decode, c);
+        kn_gemm(c->z, KN_REAL, c->V, (kn_mat){c->h, KN_REAL, c->C, 0}, own, rows, c->V, c->C, NULL);
+        kn_gemm(c->zs, KN_REAL, c->V, (kn_mat){c->y, KN_REAL, s->r + 1, 0}, (kn_mat){s->head, KN_BF16, s->r + 1, 1}, rows, c->V, s->r + 1,
+                NULL);
+        rt_parallel(rows, diverge, c);
+        for (int64_t i = 0; i < rows; i++) sum += c->lost[i];
+    }
+    return sum / (double)n;
+}
+
+static rt_status make_check(check *c, const md_model *m)
+{
+    const ds_sketch *s = c->o->s;
+    RT_TRY(RT_NEW(c->row, rt_threads() * s->bytes));
+    RT_TRY(RT_NEW(c->y, BLOCK * (s->r + 1)));
+    RT_TRY(RT_NEW(c->z, BLOCK * c->V));
+    RT_TRY(RT_NEW(c->zs, BLOCK * c->V));
+    return md_head_widen(&c->wide, m);
+}
+
+rt_status md_sketcher_loss(double *nats, const md_sketcher *o, const md_model *m, const real *h, int64_t n)
+{
+    check           c  = {.o = o, .C = m->config.C, .V = m->config.V};
+    const rt_status st = make_check(&c, m);
+    if (st == RT_OK) *nats = measure(&c, m, h, n);
+    free(c.row), free(c.y), free(c.z), free(c.zs), free(c.wide);
+    return st;
+}
