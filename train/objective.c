@@ -16,7 +16,7 @@ const char *tr_match_word(int i) { return i <= AG_MATCH_COSINE ? matches[i] : NU
 
 /* What was measured to be best: experiments/objectives. */
 static const double BUCKET_SHARE = 0.85; /* of tail-token */
-static double       usual_ce_weight(ag_objective o) { return o == AG_TAIL ? 0.5 : o == AG_KL ? 0.1 : 0; }
+static double       usual_ce_weight(ag_objective o) { return o == AG_TAIL ? 0.5 : o == AG_KL || o == AG_SAMPLED ? 0.1 : 0; }
 
 static ag_objective choose(const tr_config *c, const ds_info *info)
 {
