@@ -1,21 +1,8 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # retort data: import with a split, inspect, verify, stats, export, and what it refuses.
-set -eu
-dir=$(mktemp -d /tmp/test_data_XXXXXX)
-trap 'rm -rf "$dir"' EXIT
+# shellcheck source=tests/support/cli.sh
+source "$SOURCE_DIR/tests/support/cli.sh"
 cd "$dir"
-
-die() { echo "data.sh: $*" >&2; exit 1; }
-# expect STATUS WORDS... -- COMMAND...: exit status and a piece of the one error line.
-expect() {
-    local want=$1 text=$2 got=0
-    shift 2
-    "$@" > out 2> err || got=$?
-    [ "$got" = "$want" ] || die "expected status $want, got $got: $* ($(cat err))"
-    grep -qF -- "$text" err || die "expected '$text' from $*, got: $(cat err)"
-    [ "$(wc -l < err)" = 1 ] || die "expected one line from $*, got: $(cat err)"
-}
-field() { sed -n "s/.*\"$1\":\"*\([^,\"}]*\).*/\1/p"; }
 
 for i in $(seq 1 200); do
     echo "document $i tells of the number $i, of its square $((i * i)), and of nothing else."
@@ -26,45 +13,45 @@ printf '{"text":"a \\"quoted\\" line\\nand a second one"}\n' > b.jsonl
 
 # everything in order, and out again
 "$RETORT" data import a.txt b.jsonl --tokenizer tok --out all.h5 --json > out
-[ "$(field documents < out)" = 201 ] || die "import: $(cat out)"
+[ "$(field documents < out)" = 201 ] || fail "import: $(cat out)"
 "$RETORT" data export all.h5 --tokenizer tok --out all.jsonl > /dev/null
-[ "$(wc -l < all.jsonl)" = 201 ] || die "export: $(wc -l < all.jsonl) lines"
-sed -n 1p all.jsonl | grep -qF "\"text\":\"$(sed -n 1p a.txt)\"" || die "export: $(sed -n 1p all.jsonl)"
-sed -n 201p all.jsonl | grep -qF '"text":"a \"quoted\" line\nand a second one"' || die "export: $(sed -n 201p all.jsonl)"
+[ "$(wc -l < all.jsonl)" = 201 ] || fail "export: $(wc -l < all.jsonl) lines"
+sed -n 1p all.jsonl | grep -qF "\"text\":\"$(sed -n 1p a.txt)\"" || fail "export: $(sed -n 1p all.jsonl)"
+sed -n 201p all.jsonl | grep -qF '"text":"a \"quoted\" line\nand a second one"' || fail "export: $(sed -n 201p all.jsonl)"
 
 # a text that went out comes in as the same content
 "$RETORT" data import all.jsonl --tokenizer tok --out again.h5 > /dev/null
 one=$("$RETORT" data verify all.h5 --digest | cut -d' ' -f1)
 two=$("$RETORT" data verify again.h5 --digest | cut -d' ' -f1)
-[ "$one" = "$two" ] && [ ${#one} = 64 ] || die "digests $one and $two"
+[ "$one" = "$two" ] && [ ${#one} = 64 ] || fail "digests $one and $two"
 
 # splits: sizes, nothing lost, the seed decides
 "$RETORT" data import a.txt --tokenizer tok --out s.h5 --split train=0.9,valid=0.1 --seed 7 --json > out
-[ "$(field documents < out | tr '\n' ' ')" = "180 20 " ] || die "split: $(cat out)"
+[ "$(field documents < out | tr '\n' ' ')" = "180 20 " ] || fail "split: $(cat out)"
 for part in train valid; do "$RETORT" data export s-$part.h5 --tokenizer tok --out $part.jsonl > /dev/null; done
 [ "$(cat train.jsonl valid.jsonl | field text | sort)" = "$("$RETORT" data export all.h5 --tokenizer tok --out x.jsonl > /dev/null; head -200 x.jsonl | field text | sort)" ] ||
-    die "split lost or doubled a document"
+    fail "split lost or doubled a document"
 digest() { "$RETORT" data verify "$1" --digest | cut -d' ' -f1; }
 "$RETORT" data import a.txt --tokenizer tok --out same.h5 --split 0.9,0.1 --seed 7 > /dev/null
-[ "$(digest same-0.h5)" = "$(digest s-train.h5)" ] || die "the same seed gives another split"
+[ "$(digest same-0.h5)" = "$(digest s-train.h5)" ] || fail "the same seed gives another split"
 "$RETORT" data import a.txt --tokenizer tok --out other.h5 --split 0.9,0.1 --seed 8 > /dev/null
-[ "$(digest other-0.h5)" != "$(digest s-train.h5)" ] || die "another seed gives the same split"
+[ "$(digest other-0.h5)" != "$(digest s-train.h5)" ] || fail "another seed gives the same split"
 "$RETORT" data import a.txt --tokenizer tok --out n.h5 --split valid=15,train=rest --max-tokens train=1000 --json > out
-[ "$(field documents < out | head -1)" = 15 ] && [ "$(field tokens < out | tail -1)" = 1000 ] || die "numbers: $(cat out)"
+[ "$(field documents < out | head -1)" = 15 ] && [ "$(field tokens < out | tail -1)" = 1000 ] || fail "numbers: $(cat out)"
 
 "$RETORT" data import a.txt --tokenizer tok --out cut.h5 --max-doc 8 --json > out
 "$RETORT" data stats cut.h5 > stats
-[ "$(field documents < out)" -gt 200 ] || die "--max-doc cut nothing: $(cat out)"
+[ "$(field documents < out)" -gt 200 ] || fail "--max-doc cut nothing: $(cat out)"
 "$RETORT" data import a.txt --tokenizer tok --out uncut.h5 --json > out2
-[ "$(field tokens < out)" = "$(field tokens < out2)" ] || die "--max-doc lost tokens"
+[ "$(field tokens < out)" = "$(field tokens < out2)" ] || fail "--max-doc lost tokens"
 
 # looking at shards
-"$RETORT" data inspect s-valid.h5 --doc 3 --tokenizer tok | grep -q 'document 3:' || die "inspect"
-"$RETORT" data inspect s-valid.h5 --json | grep -q '"kind":"text","documents":20' || die "inspect --json"
-"$RETORT" data stats s-train.h5 | grep -q 'documents' || die "stats"
-[ "$("$RETORT" data stats s-train.h5 --json | field documents)" = 180 ] || die "stats --json"
+"$RETORT" data inspect s-valid.h5 --doc 3 --tokenizer tok | grep -q 'document 3:' || fail "inspect"
+"$RETORT" data inspect s-valid.h5 --json | grep -q '"kind":"text","documents":20' || fail "inspect --json"
+"$RETORT" data stats s-train.h5 | grep -q 'documents' || fail "stats"
+[ "$("$RETORT" data stats s-train.h5 --json | field documents)" = 180 ] || fail "stats --json"
 "$RETORT" data verify s-train.h5 s-valid.h5 > out
-[ "$(grep -c sound out)" = 2 ] || die "verify: $(cat out)"
+[ "$(grep -c sound out)" = 2 ] || fail "verify: $(cat out)"
 
 # what is refused, in one line
 expect 2 "exists already" "$RETORT" data import a.txt --tokenizer tok --out all.h5
@@ -86,12 +73,12 @@ cp all.h5 flip.h5
 printf '\xff\xfe\xfd\xfc' | dd of=flip.h5 bs=1 seek=$((size / 2)) conv=notrunc 2> /dev/null
 status=0
 "$RETORT" data verify flip.h5 > out 2> err || status=$?
-[ "$status" = 1 ] || [ "$status" = 2 ] || [ "$(digest flip.h5)" = "$one" ] || die "a flipped byte went unseen"
+[ "$status" = 1 ] || [ "$status" = 2 ] || [ "$(digest flip.h5)" = "$one" ] || fail "a flipped byte went unseen"
 
 # no space left: nothing stands under the final name
 status=0
 (trap '' XFSZ; ulimit -f 4; exec "$RETORT" data import a.txt --tokenizer tok --out full.h5) > out 2> err || status=$?
-[ "$status" = 4 ] || die "a full disk: status $status, $(cat err)"
-[ ! -e full.h5 ] && ! compgen -G '*tmp*' > /dev/null || die "a full disk left $(ls)"
-ls y*.h5 y.jsonl > /dev/null 2>&1 && die "something that was refused left a file"
+[ "$status" = 4 ] || fail "a full disk: status $status, $(cat err)"
+[ ! -e full.h5 ] && ! compgen -G '*tmp*' > /dev/null || fail "a full disk left $(ls)"
+ls y*.h5 y.jsonl > /dev/null 2>&1 && fail "something that was refused left a file"
 echo "data: all good"

@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
 # retort doctor: good marks here, bad marks where a setting spoils something, JSON for machines.
-set -eu
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-fail() { echo "doctor: $*" >&2 && exit 1; }
+# shellcheck source=tests/support/cli.sh
+source "$SOURCE_DIR/tests/support/cli.sh"
 positive() {
     local x
     x=$(sed -n "s/.*\"$1\":\([0-9.e+]*\).*/\1/p" "$dir/json")

@@ -1,18 +1,7 @@
 #!/usr/bin/env bash
 # What every command owes its user: help, the nearest name, exit codes, one line per error; the pages made from the tables.
-set -eu
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-fail() { echo "house: $*" >&2 && exit 1; }
-# expect CODE WORDS COMMAND...: exits with CODE; standard error is one line that holds WORDS.
-expect() {
-    local code=$1 words=$2 got=0
-    shift 2
-    "$@" >"$dir/out" 2>"$dir/err" || got=$?
-    [ $got = "$code" ] || fail "$*: exit $got, expected $code: $(cat "$dir/err")"
-    [ "$(wc -l <"$dir/err")" = 1 ] || fail "$*: expected one line of error, found: $(cat "$dir/err")"
-    grep -qF -- "$words" "$dir/err" || fail "$*: expected '$words' in: $(cat "$dir/err")"
-}
+# shellcheck source=tests/support/cli.sh
+source "$SOURCE_DIR/tests/support/cli.sh"
 
 "$RETORT" --help >"$dir/help"
 commands=$(sed -n 's/^  \([a-z]\+\)  .*/\1/p' "$dir/help" | grep -v '^retort$')

@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
 # cmake --install: the tree below a prefix works away from the sources, and still after it was moved.
-set -eu
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-fail() { echo "install: $*" >&2 && exit 1; }
+# shellcheck source=tests/support/cli.sh
+source "$SOURCE_DIR/tests/support/cli.sh"
 cmake=/usr/bin/cmake
 [ -x $cmake ] || cmake=cmake
 $cmake --install "$(dirname "$RETORT")" --prefix "$dir/one" >"$dir/log" || fail "$(cat "$dir/log")"

@@ -1,10 +1,8 @@
 #!/usr/bin/env bash
 # The lints themselves: each finds what it is there for, in a copy of the tree with one thing wrong.
-set -eu
+# shellcheck source=tests/support/cli.sh
+source "$SOURCE_DIR/tests/support/cli.sh"
 command -v python3 >/dev/null || { echo "skipped: python3 is not installed (./run setup dev)" && exit 77; }
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-fail() { echo "lint: $*" >&2 && exit 1; }
 lint=$SOURCE_DIR/tests/lint
 layers() { python3 "$lint/check_layers.py" "$dir/tree" >"$dir/out"; }
 words() { python3 "$lint/check_words.py" "$dir/tree" >"$dir/out"; }

@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
 # retort plan and bench: what a run will need, what to do when it does not fit, and a toy's steps.
-set -eu
-dir=$(mktemp -d) && trap 'rm -rf "$dir"' EXIT
-fail() { echo "plan: $*" >&2 && exit 1; }
-field() { sed -n "s/.*\"$1\":\([^,}]*\).*/\1/p"; }
+# shellcheck source=tests/support/cli.sh
+source "$SOURCE_DIR/tests/support/cli.sh"
 cat >"$dir/c.json" <<'JSON'
 {"model": {"V": 8192, "C": 384, "L": 6, "H": 6, "KV": 2, "D": 64, "F": 1024, "context": 512},
  "data": {"train": ["none.h5"], "seq": 512}, "batch": {"sequences": 32}}
@@ -50,13 +48,13 @@ grep -q 'expected XS, S or M' "$dir/err" || fail "$(cat "$dir/err")"
 
 # What does not fit says so before its first step, with a setting that fits. (A sanitizer needs more address space than any limit.)
 [ "$(nm -D "$RETORT" | grep -c __asan_init)" = 0 ] || { echo "plan: good, without limits" && exit 0; }
-expect() { # KB PRESET WORDS...: with so much address space the bench ends with 4 and these words
+too_big() { # KB PRESET WORDS...: with so much address space the bench ends with 4 and these words
     local kb=$1 preset=$2 got=0
     shift 2
     (ulimit -v "$kb" && "$RETORT" bench step --preset "$preset" --set batch.sequences=64 --threads 1 --steps 1) >/dev/null 2>"$dir/err" || got=$?
     [ $got = 4 ] || fail "$kb kB: exit code $got: $(cat "$dir/err")"
     grep -qF -- "$*" "$dir/err" || fail "$kb kB: '$*' is not in: $(cat "$dir/err")"
 }
-expect 1200000 S "with --set batch.micro=1 it needs 0."
-expect 1200000 M "make the model smaller (it has 100 million parameters)"
+too_big 1200000 S "with --set batch.micro=1 it needs 0."
+too_big 1200000 M "make the model smaller (it has 100 million parameters)"
 echo "plan: good"

@@ -1,17 +1,9 @@
 #!/usr/bin/env bash
 # retort score: help, wrong use, a run, its rerun, a server that fails for a while, Ctrl-C.
-set -eu
-dir=$(mktemp -d)
-# shellcheck source=tests/support/replay.sh
-source "$SOURCE_DIR/tests/support/replay.sh"
-fail() { echo "score: $*" >&2 && exit 1; }
-# expect CODE WORDS COMMAND...: exits with CODE; standard error ends with one line that holds WORDS.
-expect() {
-    local code=$1 words=$2 got=0
-    shift 2
-    timeout 60 "$@" >"$dir/out" 2>"$dir/err" || got=$?
-    [ $got = "$code" ] || fail "$*: exit $got, expected $code: $(cat "$dir/err")"
-    grep '^retort: ' "$dir/err" | grep -qF -- "$words" || fail "$*: '$words' is not in: $(cat "$dir/err")"
+# shellcheck source=tests/support/cli.sh
+source "$SOURCE_DIR/tests/support/cli.sh"
+failing() { # CODE WORDS COMMAND...: as expect_last, and the key is not shown
+    expect_last "$@"
     ! grep -q "$RETORT_API_KEY" "$dir/err" "$dir/out" || fail "$*: the key is in its output"
 }
 export RETORT_API_KEY=sk-not-to-be-seen-anywhere
@@ -22,20 +14,20 @@ for i in $(seq 60); do echo "line $i is about the number $i"; done >"$dir/text.t
 sha=$(sha256sum "$dir/tok/tokenizer.json" | cut -d' ' -f1)
 
 "$RETORT" score --help | grep -q -- '--ledger FILE' || fail "--help does not show --ledger"
-expect 2 "--teacher" "$RETORT" score --shards "$dir/text.h5" --out "$dir/x.h5"
-expect 2 "the nearest is --retries" "$RETORT" score --retry 3
-expect 2 "--in-flight -1" "$RETORT" score --teacher http://127.0.0.1:1 --shards "$dir/text.h5" --out "$dir/x.h5" --in-flight -1
-expect 2 "none.h5" "$RETORT" score --teacher http://127.0.0.1:1 --shards "$dir/none.h5" --out "$dir/x.h5"
-expect 3 "http://127.0.0.1:1 cannot be reached" "$RETORT" score --teacher http://127.0.0.1:1 --shards "$dir/text.h5" --out "$dir/x.h5"
+failing 2 "--teacher" "$RETORT" score --shards "$dir/text.h5" --out "$dir/x.h5"
+failing 2 "the nearest is --retries" "$RETORT" score --retry 3
+failing 2 "--in-flight -1" "$RETORT" score --teacher http://127.0.0.1:1 --shards "$dir/text.h5" --out "$dir/x.h5" --in-flight -1
+failing 2 "none.h5" "$RETORT" score --teacher http://127.0.0.1:1 --shards "$dir/none.h5" --out "$dir/x.h5"
+failing 3 "http://127.0.0.1:1 cannot be reached" "$RETORT" score --teacher http://127.0.0.1:1 --shards "$dir/text.h5" --out "$dir/x.h5"
 
-start none 0 "$sha"
+begin_server "$REPLAY" "$dir/port" none 0 "$sha"
 score=("$RETORT" score --teacher "$url" --shards "$dir/text.h5" --out "$dir/soft.h5" --k 4 --m 3)
 "${score[@]}" >"$dir/first"
 grep -q '60 answers new, 0 from the ledger; 60 documents' "$dir/first" || fail "summary: $(cat "$dir/first")"
 "$RETORT" data verify "$dir/soft.h5" --digest >"$dir/digest" || fail "the shard is not sound"
 "${score[@]}" | grep -q 'done already' || fail "a second run does not say that it is done"
-expect 2 "made by other requests" "${score[@]}" --seed 1
-stop
+failing 2 "made by other requests" "${score[@]}" --seed 1
+end_server || true
 
 # The ledger has it all: no server is needed, and the shard is the same.
 mv "$dir/soft.h5" "$dir/old.h5"
@@ -43,13 +35,13 @@ mv "$dir/soft.h5" "$dir/old.h5"
 [ "$("$RETORT" data verify "$dir/soft.h5" --digest | grep -o '[0-9a-f]\{64\}')" = "$(grep -o '[0-9a-f]\{64\}' "$dir/digest")" ] || fail "another digest"
 
 # A server that always fails: one line, and what is safe.
-start 500 -1 "$sha"
-expect 3 "HTTP 500: the engine has died" "$RETORT" score --teacher "$url" --shards "$dir/text.h5" --out "$dir/f.h5" --retries 1
+begin_server "$REPLAY" "$dir/port" 500 -1 "$sha"
+failing 3 "HTTP 500: the engine has died" "$RETORT" score --teacher "$url" --shards "$dir/text.h5" --out "$dir/f.h5" --retries 1
 [ ! -e "$dir/f.h5" ] || fail "a failed run left a shard"
-stop
+end_server || true
 
 # Ctrl-C: 130, what was answered is kept, and the same command goes on.
-start slow 0 "$sha"
+begin_server "$REPLAY" "$dir/port" slow 0 "$sha"
 slow=("$RETORT" score --teacher "$url" --shards "$dir/text.h5" --out "$dir/slow.h5" --k 4 --m 3 --in-flight 4)
 "${slow[@]}" 2>"$dir/err" &
 run=$!
@@ -63,10 +55,10 @@ grep -q 'answers are safe' "$dir/err" || fail "Ctrl-C: $(cat "$dir/err")"
 "${slow[@]}" --in-flight 16 --json >"$dir/out"
 ! grep -q '"known":0,' "$dir/out" || fail "nothing was kept at Ctrl-C: $(cat "$dir/out")"
 "$RETORT" data verify "$dir/slow.h5" --digest | grep -qF "$(grep -o '[0-9a-f]\{64\}' "$dir/digest")" || fail "another digest after Ctrl-C"
-stop
+end_server || true
 
 # Another tokenizer.
-start none
-expect 2 "$sha" "$RETORT" score --teacher "$url" --shards "$dir/text.h5" --out "$dir/t.h5"
-stop
+begin_server "$REPLAY" "$dir/port" none
+failing 2 "$sha" "$RETORT" score --teacher "$url" --shards "$dir/text.h5" --out "$dir/t.h5"
+end_server || true
 ! grep -rqa "$RETORT_API_KEY" "$dir" || fail "a file holds the key"

@@ -2,19 +2,17 @@
 # kill -9 at random moments, of collectors, of the server and of ranks: whatever was killed, the same command
 # goes on and ends with what an undisturbed run gives; no reader ever finds half a file; nothing piles up.
 # A failure can be repeated: SEED=... bash slow_kills.sh
-set -eu
+# shellcheck source=tests/support/cli.sh
+source "$SOURCE_DIR/tests/support/cli.sh"
 command -v mpirun >/dev/null || { echo "skipped: no mpirun" && exit 77; }
 RANDOM=${SEED:=$$}
 echo "kills: SEED=$SEED"
 kills=${KILLS:-20}
-dir=$(mktemp -d)
-server='' victim=''
+victim=
 trap 'kill -9 $server $victim 2>/dev/null || true; rm -rf "$dir"' EXIT
 export OMP_NUM_THREADS=1
 cd "$dir"
 fail() { echo "kills: $* (SEED=$SEED)" >&2 && exit 1; }
-good() { "$@" >out 2>err || fail "$*: exit $?: $(cat err)"; }
-digest() { "$RETORT" data verify "$1" --digest | grep -o '[0-9a-f]\{64\}'; }
 moment() { sleep "$(awk -v r="$RANDOM" -v most="$1" 'BEGIN { printf "%.3f", 0.05 + (most - 0.05) * r / 32767 }')"; }
 alive() { kill -0 "$1" 2>/dev/null; }
 stop() { # PID: killed and gone; the shell's line about it is not for the log

@@ -1,39 +1,12 @@
 #!/usr/bin/env bash
 # Wrong input and missing resources: the exit code, one line that says what to do, and nothing lost.
-set -eu
-dir=$(mktemp -d)
-server=
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$dir"' EXIT
+# shellcheck source=tests/support/cli.sh
+source "$SOURCE_DIR/tests/support/cli.sh"
 export OMP_NUM_THREADS=1
 cd "$dir"
-fail() { echo "wrong: $*" >&2 && exit 1; }
-# expect CODE WORDS COMMAND...: exits with CODE; standard error is one line that holds WORDS.
-expect() {
-    local code=$1 words=$2 got=0
-    shift 2
-    timeout 60 "$@" >out 2>err || got=$?
-    [ $got = "$code" ] || fail "$*: exit $got, expected $code: $(cat err)"
-    [ "$(wc -l <err)" = 1 ] || fail "$*: expected one line, found: $(cat err)"
-    grep -qF -- "$words" err || fail "$*: '$words' is not in: $(cat err)"
-}
-good() { "$@" >out 2>err || fail "$*: exit $?: $(cat err)"; }
-digest() { "$RETORT" data verify "$1" --digest | grep -o '[0-9a-f]\{64\}'; }
 # "${within[@]}" N COMMAND...: no file may grow beyond N KiB.
 # shellcheck disable=SC2016 # expanded by the inner shell
 within=(bash -c 'ulimit -f "$0" && exec "$@"') no_memory=(bash -c 'ulimit -v 200000 && exec "$0" "$@"')
-begin_server() { # COMMAND...: waits for the file `port`
-    rm -f port
-    "$@" &
-    server=$!
-    for _ in $(seq 500); do [ ! -e port ] || break; sleep 0.02; done
-    url=http://127.0.0.1:$(cat port)
-}
-end_server() {
-    kill "$server"
-    wait "$server" || true
-    server=
-}
-
 for i in $(seq 200); do echo "text $i of the vessel and the wine"; done >text.txt
 sed 's/wine/kettle/' text.txt >text2.txt
 echo '{"model":{"C":16,"L":1,"H":2,"KV":1,"D":8,"F":32,"context":32},"data":{"seq":32},"steps":2,"checkpoint":{"every":1},"schedule":{"kind":"constant"}}' >config.json
@@ -98,7 +71,7 @@ expect 3 "http://127.0.0.1:1 cannot be reached" "$RETORT" score --teacher http:/
 begin_server "$REPLAY" port 500 -1 "$(sha256sum tok/tokenizer.json | cut -d' ' -f1)"
 expect 3 "HTTP 500" "$RETORT" score --teacher "$url" --shards text.h5 --out failed.h5 --retries 1 --quiet
 expect 3 "is in use" "$RETORT" serve $model --port "$(cat port)"
-end_server
+end_server || true
 
 # No space left: 4, what was there before still reads, and with space the same command goes on.
 good "${train[@]}" out=whole steps=4
@@ -128,7 +101,7 @@ good "${score[@]}" --out soft.h5 --json
 ! grep -q '"known":0,' out || fail "a full disk lost the answers before it: $(cat out)"
 [ "$(digest soft.h5)" = "$(digest whole.h5)" ] || fail "another digest after a full ledger"
 rm soft.h5
-end_server
+end_server || true
 expect 4 "File too large" "${within[@]}" "$end" "${score[@]}" --out soft.h5 # the shard is too large; the ledger is only read
 [ -z "$(find . -name 'soft.h5*' ! -name '*.ledger*')" ] || fail "a full disk left $(find . -name 'soft.h5*')"
 good "${score[@]}" --out soft.h5
