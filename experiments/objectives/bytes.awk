@@ -1,5 +1,6 @@
 # Draws what is recovered of the gap to the teacher over what is stored a token, as SVG, from RESULTS.md as table.sh makes it: a panel
-# a text, a dot a row that stores bytes. Full dots: no row recovers more with as few bytes.
+# a text, a dot a row that stores bytes. Full dots: no row recovers more with as few bytes. Labelled are the best of each record and
+# what lies outside; the table has the names of all.
 #
 # usage: awk -f bytes.awk RESULTS.md > bytes.svg
 #
@@ -47,6 +48,7 @@ function crowd(i, a, b,    j, c) { # what a label of dot i would lie on from a t
 }
 function choose_sides(p, n,    i, w, right) {
     for (i = 1; i <= n; i++) {
+        if (name[i] == "") { la[i] = lb[i] = 0; ly[i] = doty[i]; continue }
         w = width(name[i])
         right = crowd(i, dotx[i] + 9, dotx[i] + 9 + w) <= crowd(i, dotx[i] - 9 - w, dotx[i] - 9) || dotx[i] - 9 - w < left + 4
         side[i] = right ? 1 : -1
@@ -64,6 +66,7 @@ function sort_labels(n,    i, j, t) { # order[]: from the top
 function part_labels(n,    i, j, a, b, short, moved) {
     for (i = 1; i <= n; i++) for (j = i + 1; j <= n; j++) {
         a = order[i]; b = order[j]
+        if (name[a] == "" || name[b] == "") continue
         short = STEP - (ly[b] - ly[a])
         if (la[a] >= lb[b] + 4 || la[b] >= lb[a] + 4 || short <= 0.05) continue
         ly[a] -= short / 2
@@ -74,7 +77,7 @@ function part_labels(n,    i, j, a, b, short, moved) {
 }
 function leave_fixed(n,    i, j, short, moved) {
     for (i = 1; i <= n; i++) for (j = 1; j <= fixed; j++) {
-        if (fo[j] == i || fa[j] >= lb[i] || fb[j] <= la[i]) continue
+        if (name[i] == "" || fo[j] == i || fa[j] >= lb[i] || fb[j] <= la[i]) continue
         short = STEP / 2 - 1 + fh[j] - above(ly[i] - fy[j], fy[j] - ly[i])
         if (short <= 0.05) continue
         ly[i] += ly[i] > fy[j] || (ly[i] == fy[j] && doty[i] > fy[j]) ? short : -short
@@ -97,6 +100,11 @@ function place_labels(p, n,    round, i) {
 
 function best(i, n,    j) {
     for (j = 1; j <= n; j++) if (dotx[j] <= dotx[i] && real[j] >= real[i] && (dotx[j] < dotx[i] || real[j] > real[i])) return 0
+    return 1
+}
+function named(i, n,    j) { # outside, or the best of its record
+    if (real[i] < LOW || real[i] > HIGH) return 1
+    for (j = 1; j <= n; j++) if (dotx[j] - dotx[i] < 1 && dotx[i] - dotx[j] < 1 && (real[j] > real[i] || (real[j] == real[i] && j < i))) return 0
     return 1
 }
 function draw_axes(p,    x, y) {
@@ -138,6 +146,7 @@ function draw_dot(i, p, k,    colour, full) {
     printf "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%s\" fill=\"%s\" stroke=\"%s\" stroke-width=\"1.6\"/>\n", dotx[i], doty[i], full ? 5 : 4, full ? colour : "#fff", colour
 }
 function draw_label(i,    x) {
+    if (name[i] == "") return
     x = side[i] > 0 ? la[i] : lb[i]
     if (ly[i] - doty[i] > 3 || doty[i] - ly[i] > 3) line(dotx[i] + side[i] * 3, doty[i], x - side[i] * 2, ly[i], "leader")
     text(x, ly[i] + 4, best(i, n) ? "strong" : "label", side[i] > 0 ? "start" : "end", name[i])
@@ -150,9 +159,9 @@ function draw_panel(p,    i) {
         real[i] = value[p, i]
         dotx[i] = px(at[p, i])
         doty[i] = py(below(HIGH, above(LOW, real[i])))
-        name[i] = label[p, i] (real[i] < LOW || real[i] > HIGH ? sprintf(" %.0f %%", real[i]) : "")
         fix(dotx[i] - 5, dotx[i] + 5, doty[i], 5, i)
     }
+    for (i = 1; i <= n; i++) name[i] = !named(i, n) ? "" : label[p, i] (real[i] < LOW || real[i] > HIGH ? sprintf(" %.0f %%", real[i]) : "")
     draw_axes(p)
     place_labels(p, n)
     for (i = 1; i <= n; i++) draw_label(i)
@@ -175,7 +184,7 @@ END {
     print ".budget{stroke:#009e73;stroke-width:1.5;stroke-dasharray:2 4}.teacher{stroke:#444;stroke-width:1.5;stroke-dasharray:6 5}</style>"
     printf "<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n", total, TOP + HEIGHT + 56
     text(FIRST, 30, "head", "start", "What is recovered, over what is stored")
-    text(total - 24, 30, "tick", "end", "full: nothing recovers more with as few bytes; triangles lie outside")
+    text(total - 24, 30, "tick", "end", "full: nothing recovers more with as few bytes; named: the best of each record; triangles lie outside")
     for (p = 1; p <= panels; p++) draw_panel(p)
     print "</svg>"
 }
