@@ -15,7 +15,7 @@ static void show_text(const char *name, const char *text)
     if (*text) printf("  %-12s %s\n", name, text);
 }
 
-static void show_info(const ds_shard *s)
+static void show_info(const ds_shard *s, const ds_sketch *sketch)
 {
     const ds_info *i     = ds_shard_info(s);
     const int64_t  bytes = rt_file_size(ds_shard_path(s)), n = ds_shard_tokens(s);
@@ -30,7 +30,11 @@ static void show_info(const ds_shard *s)
     if (i->soft)
         printf("  %-12s top %lld, %lld tail samples, entropy of the rest %s\n", "targets", (long long)i->k, (long long)i->m,
                ds_shard_has_entropy(s) ? "known" : "unknown");
-    if (i->sketch) printf("  %-12s %lld bytes a row, of %lld numbers\n", "sketches", (long long)i->sketch, (long long)i->rank);
+    if (sketch) {
+        printf("  %-12s %lld bytes a row, %lld coordinates", "sketches", (long long)i->sketch, (long long)i->rank);
+        if (isnan(sketch->loss)) puts("");
+        else printf("; %.4f nats a token lost\n", sketch->loss);
+    }
     if (ds_shard_has_weight(s)) printf("  %-12s each row has its own\n", "weights");
     show_text("tokenizer", i->tokenizer);
     show_text("teacher", i->teacher);
@@ -49,7 +53,7 @@ static rt_status add_field(rt_buf *b, const char *key, const char *text)
     return rt_json_quote(b, text, strlen(text));
 }
 
-static rt_status info_json(rt_buf *b, const ds_shard *s)
+static rt_status info_json(rt_buf *b, const ds_shard *s, const ds_sketch *sketch)
 {
     const ds_info *i = ds_shard_info(s);
     RT_TRY(rt_buf_str(b, "{\"path\":"));
@@ -59,6 +63,8 @@ static rt_status info_json(rt_buf *b, const ds_shard *s)
                       (long long)ds_shard_tokens(s), (long long)rt_file_size(ds_shard_path(s)), (long long)i->vocab));
     RT_TRY(rt_buf_fmt(b, ",\"k\":%lld,\"m\":%lld,\"sketch\":%lld,\"rest_entropy\":%s,\"weight\":%s", (long long)i->k, (long long)i->m,
                       (long long)i->sketch, ds_shard_has_entropy(s) ? "true" : "false", ds_shard_has_weight(s) ? "true" : "false"));
+    if (sketch) RT_TRY(rt_buf_fmt(b, ",\"coordinates\":%lld", (long long)sketch->r));
+    if (sketch && !isnan(sketch->loss)) RT_TRY(rt_buf_fmt(b, ",\"sketch_loss\":%.6f", sketch->loss));
     RT_TRY(add_field(b, "tokenizer_sha256", i->tokenizer));
     RT_TRY(add_field(b, "teacher", i->teacher));
     RT_TRY(add_field(b, "endpoint", i->endpoint));
@@ -128,15 +134,17 @@ static rt_status show_doc(ds_shard *s, int64_t i, const ds_tokenizer *t)
 
 static rt_status inspect(const data_options *o, ds_shard *s, const ds_tokenizer *t)
 {
-    rt_buf b = {0};
+    rt_buf           b = {0};
+    const ds_sketch *sketch;
     RT_CHECK(!t || !strcmp(ds_tokenizer_sha256(t), ds_shard_info(s)->tokenizer), RT_EMISMATCH,
              "%s: was made with the tokenizer of SHA-256 %.12s, %s has %.12s", ds_shard_path(s), ds_shard_info(s)->tokenizer, o->tokenizer,
              ds_tokenizer_sha256(t));
+    RT_TRY(ds_shard_sketch(s, &sketch));
     if (!o->json) {
-        show_info(s);
+        show_info(s, sketch);
         return o->doc >= 0 ? show_doc(s, o->doc, t) : RT_OK;
     }
-    const rt_status st = info_json(&b, s);
+    const rt_status st = info_json(&b, s, sketch);
     if (st == RT_OK) fputs(b.p, stdout);
     rt_buf_free(&b);
     return st;

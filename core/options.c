@@ -84,17 +84,26 @@ rt_status rt_options_parse(const rt_command *c, void *into, int argc, char **arg
     return RT_OK;
 }
 
-static size_t size_of(rt_opt_kind k)
+static int same_text(const char *a, const char *b) { return a == b || (a && b && !strcmp(a, b)); }
+
+static int same(const rt_option *o, const void *a, const void *b)
 {
-    static const size_t sizes[] = {sizeof(int), sizeof(int64_t), sizeof(double), sizeof(char *), sizeof(rt_texts)};
-    return sizes[k];
+    const char *x = (const char *)a + o->at, *y = (const char *)b + o->at;
+    switch (o->kind) {
+    case RT_OPT_FLAG: return *(const int *)(const void *)x == *(const int *)(const void *)y;
+    case RT_OPT_INT: return *(const int64_t *)(const void *)x == *(const int64_t *)(const void *)y;
+    case RT_OPT_REAL: return *(const double *)(const void *)x == *(const double *)(const void *)y;
+    case RT_OPT_TEXT: return same_text(*(const char *const *)(const void *)x, *(const char *const *)(const void *)y);
+    case RT_OPT_LIST: return ((const rt_texts *)(const void *)x)->n == ((const rt_texts *)(const void *)y)->n;
+    }
+    return 0;
 }
 
 const char *rt_option_changed(const rt_command *c, const char *const *names, const void *options)
 {
     for (; *names; names++) {
         const rt_option *o = find(c, *names, strlen(*names));
-        if (o && memcmp((const char *)options + o->at, (const char *)c->defaults + o->at, size_of(o->kind)) != 0) return *names;
+        if (!o || !same(o, options, c->defaults)) return *names;
     }
     return NULL;
 }

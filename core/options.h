@@ -44,8 +44,8 @@ typedef struct rt_command {
  * other words in order (argv is reordered).  An unknown option is RT_EINVAL
  * that names the nearest.  "--" ends options. */
 rt_status rt_options_parse(const rt_command *c, void *into, int argc, char **argv, int *rest);
-/* The first of `names` (ends with NULL) whose value in `options` is not the
- * command's default; NULL if none. */
+/* The first of `names` (ends with NULL) whose value in `options` is not that of
+ * c->defaults, or that is no option; NULL if none. */
 const char *rt_option_changed(const rt_command *c, const char *const *names, const void *options);
 /* The --help text of one command. */
 rt_status rt_options_help(rt_buf *out, const char *program, const rt_command *c);

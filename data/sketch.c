@@ -61,6 +61,8 @@ rt_status ds_sketch_check(const ds_sketch *s, rt_status code, const char *path)
     for (int64_t i = 0; i < s->V * (s->r + 1); i++) /* an exponent of all ones: infinity or NaN */
         RT_CHECK((s->head[i] & 0x7f80) != 0x7f80, code, "%s: row %lld of the sketch's head holds a number that is not finite", path,
                  (long long)(i / (s->r + 1)));
+    RT_CHECK(isnan(s->loss) || (isfinite(s->loss) && s->loss >= 0), code, "%s: the sketch's loss is %g, expected a number from 0 on", path,
+             s->loss);
     for (int64_t i = 0; s->map && i < s->r * (s->C + 1); i++)
         RT_CHECK(isfinite(s->map[i]), code, "%s: row %lld of the sketch's map holds a number that is not finite", path,
                  (long long)(i / (s->C + 1)));

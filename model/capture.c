@@ -14,7 +14,8 @@
 enum {
     PACK   = 1024, /* tokens in a pass */
     SAMPLE = 8192, /* hidden states that a decoder is fitted to */
-    HELD   = 256   /* of them, to measure what it loses */
+    HELD   = 256,  /* of them, to measure what it loses */
+    FEW    = 16    /* fewer would say nothing about that */
 };
 
 typedef struct item { /* a document in the pass */
@@ -179,22 +180,37 @@ static rt_status be_alike(capture *c, const char *tokenizer)
              "--like %s: a %s shard of tokenizer %.12s..., %lld entries; expected a soft one of %.12s..., %lld entries, as %s has", path,
              i->soft ? "soft" : "text", i->tokenizer, (long long)i->vocab, tokenizer, (long long)c->model->config.V, c->model->dir);
     c->o.k = i->k, c->o.m = i->m, c->o.sketch = i->sketch;
+    RT_CHECK(i->k <= MD_TEACHER_MAX_K, RT_EINVAL, "--like %s: k is %lld there, at most %d are possible", path, (long long)i->k,
+             (int)MD_TEACHER_MAX_K);
     RT_TRY(ds_shard_sketch(c->like, &s));
     RT_CHECK(
-        !s || s->C == c->model->config.C, RT_EMISMATCH,
-        "--like %s: its sketches are of hidden states of %lld numbers (0: it does not say), %s has %lld; give the model that it was made of",
-        path, (long long)s->C, c->model->dir, (long long)c->model->config.C);
+        !s || s->map, RT_EMISMATCH,
+        "--like %s: it does not say how its sketches were made (/sketch_map is missing); score its text again, then the others like that",
+        path);
+    RT_CHECK(!s || s->C == c->model->config.C, RT_EMISMATCH,
+             "--like %s: its sketches are of hidden states of %lld numbers, %s has %lld; give the model that they were made of", path,
+             (long long)s->C, c->model->dir, (long long)c->model->config.C);
     return RT_OK;
 }
 
-/* The decoder of another model reads nothing but noise from these sketches: its loss would be many times larger. */
+/* Of another model the decoder of `like` would lose many times more than of its own. */
 static rt_status check_loss(const capture *c, const ds_sketch *s, double now)
 {
-    RT_CHECK(isnan(s->loss) || now <= 2 * s->loss + 0.1, RT_EMISMATCH,
+    RT_CHECK(isfinite(now), RT_ECHECK, "no sketch can be made: the model's hidden states are no numbers; its weights are damaged");
+    RT_CHECK(!c->like || isnan(s->loss) || now <= 2 * s->loss + 0.1, RT_EMISMATCH,
              "--like %s: its sketches lose %.3f nats a token of its teacher, and %.3f of %s: not the model that it was made of, or very "
              "different text; leave --like out and train on these shards apart",
              c->o.like, s->loss, now, c->model->dir);
     return RT_OK;
+}
+
+/* Over the last n rows of the sample. */
+static rt_status measure_loss(capture *c, const ds_sketch *s, int64_t n)
+{
+    c->done.sketch_loss = NAN;
+    if (n < FEW) return RT_OK;
+    RT_TRY(md_sketcher_loss(&c->done.sketch_loss, c->sketcher, c->model, c->sample + (c->sampled - n) * c->model->config.C, n));
+    return check_loss(c, s, c->done.sketch_loss);
 }
 
 static rt_status choose_sketch(capture *c, const ds_sketch **s, int64_t fitted)
@@ -209,17 +225,14 @@ static rt_status choose_sketch(capture *c, const ds_sketch **s, int64_t fitted)
 static rt_status prepare_sketches(capture *c)
 {
     const ds_sketch *s;
-    double           loss = NAN;
-    c->wanted             = c->like ? HELD : SAMPLE;
+    c->wanted = c->like ? HELD : SAMPLE;
     RT_TRY(RT_NEW(c->sample, c->wanted * c->model->config.C));
     RT_TRY(walk(c, take_sample, 0));
-    const int64_t held = c->like ? c->sampled : c->sampled / 8 < HELD ? c->sampled / 8 : HELD, first = c->sampled - held;
-    RT_TRY(choose_sketch(c, &s, first));
+    const int64_t held = c->like ? c->sampled : c->sampled / 8 < HELD ? c->sampled / 8 : HELD;
+    RT_TRY(choose_sketch(c, &s, c->sampled - held));
     RT_TRY(md_sketcher_create(&c->sketcher, s));
-    if (held) RT_TRY(md_sketcher_loss(&loss, c->sketcher, c->model, c->sample + first * c->model->config.C, held));
-    if (c->like) RT_TRY(check_loss(c, s, loss));
-    else c->fitted->loss = loss;
-    c->done.sketch_loss = loss;
+    RT_TRY(measure_loss(c, s, held));
+    if (c->fitted) c->fitted->loss = c->done.sketch_loss;
     return ds_writer_sketch(c->writer, s);
 }
 

@@ -208,8 +208,9 @@ typedef struct md_captured {
 } md_captured;
 
 /* What `retort score` asks of a server, of a model read from a folder (md_load).  A whole shard or none.
- * RT_EMISMATCH: another tokenizer, or `like` is of another model; RT_EINVAL: a document is longer than the context (named), OUT exists, k, m or
- * sketch cannot be; RT_EINTR: Ctrl-C. */
+ * RT_EMISMATCH: another tokenizer, or `like` has another one, or a decoder that loses much more of this model than of its
+ * own; RT_EINVAL: a document is longer than the context (named), OUT exists, k, m or sketch cannot be; RT_ECHECK: no sketch
+ * can be made (md_sketch_fit); RT_EINTR: Ctrl-C. */
 rt_status md_capture(const md_model *m, const md_capture_opts *o, md_captured *r);
 
 #endif

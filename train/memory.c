@@ -86,6 +86,7 @@ rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape
 {
     const kn_type type = !strcmp(c->dtype, "bf16") ? KN_BF16 : KN_REAL;
     const int64_t B = tr_micro(c, ranks), N = B * c->seq, n = md_config_parameters(shape);
+    const int64_t passes  = c->valid.n ? 2 : 1; /* each has a loader of its own */
     const double  tokens  = (double)(share_of(c, ranks) * c->seq);
     tr_memory     o       = {.parameters = n, .micro = B, .flops = tr_flops(shape, tokens, c->seq)};
     md_config     teacher = {0};
@@ -99,13 +100,13 @@ rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape
     const int64_t C       = need.teacher ? teacher.C : need.sketch ? info->rank + 1 : 0;
     const int64_t trained = n + (need.t.match ? C * shape->C : 0);
     RT_TRY(outline_student(&o, c, shape, &need, C, graph));
-    if (need.sketch) o.bytes[TR_TEACHER] = info->vocab * C * 2; /* the decoder, bf16 */
+    if (need.sketch) o.bytes[TR_TEACHER] = passes * info->vocab * C * 2; /* the decoder, bf16 */
     o.bytes[TR_WEIGHTS]     = n * (int64_t)kn_size(type);
     o.bytes[TR_GRADIENTS]   = trained * (int64_t)sizeof(real);
     o.bytes[TR_MOMENTS]     = trained * (int64_t)sizeof(real) * (type == KN_REAL ? 2 : 3);
     o.bytes[TR_HEAD_BLOCK]  = (int64_t)o.plan.head_bytes;
     o.bytes[TR_ACTIVATIONS] = (int64_t)o.plan.arena_bytes - o.bytes[TR_HEAD_BLOCK];
-    o.bytes[TR_BATCHES]     = N * batch_bytes(&need, info) + shape->context * shape->D * (int64_t)sizeof(real);
+    o.bytes[TR_BATCHES]     = passes * N * batch_bytes(&need, info) + shape->context * shape->D * (int64_t)sizeof(real);
     o.bytes[TR_PROGRAM]     = kn_work_bytes() + FIXED;
     for (int i = 0; i < TR_PURPOSES; i++) o.total += o.bytes[i];
     *out = o;
@@ -165,5 +166,5 @@ rt_status tr_check_fit(const tr_config *c, const md_config *shape, const rt_comm
         "smaller micro-batches with recompute do not make it fit; make the model smaller (it has %.0f million parameters)%s",
         (double)need.total * 1e-9, (double)model * 1e-9, (double)need.bytes[TR_ACTIVATIONS] * 1e-9, (double)need.bytes[TR_TEACHER] * 1e-9,
         (double)have * 1e-9, (double)need.parameters * 1e-6,
-        need.bytes[TR_TEACHER] ? ", or keep the teacher out of it: retort score --model DIR stores sketches" : "");
+        c->teacher ? ", or keep the teacher out of it: retort score --model DIR stores sketches" : "");
 }

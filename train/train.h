@@ -66,7 +66,7 @@ typedef enum tr_purposes {
     TR_MOMENTS, /* f32 masters of bf16 weights too */
     TR_ACTIVATIONS,
     TR_HEAD_BLOCK,
-    TR_TEACHER, /* in process: weights and activations */
+    TR_TEACHER, /* in process: weights and activations; of sketches: their decoder */
     TR_VALIDATION,
     TR_BATCHES,
     TR_PROGRAM,

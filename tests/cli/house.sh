@@ -17,8 +17,8 @@ expect 2 "expected a command" "$RETORT"
 expect 2 "the nearest is 'doctor'" "$RETORT" docter
 expect 2 "the nearest is --json" "$RETORT" doctor --jsn
 expect 2 "bash, zsh and fish" "$RETORT" completions tcsh
-into_full() { "$RETORT" --help >/dev/full; }
-[ ! -e /dev/full ] || expect 4 "standard output cannot be written" into_full
+# shellcheck disable=SC2016 # expanded by the inner shell
+[ ! -e /dev/full ] || expect 4 "standard output cannot be written" sh -c '"$0" --help >/dev/full' "$RETORT"
 RETORT_TRACE=1 "$RETORT" nothing 2>&1 | grep -q '^  at .*commands.c:' || fail "RETORT_TRACE=1 shows no trace"
 
 "$RETORT" --version >"$dir/version"

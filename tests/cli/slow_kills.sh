@@ -19,17 +19,7 @@ stop() { # PID: killed and gone; the shell's line about it is not for the log
     kill -9 "$1" 2>/dev/null || true
     wait "$1" 2>/dev/null || true
 }
-serve() { # PORT
-    rm -f port
-    "$RETORT" serve run/latest --port "$1" --port-file port --name small 2>serve.log &
-    server=$!
-    for _ in $(seq 500); do
-        [ ! -e port ] || return 0
-        alive $server || fail "the server did not start: $(cat serve.log)"
-        sleep 0.02
-    done
-    fail "the server does not listen"
-}
+serve() { begin_server "$RETORT" serve run/latest --port "$1" --port-file port --name small; }
 # A reader finds a whole shard or none.
 whole_or_none() {
     [ ! -e "$1" ] || "$RETORT" data verify "$1" >/dev/null || fail "$1 is not sound after a kill"

@@ -18,7 +18,7 @@ book=("$RETORT" textbook "$recipes/glossary.json" --teacher "$url" --tokenizer "
 "${book[@]}" | grep -q '20 answers new, 0 from the ledger; 20 documents' || fail "summary: $("${book[@]}")"
 "$RETORT" data verify "$dir/book.h5" >/dev/null || fail "the shard is not sound"
 "${book[@]}" | grep -q 'done already' || fail "a second run does not say that it is done"
-end_server || true
+end_server
 
 begin_server "$REPLAY" "$dir/port" chat
 chapter=("$RETORT" textbook "$recipes/textbook-chapter.json" --teacher "$url" --tokenizer "$dir/tok" --out "$dir/chapter.h5" --count 12 --max-tokens 256)
@@ -26,4 +26,4 @@ expect_last 2 "add --text-only" "${chapter[@]}"
 "${chapter[@]}" --text-only | grep -q '12 answers new' || fail "the chat recipe gave no text"
 "$RETORT" data export "$dir/chapter.h5" --tokenizer "$dir/tok" --out "$dir/chapter.jsonl" >/dev/null 2>&1
 grep -q 'Water boils at' "$dir/chapter.jsonl" || fail "the text is not in the shard"
-end_server || true
+end_server

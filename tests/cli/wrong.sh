@@ -71,7 +71,7 @@ expect 3 "http://127.0.0.1:1 cannot be reached" "$RETORT" score --teacher http:/
 begin_server "$REPLAY" port 500 -1 "$(sha256sum tok/tokenizer.json | cut -d' ' -f1)"
 expect 3 "HTTP 500" "$RETORT" score --teacher "$url" --shards text.h5 --out failed.h5 --retries 1 --quiet
 expect 3 "is in use" "$RETORT" serve $model --port "$(cat port)"
-end_server || true
+end_server
 
 # No space left: 4, what was there before still reads, and with space the same command goes on.
 good "${train[@]}" out=whole steps=4
@@ -101,7 +101,7 @@ good "${score[@]}" --out soft.h5 --json
 ! grep -q '"known":0,' out || fail "a full disk lost the answers before it: $(cat out)"
 [ "$(digest soft.h5)" = "$(digest whole.h5)" ] || fail "another digest after a full ledger"
 rm soft.h5
-end_server || true
+end_server
 expect 4 "File too large" "${within[@]}" "$end" "${score[@]}" --out soft.h5 # the shard is too large; the ledger is only read
 [ -z "$(find . -name 'soft.h5*' ! -name '*.ledger*')" ] || fail "a full disk left $(find . -name 'soft.h5*')"
 good "${score[@]}" --out soft.h5

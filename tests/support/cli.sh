@@ -5,7 +5,7 @@
 # shellcheck disable=SC2034,SC2154 # read and set on the other side
 set -eu
 name=$(basename "$0" .sh)
-dir=$(mktemp -d "/tmp/retort_$name.XXXXXX")
+dir=$(mktemp -d -t "retort_$name.XXXXXX")
 server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$dir"' EXIT
 
@@ -16,7 +16,7 @@ good() { "$@" >"$dir/out" 2>"$dir/err" || fail "$*: exit $?: $(cat "$dir/err")";
 ends() {
     local code=$1 got=0
     shift
-    "$@" >"$dir/out" 2>"$dir/err" || got=$?
+    timeout 60 "$@" >"$dir/out" 2>"$dir/err" || got=$?
     [ $got = "$code" ] || fail "$*: exit $got, expected $code: $(cat "$dir/err")"
 }
 # expect CODE WORDS COMMAND...: exits with CODE; standard error is one line that holds WORDS.
@@ -38,18 +38,23 @@ expect_last() {
 field() { sed -n "s/.*\"$1\":\"*\([^,\"}]*\).*/\1/p"; }
 digest() { "$RETORT" data verify "$1" --digest | grep -o '[0-9a-f]\{64\}'; }
 
-# begin_server COMMAND...: one that writes its port to $dir/port.
+# begin_server COMMAND...: one that writes its port to $dir/port. What it says is in $dir/log.
 begin_server() {
     rm -f "$dir/port"
-    "$@" &
+    "$@" 2>"$dir/log" &
     server=$!
-    for _ in $(seq 500); do [ ! -e "$dir/port" ] || break; sleep 0.02; done
+    for _ in $(seq 500); do
+        [ ! -e "$dir/port" ] || break
+        kill -0 "$server" 2>/dev/null || fail "the server did not start: $(cat "$dir/log")"
+        sleep 0.02
+    done
+    [ -e "$dir/port" ] || fail "the server does not listen: $(cat "$dir/log")"
     url=http://127.0.0.1:$(cat "$dir/port")
 }
-end_server() { # exit code: its
+end_server() { # it still runs, and ends well
     local code=0
-    kill "$server"
+    kill "$server" || fail "the server had ended by itself"
     wait "$server" || code=$?
     server=
-    return $code
+    [ $code = 0 ] || fail "the server: exit $code after SIGTERM"
 }

@@ -115,6 +115,9 @@ static void decoders_are_checked(void **state)
     REFUSED(s->scale[2] = INFINITY, "scale inf");
     REFUSED(s->head[4 * (R + 1) + R] = 0xff80, "row 4"); /* -infinity */
     REFUSED(s->head[0] = 0x7fc0, "row 0");
+    REFUSED(s->loss = -1, "loss is -1");
+    REFUSED(s->loss = INFINITY, "loss is inf");
+    REFUSED(assert_int_equal(ds_sketch_add_map(s, 3), RT_OK); s->map[4] = NAN, "row 1 of the sketch's map");
     assert_int_equal(ds_sketch_create(&other, 8 * BYTES + 1, V, BYTES), RT_EINVAL);
     assert_int_equal(ds_sketch_create(&other, 0, V, BYTES), RT_EINVAL);
     other = make();
