@@ -6,31 +6,14 @@
 
 #include <cmocka.h>
 
-#include "core/file.h"
 #include "data/data.h"
+#include "tests/support/one_file.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-static char g_dir[64], g_path[96];
-
-static int set_up(void **state)
-{
-    (void)state;
-    strcpy(g_dir, "/tmp/test_h5_XXXXXX");
-    if (!mkdtemp(g_dir)) return -1;
-    snprintf(g_path, sizeof g_path, "%s/a.h5", g_dir);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    return rt_dir_remove(g_dir) != RT_OK;
-}
 
 enum { N = 100000 };
 

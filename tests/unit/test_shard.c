@@ -1,4 +1,4 @@
-/* test_shard.c -- shards: round trip, what a writer refuses, damage, lies, a full disk, digest. */
+/* test_shard.c -- shards: round trip, what a writer refuses, damage, a full disk, digest. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "core/file.h"
 #include "data/shard.h"
+#include "tests/support/one_file.h"
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,22 +17,6 @@
 #include <unistd.h>
 
 enum { V = 100, K = 3, M = 2, LEN = 50 };
-static char g_dir[64], g_path[96];
-
-static int set_up(void **state)
-{
-    (void)state;
-    strcpy(g_dir, "/tmp/test_shard_XXXXXX");
-    if (!mkdtemp(g_dir)) return -1;
-    snprintf(g_path, sizeof g_path, "%s/a.h5", g_dir);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    return rt_dir_remove(g_dir) != RT_OK;
-}
 
 /* ---- a soft document, a function of its number --------------------------------------------- */
 
@@ -505,175 +489,7 @@ static void writer_refuses_half_a_sketch(void **state)
     ds_sketch_destroy(&wide);
 }
 
-/* ---- lying files, written with the tables but not the rules of the writer --------------------- */
-
-typedef struct lie {
-    int64_t k, starts[3], valid_rows, wide, vocab, docs_rows;
-    int32_t about, id;
-    /* of a sketch and weights; 0: there are none */
-    int64_t  sketch, bits, scales, head, map;
-    uint16_t number; /* one of the head's */
-    float    weight, mapped;
-} lie;
-static const lie honest = {.k = 2, .starts = {0, 2, 5}, .valid_rows = 5, .wide = 2, .vocab = 9, .docs_rows = 2, .about = 4, .id = 3};
-
-static void put(ds_h5 *f, ds_h5_spec spec, const void *v, int64_t n)
-{
-    ds_h5_set *s;
-    spec.chunk = 64;
-    assert_int_equal(ds_h5_set_create(&s, f, &spec), RT_OK);
-    assert_int_equal(ds_h5_set_append(s, v, n), RT_OK);
-    assert_int_equal(ds_h5_set_finish(&s), RT_OK);
-}
-
-static void put_tables(ds_h5 *f, const lie *l)
-{
-    const int32_t ids[] = {1, 2, l->id, 4, 5}, target[] = {2, -1, l->about, 5, -1};
-    const uint8_t valid[] = {1, 0, 1, 1, 0}, prompt[5] = {0};
-    const int32_t topk[32] = {0};
-    const float   lp[32] = {-0.7f, -0.7f, 0, 0, -0.7f, -0.7f, -0.7f, -0.7f}, actual[] = {-9, 0, -9, -9, 0},
-                rest[]   = {0.0068f, 0, 0.0068f, 0.0068f, 0};
-    const double cost[2] = {0};
-    put(f, (ds_h5_spec){.name = "/ids", .type = DS_I32}, ids, 5);
-    put(f, (ds_h5_spec){.name = "/prompt_mask", .type = DS_U8}, prompt, 5);
-    put(f, (ds_h5_spec){.name = "/target_id", .type = DS_I32}, target, 5);
-    put(f, (ds_h5_spec){.name = "/valid", .type = DS_U8}, valid, l->valid_rows);
-    put(f, (ds_h5_spec){.name = "/topk_ids", .type = DS_I32, .width = l->wide}, topk, 5);
-    put(f, (ds_h5_spec){.name = "/topk_logprob", .type = DS_F32, .width = 2}, lp, 5);
-    put(f, (ds_h5_spec){.name = "/actual_logprob", .type = DS_F32}, actual, 5);
-    put(f, (ds_h5_spec){.name = "/rest_mass", .type = DS_F32}, rest, 5);
-    put(f, (ds_h5_spec){.name = "/doc_start", .type = DS_I64}, l->starts, 3);
-    put(f, (ds_h5_spec){.name = "/doc/cost", .type = DS_F64}, cost, l->docs_rows);
-    for (int t = 0; t < DS_TEXTS; t++) put(f, (ds_h5_spec){.name = ds_text_names[t], .text = 1}, "00", 2);
-}
-
-static void put_sketch(ds_h5 *f, const lie *l)
-{
-    static const uint8_t bits[64] = {5, 4, 4, 5, 5}, rows[5 * 64];
-    const float          scale[4] = {1, 2, 3, 4}, weight[5] = {1, 0, l->weight, 1, 1};
-    uint16_t             head[64] = {0x3f80, l->number};
-    put(f, (ds_h5_spec){.name = "/weight", .type = DS_F32}, weight, 5);
-    put(f, (ds_h5_spec){.name = "/sketch", .type = DS_U8, .width = l->sketch}, rows, 5);
-    put(f, (ds_h5_spec){.name = "/sketch_bits", .type = DS_U8}, bits, l->bits);
-    put(f, (ds_h5_spec){.name = "/sketch_scale", .type = DS_F32}, scale, l->scales);
-    const float map[64] = {1, l->mapped};
-    put(f, (ds_h5_spec){.name = "/sketch_head", .type = DS_U8}, head, l->head);
-    if (l->map) put(f, (ds_h5_spec){.name = "/sketch_map", .type = DS_F32}, map, l->map);
-}
-
-static rt_status tell(lie l, ds_shard **s)
-{
-    ds_h5 *f;
-    assert_int_equal(ds_h5_create(&f, g_path), RT_OK);
-    ds_h5_put_int(f, "format", 1);
-    ds_h5_put_text(f, "kind", "soft");
-    ds_h5_put_text(f, "codec", "raw");
-    ds_h5_put_int(f, "vocab_size", l.vocab);
-    ds_h5_put_int(f, "k", l.k);
-    ds_h5_put_int(f, "m", 0);
-    ds_h5_put_int(f, "time", 0);
-    for (int a = 0; a < DS_ATTRIBUTES; a++) assert_int_equal(ds_h5_put_text(f, ds_attributes[a].name, ""), RT_OK);
-    put_tables(f, &l);
-    if (l.sketch) put_sketch(f, &l);
-    assert_int_equal(ds_h5_close(&f), RT_OK);
-    return ds_shard_open(s, g_path);
-}
-
-#define REFUSED(base, ...)                                \
-    do {                                                  \
-        lie l = base;                                     \
-        __VA_ARGS__;                                      \
-        assert_int_equal(tell(l, &s), RT_EFORMAT);        \
-        assert_non_null(strstr(rt_error_text(), g_path)); \
-    } while (0)
-
-static void lies_are_refused(void **state)
-{
-    (void)state;
-    ds_shard *s;
-    ds_doc    d;
-    assert_int_equal(tell(honest, &s), RT_OK);
-    assert_int_equal(ds_shard_verify(s), RT_OK);
-    ds_shard_close(&s);
-    REFUSED(honest, l.starts[1] = 6);
-    REFUSED(honest, l.starts[1] = -3);
-    REFUSED(honest, l.starts[1] = INT64_MIN);
-    REFUSED(honest, l.starts[0] = 1);
-    REFUSED(honest, l.starts[2] = INT64_MAX);
-    REFUSED(honest, l.starts[2] = 4);
-    REFUSED(honest, l.starts[1] = 0);
-    REFUSED(honest, l.valid_rows = 4);
-    REFUSED(honest, l.k = 3);
-    REFUSED(honest, l.k = INT64_MAX);
-    REFUSED(honest, l.k = -1);
-    REFUSED(honest, l.wide = 3);
-    REFUSED(honest, l.vocab = (int64_t)1 << 40);
-    REFUSED(honest, l.docs_rows = 1);
-    lie l = honest;
-    l.id  = 9;
-    assert_int_equal(tell(l, &s), RT_OK);
-    assert_int_equal(ds_shard_doc(s, 0, &d), RT_OK);
-    assert_int_equal(ds_shard_doc(s, 1, &d), RT_EFORMAT);
-    assert_int_equal(ds_shard_verify(s), RT_ECHECK);
-    ds_shard_close(&s);
-    l       = honest;
-    l.about = 5;
-    assert_int_equal(tell(l, &s), RT_OK);
-    assert_int_equal(ds_shard_verify(s), RT_ECHECK);
-    assert_non_null(strstr(rt_error_text(), "document 1, row 0"));
-    ds_shard_close(&s);
-}
-
-static const lie sketched = {.k          = 2,
-                             .starts     = {0, 2, 5},
-                             .valid_rows = 5,
-                             .wide       = 2,
-                             .vocab      = 9,
-                             .docs_rows  = 2,
-                             .about      = 4,
-                             .id         = 3,
-                             .sketch     = 2,
-                             .bits       = 3,
-                             .scales     = 3,
-                             .head       = 9 * 4 * 2,
-                             .number     = 0x4000,
-                             .weight     = 2};
-
-#define FOUND(...)                                       \
-    do {                                                 \
-        lie l = sketched;                                \
-        __VA_ARGS__;                                     \
-        assert_int_equal(tell(l, &s), RT_OK);            \
-        assert_int_equal(ds_shard_verify(s), RT_ECHECK); \
-        ds_shard_close(&s);                              \
-    } while (0)
-
-static void lies_of_sketches_are_found(void **state)
-{
-    (void)state;
-    ds_shard        *s;
-    const ds_sketch *x;
-    assert_int_equal(tell(sketched, &s), RT_OK);
-    assert_int_equal(ds_shard_verify(s), RT_OK);
-    ds_shard_close(&s);
-    REFUSED(sketched, l.bits = 0);
-    REFUSED(sketched, l.bits = 17);
-    FOUND(l.bits = 4);
-    FOUND(l.scales = 4);
-    FOUND(l.head = 9 * 4 * 2 - 1);
-    FOUND(l.number = 0x7f80);
-    FOUND(l.map = 3);
-    FOUND(l.map = 13);
-    FOUND(l.map = 12, l.mapped = INFINITY);
-    FOUND(l.weight = -1);
-    FOUND(l.weight = NAN);
-    lie l    = sketched;
-    l.number = 0xff81;
-    assert_int_equal(tell(l, &s), RT_OK);
-    assert_int_equal(ds_shard_sketch(s, &x), RT_EFORMAT);
-    assert_non_null(strstr(rt_error_text(), g_path));
-    ds_shard_close(&s);
-}
+/* ---- a full disk ------------------------------------------------------------------------------ */
 
 static void full_disk(void **state)
 {
@@ -712,8 +528,6 @@ int main(void)
         cmocka_unit_test(samples_weights_and_sketches_round),
         cmocka_unit_test(digest_sees_weights_and_sketches),
         cmocka_unit_test(writer_refuses_half_a_sketch),
-        cmocka_unit_test(lies_are_refused),
-        cmocka_unit_test(lies_of_sketches_are_found),
         cmocka_unit_test(full_disk),
     };
     return cmocka_run_group_tests_name("shard", tests, set_up, tear_down);
