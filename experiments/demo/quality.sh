@@ -30,7 +30,7 @@ fi
 
 run_one() { # DTYPE SEED NAME: trains and evaluates one student
     local dtype=$1 seed=$2 name=$3 dir=$out/$1-$2-$3 shard=own kind=ce weight=null
-    case $name in sampled) kind=sampled ;; tail) kind=tail weight=0.5 shard=top16 ;; renorm) kind=renorm shard=top16 ;; esac
+    case $name in sampled) kind=sampled weight=0 ;; tail) kind=tail weight=0.5 shard=top16 ;; renorm) kind=renorm shard=top16 ;; esac
     [ ! -f "$dir.json" ] || return 0
     retort train configs/student-distil.json --resume --set model.tokenizer=$teacher data.train="$out/$shard.h5" 'data.valid=[]' out="$dir" \
         seed="$seed" dtype="$dtype" objective.kind=$kind objective.ce_weight=$weight checkpoint.every=200 2>/dev/null
