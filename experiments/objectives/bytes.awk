@@ -128,8 +128,8 @@ function draw_axes(p,    x, y) {
     if (!reached[p]) return
     y = py(below(HIGH, above(LOW, teacher[p])))
     line(left, y, left + PLOT, y, "teacher")
-    text(left + 6, y - 7, "strong", "start", sprintf("teacher in process: %.0f %%", teacher[p]))
-    fix(left, left + 240, y - 11, 9, 0)
+    text(left + PLOT, y - 7, "strong", "end", sprintf("teacher in process: %.0f %%", teacher[p]))
+    fix(left + PLOT - 180, left + PLOT, y - 11, 9, 0)
 }
 function draw_dot(i, p, k,    colour, full) {
     full = best(i, n)
