@@ -17,7 +17,7 @@ typedef struct ag_row {
     const ag_targets *t;
     int64_t           n, V;
     real             *z, *y; /* [V] logits of the student, and of the teacher where there are; both are used up */
-    real             *work;  /* [2 V] where ag_row_work says so */
+    real             *work;  /* [3 V] where ag_row_work says so: exponentials at temperature 1; the student's; the teacher's */
 } ag_row;
 
 /* Loss of the row; with `gradient`, z becomes t->scale weight dloss/dz. */

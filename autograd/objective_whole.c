@@ -5,7 +5,8 @@
  *   dD/dz_j = a_j - q_j sum a,   a_j = q_j dD/dq_j
  *
  * KL(p||q) has a = -p, so its gradient is q - p, and its value the mean over p of (y - z) less the difference of the log-sum-
- * exps: two exponentials an id.  The others (kn_divergence, kernels.h) take logarithms and need both sums beforehand.
+ * exps: two exponentials an id.  The others (kn_divergence, kernels.h) take logarithms and need both sums beforehand; both
+ * rows' exponentials wait in the work space.
  */
 #include "autograd/objective.h"
 #include <math.h>
@@ -26,7 +27,7 @@ void ag_whole_take(ag_state *s)
             moment += (double)part;
         }
     } else {
-        sum           = ag_soften(r->k, r->work + r->V, r->y, r->V, &max);
+        sum           = ag_soften(r->k, r->work + 2 * r->V, r->y, r->V, &max);
         s->soft.max_y = (real)max;
     }
     s->moment     = moment;
@@ -50,9 +51,12 @@ static void lose_other(ag_state *s, int gradient)
     const ag_targets  *t   = r->t;
     kn_divergence_sums d   = {0};
     const real         mix = (real)(t->objective == AG_JSD ? t->beta : t->alpha);
+    const real        *ez = r->work + r->V, *ey = ez + r->V;
     s->soft.max_z = (real)s->max, s->soft.log_z = (real)log(s->sum);
+    s->soft.inv_z = (real)(1 / s->sum), s->soft.inv_y = (real)(1 / s->sum_y);
     for (int64_t v = 0; v < r->V; v += KN_ROW_BLOCK)
-        r->k->diverge[kernel_of(t->objective)](r->z + v, r->y + v, &s->soft, mix, r->V - v < KN_ROW_BLOCK ? r->V - v : KN_ROW_BLOCK, &d);
+        r->k->diverge[kernel_of(t->objective)](r->z + v, r->y + v, ez + v, ey + v, &s->soft, mix,
+                                               r->V - v < KN_ROW_BLOCK ? r->V - v : KN_ROW_BLOCK, &d);
     s->value = not_negative(d.value);
     s->kl    = not_negative(d.kl);
     if (gradient) r->k->blend(r->z, (real)(s->scale * (s->by_q - s->by_kl * d.moment)), r->y, (real)(s->scale * s->by_kl), r->V);

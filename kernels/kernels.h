@@ -49,8 +49,8 @@ typedef struct kn_rows {
  * 2 mix KL(p||m) + (1-mix) KL(q||m), m = mix p + (1-mix) q; 3 KL(p || mix p + (1-mix) q); 4 KL(q || (1-mix) p + mix q);
  * 5 half the sum of |p - q|. */
 typedef enum kn_divergence { KN_REVERSE, KN_JSD, KN_SKEW, KN_SKEW_REVERSE, KN_TV, KN_DIVERGENCES } kn_divergence;
-typedef struct kn_softmaxes { /* of both rows: largest logit, log of the sum of exp(logit - largest) */
-    real max_z, log_z, max_y, log_y;
+typedef struct kn_softmaxes { /* of both rows: largest logit, log of the sum of exp(logit - largest), 1 / that sum */
+    real max_z, log_z, inv_z, max_y, log_y, inv_y;
 } kn_softmaxes;
 typedef struct kn_divergence_sums { /* D; sum of q dD/dq; KL(p||q) */
     double value, moment, kl;
@@ -83,8 +83,10 @@ typedef struct kn_table {
     /* y = exp(y - my), its sum returned; *moment += sum of the new y times (y - my) - (z - mz). */
     real (*exp_moment)(real *y, const real *z, real my, real mz, int64_t n, real *moment);
     void (*blend)(real *z, real a, const real *y, real b, int64_t n); /* z = a z + b y */
-    /* n <= KN_ROW_BLOCK of a row: z becomes q, y becomes q dD/dq; what they add up to is added to `sums`. */
-    void (*diverge[KN_DIVERGENCES])(real *z, real *y, const kn_softmaxes *s, real mix, int64_t n, kn_divergence_sums *sums);
+    /* n <= KN_ROW_BLOCK of a row, ez and ey its exp(logit - largest): z becomes q, y becomes q dD/dq; what they add up to is
+     * added to `sums`. */
+    void (*diverge[KN_DIVERGENCES])(real *z, real *y, const real *ez, const real *ey, const kn_softmaxes *s, real mix, int64_t n,
+                                    kn_divergence_sums *sums);
     void (*softmax_back)(real *dx, const real *p, real delta, int64_t n);                                 /* dx = p (dx - delta) */
     void (*norm_back)(real *dx, const real *x, const real *w, const real *dy, real r, real m, int64_t n); /* r (w dy - m x) */
     void (*silu_mul)(real *y, const real *g, const real *u, int64_t n);

@@ -190,23 +190,24 @@ static void blend(real *restrict z, real a, const real *restrict y, real b, int6
 }
 
 /* Of each element: q, p; d = log(p/q); r = p/q and its logarithm lr, with q no smaller than e^-87, where D has long been level. */
-#define DIVERGENCE(NAME, VALUE, SLOPE)                                                                                         \
-    static void NAME(real *restrict z, real *restrict y, const kn_softmaxes *s, real mix, int64_t n, kn_divergence_sums *sums) \
-    {                                                                                                                          \
-        real       value[KN_ROW_BLOCK], kl[KN_ROW_BLOCK];                                                                      \
-        const real rest = 1 - mix;                                                                                             \
-        for (int64_t i = 0; i < n; i++) {                                                                                      \
-            const real lq = (z[i] - s->max_z) - s->log_z, lp = (y[i] - s->max_y) - s->log_y, low = lq < -87 ? -87 : lq;        \
-            const real q = fast_exp(low), p = fast_exp(lp), d = lp - lq, lr = lp - low, r = p / q;                             \
-            value[i] = (VALUE);                                                                                                \
-            kl[i]    = p * d;                                                                                                  \
-            y[i]     = q * (SLOPE);                                                                                            \
-            z[i]     = q;                                                                                                      \
-            (void)rest, (void)lr, (void)r;                                                                                     \
-        }                                                                                                                      \
-        sums->value += (double)sum(value, n);                                                                                  \
-        sums->moment += (double)sum(y, n);                                                                                     \
-        sums->kl += (double)sum(kl, n);                                                                                        \
+#define DIVERGENCE(NAME, VALUE, SLOPE)                                                                                                  \
+    static void NAME(real *restrict z, real *restrict y, const real *restrict ez, const real *restrict ey, const kn_softmaxes *s,       \
+                     real mix, int64_t n, kn_divergence_sums *sums)                                                                     \
+    {                                                                                                                                   \
+        real       value[KN_ROW_BLOCK], kl[KN_ROW_BLOCK];                                                                               \
+        const real rest = 1 - mix, least = fast_exp(-87);                                                                               \
+        for (int64_t i = 0; i < n; i++) {                                                                                               \
+            const real lq = (z[i] - s->max_z) - s->log_z, lp = (y[i] - s->max_y) - s->log_y, low = lq < -87 ? -87 : lq;                 \
+            const real eq = ez[i] * s->inv_z, q = eq < least ? least : eq, p = ey[i] * s->inv_y, d = lp - lq, lr = lp - low, r = p / q; \
+            value[i] = (VALUE);                                                                                                         \
+            kl[i]    = p * d;                                                                                                           \
+            y[i]     = q * (SLOPE);                                                                                                     \
+            z[i]     = q;                                                                                                               \
+            (void)rest, (void)lr, (void)r;                                                                                              \
+        }                                                                                                                               \
+        sums->value += (double)sum(value, n);                                                                                           \
+        sums->moment += (double)sum(y, n);                                                                                              \
+        sums->kl += (double)sum(kl, n);                                                                                                 \
     }
 
 DIVERGENCE(reverse_kl, -q *d, -d)

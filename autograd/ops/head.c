@@ -48,7 +48,7 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
     i->shared       = R * w->d[0] + 2 * R * x->d[1] + reals(R, sizeof(ag_row_result)) + reals(R, sizeof(int64_t));
     i->scratch      = x->d[1] > attr->i[1] ? x->d[1] : attr->i[1];
     if (attr->i[1]) i->shared += R * (w->d[0] + attr->i[1]);
-    if (attr->i[2] && 2 * w->d[0] > i->scratch) i->scratch = 2 * w->d[0];
+    if (attr->i[2] && 3 * w->d[0] > i->scratch) i->scratch = 3 * w->d[0];
     return RT_OK;
 }
 

@@ -31,7 +31,7 @@ typedef struct row_case {
 } row_case;
 
 static real g_z[MAX_V], g_y[MAX_V], g_out[MAX_V], g_out_y[MAX_V],
-    g_work[2 * MAX_V]; /* logits of student and teacher; what the code used up */
+    g_work[3 * MAX_V]; /* logits of student and teacher; what the code used up */
 static double g_q[MAX_V], g_p[MAX_V], g_w[MAX_V], g_want[MAX_V];
 
 static void close_to(const char *what, double got, double want)
