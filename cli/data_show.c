@@ -10,7 +10,7 @@
 
 /* ---- inspect: attributes ---------------------------------------------------------------- */
 
-static void show_text(const char *name, const char *text)
+void data_show_text(const char *name, const char *text)
 {
     if (*text) printf("  %-12s %s\n", name, text);
 }
@@ -27,24 +27,25 @@ static void show_info(const ds_shard *s, const ds_sketch *sketch)
     printf("  %-12s %lld\n  %-12s %lld\n", "documents", (long long)ds_shard_docs(s), "tokens", (long long)n);
     printf("  %-12s %lld (%.1f a token)\n", "bytes", (long long)bytes, n ? (double)bytes / (double)n : 0.0);
     printf("  %-12s %lld\n", "vocabulary", (long long)i->vocab);
-    if (i->soft)
+    if (i->k)
         printf("  %-12s top %lld, %lld tail samples, entropy of the rest %s\n", "targets", (long long)i->k, (long long)i->m,
                ds_shard_has_entropy(s) ? "known" : "unknown");
+    else if (i->m) printf("  %-12s %lld samples of the whole distribution\n", "targets", (long long)i->m);
     if (sketch) {
         printf("  %-12s %lld bytes a row, %lld coordinates", "sketches", (long long)i->sketch, (long long)i->rank);
         if (isnan(sketch->loss)) puts("");
         else printf("; %.4f nats a token lost\n", sketch->loss);
     }
     if (ds_shard_has_weight(s)) printf("  %-12s each row has its own\n", "weights");
-    show_text("tokenizer", i->tokenizer);
-    show_text("teacher", i->teacher);
-    show_text("endpoint", i->endpoint);
-    show_text("dialect", i->dialect);
-    show_text("sampling", i->sampling);
-    show_text("probe", i->probe);
-    show_text("prices", i->prices);
-    show_text("program", i->program);
-    show_text("written", date);
+    data_show_text("tokenizer", i->tokenizer);
+    data_show_text("teacher", i->teacher);
+    data_show_text("endpoint", i->endpoint);
+    data_show_text("dialect", i->dialect);
+    data_show_text("sampling", i->sampling);
+    data_show_text("probe", i->probe);
+    data_show_text("prices", i->prices);
+    data_show_text("program", i->program);
+    data_show_text("written", date);
 }
 
 static rt_status add_field(rt_buf *b, const char *key, const char *text)
@@ -74,64 +75,6 @@ static rt_status info_json(rt_buf *b, const ds_shard *s, const ds_sketch *sketch
     return rt_buf_fmt(b, ",\"time\":%lld}\n", (long long)i->time);
 }
 
-/* ---- inspect: the rows of a document ------------------------------------------------------- */
-
-/* Append id, and its bytes in quotes when there is a tokenizer. */
-static rt_status add_token(rt_buf *b, const ds_tokenizer *t, int32_t id)
-{
-    rt_buf    text = {0};
-    rt_status st   = RT_OK;
-    if (!t) return rt_buf_fmt(b, "%d", (int)id);
-    st = ds_decode(t, &id, 1, 0, &text);
-    if (st == RT_OK) st = rt_json_quote(b, text.p ? text.p : "", text.len);
-    rt_buf_free(&text);
-    return st;
-}
-
-static rt_status add_target(rt_buf *b, const ds_tokenizer *t, const ds_doc *d, int64_t i, int64_t k)
-{
-    if (!d->valid) return RT_OK;
-    if (!d->valid[i]) return rt_buf_str(b, "  no target");
-    RT_TRY(rt_buf_fmt(b, "  %8.3f |", (double)d->actual_logprob[i]));
-    for (int64_t j = 0; j < k && j < 4; j++) {
-        RT_TRY(rt_buf_str(b, " "));
-        RT_TRY(add_token(b, t, d->topk_ids[i * k + j]));
-        RT_TRY(rt_buf_fmt(b, " %.1f%%", 100 * exp((double)d->topk_logprob[i * k + j])));
-    }
-    return rt_buf_fmt(b, " | rest %.1f%%", 100 * (double)d->rest_mass[i]);
-}
-
-static rt_status show_rows(rt_buf *b, const ds_tokenizer *t, const ds_doc *d, int64_t k)
-{
-    printf("  %6s %7s %-20s%s\n", "row", "id", "token (p: prompt)", d->valid ? " log p of the next | most likely next tokens" : "");
-    for (int64_t i = 0; i < d->n; i++) {
-        rt_buf_clear(b);
-        RT_TRY(add_token(b, t, d->ids[i]));
-        if (d->prompt_mask[i]) RT_TRY(rt_buf_str(b, " p"));
-        for (size_t at = b->len; at < 20; at++) RT_TRY(rt_buf_str(b, " "));
-        RT_TRY(add_target(b, t, d, i, k));
-        printf("  %6lld %7d %s\n", (long long)i, (int)d->ids[i], b->p);
-    }
-    return RT_OK;
-}
-
-static rt_status show_doc(ds_shard *s, int64_t i, const ds_tokenizer *t)
-{
-    ds_doc d;
-    rt_buf b = {0};
-    RT_TRY(ds_shard_doc(s, i, &d));
-    printf("\ndocument %lld: %lld tokens\n", (long long)i, (long long)d.n);
-    show_text("request", d.request);
-    show_text("recipe", d.recipe);
-    show_text("topic", d.topic);
-    show_text("finish", d.finish);
-    if (d.seed) printf("  %-12s %llu\n", "seed", (unsigned long long)d.seed);
-    if (!isnan(d.cost)) printf("  %-12s %g\n", "cost", d.cost);
-    const rt_status st = show_rows(&b, t, &d, ds_shard_info(s)->k);
-    rt_buf_free(&b);
-    return st;
-}
-
 static rt_status inspect(const data_options *o, ds_shard *s, const ds_tokenizer *t)
 {
     rt_buf           b = {0};
@@ -142,7 +85,7 @@ static rt_status inspect(const data_options *o, ds_shard *s, const ds_tokenizer 
     RT_TRY(ds_shard_sketch(s, &sketch));
     if (!o->json) {
         show_info(s, sketch);
-        return o->doc >= 0 ? show_doc(s, o->doc, t) : RT_OK;
+        return o->doc >= 0 ? data_show_doc(s, o->doc, t, sketch) : RT_OK;
     }
     const rt_status st = info_json(&b, s, sketch);
     if (st == RT_OK) fputs(b.p, stdout);
@@ -211,7 +154,8 @@ static void show_stats(const ds_shard *s, const stats *a)
            (double)a->prompt, ratio(n, docs));
     printf("  %-20s %lld (%.1f a token)\n", "bytes", (long long)bytes, ratio((double)bytes, n));
     if (ds_shard_info(s)->soft) {
-        printf("  %-20s %.0f\n  %-20s %.4f\n", "rows with a target", rows, "mass in the top k", ratio(a->covered, rows));
+        printf("  %-20s %.0f\n", "rows with a target", rows);
+        if (ds_shard_info(s)->k) printf("  %-20s %.4f\n", "mass in the top k", ratio(a->covered, rows));
         printf("  %-20s %.4f nats%s\n", "teacher's entropy", ratio(a->entropy, rows),
                ds_shard_has_entropy(s) ? "" : " (of the top k alone)");
         printf("  %-20s %.4f nats\n", "teacher's CE", ratio(a->ce, (double)a->known));

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/measure.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "kernels/kernels.h"
 #include "train/train.h"
 #include <stdio.h>
@@ -32,18 +33,22 @@ static rt_status look_at_shards(const tr_config *c, md_config *shape, ds_info *i
     return RT_OK;
 }
 
-static void print_json(const tr_memory *m, double gflops, double seconds)
+static rt_status print_json(const tr_memory *m, const rt_buf *learnt, double gflops, double seconds)
 {
-    printf("{\"parameters\":%lld,\"bytes\":{", (long long)m->parameters);
+    rt_buf b = {0};
+    RT_TRY(rt_json_quote(&b, learnt->p, learnt->len));
+    printf("{\"parameters\":%lld,\"objective\":%s,\"bytes\":{", (long long)m->parameters, b.p);
     for (int i = 0; i < TR_PURPOSES; i++) printf("%s\"%s\":%lld", i ? "," : "", tr_purpose(i), (long long)m->bytes[i]);
     printf("},\"total\":%lld,\"available\":%lld,\"flops\":%.6g,\"product_gflops\":%.1f,\"seconds\":%.4f,\"steps\":%d,\"buffers\":%d}\n",
            (long long)m->total, (long long)rt_memory_available(), m->flops, gflops, seconds, m->plan.n_steps, m->plan.n_buffers);
+    rt_buf_free(&b);
+    return RT_OK;
 }
 
-static void print_table(const tr_config *c, const tr_memory *m, double gflops, double seconds)
+static void print_table(const tr_config *c, const tr_memory *m, const char *learnt, double gflops, double seconds)
 {
-    printf("%.1f million parameters, %s, %lld sequences of %lld tokens a step, %lld at once\n\n", (double)m->parameters * 1e-6, c->dtype,
-           (long long)c->sequences, (long long)c->seq, (long long)m->micro);
+    printf("%.1f million parameters, %s, %lld sequences of %lld tokens a step, %lld at once\n%s\n\n", (double)m->parameters * 1e-6,
+           c->dtype, (long long)c->sequences, (long long)c->seq, (long long)m->micro, learnt);
     for (int i = 0; i < TR_PURPOSES; i++)
         if (m->bytes[i]) printf("  %-24s %10.1f MB\n", tr_purpose(i), (double)m->bytes[i] * 1e-6);
     printf("  %-24s %10.1f MB   (%.1f MB are available)\n\n", "in all", (double)m->total * 1e-6, (double)rt_memory_available() * 1e-6);
@@ -57,7 +62,8 @@ static void print_table(const tr_config *c, const tr_memory *m, double gflops, d
 
 static rt_status show(const plan_options *o, const tr_config *c)
 {
-    md_config shape = c->shape;
+    rt_buf    learnt = {0};
+    md_config shape  = c->shape;
     tr_memory m;
     ds_info   info;
     double    gflops;
@@ -65,14 +71,16 @@ static rt_status show(const plan_options *o, const tr_config *c)
     RT_TRY(look_at_shards(c, &shape, &info));
     RT_TRY(md_config_check(&shape));
     rt_status st = tr_estimate(&m, c, &shape, (int)o->ranks, &info, o->graph ? &graph : NULL);
+    if (st == RT_OK) st = tr_objective_say(&learnt, c, &info);
     if (st == RT_OK) st = cli_measure_products(&gflops, 960, 0.3);
     if (st == RT_OK) {
         const double seconds = m.flops * 1e-9 / gflops * 100 / USUAL;
-        if (o->json) print_json(&m, gflops, seconds);
-        else print_table(c, &m, gflops, seconds);
+        if (o->json) st = print_json(&m, &learnt, gflops, seconds);
+        else print_table(c, &m, learnt.p, gflops, seconds);
         if (o->graph) printf("\n%s", graph.p);
     }
     rt_buf_free(&graph);
+    rt_buf_free(&learnt);
     return st;
 }
 

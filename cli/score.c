@@ -21,7 +21,7 @@ static const rt_option table[] = {
      "a model's folder, scored in this process; with --teacher: " CLI_COLLECT_MODEL},
     {"shards", RT_OPT_LIST, offsetof(options, shards), "SHARD...", "text shards to score, in this order"},
     {"sketch", RT_OPT_INT, offsetof(options, sketch), "BYTES",
-     "bytes per position for the whole distribution, nearly; needs --model DIR (default 64 there where neither --k nor --m is given; 0: none)"},
+     "bytes per position for the whole distribution, nearly: 32, 48, 64, ...; needs --model DIR (default 64 there where neither --k nor --m is given; 0: none)"},
     {"like", RT_OPT_TEXT, offsetof(options, like), "SHARD",
      "k, m and sketches as in this shard of the same model, so that both can be learnt from together"},
     {0}};
@@ -33,6 +33,8 @@ static rt_status ask_server(const options *o)
     rt_progress p;
     tc_options  t;
     tc_report   r = {0};
+    RT_CHECK(o->collect.k != 0, RT_EINVAL,
+             "--k 0, samples of all tokens alone, needs the model itself: give its folder with --model instead of --teacher");
     RT_CHECK(o->sketch <= 0 && !o->like, RT_EINVAL, "--%s needs the model itself: give its folder with --model instead of --teacher",
              o->like ? "like" : "sketch");
     RT_TRY(cli_collect_begin(&o->collect, &t, &p));
@@ -116,6 +118,9 @@ static rt_status read_model(const options *o)
     const cli_collect *c = &o->collect;
     md_model          *m;
     RT_CHECK(c->k >= -1 && c->m >= -1 && o->sketch >= -1, RT_EINVAL, "--k, --m and --sketch must not be negative");
+    RT_CHECK(c->k || c->m || o->sketch > 0, RT_EINVAL,
+             "--k 0 --m 0 keeps nothing of the teacher: ask for entries (--k), samples (--m) or sketches (--sketch 64)");
+    RT_CHECK(c->k <= MD_TEACHER_MAX_K, RT_EINVAL, "--k %lld: 0 to %d entries are possible", (long long)c->k, (int)MD_TEACHER_MAX_K);
     RT_CHECK(!o->like || (c->k < 0 && c->m < 0 && o->sketch < 0), RT_EINVAL,
              "--like takes k, m and sketches from %s: leave --k, --m and --sketch out", o->like);
     RT_CHECK(c->out, RT_EINVAL, "score: --out FILE is missing: the shard to write");

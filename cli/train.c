@@ -20,6 +20,14 @@ static void print_line(void *ud, const tr_metrics *m)
     rt_buf_free(&b);
 }
 
+static void print_begin(void *ud, const char *objective, int64_t step)
+{
+    const tr_config *c = ud;
+    if (step) printf("train: %s: %s; on from step %lld of %lld\n", c->out, objective, (long long)step, (long long)c->steps);
+    else printf("train: %s: %s; %lld steps\n", c->out, objective, (long long)c->steps);
+    fflush(stdout);
+}
+
 static rt_status print_config(const tr_config *c)
 {
     rt_buf b = {0};
@@ -38,7 +46,8 @@ static void warn_of_binding(const rt_comm *comm)
 
 static rt_status train(const tr_config *c, const train_options *o, rt_comm *comm)
 {
-    tr_run_opts r = {.resume = o->resume, .report = o->json ? print_line : NULL};
+    tr_config   said = *c;
+    tr_run_opts r = {.resume = o->resume, .begin = o->json ? NULL : print_begin, .report = o->json ? print_line : NULL, .report_ud = &said};
     if (o->threads) rt_threads_set((int)o->threads);
     if (comm->rank) rt_quiet(1);
     warn_of_binding(comm);
@@ -89,6 +98,7 @@ const rt_command cli_train = {
                "\n"
                "  retort train configs/student-distil.json\n"
                "  mpirun -n 2 retort train configs/student-distil.json --set steps=2000 --resume\n"
+               "  retort train configs/student-distil.json --set 'data.train=[\"soft-1.h5\",\"soft-2.h5\"]'\n"
                "  retort train --print-config",
     .options = options,
     .size    = sizeof(train_options),

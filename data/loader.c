@@ -51,7 +51,7 @@ static rt_status check_sketch(ds_loader *l, ds_shard *s)
 {
     ds_sketch  *x;
     const char *path = ds_shard_path(s), *first = ds_shard_path(l->shard[0]);
-    RT_CHECK(ds_shard_info(s)->sketch, RT_EMISMATCH, "%s: holds no sketch; score it again with --sketch, or train without", path);
+    RT_CHECK(ds_shard_info(s)->sketch, RT_EMISMATCH, "%s: holds no sketch; score it again --like %s, or leave it out", path, first);
     if (s == l->shard[0]) return ds_shard_sketch(s, &l->sketch);
     RT_TRY(ds_shard_sketch_read(s, &x));
     const char *what = ds_sketch_differs(l->sketch, x);

@@ -2,9 +2,11 @@
  *
  * Each row leaves its numbers in a slot of its own; they are added in order afterwards, so
  * that results do not depend on threads. */
+#include "core/file.h"
 #include "eval/eval.h"
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { BINS = 15, PACK = 1024 /* tokens in a pass */, BLOCK = 512 };
 
@@ -172,9 +174,37 @@ static ev_result finish(const scan *c)
     return r;
 }
 
-/* The stored ids count only where all shards hold the same k of them. */
-static rt_status look_at_shards(scan *c)
+/* SHA-256 of the model's tokenizer; "" where its folder holds none. */
+static rt_status tokenizer_of(const md_model *m, char sha[RT_SHA_HEX])
 {
+    rt_buf        path = {0};
+    ds_tokenizer *t;
+    sha[0] = 0;
+    if (!m->dir) return RT_OK;
+    RT_TRY(rt_path(&path, m->dir, "tokenizer.json"));
+    const int there = rt_file_exists(path.p);
+    rt_buf_free(&path);
+    if (!there) return RT_OK;
+    RT_TRY(ds_tokenizer_load(&t, m->dir));
+    memcpy(sha, ds_tokenizer_sha256(t), RT_SHA_HEX);
+    ds_tokenizer_destroy(&t);
+    return RT_OK;
+}
+
+static rt_status check_tokenizer(const ds_shard *s, const md_model *m, const char *sha)
+{
+    const char *made = ds_shard_info(s)->tokenizer;
+    RT_CHECK(!*sha || !strcmp(made, sha), RT_EMISMATCH,
+             "%s was made with tokenizer %.12s..., the model %s has %.12s...; import the text again with --tokenizer %s", ds_shard_path(s),
+             made, m->dir, sha, m->dir);
+    return RT_OK;
+}
+
+/* The stored ids count only where all shards hold the same k of them. */
+static rt_status look_at_shards(scan *c, const md_model *m)
+{
+    char sha[RT_SHA_HEX];
+    RT_TRY(tokenizer_of(m, sha));
     c->soft = 1;
     for (int i = 0; i < c->o->shards->n; i++) {
         ds_shard *s = NULL;
@@ -182,7 +212,9 @@ static rt_status look_at_shards(scan *c)
         const ds_info *info = ds_shard_info(s);
         c->soft             = c->soft && info->k > 0 && (!i || info->k == c->k);
         c->k                = info->k;
+        const rt_status st  = check_tokenizer(s, m, sha);
         ds_shard_close(&s);
+        RT_TRY(st);
     }
     if (!c->soft) c->k = 0;
     return RT_OK;
@@ -193,7 +225,7 @@ static rt_status make(scan *c, const md_model *m, const md_model *teacher)
     c->window = c->o->window ? c->o->window : m->config.context;
     if (teacher && teacher->config.context < c->window) c->window = teacher->config.context;
     c->max = c->window > PACK ? c->window : PACK;
-    RT_TRY(look_at_shards(c));
+    RT_TRY(look_at_shards(c, m));
     RT_TRY(RT_NEW(c->rows, c->max));
     RT_TRY(RT_NEW(c->ids, c->max));
     RT_TRY(RT_NEW(c->pos, c->max));

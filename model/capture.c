@@ -52,14 +52,15 @@ static rt_status check_shard(const capture *c, const ds_shard *s, const char *to
     const md_config *m      = &c->model->config;
     const ds_info   *i      = ds_shard_info(s);
     const int64_t   *starts = ds_shard_starts(s);
-    RT_CHECK(!strcmp(i->tokenizer, tokenizer), RT_EMISMATCH, "%s was made with a tokenizer of SHA-256 %s, %s has %s", ds_shard_path(s),
-             i->tokenizer, c->model->dir, tokenizer);
+    RT_CHECK(!strcmp(i->tokenizer, tokenizer), RT_EMISMATCH,
+             "%s was made with a tokenizer of SHA-256 %.12s..., %s has %.12s...; import the text again with --tokenizer %s",
+             ds_shard_path(s), i->tokenizer, c->model->dir, tokenizer, c->model->dir);
     RT_CHECK(i->vocab <= m->V, RT_EMISMATCH, "%s has a vocabulary of %lld entries, %s one of %lld", ds_shard_path(s), (long long)i->vocab,
              c->model->dir, (long long)m->V);
     for (int64_t d = 0; d < ds_shard_docs(s); d++)
         RT_CHECK(starts[d + 1] - starts[d] <= m->context, RT_EINVAL,
-                 "document %lld of %s has %lld tokens, the model takes at most %lld; cut the text when it is imported", (long long)d,
-                 ds_shard_path(s), (long long)(starts[d + 1] - starts[d]), (long long)m->context);
+                 "document %lld of %s has %lld tokens, the model takes at most %lld; import the text again with --max-doc %lld",
+                 (long long)d, ds_shard_path(s), (long long)(starts[d + 1] - starts[d]), (long long)m->context, (long long)m->context);
     return RT_OK;
 }
 

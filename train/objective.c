@@ -23,8 +23,7 @@ static ag_objective choose(const tr_config *c, const ds_info *info)
     for (int i = 0; i < AG_OBJECTIVES; i++)
         if (!strcmp(c->kind, words[i])) return (ag_objective)i;
     if (c->teacher || info->sketch > 0) return AG_KL;
-    const int samples = info->m > 0 && (c->k < 0 || c->k == info->k) && (c->m < 0 || c->m == info->m);
-    return !info->soft ? AG_CE : samples ? AG_SAMPLED : AG_TAIL_TOKEN;
+    return !info->soft ? AG_CE : info->m > 0 ? AG_SAMPLED : AG_TAIL_TOKEN;
 }
 
 /* ---- what it needs --------------------------------------------------------------------------- */
@@ -36,6 +35,13 @@ static rt_status take_stored(tr_objective *o, const tr_config *c, const ds_info 
     const int   sampled = o->t.objective == AG_SAMPLED;
     RT_CHECK(info->soft, RT_EMISMATCH,
              "objective \"%s\" needs teacher probabilities, %s is a text shard; make a soft one with retort score", kind, shard);
+    RT_CHECK(info->k || info->m, RT_EMISMATCH,
+             "objective \"%s\" learns from entries, %s holds sketches alone; use \"kl\", or score the text with --k", kind, shard);
+    RT_CHECK(info->k || sampled, RT_EMISMATCH,
+             "objective \"%s\" learns from the most likely entries, %s holds samples alone; use \"sampled\", or score the text with --k",
+             kind, shard);
+    RT_CHECK(sampled || c->m <= 0, RT_EINVAL, "objective.m is %lld, but only \"sampled\" learns from samples, not \"%s\"; leave it out",
+             (long long)c->m, kind);
     o->stored = 1;
     o->t.k    = c->k < 0 ? info->k : c->k;
     o->t.m    = !sampled ? 0 : c->m < 0 ? info->m : c->m;
@@ -72,10 +78,18 @@ static rt_status take_fresh(tr_objective *o, const tr_config *c)
 static rt_status take_whole(tr_objective *o, const tr_config *c, const ds_info *info)
 {
     RT_CHECK(
+        c->k < 0 && c->m < 0, RT_EINVAL,
+        "objective.k and objective.m are for objectives that learn from entries, \"%s\" learns from whole distributions; leave them out, or "
+        "name another objective.kind",
+        words[o->t.objective]);
+    RT_CHECK(
         c->teacher || info->sketch, RT_EMISMATCH,
         "objective \"%s\" needs the teacher's whole distribution, %s holds %s; set teacher.model to the teacher's folder, or store sketches "
         "(retort score --model DIR --sketch 64)",
-        words[o->t.objective], c->train.v[0], info->soft ? "the most likely entries alone" : "text");
+        words[o->t.objective], c->train.v[0],
+        !info->soft ? "text"
+        : info->k   ? "the most likely entries alone"
+                    : "samples alone");
     o->sketch = !c->teacher;
     return RT_OK;
 }
@@ -100,6 +114,11 @@ rt_status tr_objective_resolve(tr_objective *out, const tr_config *c, const ds_i
     if (kind >= AG_KL) RT_TRY(take_whole(&o, c, info));
     else if (kind != AG_CE && c->teacher) RT_TRY(take_fresh(&o, c));
     else if (kind != AG_CE) RT_TRY(take_stored(&o, c, info));
+    RT_CHECK(
+        kind != AG_SAMPLED || o.t.k > 0 || o.t.temperature == 1, RT_EINVAL,
+        "objective.temperature is %g, but samples alone (k = 0) are drawn at 1 and say nothing of another; leave it at 1, or learn from "
+        "sketches or teacher.model",
+        o.t.temperature);
     RT_TRY(take_match(&o, c));
     o.teacher     = c->teacher && (kind != AG_CE || o.t.match);
     o.ce_weight   = kind == AG_CE ? 1 : isnan(c->ce_weight) ? usual_ce_weight(kind) : c->ce_weight;
@@ -110,6 +129,34 @@ rt_status tr_objective_resolve(tr_objective *out, const tr_config *c, const ds_i
     *out          = o;
     return RT_OK;
 }
+
+/* ---- in words ---------------------------------------------------------------------------------- */
+
+static rt_status say_source(rt_buf *b, const tr_objective *o, const tr_config *c, const ds_info *info)
+{
+    if (o->teacher) return rt_buf_fmt(b, "the teacher %s in process", c->teacher);
+    if (o->sketch) return rt_buf_fmt(b, "sketches of %lld bytes", (long long)info->sketch);
+    if (!o->stored) return rt_buf_str(b, "text");
+    if (!o->t.m) return rt_buf_fmt(b, "%lld entries a row", (long long)o->t.k);
+    return rt_buf_fmt(b, "%lld entries and %lld samples a row", (long long)o->t.k, (long long)o->t.m);
+}
+
+rt_status tr_objective_say(rt_buf *b, const tr_config *c, const ds_info *info)
+{
+    tr_objective o;
+    RT_TRY(tr_objective_resolve(&o, c, info));
+    RT_TRY(rt_buf_fmt(b, "%s from ", words[o.t.objective]));
+    RT_TRY(say_source(b, &o, c, info));
+    if (o.t.objective != AG_CE && (o.ce_weight > 0 || o.ce_end > 0)) {
+        RT_TRY(rt_buf_fmt(b, ", with %g", o.ce_weight));
+        if (o.ce_end != o.ce_weight) RT_TRY(rt_buf_fmt(b, " to %g", o.ce_end));
+        RT_TRY(rt_buf_str(b, " of cross-entropy"));
+    }
+    if (o.t.temperature != 1) RT_TRY(rt_buf_fmt(b, ", at temperature %g", o.t.temperature));
+    return o.t.match ? rt_buf_fmt(b, ", hidden states by %s", c->hidden) : RT_OK;
+}
+
+/* ---- in use ------------------------------------------------------------------------------------ */
 
 double tr_ce_weight(const tr_objective *o, int64_t s, int64_t steps)
 {

@@ -1,7 +1,7 @@
 /* run.c -- the loop over steps: metrics, validation, checkpoints, Ctrl-C. */
 #include "core/clock.h"
 #include "core/file.h"
-#include "train/train.h"
+#include "train/trainer.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -147,13 +147,24 @@ static rt_status loop(run *r)
     return RT_OK;
 }
 
+static rt_status say_begin(const run *r)
+{
+    rt_buf b = {0};
+    if (r->comm->rank || !r->o->begin) return RT_OK;
+    const rt_status st = tr_objective_say(&b, r->c, ds_loader_info(r->t->train.loader));
+    if (st == RT_OK) r->o->begin(r->o->report_ud, b.p, r->step);
+    rt_buf_free(&b);
+    return st;
+}
+
 rt_status tr_run(const tr_config *c, rt_comm *comm, const tr_run_opts *o)
 {
     run       r  = {.c = c, .o = o, .comm = comm};
     rt_status st = begin(&r);
     if (st == RT_OK) {
         if (r.step >= c->steps && !comm->rank) rt_note("%s: done, %lld steps", c->out, (long long)r.step);
-        st = loop(&r);
+        else st = say_begin(&r);
+        if (st == RT_OK) st = loop(&r);
         rt_progress_end(&r.progress);
     }
     if (r.log) fclose(r.log);

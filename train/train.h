@@ -106,10 +106,15 @@ typedef struct tr_metrics {
 
 rt_status tr_metrics_json(rt_buf *b, const tr_metrics *m); /* one line of metrics.jsonl */
 
+/* What will be learnt, in words: the objective that shards like `info` and the configuration come to.  RT_EMISMATCH,
+ * RT_EINVAL: they do not fit. */
+rt_status tr_objective_say(rt_buf *b, const tr_config *c, const ds_info *info);
+
 typedef struct tr_run_opts {
     int    resume;
-    double gflops;                                 /* the machine's product rate, for the share shown; 0: not known */
-    void (*report)(void *ud, const tr_metrics *m); /* rank 0; may be NULL */
+    double gflops;                                                /* the machine's product rate, for the share shown; 0: not known */
+    void (*begin)(void *ud, const char *objective, int64_t step); /* rank 0, before the step after `step`; may be NULL */
+    void (*report)(void *ud, const tr_metrics *m);                /* rank 0; may be NULL */
     void *report_ud;
 } tr_run_opts;
 

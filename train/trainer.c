@@ -145,10 +145,26 @@ static rt_status make_passes(tr_trainer *t)
     return RT_OK;
 }
 
+/* "auto" goes by the first shard: the others must be of its kind. */
+static rt_status check_mixture(const tr_config *c, const ds_info *first)
+{
+    if (strcmp(c->kind, tr_objective_word(0)) != 0 || c->teacher) return RT_OK;
+    for (int i = 1; i < c->train.n; i++) {
+        ds_info info = {0};
+        RT_TRY(shard_info(c->train.v[i], &info));
+        RT_CHECK(info.soft == first->soft, RT_EMISMATCH,
+                 "data.train mixes text without a teacher's probabilities (%s) and shards with them (%s); score the text too, or set "
+                 "objective.kind to \"ce\" to learn from the text of both",
+                 c->train.v[first->soft ? i : 0], c->train.v[first->soft ? 0 : i]);
+    }
+    return RT_OK;
+}
+
 static rt_status make(tr_trainer *t)
 {
     ds_info info = {0};
     RT_TRY(shard_info(t->c->train.v[0], &info));
+    RT_TRY(check_mixture(t->c, &info));
     RT_TRY(make_model(t, &info));
     RT_TRY(make_objective(t, &info));
     RT_TRY(make_gradients(t));

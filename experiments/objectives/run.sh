@@ -79,7 +79,7 @@ train_one() {
     mkdir -p "$out/runs"
     retort train configs/student-distil.json --resume --threads 1 --set model.tokenizer="$dir/teacher" data.train="$shard" 'data.valid=[]' \
         out="$run" steps="$steps" seed="$seed" schedule.warmup=$((steps / 20)) schedule.decay=$((steps / 2)) eval.every=0 \
-        checkpoint.every=200 checkpoint.keep=1 "${@//TEACHER/$dir/teacher}" 2>"$run.log" || { cat "$run.log" >&2 && return 1; }
+        checkpoint.every=200 checkpoint.keep=1 "${@//TEACHER/$dir/teacher}" >"$run.log" 2>&1 || { cat "$run.log" >&2 && return 1; }
     retort eval "$run/latest" --threads 1 --shards "$dir/text-valid.h5" --teacher "$dir/teacher" --json 2>/dev/null >"$run.part"
     awk -v text="$text" -v name="$name" -v seed="$seed" -v tok_s="$(sed -n '$s/.*"tok_s":\([0-9.]*\).*/\1/p' "$run/metrics.jsonl")" \
         -v bytes="$(stat -Lc %s "$shard")" -v plain="$(stat -Lc %s "$dir/text-student.h5")" '{

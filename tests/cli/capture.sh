@@ -37,12 +37,17 @@ good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/sketch
 grep -q '"documents":200,.*"sketch_loss":0\.' "$dir/out" || fail "--json: $(cat "$dir/out")"
 good "$RETORT" data verify "$dir/sketch.h5"
 "$RETORT" data inspect "$dir/sketch.h5" | grep -q 'sketches *12 bytes a row, [0-9]* coordinates; 0\.[0-9]* nats a token lost' || fail "inspect does not show the sketches"
+"$RETORT" data inspect "$dir/sketch.h5" --doc 3 --tokenizer "$dir/tok" >"$dir/out"
+grep -q 'as the sketch says' "$dir/out" && grep -q '| "[^"]*" [0-9.]*% "' "$dir/out" || fail "inspect does not read sketches: $(cat "$dir/out")"
 good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/alike.h5" --like "$dir/sketch.h5"
 grep -q 'sketches lose 0\.' "$dir/out" || fail "summary: $(cat "$dir/out")"
 [ "$(digest "$dir/sketch.h5")" = "$(digest "$dir/alike.h5")" ] || fail "--like makes other rows"
 good "$RETORT" train "$dir/config.json" --set model.tokenizer="$dir/tok" data.train="[\"$dir/sketch.h5\",\"$dir/alike.h5\"]" out="$dir/both"
 good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/samples.h5" --k 0 --m 16
 good "$RETORT" data verify "$dir/samples.h5"
+"$RETORT" data inspect "$dir/samples.h5" --doc 3 >"$dir/out"
+# Shares of 16 samples are multiples of 6.25 %.
+grep -q 'share of the samples' "$dir/out" && grep -q '| [0-9]* \(6.2\|12.5\|18.8\)%' "$dir/out" || fail "inspect does not show samples: $(cat "$dir/out")"
 
 # Wrong use.
 score=("$RETORT" score --shards "$dir/text.h5" --out "$dir/x.h5")
@@ -60,8 +65,9 @@ done
 expect 2 "--out FILE is missing" "$RETORT" score --shards "$dir/text.h5" --model "$model"
 expect 2 "names of shards" "$RETORT" score --out "$dir/x.h5" --model "$model"
 expect 2 "exists already" "$RETORT" score --shards "$dir/text.h5" --model "$model" --out "$dir/model.h5"
-expect 2 "a soft shard has one of them" "${score[@]}" --model "$model" --k 0 --m 0
-expect 2 "k is 0 to 256" "${score[@]}" --model "$model" --k 257
+expect 2 "--k 0 --m 0 keeps nothing" "${score[@]}" --model "$model" --k 0 --m 0
+expect 2 "--k 257: 0 to 256" "${score[@]}" --model "$model" --k 257
+expect 2 "--k 0, samples of all tokens alone, needs the model itself" "${score[@]}" --teacher http://127.0.0.1:1 --k 0
 good "$RETORT" tokenizer train "$dir/text.txt" --vocab 290 --out "$dir/tok2"
 good "$RETORT" data import "$dir/text.txt" --tokenizer "$dir/tok2" --out "$dir/other.h5"
 expect 2 "was made with a tokenizer of SHA-256" "$RETORT" score --shards "$dir/other.h5" --model "$model" --out "$dir/x.h5"

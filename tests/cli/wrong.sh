@@ -27,7 +27,7 @@ expect 2 "cut.h5: the HDF5 file is truncated" "${train[@]}" out=x data.train=cut
 expect 2 "cut.h5: the HDF5 file is truncated" "$RETORT" eval $model --shards cut.h5
 expect 2 "cut.h5: the HDF5 file is truncated" "$RETORT" score --teacher http://127.0.0.1:1 --shards cut.h5 --out x.h5
 expect 2 "use the tokenizer of the shards" "${train[@]}" out=x data.train=text2.h5
-expect 2 "vocabulary of 310 entries, the model 300" "$RETORT" eval $model --shards text2.h5
+expect 2 "import the text again with --tokenizer $model" "$RETORT" eval $model --shards text2.h5
 
 # Objectives that the shards cannot serve, teachers that do not fit the student.
 good "$RETORT" score --model $model --shards text.h5 --out given.h5 --k 4 --m 0
@@ -41,6 +41,22 @@ expect 2 'objective.k is 9, given.h5 holds 4 entries a row' "${soft[@]}" objecti
 expect 2 'given.h5 holds k 4, m 0; both must be the stored ones' "${soft[@]}" objective.kind=sampled
 expect 2 '"sampled" with k 2, m 2: drawn.h5 holds k 4, m 2' "${soft[@]}" data.train=drawn.h5 objective.kind=sampled objective.k=2
 expect 2 'objective "jsd" needs the teacher'\''s whole distribution, given.h5 holds the most likely entries alone; set teacher.model' "${soft[@]}" objective.kind=jsd
+good "$RETORT" score --model $model --shards text.h5 --out samples.h5 --k 0 --m 4
+good "$RETORT" score --model $model --shards text.h5 --out sketch.h5
+expect 2 'samples.h5 holds samples alone; use "sampled"' "${soft[@]}" data.train=samples.h5 objective.kind=tail
+expect 2 'sketch.h5 holds sketches alone; use "kl"' "${soft[@]}" data.train=sketch.h5 objective.kind=sampled
+expect 2 'samples.h5 holds samples alone; set teacher.model' "${soft[@]}" data.train=samples.h5 objective.kind=kl
+expect 2 'samples alone (k = 0) are drawn at 1' "${soft[@]}" data.train=samples.h5 objective.temperature=2
+expect 2 'only "sampled" learns from samples, not "tail"' "${soft[@]}" data.train=drawn.h5 objective.kind=tail objective.m=2
+expect 2 '"kl" learns from whole distributions; leave them out' "${soft[@]}" data.train=sketch.h5 objective.k=4
+expect 2 '"sampled" with k 4, m 1: drawn.h5 holds k 4, m 2' "${soft[@]}" data.train=drawn.h5 objective.m=1
+for order in '["text.h5","given.h5"]' '["given.h5","text.h5"]'; do
+    expect 2 'data.train mixes text without a teacher'"'"'s probabilities (text.h5) and shards with them (given.h5)' "${soft[@]}" data.train="$order"
+done
+good "${train[@]}" out=told data.train=drawn.h5
+grep -qx 'train: told: sampled from 4 entries and 2 samples a row, with 0.1 of cross-entropy; 2 steps' out || fail "train does not say what it learns: $(cat out)"
+good "${train[@]}" out=told data.train=drawn.h5 --resume --set steps=3
+grep -q '; on from step 2 of 3$' out || fail "train does not say where it goes on: $(cat out)"
 expect 2 'the nearest choice is "reverse"' "${soft[@]}" objective.kind=revers
 expect 2 'the nearest choice is "cosine"' "${soft[@]}" objective.hidden=cosin
 expect 2 'objective.hidden "mse" compares hidden states with the teacher'\''s: set teacher.model' "${soft[@]}" objective.hidden=mse

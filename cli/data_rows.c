@@ -1,0 +1,145 @@
+/* data_rows.c -- retort data inspect --doc: a document's rows, and what the teacher thought likely, however that was stored. */
+#include "cli/data.h"
+#include "core/json.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHOWN = 4 };
+typedef struct likely { /* the most likely ids, in order */
+    int32_t id[SHOWN];
+    double  p[SHOWN];
+    int     n;
+} likely;
+
+typedef struct view {
+    const ds_tokenizer *t;
+    const ds_info      *info;
+    const ds_sketch    *sketch;
+    ds_doc              d;
+    float              *y; /* [r + 1] a sketch's coordinates */
+    double             *z; /* [V] its logits, then probabilities */
+} view;
+
+/* ---- what is likely -------------------------------------------------------------------------- */
+
+static void insert(likely *l, int32_t id, double p)
+{
+    int at = l->n < SHOWN ? l->n++ : SHOWN;
+    for (; at > 0 && l->p[at - 1] < p; at--)
+        if (at < SHOWN) l->id[at] = l->id[at - 1], l->p[at] = l->p[at - 1];
+    if (at < SHOWN) l->id[at] = id, l->p[at] = p;
+}
+
+static void of_entries(likely *l, const view *v, int64_t i)
+{
+    const int64_t k = v->info->k;
+    for (int64_t j = 0; j < k && j < SHOWN; j++) insert(l, v->d.topk_ids[i * k + j], exp((double)v->d.topk_logprob[i * k + j]));
+}
+
+static void of_samples(likely *l, const view *v, int64_t i)
+{
+    const int64_t  m   = v->info->m;
+    const int32_t *ids = v->d.tail_ids + i * m;
+    for (int64_t j = 0; j < m; j++) {
+        int64_t before = 0, n = 0;
+        for (int64_t o = 0; o < m; o++) n += ids[o] == ids[j], before += o < j && ids[o] == ids[j];
+        if (!before) insert(l, ids[j], (double)n / (double)m);
+    }
+}
+
+static double bf16(uint16_t x)
+{
+    const uint32_t bits = (uint32_t)x << 16;
+    float          f;
+    memcpy(&f, &bits, sizeof f);
+    return (double)f;
+}
+
+static void of_sketch(likely *l, const view *v, int64_t i)
+{
+    const ds_sketch *s    = v->sketch;
+    const int64_t    cols = s->r + 1;
+    double           most = -INFINITY, sum = 0;
+    ds_sketch_decode(s, v->d.sketch + i * s->bytes, v->y);
+    for (int64_t id = 0; id < s->V; id++) {
+        v->z[id] = 0;
+        for (int64_t c = 0; c < cols; c++) v->z[id] += bf16(s->head[id * cols + c]) * (double)v->y[c];
+        most = fmax(most, v->z[id]);
+    }
+    for (int64_t id = 0; id < s->V; id++) sum += v->z[id] = exp(v->z[id] - most);
+    for (int64_t id = 0; id < s->V; id++) insert(l, (int32_t)id, v->z[id] / sum);
+}
+
+/* ---- rows ------------------------------------------------------------------------------------- */
+
+/* Append id, or its bytes in quotes when there is a tokenizer. */
+static rt_status add_token(rt_buf *b, const ds_tokenizer *t, int32_t id)
+{
+    rt_buf    text = {0};
+    rt_status st   = RT_OK;
+    if (!t) return rt_buf_fmt(b, "%d", (int)id);
+    st = ds_decode(t, &id, 1, 0, &text);
+    if (st == RT_OK) st = rt_json_quote(b, text.p ? text.p : "", text.len);
+    rt_buf_free(&text);
+    return st;
+}
+
+static rt_status add_target(rt_buf *b, const view *v, int64_t i)
+{
+    likely l = {0};
+    if (!v->d.valid) return RT_OK;
+    if (!v->d.valid[i]) return rt_buf_str(b, "  no target");
+    (v->info->k ? of_entries : v->sketch ? of_sketch : of_samples)(&l, v, i);
+    RT_TRY(rt_buf_fmt(b, "  %8.3f |", (double)v->d.actual_logprob[i]));
+    for (int j = 0; j < l.n; j++) {
+        RT_TRY(rt_buf_str(b, " "));
+        RT_TRY(add_token(b, v->t, l.id[j]));
+        RT_TRY(rt_buf_fmt(b, " %.1f%%", 100 * l.p[j]));
+    }
+    return v->info->k ? rt_buf_fmt(b, " | rest %.1f%%", 100 * (double)v->d.rest_mass[i]) : RT_OK;
+}
+
+static rt_status show_rows(rt_buf *b, const view *v)
+{
+    printf("  %6s %7s %-20s%s%s\n", "row", "id", "token (p: prompt)", v->d.valid ? " log p of the next | most likely next tokens" : "",
+           !v->d.valid || v->info->k ? ""
+           : v->sketch               ? ", as the sketch says"
+                                     : ", by their share of the samples");
+    for (int64_t i = 0; i < v->d.n; i++) {
+        rt_buf_clear(b);
+        RT_TRY(add_token(b, v->t, v->d.ids[i]));
+        if (v->d.prompt_mask[i]) RT_TRY(rt_buf_str(b, " p"));
+        for (size_t at = b->len; at < 20; at++) RT_TRY(rt_buf_str(b, " "));
+        RT_TRY(add_target(b, v, i));
+        printf("  %6lld %7d %s\n", (long long)i, (int)v->d.ids[i], b->p);
+    }
+    return RT_OK;
+}
+
+static rt_status show(rt_buf *b, view *v, ds_shard *s, int64_t i)
+{
+    const ds_doc *d = &v->d;
+    RT_TRY(ds_shard_doc(s, i, &v->d));
+    if (v->sketch) RT_TRY(RT_NEW(v->y, v->sketch->r + 1));
+    if (v->sketch) RT_TRY(RT_NEW(v->z, v->sketch->V));
+    printf("\ndocument %lld: %lld tokens\n", (long long)i, (long long)d->n);
+    data_show_text("request", d->request);
+    data_show_text("recipe", d->recipe);
+    data_show_text("topic", d->topic);
+    data_show_text("finish", d->finish);
+    if (d->seed) printf("  %-12s %llu\n", "seed", (unsigned long long)d->seed);
+    if (!isnan(d->cost)) printf("  %-12s %g\n", "cost", d->cost);
+    return show_rows(b, v);
+}
+
+rt_status data_show_doc(ds_shard *s, int64_t i, const ds_tokenizer *t, const ds_sketch *sketch)
+{
+    rt_buf          b  = {0};
+    view            v  = {.t = t, .info = ds_shard_info(s), .sketch = sketch};
+    const rt_status st = show(&b, &v, s, i);
+    free(v.y), free(v.z);
+    rt_buf_free(&b);
+    return st;
+}
