@@ -20,9 +20,8 @@ static void print_line(void *ud, const tr_metrics *m)
     rt_buf_free(&b);
 }
 
-static void print_begin(void *ud, const char *objective, int64_t step)
+static void print_begin(const tr_config *c, const char *objective, int64_t step)
 {
-    const tr_config *c = ud;
     if (step) printf("train: %s: %s; on from step %lld of %lld\n", c->out, objective, (long long)step, (long long)c->steps);
     else printf("train: %s: %s; %lld steps\n", c->out, objective, (long long)c->steps);
     fflush(stdout);
@@ -46,8 +45,7 @@ static void warn_of_binding(const rt_comm *comm)
 
 static rt_status train(const tr_config *c, const train_options *o, rt_comm *comm)
 {
-    tr_config   said = *c;
-    tr_run_opts r = {.resume = o->resume, .begin = o->json ? NULL : print_begin, .report = o->json ? print_line : NULL, .report_ud = &said};
+    tr_run_opts r = {.resume = o->resume, .begin = o->json ? NULL : print_begin, .report = o->json ? print_line : NULL};
     if (o->threads) rt_threads_set((int)o->threads);
     if (comm->rank) rt_quiet(1);
     warn_of_binding(comm);

@@ -152,7 +152,7 @@ static rt_status say_begin(const run *r)
     rt_buf b = {0};
     if (r->comm->rank || !r->o->begin) return RT_OK;
     const rt_status st = tr_objective_say(&b, r->c, ds_loader_info(r->t->train.loader));
-    if (st == RT_OK) r->o->begin(r->o->report_ud, b.p, r->step);
+    if (st == RT_OK) r->o->begin(r->c, b.p, r->step);
     rt_buf_free(&b);
     return st;
 }

@@ -112,9 +112,9 @@ rt_status tr_objective_say(rt_buf *b, const tr_config *c, const ds_info *info);
 
 typedef struct tr_run_opts {
     int    resume;
-    double gflops;                                                /* the machine's product rate, for the share shown; 0: not known */
-    void (*begin)(void *ud, const char *objective, int64_t step); /* rank 0, before the step after `step`; may be NULL */
-    void (*report)(void *ud, const tr_metrics *m);                /* rank 0; may be NULL */
+    double gflops; /* the machine's product rate, for the share shown; 0: not known */
+    void (*begin)(const tr_config *c, const char *objective, int64_t step); /* rank 0, once, after `step` steps; may be NULL */
+    void (*report)(void *ud, const tr_metrics *m);                          /* rank 0; may be NULL */
     void *report_ud;
 } tr_run_opts;
 
