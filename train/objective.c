@@ -138,6 +138,7 @@ static rt_status say_source(rt_buf *b, const tr_objective *o, const tr_config *c
     if (o->sketch) return rt_buf_fmt(b, "sketches of %lld bytes", (long long)info->sketch);
     if (!o->stored) return rt_buf_str(b, "text");
     if (!o->t.m) return rt_buf_fmt(b, "%lld entries a row", (long long)o->t.k);
+    if (!o->t.k) return rt_buf_fmt(b, "%lld samples a row", (long long)o->t.m);
     return rt_buf_fmt(b, "%lld entries and %lld samples a row", (long long)o->t.k, (long long)o->t.m);
 }
 

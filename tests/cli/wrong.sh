@@ -55,6 +55,8 @@ for order in '["text.h5","given.h5"]' '["given.h5","text.h5"]'; do
 done
 good "${train[@]}" out=told data.train=drawn.h5
 grep -qx 'train: told: sampled from 4 entries and 2 samples a row, with 0.1 of cross-entropy; 2 steps' out || fail "train does not say what it learns: $(cat out)"
+good "${train[@]}" out=samples data.train=samples.h5
+grep -q ': sampled from 4 samples a row, with' out || fail "train does not say that it learns from samples alone: $(cat out)"
 good "${train[@]}" out=told data.train=drawn.h5 --resume --set steps=3
 grep -q '; on from step 2 of 3$' out || fail "train does not say where it goes on: $(cat out)"
 expect 2 'the nearest choice is "reverse"' "${soft[@]}" objective.kind=revers
