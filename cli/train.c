@@ -8,7 +8,7 @@
 
 typedef struct train_options {
     rt_texts set;
-    int      resume, json, print_config;
+    int      resume, force, json, print_config;
     int64_t  threads;
 } train_options;
 
@@ -45,7 +45,7 @@ static void warn_of_binding(const rt_comm *comm)
 
 static rt_status train(const tr_config *c, const train_options *o, rt_comm *comm)
 {
-    tr_run_opts r = {.resume = o->resume, .begin = o->json ? NULL : print_begin, .report = o->json ? print_line : NULL};
+    tr_run_opts r = {.resume = o->resume, .force = o->force, .begin = o->json ? NULL : print_begin, .report = o->json ? print_line : NULL};
     if (o->threads) rt_threads_set((int)o->threads);
     if (comm->rank) rt_quiet(1);
     warn_of_binding(comm);
@@ -62,6 +62,7 @@ static rt_status run(const void *options, int argc, char **argv)
     rt_comm             *comm;
     RT_CHECK(argc <= 1 && (argc || o->print_config), RT_EINVAL, "train takes one CONFIG.json, found %d words (see 'retort train --help')",
              argc);
+    RT_CHECK(!o->resume || !o->force, RT_EINVAL, "--resume goes on with a run, --force removes it: choose one");
     RT_CHECK(o->threads >= 0 && o->threads <= RT_MAX_THREADS, RT_EINVAL, "--threads must be between 1 and %d", RT_MAX_THREADS);
     RT_TRY(tr_config_read(&c, argc ? argv[0] : NULL, &o->set));
     rt_status st;
@@ -78,7 +79,8 @@ static rt_status run(const void *options, int argc, char **argv)
 static const rt_option options[] = {
     {"set", RT_OPT_LIST, offsetof(train_options, set), "KEY=VALUE", "change a configuration key: --set optim.lr=1e-3; may be repeated"},
     {"resume", RT_OPT_FLAG, offsetof(train_options, resume), NULL,
-     "go on from the newest complete checkpoint; starts anew where there is none"},
+     "go on from the newest complete checkpoint; begins at step 1 where there is none"},
+    {"force", RT_OPT_FLAG, offsetof(train_options, force), NULL, "begin anew where \"out\" holds a run, which is removed"},
     {"json", RT_OPT_FLAG, offsetof(train_options, json), NULL, "metrics as JSON lines on standard output"},
     {"threads", RT_OPT_INT, offsetof(train_options, threads), "N", "threads of this process (default: the cores that it may use)"},
     {"print-config", RT_OPT_FLAG, offsetof(train_options, print_config), NULL, "print every key with its value and meaning, and stop"},
@@ -92,6 +94,8 @@ const rt_command cli_train = {
                "(retort score makes such shards). Leaves checkpoints in Hugging Face's layout and metrics.jsonl\n"
                "in the folder that the key \"out\" names. The same seed gives the same batches for any number of\n"
                "ranks, threads and micro-batches. Ctrl-C leaves a checkpoint; --resume goes on from it.\n"
+               "A folder that holds a run is never begun anew unless --force says so; a checkpoint that is damaged is\n"
+               "named and set aside. Metrics of steps after the last checkpoint are kept in metrics.lost.jsonl.\n"
                "With tail samples the loss is an estimate, which may fall below 0 over many passes; kl never does.\n"
                "\n"
                "  retort train configs/student-distil.json\n"

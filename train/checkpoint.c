@@ -1,5 +1,5 @@
 /* checkpoint.c -- out/step-00000100/: a model folder that other programs load as it is, the
- * optimiser's state, and a manifest; complete by one rename.
+ * optimiser's state, and a manifest; complete by one rename.  Finding one is checkpoint_find.c.
  *
  * state-000-of-001.h5 holds master, m and v of every parameter ("0.master", ...), the step and how
  * much of metrics.jsonl belongs to it.  The data position is the step: batches are a pure
@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static const char STATE[] = "state-000-of-001.h5";
 
 /* ---- writing ------------------------------------------------------------------------------------------- */
 
@@ -41,7 +39,7 @@ static rt_status write_state(tr_trainer *t, const char *dir, int64_t step, int64
 {
     rt_buf    path = {0};
     ds_h5    *f    = NULL;
-    rt_status st   = rt_path(&path, dir, STATE);
+    rt_status st   = rt_path(&path, dir, TR_STATE);
     if (st == RT_OK) st = ds_h5_create(&f, path.p);
     if (st == RT_OK) st = put_state(f, t, step, metrics_bytes);
     if (f) {
@@ -83,7 +81,7 @@ static rt_status write_manifest(const char *dir, int64_t step)
     return st;
 }
 
-static rt_status point_latest(const char *out, const char *name)
+rt_status tr_point_latest(const char *out, const char *name)
 {
     char link[4096], tmp[4096];
     snprintf(link, sizeof link, "%s/latest", out);
@@ -92,15 +90,6 @@ static rt_status point_latest(const char *out, const char *name)
     if (symlink(name, tmp) || rename(tmp, link))
         RT_FAIL(rt_status_of_errno(errno), "%s: cannot be made a link to %s: %s", link, name, strerror(errno));
     return rt_file_sync(out);
-}
-
-static int is_checkpoint(const char *name, int64_t *step)
-{
-    char      tail;
-    long long s;
-    if (sscanf(name, "step-%8lld%c", &s, &tail) != 1 || strlen(name) != 13) return 0;
-    *step = s;
-    return 1;
 }
 
 /* Older checkpoints than the newest `keep` go, and what a killed run left half written. */
@@ -113,7 +102,7 @@ static rt_status clean(const char *out, int64_t keep)
     RT_TRY(rt_dir_list(&names, &n, out));
     rt_status st = RT_OK;
     for (int i = n - 1; st == RT_OK && i >= 0; i--) {
-        const int whole = is_checkpoint(names[i], &step), left = !strncmp(names[i], "step-", 5) && strstr(names[i], ".tmp");
+        const int whole = tr_is_checkpoint(names[i], &step), left = !strncmp(names[i], "step-", 5) && strstr(names[i], ".tmp");
         if (!(left || (whole && ++kept > keep))) continue;
         st = rt_path(&path, out, names[i]);
         if (st == RT_OK) st = rt_dir_remove(path.p);
@@ -149,7 +138,7 @@ static rt_status write_all(tr_trainer *t, int64_t step, int64_t metrics_bytes)
     rt_status st = fill_folder(t, tmp, step, metrics_bytes);
     if (st == RT_OK) st = rt_dir_remove(path); /* the same step, from an interrupted run */
     if (st == RT_OK) st = rt_file_rename(tmp, path);
-    if (st == RT_OK) st = point_latest(t->c->out, name);
+    if (st == RT_OK) st = tr_point_latest(t->c->out, name);
     if (st == RT_OK) return clean(t->c->out, t->c->checkpoint_keep);
     return st;
 }
@@ -160,49 +149,6 @@ rt_status tr_checkpoint_write(tr_trainer *t, int64_t step, int64_t metrics_bytes
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------- */
-
-static int matches(const char *dir, const cJSON *e)
-{
-    char        hex[RT_SHA_HEX], path[4096];
-    const char *want = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "sha256"));
-    snprintf(path, sizeof path, "%s/%s", dir, e->string);
-    return want && !strchr(e->string, '/') && rt_sha_file(path, hex) == RT_OK && !strcmp(hex, want);
-}
-
-static int is_complete(const char *dir)
-{
-    char         path[4096];
-    cJSON       *o;
-    const cJSON *e;
-    int          ok = 1;
-    snprintf(path, sizeof path, "%s/manifest.json", dir);
-    if (rt_json_read(&o, path, 0) != RT_OK) return 0;
-    const cJSON *files = cJSON_GetObjectItemCaseSensitive(o, "files");
-    ok                 = cJSON_GetObjectItemCaseSensitive(files, STATE) && cJSON_GetObjectItemCaseSensitive(files, "model.safetensors");
-    cJSON_ArrayForEach(e, files) ok = ok && matches(dir, e);
-    cJSON_Delete(o);
-    return ok;
-}
-
-rt_status tr_checkpoint_find(const char *out, int64_t *step, rt_buf *dir)
-{
-    char **names;
-    int    n;
-    *step = 0;
-    if (!rt_file_exists(out)) return RT_OK;
-    RT_TRY(rt_dir_list(&names, &n, out));
-    rt_status st = RT_OK;
-    for (int i = n - 1; st == RT_OK && i >= 0; i--) {
-        int64_t s;
-        if (!is_checkpoint(names[i], &s)) continue;
-        st = rt_path(dir, out, names[i]);
-        if (st != RT_OK || !is_complete(dir->p)) continue;
-        *step = s;
-        break;
-    }
-    rt_names_free(&names, n);
-    return st;
-}
 
 static rt_status get_reals(ds_h5 *f, int i, const char *what, real *x, int64_t n)
 {
@@ -229,7 +175,7 @@ rt_status tr_checkpoint_read(tr_trainer *t, const char *dir, int64_t *metrics_by
 {
     rt_buf    path = {0};
     ds_h5    *f    = NULL;
-    rt_status st   = rt_path(&path, dir, STATE);
+    rt_status st   = rt_path(&path, dir, TR_STATE);
     if (st == RT_OK) st = ds_h5_open(&f, path.p);
     if (st == RT_OK) st = get_state(f, t, metrics_bytes);
     if (f) {

@@ -1,21 +1,19 @@
 /* run.c -- the loop over steps: metrics, validation, checkpoints, Ctrl-C. */
 #include "core/clock.h"
-#include "core/file.h"
 #include "train/trainer.h"
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 typedef struct run {
     const tr_config   *c;
     const tr_run_opts *o;
     rt_comm           *comm;
     tr_trainer        *t;
-    FILE              *log;
-    int64_t            step;  /* done */
-    double             began; /* of this process's first step */
+    tr_folder          folder; /* rank 0's */
+    int64_t            step;   /* done */
+    int64_t            saved;  /* of the last checkpoint */
+    double             began;  /* of this process's first step */
     int64_t            first;
     rt_progress        progress;
 } run;
@@ -48,8 +46,7 @@ static rt_status log_metrics(run *r, const tr_metrics *m)
     rt_buf b = {0};
     if (r->comm->rank) return RT_OK;
     rt_status st = tr_metrics_json(&b, m);
-    if (st == RT_OK && (fwrite(b.p, 1, b.len, r->log) != b.len || fflush(r->log)))
-        st = rt_fail(rt_status_of_errno(errno), __FILE__, __LINE__, "%s/metrics.jsonl: cannot be written: %s", r->c->out, strerror(errno));
+    if (st == RT_OK) st = tr_folder_log(&r->folder, &b);
     rt_buf_free(&b);
     if (st == RT_OK && r->o->report) r->o->report(r->o->report_ud, m);
     return st;
@@ -67,46 +64,35 @@ static void show(run *r, const tr_metrics *m)
 
 /* ---- start, stop --------------------------------------------------------------------------------------------- */
 
-static rt_status open_log(run *r, int64_t bytes)
+/* The state after r->step steps, which rank 0 found. */
+static rt_status read_checkpoint(run *r, int64_t *bytes)
 {
-    char path[4096];
-    if (r->comm->rank) return RT_OK;
-    RT_TRY(rt_dir_make(r->c->out));
-    snprintf(path, sizeof path, "%s/metrics.jsonl", r->c->out);
-    r->log = fopen(path, bytes ? "r+" : "w");
-    RT_CHECK(r->log && !ftruncate(fileno(r->log), bytes) && !fseek(r->log, 0, SEEK_END), rt_status_of_errno(errno),
-             "%s: cannot be opened: %s", path, strerror(errno));
-    return RT_OK;
+    char dir[4096];
+    snprintf(dir, sizeof dir, "%s/step-%08lld", r->c->out, (long long)r->step);
+    return tr_checkpoint_read(r->t, dir, bytes);
 }
 
 static rt_status begin(run *r)
 {
-    rt_buf    dir   = {0};
-    int64_t   bytes = 0;
-    rt_status st    = tr_checkpoint_find(r->c->out, &r->step, &dir);
-    if (st == RT_OK && r->step && !r->o->resume)
-        st = rt_fail(RT_EINVAL, __FILE__, __LINE__, "%s holds a run of %lld steps; go on with --resume, or set \"out\" to another folder",
-                     r->c->out, (long long)r->step);
-    st = rt_comm_agree(r->comm, st);
-    if (st == RT_OK) st = tr_trainer_create(&r->t, r->c, r->comm);
-    if (st == RT_OK && r->step) st = tr_checkpoint_read(r->t, dir.p, &bytes);
-    if (st == RT_OK) st = rt_comm_agree(r->comm, open_log(r, bytes));
-    r->first = r->step;
-    rt_buf_free(&dir);
-    return st;
+    int64_t bytes = 0;
+    RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : tr_folder_open(&r->folder, r->c, r->o)));
+    r->step = r->folder.found.step;
+    RT_TRY(r->comm->broadcast(r->comm, &r->step, sizeof r->step));
+    RT_TRY(tr_trainer_create(&r->t, r->c, r->comm));
+    if (r->step) RT_TRY(read_checkpoint(r, &bytes));
+    RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : tr_folder_begin(&r->folder, r->o, bytes)));
+    r->first = r->saved = r->step;
+    return RT_OK;
 }
 
 static rt_status checkpoint(run *r)
 {
-    int64_t   bytes = 0;
-    rt_status st    = RT_OK;
-    if (!r->comm->rank) {
-        if (fsync(fileno(r->log)))
-            st = rt_fail(rt_status_of_errno(errno), __FILE__, __LINE__, "%s/metrics.jsonl: %s", r->c->out, strerror(errno));
-        bytes = ftell(r->log);
-    }
-    RT_TRY(rt_comm_agree(r->comm, st));
-    return tr_checkpoint_write(r->t, r->step, bytes);
+    int64_t bytes = 0;
+    if (r->saved == r->step) return RT_OK;
+    RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : tr_folder_sync(&r->folder, &bytes)));
+    RT_TRY(tr_checkpoint_write(r->t, r->step, bytes));
+    r->saved = r->step;
+    return RT_OK;
 }
 
 /* All ranks must stop at the same step. */
@@ -167,7 +153,7 @@ rt_status tr_run(const tr_config *c, rt_comm *comm, const tr_run_opts *o)
         if (st == RT_OK) st = loop(&r);
         rt_progress_end(&r.progress);
     }
-    if (r.log) fclose(r.log);
     tr_trainer_destroy(&r.t);
+    if (!comm->rank) tr_folder_close(&r.folder);
     return st;
 }

@@ -111,15 +111,15 @@ rt_status tr_metrics_json(rt_buf *b, const tr_metrics *m); /* one line of metric
 rt_status tr_objective_say(rt_buf *b, const tr_config *c, const ds_info *info);
 
 typedef struct tr_run_opts {
-    int    resume;
-    double gflops; /* the machine's product rate, for the share shown; 0: not known */
+    int    resume, force; /* go on from the newest checkpoint; begin anew where there is a run */
+    double gflops;        /* the machine's product rate, for the share shown; 0: not known */
     void (*begin)(const tr_config *c, const char *objective, int64_t step); /* rank 0, once, after `step` steps; may be NULL */
     void (*report)(void *ud, const tr_metrics *m);                          /* rank 0; may be NULL */
     void *report_ud;
 } tr_run_opts;
 
 /* Train until c->steps; collective.  RT_EINTR after SIGINT or SIGTERM, with a checkpoint.
- * RT_EINVAL: `out` holds a run already and resume is 0. */
+ * RT_EINVAL: `out` holds a run already (asked neither to resume nor by force), or another process writes there. */
 rt_status tr_run(const tr_config *c, rt_comm *comm, const tr_run_opts *o);
 
 /* ---- one step (the run's inside, open for tests and benches) ------------------------------------------ */
@@ -159,9 +159,17 @@ rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m);
 /* Write the state after `step` steps; rank 0 writes, all wait.  metrics_bytes: how much of
  * out/metrics.jsonl belongs to it. */
 rt_status tr_checkpoint_write(tr_trainer *t, int64_t step, int64_t metrics_bytes);
-/* The newest complete checkpoint of `out`: *step = 0 and RT_OK when there is none.  One whose
- * manifest does not match its files is passed over. */
-rt_status tr_checkpoint_find(const char *out, int64_t *step, rt_buf *dir);
+/* What a folder holds of a run. */
+typedef struct tr_found {
+    int64_t step;    /* of the newest complete checkpoint; 0: there is none */
+    int64_t damaged; /* the newest that does not verify, where no complete one is newer; 0: none */
+    rt_buf  dir;     /* of `step` */
+    rt_buf  why;     /* what is wrong with `damaged`, in a line */
+    int     traces;  /* a run was here: a checkpoint, whole or not, or metrics */
+} tr_found;
+/* Every file is compared with its checkpoint's manifest.  A folder that is not there holds nothing. */
+rt_status tr_checkpoint_find(const char *out, tr_found *f);
+void      tr_found_free(tr_found *f);
 rt_status tr_checkpoint_read(tr_trainer *t, const char *dir, int64_t *metrics_bytes);
 
 #endif

@@ -1,7 +1,9 @@
 /* trainer.h -- what a trainer holds; shared by the files of train/. */
 #ifndef TR_TRAINER_H
 #define TR_TRAINER_H
+#include "core/lock.h"
 #include "train/train.h"
+#include <stdio.h>
 
 /* What the configuration asks for, and what serves it. */
 typedef struct tr_objective {
@@ -86,4 +88,28 @@ void tr_share(const rt_comm *c, int64_t n, int64_t *from, int64_t *to);
 rt_status tr_hunt(tr_trainer *t, int64_t s);
 /* What of the shards an objective reads. */
 void tr_objective_data(const tr_objective *o, ds_loader_opts *d);
+
+/* ---- checkpoints' inside ---- */
+
+#define TR_STATE "state-000-of-001.h5"
+int       tr_is_checkpoint(const char *name, int64_t *step);            /* "step-00000100" */
+rt_status tr_point_latest(const char *out, const char *name);           /* the link out/latest */
+rt_status tr_checkpoint_set_aside(const char *out, int64_t newer_than); /* damaged ones, as step-....damaged */
+rt_status tr_checkpoint_remove_all(const char *out);                    /* all of a run */
+
+/* The run's folder, on rank 0 (folder.c): its lock, what an earlier run left, metrics.jsonl. */
+typedef struct tr_folder {
+    const char *out;
+    int         made; /* by this run */
+    rt_lock    *lock;
+    tr_found    found;
+    FILE       *log;
+} tr_folder;
+/* Locks it and looks: refuses a run that is there unless asked to go on or to begin anew. */
+rt_status tr_folder_open(tr_folder *f, const tr_config *c, const tr_run_opts *o);
+/* Everything else is well: what is not gone on from is removed or set aside, and the log is opened behind its first `bytes`. */
+rt_status tr_folder_begin(tr_folder *f, const tr_run_opts *o, int64_t bytes);
+rt_status tr_folder_log(tr_folder *f, const rt_buf *line);
+rt_status tr_folder_sync(tr_folder *f, int64_t *bytes); /* the log is durable: so many bytes */
+void      tr_folder_close(tr_folder *f);
 #endif

@@ -113,9 +113,9 @@ static void skips_survive_a_checkpoint(void **state)
 {
     tr_config   c;
     tr_metrics  m;
-    tr_trainer *t   = NULL;
-    rt_buf      dir = {0};
-    int64_t     step, bytes;
+    tr_trainer *t = NULL;
+    tr_found    found;
+    int64_t     bytes;
     (void)state;
     ok(dt_config(&c, "kept", NULL));
     ok(tr_trainer_create(&t, &c, rt_comm_self()));
@@ -126,11 +126,11 @@ static void skips_survive_a_checkpoint(void **state)
     ok(tr_checkpoint_write(t, 1, 0));
     tr_trainer_destroy(&t);
     ok(tr_trainer_create(&t, &c, rt_comm_self()));
-    ok(tr_checkpoint_find(c.out, &step, &dir));
-    ok(tr_checkpoint_read(t, dir.p, &bytes));
+    ok(tr_checkpoint_find(c.out, &found));
+    ok(tr_checkpoint_read(t, found.dir.p, &bytes));
     ok(tr_trainer_step(t, 1, &m));
     assert_int_equal(m.skipped, 1);
-    rt_buf_free(&dir);
+    tr_found_free(&found);
     tr_trainer_destroy(&t);
     tr_config_free(&c);
 }

@@ -75,24 +75,24 @@ static void resumed_is_uninterrupted(void **state)
         char              whole[RT_SHA_HEX], parts[RT_SHA_HEX], path[160];
         tr_config         c;
         tr_metrics        m;
-        tr_trainer       *t   = NULL;
-        rt_buf            dir = {0};
-        int64_t           step, bytes;
+        tr_trainer       *t = NULL;
+        tr_found          found;
+        int64_t           bytes;
         train("whole", set, DT_STEPS, whole);
         train("parts", set, DT_STEPS / 2, parts);
         config(&c, "parts", set);
         ok(tr_trainer_create(&t, &c, rt_comm_self()));
-        ok(tr_checkpoint_find(c.out, &step, &dir));
-        assert_int_equal(step, DT_STEPS / 2);
-        ok(tr_checkpoint_read(t, dir.p, &bytes));
-        for (; step < DT_STEPS; step++) ok(tr_trainer_step(t, step, &m));
+        ok(tr_checkpoint_find(c.out, &found));
+        assert_int_equal(found.step, DT_STEPS / 2);
+        ok(tr_checkpoint_read(t, found.dir.p, &bytes));
+        for (int64_t step = found.step; step < DT_STEPS; step++) ok(tr_trainer_step(t, step, &m));
         ok(tr_checkpoint_write(t, DT_STEPS, 0));
         snprintf(path, sizeof path, "%s/latest/model.safetensors", c.out);
         ok(rt_sha_file(path, parts));
         assert_string_equal(whole, parts);
         tr_trainer_destroy(&t);
         tr_config_free(&c);
-        rt_buf_free(&dir);
+        tr_found_free(&found);
         snprintf(path, sizeof path, "%s/parts", dt_dir);
         ok(rt_dir_remove(path));
     }
@@ -134,24 +134,26 @@ static void metrics_go_on_from_the_checkpoint(void **state)
     rt_buf_free(&b);
 }
 
-/* A damaged newest checkpoint is passed over for the one before it. */
-static void damaged_checkpoint_is_passed_over(void **state)
+/* A damaged newest checkpoint is told from one that is not there: what is wrong is said, the one before it is found. */
+static void damaged_checkpoint_is_named(void **state)
 {
-    char    hex[RT_SHA_HEX], path[160];
-    rt_buf  dir = {0};
-    int64_t step;
+    char     hex[RT_SHA_HEX], path[160];
+    tr_found found;
     (void)state;
     train("damaged", NULL, 2, hex);
     train("damaged", NULL, 4, hex);
     snprintf(path, sizeof path, "%s/damaged", dt_dir);
-    ok(tr_checkpoint_find(path, &step, &dir));
-    assert_int_equal(step, 4);
+    ok(tr_checkpoint_find(path, &found));
+    assert_true(found.step == 4 && !found.damaged && found.traces);
+    tr_found_free(&found);
     snprintf(path, sizeof path, "%s/damaged/step-00000004/model.safetensors", dt_dir);
     assert_int_equal(truncate(path, 100), 0);
     snprintf(path, sizeof path, "%s/damaged", dt_dir);
-    ok(tr_checkpoint_find(path, &step, &dir));
-    assert_int_equal(step, 2);
-    rt_buf_free(&dir);
+    ok(tr_checkpoint_find(path, &found));
+    assert_true(found.step == 2 && found.damaged == 4 && strstr(found.why.p, "step-00000004 is damaged: model.safetensors has SHA-256"));
+    tr_found_free(&found);
+    ok(tr_checkpoint_find("no such folder", &found));
+    assert_true(!found.step && !found.damaged && !found.traces);
 }
 
 static void bad_configuration(void **state)
@@ -223,7 +225,7 @@ int main(int argc, char **argv)
                                        cmocka_unit_test(loss_is_the_mean_over_rows),
                                        cmocka_unit_test(resumed_is_uninterrupted),
                                        cmocka_unit_test(metrics_go_on_from_the_checkpoint),
-                                       cmocka_unit_test(damaged_checkpoint_is_passed_over),
+                                       cmocka_unit_test(damaged_checkpoint_is_named),
                                        cmocka_unit_test(bad_configuration)};
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     if (argc >= 5) { /* DTYPE FOLDER OUT KEY=VALUE...: one of several ranks */

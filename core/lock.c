@@ -1,0 +1,101 @@
+/* lock.c -- one process at a time in a folder of outputs. */
+#include "core/lock.h"
+#include "core/clock.h"
+#include "core/file.h"
+#include "core/progress.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char COMPLETES[] = ", which completes a checkpoint";
+
+enum { TEXT = 512, SIGNED_WITHIN = 20 /* tries */ };
+struct rt_lock {
+    int  fd;
+    char path[4096];
+};
+
+static void sign(int fd, const char *what)
+{
+    char host[256] = "", text[TEXT];
+    gethostname(host, sizeof host - 1);
+    const int n = snprintf(text, sizeof text, "process %ld on %s%s\n", (long)getpid(), host, what);
+    if (!ftruncate(fd, 0) && pwrite(fd, text, (size_t)n, 0) == n) return; /* the text only names the holder */
+}
+
+static void read_holder(int fd, char text[TEXT])
+{
+    const ssize_t n           = pread(fd, text, TEXT - 1, 0);
+    text[n > 0 ? n : 0]       = '\0';
+    text[strcspn(text, "\n")] = '\0';
+}
+
+/* Between open and flock the holder may have removed the file: then the lock is one on nothing. */
+static int is_in_place(int fd, const char *path)
+{
+    struct stat a, b;
+    return !fstat(fd, &a) && !stat(path, &b) && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
+/* One try: *free = 0 where another process holds it. */
+static rt_status try_once(rt_lock *l, const char *dir, int *got, char holder[TEXT])
+{
+    *got  = 0;
+    l->fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    RT_CHECK(l->fd >= 0, rt_status_of_errno(errno), "%s: cannot be made: %s", l->path, strerror(errno));
+    if (flock(l->fd, LOCK_EX | LOCK_NB)) {
+        if (errno != EWOULDBLOCK) {
+            rt_note("warning: %s is on a file system without locks (%s): start no second run there", dir, strerror(errno));
+            *got = 1;
+            return RT_OK;
+        }
+        read_holder(l->fd, holder);
+    } else *got = is_in_place(l->fd, l->path);
+    if (!*got) close(l->fd), l->fd = -1;
+    return RT_OK;
+}
+
+static rt_status wait_for(rt_lock *l, const char *dir)
+{
+    char holder[TEXT] = "", waited[TEXT] = "";
+    for (int got = 0, nameless = 0;; rt_sleep(0.05)) {
+        holder[0] = '\0';
+        RT_TRY(try_once(l, dir, &got, holder));
+        if (got) return RT_OK;
+        if (!*holder && ++nameless < SIGNED_WITHIN) continue; /* just given back, or just taken */
+        RT_CHECK(strstr(holder, COMPLETES), RT_EINVAL, "%s is in use by another run: %s; wait for it, or name another folder", dir,
+                 *holder ? holder : "a process that could not say its name");
+        RT_CHECK(!rt_interrupted(), RT_EINTR, "interrupted while %s was in use by %s", dir, holder);
+        if (strcmp(waited, holder)) rt_note("%s: waiting for %s", dir, holder);
+        strcpy(waited, holder);
+    }
+}
+
+rt_status rt_lock_take(rt_lock **out, const char *dir)
+{
+    rt_lock *l;
+    RT_TRY(rt_alloc((void **)&l, 1, sizeof *l, "a lock"));
+    l->fd        = -1;
+    const int n  = snprintf(l->path, sizeof l->path, "%s/.lock", dir);
+    rt_status st = n < (int)sizeof l->path ? wait_for(l, dir) : rt_fail(RT_EINVAL, __FILE__, __LINE__, "%s: the path is too long", dir);
+    if (st != RT_OK) free(l);
+    else sign(l->fd, ""), *out = l;
+    return st;
+}
+
+void rt_lock_inherit(rt_lock *l) { sign(l->fd, COMPLETES); }
+
+void rt_lock_release(rt_lock **lp)
+{
+    rt_lock *l = *lp;
+    if (!l) return;
+    unlink(l->path); /* while it is held: nobody's but ours */
+    close(l->fd);
+    free(l);
+    *lp = NULL;
+}

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# A run's folder: one run at a time, nothing of an earlier run lost or passed over without a word.
+# shellcheck source=tests/support/cli.sh
+source "$SOURCE_DIR/tests/support/cli.sh"
+export OMP_NUM_THREADS=1
+cd "$dir"
+for i in $(seq 200); do echo "text $i of the vessel and the wine"; done >text.txt
+echo '{"model":{"C":16,"L":1,"H":2,"KV":1,"D":8,"F":32,"context":32},"data":{"seq":32},"steps":4,"checkpoint":{"every":2},"schedule":{"kind":"constant"}}' >config.json
+good "$RETORT" tokenizer train text.txt --vocab 300 --out tok
+good "$RETORT" data import text.txt --tokenizer tok --out text.h5
+# train OUT WORDS...
+cat >train <<'SH'
+#!/bin/sh
+out=$1
+shift
+exec "$RETORT" train config.json --set model.tokenizer=tok data.train=text.h5 out="$out" "$@"
+SH
+chmod +x train
+PATH=$dir:$PATH
+lines() { wc -l <"$1"; }
+break_weights() { printf X | dd of="$1/model.safetensors" bs=1 seek=3000 conv=notrunc 2>/dev/null; }
+
+# A second run in the same folder is refused before it writes, by a line that names the first.
+train two --set steps=1000000 checkpoint.every=1000000 >first 2>&1 &
+first=$!
+for _ in $(seq 200); do [ ! -s two/metrics.jsonl ] || break; sleep 0.05; done
+expect 2 "two is in use by another run: process $first on $(hostname)" train two --set seed=2
+expect 2 "two is in use by another run: process $first on" train two --resume
+kill -9 $first
+wait $first 2>/dev/null || true
+[ "$(grep -vc '^{"step":.*}$' two/metrics.jsonl)" -le 1 ] || fail "lines of two runs: $(cat two/metrics.jsonl)"
+
+# The killed run left no checkpoint: begun anew only on request, and its metrics are kept.
+had=$(lines two/metrics.jsonl)
+expect 2 "two holds a run that ended before its first checkpoint" train two
+[ "$(lines two/metrics.jsonl)" = "$had" ] || fail "a refused run touched the metrics"
+good train two --resume
+grep -q 'two holds no checkpoint: beginning at step 1' err || fail "nothing is said about the step: $(cat err)"
+[ "$(lines two/metrics.jsonl)" = 4 ] && [ "$(lines two/metrics.lost.jsonl)" -ge "$had" ] || fail "metrics of the killed run are lost"
+[ ! -e two/.lock ] || fail "the lock's file stays"
+
+# Steps after the checkpoint: their lines go aside, the new ones stand once.
+good train short
+rm -r short/step-00000004
+expect 2 "short holds a run of 2 steps; go on with --resume" train short
+good train short --resume
+grep -q 'on from step 2 of 4$' out || fail "nothing is said about the step: $(cat out)"
+[ "$(sed 's/.*"step":\([0-9]*\).*/\1/' short/metrics.jsonl | tr '\n' ' ')" = "1 2 3 4 " ] || fail "metrics: $(cat short/metrics.jsonl)"
+[ "$(sed 's/.*"step":\([0-9]*\).*/\1/' short/metrics.lost.jsonl | tr '\n' ' ')" = "3 4 " ] || fail "lost: $(cat short/metrics.lost.jsonl)"
+
+# A damaged checkpoint: told from none, never overwritten, and what is wrong with it is said.
+break_weights short/step-00000004
+cp -r short both
+expect 2 "short holds a run of 2 steps" train short
+good train short --resume --set steps=5
+grep -q 'short/step-00000004 is damaged: model.safetensors has SHA-256 .*; going on from step 2' err || fail "nothing is said about it: $(cat err)"
+[ -d short/step-00000004.damaged ] && [ -d short/step-00000005 ] && [ -d short/step-00000004 ] || fail "checkpoints: $(ls short)"
+break_weights both/step-00000002
+before=$(find both -type f -exec sha256sum {} + | sort)
+for ask in "" --resume; do # shellcheck disable=SC2086 # a word or none
+    expect 2 "both holds a run, but no complete checkpoint: both/step-00000004 is damaged" train both $ask
+done
+[ "$(find both -type f -exec sha256sum {} + | sort)" = "$before" ] || fail "a refused run changed the folder"
+good train both --force --set steps=3
+[ "$(lines both/metrics.jsonl)" = 3 ] && [ ! -e both/step-00000004 ] || fail "not begun anew: $(ls both)"
+expect 2 "choose one" train both --force --resume
+
+# Metrics that are gone: said, and never filled with zeros.
+truncate -s 10 both/metrics.jsonl
+good train both --resume --set steps=4
+grep -q 'metrics of earlier steps are missing' err || fail "nothing is said about missing metrics: $(cat err)"
+[ "$(tr -d '\n' <both/metrics.jsonl | tr -dc '\0' | wc -c)" = 0 ] || fail "zeros in the metrics"
+
+# What is refused leaves nothing behind.
+expect 2 "no such shard" "$RETORT" train config.json --set data.train=none.h5 out=refused
+[ ! -e refused ] || fail "a refused run left its folder"
+echo "runs: good"

@@ -1,0 +1,133 @@
+/* checkpoint_find.c -- what an output folder holds of a run: the newest checkpoint that verifies, and those that do not. */
+#include "core/file.h"
+#include "train/trainer.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int tr_is_checkpoint(const char *name, int64_t *step)
+{
+    char      tail;
+    long long s;
+    if (sscanf(name, "step-%8lld%c", &s, &tail) != 1 || strlen(name) != 13) return 0;
+    *step = s;
+    return 1;
+}
+
+static rt_status check_file(const char *dir, const cJSON *e)
+{
+    char        hex[RT_SHA_HEX], path[4096];
+    const char *want = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "sha256"));
+    RT_CHECK(want && !strchr(e->string, '/'), RT_EFORMAT, "manifest.json: the entry \"%.80s\" has no \"sha256\"", e->string);
+    snprintf(path, sizeof path, "%s/%s", dir, e->string);
+    RT_TRY(rt_sha_file(path, hex));
+    RT_CHECK(!strcmp(hex, want), RT_EFORMAT, "%s has SHA-256 %.12s..., manifest.json says %.12s...", e->string, hex, want);
+    return RT_OK;
+}
+
+static rt_status check_all(const char *dir, const cJSON *files)
+{
+    static const char *const needed[] = {TR_STATE, "model.safetensors"};
+    const cJSON             *e;
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        RT_CHECK(cJSON_GetObjectItemCaseSensitive(files, needed[i]), RT_EFORMAT, "manifest.json does not name %s", needed[i]);
+    cJSON_ArrayForEach(e, files) RT_TRY(check_file(dir, e));
+    return RT_OK;
+}
+
+/* Is every file there as the manifest says? */
+static rt_status verify(const char *dir)
+{
+    char   path[4096];
+    cJSON *o;
+    snprintf(path, sizeof path, "%s/manifest.json", dir);
+    RT_TRY(rt_json_read(&o, path, 0));
+    const rt_status st = check_all(dir, cJSON_GetObjectItemCaseSensitive(o, "files"));
+    cJSON_Delete(o);
+    return st;
+}
+
+/* One entry of the folder, from the newest name on. */
+static rt_status look_at(tr_found *f, const char *out, const char *name)
+{
+    int64_t step;
+    f->traces |= !strncmp(name, "step-", 5) || !strcmp(name, "metrics.jsonl");
+    if (f->step || !tr_is_checkpoint(name, &step)) return RT_OK;
+    RT_TRY(rt_path(&f->dir, out, name));
+    if (verify(f->dir.p) == RT_OK) f->step = step;
+    else if (!f->damaged) {
+        f->damaged = step;
+        return rt_buf_fmt(&f->why, "%s/%s is damaged: %s", out, name, rt_error_text());
+    }
+    return RT_OK;
+}
+
+rt_status tr_checkpoint_find(const char *out, tr_found *f)
+{
+    char    **names;
+    int       n;
+    tr_found  found = {0};
+    rt_status st    = RT_OK;
+    *f              = found;
+    if (!rt_file_exists(out)) return RT_OK;
+    RT_TRY(rt_dir_list(&names, &n, out));
+    for (int i = n - 1; st == RT_OK && i >= 0; i--) st = look_at(&found, out, names[i]);
+    rt_names_free(&names, n);
+    if (!found.step) rt_buf_free(&found.dir);
+    if (st != RT_OK) tr_found_free(&found);
+    else *f = found;
+    return st;
+}
+
+void tr_found_free(tr_found *f)
+{
+    rt_buf_free(&f->dir);
+    rt_buf_free(&f->why);
+    *f = (tr_found){0};
+}
+
+/* Damaged ones keep their content under another name, so that they neither count as kept nor are found again. */
+static rt_status set_aside(const char *out, const char *name)
+{
+    char from[4096], to[4096];
+    snprintf(from, sizeof from, "%s/%s", out, name);
+    snprintf(to, sizeof to, "%s/%s.damaged", out, name);
+    RT_TRY(rt_dir_remove(to));
+    RT_CHECK(!rename(from, to), rt_status_of_errno(errno), "%s: cannot be renamed: %s", from, strerror(errno));
+    return RT_OK;
+}
+
+rt_status tr_checkpoint_set_aside(const char *out, int64_t newer_than)
+{
+    char    **names;
+    int       n;
+    int64_t   step;
+    rt_status st = RT_OK;
+    char      latest[32];
+    RT_TRY(rt_dir_list(&names, &n, out));
+    for (int i = 0; st == RT_OK && i < n; i++)
+        if (tr_is_checkpoint(names[i], &step) && step > newer_than) st = set_aside(out, names[i]);
+    rt_names_free(&names, n);
+    snprintf(latest, sizeof latest, "step-%08lld", (long long)newer_than);
+    return st == RT_OK ? tr_point_latest(out, latest) : st;
+}
+
+rt_status tr_checkpoint_remove_all(const char *out)
+{
+    static const char *const others[] = {"latest", "best", "metrics.jsonl", "metrics.lost.jsonl"};
+    char                   **names;
+    int                      n;
+    rt_buf                   path = {0};
+    RT_TRY(rt_dir_list(&names, &n, out));
+    rt_status st = RT_OK;
+    for (int i = 0; st == RT_OK && i < n; i++) {
+        int ours = !strncmp(names[i], "step-", 5);
+        for (size_t j = 0; j < sizeof others / sizeof *others; j++) ours |= !strcmp(names[i], others[j]);
+        if (!ours) continue;
+        st = rt_path(&path, out, names[i]);
+        if (st == RT_OK) st = rt_dir_remove(path.p);
+    }
+    rt_names_free(&names, n);
+    rt_buf_free(&path);
+    return st;
+}
