@@ -66,12 +66,28 @@ int         kn_have_blas(void) { return g_gemm != NULL; }
 const char *kn_blas_config(void) { return g_config; }
 const char *kn_blas_kernel(void) { return g_kernel; }
 
-void kn_blas(real *c, int64_t ldc, const real *a, int64_t lda, int ta, const real *b, int64_t ldb, int tb, int64_t M, int64_t N, int64_t K,
-             int acc)
+/* OpenBLAS's AVX-512 builds have a kernel for products of at most SMALL multiplications of two operands that are not
+ * transposed (sgemm_small_kernel_nn_SKYLAKEX, 0.3.21); it calls malloc each time.  One of the operands, the one with fewer
+ * elements, is then handed over transposed: it has at most sqrt(SMALL K) of them. */
+enum { SMALL = 100 * 100 * 100 };
+_Static_assert((int64_t)KN_BLAS_SPACE *KN_BLAS_SPACE >= (int64_t)SMALL * KN_BLAS_K, "the smaller operand of a small product fits");
+
+static void transpose(real *to, const real *x, int64_t ld, int64_t rows, int64_t cols)
 {
-    if (M && N)
-        g_gemm(ROW_MAJOR, ta ? TRANS : NO_TRANS, tb ? TRANS : NO_TRANS, (int)M, (int)N, (int)K, 1, a, (int)lda, b, (int)ldb, (real) !!acc,
-               c, (int)ldc);
+    for (int64_t j = 0; j < cols; j++)
+        for (int64_t i = 0; i < rows; i++) to[j * rows + i] = x[i * ld + j];
+}
+
+void kn_blas(real *c, int64_t ldc, const real *a, int64_t lda, int ta, const real *b, int64_t ldb, int tb, int64_t M, int64_t N, int64_t K,
+             int acc, real *space)
+{
+    if (!M || !N) return;
+    if (!ta && !tb && K && M * N * K <= SMALL) {
+        if (M <= N) transpose(space, a, lda, M, K), a = space, lda = M, ta = 1;
+        else transpose(space, b, ldb, K, N), b = space, ldb = K, tb = 1;
+    }
+    g_gemm(ROW_MAJOR, ta ? TRANS : NO_TRANS, tb ? TRANS : NO_TRANS, (int)M, (int)N, (int)K, 1, a, (int)lda, b, (int)ldb, (real) !!acc, c,
+           (int)ldc);
 }
 
 rt_status kn_eigen(double *a, double *w, int64_t n)

@@ -23,7 +23,7 @@ enum { MIN_TILES = 12, MIN_NT = 128, MIN_MT = 72 }; /* OpenBLAS's tiles: finer u
 _Static_assert(NT % KN_MAX_NR == 0 && PACK_N % KN_MAX_NR == 0, "tiles and items begin where a panel does");
 
 typedef struct work_space {
-    real a[MT_BLAS * (KT + PAD)], b[KT * NT], c[MT_BLAS * LDC];
+    real a[MT_BLAS * (KT + PAD)], b[KT * NT], c[MT_BLAS * LDC], blas[KN_BLAS_SPACE];
 } work_space;
 static work_space     *g_work[RT_MAX_THREADS];
 static real           *g_panels;
@@ -157,11 +157,11 @@ static const real *block(const kn_mat *m, int64_t r0, int64_t rows, int64_t c0, 
 
 static void tile_blas(const product *p, work_space *w, real *c, int64_t ldc, int64_t m0, int64_t m, int64_t n0, int64_t n, int acc)
 {
-    const int64_t step = p->a.t == KN_REAL && p->b.t == KN_REAL ? p->kb : KT;
+    const int64_t step = p->a.t == KN_REAL && p->b.t == KN_REAL ? KN_BLAS_K : KT;
     for (int64_t k = 0, lda, ldb; k < p->kb; k += step) {
         const int64_t kt = p->kb - k < step ? p->kb - k : step;
         const real   *a = block(&p->a, m0, m, p->k0 + k, kt, w->a, &lda), *b = block(&p->b, p->k0 + k, kt, n0, n, w->b, &ldb);
-        kn_blas(c, ldc, a, lda, p->a.trans, b, ldb, p->b.trans, m, n, kt, acc || k);
+        kn_blas(c, ldc, a, lda, p->a.trans, b, ldb, p->b.trans, m, n, kt, acc || k, w->blas);
     }
 }
 
