@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # retort score --model: the same rows as from the model served, sketches, wrong use.
+# label: numeric
 # shellcheck source=tests/support/cli.sh
 source "$SOURCE_DIR/tests/support/cli.sh"
 

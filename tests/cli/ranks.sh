@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The same global batch on 1, 2 and 4 ranks: first-step gradients agree to 1e-5 of each tensor's norm,
 # the losses of 20 steps to 1e-5 (f32) and 1e-3 (bf16) relative.
+# label: numeric
 # shellcheck source=tests/support/cli.sh
 source "$SOURCE_DIR/tests/support/cli.sh"
 command -v mpirun >/dev/null || { echo "skipped: no mpirun"; exit 77; }
