@@ -14,12 +14,31 @@ rt_status cli_collect_begin(const cli_collect *c, tc_options *t, rt_progress *p)
     t->key_env = c->key_env, t->key_file = c->key_file, t->key_in_clear = c->key_in_clear;
     t->out = c->out, t->ledger = c->ledger, t->tokenizer = c->tokenizer;
     t->k = c->k == -1 ? 8 : c->k, t->m = c->m, t->vocab = c->vocab, t->seed = (uint64_t)c->seed;
+    t->max_failed = c->max_failed;
     t->in_flight = c->in_flight, t->retries = c->retries, t->timeout = c->timeout;
     t->price_in = c->price_in, t->price_out = c->price_out;
     t->progress = p;
     rt_quiet(c->quiet);
     sigaction(SIGPIPE, &ignore, NULL); /* a server that hangs up is an error to report, not to die of */
     rt_interrupt_catch();
+    return RT_OK;
+}
+
+static rt_status tally_json(rt_buf *b, const char *key, const tc_tally *t)
+{
+    RT_TRY(rt_buf_fmt(b, ",\"%s\":{", key));
+    for (int i = 0; i < t->used; i++) {
+        if (i) RT_TRY(rt_buf_str(b, ","));
+        RT_TRY(rt_json_quote(b, t->name[i], strlen(t->name[i])));
+        RT_TRY(rt_buf_fmt(b, ":%lld", (long long)t->n[i]));
+    }
+    return rt_buf_str(b, "}");
+}
+
+/* "3 \"abort\", 1 \"none\"" */
+static rt_status tally_text(rt_buf *b, const tc_tally *t)
+{
+    for (int i = 0; i < t->used; i++) RT_TRY(rt_buf_fmt(b, "%s%lld \"%s\"", i ? ", " : "", (long long)t->n[i], t->name[i]));
     return RT_OK;
 }
 
@@ -31,20 +50,38 @@ static rt_status as_json(const cli_collect *c, const tc_report *r, rt_buf *b)
                       ",\"already\":%s,\"asked\":%lld,\"known\":%lld,\"documents\":%lld,\"tokens\":%lld,\"duplicates\":%lld,\"short\":%lld",
                       r->already ? "true" : "false", (long long)r->asked, (long long)r->known, (long long)r->documents,
                       (long long)r->tokens, (long long)r->duplicates, (long long)r->short_ones));
+    RT_TRY(rt_buf_fmt(b, ",\"failed\":%lld", (long long)r->failed));
+    RT_TRY(tally_json(b, "failures", &r->failures));
+    RT_TRY(tally_json(b, "kept_out", &r->ends));
     RT_TRY(rt_buf_fmt(b, ",\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"bytes\":%lld,\"seconds\":%.3f,\"cost\":%.6f}",
                       (long long)r->prompt_tokens, (long long)r->completion_tokens, (long long)r->bytes, r->seconds, r->cost));
     return RT_OK;
 }
 
-static rt_status as_text(const cli_collect *c, const char *command, const tc_report *r, rt_buf *b)
+/* What the shard lacks, and why. */
+static rt_status losses(const cli_collect *c, const tc_report *r, rt_buf *b)
 {
-    if (r->already)
-        return rt_buf_fmt(b, "%s: done already: %s holds %lld documents, %lld tokens of these requests", command, c->out,
-                          (long long)r->documents, (long long)r->tokens);
-    RT_TRY(rt_buf_fmt(b, "%s: %lld answers new, %lld from the ledger; %lld documents, %lld tokens", command, (long long)r->asked,
-                      (long long)r->known, (long long)r->documents, (long long)r->tokens));
     if (r->duplicates || r->short_ones)
         RT_TRY(rt_buf_fmt(b, " (dropped: %lld duplicates, %lld too short)", (long long)r->duplicates, (long long)r->short_ones));
+    if (r->ends.used) RT_TRY(rt_buf_str(b, "; texts kept out by how they ended (--finish): "));
+    RT_TRY(tally_text(b, &r->ends));
+    if (!r->failed) return RT_OK;
+    RT_TRY(rt_buf_fmt(b, "; requests without an answer: %lld", (long long)r->failed));
+    if (r->failures.used) RT_TRY(rt_buf_str(b, " ("));
+    RT_TRY(tally_text(b, &r->failures));
+    return rt_buf_fmt(b, "%s; to ask again, remove %s and run the same command", r->failures.used ? ")" : "", c->out);
+}
+
+static rt_status as_text(const cli_collect *c, const char *command, const tc_report *r, rt_buf *b)
+{
+    if (r->already) {
+        RT_TRY(rt_buf_fmt(b, "%s: done already: %s holds %lld documents, %lld tokens of these requests", command, c->out,
+                          (long long)r->documents, (long long)r->tokens));
+        return losses(c, r, b);
+    }
+    RT_TRY(rt_buf_fmt(b, "%s: %lld answers new, %lld from the ledger; %lld documents, %lld tokens", command, (long long)r->asked,
+                      (long long)r->known, (long long)r->documents, (long long)r->tokens));
+    RT_TRY(losses(c, r, b));
     RT_TRY(rt_buf_fmt(b, "; %s has %.1f MB; %.1f s", c->out, (double)r->bytes / 1e6, r->seconds));
     return c->price_in > 0 || c->price_out > 0 ? rt_buf_fmt(b, "; cost of the new answers %.4f", r->cost) : RT_OK;
 }

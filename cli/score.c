@@ -110,8 +110,8 @@ static rt_status capture(const options *o, const md_model *m)
     return st == RT_OK ? print(c, &r, rt_now() - began) : st;
 }
 
-static const char *const server_options[] = {"tokenizer", "dialect",  "vocab",        "ledger",   "in-flight", "retries", "timeout",
-                                             "key-env",   "key-file", "key-in-clear", "price-in", "price-out", NULL};
+static const char *const server_options[] = {"tokenizer", "dialect", "vocab",    "ledger",       "in-flight", "retries",   "max-failed",
+                                             "timeout",   "key-env", "key-file", "key-in-clear", "price-in",  "price-out", NULL};
 
 static rt_status read_model(const options *o)
 {

@@ -13,6 +13,8 @@ static const rt_option table[] = {
     {"count", RT_OPT_INT, offsetof(options, t.count), "N", "texts to ask for"},
     {"min-tokens", RT_OPT_INT, offsetof(options, t.min_tokens), "N", "drop texts with fewer generated tokens (default 8)"},
     {"max-tokens", RT_OPT_INT, offsetof(options, t.max_tokens), "N", "most tokens of a text (default: the recipe's)"},
+    {"finish", RT_OPT_LIST, offsetof(options, t.finish), "WORD...",
+     "finish reasons of the texts to keep, none: not told (default: stop, length and other servers' words for them)"},
     {"text-only", RT_OPT_FLAG, offsetof(options, t.text_only), NULL, "write a text shard without probabilities (chat recipes need it)"},
     {0}};
 
@@ -38,7 +40,8 @@ const rt_command cli_textbook = {
     .summary  = "let a teacher write text, with its token probabilities",
     .text     = "Asks the server at URL to write about the recipe's topics, for its audiences, in its\n"
                 "styles, and keeps the text with the probabilities of its tokens. Duplicates and\n"
-                "very short texts are dropped. Every answer is in the ledger before it counts: the\n"
+                "very short texts are dropped, and texts that were broken off, filtered or ended without a\n"
+                "reason are kept out (--finish). Every answer is in the ledger before it counts: the\n"
                 "same command, run again, asks only for what is missing.\n\n"
                 "  retort textbook configs/recipes/glossary.json --teacher http://127.0.0.1:8000 \\\n"
                 "      --tokenizer MODEL --count 1000 --out glossary.h5",

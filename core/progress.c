@@ -1,6 +1,7 @@
 /* progress.c -- one line that shows rate and time left. */
 #include "core/progress.h"
 #include "core/clock.h"
+#include "core/status.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -11,13 +12,14 @@ void rt_quiet(int on) { g_quiet = on; }
 
 void rt_note(const char *fmt, ...)
 {
+    char    text[2048];
     va_list ap;
     if (g_quiet) return;
     va_start(ap, fmt);
-    fputs("retort: ", stderr);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
+    vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    rt_text_clean(text);
+    fprintf(stderr, "retort: %s\n", text);
 }
 
 void rt_progress_begin(rt_progress *p, const char *what, const char *unit, int64_t total, int64_t done)

@@ -1,5 +1,6 @@
 /* status.c -- the thread-local error record. */
 #include "core/status.h"
+#include "core/json.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,6 +18,27 @@ static void add_frame(const char *file, int line)
     if (g_frames++ < MAX_FRAMES) snprintf(g_trace + n, sizeof g_trace - n, "  at %s:%d\n", file, line);
 }
 
+/* Would a terminal take this character for a command, or show others in another order? */
+static int is_control(const unsigned char *s, size_t len)
+{
+    if (len == 1) return s[0] < 0x20 || s[0] == 0x7f;
+    if (len == 2) return s[0] == 0xc2 && s[1] < 0xa0; /* U+0080 to U+009F */
+    if (len != 3 || s[0] != 0xe2) return !len;
+    return (s[1] == 0x80 && (s[2] == 0x8e || s[2] == 0x8f || (s[2] >= 0xa8 && s[2] <= 0xae))) ||
+           (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9);
+}
+
+void rt_text_clean(char *text)
+{
+    size_t left = strlen(text);
+    for (char *s = text; left;) {
+        const size_t len = rt_utf8_length(s, left), step = len ? len : 1;
+        if (is_control((const unsigned char *)s, len)) memset(s, *s == '\n' || *s == '\t' || *s == '\r' ? ' ' : '?', step);
+        s += step;
+        left -= step;
+    }
+}
+
 rt_status rt_fail(rt_status code, const char *file, int line, const char *fmt, ...)
 {
     char    text[sizeof g_text]; /* the arguments may point into the old record */
@@ -24,6 +46,7 @@ rt_status rt_fail(rt_status code, const char *file, int line, const char *fmt, .
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    rt_text_clean(text);
     memcpy(g_text, text, sizeof text);
     g_frames   = 0;
     g_trace[0] = '\0';

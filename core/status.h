@@ -3,8 +3,8 @@
  * A fallible function returns rt_status; results leave through pointer
  * arguments, written only on RT_OK.  The first failure fills a thread-local
  * record (a message and up to 16 frames) that main() prints once.  A message
- * says what was expected, what came, where, and what to do; it never holds a
- * secret.
+ * says what was expected, what came, where, and what to do; it is one line and never
+ * holds a secret.
  */
 #ifndef RT_CORE_STATUS_H
 #define RT_CORE_STATUS_H
@@ -39,6 +39,9 @@ rt_status rt_trace(rt_status code, const char *file, int line) __attribute__((co
 /* The status of a failed system call: ENOSPC, EDQUOT and EFBIG are RT_ENOSPC,
  * ENOENT is RT_ENOENT, ENOMEM is RT_ENOMEM, all others RT_EIO. */
 rt_status rt_status_of_errno(int err);
+/* Make text fit for a terminal, in place: control characters and bytes that are no UTF-8 become '?', line ends and
+ * tabs spaces.  rt_fail does it to every message, so that what a message quotes cannot command a terminal. */
+void rt_text_clean(char *text);
 
 /* The current thread's record; valid until its next failure. */
 const char *rt_error_text(void);  /* one line: the message */

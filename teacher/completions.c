@@ -188,14 +188,23 @@ static rt_status read_generated(tc_answer *x, const tc_ask *a, const cJSON *choi
     return tails ? read_rest(x, a, choice, WIRE_TAIL_IDS, WIRE_REST_ENTROPY, a->n - 1, n, 0) : RT_OK;
 }
 
+/* No text, and the server says why: asking again would bring the same. */
+static rt_status no_text(const cJSON *message, const char *finish)
+{
+    const char *refusal = cJSON_GetStringValue(get(message, "refusal"));
+    if (refusal) RT_FAIL(RT_ECHECK, "no text: a refusal: \"%.100s\"", refusal);
+    if (*finish) RT_FAIL(RT_ECHECK, "no text: finish_reason \"%.40s\"", finish);
+    ANSWERED("no text, and no finish_reason that says why");
+}
+
 static rt_status read_text(tc_answer *x, const tc_ask *a, const cJSON *choice)
 {
-    const char *text   = cJSON_GetStringValue(get(a->chat ? get(choice, "message") : choice, a->chat ? "content" : "text"));
-    const char *finish = cJSON_GetStringValue(get(choice, "finish_reason"));
+    const cJSON *message = a->chat ? get(choice, "message") : choice;
+    const char  *text    = cJSON_GetStringValue(get(message, a->chat ? "content" : "text"));
+    const char  *finish  = cJSON_GetStringValue(get(choice, "finish_reason"));
     snprintf(x->finish, sizeof x->finish, "%s", finish ? finish : "");
     if (!a->max_tokens) return RT_OK;
-    if (!text) ANSWERED("no %s", a->chat ? "choices[0].message.content" : "choices[0].text");
-    return rt_strdup(&x->text, text);
+    return text ? rt_strdup(&x->text, text) : no_text(message, x->finish);
 }
 
 static int64_t count_of(const cJSON *usage, const char *key)

@@ -44,7 +44,8 @@ typedef struct tc_dialect {
     int         tails;        /* can draw samples of the rest, and tells the rest's entropy */
     int64_t     score_tokens; /* tokens that must be generated when a text is scored */
     rt_status (*ask)(rt_buf *body, const tc_ask *a, const char *model);
-    /* reply is left as it is.  RT_EFORMAT "server answered ..." names field and place. */
+    /* reply is left as it is.  RT_EFORMAT "server answered ..." names field and place; RT_ECHECK: there is no text,
+     * and the server says why (a refusal, a filter, all tokens spent on reasoning). */
     rt_status (*read)(tc_answer *out, const tc_ask *a, const rt_buf *reply);
 } tc_dialect;
 

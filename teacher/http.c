@@ -95,13 +95,8 @@ void tc_http_destroy(tc_http **out)
 
 int tc_http_in_flight(const tc_http *h) { return h->in_flight; }
 
-static void set_up(const tc_http *h, slot *s)
+static void set_up(const tc_http *h, CURL *c)
 {
-    CURL *c = s->easy;
-    curl_easy_setopt(c, CURLOPT_PRIVATE, s);
-    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, s->error);
-    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, receive);
-    curl_easy_setopt(c, CURLOPT_WRITEDATA, s);
     curl_easy_setopt(c, CURLOPT_HTTPHEADER, h->headers);
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
@@ -113,6 +108,37 @@ static void set_up(const tc_http *h, slot *s)
     curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
     curl_easy_setopt(c, CURLOPT_ACCEPT_ENCODING, "");
     if (h->at.loopback) curl_easy_setopt(c, CURLOPT_PROXY, ""); /* a proxy cannot reach this machine's own loopback */
+}
+
+static void set_up_slot(const tc_http *h, slot *s)
+{
+    curl_easy_reset(s->easy);
+    set_up(h, s->easy);
+    curl_easy_setopt(s->easy, CURLOPT_PRIVATE, s);
+    curl_easy_setopt(s->easy, CURLOPT_ERRORBUFFER, s->error);
+    curl_easy_setopt(s->easy, CURLOPT_WRITEFUNCTION, receive);
+    curl_easy_setopt(s->easy, CURLOPT_WRITEDATA, s);
+}
+
+static size_t ignore(char *data, size_t size, size_t n, void *ud)
+{
+    (void)data, (void)ud;
+    return size * n;
+}
+
+int tc_http_alive(const tc_http *h)
+{
+    char  url[TC_URL + 64];
+    CURL *c = curl_easy_init();
+    if (!c) return 0;
+    snprintf(url, sizeof url, "%s/v1/models", h->at.url);
+    set_up(h, c);
+    curl_easy_setopt(c, CURLOPT_URL, url);
+    curl_easy_setopt(c, CURLOPT_TIMEOUT, (long)CONNECT_SECONDS);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, ignore);
+    const int alive = curl_easy_perform(c) == CURLE_OK;
+    curl_easy_cleanup(c);
+    return alive;
 }
 
 static rt_status free_slot(slot **out, tc_http *h)
@@ -142,8 +168,7 @@ rt_status tc_http_send(tc_http *h, const char *path, rt_buf *body, int64_t tag)
     s->error[0]  = '\0';
     s->began     = rt_now();
     snprintf(url, sizeof url, "%s%s", h->at.url, path);
-    curl_easy_reset(s->easy);
-    set_up(h, s);
+    set_up_slot(h, s);
     curl_easy_setopt(s->easy, CURLOPT_URL, url);
     if (body) {
         s->request = *body;

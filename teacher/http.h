@@ -24,6 +24,8 @@ int       tc_http_in_flight(const tc_http *h);
 rt_status tc_http_send(tc_http *h, const char *path, rt_buf *body, int64_t tag);
 /* Wait up to `seconds` for replies; *n of at most cap (a signal or nothing: 0). */
 rt_status tc_http_wait(tc_http *h, double seconds, tc_reply *replies, int cap, int *n);
+/* Does the server answer at all?  Asked over a connection of its own, for at most ten seconds. */
+int tc_http_alive(const tc_http *h);
 /* One request, alone: send and wait for its reply.  RT_EINTR on Ctrl-C. */
 rt_status tc_http_one(tc_http *h, const char *path, rt_buf *body, tc_reply *reply);
 #endif

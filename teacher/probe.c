@@ -16,14 +16,13 @@ static rt_status patiently(tc_http *h, const tc_endpoint *e, const tc_options *o
         const rt_status st = tc_http_one(h, path, body ? &copy : NULL, reply);
         rt_buf_free(&copy);
         RT_TRY(st);
-        const tc_verdict v = tc_judge(reply);
+        const tc_verdict v = tc_judge(reply, text, sizeof text);
         if (v == TC_ACCEPT) return RT_OK;
-        tc_describe(reply, text, sizeof text);
         const int    refused = !reply->status; /* nobody listens there: waiting is not what is wanted */
         const double said    = reply->retry_after;
         rt_buf_free(&reply->body);
         RT_CHECK(!refused, RT_ENET, "%s cannot be reached: %s; is the server up, and is the address right?", e->url, text);
-        RT_CHECK(v != TC_STOP && tries < o->retries, RT_ENET, "%s%s answered %s", e->url, path, text);
+        RT_CHECK(v != TC_STOP && v != TC_REFUSED && tries < o->retries, RT_ENET, "%s%s answered %s", e->url, path, text);
         rt_sleep(said > 0 && said < 60 ? said : o->retry_base * (double)(tries + 1));
     }
 }

@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "core/file.h"
 #include "core/threads.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,18 @@ tc_options tc_options_default(void)
     return (tc_options){.dialect = "auto", .k = 8, .m = -1, .in_flight = 16, .retries = 8, .retry_base = 0.5, .timeout = 600};
 }
 
+/* "20" or "1%" of n requests; NULL: a twentieth, and 10 of few. */
+static rt_status max_failed(int64_t *most, const char *text, int64_t n)
+{
+    char        *end = NULL;
+    const double v   = text ? strtod(text, &end) : 0;
+    if (!text) *most = n / 20 > 10 ? n / 20 : 10;
+    else if (end != text && !strcmp(end, "%") && v >= 0 && v <= 100) *most = (int64_t)(v / 100 * (double)n);
+    else if (end != text && !*end && v >= 0 && v < 1e15 && v == floor(v)) *most = (int64_t)v;
+    else RT_FAIL(RT_EINVAL, "--max-failed %.40s: expected a number of requests, or a share such as 1%%", text);
+    return RT_OK;
+}
+
 static rt_status check_options(const tc_options *o, int64_t k, int64_t m)
 {
     RT_CHECK(o->out && *o->out, RT_EINVAL, "--out: expected the name of the shard to write");
@@ -31,7 +44,8 @@ static rt_status check_options(const tc_options *o, int64_t k, int64_t m)
     RT_CHECK(o->retries >= 0 && o->retries <= 1000, RT_EINVAL, "--retries %lld: expected 0 to 1000", (long long)o->retries);
     RT_CHECK(o->timeout > 0 && o->timeout < 1e6, RT_EINVAL, "--timeout %g: expected seconds above 0", o->timeout);
     RT_CHECK(o->price_in >= 0 && o->price_out >= 0, RT_EINVAL, "prices must not be negative");
-    return RT_OK;
+    int64_t n;
+    return max_failed(&n, o->max_failed, 1);
 }
 
 /* ---- the server --------------------------------------------------------------------------- */
@@ -181,8 +195,8 @@ static rt_status look_up(tc_run *r, rt_buf *body, rt_sha *set)
         RT_TRY(r->server.dialect->ask(body, &a, r->server.model));
         RT_TRY(tc_ledger_key(r->keys[i], r->server.dialect->name, r->server.model, tc_ask_path(&a), body));
         RT_TRY(tc_ledger_find(r->ledger, r->keys[i], &e, NULL));
-        r->done[i] = e.state == TC_DONE;
-        r->report->known += r->done[i];
+        r->done[i] = e.state == TC_DONE ? TC_ANSWERED : e.state == TC_ABSENT ? TC_NEW : TC_FAILED_BEFORE;
+        r->report->known += e.state == TC_DONE;
         rt_sha_add(set, r->keys[i], RT_SHA_HEX);
     }
     return RT_OK;
@@ -213,6 +227,7 @@ static rt_status compare_with_out(tc_run *r, const char *settings)
     ds_shard_close(&s);
     RT_CHECK(same, RT_EINVAL, "%s: exists already and was made by other requests; remove it or name another --out", r->o->out);
     r->report->already = 1;
+    r->report->failed  = r->source->n - r->report->known;
     return RT_OK;
 }
 
@@ -226,8 +241,9 @@ rt_status tc_run_collect(tc_run *r, const tc_source *source, rt_buf *settings)
     if (r->report->known == source->n) return RT_OK;
     if (!r->fresh) RT_TRY(ask_server(r));
     RT_TRY(make(r, 0, &first));
-    const tc_work w = {
+    tc_work w = {
         .n = source->n, .path = tc_ask_path(&first), .ask = ask, .check = check, .name = name, .ud = r, .keys = r->keys, .done = r->done};
+    RT_TRY(max_failed(&w.max_failed, r->o->max_failed, source->n));
     if (r->o->progress) rt_progress_begin(r->o->progress, "asking", "requests", source->n, r->report->known);
     const rt_status st = tc_schedule(r->http, r->ledger, &w, r->o, r->at.url, r->report);
     if (r->o->progress) rt_progress_end(r->o->progress);
@@ -251,6 +267,8 @@ static void parse(int64_t n, int thread, void *ud)
     block *b = ud;
     tc_ask a;
     (void)thread;
+    b->st[n] = RT_OK;
+    if (b->e[n].state != TC_DONE) return;
     b->st[n] = make(b->run, b->first + n, &a);
     if (b->st[n] == RT_OK) b->st[n] = b->run->server.dialect->read(&b->x[n], &a, &b->reply[n]);
     if (b->st[n] != RT_OK) snprintf(b->why[n], sizeof b->why[n], "%s", rt_error_text());
@@ -266,7 +284,7 @@ static rt_status hand_over(block *b, int64_t n, tc_take take, void *ud)
             RT_TRY(name(b->run, b->first + i, text));
             RT_FAIL(b->st[i], "%s: the answer for %s: %s", tc_ledger_path(b->run->ledger), text, b->why[i]);
         }
-        RT_TRY(take(ud, b->first + i, &b->x[i], &b->e[i]));
+        if (b->e[i].state == TC_DONE) RT_TRY(take(ud, b->first + i, &b->x[i], &b->e[i]));
     }
     return RT_OK;
 }
@@ -310,6 +328,19 @@ rt_status tc_run_info(tc_run *r, ds_info *info, const char *tokenizer, const cha
                  r->o->price_out);
     snprintf(info->program, sizeof info->program, "retort");
     return RT_OK;
+}
+
+void tc_tally_add(tc_tally *t, const char *name)
+{
+    enum { NAMES = sizeof t->n / sizeof *t->n };
+    char text[sizeof *t->name];
+    int  i = 0;
+    snprintf(text, sizeof text, "%s", name);
+    rt_text_clean(text);
+    while (i < t->used && strcmp(t->name[i], text) != 0) i++;
+    if (i == NAMES) snprintf(t->name[--i], sizeof text, "others");
+    else if (i == t->used) snprintf(t->name[t->used++], sizeof text, "%s", text);
+    t->n[i]++;
 }
 
 void tc_run_report(tc_run *r)

@@ -24,7 +24,7 @@ typedef struct tc_run {
     int64_t           vocab; /* of the record: the server's where it says so */
     const tc_source  *source;
     char (*keys)[RT_SHA_HEX];
-    uint8_t   *done;
+    uint8_t   *done; /* tc_known of each request */
     rt_buf     scratch;
     double     began;
     tc_report *report;
@@ -41,7 +41,7 @@ void      tc_run_close(tc_run *r);
  * exists: report->already when it was made by these very requests, else RT_EINVAL. */
 rt_status tc_run_collect(tc_run *r, const tc_source *source, rt_buf *settings);
 
-/* Every answer in the order of the input, to take(); parsed in parallel. */
+/* Every answer in the order of the input, to take(); parsed in parallel.  Requests without one are passed over. */
 typedef rt_status (*tc_take)(void *ud, int64_t i, const tc_answer *x, const tc_entry *e);
 rt_status tc_run_answers(tc_run *r, tc_take take, void *ud);
 

@@ -4,6 +4,7 @@
  * says 429 or 503.  A request that failed waits (exponential, with jitter, at least
  * Retry-After) in its place: no more than `in_flight` requests are ever under way, waiting
  * ones included.  Each round of replies is checked in parallel and committed at once.
+ * One request that cannot be answered does not end the run; a server that answers nothing does.
  */
 #include "teacher/schedule.h"
 #include "core/clock.h"
@@ -14,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUND = 64 };
+enum { ROUND = 64, STREAK = 16 /* so many requests given up one after another are the server's fault */ };
 #define MAX_DELAY           60.0
 #define MAX_RETRY_AFTER     600.0
 #define DRAIN_AFTER_FAILURE 30.0 /* seconds that answers under way (and paid for) may still take */
@@ -43,7 +44,9 @@ typedef struct run {
     const char       *url;
     tc_report        *report;
     job              *jobs;
-    int64_t           next;   /* first request not yet looked at */
+    int64_t           next;   /* first request not yet looked at in this pass */
+    tc_known          pass;   /* TC_NEW, TC_FAILED_BEFORE, then TC_ANSWERED: nothing is left to send */
+    int64_t           streak; /* given up since the last good answer */
     double            window; /* how many may fly */
     double            pause;  /* nothing is sent before this time */
     rt_rng            jitter;
@@ -51,8 +54,8 @@ typedef struct run {
     int64_t           tokens;
     tc_reply          replies[ROUND];
     verdict           verdicts[ROUND];
-    rt_status         stopped; /* why nothing more is sent */
-    char              why[1024];
+    rt_status         stopped;               /* why nothing more is sent */
+    char              why[1024], last[1024]; /* last: about the last request that was given up */
 } run;
 
 static int64_t count(const run *r, job_state s)
@@ -74,6 +77,19 @@ static rt_status send_job(run *r, job *j)
     return st;
 }
 
+/* The next request to ask, -1 when there is none. */
+static int64_t next_request(run *r)
+{
+    const tc_work *w = r->work;
+    while (r->pass != TC_ANSWERED) {
+        while (r->next < w->n && w->done[r->next] != r->pass) r->next++;
+        if (r->next < w->n) return r->next++;
+        r->pass = r->pass == TC_NEW ? TC_FAILED_BEFORE : TC_ANSWERED;
+        r->next = 0;
+    }
+    return -1;
+}
+
 static rt_status fill(run *r, double now)
 {
     int64_t flying = count(r, FLYING);
@@ -81,9 +97,9 @@ static rt_status fill(run *r, double now)
     for (int64_t n = 0; n < r->o->in_flight && flying < (int64_t)r->window; n++) {
         job *j = &r->jobs[n];
         if (j->state == FREE) {
-            while (r->next < r->work->n && r->work->done[r->next]) r->next++;
-            if (r->next == r->work->n) continue;
-            *j = (job){.i = r->next++};
+            const int64_t i = next_request(r);
+            if (i < 0) continue;
+            *j = (job){.i = i};
         } else if (j->state == FLYING || j->due > now) {
             continue;
         }
@@ -101,13 +117,12 @@ static void check_one(int64_t n, int thread, void *ud)
     const tc_reply *reply = &r->replies[n];
     verdict        *v     = &r->verdicts[n];
     (void)thread;
-    *v = (verdict){.what = tc_judge(reply), .usage = {-1, -1, 0}};
-    if (v->what != TC_ACCEPT) {
-        tc_describe(reply, v->text, sizeof v->text);
-        return;
-    }
-    if (r->work->check(r->work->ud, r->jobs[reply->tag].i, &reply->body, &v->usage) == RT_OK) return;
-    v->what = TC_RETRY;
+    *v      = (verdict){.usage = {-1, -1, 0}};
+    v->what = tc_judge(reply, v->text, sizeof v->text);
+    if (v->what != TC_ACCEPT) return;
+    const rt_status st = r->work->check(r->work->ud, r->jobs[reply->tag].i, &reply->body, &v->usage);
+    if (st == RT_OK) return;
+    v->what = st == RT_ECHECK ? TC_REFUSED : TC_RETRY;
     snprintf(v->text, sizeof v->text, "%s", rt_error_text());
 }
 
@@ -151,18 +166,43 @@ static void stop(run *r, rt_status why, const char *text)
     snprintf(r->why, sizeof r->why, "%s", text);
 }
 
-static void give_up(run *r, const job *j, const verdict *v)
+/* "URL failed 4 times for document 7 of a.h5, last: ..." */
+static void describe(const run *r, const job *j, const verdict *v, char *text, size_t n)
 {
-    char name[TC_NAME], text[sizeof r->why];
+    char name[TC_NAME];
     if (r->work->name(r->work->ud, j->i, name) != RT_OK) snprintf(name, sizeof name, "request %lld", (long long)j->i);
-    if (v->what == TC_STOP) snprintf(text, sizeof text, "%s refuses %s: %s", r->url, name, v->text);
-    else snprintf(text, sizeof text, "%s failed %lld times for %s, last: %s", r->url, (long long)j->failures, name, v->text);
-    stop(r, RT_ENET, text);
+    if (v->what == TC_STOP || v->what == TC_REFUSED) snprintf(text, n, "%s refuses %s: %s", r->url, name, v->text);
+    else snprintf(text, n, "%s failed %lld times for %s, last: %s", r->url, (long long)j->failures, name, v->text);
+}
+
+/* Does this failure end the run?  `text`: what is to be said beside it. */
+static int ends_the_run(const run *r, const verdict *v, int answered, char *text, size_t n)
+{
+    const int64_t streak = r->o->in_flight > STREAK ? r->o->in_flight : STREAK, failed = r->report->failed;
+    *text = '\0';
+    if (v->what == TC_STOP || (!answered && !tc_http_alive(r->http))) return 1;
+    if (failed > r->work->max_failed)
+        snprintf(text, n, "; %lld requests failed, %lld may (--max-failed)", (long long)failed, (long long)r->work->max_failed);
+    else if (r->streak >= streak) snprintf(text, n, "; the last %lld requests all failed", (long long)r->streak);
+    return *text != '\0';
+}
+
+static void give_up(run *r, job *j, const verdict *v, int answered)
+{
+    char text[sizeof r->why], more[96];
+    describe(r, j, v, text, sizeof text - sizeof more);
+    r->report->failed++;
+    r->streak++;
+    tc_tally_add(&r->report->failures, v->text);
+    snprintf(r->last, sizeof r->last, "%s", text);
+    if (ends_the_run(r, v, answered, more, sizeof more)) stop(r, RT_ENET, strcat(text, more));
+    *j = (job){0};
 }
 
 static void accept(run *r, job *j, const verdict *v)
 {
-    *j = (job){0};
+    *j        = (job){0};
+    r->streak = 0;
     r->report->asked++;
     r->tokens += v->usage.tokens;
     if (v->usage.prompt_tokens > 0) r->report->prompt_tokens += v->usage.prompt_tokens;
@@ -193,7 +233,8 @@ static void decide(run *r, int n)
         slow |= v->what == TC_SLOW_DOWN;
         if (v->what == TC_ACCEPT) accept(r, j, v);
         else again(r, j, v, r->replies[i].retry_after, now);
-        if (v->what == TC_STOP || (v->what != TC_ACCEPT && j->failures > r->o->retries)) give_up(r, j, v);
+        const int final = v->what == TC_STOP || v->what == TC_REFUSED;
+        if (final || (v->what != TC_ACCEPT && j->failures > r->o->retries)) give_up(r, j, v, r->replies[i].status != 0);
     }
     if (slow) r->window = fmax(1, r->window / 2); /* once a round: one overload answers many requests */
 }
@@ -251,9 +292,11 @@ static rt_status loop(run *r)
         if (rt_interrupted()) stop(r, RT_EINTR, "interrupted");
         if (r->stopped != RT_OK) return drain(r);
         RT_TRY(fill(r, now));
-        if (!count(r, FLYING) && !count(r, WAITING) && r->next == r->work->n) return RT_OK;
+        if (r->pass == TC_ANSWERED && !count(r, FLYING) && !count(r, WAITING)) break;
         RT_TRY(receive(r, until_due(r, now)));
     }
+    if (!r->report->known && !r->report->asked) stop(r, RT_ENET, r->last);
+    return RT_OK;
 }
 
 rt_status tc_schedule(tc_http *h, tc_ledger *l, const tc_work *w, const tc_options *o, const char *url, tc_report *report)

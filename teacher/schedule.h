@@ -10,25 +10,37 @@ typedef struct tc_usage {
     int64_t prompt_tokens, completion_tokens, tokens;
 } tc_usage; /* -1: unknown; tokens: in the record */
 
+typedef enum tc_known { TC_NEW, TC_ANSWERED, TC_FAILED_BEFORE } tc_known; /* what the ledger says of a request */
+
 typedef struct tc_work { /* n requests, each a pure function of its index */
     int64_t     n;
     const char *path;
     rt_status (*ask)(void *ud, int64_t i, rt_buf *body);
-    /* Is this answer sound?  RT_EFORMAT "server answered ...".  From several threads. */
+    /* Is this answer sound?  RT_EFORMAT "server answered ...": ask again; RT_ECHECK: the server says that this
+     * request gets none.  From several threads. */
     rt_status (*check)(void *ud, int64_t i, const rt_buf *answer, tc_usage *u);
     rt_status (*name)(void *ud, int64_t i, char name[TC_NAME]); /* "document 7 of a.h5" */
     void *ud;
     char (*keys)[RT_SHA_HEX];
-    const uint8_t *done; /* 1: the ledger has the answer */
+    const uint8_t *done;       /* tc_known; what failed in an earlier run is asked last, so that every run comes further */
+    int64_t        max_failed; /* more requests without an answer end the run */
 } tc_work;
 
 /* Ask for everything that is not done.  o gives in_flight, retries, prices, progress.
- * r counts.  RT_ENET, RT_EINTR: some answers are missing, all that came are safe. */
+ * r counts.  A request that is refused, or has failed more than o->retries times, is given up: it stays in the
+ * ledger with its reason, and the others go on.  RT_ENET: too many were given up, or the server is gone;
+ * RT_EINTR: Ctrl-C; then answers are missing, all that came are safe. */
 rt_status tc_schedule(tc_http *h, tc_ledger *l, const tc_work *w, const tc_options *o, const char *url, tc_report *r);
 
-typedef enum tc_verdict { TC_ACCEPT, TC_RETRY, TC_SLOW_DOWN, TC_STOP } tc_verdict;
-/* What an answer's status asks for (TC_ACCEPT: look at the body). */
-tc_verdict tc_judge(const tc_reply *reply);
-/* "HTTP 429: Rate limit reached" or "connection refused": one line, the server's message capped. */
-void tc_describe(const tc_reply *reply, char *text, size_t n);
+typedef enum tc_verdict {
+    TC_ACCEPT,    /* look at the body */
+    TC_RETRY,     /* ask again */
+    TC_SLOW_DOWN, /* ask again, and less at once */
+    TC_REFUSED,   /* this request will not be answered, others may */
+    TC_STOP       /* none will */
+} tc_verdict;
+/* What a reply asks for.  Unless it is TC_ACCEPT, `why` (n bytes) is one line: "connection refused", or
+ * "HTTP 429: Rate limit reached" with the server's message capped.  An error in an answer of
+ * status 200 is judged as the error that it is. */
+tc_verdict tc_judge(const tc_reply *reply, char *why, size_t n);
 #endif

@@ -3,7 +3,8 @@
  *
  * A run is a list of requests, each a pure function of the input, the options and its
  * index.  Every answer is in the ledger, on disk, before it counts as received; the
- * shard is written at the end, in the order of the input, from the ledger alone.  So a
+ * shard is written at the end, in the order of the input, from the ledger alone.  A request
+ * that cannot be answered is left out and counted; too many of them end the run.  So a
  * run that was killed at any moment is continued by running it again: it asks only what
  * is missing and ends with the same shard (the same digest).
  */
@@ -25,7 +26,8 @@ typedef struct tc_options {
     int64_t      k, m;         /* most likely entries, and samples of the rest, per row; m < 0: 8 where the teacher draws them */
     int64_t      vocab;        /* entries of the teacher's vocabulary; 0: what the server says, else the input's */
     int64_t      in_flight;    /* most requests at once: 1 .. 1024 */
-    int64_t      retries;      /* of one request, before the run stops */
+    int64_t      retries;      /* of one request, before it is given up */
+    const char  *max_failed;   /* "20" or "1%": more requests given up end the run; NULL: 5%, and at least 10 */
     double       retry_base;   /* seconds before the first retry; doubles, up to 60 */
     double       timeout;      /* seconds for one request */
     uint64_t     seed;
@@ -35,14 +37,24 @@ typedef struct tc_options {
 /* The defaults: k 8, m -1, 16 in flight, 8 retries from 0.5 s, 600 s, seed 0. */
 tc_options tc_options_default(void);
 
-typedef struct tc_report {                    /* what a run did */
-    int64_t asked, known;                     /* answers new, answers that the ledger had */
-    int64_t documents, tokens;                /* written */
-    int64_t duplicates, short_ones;           /* texts dropped (tc_textbook) */
-    int64_t prompt_tokens, completion_tokens; /* as the server counted them; 0 where it does not say */
-    int64_t bytes;                            /* of the shard */
-    double  seconds, cost;
-    int     already; /* OUT existed and was made by these very requests */
+typedef struct tc_tally { /* how often each of a few words came; further ones are counted as "others" */
+    char    name[8][160];
+    int64_t n[8];
+    int     used;
+} tc_tally;
+void tc_tally_add(tc_tally *t, const char *name);
+
+typedef struct tc_report {                     /* what a run did */
+    int64_t  asked, known;                     /* answers new, answers that the ledger had */
+    int64_t  failed;                           /* requests without an answer: the shard lacks them */
+    tc_tally failures;                         /* why; empty where an earlier run asked */
+    int64_t  documents, tokens;                /* written */
+    int64_t  duplicates, short_ones;           /* texts dropped (tc_textbook) */
+    tc_tally ends;                             /* texts kept out by how they ended (tc_textbook) */
+    int64_t  prompt_tokens, completion_tokens; /* as the server counted them; 0 where it does not say */
+    int64_t  bytes;                            /* of the shard */
+    double   seconds, cost;
+    int      already; /* OUT existed and was made by these very requests */
 } tc_report;
 
 /* Score documents: text (or soft) shards in, one soft shard out (rows as data.h says).
@@ -57,6 +69,7 @@ typedef struct tc_textbook_options {
     int64_t     count;      /* texts to ask for */
     int64_t     min_tokens; /* shorter ones are dropped */
     int64_t     max_tokens; /* 0: the recipe's */
+    rt_texts    finish;     /* finish reasons of the texts to keep, "none" for one that is not told; empty: of whole texts */
     int         text_only;  /* a text shard without probabilities; needed for chat recipes */
 } tc_textbook_options;
 /* Let the teacher write: request i of `count` has the seed hash(run seed, i). */

@@ -110,6 +110,8 @@ static rt_status is_new(textbook *b, const char *text, int *fresh)
     return RT_OK;
 }
 
+static int ended_itself(const char *finish) { return !strcmp(finish, "stop") || !strcmp(finish, "eos") || !strcmp(finish, "eos_token"); }
+
 /* A document of text that came without ids: encoded here, behind the prompt's tokens, or,
  * where a chat template hid those, behind the beginning of a text.  *given: tokens not written. */
 static rt_status encode_text(const textbook *b, const tc_answer *x, int64_t c, ds_ids *ids, int64_t *given)
@@ -119,7 +121,7 @@ static rt_status encode_text(const textbook *b, const tc_answer *x, int64_t c, d
     for (int64_t i = 0; i < b->ids[c].n; i++) RT_TRY(ds_ids_add(ids, b->ids[c].v[i]));
     *given = ids->n;
     RT_TRY(ds_encode(b->tokenizer, x->text, strlen(x->text), 0, ids));
-    return ids->n > *given && eos >= 0 && !strcmp(x->finish, "stop") ? ds_ids_add(ids, eos) : RT_OK;
+    return ids->n > *given && eos >= 0 && ended_itself(x->finish) ? ds_ids_add(ids, eos) : RT_OK;
 }
 
 static rt_status add_doc(textbook *b, int64_t i, const tc_answer *x, const tc_entry *e, ds_doc *d)
@@ -136,9 +138,29 @@ static rt_status add_doc(textbook *b, int64_t i, const tc_answer *x, const tc_en
     return RT_OK;
 }
 
+/* Texts that ended by themselves or at the length asked for, in the words of various servers. */
+static const char *const whole[] = {"stop", "length", "eos", "eos_token", "stop_sequence"};
+enum { WHOLE = sizeof whole / sizeof *whole };
+
+/* Half a text must not be learnt like a whole one: what was broken off, filtered or ended without a word is kept out
+ * unless its word is among those asked for. */
+static int is_wanted(const textbook *b, const char *finish)
+{
+    const rt_texts    *asked = &b->t->finish;
+    const char *const *words = asked->n ? asked->v : whole;
+    const int          n     = asked->n ? asked->n : WHOLE;
+    for (int i = 0; i < n; i++)
+        if (!strcmp(words[i], *finish ? finish : "none")) return 1;
+    return 0;
+}
+
 static rt_status keep(textbook *b, int64_t i, const tc_answer *x, const tc_entry *e, ds_doc *d, int64_t prompt)
 {
     int fresh = 0;
+    if (!is_wanted(b, x->finish)) {
+        tc_tally_add(&b->run.report->ends, *x->finish ? x->finish : "none");
+        return RT_OK;
+    }
     if (d->n - prompt < b->t->min_tokens) {
         b->run.report->short_ones++;
         return RT_OK;
@@ -173,15 +195,25 @@ static rt_status take(void *ud, int64_t i, const tc_answer *x, const tc_entry *e
     return keep(b, i, x, e, &d, x->prompt);
 }
 
+static rt_status nothing_is_left(const textbook *b)
+{
+    const tc_report *r     = b->run.report;
+    int64_t          ended = 0;
+    for (int i = 0; i < r->ends.used; i++) ended += r->ends.n[i];
+    RT_FAIL(RT_EINVAL,
+            "no text is left of %lld: %lld ended badly, the first with finish_reason \"%s\" (--finish), %lld were too short "
+            "(--min-tokens %lld), %lld were duplicates, %lld requests failed",
+            (long long)b->t->count, (long long)ended, ended ? r->ends.name[0] : "", (long long)r->short_ones, (long long)b->t->min_tokens,
+            (long long)r->duplicates, (long long)r->failed);
+}
+
 static rt_status write_out(textbook *b, const char *settings)
 {
     ds_info info;
     RT_TRY(tc_run_info(&b->run, &info, ds_tokenizer_sha256(b->tokenizer), settings));
     RT_TRY(ds_writer_create(&b->writer, b->o->out, &info));
     RT_TRY(tc_run_answers(&b->run, take, b));
-    RT_CHECK(b->run.report->documents, RT_EINVAL, "no text is left of %lld: %lld were too short (--min-tokens %lld), %lld were duplicates",
-             (long long)b->t->count, (long long)b->run.report->short_ones, (long long)b->t->min_tokens,
-             (long long)b->run.report->duplicates);
+    if (!b->run.report->documents) return nothing_is_left(b);
     return ds_writer_finish(&b->writer);
 }
 
@@ -205,9 +237,14 @@ static rt_status add_settings(const textbook *b, rt_buf *s)
 {
     RT_TRY(rt_buf_str(s, "{\"command\":\"textbook\",\"recipe\":"));
     RT_TRY(rt_json_quote(s, b->recipe->name, strlen(b->recipe->name)));
-    return rt_buf_fmt(s, ",\"temperature\":%.9g,\"top_p\":%.9g,\"max_tokens\":%lld,\"min_tokens\":%lld,\"text_only\":%s,\"seed\":\"%llu\"",
+    RT_TRY(rt_buf_fmt(s, ",\"temperature\":%.9g,\"top_p\":%.9g,\"max_tokens\":%lld,\"min_tokens\":%lld,\"text_only\":%s,\"seed\":\"%llu\"",
                       b->recipe->temperature, b->recipe->top_p, (long long)b->max_tokens, (long long)b->t->min_tokens,
-                      b->t->text_only ? "true" : "false", (unsigned long long)b->o->seed);
+                      b->t->text_only ? "true" : "false", (unsigned long long)b->o->seed));
+    for (int i = 0; i < b->t->finish.n; i++) {
+        RT_TRY(rt_buf_str(s, i ? "," : ",\"finish\":["));
+        RT_TRY(rt_json_quote(s, b->t->finish.v[i], strlen(b->t->finish.v[i])));
+    }
+    return b->t->finish.n ? rt_buf_str(s, "]") : RT_OK;
 }
 
 static rt_status run_all(textbook *b, rt_buf *settings, tc_report *r)

@@ -140,7 +140,7 @@ static void put_generation(rt_buf *b, ask *a, const replay_options *o)
     for (int64_t j = 0; j < n; j++) a->ids[P + j] = (int32_t)(o->one_text ? (uint64_t)j + 1 : rt_mix2(a->seed, (uint64_t)j) % REPLAY_VOCAB);
     rt_buf_str(b, "{\"choices\":[{\"index\":0,\"text\":\"");
     for (int64_t j = 0; j < n; j++) rt_buf_fmt(b, " w%d", a->ids[P + j]);
-    rt_buf_str(b, "\",\"finish_reason\":\"length\"");
+    rt_buf_fmt(b, "\",\"finish_reason\":%s", o->finish ? o->finish : "\"length\"");
     put_ids(b, WIRE_PROMPT_TOKEN_IDS, a->ids, P, 0);
     put_ids(b, WIRE_TOKEN_IDS, a->ids + P, n, 0);
     rt_buf_str(b, ",\"logprobs\":{\"tokens\":[");
@@ -167,7 +167,7 @@ static void put_chat(rt_buf *b, const char *body, const replay_options *o)
     rt_buf_str(b, "{\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
     if (o->text) rt_json_quote(b, o->text, strlen(o->text));
     else rt_buf_fmt(b, "\"Water boils at %u degrees; remember that.\"", hash % 1000);
-    rt_buf_str(b, "},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":9}}");
+    rt_buf_fmt(b, "},\"finish_reason\":%s}],\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":9}}", o->finish ? o->finish : "\"stop\"");
 }
 
 /* ---- requests ------------------------------------------------------------------------------ */
@@ -199,6 +199,12 @@ static int fault_answer(rt_buf *b, replay_fault f, const char *auth, const char 
     case REPLAY_503: rt_buf_str(b, "loading"); return 503;
     case REPLAY_401: rt_buf_fmt(b, "{\"error\":{\"message\":\"wrong key: %s\"}}", auth); return 401;
     case REPLAY_400: rt_buf_str(b, "{\"error\":\"no such thing\"}"); return 400;
+    case REPLAY_ERROR_200: rt_buf_str(b, "{\"error\":{\"message\":\"Rate limit reached\",\"code\":429}}"); return 200;
+    case REPLAY_NULL_TEXT:
+    case REPLAY_NULL_MUTE:
+        rt_buf_fmt(b, "{\"choices\":[{\"message\":{\"content\":null},\"finish_reason\":%s}]}",
+                   f == REPLAY_NULL_TEXT ? "\"content_filter\"" : "null");
+        return 200;
     case REPLAY_GARBAGE: rt_buf_str(b, "<html>It works!</html>"); return 200;
     default: return 0;
     }
@@ -270,7 +276,7 @@ static enum MHD_Result answer(replay *r, struct MHD_Connection *c, const char *u
     pthread_mutex_lock(&r->lock);
     const replay_options o           = r->o;
     const int            completions = strcmp(url, "/v1/models") != 0;
-    const int            bad         = completions && o.faults != 0;
+    const int            bad         = completions && o.faults != 0 && (!o.only || strstr(body, o.only));
     if (bad && o.faults > 0) r->o.faults--;
     snprintf(r->auth, sizeof r->auth, "%s", auth ? auth : "");
     r->asked += completions;

@@ -27,7 +27,10 @@ typedef enum replay_fault {
     REPLAY_HUGE_ID,   /* an id above the vocabulary */
     REPLAY_OTHER_IDS, /* other prompt ids come back */
     REPLAY_TAIL_TOP,  /* a sample of the rest is the most likely token */
-    REPLAY_FEW        /* fewer alternatives than asked for */
+    REPLAY_FEW,       /* fewer alternatives than asked for */
+    REPLAY_ERROR_200, /* status 200 with {"error": {"code": 429}} */
+    REPLAY_NULL_TEXT, /* chat: "content" is null, the finish reason says why */
+    REPLAY_NULL_MUTE  /* the same, and nothing says why */
 } replay_fault;
 
 typedef struct replay_options {
@@ -39,6 +42,8 @@ typedef struct replay_options {
     const char  *tokenizer; /* NULL: replay_tokenizer */
     const char  *text;      /* what chat answers; NULL: a sentence of its own per request */
     int          one_text;  /* completions always write the same tokens */
+    const char  *only;      /* the fault meets only requests whose body holds this; NULL: all */
+    const char  *finish;    /* finish_reason as JSON; NULL: "length" (completions), "stop" (chat) */
 } replay_options;
 
 typedef struct replay replay;

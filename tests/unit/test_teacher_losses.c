@@ -1,0 +1,284 @@
+/* test_teacher_losses.c -- single requests that cannot be answered: the run goes on without them and says so;
+ * texts that ended badly are kept out. */
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+#include "core/clock.h"
+#include "core/file.h"
+#include "teacher/ledger.h"
+#include "teacher/teacher.h"
+#include "tests/support/replay.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DOCS = 24 };
+
+static char    dir[64], in[96], url[64], tokenizer[96];
+static replay *server;
+
+static void path_of(char to[96], const char *name) { snprintf(to, 96, "%s/%s", dir, name); }
+
+static const char *write_file(const char *name, const char *text)
+{
+    static char path[96];
+    path_of(path, name);
+    assert_int_equal(rt_file_write(path, text, strlen(text)), RT_OK);
+    return path;
+}
+
+/* Document d is the ids 200 + d, d, d + 1. */
+static rt_status write_input(void)
+{
+    ds_writer *w    = NULL;
+    ds_info    info = {.vocab = REPLAY_VOCAB};
+    snprintf(info.tokenizer, sizeof info.tokenizer, "%s", replay_tokenizer);
+    RT_TRY(ds_writer_create(&w, in, &info));
+    for (int d = 0; d < DOCS; d++) {
+        const int32_t ids[] = {200 + d, d, d + 1};
+        const ds_doc  doc   = {.n = 3, .ids = ids, .cost = (double)NAN};
+        RT_TRY(ds_writer_add(w, &doc));
+    }
+    return ds_writer_finish(&w);
+}
+
+static int set_up(void **state)
+{
+    rt_progress p = {0};
+    (void)state;
+    snprintf(dir, sizeof dir, "/tmp/test_losses.XXXXXX");
+    if (!mkdtemp(dir)) return -1;
+    path_of(in, "in.h5");
+    path_of(tokenizer, "tok");
+    rt_quiet(1);
+    const rt_texts files = {{write_file("text.txt", "the water is cold and the fire is hot, the stone is hard and the wood is soft\n")}, 1};
+    if (ds_tokenizer_train(&files, 280, "<|end|>", tokenizer, &p) != RT_OK || write_input() != RT_OK) return -1;
+    const replay_options o = {0};
+    server                 = replay_start(&o);
+    if (!server) return -1;
+    snprintf(url, sizeof url, "http://127.0.0.1:%d", replay_port(server));
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    replay_stop(&server);
+    return rt_dir_remove(dir) == RT_OK ? 0 : -1;
+}
+
+static tc_options options(const char *out)
+{
+    tc_options o = tc_options_default();
+    o.teacher = url, o.out = out, o.k = 5, o.m = 4, o.in_flight = 4, o.retries = 2, o.retry_base = 0.01, o.seed = 11;
+    return o;
+}
+
+static rt_status score(const char *name, const replay_options *server_is, const char *max_failed, tc_report *r)
+{
+    const rt_texts shards = {{in}, 1};
+    char           out[96];
+    path_of(out, name);
+    tc_options o = options(out);
+    o.max_failed = max_failed;
+    replay_set(server, server_is);
+    return tc_score(&o, &shards, r);
+}
+
+static void expect_text(const char *words)
+{
+    if (!strstr(rt_error_text(), words)) print_message("%s\n", rt_error_text());
+    assert_non_null(strstr(rt_error_text(), words));
+}
+
+static int64_t documents_of(const char *name)
+{
+    char      path[96];
+    ds_shard *s = NULL;
+    path_of(path, name);
+    assert_int_equal(ds_shard_open(&s, path), RT_OK);
+    assert_int_equal(ds_shard_verify(s), RT_OK);
+    const int64_t n = ds_shard_docs(s);
+    ds_shard_close(&s);
+    return n;
+}
+
+/* ---- single requests -------------------------------------------------------------------------- */
+
+static void one_bad_request_does_not_end_the_run(void **state)
+{
+    static const replay_fault faults[] = {REPLAY_400, REPLAY_500, REPLAY_CUT, REPLAY_GARBAGE, REPLAY_NAN, REPLAY_ERROR_200};
+    static const char *const  why[]    = {
+            "HTTP 400: no such thing", "HTTP 500: the engine has died", "transfer closed",
+            "server answered no JSON", "a log-probability is missing",  "HTTP 200 that holds an error: Rate limit reached"};
+    (void)state;
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        char                 name[32];
+        tc_report            r;
+        const replay_options o = {.fault = faults[i], .faults = -1, .only = "[207,7,8]"};
+        snprintf(name, sizeof name, "one%zu.h5", i);
+        const rt_status st = score(name, &o, NULL, &r);
+        if (st != RT_OK) print_message("%zu: %s\n", i, rt_error_text());
+        assert_int_equal(st, RT_OK);
+        assert_int_equal(r.failed, 1);
+        assert_int_equal(r.documents, DOCS - 1);
+        assert_int_equal(r.failures.used, 1);
+        if (!strstr(r.failures.name[0], why[i])) print_message("%s\n", r.failures.name[0]);
+        assert_non_null(strstr(r.failures.name[0], why[i]));
+        assert_int_equal(documents_of(name), DOCS - 1);
+        /* a 400 is not asked again, the others are: twice */
+        assert_int_equal(replay_asked(server), DOCS + 1 + (faults[i] == REPLAY_400 ? 0 : 2));
+        assert_int_equal(score(name, &o, NULL, &r), RT_OK);
+        assert_true(r.already);
+        assert_int_equal(r.failed, 1);
+    }
+}
+
+/* Without its shard, the same command asks for what failed, and for nothing else. */
+static void what_failed_is_asked_again(void **state)
+{
+    char                 path[96];
+    tc_report            r;
+    const replay_options fine = {0};
+    (void)state;
+    path_of(path, "one1.h5");
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(score("one1.h5", &fine, NULL, &r), RT_OK);
+    assert_int_equal(r.known, DOCS - 1);
+    assert_int_equal(r.asked, 1);
+    assert_int_equal(r.failed, 0);
+    assert_int_equal(documents_of("one1.h5"), DOCS);
+}
+
+static void the_ledger_has_the_reason(void **state)
+{
+    char   path[96];
+    rt_buf b     = {0};
+    int    found = 0;
+    (void)state;
+    path_of(path, "one0.h5.ledger");
+    assert_int_equal(rt_file_read(&b, path, 1 << 24), RT_OK);
+    for (size_t i = 0; i + 23 < b.len; i++) found |= !memcmp(b.p + i, "HTTP 400: no such thing", 23);
+    assert_true(found);
+    rt_buf_free(&b);
+}
+
+static void too_many_end_the_run(void **state)
+{
+    tc_report            r;
+    const replay_options one = {.fault = REPLAY_400, .faults = -1, .only = "[207,7,8]"},
+                         all = {.fault = REPLAY_400, .faults = -1, .only = "[2"}, some = {.fault = REPLAY_400, .faults = -1, .only = "[20"};
+    (void)state;
+    assert_int_equal(score("limit.h5", &one, "1%", &r), RT_ENET); /* 1% of 24 is none */
+    expect_text("HTTP 400: no such thing; 1 requests failed, 0 may (--max-failed)");
+    assert_int_equal(score("limit.h5", &one, "5%", &r), RT_OK); /* 5% of 24 is one */
+    assert_int_equal(score("few.h5", &some, NULL, &r), RT_OK);  /* the first ten */
+    assert_int_equal(r.failed, 10);
+    assert_int_equal(score("fewer.h5", &some, "9", &r), RT_ENET);
+    expect_text("10 requests failed, 9 may");
+    assert_int_equal(score("none.h5", &all, "100%", &r), RT_ENET);
+    expect_text("the last 16 requests all failed");
+    assert_int_equal(score("wrong.h5", &one, "1 %", &r), RT_EINVAL);
+    assert_int_equal(score("wrong.h5", &one, "101%", &r), RT_EINVAL);
+    assert_int_equal(score("wrong.h5", &one, "0.5", &r), RT_EINVAL);
+}
+
+/* What failed before is asked last: even a run of bad requests longer than what ends a run is got past. */
+static void every_run_comes_further(void **state)
+{
+    const replay_options some = {.fault = REPLAY_400, .faults = -1, .only = "[2"};
+    tc_report            r;
+    (void)state;
+    assert_int_equal(score("on.h5", &some, "100%", &r), RT_ENET);
+    expect_text("the last 16 requests all failed");
+    const replay_options late = {.fault = REPLAY_400, .faults = -1, .only = "[20"};
+    assert_int_equal(score("on.h5", &late, "9", &r), RT_ENET);
+    assert_true(r.asked >= DOCS - 16 - 4); /* four more were under way in the first run */
+}
+
+/* ---- texts ------------------------------------------------------------------------------------ */
+
+static const char recipe[] =
+    "{\"name\": \"g\", \"kind\": \"completion\", \"template\": \"{topic} (noun):\", \"topics\": [\"fire\", \"stone\"],"
+    " \"sampling\": {\"max_tokens\": 12}}";
+static const char chat[] = "{\"name\": \"c\", \"kind\": \"chat\", \"template\": \"Tell about {topic}.\", \"topics\": [\"fire\", \"stone\","
+                           " \"wood\", \"ice\"]}";
+
+static rt_status write_book(const char *name, const char *text, const replay_options *server_is, const char *finish, tc_report *r)
+{
+    char out[96], file[96];
+    path_of(out, name);
+    snprintf(file, sizeof file, "%s", write_file("recipe.json", text));
+    tc_options          o = options(out);
+    tc_textbook_options t = {.recipe = file, .count = 8, .min_tokens = 2, .text_only = text == chat};
+    if (finish) t.finish = (rt_texts){{finish}, 1};
+    o.tokenizer = tokenizer, o.m = -1, o.vocab = REPLAY_VOCAB;
+    replay_set(server, server_is);
+    return tc_textbook(&o, &t, r);
+}
+
+static void a_text_that_is_refused_is_counted(void **state)
+{
+    const replay_options null = {.plain = 1, .fault = REPLAY_NULL_TEXT, .faults = -1, .only = "about wood"},
+                         mute = {.plain = 1, .fault = REPLAY_NULL_MUTE, .faults = -1, .only = "about wood"};
+    tc_report r;
+    (void)state;
+    assert_int_equal(write_book("null.h5", chat, &null, NULL, &r), RT_OK);
+    assert_int_equal(r.failed, 2);
+    assert_string_equal(r.failures.name[0], "no text: finish_reason \"content_filter\"");
+    assert_int_equal(replay_asked(server), 8); /* the server said why: once each */
+    assert_int_equal(write_book("mute.h5", chat, &mute, NULL, &r), RT_OK);
+    assert_int_equal(r.failed, 2);
+    assert_int_equal(replay_asked(server), 8 + 2 * 2);
+}
+
+static void texts_that_ended_badly_are_kept_out(void **state)
+{
+    static const char *const bad[]   = {"\"abort\"", "null", "\"content_filter\"", "\"error\""};
+    static const char *const words[] = {"abort", "none", "content_filter", "error"};
+    static const char *const good[]  = {"\"stop\"", "\"length\"", "\"eos_token\""};
+    tc_report                r;
+    char                     name[32];
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const replay_options o = {.plain = 1, .finish = bad[i]};
+        snprintf(name, sizeof name, "bad%zu.h5", i);
+        assert_int_equal(write_book(name, recipe, &o, NULL, &r), RT_EINVAL);
+        expect_text("8 ended badly");
+        expect_text(words[i]);
+        assert_int_equal(write_book(name, recipe, &o, words[i], &r), RT_OK); /* asked for: kept, from the ledger */
+        assert_int_equal(r.documents, 8);
+        assert_int_equal(r.asked, 0);
+        snprintf(name, sizeof name, "badchat%zu.h5", i);
+        assert_int_equal(write_book(name, chat, &o, NULL, &r), RT_EINVAL);
+        expect_text(words[i]);
+    }
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        const replay_options o = {.plain = 1, .finish = good[i]};
+        snprintf(name, sizeof name, "good%zu.h5", i);
+        assert_int_equal(write_book(name, recipe, &o, NULL, &r), RT_OK);
+        assert_int_equal(r.documents, 8);
+        assert_int_equal(r.ends.used, 0);
+        snprintf(name, sizeof name, "filtered%zu.h5", i);
+        assert_int_equal(write_book(name, recipe, &o, "abort", &r), RT_EINVAL);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_bad_request_does_not_end_the_run),
+        cmocka_unit_test(what_failed_is_asked_again),
+        cmocka_unit_test(the_ledger_has_the_reason),
+        cmocka_unit_test(too_many_end_the_run),
+        cmocka_unit_test(every_run_comes_further),
+        cmocka_unit_test(a_text_that_is_refused_is_counted),
+        cmocka_unit_test(texts_that_ended_badly_are_kept_out),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
