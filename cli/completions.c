@@ -1,5 +1,6 @@
 /* completions.c -- `retort completions SHELL`: what Tab offers, from the tables of the commands. */
 #include "cli/cli.h"
+#include "train/train.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +17,15 @@ static rt_status add_options(rt_buf *out, const rt_command *c)
     return rt_buf_str(out, "--help");
 }
 
+/* The keys of a configuration, each with its "=". */
+static rt_status add_keys(rt_buf *out)
+{
+    for (int i = 0; tr_config_key(i); i++) RT_TRY(rt_buf_fmt(out, "%s%s=", i ? " " : "", tr_config_key(i)));
+    return RT_OK;
+}
+
+static int takes_keys(const rt_option *o) { return !strcmp(o->name, "set"); }
+
 /* Inside '...' of a shell. */
 static rt_status add_quoted(rt_buf *out, const char *s)
 {
@@ -27,6 +37,8 @@ static rt_status make_bash(rt_buf *out)
 {
     RT_TRY(rt_buf_str(out, "# bash completion of retort\n_retort() {\n    local words= commands='"));
     RT_TRY(add_names(out));
+    RT_TRY(rt_buf_str(out, "' keys='"));
+    RT_TRY(add_keys(out));
     RT_TRY(rt_buf_str(out, "'\n    case \"${COMP_WORDS[1]}\" in\n    help) words=$commands ;;\n"));
     for (int i = 0; cli_commands[i]; i++) {
         if (cli_commands[i] == &cli_help) continue;
@@ -35,6 +47,13 @@ static rt_status make_bash(rt_buf *out)
         RT_TRY(rt_buf_str(out, "' ;;\n"));
     }
     return rt_buf_str(out, "    esac\n    [ \"$COMP_CWORD\" != 1 ] || words=\"$commands --help --version\"\n"
+                           "    local at=$COMP_CWORD word=${COMP_WORDS[COMP_CWORD]}\n"
+                           "    while [ \"$at\" -gt 1 ] && [[ ${COMP_WORDS[at - 1]} != --* ]]; do at=$((at - 1)); done\n"
+                           "    if [[ ${COMP_WORDS[at - 1]} == --set && $word != -* ]]; then\n"
+                           "        [[ $word != *=* && ${COMP_WORDS[COMP_CWORD - 1]} != = ]] || return 0 # a value: a file\n"
+                           "        words=$keys\n"
+                           "        compopt -o nospace 2>/dev/null\n"
+                           "    fi\n"
                            "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\")\n}\n"
                            "complete -o default -o bashdefault -F _retort retort\n");
 }
@@ -47,7 +66,17 @@ static rt_status make_zsh(rt_buf *out)
         RT_TRY(add_quoted(out, cli_commands[i]->summary));
         RT_TRY(rt_buf_str(out, "'\n"));
     }
-    RT_TRY(rt_buf_str(out, "    )\n    if (( CURRENT == 2 )); then _describe command commands; return; fi\n    case $words[2] in\n"));
+    RT_TRY(rt_buf_str(out, "    )\n    local -a keys=("));
+    RT_TRY(add_keys(out));
+    RT_TRY(rt_buf_str(out, ")\n    local -i at=CURRENT\n"
+                           "    if (( CURRENT == 2 )); then _describe command commands; return; fi\n"
+                           "    while (( at > 2 )) && [[ $words[at-1] != --* ]]; do (( at-- )); done\n"
+                           "    if [[ $words[at-1] == --set && $words[CURRENT] != -* ]]; then\n"
+                           "        [[ $words[CURRENT] == *=* ]] && { compset -P '*='; _files; return; }\n"
+                           "        compadd -S '' -a keys\n"
+                           "        return\n"
+                           "    fi\n"
+                           "    case $words[2] in\n"));
     for (int i = 0; cli_commands[i]; i++) {
         RT_TRY(rt_buf_fmt(out, "    %s) compadd -- ", cli_commands[i]->name));
         RT_TRY(add_options(out, cli_commands[i]));
@@ -66,8 +95,14 @@ static rt_status make_fish(rt_buf *out)
         RT_TRY(rt_buf_str(out, "'\n"));
         for (const rt_option *o = c->options; o && o->name; o++) {
             if (!o->help) continue;
-            RT_TRY(rt_buf_fmt(out, "complete -c retort -n '__fish_seen_subcommand_from %s' -l %s%s -d '", c->name, o->name,
-                              o->arg ? " -r" : ""));
+            RT_TRY(
+                rt_buf_fmt(out, "complete -c retort -n '__fish_seen_subcommand_from %s' -l %s%s", c->name, o->name, o->arg ? " -r" : ""));
+            if (takes_keys(o)) {
+                RT_TRY(rt_buf_str(out, " -f -a '"));
+                RT_TRY(add_keys(out));
+                RT_TRY(rt_buf_str(out, "'"));
+            }
+            RT_TRY(rt_buf_str(out, " -d '"));
             RT_TRY(add_quoted(out, o->help));
             RT_TRY(rt_buf_str(out, "'\n"));
         }

@@ -1,5 +1,6 @@
 /* main.c -- find the command, parse its options, run it, print its error, exit by its status. */
 #include "cli/cli.h"
+#include "core/share.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +23,18 @@ static int wants_help(int argc, char **argv)
     for (int i = 0; i < argc && strcmp(argv[i], "--"); i++)
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return 1;
     return 0;
+}
+
+/* Words that begin with @share/ name files that come with the program.  The new words live as long as it does. */
+static rt_status expand_share(int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) {
+        rt_buf path = {0};
+        if (*argv[i] != '@') continue;
+        RT_TRY(rt_share_path(&path, argv[i]));
+        argv[i] = path.p;
+    }
+    return RT_OK;
 }
 
 static rt_status run_command(const rt_command *c, int argc, char **argv)
@@ -47,6 +60,7 @@ static rt_status dispatch(int argc, char **argv)
         char *words[] = {argv[0], NULL};
         return cli_help.run(NULL, 1, words);
     }
+    RT_TRY(expand_share(argc - 1, argv + 1));
     return run_command(c, argc - 1, argv + 1);
 }
 

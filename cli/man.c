@@ -17,19 +17,43 @@ static rt_status add_text(rt_buf *out, const char *s, size_t n)
 
 static rt_status add_string(rt_buf *out, const char *s) { return add_text(out, s, strlen(s)); }
 
-/* Paragraphs; lines that begin with a space are kept as they are. */
+/* Length of the paragraph at s, up to a blank line or the end. */
+static size_t paragraph_length(const char *s)
+{
+    const char *end = strstr(s, "\n\n");
+    return end ? (size_t)(end - s) + 1 : strlen(s);
+}
+
+/* A table or an example, whose lines and columns stay as they are: a line of it is indented, or spaces make a column. */
+static int is_table(const char *s, size_t n)
+{
+    if (n && *s == ' ') return 1;
+    for (size_t i = 0; i + 1 < n; i++)
+        if (s[i + 1] == ' ' && (s[i] == '\n' || (s[i] == ' ' && i && s[i - 1] != '.'))) return 1;
+    return 0;
+}
+
+static rt_status add_lines(rt_buf *out, const char *s, size_t n)
+{
+    for (const char *end = s + n; s < end;) {
+        const size_t line = strcspn(s, "\n");
+        RT_TRY(add_text(out, s, line));
+        RT_TRY(rt_buf_str(out, "\n"));
+        s += line + 1;
+    }
+    return RT_OK;
+}
+
 static rt_status add_paragraphs(rt_buf *out, const char *s)
 {
-    int literal = 0;
-    while (*s) {
-        const size_t n       = strcspn(s, "\n");
-        const int    indents = *s == ' ';
-        if (indents != literal && n) RT_TRY(rt_buf_str(out, (literal = indents) ? ".nf\n" : ".fi\n"));
-        RT_TRY(n ? add_text(out, s, n) : rt_buf_str(out, literal ? "" : ".PP"));
-        RT_TRY(rt_buf_str(out, "\n"));
-        s += n + (s[n] == '\n');
+    for (size_t n; *s; s += n + (s[n] == '\n')) {
+        n               = paragraph_length(s);
+        const int table = is_table(s, n);
+        RT_TRY(rt_buf_str(out, table ? ".PP\n.nf\n" : ".PP\n"));
+        RT_TRY(add_lines(out, s, n));
+        if (table) RT_TRY(rt_buf_str(out, ".fi\n"));
     }
-    return rt_buf_str(out, literal ? ".fi\n" : "");
+    return RT_OK;
 }
 
 static rt_status add_options(rt_buf *out, const rt_command *c)

@@ -13,19 +13,34 @@ enum { USUAL = 80 }; /* per cent of a step that its products take (experiments/s
 
 typedef struct plan_options {
     rt_texts set;
-    int64_t  threads, ranks;
+    int64_t  threads, ranks, per_node;
     int      graph, json;
 } plan_options;
 
-/* Vocabulary and what a row holds are the shards' where they can be read, else what serves the configuration. */
-static rt_status look_at_shards(const tr_config *c, md_config *shape, ds_info *info)
+static rt_status tokenizer_size(const char *dir, int64_t *V)
+{
+    ds_tokenizer *t;
+    RT_TRY(ds_tokenizer_load(&t, dir));
+    *V = ds_tokenizer_size(t);
+    ds_tokenizer_destroy(&t);
+    return RT_OK;
+}
+
+/* Shape of the model, vocabulary and what a row holds: of the model to start from and the shards where they can be read, else
+ * what serves the configuration. */
+static rt_status look_at_inputs(const tr_config *c, md_config *shape, ds_info *info)
 {
     ds_shard *s    = NULL;
     int       kind = -1; /* "auto" */
     while (strcmp(tr_objective_word(kind + 1), c->kind)) kind++;
+    const int there = c->train.n && rt_file_exists(c->train.v[0]);
+    if (strcmp(c->init, "new")) RT_TRY(md_config_read(shape, c->init));
+    if (!shape->V && !there && c->tokenizer) RT_TRY(tokenizer_size(c->tokenizer, &shape->V));
+    RT_CHECK(shape->V || c->train.n, RT_EINVAL,
+             "the vocabulary is not known; name a shard (data.train), a tokenizer (model.tokenizer) or set model.V");
     *info = (ds_info){.soft = 1, .vocab = shape->V, .k = c->k >= 0 ? c->k : 16, .m = c->m >= 0 ? c->m : kind == AG_SAMPLED ? 16 : 0};
     if (kind >= AG_KL) info->sketch = 64, info->rank = 8 * info->sketch; /* at most */
-    if (shape->V && !rt_file_exists(c->train.v[0])) return RT_OK;
+    if (shape->V && !there) return RT_OK;
     RT_TRY(ds_shard_open(&s, c->train.v[0]));
     *info = *ds_shard_info(s);
     if (!shape->V) shape->V = info->vocab;
@@ -33,14 +48,16 @@ static rt_status look_at_shards(const tr_config *c, md_config *shape, ds_info *i
     return RT_OK;
 }
 
-static rt_status print_json(const tr_memory *m, const rt_buf *learnt, double gflops, double seconds)
+static rt_status print_json(const tr_memory *m, const rt_buf *learnt, int fits, double gflops, double seconds)
 {
     rt_buf b = {0};
     RT_TRY(rt_json_quote(&b, learnt->p, learnt->len));
     printf("{\"parameters\":%lld,\"objective\":%s,\"bytes\":{", (long long)m->parameters, b.p);
     for (int i = 0; i < TR_PURPOSES; i++) printf("%s\"%s\":%lld", i ? "," : "", tr_purpose(i), (long long)m->bytes[i]);
-    printf("},\"total\":%lld,\"available\":%lld,\"flops\":%.6g,\"product_gflops\":%.1f,\"seconds\":%.4f,\"steps\":%d,\"buffers\":%d}\n",
-           (long long)m->total, (long long)rt_memory_available(), m->flops, gflops, seconds, m->plan.n_steps, m->plan.n_buffers);
+    printf(
+        "},\"total\":%lld,\"available\":%lld,\"fits\":%s,\"flops\":%.6g,\"product_gflops\":%.1f,\"seconds\":%.4f,\"steps\":%d,\"buffers\":%d}\n",
+        (long long)m->total, (long long)rt_memory_available(), fits ? "true" : "false", m->flops, gflops, seconds, m->plan.n_steps,
+        m->plan.n_buffers);
     rt_buf_free(&b);
     return RT_OK;
 }
@@ -68,16 +85,21 @@ static rt_status show(const plan_options *o, const tr_config *c)
     ds_info   info;
     double    gflops;
     rt_buf    graph = {0};
-    RT_TRY(look_at_shards(c, &shape, &info));
+    rt_comm   world = *rt_comm_self();
+    RT_TRY(look_at_inputs(c, &shape, &info));
     RT_TRY(md_config_check(&shape));
+    world.size   = (int)o->ranks;
+    world.local  = (int)(o->per_node && o->per_node < o->ranks ? o->per_node : o->ranks);
     rt_status st = tr_estimate(&m, c, &shape, (int)o->ranks, &info, o->graph ? &graph : NULL);
     if (st == RT_OK) st = tr_objective_say(&learnt, c, &info);
     if (st == RT_OK) st = cli_measure_products(&gflops, 960, 0.3);
     if (st == RT_OK) {
-        const double seconds = m.flops * 1e-9 / gflops * 100 / USUAL;
-        if (o->json) st = print_json(&m, &learnt, gflops, seconds);
+        const double    seconds = m.flops * 1e-9 / gflops * 100 / USUAL;
+        const rt_status fit     = tr_check_fit(c, &shape, &world, &info);
+        if (o->json) st = print_json(&m, &learnt, fit == RT_OK, gflops, seconds);
         else print_table(c, &m, learnt.p, gflops, seconds);
         if (o->graph) printf("\n%s", graph.p);
+        if (st == RT_OK) st = fit;
     }
     rt_buf_free(&graph);
     rt_buf_free(&learnt);
@@ -90,7 +112,8 @@ static rt_status run(const void *options, int argc, char **argv)
     tr_config           c;
     RT_CHECK(argc == 1, RT_EINVAL, "plan takes one CONFIG.json, found %d words (see 'retort plan --help')", argc);
     RT_CHECK(o->threads >= 0 && o->threads <= RT_MAX_THREADS, RT_EINVAL, "--threads must be between 1 and %d", RT_MAX_THREADS);
-    RT_CHECK(o->ranks >= 1 && o->ranks <= 1 << 20, RT_EINVAL, "--ranks must be at least 1");
+    RT_CHECK(o->ranks >= 1 && o->ranks <= 1 << 20, RT_EINVAL, "--ranks must be between 1 and %d", 1 << 20);
+    RT_CHECK(o->per_node >= 0, RT_EINVAL, "--per-node must be at least 1");
     RT_TRY(tr_config_read(&c, argv[0], &o->set));
     if (o->threads) rt_threads_set((int)o->threads);
     rt_status st = kn_init();
@@ -102,6 +125,7 @@ static rt_status run(const void *options, int argc, char **argv)
 static const rt_option options[] = {
     {"set", RT_OPT_LIST, offsetof(plan_options, set), "KEY=VALUE", "change a configuration key, as in retort train"},
     {"ranks", RT_OPT_INT, offsetof(plan_options, ranks), "N", "MPI ranks that share the batch (default 1)"},
+    {"per-node", RT_OPT_INT, offsetof(plan_options, per_node), "N", "ranks that share the memory of one machine (default: all)"},
     {"threads", RT_OPT_INT, offsetof(plan_options, threads), "N", "threads of a rank (default: the cores that it may use)"},
     {"graph", RT_OPT_FLAG, offsetof(plan_options, graph), NULL,
      "the schedule of a step too: each operator, what it writes, where and for how long"},
@@ -115,11 +139,12 @@ const rt_command cli_plan = {
     .usage    = "CONFIG.json [--set KEY=VALUE]... [--graph]",
     .summary  = "what a training run will need: memory by purpose, work, time",
     .text     = "Lays out a training step without running it. The memory is what retort train will take on each rank;\n"
-                "the time is an estimate from the rate of products on this machine. Model and batch are tried out\n"
-                "with --set; the shards need not exist when model.V is given.\n\n"
-                "  retort plan configs/student-distil.json\n"
-                "  retort plan configs/student-distil.json --set model.V=32000 model.C=768 model.L=12 recompute=true\n"
-                "  retort plan configs/student-distil.json --graph",
+                "the time is an estimate from the rate of matrix products on this machine. Model and batch are tried\n"
+                "out with --set; the shards need not exist where model.V or model.tokenizer gives the vocabulary.\n"
+                "Exits with 4 where the run does not fit into the memory of this machine, and says what would.\n\n"
+                "  retort plan @share/configs/student-distil.json\n"
+                "  retort plan @share/configs/student-distil.json --set model.V=32000 model.C=768 model.L=12 recompute=true\n"
+                "  retort plan @share/configs/student-distil.json --ranks 64 --per-node 2",
     .options  = options,
     .size     = sizeof(plan_options),
     .defaults = &defaults,

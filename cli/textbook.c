@@ -43,7 +43,7 @@ const rt_command cli_textbook = {
                 "very short texts are dropped, and texts that were broken off, filtered or ended without a\n"
                 "reason are kept out (--finish). Every answer is in the ledger before it counts: the\n"
                 "same command, run again, asks only for what is missing.\n\n"
-                "  retort textbook configs/recipes/glossary.json --teacher http://127.0.0.1:8000 \\\n"
+                "  retort textbook @share/configs/recipes/glossary.json --teacher http://127.0.0.1:8000 \\\n"
                 "      --tokenizer MODEL --count 1000 --out glossary.h5",
     .options  = table,
     .size     = sizeof(options),

@@ -98,9 +98,9 @@ const rt_command cli_train = {
                "named and set aside. Metrics of steps after the last checkpoint are kept in metrics.lost.jsonl.\n"
                "With tail samples the loss is an estimate, which may fall below 0 over many passes; kl never does.\n"
                "\n"
-               "  retort train configs/student-distil.json\n"
-               "  mpirun -n 2 retort train configs/student-distil.json --set steps=2000 --resume\n"
-               "  retort train configs/student-distil.json --set 'data.train=[\"soft-1.h5\",\"soft-2.h5\"]'\n"
+               "  retort train @share/configs/student-distil.json\n"
+               "  mpirun -n 2 retort train @share/configs/student-distil.json --set steps=2000 --resume\n"
+               "  retort train @share/configs/student-distil.json --set 'data.train=[\"soft-1.h5\",\"soft-2.h5\"]'\n"
                "  retort train --print-config",
     .options = options,
     .size    = sizeof(train_options),

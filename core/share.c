@@ -38,3 +38,13 @@ rt_status rt_share_dir(rt_buf *out)
     }
     RT_FAIL(RT_ENOENT, "no folder share/retort in %s or beside it: install the program with cmake --install, or set RETORT_SHARE", dir);
 }
+
+rt_status rt_share_path(rt_buf *out, const char *path)
+{
+    static const char mark[] = "@share";
+    const size_t      n      = sizeof mark - 1;
+    rt_buf_clear(out);
+    if (strncmp(path, mark, n) || (path[n] && path[n] != '/')) return rt_buf_str(out, path);
+    RT_TRY(rt_share_dir(out));
+    return rt_buf_str(out, path + n);
+}

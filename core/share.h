@@ -11,4 +11,6 @@
 /* *out = the folder; RT_ENOENT names the places that were looked at.
  * RETORT_SHARE in the environment wins. */
 rt_status rt_share_dir(rt_buf *out);
+/* *out = `path`, with the share folder in place of a leading "@share": "@share/teacher" is the bundled teacher. */
+rt_status rt_share_path(rt_buf *out, const char *path);
 #endif

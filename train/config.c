@@ -1,11 +1,11 @@
 /* config.c -- the configuration as one table: key, type, field, default, meaning. */
 #include "core/file.h"
-#include "train/train.h"
+#include "train/trainer.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum kind { TEXT, INT, REAL, FLAG, TEXTS, REALS, PAIR } kind;
+typedef enum kind { TEXT, PATH, INT, REAL, FLAG, PATHS, REALS, PAIR } kind;
 
 typedef struct key {
     const char *path;
@@ -20,8 +20,8 @@ typedef struct key {
 #define BIG       9e15
 
 static const key keys[] = {
-    {"model.init", TEXT, AT(init), "\"new\"", 0, 0, "\"new\", or the folder of a model to start from"},
-    {"model.tokenizer", TEXT, AT(tokenizer), "null", 0, 0, "folder whose tokenizer the checkpoints carry; null: that of model.init"},
+    {"model.init", PATH, AT(init), "\"new\"", 0, 0, "\"new\", or the folder of a model to start from"},
+    {"model.tokenizer", PATH, AT(tokenizer), "null", 0, 0, "folder whose tokenizer the checkpoints carry; null: that of model.init"},
     {"model.family", TEXT, AT(family), "\"llama\"", 0, 0, "llama, qwen3 (norms on q and k)"},
     {"model.V", INT, AT(shape.V), "0", 0, 1 << 24, "vocabulary; 0: that of the shards"},
     {"model.C", INT, AT(shape.C), "96", 1, 1 << 20, "width"},
@@ -34,8 +34,8 @@ static const key keys[] = {
     {"model.context", INT, AT(shape.context), "128", 1, 1 << 20, "largest number of positions"},
     {"model.rope", REAL, AT(shape.rope_theta), "10000", 1, 1e9, "base of the rotary angles"},
     {"model.norm_eps", REAL, AT(shape.norm_eps), "1e-5", 1e-12, 1, "inside RMSNorm's root"},
-    {"data.train", TEXTS, AT(train), "[]", 0, 0, "shards to learn from"},
-    {"data.valid", TEXTS, AT(valid), "[]", 0, 0, "shards to measure on"},
+    {"data.train", PATHS, AT(train), "[]", 0, 0, "shards to learn from"},
+    {"data.valid", PATHS, AT(valid), "[]", 0, 0, "shards to measure on"},
     {"data.weights", REALS, AT(weights), "[]", 0, 1e6, "passes over each shard in an epoch; []: 1 each"},
     {"data.seq", INT, AT(seq), "128", 1, 1 << 20, "tokens a sequence"},
     {"data.shuffle", FLAG, AT(shuffle), "true", 0, 0, "a new order of documents in every epoch; false: that of the shards"},
@@ -61,7 +61,7 @@ static const key keys[] = {
     {"objective.hidden", TEXT, AT(hidden), "\"none\"", 0, 0,
      "mse, cosine: last hidden states, through a learnt projection, beside those of teacher.model or of sketches"},
     {"objective.hidden_weight", REAL, AT(hidden_weight), "1", 0, 1e6, "of that term"},
-    {"teacher.model", TEXT, AT(teacher), "null", 0, 0,
+    {"teacher.model", PATH, AT(teacher), "null", 0, 0,
      "folder of a teacher that runs beside the student, forward alone; same tokenizer, any width"},
     {"optim.lr", REAL, AT(adamw.lr), "0.001", 0, 100, "peak learning rate"},
     {"optim.betas", PAIR, AT(adamw.beta1), "[0.9, 0.95]", 0, 1, "decay of the two moments"},
@@ -86,6 +86,8 @@ static const key keys[] = {
     {"out", TEXT, AT(out), "\"out\"", 0, 0, "folder of checkpoints and metrics"},
 };
 enum { KEYS = sizeof keys / sizeof *keys };
+
+const char *tr_config_key(int i) { return i < KEYS ? keys[i].path : NULL; }
 
 /* ---- the JSON tree -------------------------------------------------------------------------------- */
 
@@ -151,6 +153,17 @@ static rt_status put(cJSON *o, const char *path, cJSON *value)
     }
     cJSON_Delete(value);
     RT_FAIL(RT_ENOMEM, "configuration key %s", path);
+}
+
+/* What the file names is relative to its folder, what --set names to the working directory ("": `folder`). */
+static rt_status resolve(cJSON *o, const char *folder)
+{
+    for (int i = 0; i < KEYS; i++) {
+        cJSON *v = (cJSON *)look(o, keys[i].path);
+        if ((keys[i].kind != PATH && keys[i].kind != PATHS) || (cJSON_IsString(v) && !strcmp(v->valuestring, "new"))) continue;
+        RT_TRY(tr_config_resolve(v, folder));
+    }
+    return RT_OK;
 }
 
 /* KEY=VALUE: the value is JSON, or else a string as it stands. */
@@ -221,6 +234,7 @@ static rt_status take(tr_config *c, const key *k, const cJSON *v)
     int64_t n;
     switch (k->kind) {
     case TEXT:
+    case PATH:
         if (!cJSON_IsString(v) && !cJSON_IsNull(v)) return wrong(k, v, "a string");
         *(const char **)field = cJSON_IsString(v) ? v->valuestring : NULL;
         return RT_OK;
@@ -236,7 +250,7 @@ static rt_status take(tr_config *c, const key *k, const cJSON *v)
         if (!cJSON_IsBool(v)) return wrong(k, v, "true or false");
         *(int *)field = cJSON_IsTrue(v);
         return RT_OK;
-    case TEXTS: return take_texts(k, v, field);
+    case PATHS: return take_texts(k, v, field);
     case REALS: return take_reals(k, v, field, RT_MAX_TEXTS, &c->n_weights);
     case PAIR: RT_TRY(take_reals(k, v, field, 2, &n)); return n == 2 ? RT_OK : wrong(k, v, "two numbers");
     }
@@ -290,7 +304,6 @@ static rt_status check(tr_config *c)
     RT_TRY(one_of("dtype", c->dtype, dtypes, 2, &i));
     RT_TRY(one_word("objective.kind", c->kind, tr_objective_word));
     RT_TRY(one_word("objective.hidden", c->hidden, tr_match_word));
-    RT_CHECK(c->train.n, RT_EINVAL, "configuration key \"data.train\" names no shard; make one with retort data import or retort score");
     RT_CHECK(!c->n_weights || c->n_weights == c->train.n, RT_EINVAL, "data.weights has %lld numbers for %d shards", (long long)c->n_weights,
              c->train.n);
     RT_CHECK(c->out && *c->out && c->init && c->family, RT_EINVAL,
@@ -304,15 +317,20 @@ static rt_status check(tr_config *c)
 
 rt_status tr_config_read(tr_config *c, const char *path, const rt_texts *set)
 {
-    tr_config read = {0};
+    tr_config read   = {0};
+    rt_buf    folder = {0};
     if (path) RT_TRY(rt_json_read(&read.json, path, RT_JSON_COMMENTS));
     else read.json = cJSON_CreateObject();
     rt_status st = !read.json                  ? rt_fail(RT_ENOMEM, __FILE__, __LINE__, "configuration")
                    : cJSON_IsObject(read.json) ? check_keys(read.json, "", path ? path : "defaults")
                                                : rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: expected an object { ... }", path);
+    if (st == RT_OK && path) st = tr_config_folder(&folder, path);
+    if (st == RT_OK && path) st = resolve(read.json, folder.p);
     for (int i = 0; st == RT_OK && i < set->n; i++) st = apply(read.json, set->v[i]);
+    if (st == RT_OK) st = resolve(read.json, "");
     if (st == RT_OK) st = fill(&read);
     if (st == RT_OK && path) st = check(&read);
+    rt_buf_free(&folder);
     if (st != RT_OK) tr_config_free(&read);
     else *c = read;
     return st;

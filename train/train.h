@@ -48,9 +48,12 @@ typedef struct tr_config {
 } tr_config;
 
 /* FILE (JSON with // comments), then --set KEY=VALUE texts on top.  Unknown and duplicate keys
- * are RT_EINVAL / RT_EFORMAT and name the nearest known key.  Ranges are checked. */
+ * are RT_EINVAL / RT_EFORMAT and name the nearest known key.  Ranges are checked.  Folders and shards that FILE names are
+ * relative to its own folder, those of --set and "out" to the working directory; "@share/..." comes with the program. */
 rt_status tr_config_read(tr_config *c, const char *path, const rt_texts *set);
 void      tr_config_free(tr_config *c);
+/* Paths of the keys, from 0: "model.init", ...; NULL past the end. */
+const char *tr_config_key(int i);
 /* Every key with its value and, as // comments, what it means. */
 rt_status tr_config_print(rt_buf *out, const tr_config *c);
 

@@ -162,6 +162,9 @@ static rt_status check_mixture(const tr_config *c, const ds_info *first)
 
 static rt_status make(tr_trainer *t)
 {
+    RT_CHECK(
+        t->c->train.n, RT_EINVAL,
+        "configuration key \"data.train\" names no shard; name one with --set data.train=FILE.h5 (retort data import and retort score make them)");
     ds_info info = {0};
     RT_TRY(shard_info(t->c->train.v[0], &info));
     RT_TRY(check_mixture(t->c, &info));

@@ -5,6 +5,12 @@
 #include "train/train.h"
 #include <stdio.h>
 
+/* *out = the folder of a configuration file with its "/", to put in front of relative paths; empty for a pipe or a file
+ * in the working directory. */
+rt_status tr_config_folder(rt_buf *out, const char *file);
+/* A path, or each of a list: "@share/..." becomes a file that comes with the program, a relative one begins in `folder`. */
+rt_status tr_config_resolve(cJSON *value, const char *folder);
+
 /* What the configuration asks for, and what serves it. */
 typedef struct tr_objective {
     ag_targets t; /* its settings, k, m */

@@ -159,8 +159,10 @@ quantise() {
     done
 }
 
+# The text goes to the screen and to a file, the note on the speed to another file.
 generate_one() {
-    show retort generate "$1" --prompt 'volcano (noun):' --max-tokens 60 --temperature 0.7 --seed 1 --ignore-eos --json | tee "$out/generate-$2.json"
+    show retort generate "$1" --prompt 'volcano (noun):' --max-tokens 60 --temperature 0.7 --seed 1 --ignore-eos 2>"$out/generate-$2.log" |
+        tee "$out/generate-$2.txt" || fail "$(cat "$out/generate-$2.log")"
 }
 generate() {
     generate_one "$out/distil/latest" distil
@@ -173,7 +175,7 @@ field() { sed -n "s/.*\"$1\": *\\(-\\{0,1\\}[0-9.][0-9.eE+-]*\\).*/\\1/p" "$2" |
 
 show_row() {
     local title=$1 name=$2 model=$3 rate=-
-    [ ! -f "$out/generate-$name.json" ] || rate=$(field tok_s "$out/generate-$name.json")
+    [ ! -f "$out/generate-$name.log" ] || rate=$(sed -n 's/.*tokens, \([0-9]*\) tokens.s$/\1/p' "$out/generate-$name.log")
     awk -v title="$title" -v ce="$(field ce "$out/eval-$name.json")" -v ppl="$(field ppl "$out/eval-$name.json")" \
         -v kl="$(field kl "$out/eval-$name.json")" -v ece="$(field ece "$out/eval-$name.json")" \
         -v bytes="$(stat -Lc %s "$model/model.safetensors")" -v rate="$rate" \
@@ -219,7 +221,7 @@ stage train-ce "Student: the same batches without the teacher" train_ce "$out/ce
 stage train-book "Student: learns from what the teacher wrote" train_book "$out/book"
 stage eval "Held-out text" evaluate_all "$out/eval-*.json"
 stage quantise "Quantise to 8 and 4 bits" quantise "$out/distil-int8" "$out/distil-int4"
-stage generate "Generate" generate "$out/generate-*.json"
+stage generate "Generate: how each goes on from 'volcano (noun):'" generate "$out/generate-*.txt"
 draw
 show_models
 show_stages

@@ -40,3 +40,11 @@ done
 # shellcheck disable=SC2016 # expanded by the inner shell
 offered=$(bash -c 'source "$1"; COMP_WORDS=(retort doctor --js); COMP_CWORD=2; _retort; echo "${COMPREPLY[*]}"' - "$dir/retort.bash")
 [ "$offered" = --json ] || fail "bash completes 'retort doctor --js' to '$offered'"
+# shellcheck disable=SC2016
+offered=$(bash -c 'source "$1"; COMP_WORDS=(retort train c.json --set seed = 3 optim.l); COMP_CWORD=7; _retort; echo "${COMPREPLY[*]}"' - "$dir/retort.bash")
+[ "$offered" = optim.lr= ] || fail "bash completes 'optim.l' after --set to '$offered'"
+! command -v zsh >/dev/null || zsh -n "$dir/retort.zsh" || fail "the completion for zsh does not parse"
+
+# Tables of the help stay tables in the manual page.
+awk '/^\.nf/ { table = 1 } /^\.fi/ { table = 0 } /^products  / { found = table } END { exit !found }' "$dir/retort.1" ||
+    fail "the manual page fills the table of retort bench"

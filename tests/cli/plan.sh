@@ -37,6 +37,20 @@ twice=$(plan --set model.V=4096 objective.kind=kl data.valid=none.h5 | field tea
 "$RETORT" plan "$dir/c.json" --set model.V=0 2>"$dir/err" && fail "a vocabulary out of nowhere"
 grep -q 'none.h5' "$dir/err" || fail "$(cat "$dir/err")"
 
+# What does not fit is said, with exit code 4; ranks of one machine share its memory.
+large=(--set data.seq=2048 model.context=2048 model.V=262144 model.C=65536 model.D=256 model.H=256 model.F=65536)
+"$RETORT" plan "$dir/c.json" "${large[@]}" >"$dir/out" 2>"$dir/err" && fail "a model of a terabyte fits"
+[ "$("$RETORT" plan "$dir/c.json" --json "${large[@]}" 2>/dev/null | grep -o '"fits":[a-z]*'; echo "${PIPESTATUS[0]}")" = $'"fits":false\n4' ] || fail "not exit code 4"
+grep -q 'does not fit' "$dir/err" && grep -q 'in all' "$dir/out" || fail "neither said nor shown: $(cat "$dir/err")"
+
+# Paths of a configuration are relative to its file; the vocabulary is the tokenizer's where no shard is there.
+mkdir "$dir/sub" && ln -s "$teacher" "$dir/sub/tok"
+echo '{"model": {"tokenizer": "tok"}, "data": {"train": ["none.h5"]}}' >"$dir/sub/c.json"
+(cd / && "$RETORT" plan "$dir/sub/c.json" --json) | grep -q '"parameters":698016' || fail "the tokenizer beside the configuration was not found"
+"$RETORT" train "$dir/sub/c.json" 2>"$dir/err" && fail "a shard out of nowhere"
+grep -q "$dir/sub/none.h5" "$dir/err" || fail "not looked for beside the configuration: $(cat "$dir/err")"
+expect 2 'names no shard' "$RETORT" train @share/configs/student-distil.json
+
 # Real steps of a toy, whose memory the plan knew.
 json=$("$RETORT" bench step --preset XS --steps 3 --warmup 1 --threads 1 --json)
 for key in tok_s gflops sgemm_gflops products_share rss_mb minor_faults idle; do
