@@ -12,7 +12,10 @@
 
 void data_show_text(const char *name, const char *text)
 {
-    if (*text) printf("  %-12s %s\n", name, text);
+    char clean[4096];
+    snprintf(clean, sizeof clean, "%s", text);
+    rt_text_clean(clean); /* servers and other people's shards say what they like */
+    if (*text) printf("  %-12s %s\n", name, clean);
 }
 
 static void show_info(const ds_shard *s, const ds_sketch *sketch)

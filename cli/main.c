@@ -91,6 +91,7 @@ static int is_echo(rt_status st)
 int main(int argc, char **argv)
 {
     wait_politely(argv);
+    if (getenv("RETORT_API_KEY")) rt_memory_keep_secret();                /* whatever the command: the environment is in its memory */
     sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, NULL); /* a file that may not grow is an error to report */
     const rt_status st = close_output(dispatch(argc - 1, argv + 1));
     if (st == RT_OK) return 0;

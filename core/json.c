@@ -71,6 +71,24 @@ static void prepare(char *text, size_t n, int flags)
     }
 }
 
+/* cJSON's strings end at a NUL.  So the escape \u0000 is handed to it as the bytes C0 80, which no UTF-8 holds, and
+ * rt_json_bytes turns them back.  Returns what n has become. */
+static size_t hide_nuls(char *s, size_t n)
+{
+    size_t to = 0;
+    for (size_t i = 0; i < n;) {
+        if (s[i] == '\\' && n - i >= 6 && !memcmp(s + i, "\\u0000", 6)) {
+            memcpy(s + to, "\xc0\x80", 2);
+            to += 2;
+            i += 6;
+            continue;
+        }
+        if (s[i] == '\\' && i + 1 < n) s[to++] = s[i++];
+        s[to++] = s[i++];
+    }
+    return to;
+}
+
 static int line_of(const char *text, const char *at)
 {
     int line = 1;
@@ -93,6 +111,11 @@ static rt_status find_duplicate(const cJSON *o, const char *name)
 rt_status rt_json_parse(cJSON **out, char *text, size_t n, int flags, const char *name)
 {
     const char *end = NULL;
+    while (n && !text[n - 1]) n--; /* padding */
+    RT_CHECK(n, RT_EFORMAT, "%s: expected JSON, found nothing", name);
+    const char *nul = memchr(text, 0, n);
+    RT_CHECK(!nul, RT_EFORMAT, "%s:%d: expected JSON, found a byte 0 in it", name, line_of(text, nul));
+    n = hide_nuls(text, n);
     prepare(text, n, flags);
     cJSON *o = cJSON_ParseWithLengthOpts(text, n, &end, 0);
     if (!o) {
@@ -195,6 +218,15 @@ rt_status rt_json_quote(rt_buf *b, const char *s, size_t n)
 }
 
 rt_status rt_json_number(rt_buf *b, double x, int digits) { return isfinite(x) ? rt_buf_fmt(b, "%.*g", digits, x) : rt_buf_str(b, "null"); }
+
+rt_status rt_json_bytes(rt_buf *b, const char *s)
+{
+    for (const char *nul; (nul = strstr(s, "\xc0\x80")); s = nul + 2) {
+        RT_TRY(rt_buf_add(b, s, (size_t)(nul - s)));
+        RT_TRY(rt_buf_add(b, "", 1));
+    }
+    return rt_buf_str(b, s);
+}
 
 static int letter_distance(char a, char b) { return a == b ? 0 : tolower((unsigned char)a) == tolower((unsigned char)b) ? 1 : 2; }
 

@@ -23,6 +23,10 @@ rt_status rt_json_real(const cJSON *o, const char *key, double *v, const char *w
 rt_status rt_json_bool(const cJSON *o, const char *key, int *v, const char *where);
 rt_status rt_json_text(const cJSON *o, const char *key, const char **v, const char *where);
 
+/* A string of a parsed value holds U+0000 as the bytes C0 80, so that it does not end there: this appends the text
+ * itself.  Whatever is more than a name or a number is read with it. */
+rt_status rt_json_bytes(rt_buf *b, const char *string);
+
 /* Bytes of the UTF-8 character at s (n bytes are there), 0 when it is none (RFC 3629). */
 size_t rt_utf8_length(const char *s, size_t n);
 /* Append "..." with escapes; bytes that are no UTF-8 become U+FFFD. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 enum { HUGE_PAGE = 2 << 20, HUGE = 4 * HUGE_PAGE };
@@ -128,3 +129,6 @@ void rt_buf_free(rt_buf *b)
     free(b->p);
     *b = (rt_buf){0};
 }
+
+/* Not by RLIMIT_CORE, which does not hold for dumps that go to a program. */
+void rt_memory_keep_secret(void) { prctl(PR_SET_DUMPABLE, 0); }

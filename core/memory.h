@@ -27,6 +27,8 @@ rt_status rt_grow(void **a, int64_t n, int64_t *cap, size_t size);
  * the cgroup leaves; INT64_MAX where neither can be read. */
 int64_t rt_memory_available(void);
 int64_t rt_memory_peak(void); /* the process's peak resident bytes so far */
+/* From here on this process leaves no core dump: its memory holds a secret. */
+void rt_memory_keep_secret(void);
 
 /* A growable byte string, always followed by a NUL that len does not count.
  * {0} is empty and valid. */

@@ -16,28 +16,10 @@ int ds_utf8_valid(const char *s, size_t n)
 
 /* ---- lines of JSON ------------------------------------------------------------------ */
 
-/* cJSON's strings end at a NUL.  So the escape \u0000 is handed to it as the bytes
- * C0 80, which no UTF-8 holds, and ds_line_text turns them back. */
-static size_t hide_nuls(char *s, size_t n)
-{
-    size_t to = 0;
-    for (size_t i = 0; i < n;) {
-        if (s[i] == '\\' && n - i >= 6 && !memcmp(s + i, "\\u0000", 6)) {
-            s[to++] = (char)0xc0;
-            s[to++] = (char)0x80;
-            i += 6;
-            continue;
-        }
-        if (s[i] == '\\' && i + 1 < n) s[to++] = s[i++];
-        s[to++] = s[i++];
-    }
-    return to;
-}
-
 rt_status ds_line_parse(cJSON **out, char *line, size_t n, const char *where)
 {
     cJSON *o = NULL;
-    RT_TRY(rt_json_parse(&o, line, hide_nuls(line, n), RT_JSON_LENIENT, where));
+    RT_TRY(rt_json_parse(&o, line, n, RT_JSON_LENIENT, where));
     if (cJSON_IsObject(o)) {
         *out = o;
         return RT_OK;
@@ -52,12 +34,7 @@ rt_status ds_line_text(const cJSON *o, const char *key, rt_buf *out, const char 
     RT_TRY(rt_json_text(o, key, &s, where));
     RT_CHECK(s, RT_EFORMAT, "%s: the field \"%s\" is missing", where, key);
     rt_buf_clear(out);
-    RT_TRY(rt_buf_add(out, "", 0));
-    for (const char *nul; (nul = strstr(s, "\xc0\x80")); s = nul + 2) {
-        RT_TRY(rt_buf_add(out, s, (size_t)(nul - s)));
-        RT_TRY(rt_buf_add(out, "", 1));
-    }
-    return rt_buf_str(out, s);
+    return rt_json_bytes(out, s);
 }
 
 /* ---- files ---------------------------------------------------------------------------- */

@@ -204,7 +204,7 @@ static rt_status read_text(tc_answer *x, const tc_ask *a, const cJSON *choice)
     const char  *finish  = cJSON_GetStringValue(get(choice, "finish_reason"));
     snprintf(x->finish, sizeof x->finish, "%s", finish ? finish : "");
     if (!a->max_tokens) return RT_OK;
-    return text ? rt_strdup(&x->text, text) : no_text(message, x->finish);
+    return text ? rt_json_bytes(&x->text, text) : no_text(message, x->finish);
 }
 
 static int64_t count_of(const cJSON *usage, const char *key)

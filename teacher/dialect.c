@@ -26,7 +26,8 @@ const char *tc_ask_path(const tc_ask *a) { return a->chat ? "/v1/chat/completion
 void tc_answer_free(tc_answer *a)
 {
     free(a->ids), free(a->prompt_mask), free(a->valid), free(a->topk_ids), free(a->topk_logprob);
-    free(a->actual_logprob), free(a->rest_mass), free(a->tail_ids), free(a->rest_entropy), free(a->text);
+    free(a->actual_logprob), free(a->rest_mass), free(a->tail_ids), free(a->rest_entropy);
+    rt_buf_free(&a->text);
     *a = (tc_answer){0};
 }
 

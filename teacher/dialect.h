@@ -34,7 +34,7 @@ typedef struct tc_answer { /* owned by itself; tc_answer_free */
     float   *topk_logprob, *actual_logprob, *rest_mass;
     int32_t *tail_ids;     /* NULL when m = 0 */
     float   *rest_entropy; /* NULL: the dialect does not say */
-    char    *text;         /* what was generated; NULL when nothing was asked */
+    rt_buf   text;         /* what was generated, as bytes: it may hold a NUL; {0} when nothing was asked */
     char     finish[32];
     int64_t  prompt_tokens, completion_tokens; /* as the server counts; -1: not said */
 } tc_answer;

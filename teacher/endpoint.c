@@ -5,18 +5,24 @@
  */
 #include "teacher/endpoint.h"
 #include "core/file.h"
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-static int is_loopback(const char *host)
+/* An address, not a name that looks like one: 127.evil.example may be anywhere.  "localhost" is the one name that
+ * libcurl itself takes for 127.0.0.1 and ::1, without asking anybody. */
+static int is_loopback(const char *url_host)
 {
-    static const char *const names[] = {"localhost", "127.", "[::1]"};
-    const size_t             n       = strcspn(host, ":/");
-    if (!strncmp(host, names[2], strlen(names[2]))) return 1;
-    return (n == strlen(names[0]) && !strncmp(host, names[0], n)) || !strncmp(host, names[1], strlen(names[1]));
+    char            host[TC_URL];
+    struct in_addr  v4;
+    struct in6_addr v6;
+    const int       six = *url_host == '[';
+    snprintf(host, sizeof host, "%.*s", (int)strcspn(url_host + six, six ? "]" : ":/"), url_host + six);
+    if (six) return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6) && strchr(":/", url_host[strlen(host) + 2]);
+    return !strcmp(host, "localhost") || (inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127);
 }
 
 static void cut_end(char *url, const char *end)
@@ -64,15 +70,22 @@ static rt_status read_key_file(tc_endpoint *e, const char *path)
              path);
     rt_status st = rt_file_read(&b, path, TC_KEY);
     if (st == RT_OK) st = take_key(e, b.p, path);
-    if (b.p) memset(b.p, 0, b.len);
+    if (b.p) explicit_bzero(b.p, b.len);
     rt_buf_free(&b);
     return st;
+}
+
+static const char *key_variable(const tc_options *o) { return o->key_env ? o->key_env : "RETORT_API_KEY"; }
+
+void tc_endpoint_guard(const tc_options *o)
+{
+    if (o->key_file || getenv(key_variable(o))) rt_memory_keep_secret();
 }
 
 static rt_status find_key(tc_endpoint *e, const tc_options *o)
 {
     if (o->key_file) return read_key_file(e, o->key_file);
-    const char *name = o->key_env ? o->key_env : "RETORT_API_KEY", *key = getenv(name);
+    const char *name = key_variable(o), *key = getenv(name);
     if (key && *key) return take_key(e, key, name);
     RT_CHECK(!o->key_env, RT_EINVAL, "--key-env %s: the environment has no such variable, or it is empty", name);
     return RT_OK;
@@ -89,10 +102,68 @@ rt_status tc_endpoint_make(tc_endpoint *e, const tc_options *o)
     return RT_OK;
 }
 
+/* ---- overwriting --------------------------------------------------------------------------- */
+
+static int digits_are(const char *s, size_t n, size_t count, int base, char c)
+{
+    char text[8] = {0}, *end;
+    if (count >= sizeof text || n < count) return 0;
+    memcpy(text, s, count);
+    return isxdigit((unsigned char)*text) && strtol(text, &end, base) == (unsigned char)c && end == text + count;
+}
+
+/* "&#47;", "&#x2f;", "&amp;": bytes of it, 0: it does not stand for c. */
+static size_t html_letter(const char *s, size_t n, char c)
+{
+    static const struct {
+        const char *name;
+        char        c;
+    } names[]         = {{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}, {"&sol;", '/'}};
+    const char  *stop = memchr(s, ';', n < 12 ? n : 12);
+    const size_t len  = stop ? (size_t)(stop - s) + 1 : 0;
+    const int    hex  = len > 3 && (s[2] == 'x' || s[2] == 'X');
+    const size_t skip = hex ? 3 : 2;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (c == names[i].c && len == strlen(names[i].name) && !memcmp(s, names[i].name, len)) return len;
+    return len > skip + 1 && s[1] == '#' && digits_are(s + skip, n - skip, len - skip - 1, hex ? 16 : 10, c) ? len : 0;
+}
+
+/* How many bytes at s stand for the letter c of the key: c itself, behind any number of backslashes, \u002f, \x2f, %2f
+ * or HTML's forms; 0: none. */
+static size_t letter_at(const char *s, size_t n, char c)
+{
+    size_t i = 0;
+    while (i < n && !s[i]) i++; /* UTF-16 */
+    const size_t from = i;
+    while (i < n && s[i] == '\\') i++;
+    if (i > from && i < n && s[i] == 'u' && digits_are(s + i + 1, n - i - 1, 4, 16, c)) return i + 5;
+    if (i > from && i < n && s[i] == 'x' && digits_are(s + i + 1, n - i - 1, 2, 16, c)) return i + 3;
+    if (c == '\\' && i > from) return i;
+    if (i == n) return 0;
+    if (s[i] == '%' && digits_are(s + i + 1, n - i - 1, 2, 16, c)) return i + 3;
+    const size_t html = s[i] == '&' ? html_letter(s + i, n - i, c) : 0;
+    return html ? i + html : s[i] == c ? i + 1 : 0;
+}
+
+static size_t key_at(const char *key, const char *s, size_t n)
+{
+    size_t at = 0;
+    for (const char *k = key; *k; k++) {
+        if (*k == '\\' && k > key && k[-1] == '\\') continue; /* a run of them is one */
+        const size_t len = letter_at(s + at, n - at, *k);
+        if (!len) return 0;
+        at += len;
+    }
+    return at;
+}
+
 void tc_endpoint_scrub(const tc_endpoint *e, char *text, size_t n)
 {
-    const size_t k = strlen(e->key);
-    if (k < 8) return;
-    for (size_t i = 0; i + k <= n; i++)
-        if (text[i] == e->key[0] && !memcmp(text + i, e->key, k)) memset(text + i, '*', k);
+    if (strlen(e->key) < 8) return;
+    for (size_t i = 0; i < n; i++) {
+        const char c = text[i];
+        if (c != e->key[0] && c != '\\' && c != '%' && c != '&') continue;
+        const size_t len = key_at(e->key, text + i, n - i);
+        memset(text + i, '*', len);
+    }
 }

@@ -56,7 +56,9 @@ static rt_status add_headers(tc_http *h)
     RT_TRY(add_header(h, "Expect:")); /* else bodies above 1 MB wait a second for 100-continue */
     if (!h->at.key[0]) return RT_OK;
     snprintf(auth, sizeof auth, "Authorization: Bearer %s", h->at.key);
-    return add_header(h, auth);
+    const rt_status st = add_header(h, auth);
+    explicit_bzero(auth, sizeof auth);
+    return st;
 }
 
 rt_status tc_http_create(tc_http **out, const tc_endpoint *e)
@@ -87,13 +89,16 @@ void tc_http_destroy(tc_http **out)
     if (!h) return;
     for (int i = 0; i < h->n; i++) slot_free(h, h->slots[i]);
     if (h->multi) curl_multi_cleanup(h->multi);
+    for (struct curl_slist *l = h->headers; l; l = l->next) explicit_bzero(l->data, strlen(l->data));
     curl_slist_free_all(h->headers);
-    memset(h->at.key, 0, sizeof h->at.key);
+    explicit_bzero(h->at.key, sizeof h->at.key);
     free(h);
     *out = NULL;
 }
 
 int tc_http_in_flight(const tc_http *h) { return h->in_flight; }
+
+void tc_http_scrub(const tc_http *h, char *text) { tc_endpoint_scrub(&h->at, text, strlen(text)); }
 
 static void set_up(const tc_http *h, CURL *c)
 {

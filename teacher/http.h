@@ -24,6 +24,8 @@ int       tc_http_in_flight(const tc_http *h);
 rt_status tc_http_send(tc_http *h, const char *path, rt_buf *body, int64_t tag);
 /* Wait up to `seconds` for replies; *n of at most cap (a signal or nothing: 0). */
 rt_status tc_http_wait(tc_http *h, double seconds, tc_reply *replies, int cap, int *n);
+/* tc_endpoint_scrub with the server's key: for what was made from a reply. */
+void tc_http_scrub(const tc_http *h, char *text);
 /* Does the server answer at all?  Asked over a connection of its own, for at most ten seconds. */
 int tc_http_alive(const tc_http *h);
 /* One request, alone: send and wait for its reply.  RT_EINTR on Ctrl-C. */

@@ -18,6 +18,7 @@ static rt_status patiently(tc_http *h, const tc_endpoint *e, const tc_options *o
         RT_TRY(st);
         const tc_verdict v = tc_judge(reply, text, sizeof text);
         if (v == TC_ACCEPT) return RT_OK;
+        tc_http_scrub(h, text);
         const int    refused = !reply->status; /* nobody listens there: waiting is not what is wanted */
         const double said    = reply->retry_after;
         rt_buf_free(&reply->body);

@@ -143,7 +143,7 @@ void tc_run_close(tc_run *r)
 {
     tc_http_destroy(&r->http);
     tc_ledger_close(&r->ledger);
-    memset(r->at.key, 0, sizeof r->at.key);
+    explicit_bzero(r->at.key, sizeof r->at.key);
     free(r->keys);
     free(r->done);
     rt_buf_free(&r->scratch);

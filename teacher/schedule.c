@@ -119,11 +119,13 @@ static void check_one(int64_t n, int thread, void *ud)
     (void)thread;
     *v      = (verdict){.usage = {-1, -1, 0}};
     v->what = tc_judge(reply, v->text, sizeof v->text);
-    if (v->what != TC_ACCEPT) return;
-    const rt_status st = r->work->check(r->work->ud, r->jobs[reply->tag].i, &reply->body, &v->usage);
-    if (st == RT_OK) return;
-    v->what = st == RT_ECHECK ? TC_REFUSED : TC_RETRY;
-    snprintf(v->text, sizeof v->text, "%s", rt_error_text());
+    if (v->what == TC_ACCEPT) {
+        const rt_status st = r->work->check(r->work->ud, r->jobs[reply->tag].i, &reply->body, &v->usage);
+        if (st == RT_OK) return;
+        v->what = st == RT_ECHECK ? TC_REFUSED : TC_RETRY;
+        snprintf(v->text, sizeof v->text, "%s", rt_error_text());
+    }
+    tc_http_scrub(r->http, v->text); /* again: decoding may have made whole what was escaped */
 }
 
 static double cost_of(const run *r, const tc_usage *u)

@@ -169,6 +169,7 @@ static rt_status write_out(score *s, const char *settings)
 
 static rt_status run_all(score *s, const tc_options *o, rt_buf *settings, tc_report *r)
 {
+    tc_endpoint_guard(o);
     RT_CHECK(o->k >= 1, RT_EINVAL, "--k %lld: expected 1 to %d", (long long)o->k, (int)TC_MAX_K);
     RT_TRY(read_input(s));
     RT_TRY(check_tokenizer(s, o->tokenizer));

@@ -96,10 +96,10 @@ static rt_status check_lengths(const textbook *b)
 /* ---- the output ----------------------------------------------------------------------------- */
 
 /* Has this very text been kept before?  64 bits of SHA-256 in an open table. */
-static rt_status is_new(textbook *b, const char *text, int *fresh)
+static rt_status is_new(textbook *b, const rt_buf *text, int *fresh)
 {
     char hex[RT_SHA_HEX];
-    RT_TRY(rt_sha_bytes(text, strlen(text), hex));
+    RT_TRY(rt_sha_bytes(text->p, text->len, hex));
     hex[16]             = '\0';
     const uint64_t hash = strtoull(hex, NULL, 16) | 1;
     const uint64_t mask = (uint64_t)b->seen_size - 1;
@@ -120,7 +120,7 @@ static rt_status encode_text(const textbook *b, const tc_answer *x, int64_t c, d
     if (b->recipe->chat) RT_TRY(encode(b, "", 0, ids));
     for (int64_t i = 0; i < b->ids[c].n; i++) RT_TRY(ds_ids_add(ids, b->ids[c].v[i]));
     *given = ids->n;
-    RT_TRY(ds_encode(b->tokenizer, x->text, strlen(x->text), 0, ids));
+    RT_TRY(ds_encode(b->tokenizer, x->text.p, x->text.len, 0, ids));
     return ids->n > *given && eos >= 0 && ended_itself(x->finish) ? ds_ids_add(ids, eos) : RT_OK;
 }
 
@@ -165,7 +165,7 @@ static rt_status keep(textbook *b, int64_t i, const tc_answer *x, const tc_entry
         b->run.report->short_ones++;
         return RT_OK;
     }
-    RT_TRY(is_new(b, x->text, &fresh));
+    RT_TRY(is_new(b, &x->text, &fresh));
     if (fresh) return add_doc(b, i, x, e, d);
     b->run.report->duplicates++;
     return RT_OK;
@@ -250,6 +250,7 @@ static rt_status add_settings(const textbook *b, rt_buf *s)
 static rt_status run_all(textbook *b, rt_buf *settings, tc_report *r)
 {
     const tc_source source = {.n = b->t->count, .make = make, .name = name, .ud = b};
+    tc_endpoint_guard(b->o);
     RT_TRY(tc_recipe_read(&b->recipe, b->t->recipe));
     RT_TRY(check_options(b));
     RT_TRY(ds_tokenizer_load(&b->tokenizer, b->o->tokenizer));

@@ -165,7 +165,7 @@ static void put_chat(rt_buf *b, const char *body, const replay_options *o)
     unsigned hash = 5381;
     for (const char *p = body; *p; p++) hash = hash * 33 + (unsigned char)*p;
     rt_buf_str(b, "{\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
-    if (o->text) rt_json_quote(b, o->text, strlen(o->text));
+    if (o->text) rt_json_quote(b, o->text, o->text_n ? o->text_n : strlen(o->text));
     else rt_buf_fmt(b, "\"Water boils at %u degrees; remember that.\"", hash % 1000);
     rt_buf_fmt(b, "},\"finish_reason\":%s}],\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":9}}", o->finish ? o->finish : "\"stop\"");
 }
@@ -198,6 +198,15 @@ static int fault_answer(rt_buf *b, replay_fault f, const char *auth, const char 
     case REPLAY_500: rt_buf_str(b, "{\"error\":{\"message\":\"the engine\\nhas died\"}}"); return 500;
     case REPLAY_503: rt_buf_str(b, "loading"); return 503;
     case REPLAY_401: rt_buf_fmt(b, "{\"error\":{\"message\":\"wrong key: %s\"}}", auth); return 401;
+    case REPLAY_401_ESC:
+        rt_buf_fmt(b, "{\"error\":{\"message\":\"wrong key: \\u%04x", (unsigned char)auth[7]);
+        for (const char *p = auth + 8; *p; p++) rt_buf_fmt(b, *p == '/' ? "\\/" : "%c", *p);
+        rt_buf_str(b, "\"}}");
+        return 401;
+    case REPLAY_CONTROL:
+        rt_buf_str(b, "\x1b]0;title\x07\x1b[31mred \xc2\x9b"
+                      "1m \xe2\x80\xae");
+        return 200;
     case REPLAY_400: rt_buf_str(b, "{\"error\":\"no such thing\"}"); return 400;
     case REPLAY_ERROR_200: rt_buf_str(b, "{\"error\":{\"message\":\"Rate limit reached\",\"code\":429}}"); return 200;
     case REPLAY_NULL_TEXT:

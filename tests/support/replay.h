@@ -17,7 +17,9 @@ typedef enum replay_fault {
     REPLAY_QUOTA, /* 429 insufficient_quota */
     REPLAY_500,
     REPLAY_503,
-    REPLAY_401, /* repeats the key in its message */
+    REPLAY_401,     /* repeats the key in its message */
+    REPLAY_401_ESC, /* the same, its slashes and first letter escaped */
+    REPLAY_CONTROL, /* 200, no JSON but commands to a terminal */
     REPLAY_400,
     REPLAY_CUT,       /* the connection breaks in the middle of the answer */
     REPLAY_GARBAGE,   /* 200, no JSON */
@@ -41,6 +43,7 @@ typedef struct replay_options {
     int64_t      max_len;   /* 0: 512 */
     const char  *tokenizer; /* NULL: replay_tokenizer */
     const char  *text;      /* what chat answers; NULL: a sentence of its own per request */
+    size_t       text_n;    /* of it; 0: up to its NUL */
     int          one_text;  /* completions always write the same tokens */
     const char  *only;      /* the fault meets only requests whose body holds this; NULL: all */
     const char  *finish;    /* finish_reason as JSON; NULL: "length" (completions), "stop" (chat) */

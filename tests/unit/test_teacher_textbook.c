@@ -192,6 +192,34 @@ static void chat_gives_text(void **state)
     assert_non_null(strstr(rt_error_text(), "4 were too short"));
 }
 
+/* What follows a NUL is text too: kept, and no duplicate of another text that begins alike. */
+static void a_nul_is_a_letter(void **state)
+{
+    static const char    half[] = "The first half.\0And the second.", other[] = "The first half.\0And another end.";
+    const replay_options o = {.plain = 1, .text = half, .text_n = sizeof half - 1};
+    const replay_options p = {.plain = 1, .text = other, .text_n = sizeof other - 1};
+    tc_report            r;
+    ds_shard            *s = NULL;
+    ds_doc               d;
+    rt_buf               text = {0};
+    char                 path[96];
+    (void)state;
+    assert_int_equal(write_book(chat, "nul.h5", 3, 1, &o, &r), RT_OK);
+    assert_int_equal(r.documents, 1);
+    assert_int_equal(r.duplicates, 2);
+    open_book("nul.h5", &s);
+    assert_int_equal(ds_shard_doc(s, 0, &d), RT_OK);
+    assert_int_equal(ds_decode(t, d.ids, d.n, 1, &text), RT_OK);
+    assert_int_equal(text.len, sizeof half - 1);
+    assert_memory_equal(text.p, half, sizeof half - 1);
+    ds_shard_close(&s);
+    rt_buf_free(&text);
+    path_of(path, "nul.h5");
+    assert_int_equal(remove(path), 0); /* the ledger has three; a fourth, of another end, is no duplicate */
+    assert_int_equal(write_book(chat, "nul.h5", 4, 1, &p, &r), RT_OK);
+    assert_int_equal(r.documents, 2);
+}
+
 static void another_tokenizer_is_refused(void **state)
 {
     const replay_options o = {0};
@@ -272,6 +300,7 @@ int main(void)
         cmocka_unit_test(completions_fill_a_text_shard),
         cmocka_unit_test(duplicates_are_dropped),
         cmocka_unit_test(chat_gives_text),
+        cmocka_unit_test(a_nul_is_a_letter),
         cmocka_unit_test(another_tokenizer_is_refused),
         cmocka_unit_test(every_combination_has_its_prompt),
         cmocka_unit_test(bad_recipes_are_named),
