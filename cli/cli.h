@@ -35,6 +35,8 @@ rt_status                      cli_find(const rt_command **out, const char *name
 rt_status cli_overview(rt_buf *out);
 /* "retort 0.1.0". */
 const char *cli_program(void);
+/* The same with the commit. */
+const char *cli_build(void);
 /* What `retort --version` shows: "NAME VERSION" lines of program, commit, kernel and libraries. */
 rt_status cli_versions(rt_buf *out);
 #endif

@@ -1,5 +1,6 @@
 /* main.c -- find the command, parse its options, run it, print its error, exit by its status. */
 #include "cli/cli.h"
+#include "core/comm.h"
 #include "core/share.h"
 #include <errno.h>
 #include <signal.h>
@@ -96,8 +97,8 @@ int main(int argc, char **argv)
     const rt_status st = close_output(dispatch(argc - 1, argv + 1));
     if (st == RT_OK) return 0;
     const char *trace = getenv("RETORT_TRACE");
-    if (is_echo(st)) return rt_status_exit(st);
+    if (is_echo(st)) return rt_comm_exit(st);
     fprintf(stderr, "retort: %s\n", rt_error_text());
     if (trace && !strcmp(trace, "1")) fputs(rt_error_trace(), stderr);
-    return rt_status_exit(st);
+    return rt_comm_exit(st);
 }

@@ -43,32 +43,50 @@ static void warn_of_binding(const rt_comm *comm)
                 rt_threads(), rt_cores_allowed(), rt_cores_allowed());
 }
 
-static rt_status train(const tr_config *c, const train_options *o, rt_comm *comm)
+/* What can fail on one rank alone, before the first collective. */
+static rt_status prepare(const rt_comm *comm, const train_options *o, tr_run_opts *r)
 {
-    tr_run_opts r = {.resume = o->resume, .force = o->force, .begin = o->json ? NULL : print_begin, .report = o->json ? print_line : NULL};
     if (o->threads) rt_threads_set((int)o->threads);
     if (comm->rank) rt_quiet(1);
     warn_of_binding(comm);
     RT_TRY(kn_init());
-    RT_TRY(cli_measure_products(&r.gflops, 512, 0.05));
+    return cli_measure_products(&r->gflops, 512, 0.05);
+}
+
+static rt_status train(const tr_config *c, const train_options *o, rt_comm *comm)
+{
+    tr_run_opts r = {.resume  = o->resume,
+                     .force   = o->force,
+                     .program = cli_build(),
+                     .begin   = o->json ? NULL : print_begin,
+                     .report  = o->json ? print_line : NULL};
+    RT_TRY(rt_comm_agree(comm, prepare(comm, o, &r)));
     rt_interrupt_catch();
     return tr_run(c, comm, &r);
+}
+
+static rt_status check_words(const train_options *o, int argc)
+{
+    RT_CHECK(argc <= 1 && (argc || o->print_config), RT_EINVAL, "train takes one CONFIG.json, found %d words (see 'retort train --help')",
+             argc);
+    RT_CHECK(!o->resume || !o->force, RT_EINVAL, "--resume goes on with a run, --force removes it: choose one");
+    RT_CHECK(o->threads >= 0 && o->threads <= RT_MAX_THREADS, RT_EINVAL, "--threads must be between 1 and %d", RT_MAX_THREADS);
+    return RT_OK;
 }
 
 static rt_status run(const void *options, int argc, char **argv)
 {
     const train_options *o = options;
-    tr_config            c;
+    tr_config            c = {0};
     rt_comm             *comm;
-    RT_CHECK(argc <= 1 && (argc || o->print_config), RT_EINVAL, "train takes one CONFIG.json, found %d words (see 'retort train --help')",
-             argc);
-    RT_CHECK(!o->resume || !o->force, RT_EINVAL, "--resume goes on with a run, --force removes it: choose one");
-    RT_CHECK(o->threads >= 0 && o->threads <= RT_MAX_THREADS, RT_EINVAL, "--threads must be between 1 and %d", RT_MAX_THREADS);
-    RT_TRY(tr_config_read(&c, argc ? argv[0] : NULL, &o->set));
-    rt_status st;
-    if (o->print_config) st = print_config(&c);
-    else {
-        st = tr_comm_open(&comm);
+    rt_status            st = check_words(o, argc);
+    if (st == RT_OK) st = tr_config_read(&c, argc ? argv[0] : NULL, &o->set);
+    if (o->print_config) {
+        if (st == RT_OK) st = print_config(&c);
+    } else { /* ranks whose command lines are well learn of one whose is not */
+        const rt_status open = tr_comm_open(&comm);
+        if (open == RT_OK) st = rt_comm_agree(comm, st);
+        else if (st == RT_OK) st = open;
         if (st == RT_OK) st = train(&c, o, comm);
         tr_comm_close();
     }

@@ -7,6 +7,7 @@
 #include "train/train.h"
 
 const char *cli_program(void) { return "retort " RETORT_VERSION; }
+const char *cli_build(void) { return "retort " RETORT_VERSION ", commit " RETORT_COMMIT; }
 
 rt_status cli_versions(rt_buf *out)
 {

@@ -27,4 +27,7 @@ rt_comm *rt_comm_self(void); /* one process: rank 0 of 1; never freed */
 /* All ranks learn whether any failed: returns `mine` where it is not RT_OK,
  * RT_EPEER on a rank that is well while another is not, RT_OK when all are. */
 rt_status rt_comm_agree(rt_comm *c, rt_status mine);
+/* The exit code of a process that ends with `st`: for RT_EPEER that of the rank that failed, so that the launcher passes on the
+ * cause whichever rank it hears of first. */
+int rt_comm_exit(rt_status st);
 #endif

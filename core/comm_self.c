@@ -48,6 +48,10 @@ rt_comm *rt_comm_self(void)
     return &self;
 }
 
+static rt_status g_peer = RT_EPEER; /* how another rank failed */
+
+int rt_comm_exit(rt_status st) { return rt_status_exit(st == RT_EPEER ? g_peer : st); }
+
 rt_status rt_comm_agree(rt_comm *c, rt_status mine)
 {
     int64_t worst = mine;
@@ -55,6 +59,7 @@ rt_status rt_comm_agree(rt_comm *c, rt_status mine)
     const rt_status st = c->max_i64(c, &worst, 1);
     if (mine != RT_OK) return mine;
     if (st != RT_OK) return st;
+    if (worst != RT_OK) g_peer = (rt_status)worst;
     RT_CHECK(worst == RT_OK, RT_EPEER, "another rank failed (%s); its message says why", rt_status_name((rt_status)worst));
     return RT_OK;
 }

@@ -153,6 +153,8 @@ rt_status ds_shard_doc(ds_shard *s, int64_t i, ds_doc *d);
  * probabilities, checksums.  RT_ECHECK with the first finding. */
 rt_status ds_shard_verify(ds_shard *s);
 rt_status ds_shard_digest(ds_shard *s, char hex[RT_SHA_HEX]); /* of content, without times */
+/* Which shard is this? Attributes, the lengths of all documents, and the whole content of up to 1024, evenly spread: a second, however large it is. */
+rt_status ds_shard_fingerprint(ds_shard *s, char hex[RT_SHA_HEX]);
 
 /* ---- text files into shards, and back ------------------------------------------------ */
 

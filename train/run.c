@@ -75,9 +75,11 @@ static rt_status read_checkpoint(run *r, int64_t *bytes)
 static rt_status begin(run *r)
 {
     int64_t bytes = 0;
+    RT_TRY(tr_given_agree(r->c, r->comm, r->o));
     RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : tr_folder_open(&r->folder, r->c, r->o)));
     r->step = r->folder.found.step;
     RT_TRY(r->comm->broadcast(r->comm, &r->step, sizeof r->step));
+    RT_TRY(tr_given_agree_checkpoint(r->c, r->comm, r->step));
     RT_TRY(tr_trainer_create(&r->t, r->c, r->comm));
     if (r->step) RT_TRY(read_checkpoint(r, &bytes));
     RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : tr_folder_begin(&r->folder, r->o, bytes)));

@@ -114,8 +114,9 @@ rt_status tr_metrics_json(rt_buf *b, const tr_metrics *m); /* one line of metric
 rt_status tr_objective_say(rt_buf *b, const tr_config *c, const ds_info *info);
 
 typedef struct tr_run_opts {
-    int    resume, force; /* go on from the newest checkpoint; begin anew where there is a run */
-    double gflops;        /* the machine's product rate, for the share shown; 0: not known */
+    int         resume, force; /* go on from the newest checkpoint; begin anew where there is a run */
+    const char *program;       /* name, version and commit: compared between ranks; NULL: not */
+    double      gflops;        /* the machine's product rate, for the share shown; 0: not known */
     void (*begin)(const tr_config *c, const char *objective, int64_t step); /* rank 0, once, after `step` steps; may be NULL */
     void (*report)(void *ud, const tr_metrics *m);                          /* rank 0; may be NULL */
     void *report_ud;

@@ -118,4 +118,14 @@ rt_status tr_folder_begin(tr_folder *f, const tr_run_opts *o, int64_t bytes);
 rt_status tr_folder_log(tr_folder *f, const rt_buf *line);
 rt_status tr_folder_sync(tr_folder *f, int64_t *bytes); /* the log is durable: so many bytes */
 void      tr_folder_close(tr_folder *f);
+
+/* ---- what a run was given (given.c) ---- */
+
+/* "KEY\tVALUE\n" of every key that does not name files. */
+rt_status tr_config_lines(rt_buf *out, const tr_config *c);
+/* RT_EMISMATCH on rank 0, RT_EPEER elsewhere: ranks differ in program, kernels, options, configuration or in what their files hold;
+ * the message names the first difference and both values.  Collective; before anything that depends on them. */
+rt_status tr_given_agree(const tr_config *c, rt_comm *comm, const tr_run_opts *o);
+/* The same of the checkpoint after `step` steps; 0: none. */
+rt_status tr_given_agree_checkpoint(const tr_config *c, rt_comm *comm, int64_t step);
 #endif

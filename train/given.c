@@ -1,0 +1,200 @@
+/* given.c -- what a rank was given, as lines of text: all ranks must have been given the same.
+ *
+ * A line is NAME, what is compared, and (for files, whose paths may differ) what is shown instead. */
+#include "core/file.h"
+#include "train/trainer.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what this rank was given ------------------------------------------------------------------------------- */
+
+static rt_status add_shard(rt_buf *b, const char *key, const char *path)
+{
+    char      hex[RT_SHA_HEX];
+    ds_shard *s;
+    RT_TRY(ds_shard_open(&s, path));
+    rt_status st = ds_shard_fingerprint(s, hex);
+    if (st == RT_OK)
+        st = rt_buf_fmt(b, "%s\t%s\t%s (%s, %lld documents, content %.12s)\n", key, hex, path, ds_shard_info(s)->soft ? "soft" : "text",
+                        (long long)ds_shard_docs(s), hex);
+    ds_shard_close(&s);
+    return st;
+}
+
+static rt_status add_shards(rt_buf *b, const char *key, const rt_texts *paths)
+{
+    RT_TRY(rt_buf_fmt(b, "number of %s\t%d\n", key, paths->n));
+    for (int i = 0; i < paths->n; i++) RT_TRY(add_shard(b, key, paths->v[i]));
+    return RT_OK;
+}
+
+static int is_of_model(const char *name)
+{
+    const char *end = strrchr(name, '.');
+    return !strcmp(name, "config.json") || !strcmp(name, "tokenizer.json") || (end && !strcmp(end, ".safetensors"));
+}
+
+static rt_status digest_folder(rt_sha *h, const char *dir, char **names, int n)
+{
+    char   hex[RT_SHA_HEX];
+    rt_buf path = {0};
+    for (int i = 0; i < n; i++) {
+        if (!is_of_model(names[i])) continue;
+        rt_status st = rt_path(&path, dir, names[i]);
+        if (st == RT_OK) st = rt_sha_file(path.p, hex);
+        if (st != RT_OK) return rt_buf_free(&path), st;
+        rt_sha_add(h, names[i], strlen(names[i]) + 1);
+        rt_sha_add(h, hex, sizeof hex);
+    }
+    rt_buf_free(&path);
+    return RT_OK;
+}
+
+/* A folder with a model, a tokenizer, or both; NULL: none. */
+static rt_status add_folder(rt_buf *b, const char *key, const char *dir)
+{
+    char    hex[RT_SHA_HEX], **names;
+    int     n;
+    rt_sha *h;
+    if (!dir) return rt_buf_fmt(b, "%s\tnone\n", key);
+    RT_CHECK(rt_file_exists(dir), RT_ENOENT, "%s: %s: expected a model folder, found nothing", key, dir);
+    RT_TRY(rt_dir_list(&names, &n, dir));
+    rt_status st = rt_sha_begin(&h);
+    if (st == RT_OK) {
+        st = digest_folder(h, dir, names, n);
+        rt_sha_end(&h, st == RT_OK ? hex : NULL);
+    }
+    rt_names_free(&names, n);
+    return st == RT_OK ? rt_buf_fmt(b, "%s\t%s\t%s (content %.12s)\n", key, hex, dir, hex) : st;
+}
+
+static rt_status describe(rt_buf *b, const tr_config *c, const tr_run_opts *o)
+{
+    const char *product = kn_product_is_blas() ? kn_describe() : "our own";
+    if (o->program) RT_TRY(rt_buf_fmt(b, "program\t%s\n", o->program));
+    RT_TRY(rt_buf_fmt(b, "kernels (RETORT_CPU, RETORT_PRODUCT, OPENBLAS_CORETYPE)\t%s, %s; products: %s%s%s\n", kn_get()->isa,
+                      kn_type_name(KN_REAL), product, kn_product_is_blas() ? " " : "", kn_product_is_blas() ? kn_blas_kernel() : ""));
+    RT_TRY(rt_buf_fmt(b, "--resume\t%s\n--force\t%s\n", o->resume ? "given" : "not given", o->force ? "given" : "not given"));
+    RT_TRY(tr_config_lines(b, c));
+    RT_TRY(add_shards(b, "data.train", &c->train));
+    RT_TRY(add_shards(b, "data.valid", &c->valid));
+    RT_TRY(add_folder(b, "model.init", strcmp(c->init, "new") ? c->init : NULL));
+    RT_TRY(add_folder(b, "model.tokenizer", c->tokenizer));
+    return add_folder(b, "teacher.model", c->teacher);
+}
+
+/* ---- compared --------------------------------------------------------------------------------------------------- */
+
+typedef struct line {
+    const char *name, *value, *shown;
+    int         compared_n, name_n, shown_n; /* bytes: of name and value; of each */
+} line;
+
+/* Cuts the next line off *text. */
+static line next_line(const char **text)
+{
+    line      o  = {.name = *text};
+    const int n  = (int)strcspn(o.name, "\n");
+    o.name_n     = (int)strcspn(o.name, "\t\n");
+    o.value      = o.name + o.name_n + (o.name_n < n);
+    o.shown      = o.value + strcspn(o.value, "\t\n");
+    o.compared_n = (int)(o.shown - o.name);
+    o.shown      = *o.shown == '\t' ? o.shown + 1 : o.value;
+    o.shown_n    = (int)(o.name + n - o.shown);
+    *text += n + ((*text)[n] == '\n');
+    return o;
+}
+
+enum { VERDICT = 1024 };
+
+/* "" where both are the same.  Up to the first difference lines stand for the same name. */
+static void compare(char verdict[VERDICT], const char *first, const char *mine, int rank)
+{
+    verdict[0] = '\0';
+    while (*first || *mine) {
+        const line a = next_line(&first), b = next_line(&mine);
+        if (a.compared_n == b.compared_n && !memcmp(a.name, b.name, (size_t)a.compared_n)) continue;
+        snprintf(verdict, VERDICT, "ranks were given different things: %.*s is %.*s on rank 0, %.*s on rank %d", a.name_n, a.name,
+                 a.shown_n, a.shown, b.shown_n, b.shown, rank);
+        return;
+    }
+}
+
+/* The verdict of the lowest rank that has one reaches all. */
+static rt_status share(rt_comm *comm, char verdict[VERDICT])
+{
+    int64_t       first = *verdict ? comm->size - comm->rank : 0, text[VERDICT] = {0};
+    const int64_t mine = first;
+    RT_TRY(comm->max_i64(comm, &first, 1));
+    for (int i = 0; mine && mine == first && i < VERDICT; i++) text[i] = (unsigned char)verdict[i];
+    RT_TRY(comm->max_i64(comm, text, VERDICT));
+    for (int i = 0; i < VERDICT; i++) verdict[i] = (char)text[i];
+    return RT_OK;
+}
+
+static rt_status agree(rt_comm *comm, const rt_buf *mine)
+{
+    char    verdict[VERDICT] = "";
+    int64_t n                = (int64_t)mine->len;
+    char   *first            = NULL;
+    RT_TRY(comm->broadcast(comm, &n, sizeof n));
+    rt_status st = rt_comm_agree(comm, RT_NEW(first, n + 1));
+    if (st == RT_OK) {
+        if (!comm->rank) memcpy(first, mine->p, mine->len);
+        st = comm->broadcast(comm, first, (size_t)n);
+    }
+    if (st == RT_OK) {
+        compare(verdict, first, mine->p, comm->rank);
+        st = share(comm, verdict);
+    }
+    free(first);
+    RT_TRY(st);
+    if (*verdict && !comm->rank) st = rt_fail(RT_EMISMATCH, __FILE__, __LINE__, "%s; start all ranks with the same", verdict);
+    return rt_comm_agree(comm, st);
+}
+
+rt_status tr_given_agree(const tr_config *c, rt_comm *comm, const tr_run_opts *o)
+{
+    rt_buf b = {0};
+    if (comm->size == 1) return RT_OK;
+    rt_status st = rt_comm_agree(comm, describe(&b, c, o));
+    if (st == RT_OK) st = agree(comm, &b);
+    rt_buf_free(&b);
+    return st;
+}
+
+/* The newest name in the folder. */
+static rt_status add_newest(rt_buf *b, const char *out)
+{
+    char  **names  = NULL;
+    int     n      = 0;
+    int64_t newest = 0, step;
+    if (rt_file_exists(out)) RT_TRY(rt_dir_list(&names, &n, out));
+    for (int i = 0; i < n; i++)
+        if (tr_is_checkpoint(names[i], &step) && step > newest) newest = step;
+    rt_names_free(&names, n);
+    return newest ? rt_buf_fmt(b, "newest checkpoint\t%lld\t%s/step-%08lld\n", (long long)newest, out, (long long)newest)
+                  : rt_buf_fmt(b, "newest checkpoint\t0\tmissing (there is none in %s)\n", out);
+}
+
+/* Rank 0 has verified its files against its manifest. */
+static rt_status add_checkpoint(rt_buf *b, const char *out, int64_t step)
+{
+    char path[4096], hex[RT_SHA_HEX];
+    snprintf(path, sizeof path, "%s/step-%08lld/manifest.json", out, (long long)step);
+    RT_TRY(rt_sha_file(path, hex));
+    return rt_buf_fmt(b, "checkpoint\t%s\t%s (SHA-256 %.12s)\n", hex, path, hex);
+}
+
+rt_status tr_given_agree_checkpoint(const tr_config *c, rt_comm *comm, int64_t step)
+{
+    rt_buf b = {0};
+    if (comm->size == 1) return RT_OK;
+    rt_status st = rt_comm_agree(comm, add_newest(&b, c->out));
+    if (st == RT_OK) st = agree(comm, &b);
+    if (st == RT_OK && step) st = rt_comm_agree(comm, add_checkpoint(&b, c->out, step));
+    if (st == RT_OK && step) st = agree(comm, &b);
+    rt_buf_free(&b);
+    return st;
+}
