@@ -151,6 +151,18 @@ rt_status rt_path(rt_buf *out, const char *dir, const char *name)
 
 int rt_file_exists(const char *path) { return access(path, F_OK) == 0; }
 
+rt_status rt_output_new(const char *path)
+{
+    RT_CHECK(!rt_file_exists(path), RT_EINVAL, "%s: exists already; remove it or choose another name", path);
+    return RT_OK;
+}
+
+rt_status rt_output_check(const char *path, int force)
+{
+    RT_CHECK(force || !rt_file_exists(path), RT_EINVAL, "%s: exists already; choose another name, or replace it with --force", path);
+    return RT_OK;
+}
+
 int64_t rt_file_size(const char *path)
 {
     struct stat s;

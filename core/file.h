@@ -22,6 +22,11 @@ rt_status rt_path(rt_buf *out, const char *dir, const char *name); /* out = "dir
 int       rt_file_exists(const char *path);
 int64_t   rt_file_size(const char *path); /* -1: cannot be read */
 
+/* Before a command makes the file or folder `path`: RT_EINVAL where something stands there.  What a command made before is
+ * not its to replace, unless the user asks: rt_output_check is for commands that have --force. */
+rt_status rt_output_new(const char *path);
+rt_status rt_output_check(const char *path, int force);
+
 /* Names in a folder, sorted by strcmp, without "." and "..".  Free with rt_names_free. */
 rt_status rt_dir_list(char ***names, int *n, const char *path);
 void      rt_names_free(char ***names, int n);

@@ -2,6 +2,7 @@
 #include "core/options.h"
 #include "core/json.h"
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,7 @@ static rt_status take(const rt_option *o, void *into, const char *value)
     }
     case RT_OPT_REAL: {
         const double v = strtod(value, &end);
-        RT_CHECK(*value && !*end && !errno, RT_EINVAL, "--%s takes a number, found '%s'", o->name, value);
+        RT_CHECK(*value && !*end && !errno && isfinite(v), RT_EINVAL, "--%s takes a number, found '%s'", o->name, value);
         *(double *)(void *)field = v;
         break;
     }

@@ -68,7 +68,7 @@ rt_status ds_export(ds_shard *s, const ds_tokenizer *t, const char *path, rt_pro
     RT_CHECK(!strcmp(i->tokenizer, ds_tokenizer_sha256(t)), RT_EMISMATCH,
              "%s: was made with the tokenizer of SHA-256 %.12s, this one has %.12s", ds_shard_path(s), i->tokenizer,
              ds_tokenizer_sha256(t));
-    RT_CHECK(!rt_file_exists(path), RT_EINVAL, "%s: exists already; remove it or choose another name", path);
+    RT_TRY(rt_output_new(path));
     rt_status st = rt_buf_fmt(&tmp, "%s.tmp.%ld", path, (long)getpid());
     if (st == RT_OK) st = write_file(s, t, tmp.p, path, p);
     rt_buf_free(&tmp);

@@ -96,7 +96,7 @@ static rt_status run(import *m, ds_split *s)
 {
     RT_TRY(ds_split_parse(s, m->o));
     for (int i = 0; i < s->n; i++) /* said before the work, not after it */
-        RT_CHECK(!rt_file_exists(s->part[i].path), RT_EINVAL, "%s: exists already; remove it or choose another name", s->part[i].path);
+        RT_TRY(rt_output_new(s->part[i].path));
     RT_TRY(read_files(m));
     RT_TRY(ds_split_assign(s, m->docs));
     return write_parts(m, s);
