@@ -97,29 +97,16 @@ void ag_backward(ag_plan *p, int accumulate)
 
 /* ---- looking for the first value that is not finite ---------------------------------- */
 
-static int all_finite(const void *x, kn_type t, int64_t n)
-{
-    enum { BLOCK = 256 };
-    real work[BLOCK];
-    for (int64_t i = 0; i < n; i += BLOCK) {
-        const int64_t m = n - i < BLOCK ? n - i : BLOCK;
-        const real   *v = kn_load(x, t, i, m, work);
-        for (int64_t j = 0; j < m; j++)
-            if (!isfinite(v[j])) return 0;
-    }
-    return 1;
-}
-
 static rt_status look(const ag_plan *p, const ag_entry *s)
 {
     const ag_graph *g    = p->g;
     const ag_node  *n    = &g->n[s->node];
     const ag_args  *a    = &s->args;
     const char     *name = "no weight";
-    int             good = s->phase == AG_BWD || all_finite(a->out, a->out_type, ag_len(&g->v[n->out].shape));
+    int             good = s->phase == AG_BWD || kn_not_finite(a->out, a->out_type, ag_len(&g->v[n->out].shape)) < 0;
     for (int j = n->op->n_in - 1; j >= 0; j--) {
         if (g->v[n->in[j]].role == AG_PARAM) name = g->v[n->in[j]].name;
-        if (s->phase == AG_BWD && a->din[j] && !all_finite(a->din[j], a->din_type[j], ag_len(a->shape[j]))) good = 0;
+        if (s->phase == AG_BWD && a->din[j] && kn_not_finite(a->din[j], a->din_type[j], ag_len(a->shape[j])) >= 0) good = 0;
     }
     RT_CHECK(good, RT_ECHECK, "the first value that is not finite comes from '%s' (%s), %s", n->op->name, name,
              s->phase == AG_BWD ? "backward" : "forward");

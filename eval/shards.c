@@ -84,12 +84,14 @@ static void measure(void *ud, int64_t t, real *z, real *zt, int thread)
 
 static void measure_alone(void *ud, int64_t t, real *z, int thread) { measure(ud, t, z, NULL, thread); }
 
+static int bin_of(double confidence) { return confidence < 1 ? (int)(confidence * BINS) : BINS - 1; } /* of a number from 0 on */
+
 static void add_rows(scan *c)
 {
     for (int64_t t = 0; t < c->n; t++) {
         const row *r = &c->rows[t];
         if (c->target[t] < 0) continue;
-        const int b = r->confidence >= 1 ? BINS - 1 : (int)(r->confidence * BINS);
+        const int b = bin_of(r->confidence);
         c->ce += r->ce, c->kl += r->kl, c->kl_topk += r->kl_topk, c->agree += r->agree, c->correct += r->correct;
         c->bin_confidence[b] += r->confidence, c->bin_correct[b] += r->correct, c->bin[b]++;
         c->counted++;

@@ -111,6 +111,8 @@ rt_status inf_feed(inf_session *s, const int32_t *ids, int64_t n, const real **l
         run(s, plan, ids + i);
     }
     head(s, plan);
+    RT_CHECK(kn_not_finite(s->logits, KN_REAL, s->m->config.V) < 0, RT_ECHECK,
+             "the model's logits after token %lld are not finite numbers: its weights are damaged or too large", (long long)s->used - 1);
     *logits = s->logits;
     return RT_OK;
 }

@@ -11,7 +11,7 @@ rt_status inf_session_create(inf_session **out, const md_model *m, int64_t max_t
 void      inf_session_destroy(inf_session **s);
 void      inf_session_reset(inf_session *s); /* forget all tokens, keep memory */
 /* Feed n >= 1 tokens; *logits [V] (the session's memory, until the next call) are those
- * after the last.  RT_EINVAL when the context is full. */
+ * after the last.  RT_EINVAL when the context is full, RT_ECHECK where they are not finite numbers. */
 rt_status inf_feed(inf_session *s, const int32_t *ids, int64_t n, const real **logits);
 
 /* ---- sampling --------------------------------------------------------------------------- */
@@ -31,7 +31,7 @@ int32_t   inf_sample(inf_sampler *s, const real *logits, const inf_sampling *o, 
 /* ---- quantisation -------------------------------------------------------------------------- */
 
 /* All matrices to `bits` (8 or 4) in groups of `group` columns; norms stay.  RT_EINVAL when a
- * matrix is no whole number of groups wide. */
+ * matrix is no whole number of groups wide, or the model is quantised already. */
 rt_status inf_quantise(md_model *m, int bits, int64_t group);
 
 /* ---- serving (infer/serve.c): the wire form is in docs/serve.md ------------ */

@@ -1,10 +1,13 @@
 /* quantize.c -- matrices to 8 or 4 bits: in each group of columns Q = round(S x + Z) with
  * S = (2^bits - 1) / (max - min), Z = -S min (Jacob et al. 2018, arXiv:1712.05877, eq. 1, with S
- * the inverse of their scale). */
+ * the inverse of their scale).  S and Z are finite for all finite weights. */
 #include "infer/infer.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Levels are divided by S: beyond this 1 / S would be denormal, and from twice this on S would be infinite. */
+static const double MOST = 0x1p126;
 
 static void set(kn_quant *q, int64_t row, int64_t col, int v)
 {
@@ -18,7 +21,7 @@ static void quantise_group(kn_quant *q, int64_t row, int64_t g, const real *x)
     const int levels = (1 << q->bits) - 1;
     double    lo = (double)x[0], hi = lo;
     for (int64_t i = 1; i < q->group; i++) lo = fmin(lo, (double)x[i]), hi = fmax(hi, (double)x[i]);
-    const float S = hi > lo ? (float)(levels / (hi - lo)) : 1, Z = (float)(-(double)S * lo);
+    const float S = hi > lo ? (float)fmin(levels / (hi - lo), MOST) : 1, Z = (float)(-(double)S * lo);
     q->scale[row * q->groups + g] = S;
     q->zero[row * q->groups + g]  = Z;
     for (int64_t i = 0; i < q->group; i++) {
@@ -59,7 +62,11 @@ rt_status inf_quantise(md_model *m, int bits, int64_t group)
 {
     RT_CHECK((bits == 8 || bits == 4) && group >= 2 && group % 2 == 0, RT_EINVAL,
              "expected 8 or 4 bits and an even group, found %d and %lld", bits, (long long)group);
+    RT_CHECK(!m->config.bits, RT_EINVAL, "%s is quantised already, in %lld bits; quantise the model that it was made from",
+             m->dir ? m->dir : "the model", (long long)m->config.bits);
     for (int i = 0; i < m->n; i++)
-        if (!m->t[i].is_vector && kn_size(m->t[i].type)) RT_TRY(quantise_tensor(&m->t[i], bits, group));
+        if (!m->t[i].is_vector) RT_TRY(quantise_tensor(&m->t[i], bits, group));
+    m->config.bits  = bits;
+    m->config.group = group;
     return RT_OK;
 }

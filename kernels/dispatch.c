@@ -1,6 +1,7 @@
 /* dispatch.c -- which table this CPU runs, and typed memory on top of it. */
 #include "kernels/gemm.h"
 #include "kernels/kernels.h"
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +101,34 @@ void kn_put(void *y, kn_type t, int64_t at, const real *x, int64_t n, int add)
         }
         g_table->narrow(to + i, add ? work : x + i, m);
     }
+}
+
+/* Blocks without a branch, which the compiler turns into vector code; the place is looked for in a block that has one. */
+static int any_real(const real *x, int64_t n)
+{
+    const real most = sizeof(real) == 8 ? (real)DBL_MAX : (real)FLT_MAX;
+    int        bad  = 0;
+    for (int64_t i = 0; i < n; i++) bad |= !(x[i] <= most && x[i] >= -most);
+    return bad;
+}
+
+static int any_bf16(const kn_bf16 *x, int64_t n) /* an exponent of all ones */
+{
+    int bad = 0;
+    for (int64_t i = 0; i < n; i++) bad |= (x[i] & 0x7f80) == 0x7f80;
+    return bad;
+}
+
+int64_t kn_not_finite(const void *x, kn_type t, int64_t n)
+{
+    enum { BLOCK = 1024 };
+    int64_t at = 0, m = BLOCK;
+    for (; at < n; at += m) {
+        m = n - at < m ? n - at : m;
+        if (t == KN_REAL ? any_real((const real *)x + at, m) : any_bf16((const kn_bf16 *)x + at, m)) break;
+    }
+    while (at < n && !(t == KN_REAL ? any_real((const real *)x + at, 1) : any_bf16((const kn_bf16 *)x + at, 1))) at++;
+    return at < n ? at : -1;
 }
 
 static void quant_row(real *y, const kn_quant *w, int64_t row)

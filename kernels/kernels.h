@@ -117,6 +117,8 @@ void kn_commit(void *y, kn_type t, int64_t at, const real *work, int64_t n);
 /* y[at..] = x, or += x. */
 void kn_put(void *y, kn_type t, int64_t at, const real *x, int64_t n, int add);
 void kn_row(real *y, const void *x, kn_type t, int64_t row, int64_t cols); /* any type, quantised too */
+/* The first of n elements (KN_REAL or KN_BF16) that is infinite or no number; -1: none is. */
+int64_t kn_not_finite(const void *x, kn_type t, int64_t n);
 
 /* ---- products ----------------------------------------------------------------------------- */
 

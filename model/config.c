@@ -7,33 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static rt_status refuse_unknown(const cJSON *o, const char *path)
-{
-    const cJSON *scaling = cJSON_GetObjectItemCaseSensitive(o, "rope_scaling");
-    const char  *act     = "silu";
-    int          bias = 0, mlp_bias = 0, sliding = 0;
-    RT_TRY(rt_json_text(o, "hidden_act", &act, path));
-    RT_TRY(rt_json_bool(o, "attention_bias", &bias, path));
-    RT_TRY(rt_json_bool(o, "mlp_bias", &mlp_bias, path));
-    RT_TRY(rt_json_bool(o, "use_sliding_window", &sliding, path));
-    RT_CHECK(!cJSON_IsObject(scaling), RT_EFORMAT, "%s: rope_scaling is not supported in this version", path);
-    RT_CHECK(!strcmp(act, "silu") && !bias && !mlp_bias && !sliding, RT_EFORMAT,
-             "%s: expected hidden_act silu, no biases and no sliding window (found \"%s\", attention_bias %d, mlp_bias %d, window %d)",
-             path, act, bias, mlp_bias, sliding);
-    return RT_OK;
-}
-
-static rt_status read_rope(md_config *c, const cJSON *o, const char *path)
-{
-    const cJSON *p    = cJSON_GetObjectItemCaseSensitive(o, "rope_parameters");
-    const char  *type = "default";
-    c->rope_theta     = 10000;
-    RT_TRY(rt_json_real(o, "rope_theta", &c->rope_theta, path));
-    if (!cJSON_IsObject(p)) return RT_OK;
-    RT_TRY(rt_json_text(p, "rope_type", &type, path));
-    RT_CHECK(!strcmp(type, "default"), RT_EFORMAT, "%s: rope_type \"%s\" is not supported in this version", path, type);
-    return rt_json_real(p, "rope_theta", &c->rope_theta, path);
-}
+static const char quantised_type[] = "retort_quantized";
 
 static rt_status read_token(int32_t *id, const cJSON *o, const char *key)
 {
@@ -48,6 +22,8 @@ static rt_status read_fields(md_config *c, const cJSON *o, const char *path)
     const char      *known, *type = "";
     const md_family *f;
     RT_TRY(rt_json_text(o, "model_type", &type, path));
+    if (!strcmp(type, quantised_type))
+        RT_TRY(rt_json_text(cJSON_GetObjectItemCaseSensitive(o, "quantization_config"), "base_model_type", &type, path));
     RT_CHECK(f = md_family_find(type, &known), RT_EFORMAT, "%s: model_type \"%s\": this version knows %s", path, type, known);
     snprintf(c->family, sizeof c->family, "%s", f->name);
     c->qk_norm  = f->qk_norm;
@@ -66,8 +42,7 @@ static rt_status read_fields(md_config *c, const cJSON *o, const char *path)
     RT_TRY(rt_json_bool(o, "tie_word_embeddings", &c->tied, path));
     RT_TRY(read_token(&c->bos, o, "bos_token_id"));
     RT_TRY(read_token(&c->eos, o, "eos_token_id"));
-    RT_TRY(read_rope(c, o, path));
-    RT_TRY(refuse_unknown(o, path));
+    RT_TRY(md_settings_read(c, o, path));
     return md_config_check(c);
 }
 
@@ -79,7 +54,7 @@ rt_status md_config_read(md_config *c, const char *dir)
     rt_status st   = rt_path(&path, dir, "config.json");
     if (st == RT_OK && !rt_file_exists(path.p))
         st = rt_fail(RT_ENOENT, __FILE__, __LINE__, "%s: expected a model folder with config.json, there is none", dir);
-    if (st == RT_OK) st = rt_json_read(&o, path.p, RT_JSON_DUPLICATES);
+    if (st == RT_OK) st = rt_json_read(&o, path.p, 0);
     if (st == RT_OK) st = read_fields(&read, o, path.p);
     if (st == RT_OK) *c = read;
     cJSON_Delete(o);
@@ -89,19 +64,24 @@ rt_status md_config_read(md_config *c, const char *dir)
 
 static rt_status add_token(rt_buf *b, const char *key, int32_t id) { return id < 0 ? RT_OK : rt_buf_fmt(b, "  \"%s\": %d,\n", key, id); }
 
-static const kn_quant *first_quant(const md_model *m)
+/* Programs that do not know the quantised form must not load it with random weights: to them its type is unknown. */
+static rt_status add_type(rt_buf *b, const md_config *c)
 {
-    for (int i = 0; i < m->n; i++)
-        if (m->t[i].type == KN_Q8 || m->t[i].type == KN_Q4) return m->t[i].data;
-    return NULL;
+    if (!c->bits)
+        return rt_buf_fmt(b, "  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n", md_family_find(c->family, NULL)->architecture,
+                          c->family);
+    RT_TRY(rt_buf_fmt(b, "  \"architectures\": [\"RetortQuantizedForCausalLM\"],\n  \"model_type\": \"%s\",\n", quantised_type));
+    return rt_buf_fmt(
+        b,
+        "  \"quantization_config\": {\"quant_method\": \"retort\", \"base_model_type\": \"%s\", \"bits\": %lld, \"group_size\": %lld},\n",
+        c->family, (long long)c->bits, (long long)c->group);
 }
 
 static rt_status config_text(rt_buf *b, const md_model *m, kn_type type)
 {
     const md_config *c = &m->config;
-    const kn_quant  *q = first_quant(m);
-    RT_TRY(rt_buf_fmt(b, "{\n  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n", md_family_find(c->family, NULL)->architecture,
-                      c->family));
+    RT_TRY(rt_buf_str(b, "{\n"));
+    RT_TRY(add_type(b, c));
     RT_TRY(rt_buf_fmt(b, "  \"vocab_size\": %lld,\n  \"hidden_size\": %lld,\n  \"num_hidden_layers\": %lld,\n", (long long)c->V,
                       (long long)c->C, (long long)c->L));
     RT_TRY(rt_buf_fmt(b, "  \"num_attention_heads\": %lld,\n  \"num_key_value_heads\": %lld,\n  \"head_dim\": %lld,\n", (long long)c->H,
@@ -114,9 +94,6 @@ static rt_status config_text(rt_buf *b, const md_model *m, kn_type type)
                       c->tied ? "true" : "false"));
     RT_TRY(add_token(b, "bos_token_id", c->bos));
     RT_TRY(add_token(b, "eos_token_id", c->eos));
-    if (q)
-        RT_TRY(rt_buf_fmt(b, "  \"quantization_config\": {\"quant_method\": \"retort\", \"bits\": %d, \"group_size\": %lld},\n", q->bits,
-                          (long long)q->group));
     return rt_buf_fmt(b, "  \"torch_dtype\": \"%s\"\n}\n", type == KN_BF16 ? "bfloat16" : "float32");
 }
 

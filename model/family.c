@@ -4,7 +4,7 @@
 
 static const md_family families[] = {
     {.name = "llama", .architecture = "LlamaForCausalLM"},
-    {.name = "qwen3", .architecture = "Qwen3ForCausalLM", .qk_norm = 1},
+    {.name = "qwen3", .architecture = "Qwen3ForCausalLM", .qk_norm = 1, .window = 1},
 };
 
 const md_family *md_family_find(const char *name, const char **known)

@@ -1,239 +1,210 @@
-/* load.c -- weights from and to a model folder: model.safetensors, or several files that
- * model.safetensors.index.json lists.  A quantised matrix NAME stands as NAME.q (U8), NAME.scale
- * and NAME.zero (F32). */
+/* load.c -- weights from a model folder, checked: shapes are those of config.json, and every weight is a finite number.
+ * Of a quantised matrix NAME there are NAME.q (U8), NAME.scale and NAME.zero (F32). */
 #include "core/file.h"
-#include "core/json.h"
 #include "model/files.h"
+#include "model/folder.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_FILES = 256 };
+static const char head_name[] = "lm_head.weight";
 
-typedef struct folder {
-    md_st      *file[MAX_FILES];
-    int         n;
-    const char *dir;
-} folder;
-
-static rt_status add_file(folder *f, const char *name)
+static rt_status check_shape(const md_folder *f, const md_tensor *w, const md_st_tensor *t)
 {
-    rt_buf path = {0};
-    RT_CHECK(f->n < MAX_FILES, RT_EFORMAT, "%s: more than %d safetensors files", f->dir, MAX_FILES);
-    RT_CHECK(!strchr(name, '/'), RT_EFORMAT, "%s: the index names \"%s\", expected a file of the same folder", f->dir, name);
-    rt_status st = rt_path(&path, f->dir, name);
-    if (st == RT_OK) st = md_st_open(&f->file[f->n], path.p);
-    if (st == RT_OK) f->n++;
-    rt_buf_free(&path);
-    return st;
-}
-
-static int have(char *const *names, int n, const char *name)
-{
-    for (int i = 0; i < n; i++)
-        if (!strcmp(names[i], name)) return 1;
-    return 0;
-}
-
-static rt_status open_folder(folder *f, const char *dir)
-{
-    char    **names;
-    int       n, found = 0;
-    rt_status st = rt_dir_list(&names, &n, dir);
-    *f           = (folder){.dir = dir};
-    if (st != RT_OK) return st;
-    const int one = have(names, n, "model.safetensors");
-    for (int i = 0; st == RT_OK && i < n; i++) {
-        const char *end = strstr(names[i], ".safetensors");
-        if (!end || strcmp(end, ".safetensors") || (one ? strcmp(names[i], "model.safetensors") : strncmp(names[i], "model-", 6))) continue;
-        st = add_file(f, names[i]);
-        found++;
-    }
-    if (st == RT_OK && !found) st = rt_fail(RT_ENOENT, __FILE__, __LINE__, "%s: expected model.safetensors, there is none", dir);
-    rt_names_free(&names, n);
-    return st;
-}
-
-static void close_folder(folder *f)
-{
-    for (int i = 0; i < f->n; i++) md_st_close(&f->file[i]);
-}
-
-static const md_st_tensor *find(folder *f, const char *name, const char *suffix, md_st **file)
-{
-    char full[MD_NAME + 16];
-    snprintf(full, sizeof full, "%s%s", name, suffix);
-    for (int i = 0; i < f->n; i++) {
-        const md_st_tensor *t = md_st_find(f->file[i], full);
-        *file                 = f->file[i];
-        if (t) return t;
-    }
-    return NULL;
-}
-
-static rt_status check_shape(const folder *f, const md_tensor *w, const md_st_tensor *t)
-{
-    const int ok = w->is_vector ? t->nd == 1 && t->shape[0] == w->cols : t->nd == 2 && t->shape[0] == w->rows && t->shape[1] == w->cols;
-    RT_CHECK(ok, RT_EFORMAT, "%s: %s is [%lld%s%lld], config.json asks for [%lld,%lld]", f->dir, w->name, (long long)t->shape[0],
+    const int row = t->nd == 2 && t->shape[0] == 1 && t->shape[1] == w->cols; /* a norm of a quantised folder: see save.c */
+    const int ok =
+        w->is_vector ? row || (t->nd == 1 && t->shape[0] == w->cols) : t->nd == 2 && t->shape[0] == w->rows && t->shape[1] == w->cols;
+    RT_CHECK(ok, RT_EFORMAT, "%s: %s is [%lld%s%lld], config.json asks for [%lld,%lld]", md_folder_dir(f), w->name, (long long)t->shape[0],
              t->nd == 2 ? "," : " of dimensions ", (long long)(t->nd == 2 ? t->shape[1] : t->nd), (long long)w->rows, (long long)w->cols);
     return RT_OK;
 }
 
-static rt_status load_plain(folder *f, md_tensor *w, kn_type type)
+/* ---- plain weights ------------------------------------------------------------------------------- */
+
+/* A weight that is no number makes all that it touches no number, as an infinite one does: none gets in. */
+static rt_status check_finite(const md_folder *f, const md_tensor *w, const real *x)
 {
-    md_st              *file;
-    const md_st_tensor *t = find(f, w->name, "", &file);
-    const int64_t       n = w->rows * w->cols;
+    const int64_t at = kn_not_finite(w->data, w->type, w->rows * w->cols);
+    if (at < 0) return RT_OK;
+    RT_CHECK(!isfinite(x[at]), RT_EFORMAT, "%s: %s[%lld,%lld] is %g, more than bf16 holds; use f32", md_folder_dir(f), w->name,
+             (long long)(at / w->cols), (long long)(at % w->cols), (double)x[at]);
+    RT_FAIL(RT_EFORMAT,
+            "%s: %s[%lld,%lld] is %g, expected finite numbers alone: the file is damaged or training diverged; take an earlier one",
+            md_folder_dir(f), w->name, (long long)(at / w->cols), (long long)(at % w->cols), (double)x[at]);
+}
+
+/* A tied model's matrix may stand under the head's name alone. */
+static const md_st_tensor *find_plain(const md_folder *f, const md_model *m, const md_tensor *w, md_st **file)
+{
+    const md_st_tensor *t = md_folder_find(f, w->name, "", file);
+    return !t && m->config.tied && w == m->t ? md_folder_find(f, head_name, "", file) : t;
+}
+
+static rt_status load_plain(const md_folder *f, const md_model *m, md_tensor *w, kn_type type)
+{
+    md_st              *file = NULL;
+    const md_st_tensor *t    = find_plain(f, m, w, &file);
+    const int64_t       n    = w->rows * w->cols;
     real               *x;
-    RT_CHECK(t, RT_EFORMAT, "%s: the tensor %s is missing", f->dir, w->name);
+    RT_CHECK(t, RT_EFORMAT, "%s: the tensor %s is missing", md_folder_dir(f), w->name);
     RT_TRY(check_shape(f, w, t));
     RT_TRY(RT_NEW(x, n));
     w->type      = type;
     rt_status st = rt_alloc(&w->data, n, kn_size(type), w->name);
     if (st == RT_OK) st = md_st_read_real(file, t, x);
     if (st == RT_OK) kn_put(w->data, type, 0, x, n, 0);
+    if (st == RT_OK) st = check_finite(f, w, x);
     free(x);
     return st;
 }
 
-static rt_status read_part(folder *f, const md_tensor *w, const char *suffix, const char *dtype, int64_t rows, int64_t cols, void **out)
+/* ---- quantised weights ---------------------------------------------------------------------------- */
+
+static rt_status read_part(const md_folder *f, const md_tensor *w, const char *suffix, const char *dtype, int64_t rows, int64_t cols,
+                           void **out)
 {
-    md_st              *file;
-    const md_st_tensor *t = find(f, w->name, suffix, &file);
+    md_st              *file = NULL;
+    const md_st_tensor *t    = md_folder_find(f, w->name, suffix, &file);
     RT_CHECK(t && !strcmp(t->dtype, dtype) && t->nd == 2 && t->shape[0] == rows && t->shape[1] == cols, RT_EFORMAT,
-             "%s: expected %s%s of type %s and shape [%lld,%lld]", f->dir, w->name, suffix, dtype, (long long)rows, (long long)cols);
+             "%s: expected %s%s of type %s and shape [%lld,%lld]", md_folder_dir(f), w->name, suffix, dtype, (long long)rows,
+             (long long)cols);
     RT_TRY(rt_alloc(out, t->end - t->begin, 1, w->name));
     return md_st_read(file, t, *out);
 }
 
-static rt_status load_quantised(folder *f, md_tensor *w, const md_st_tensor *t)
+/* Levels are divided by the scale. */
+static rt_status check_levels(const md_folder *f, const md_tensor *w, const kn_quant *q)
 {
-    kn_quant *q;
-    md_st    *file;
-    RT_TRY(RT_NEW(q, 1));
-    const md_st_tensor *s    = find(f, w->name, ".scale", &file);
-    const int64_t       bits = t->nd == 2 && w->cols ? t->shape[1] * 8 / w->cols : 0;
-    w->data                  = q;
-    w->type                  = bits == 8 ? KN_Q8 : KN_Q4;
-    RT_CHECK((bits == 8 || bits == 4) && s && s->nd == 2 && s->shape[1] > 0, RT_EFORMAT, "%s: %s is quantised in a form that is not ours",
-             f->dir, w->name);
-    *q       = (kn_quant){.bits = (int)bits, .rows = w->rows, .cols = w->cols, .groups = s->shape[1]};
-    q->group = (w->cols + q->groups - 1) / q->groups;
-    RT_TRY(read_part(f, w, ".q", "U8", w->rows, w->cols * bits / 8, (void **)&q->q));
-    RT_TRY(read_part(f, w, ".scale", "F32", w->rows, q->groups, (void **)&q->scale));
-    return read_part(f, w, ".zero", "F32", w->rows, q->groups, (void **)&q->zero);
+    for (int64_t i = 0; i < q->rows * q->groups; i++)
+        RT_CHECK(
+            isnormal(q->scale[i]) && q->scale[i] > 0 && isfinite(1 / q->scale[i]) && isfinite(q->zero[i]), RT_EFORMAT,
+            "%s: row %lld, group %lld of %s has the scale %g and the zero point %g, expected finite ones, the scale above 0; quantise the "
+            "model again",
+            md_folder_dir(f), (long long)(i / q->groups), (long long)(i % q->groups), w->name, (double)q->scale[i], (double)q->zero[i]);
+    return RT_OK;
 }
 
-static rt_status load_tensors(md_model *m, folder *f, kn_type type)
+/* config.json says which form the levels have: a file of another form is not the one that it is about. */
+static rt_status check_form(const md_folder *f, const md_config *c, const md_tensor *w, const md_st_tensor *t)
 {
-    md_st *file;
-    for (int i = 0; i < m->n; i++) {
-        const md_st_tensor *q = find(f, m->t[i].name, ".q", &file);
-        RT_TRY(q ? load_quantised(f, &m->t[i], q) : load_plain(f, &m->t[i], type));
-    }
+    RT_CHECK(c->bits, RT_EFORMAT, "%s: %s is quantised, config.json has no quantization_config of retort's", md_folder_dir(f), w->name);
+    RT_CHECK(w->cols % c->group == 0 && t->nd == 2 && t->shape[1] * 8 == w->cols * c->bits, RT_EFORMAT,
+             "%s: %s does not hold %lld columns in groups of %lld, %lld bits each, as config.json says", md_folder_dir(f), t->name,
+             (long long)w->cols, (long long)c->group, (long long)c->bits);
+    return RT_OK;
+}
+
+static rt_status load_quantised(const md_folder *f, const md_config *c, md_tensor *w, const md_st_tensor *t)
+{
+    kn_quant *q;
+    RT_TRY(check_form(f, c, w, t));
+    RT_TRY(RT_NEW(q, 1));
+    w->data = q;
+    w->type = c->bits == 8 ? KN_Q8 : KN_Q4;
+    *q      = (kn_quant){.bits = (int)c->bits, .rows = w->rows, .cols = w->cols, .group = c->group, .groups = w->cols / c->group};
+    RT_TRY(read_part(f, w, ".q", "U8", w->rows, w->cols * q->bits / 8, (void **)&q->q));
+    RT_TRY(read_part(f, w, ".scale", "F32", w->rows, q->groups, (void **)&q->scale));
+    RT_TRY(read_part(f, w, ".zero", "F32", w->rows, q->groups, (void **)&q->zero));
+    return check_levels(f, w, q);
+}
+
+/* ---- which tensors there are ---------------------------------------------------------------------- */
+
+static int same_bytes(md_st *a, const md_st_tensor *x, md_st *b, const md_st_tensor *y, rt_status *st)
+{
+    const int64_t n = x->end - x->begin;
+    char         *p = NULL, *q = NULL;
+    if (strcmp(x->dtype, y->dtype) != 0 || n != y->end - y->begin) return 0;
+    *st = rt_alloc((void **)&p, n, 1, head_name);
+    if (*st == RT_OK) *st = rt_alloc((void **)&q, n, 1, head_name);
+    if (*st == RT_OK) *st = md_st_read(a, x, p);
+    if (*st == RT_OK) *st = md_st_read(b, y, q);
+    const int same = *st == RT_OK && !memcmp(p, q, (size_t)n);
+    free(p), free(q);
+    return same;
+}
+
+/* A tied model whose file holds another head was fine-tuned untied: the head is used, as transformers 5 does. */
+static rt_status look_at_head(const md_folder *f, md_config *c)
+{
+    md_st              *own = NULL, *other = NULL;
+    const md_st_tensor *h = md_folder_find(f, head_name, "", &own), *e = md_folder_find(f, "model.embed_tokens.weight", "", &other);
+    rt_status           st = RT_OK;
+    if (!c->tied) return RT_OK;
+    if (h && e) c->tied = same_bytes(own, h, other, e, &st);
+    else c->tied = !md_folder_find(f, head_name, ".q", &own);
+    return st;
+}
+
+static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+
+static int is_part(const char *end) { return !strcmp(end, ".q") || !strcmp(end, ".scale") || !strcmp(end, ".zero"); }
+
+static rt_status check_name(const md_folder *f, const md_model *m, const char *const *known, const char *name)
+{
+    char        base[MD_NAME + 16];
+    const char *dot = strrchr(name, '.'), *key = base;
+    snprintf(base, sizeof base, "%.*s", dot && is_part(dot) ? (int)(dot - name) : (int)strlen(name), name);
+    const int ignored = strstr(name, "rotary_emb.inv_freq") || (m->config.tied && !strcmp(base, head_name));
+    RT_CHECK(ignored || bsearch(&key, known, (size_t)m->n, sizeof key, by_text), RT_EFORMAT, "%s: the tensor %s has no place in a %s model",
+             md_folder_dir(f), name, m->config.family);
     return RT_OK;
 }
 
 /* Every tensor of the files must be one that the model has. */
-static rt_status find_unexpected(const md_model *m, const folder *f)
+static rt_status find_unexpected(const md_model *m, const md_folder *f)
 {
-    for (int i = 0; i < f->n; i++)
-        for (int64_t j = 0; md_st_at(f->file[i], j); j++) {
-            const char *name = md_st_at(f->file[i], j)->name, *dot = strrchr(name, '.');
-            char        base[MD_NAME + 16];
-            const int   part = dot && (!strcmp(dot, ".q") || !strcmp(dot, ".scale") || !strcmp(dot, ".zero"));
-            snprintf(base, sizeof base, "%.*s", part ? (int)(dot - name) : (int)strlen(name), name);
-            const int ignored = strstr(name, "rotary_emb.inv_freq") || (m->config.tied && !strcmp(base, "lm_head.weight"));
-            RT_CHECK(ignored || md_find(m, base), RT_EFORMAT, "%s: the tensor %s has no place in a %s model", f->dir, name,
-                     m->config.family);
-        }
-    return RT_OK;
+    const char **known;
+    RT_TRY(RT_NEW(known, m->n));
+    for (int i = 0; i < m->n; i++) known[i] = m->t[i].name;
+    qsort(known, (size_t)m->n, sizeof *known, by_text);
+    rt_status st = RT_OK;
+    for (int64_t i = 0; st == RT_OK && i < md_folder_count(f); i++) st = check_name(f, m, known, md_folder_at(f, i)->name);
+    free(known);
+    return st;
+}
+
+/* ---- the folder ----------------------------------------------------------------------------------- */
+
+static rt_status load(md_model **m, md_config *c, const md_folder *f, kn_type type)
+{
+    md_st *file = NULL;
+    RT_CHECK(c->L < md_folder_count(f), RT_EFORMAT, "%s: config.json asks for %lld layers, the files hold %lld tensors", md_folder_dir(f),
+             (long long)c->L, (long long)md_folder_count(f));
+    RT_TRY(look_at_head(f, c));
+    RT_TRY(md_skeleton(m, c));
+    RT_TRY(find_unexpected(*m, f));
+    for (int i = 0; i < (*m)->n; i++) {
+        md_tensor          *w = &(*m)->t[i];
+        const md_st_tensor *q = md_folder_find(f, w->name, ".q", &file);
+        RT_TRY(q ? load_quantised(f, c, w, q) : load_plain(f, *m, w, type));
+    }
+    return rt_strdup(&(*m)->dir, md_folder_dir(f));
 }
 
 rt_status md_load(md_model **out, const char *dir, kn_type type)
 {
-    md_config c;
-    md_model *m = NULL;
-    folder    f = {0};
+    md_model  *m = NULL;
+    md_folder *f = NULL;
+    md_config  c;
     RT_TRY(md_config_read(&c, dir));
-    rt_status st = open_folder(&f, dir);
-    if (st == RT_OK) st = md_skeleton(&m, &c);
-    if (st == RT_OK) st = load_tensors(m, &f, type);
-    if (st == RT_OK) st = find_unexpected(m, &f);
-    if (st == RT_OK) st = rt_strdup(&m->dir, dir);
-    close_folder(&f);
+    rt_status st = md_folder_open(&f, dir);
+    if (st == RT_OK) st = load(&m, &c, f, type);
+    md_folder_close(&f);
     if (st != RT_OK) md_destroy(&m);
     else *out = m;
     return st;
 }
 
-/* ---- saving ------------------------------------------------------------------------------------- */
-
-static void describe(md_st_tensor *e, const char *name, const char *suffix, const char *dtype, int nd, int64_t a, int64_t b)
+rt_status md_stored_type(kn_type *out, const char *dir)
 {
-    *e = (md_st_tensor){.nd = nd, .shape = {a, b}};
-    snprintf(e->name, sizeof e->name, "%s%s", name, suffix);
-    snprintf(e->dtype, sizeof e->dtype, "%s", dtype);
-}
-
-static int64_t list(md_st_tensor *e, const md_model *m, kn_type type)
-{
-    int64_t n = 0;
-    for (int i = 0; i < m->n; i++) {
-        const md_tensor *t = &m->t[i];
-        const kn_quant  *q = t->data;
-        if (kn_size(t->type)) {
-            const char *dtype = type == KN_BF16 ? "BF16" : sizeof(real) == 8 ? "F64" : "F32";
-            describe(&e[n++], t->name, "", dtype, t->is_vector ? 1 : 2, t->is_vector ? t->cols : t->rows, t->cols);
-            continue;
-        }
-        describe(&e[n++], t->name, ".q", "U8", 2, q->rows, q->cols * q->bits / 8);
-        describe(&e[n++], t->name, ".scale", "F32", 2, q->rows, q->groups);
-        describe(&e[n++], t->name, ".zero", "F32", 2, q->rows, q->groups);
-    }
-    return n;
-}
-
-static rt_status write_plain(md_st *f, const md_tensor *t, kn_type type)
-{
-    const int64_t n = t->rows * t->cols;
-    real         *wide;
-    char         *raw;
-    if (t->type == type) return md_st_write(f, t->data, n * (int64_t)kn_size(type));
-    RT_TRY(RT_NEW(wide, n));
-    rt_status st = rt_alloc((void **)&raw, n, kn_size(type), t->name);
-    if (st == RT_OK) {
-        kn_put(raw, type, 0, kn_load(t->data, t->type, 0, n, wide), n, 0);
-        st = md_st_write(f, raw, n * (int64_t)kn_size(type));
-        free(raw);
-    }
-    free(wide);
-    return st;
-}
-
-static rt_status write_tensor(md_st *f, const md_tensor *t, kn_type type)
-{
-    const kn_quant *q = t->data;
-    if (kn_size(t->type)) return write_plain(f, t, type);
-    RT_TRY(md_st_write(f, q->q, q->rows * q->cols * q->bits / 8));
-    RT_TRY(md_st_write(f, q->scale, q->rows * q->groups * 4));
-    return md_st_write(f, q->zero, q->rows * q->groups * 4);
-}
-
-rt_status md_save(const md_model *m, const char *dir, kn_type type)
-{
-    md_st_tensor *e    = NULL;
-    md_st        *f    = NULL;
-    rt_buf        path = {0};
-    rt_status     st   = rt_dir_make(dir);
-    if (st == RT_OK) st = RT_NEW(e, 3 * m->n);
-    if (st == RT_OK) st = rt_path(&path, dir, "model.safetensors");
-    if (st == RT_OK) st = md_st_begin(&f, path.p, e, list(e, m, type));
-    for (int i = 0; st == RT_OK && i < m->n; i++) st = write_tensor(f, &m->t[i], type);
-    if (st == RT_OK) st = md_st_end(&f);
-    if (st == RT_OK) st = md_config_write(m, dir, type);
-    md_st_close(&f);
-    free(e);
-    rt_buf_free(&path);
-    return st;
+    md_folder *f;
+    kn_type    type = KN_BF16;
+    RT_TRY(md_folder_open(&f, dir));
+    for (int64_t i = 0; i < md_folder_count(f); i++)
+        if (strcmp(md_folder_at(f, i)->dtype, "BF16") != 0) type = KN_REAL;
+    md_folder_close(&f);
+    *out = type;
+    return RT_OK;
 }

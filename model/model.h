@@ -14,9 +14,10 @@ typedef struct md_config {
     int64_t V, C, L, H, KV, D, F;
     int64_t context; /* largest number of positions */
     double  rope_theta, norm_eps;
-    int     tied;     /* the head is the embedding */
-    int     qk_norm;  /* RMSNorm of each head of q and k before rotation */
-    int32_t bos, eos; /* -1: none */
+    int     tied;        /* the head is the embedding */
+    int     qk_norm;     /* RMSNorm of each head of q and k before rotation */
+    int64_t bits, group; /* of its quantised matrices; 0: there are none */
+    int32_t bos, eos;    /* -1: none */
 } md_config;
 
 enum { MD_NAME = 80 };
@@ -57,12 +58,15 @@ const md_tensor *md_head(const md_model *m);
 /* Its weights where they are quantised, widened; *out stays NULL where they are not.  free(). */
 rt_status md_head_widen(real **out, const md_model *m);
 
-/* Read DIR (config.json, *.safetensors, also quantised by retort).  type: KN_REAL
- * or KN_BF16, what plain weights become; quantised ones stay so.  RT_EFORMAT names what is
- * missing, unexpected or of another shape. */
+/* Read DIR (config.json; model.safetensors or the files that its index names; also quantised by retort).  type: KN_REAL
+ * or KN_BF16, what plain weights become; quantised ones stay so.  A head of its own wins over tie_word_embeddings.
+ * RT_EFORMAT names what is missing, unexpected, of another shape or no finite number, or the setting that is not supported. */
 rt_status md_load(md_model **out, const char *dir, kn_type type);
+/* The type that loses nothing of DIR's weights: KN_BF16 where all are stored so, else KN_REAL. */
+rt_status md_stored_type(kn_type *out, const char *dir);
 /* Write config.json, generation_config.json and model.safetensors into DIR (made if
- * missing); files are fsynced.  Plain weights are stored as `type`. */
+ * missing); files are fsynced.  Plain weights are stored as `type`.  What holds quantised matrices is in a form of our own
+ * (experiments/decisions/0013). */
 rt_status md_save(const md_model *m, const char *dir, kn_type type);
 
 /* ---- safetensors: 8 bytes length, a JSON header, the data --------------------------------- */
@@ -78,16 +82,17 @@ typedef struct md_st_tensor {
 
 typedef struct md_st md_st; /* a file open for reading or for writing */
 
-rt_status           md_st_open(md_st **out, const char *path); /* RT_EFORMAT: truncated, overlapping, wrong sizes */
+rt_status           md_st_open(md_st **out, const char *path); /* RT_EFORMAT: truncated, overlapping, with holes, wrong sizes */
 void                md_st_close(md_st **f);                    /* a file not ended is removed */
-const md_st_tensor *md_st_at(const md_st *f, int64_t i);       /* NULL past the end */
+const md_st_tensor *md_st_at(const md_st *f, int64_t i);       /* by name; NULL past the end */
 const md_st_tensor *md_st_find(const md_st *f, const char *name);
 int64_t             md_st_count(const md_st_tensor *t); /* elements */
 rt_status           md_st_read(md_st *f, const md_st_tensor *t, void *bytes);
 /* Values as reals, from F64, F32, BF16 or F16; as i64, from I64 or I32. */
 rt_status md_st_read_real(md_st *f, const md_st_tensor *t, real *x);
 rt_status md_st_read_i64(md_st *f, const md_st_tensor *t, int64_t *x);
-/* Writing: the list first, then each tensor's bytes in that order, then the end (fsync). */
+/* Writing: the list first, then each tensor's bytes in that order, then the end (fsync): a whole file, which may
+ * replace another, or none. */
 rt_status md_st_begin(md_st **out, const char *path, md_st_tensor *list, int64_t n);
 rt_status md_st_write(md_st *f, const void *bytes, int64_t n);
 rt_status md_st_end(md_st **f);
@@ -149,7 +154,8 @@ void md_scorer_hidden(const md_scorer *s, int64_t t, real *h);
 /* The same with two models' logits of one position. */
 typedef void (*md_pair_fn)(void *ud, int64_t t, real *z, real *z2, int thread);
 /* Forward pass over ids[n], n <= max_tokens: one document.  The result is a
- * function of model and ids alone (never of what else the process does). */
+ * function of model and ids alone (never of what else the process does).  RT_ECHECK, as with all passes: some logits are no
+ * finite numbers; their rows were not handed out. */
 rt_status md_score(md_scorer *s, const int32_t *ids, int64_t n, md_row_fn row, void *ud);
 
 /* Both models over the same documents (same V). */

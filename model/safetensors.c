@@ -1,5 +1,8 @@
 /* safetensors.c -- the file form of weights (github.com/huggingface/safetensors): u64 little-endian
- * header length, JSON {"name": {"dtype", "shape", "data_offsets"}}, the bytes. */
+ * header length, JSON {"name": {"dtype", "shape", "data_offsets"}}, the bytes, without holes.
+ *
+ * A header is a stranger's: each number is checked before it is cast, tensors must tile the data, and nothing
+ * takes longer than sorting the names. */
 #include "core/file.h"
 #include "core/json.h"
 #include "model/model.h"
@@ -15,9 +18,9 @@ enum { HEADER_CAP = 64 << 20 };
 struct md_st {
     FILE         *f;
     char         *path;
-    md_st_tensor *t;
+    rt_buf        tmp; /* writing: the file's name until it is whole */
+    md_st_tensor *t;   /* reading: by name */
     int64_t       n, data, size;
-    int           writing;
 };
 
 static int64_t dtype_size(const char *d)
@@ -40,19 +43,40 @@ int64_t md_st_count(const md_st_tensor *t)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* A whole number from 0 to `most` (at most 2^53). */
+static int whole(const cJSON *e, double most, int64_t *v)
+{
+    const double d = cJSON_GetNumberValue(e);
+    if (!cJSON_IsNumber(e) || !(d >= 0 && d <= most) || d != floor(d)) return 0;
+    *v = (int64_t)d;
+    return 1;
+}
+
 static rt_status read_shape(md_st_tensor *t, const cJSON *shape, const char *path)
 {
     const cJSON *d;
     int64_t      total = 1;
     cJSON_ArrayForEach(d, shape)
     {
-        RT_CHECK(t->nd < MD_ST_DIMS && cJSON_IsNumber(d) && d->valuedouble >= 0 && d->valuedouble < 0x1p40, RT_EFORMAT,
+        RT_CHECK(t->nd < MD_ST_DIMS && whole(d, 0x1p40, &t->shape[t->nd]), RT_EFORMAT,
                  "%s: tensor %s has a shape of more than %d dimensions or with a wrong size", path, t->name, MD_ST_DIMS);
-        t->shape[t->nd] = (int64_t)d->valuedouble;
         RT_CHECK(t->shape[t->nd] == 0 || total < ((int64_t)1 << 48) / t->shape[t->nd], RT_EFORMAT, "%s: tensor %s is too large", path,
                  t->name);
         total *= t->shape[t->nd++];
     }
+    return RT_OK;
+}
+
+static rt_status read_place(const md_st *s, md_st_tensor *t, const cJSON *off)
+{
+    const int64_t bytes = s->size - s->data, size = dtype_size(t->dtype);
+    RT_CHECK(cJSON_GetArraySize(off) == 2 && whole(off->child, 0x1p53, &t->begin) && whole(off->child->next, 0x1p53, &t->end) &&
+                 t->end >= t->begin,
+             RT_EFORMAT, "%s: tensor %s: data_offsets must be two whole numbers, the second not smaller", s->path, t->name);
+    RT_CHECK(t->end <= bytes, RT_EFORMAT, "%s: tensor %s ends beyond the file (%lld bytes of data); the file is cut or damaged", s->path,
+             t->name, (long long)bytes);
+    RT_CHECK(!size || t->end - t->begin == md_st_count(t) * size, RT_EFORMAT, "%s: tensor %s has %lld bytes, its shape needs %lld", s->path,
+             t->name, (long long)(t->end - t->begin), (long long)(md_st_count(t) * size));
     return RT_OK;
 }
 
@@ -62,24 +86,50 @@ static rt_status read_entry(md_st *s, const cJSON *e)
     const cJSON  *shape = cJSON_GetObjectItemCaseSensitive(e, "shape"), *off = cJSON_GetObjectItemCaseSensitive(e, "data_offsets");
     md_st_tensor *t = &s->t[s->n];
     if (!strcmp(e->string, "__metadata__")) return RT_OK;
-    RT_CHECK(strlen(e->string) < sizeof t->name && dtype && strlen(dtype) < sizeof t->dtype && cJSON_IsArray(shape) &&
-                 cJSON_GetArraySize(off) == 2,
-             RT_EFORMAT, "%s: the header's entry \"%.80s\" lacks dtype, shape or data_offsets", s->path, e->string);
+    RT_CHECK(strlen(e->string) < sizeof t->name, RT_EFORMAT, "%s: a tensor's name has more than %zu bytes: \"%.80s...\"", s->path,
+             sizeof t->name - 1, e->string);
+    RT_CHECK(dtype && strlen(dtype) < sizeof t->dtype && cJSON_IsArray(shape) && cJSON_IsArray(off), RT_EFORMAT,
+             "%s: the header's entry \"%s\" lacks dtype, shape or data_offsets", s->path, e->string);
     *t = (md_st_tensor){0};
     strcpy(t->name, e->string);
     strcpy(t->dtype, dtype);
     RT_TRY(read_shape(t, shape, s->path));
-    const double begin = cJSON_GetNumberValue(off->child), end = cJSON_GetNumberValue(off->child->next);
-    RT_CHECK(begin >= 0 && end >= begin && end <= (double)(s->size - s->data), RT_EFORMAT,
-             "%s: tensor %s ends beyond the file (%lld bytes of data); the file is cut or damaged", s->path, t->name,
-             (long long)(s->size - s->data));
-    t->begin           = (int64_t)begin;
-    t->end             = (int64_t)end;
-    const int64_t size = dtype_size(t->dtype);
-    RT_CHECK(!size || t->end - t->begin == md_st_count(t) * size, RT_EFORMAT, "%s: tensor %s has %lld bytes, its shape needs %lld", s->path,
-             t->name, (long long)(t->end - t->begin), (long long)(md_st_count(t) * size));
+    RT_TRY(read_place(s, t, off));
     s->n++;
     return RT_OK;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const md_st_tensor *x = a, *y = b;
+    return x->begin != y->begin ? (x->begin > y->begin) - (x->begin < y->begin) : (x->end > y->end) - (x->end < y->end);
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(((const md_st_tensor *)a)->name, ((const md_st_tensor *)b)->name); }
+
+/* Each byte of the data belongs to one tensor: what overlaps or leaves a hole was not written by any saver. */
+static rt_status check_places(md_st *s)
+{
+    int64_t at = 0;
+    if (s->n) qsort(s->t, (size_t)s->n, sizeof *s->t, by_place);
+    for (int64_t i = 0; i < s->n; i++) {
+        RT_CHECK(s->t[i].begin == at, RT_EFORMAT,
+                 "%s: tensor %s begins at byte %lld of the data, the one before it ends at %lld; the file is damaged", s->path,
+                 s->t[i].name, (long long)s->t[i].begin, (long long)at);
+        at = s->t[i].end;
+    }
+    RT_CHECK(at == s->size - s->data, RT_EFORMAT, "%s: %lld bytes follow the last tensor; the file is damaged", s->path,
+             (long long)(s->size - s->data - at));
+    if (s->n) qsort(s->t, (size_t)s->n, sizeof *s->t, by_name);
+    return RT_OK;
+}
+
+static rt_status read_entries(md_st *s, const cJSON *o)
+{
+    RT_CHECK(cJSON_IsObject(o), RT_EFORMAT, "%s: expected a safetensors file, its header is no JSON object", s->path);
+    RT_TRY(RT_NEW(s->t, cJSON_GetArraySize(o)));
+    for (const cJSON *e = o->child; e; e = e->next) RT_TRY(read_entry(s, e));
+    return check_places(s);
 }
 
 static rt_status read_header(md_st *s)
@@ -100,29 +150,25 @@ static rt_status read_header(md_st *s)
     free(text);
     RT_TRY(st);
     s->data = (int64_t)len + 8;
-    st      = RT_NEW(s->t, cJSON_GetArraySize(o));
-    for (const cJSON *e = o->child; st == RT_OK && e; e = e->next) st = read_entry(s, e);
+    st      = read_entries(s, o);
     cJSON_Delete(o);
     return st;
 }
 
-static rt_status open_file(md_st **out, const char *path, const char *mode)
+static rt_status open_file(md_st *s, const char *path, const char *mode)
 {
-    md_st *s;
-    RT_TRY(RT_NEW(s, 1));
-    rt_status st = rt_strdup(&s->path, path);
-    if (st == RT_OK && !(s->f = fopen(path, mode)))
-        st = rt_fail(rt_status_of_errno(errno), __FILE__, __LINE__, "%s: cannot be opened: %s", path, strerror(errno));
-    if (st != RT_OK) md_st_close(&s);
-    else *out = s;
-    return st;
+    s->f = fopen(path, mode);
+    RT_CHECK(s->f, rt_status_of_errno(errno), "%s: cannot be opened: %s", path, strerror(errno));
+    return RT_OK;
 }
 
 rt_status md_st_open(md_st **out, const char *path)
 {
-    md_st *s = NULL;
-    RT_TRY(open_file(&s, path, "rb"));
-    const rt_status st = read_header(s);
+    md_st *s;
+    RT_TRY(RT_NEW(s, 1));
+    rt_status st = rt_strdup(&s->path, path);
+    if (st == RT_OK) st = open_file(s, path, "rb");
+    if (st == RT_OK) st = read_header(s);
     if (st != RT_OK) md_st_close(&s);
     else *out = s;
     return st;
@@ -133,7 +179,8 @@ void md_st_close(md_st **sp)
     md_st *s = *sp;
     if (!s) return;
     if (s->f) fclose(s->f);
-    if (s->writing) unlink(s->path);
+    if (s->tmp.p) unlink(s->tmp.p);
+    rt_buf_free(&s->tmp);
     free(s->path), free(s->t), free(s);
     *sp = NULL;
 }
@@ -142,9 +189,10 @@ const md_st_tensor *md_st_at(const md_st *s, int64_t i) { return i < s->n ? &s->
 
 const md_st_tensor *md_st_find(const md_st *s, const char *name)
 {
-    for (int64_t i = 0; i < s->n; i++)
-        if (!strcmp(s->t[i].name, name)) return &s->t[i];
-    return NULL;
+    md_st_tensor key;
+    if (strlen(name) >= sizeof key.name) return NULL;
+    strcpy(key.name, name);
+    return s->n ? bsearch(&key, s->t, (size_t)s->n, sizeof key, by_name) : NULL;
 }
 
 rt_status md_st_read(md_st *s, const md_st_tensor *t, void *bytes)
@@ -216,21 +264,26 @@ static rt_status header_text(rt_buf *b, md_st_tensor *list, int64_t n)
     return RT_OK;
 }
 
+static rt_status begin(md_st *s, const char *path, const rt_buf *header)
+{
+    unsigned char le[8];
+    for (int i = 0; i < 8; i++) le[i] = (unsigned char)((uint64_t)header->len >> (8 * i));
+    RT_TRY(rt_strdup(&s->path, path));
+    RT_TRY(rt_file_temporary(&s->tmp, path));
+    RT_TRY(open_file(s, s->tmp.p, "wb"));
+    RT_TRY(md_st_write(s, le, 8));
+    return md_st_write(s, header->p, (int64_t)header->len);
+}
+
 rt_status md_st_begin(md_st **out, const char *path, md_st_tensor *list, int64_t n)
 {
-    md_st    *s  = NULL;
-    rt_buf    b  = {0};
+    md_st *s;
+    rt_buf b = {0};
+    RT_TRY(RT_NEW(s, 1));
     rt_status st = header_text(&b, list, n);
-    if (st == RT_OK) st = open_file(&s, path, "wb");
-    if (st == RT_OK) {
-        unsigned char le[8];
-        for (int i = 0; i < 8; i++) le[i] = (unsigned char)((uint64_t)b.len >> (8 * i));
-        s->writing = 1;
-        st         = md_st_write(s, le, 8);
-        if (st == RT_OK) st = md_st_write(s, b.p, (int64_t)b.len);
-        if (st != RT_OK) md_st_close(&s);
-        else *out = s;
-    }
+    if (st == RT_OK) st = begin(s, path, &b);
+    if (st != RT_OK) md_st_close(&s);
+    else *out = s;
     rt_buf_free(&b);
     return st;
 }
@@ -242,13 +295,15 @@ rt_status md_st_write(md_st *s, const void *bytes, int64_t n)
     return RT_OK;
 }
 
+static rt_status end(md_st *s)
+{
+    RT_CHECK(!fflush(s->f), rt_status_of_errno(errno), "%s: cannot be written: %s", s->path, strerror(errno));
+    return rt_file_rename(s->tmp.p, s->path);
+}
+
 rt_status md_st_end(md_st **sp)
 {
-    md_st    *s   = *sp;
-    const int bad = fflush(s->f) || fsync(fileno(s->f));
-    const int err = errno;
-    if (!bad) s->writing = 0;
-    if (bad) rt_fail(rt_status_of_errno(err), __FILE__, __LINE__, "%s: cannot be written: %s", s->path, strerror(err));
-    md_st_close(sp);
-    return bad ? rt_status_of_errno(err) : RT_OK;
+    const rt_status st = end(*sp);
+    md_st_close(sp); /* after the rename nothing stands under the temporary name */
+    return st;
 }

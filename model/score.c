@@ -126,14 +126,28 @@ typedef struct rows {
     md_row_fn  row;
     md_pair_fn pair;
     void      *ud;
+    uint8_t    bad[BLOCK_ROWS]; /* logits that are no numbers, of the first or second model: nobody is to compute with them */
 } rows;
 
 static void hand_out(int64_t i, int thread, void *ud)
 {
-    const rows   *r = ud;
+    rows         *r = ud;
     const int64_t V = r->s->m->config.V;
+    r->bad[i] = kn_not_finite(r->s->z + i * V, KN_REAL, V) >= 0 ? 1 : r->s2 && kn_not_finite(r->s2->z + i * V, KN_REAL, V) >= 0 ? 2 : 0;
+    if (r->bad[i]) return;
     if (r->s2) r->pair(r->ud, r->t0 + i, r->s->z + i * V, r->s2->z + i * V, thread);
     else r->row(r->ud, r->t0 + i, r->s->z + i * V, thread);
+}
+
+static rt_status check_logits(const rows *r, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const char *dir = (r->bad[i] == 2 ? r->s2 : r->s)->m->dir;
+        RT_CHECK(!r->bad[i], RT_ECHECK,
+                 "%s: the model's logits after token %lld are not finite numbers: its weights are damaged or too large",
+                 dir ? dir : "a new model", (long long)(r->t0 + i));
+    }
+    return RT_OK;
 }
 
 static rt_status score(rows *r, const md_packed *b)
@@ -145,6 +159,7 @@ static rt_status score(rows *r, const md_packed *b)
         logits(r->s, r->t0, m);
         if (r->s2) logits(r->s2, r->t0, m);
         rt_parallel(m, hand_out, r);
+        RT_TRY(check_logits(r, m));
     }
     return RT_OK;
 }

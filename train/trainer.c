@@ -33,6 +33,8 @@ static rt_status make_model(tr_trainer *t, const ds_info *info)
     RT_TRY(check_tokenizer(t, info, &shape));
     if (strcmp(t->c->init, "new")) {
         RT_TRY(md_load(&t->model, t->c->init, t->type));
+        RT_CHECK(!t->model->config.bits, RT_EINVAL,
+                 "model.init %s is quantised, which cannot be trained; give the model that it was made from", t->c->init);
         RT_TRY(tr_check_fit(t->c, &t->model->config, t->comm, info));
     } else {
         RT_TRY(md_config_check(&shape));

@@ -1,0 +1,169 @@
+/* folder.c -- a model's weights: model.safetensors, or the files that model.safetensors.index.json names.
+ *
+ * Files of an older save may lie beside those of the present one, so that names alone say nothing: where there is an index,
+ * it decides which tensor is read from which file.
+ */
+#include "model/folder.h"
+#include "core/file.h"
+#include "core/json.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_FILES = 512 };
+static const char one_file[] = "model.safetensors", index_file[] = "model.safetensors.index.json";
+
+typedef struct place {
+    const md_st_tensor *t;
+    md_st              *file;
+} place;
+
+struct md_folder {
+    const char *dir;
+    md_st      *file[MAX_FILES];
+    const char *name[MAX_FILES]; /* of each file */
+    int         n;
+    cJSON      *index; /* holds the names; NULL: one file */
+    place      *places;
+    int64_t     count;
+};
+
+static int there(const char *dir, const char *name)
+{
+    rt_buf    path = {0};
+    const int yes  = rt_path(&path, dir, name) == RT_OK && rt_file_exists(path.p);
+    rt_buf_free(&path);
+    return yes;
+}
+
+static rt_status add_file(md_folder *f, const char *name)
+{
+    rt_buf path = {0};
+    RT_CHECK(f->n < MAX_FILES, RT_EFORMAT, "%s: more than %d safetensors files", f->dir, MAX_FILES);
+    rt_status st = rt_path(&path, f->dir, name);
+    if (st == RT_OK) st = md_st_open(&f->file[f->n], path.p);
+    if (st == RT_OK) f->name[f->n++] = name;
+    rt_buf_free(&path);
+    return st;
+}
+
+/* ---- one file ---------------------------------------------------------------------------------- */
+
+static rt_status open_one(md_folder *f)
+{
+    RT_TRY(add_file(f, one_file));
+    while (md_st_at(f->file[0], f->count)) f->count++;
+    RT_TRY(RT_NEW(f->places, f->count));
+    for (int64_t i = 0; i < f->count; i++) f->places[i] = (place){md_st_at(f->file[0], i), f->file[0]};
+    return RT_OK;
+}
+
+/* ---- an index ---------------------------------------------------------------------------------- */
+
+/* The file called `name`, opened when it is first named.  Entries of a file mostly stand together, so that the last one
+ * is looked at first. */
+static rt_status file_of(md_folder *f, const char *name, md_st **out)
+{
+    int i = f->n - 1;
+    while (i >= 0 && strcmp(f->name[i], name)) i--;
+    if (i < 0) {
+        RT_CHECK(!strchr(name, '/'), RT_EFORMAT, "%s: %s names \"%s\", expected a file of the same folder", f->dir, index_file, name);
+        RT_CHECK(there(f->dir, name), RT_ENOENT,
+                 "%s: %s names %s, which is not there; fetch it, or remove the index where it is of another save", f->dir, index_file,
+                 name);
+        RT_TRY(add_file(f, name));
+        i = f->n - 1;
+    }
+    *out = f->file[i];
+    return RT_OK;
+}
+
+static rt_status add_entry(md_folder *f, const cJSON *e)
+{
+    place *p = &f->places[f->count];
+    RT_CHECK(cJSON_IsString(e), RT_EFORMAT, "%s: %s names no file for the tensor %.80s", f->dir, index_file, e->string);
+    RT_TRY(file_of(f, e->valuestring, &p->file));
+    p->t = md_st_find(p->file, e->string);
+    RT_CHECK(p->t, RT_EFORMAT, "%s: %s says that the tensor %.80s is in %s, which does not hold it", f->dir, index_file, e->string,
+             e->valuestring);
+    f->count++;
+    return RT_OK;
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(((const place *)a)->t->name, ((const place *)b)->t->name); }
+
+static rt_status open_index(md_folder *f)
+{
+    rt_buf    path = {0};
+    rt_status st   = rt_path(&path, f->dir, index_file);
+    if (st == RT_OK) st = rt_json_read(&f->index, path.p, 0);
+    rt_buf_free(&path);
+    RT_TRY(st);
+    const cJSON *map = cJSON_GetObjectItemCaseSensitive(f->index, "weight_map");
+    RT_CHECK(cJSON_IsObject(f->index) && cJSON_IsObject(map), RT_EFORMAT, "%s: %s has no object \"weight_map\"", f->dir, index_file);
+    RT_TRY(RT_NEW(f->places, cJSON_GetArraySize(map)));
+    for (const cJSON *e = map->child; e; e = e->next) RT_TRY(add_entry(f, e));
+    if (f->count) qsort(f->places, (size_t)f->count, sizeof *f->places, by_name);
+    return RT_OK;
+}
+
+static int names(const md_folder *f, const char *name)
+{
+    for (int i = 0; i < f->n; i++)
+        if (!strcmp(f->name[i], name)) return 1;
+    return 0;
+}
+
+/* ---- the folder -------------------------------------------------------------------------------- */
+
+static rt_status open_all(md_folder *f)
+{
+    const int one = there(f->dir, one_file);
+    RT_CHECK(!there(f->dir, "adapter_config.json"), RT_EFORMAT,
+             "%s: adapter_config.json: adapters are not applied in this version; merge the adapter into the weights", f->dir);
+    if (!there(f->dir, index_file)) {
+        RT_CHECK(one, RT_ENOENT, "%s: expected %s or %s, there is none", f->dir, one_file, index_file);
+        return open_one(f);
+    }
+    RT_TRY(open_index(f));
+    RT_CHECK(!one || names(f, one_file), RT_EFORMAT,
+             "%s: %s lies beside %s, which does not name it: two saves, of which programs read the one or the other; remove the older",
+             f->dir, one_file, index_file);
+    return RT_OK;
+}
+
+rt_status md_folder_open(md_folder **out, const char *dir)
+{
+    md_folder *f;
+    RT_TRY(RT_NEW(f, 1));
+    f->dir             = dir;
+    const rt_status st = open_all(f);
+    if (st != RT_OK) md_folder_close(&f);
+    else *out = f;
+    return st;
+}
+
+void md_folder_close(md_folder **fp)
+{
+    md_folder *f = *fp;
+    if (!f) return;
+    for (int i = 0; i < f->n; i++) md_st_close(&f->file[i]);
+    cJSON_Delete(f->index);
+    free(f->places), free(f);
+    *fp = NULL;
+}
+
+const md_st_tensor *md_folder_find(const md_folder *f, const char *name, const char *suffix, md_st **file)
+{
+    md_st_tensor key;
+    const size_t n = strlen(name);
+    if (n + strlen(suffix) >= sizeof key.name) return NULL;
+    strcpy(key.name, name);
+    strcpy(key.name + n, suffix);
+    const place *p = f->count ? bsearch(&(place){&key, NULL}, f->places, (size_t)f->count, sizeof *p, by_name) : NULL;
+    if (p) *file = p->file;
+    return p ? p->t : NULL;
+}
+
+int64_t             md_folder_count(const md_folder *f) { return f->count; }
+const md_st_tensor *md_folder_at(const md_folder *f, int64_t i) { return f->places[i].t; }
+const char         *md_folder_dir(const md_folder *f) { return f->dir; }
