@@ -1,6 +1,7 @@
 /* eval.c -- retort eval: how good a model is on held-out text. */
 #include "eval/eval.h"
 #include "cli/cli.h"
+#include "core/file.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 typedef struct eval_options {
     rt_texts    shards;
     const char *teacher, *tokens, *logits, *dtype;
-    int         json;
+    int         json, force;
     int64_t     threads, window;
 } eval_options;
 
@@ -71,8 +72,10 @@ static rt_status run(const void *options, int argc, char **argv)
     md_model           *m = NULL;
     RT_CHECK(argc == 1, RT_EINVAL, "eval takes one model folder, found %d words (see 'retort eval --help')", argc);
     RT_CHECK(!strcmp(o->dtype, "f32") || !strcmp(o->dtype, "bf16"), RT_EINVAL, "--dtype must be f32 or bf16, found '%s'", o->dtype);
-    RT_CHECK((o->tokens && o->logits) || o->shards.n, RT_EINVAL, "eval needs --shards SHARD... or --tokens IN --logits OUT");
+    RT_CHECK(!o->tokens == !o->logits && !o->tokens == !!o->shards.n, RT_EINVAL,
+             "eval takes --shards SHARD..., or --tokens IN and --logits OUT; one of the two");
     RT_CHECK(o->window >= 0 && o->threads >= 0, RT_EINVAL, "--window and --threads must not be negative");
+    if (o->tokens) RT_TRY(rt_output_check(o->logits, o->force));
     if (o->threads) rt_threads_set((int)o->threads);
     RT_TRY(kn_init());
     const kn_type type = strcmp(o->dtype, "bf16") ? KN_REAL : KN_BF16;
@@ -88,6 +91,7 @@ static const rt_option options[] = {
      "a model to compare with in process: KL over the whole vocabulary, agreement"},
     {"tokens", RT_OPT_TEXT, offsetof(eval_options, tokens), "IN", "a safetensors file with ids [B,T]: write all logits instead"},
     {"logits", RT_OPT_TEXT, offsetof(eval_options, logits), "OUT", "where to write ids and logits [B,T,V]"},
+    {"force", RT_OPT_FLAG, offsetof(eval_options, force), NULL, "replace the file that --logits names"},
     {"dtype", RT_OPT_TEXT, offsetof(eval_options, dtype), "TYPE", "f32 (default) or bf16"},
     {"window", RT_OPT_INT, offsetof(eval_options, window), "N", "tokens scored at once (default: the context)"},
     {"threads", RT_OPT_INT, offsetof(eval_options, threads), "N", "threads (default: the cores that it may use)"},

@@ -30,7 +30,8 @@ static rt_status parse_ids(const char *text, ds_ids *ids)
     for (const char *p = text; *p;) {
         char      *end;
         const long v = strtol(p, &end, 10);
-        RT_CHECK(end != p && (*end == ',' || !*end) && v >= 0, RT_EINVAL, "--ids takes numbers with commas, found '%s'", text);
+        RT_CHECK(end != p && (*end == ',' || !*end) && v >= 0 && v <= INT32_MAX, RT_EINVAL, "--ids takes token ids with commas, found '%s'",
+                 text);
         RT_TRY(ds_ids_add(ids, (int32_t)v));
         p = *end ? end + 1 : end;
     }

@@ -1,6 +1,7 @@
-/* measure.c -- product rate and memory bandwidth, each the best of several runs. */
+/* measure.c -- product rate and memory bandwidth, each the best of several runs; decoding. */
 #include "cli/measure.h"
 #include "core/clock.h"
+#include "infer/infer.h"
 #include "kernels/kernels.h"
 #include <stdlib.h>
 #include <string.h>
@@ -51,4 +52,22 @@ rt_status cli_measure_copy(double *gb_s, int64_t bytes)
     free(m);
     *gb_s = best;
     return RT_OK;
+}
+
+rt_status cli_measure_decoding(double *tok_s, const md_model *m)
+{
+    enum { TOKENS = 32 };
+    const int64_t most   = m->config.context < TOKENS ? m->config.context : TOKENS;
+    const int32_t id     = 0;
+    inf_session  *s      = NULL;
+    const real   *logits = NULL;
+    int64_t       n      = 0;
+    rt_status     st     = inf_session_create(&s, m, most);
+    if (st == RT_OK) st = inf_feed(s, &id, 1, &logits); /* the first one warms up */
+    if (st == RT_OK) inf_session_reset(s);
+    const double began = rt_now();
+    while (st == RT_OK && n < most && rt_now() - began < 0.3) st = inf_feed(s, &id, 1, &logits), n++;
+    if (st == RT_OK) *tok_s = (double)n / (rt_now() - began);
+    inf_session_destroy(&s);
+    return st;
 }

@@ -1,5 +1,6 @@
 /* quantize.c -- retort quantize: a model in 8 or 4 bits, and what that costs. */
 #include "cli/cli.h"
+#include "cli/measure.h"
 #include "core/file.h"
 #include "eval/eval.h"
 #include <stdio.h>
@@ -9,55 +10,91 @@ typedef struct quantize_options {
     int64_t     bits, group, threads;
     const char *out;
     rt_texts    shards;
-    int         json;
+    int         force, json;
 } quantize_options;
 
-static rt_status loss(const md_model *m, const rt_texts *shards, double *ce)
+typedef struct quality { /* of the model before and after */
+    int64_t bytes;
+    double  ce, tok_s;
+} quality;
+
+static rt_status measure(quality *q, const md_model *m, const rt_texts *shards)
 {
     ev_result r = {0};
-    if (!shards->n) return RT_OK;
-    RT_TRY(ev_shards(&r, m, NULL, &(ev_opts){.shards = shards}));
-    *ce = r.ce;
-    return RT_OK;
+    if (shards->n) RT_TRY(ev_shards(&r, m, NULL, &(ev_opts){.shards = shards}));
+    q->bytes = md_bytes(m);
+    q->ce    = r.ce;
+    return cli_measure_decoding(&q->tok_s, m);
 }
 
-static void report(const quantize_options *o, int64_t before, int64_t after, double ce, double ce_q)
+static void report_json(const quantize_options *o, const quality *before, const quality *after)
 {
-    if (o->json) {
-        printf("{\"bits\":%lld,\"group\":%lld,\"bytes_bf16\":%lld,\"bytes\":%lld", (long long)o->bits, (long long)o->group,
-               (long long)before, (long long)after);
-        if (o->shards.n) printf(",\"ce_before\":%.6f,\"ce\":%.6f", ce, ce_q);
-        printf("}\n");
-        return;
-    }
+    printf("{\"bits\":%lld,\"group\":%lld,\"bytes_bf16\":%lld,\"bytes\":%lld,\"tok_s_before\":%.1f,\"tok_s\":%.1f", (long long)o->bits,
+           (long long)o->group, (long long)before->bytes, (long long)after->bytes, before->tok_s, after->tok_s);
+    if (o->shards.n) printf(",\"ce_before\":%.6f,\"ce\":%.6f", before->ce, after->ce);
+    printf("}\n");
+}
+
+static void report(const quantize_options *o, const quality *before, const quality *after)
+{
     printf("%s: int%lld in groups of %lld, %.2f MB instead of %.2f MB (%.2f x smaller than bf16)\n", o->out, (long long)o->bits,
-           (long long)o->group, (double)after / 1e6, (double)before / 1e6, (double)before / (double)after);
-    if (o->shards.n) printf("  cross-entropy %.4f before, %.4f after (%+.4f)\n", ce, ce_q, ce_q - ce);
+           (long long)o->group, (double)after->bytes / 1e6, (double)before->bytes / 1e6, (double)before->bytes / (double)after->bytes);
+    printf("  decodes %.0f tokens/s, %.0f before%s\n", after->tok_s, before->tok_s,
+           after->tok_s < before->tok_s ? ": slower, since widening these weights takes longer than reading fewer bytes saves" : "");
+    if (o->shards.n) printf("  cross-entropy %.4f before, %.4f after (%+.4f)\n", before->ce, after->ce, after->ce - before->ce);
 }
 
-static rt_status convert(md_model *m, const char *dir, const quantize_options *o)
+/* --force replaces a quantised model, or what was left of one; never another model, such as the one that is read. */
+static rt_status check_out(const quantize_options *o)
 {
-    double        ce = 0, ce_q = 0;
-    const int64_t before = md_bytes(m);
-    RT_TRY(loss(m, &o->shards, &ce));
+    md_config c;
+    rt_buf    path = {0};
+    RT_TRY(rt_output_check(o->out, o->force));
+    rt_status st = rt_path(&path, o->out, "config.json");
+    if (st == RT_OK && rt_file_exists(path.p)) {
+        st = md_config_read(&c, o->out);
+        if (st == RT_OK && !c.bits)
+            st = rt_fail(RT_EINVAL, __FILE__, __LINE__,
+                         "%s holds a model that is not quantised: --force does not replace that; choose another --out", o->out);
+    }
+    rt_buf_free(&path);
+    return st;
+}
+
+static rt_status write_folder(const md_model *m, const char *from, const char *out, kn_type type)
+{
+    const int fresh = !rt_file_exists(out);
+    rt_status st    = md_save(m, out, type);
+    if (st == RT_OK) st = ds_tokenizer_copy(from, out);
+    if (st != RT_OK && fresh) rt_dir_remove(out);
+    return st;
+}
+
+static rt_status convert(md_model *m, const char *dir, const quantize_options *o, kn_type type)
+{
+    quality before, after;
+    RT_TRY(measure(&before, m, &o->shards));
+    before.bytes = 2 * md_config_parameters(&m->config); /* what bf16 would take, also where it is f32 */
     RT_TRY(inf_quantise(m, (int)o->bits, o->group));
-    RT_TRY(loss(m, &o->shards, &ce_q));
-    RT_TRY(md_save(m, o->out, KN_BF16));
-    RT_TRY(ds_tokenizer_copy(dir, o->out));
-    report(o, before, md_bytes(m), ce, ce_q);
+    RT_TRY(measure(&after, m, &o->shards));
+    RT_TRY(write_folder(m, dir, o->out, type));
+    (o->json ? report_json : report)(o, &before, &after);
     return RT_OK;
 }
 
+/* Weights are rounded once: from the type that they are stored in. */
 static rt_status run(const void *options, int argc, char **argv)
 {
     const quantize_options *o = options;
     md_model               *m = NULL;
+    kn_type                 type;
     RT_CHECK(argc == 1 && o->out, RT_EINVAL, "quantize takes one model folder and --out DIR (see 'retort quantize --help')");
-    RT_CHECK(!rt_file_exists(o->out), RT_EINVAL, "%s exists already; give another --out", o->out);
+    RT_TRY(check_out(o));
     if (o->threads > 0) rt_threads_set((int)o->threads);
     RT_TRY(kn_init());
-    RT_TRY(md_load(&m, argv[0], KN_BF16));
-    const rt_status st = convert(m, argv[0], o);
+    RT_TRY(md_stored_type(&type, argv[0]));
+    RT_TRY(md_load(&m, argv[0], type));
+    const rt_status st = convert(m, argv[0], o, type);
     md_destroy(&m);
     return st;
 }
@@ -69,6 +106,7 @@ static const rt_option options[] = {
     {"out", RT_OPT_TEXT, offsetof(quantize_options, out), "DIR", "folder of the quantised model"},
     {"shards", RT_OPT_LIST, offsetof(quantize_options, shards), "SHARD...", "measure the change of the loss on these"},
     {"threads", RT_OPT_INT, offsetof(quantize_options, threads), "N", "threads (default: the cores that it may use)"},
+    {"force", RT_OPT_FLAG, offsetof(quantize_options, force), NULL, "replace the quantised model that --out holds"},
     {"json", RT_OPT_FLAG, offsetof(quantize_options, json), NULL, "the report as one JSON object"},
     {0}};
 
@@ -79,8 +117,9 @@ const rt_command cli_quantize = {
     .usage    = "MODEL --out DIR [--bits 4]",
     .summary  = "a model in 8 or 4 bits",
     .text     = "Rounds every matrix to 8 or 4 bits, affinely in groups of columns: Q = round(S x + Z). Norms stay as\n"
-                "they are. Reports the size and, with --shards, the change of the loss. generate, eval and serve\n"
-                "read the result like any model.\n\n"
+                "they are. Reports the size, the speed of decoding and, with --shards, the change of the loss. A model that\n"
+                "fits the processor's cache becomes smaller, but slower. generate, eval and serve read the result like\n"
+                "any model; other programs refuse it.\n\n"
                 "  retort quantize out/latest --bits 4 --out student-int4 --shards valid.h5",
     .options  = options,
     .size     = sizeof(quantize_options),

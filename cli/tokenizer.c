@@ -9,7 +9,7 @@
 typedef struct options {
     int64_t     vocab;
     const char *end, *out;
-    int         special;
+    int         special, force;
 } options;
 
 /* ---- lines ------------------------------------------------------------------------ */
@@ -143,6 +143,18 @@ static rt_status run_lines(const options *o, int argc, char **argv, line_fn line
 
 /* ---- the command ---------------------------------------------------------------------- */
 
+/* Ids mean what the tokenizer says: one that is replaced takes the sense from all shards and models made with it. */
+static rt_status check_out(const options *o)
+{
+    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json"};
+    rt_buf                   path    = {0};
+    rt_status                st      = RT_OK;
+    for (int i = 0; st == RT_OK && i < 2; i++)
+        if ((st = rt_path(&path, o->out, names[i])) == RT_OK) st = rt_output_check(path.p, o->force);
+    rt_buf_free(&path);
+    return st;
+}
+
 static rt_status run_train(const options *o, int argc, char **argv)
 {
     rt_texts    files = {0};
@@ -150,6 +162,7 @@ static rt_status run_train(const options *o, int argc, char **argv)
     RT_CHECK(argc > 1, RT_EINVAL, "tokenizer train needs text files: retort tokenizer train FILE.txt... --out DIR");
     RT_CHECK(o->out, RT_EINVAL, "tokenizer train needs --out DIR, the folder to write");
     RT_CHECK(argc - 1 <= RT_MAX_TEXTS, RT_EINVAL, "tokenizer train takes at most %d files, found %d", RT_MAX_TEXTS, argc - 1);
+    RT_TRY(check_out(o));
     for (int i = 1; i < argc; i++) files.v[files.n++] = argv[i];
     return ds_tokenizer_train(&files, o->vocab, o->end, o->out, &p);
 }
@@ -171,6 +184,7 @@ static const rt_option table[]  = {
      {"vocab", RT_OPT_INT, offsetof(options, vocab), "N", "train: entries of the vocabulary (default 4096)"},
      {"end", RT_OPT_TEXT, offsetof(options, end), "TEXT", "train: the token between documents, entry 0 (default <|end|>)"},
      {"out", RT_OPT_TEXT, offsetof(options, out), "DIR", "train: the folder to write tokenizer.json and tokenizer_config.json into"},
+     {"force", RT_OPT_FLAG, offsetof(options, force), NULL, "train: replace the tokenizer that --out holds"},
      {"special", RT_OPT_FLAG, offsetof(options, special), NULL,
       "encode: add the tokens that stand around a text; decode: show special tokens too"},
      {0},
