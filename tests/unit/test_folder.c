@@ -140,7 +140,7 @@ static void rotary_settings_have_many_spellings(void **state)
         md_config read;
         save(&c, 1);
         config_with(all[i].keys);
-        if (!all[i].theta) refused(RT_EFORMAT, all[i].refused);
+        if (all[i].refused) refused(RT_EFORMAT, all[i].refused);
         else {
             ok(md_config_read(&read, g_dir));
             if (read.rope_theta != all[i].theta) fail_msg("%s: theta %g", all[i].keys, read.rope_theta);
