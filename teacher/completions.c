@@ -172,12 +172,52 @@ static rt_status read_generated_ids(tc_answer *x, const tc_ask *a, const cJSON *
     return RT_OK;
 }
 
+/* Where "logprobs" names the tokens too, they must be the same. */
+static rt_status check_names(const tc_answer *x, const tc_ask *a, const cJSON *logprobs)
+{
+    const cJSON *t  = NULL;
+    int32_t      id = 0;
+    if (!cJSON_IsArray(get(logprobs, "tokens"))) return RT_OK;
+    RT_TRY(list_of(&t, logprobs, "tokens", x->n - x->prompt));
+    for (int64_t i = 0; t; t = t->next, i++) {
+        RT_TRY(tc_id_named(&id, cJSON_GetStringValue(t), a->vocab, "logprobs.tokens", i));
+        if (id != x->ids[x->prompt + i])
+            ANSWERED(WIRE_TOKEN_IDS "[%lld] = %d, but logprobs.tokens has %d there", (long long)i, x->ids[x->prompt + i], id);
+    }
+    return RT_OK;
+}
+
+void tc_places_add(tc_places *p, const tc_answer *x)
+{
+    for (int64_t i = 0; i + 1 < x->n; i++) {
+        const int32_t *top   = x->topk_ids + i * x->k;
+        int64_t        place = 0;
+        if (!x->valid[i]) continue;
+        while (place < x->k && top[place] != x->ids[i + 1]) place++;
+        p->outside += place == x->k;
+        p->last += place == x->k - 1;
+        p->expected += exp((double)x->topk_logprob[i * x->k + x->k - 1]);
+    }
+}
+
+/* Without ranks nothing in a row says that its last entry has taken the k-th one's place.  But a token that is drawn is
+ * the k-th about as often as the k-th is likely, not whenever it is none of the first k-1. */
+rt_status tc_places_check(const tc_places *p, int64_t k, double temperature)
+{
+    if (k < 2 || temperature > 1 || p->outside || (double)p->last <= 10 + 3 * p->expected) return RT_OK;
+    ANSWERED(
+        "top_logprobs whose last entry is the token that was written %lld times, about %.1f were to be expected: it seems to stand in the "
+        "place of the %lld-th",
+        (long long)p->last, p->expected, (long long)k);
+}
+
 static rt_status read_generated(tc_answer *x, const tc_ask *a, const cJSON *choice, int tails)
 {
     const cJSON *logprobs = get(choice, WIRE_LOGPROBS), *lp = NULL, *top = NULL;
     RT_TRY(read_generated_ids(x, a, choice, logprobs, tails));
     const int64_t n = x->n - x->prompt;
     if (!a->k || !n) return RT_OK;
+    RT_TRY(check_names(x, a, logprobs));
     RT_CHECK(a->n, RT_EINVAL, "a generation with probabilities needs a prompt of at least one token");
     RT_TRY(list_of(&lp, logprobs, "token_logprobs", n));
     RT_TRY(list_of(&top, logprobs, "top_logprobs", n));
@@ -185,6 +225,9 @@ static rt_status read_generated(tc_answer *x, const tc_ask *a, const cJSON *choi
         const double actual = cJSON_IsNumber(lp) ? lp->valuedouble : (double)NAN;
         RT_TRY(tc_row_read(x, a, a->n + j - 1, top, actual, "logprobs.top_logprobs", j));
     }
+    tc_places p = {0};
+    tc_places_add(&p, x);
+    RT_TRY(tc_places_check(&p, a->k, a->temperature));
     return tails ? read_rest(x, a, choice, WIRE_TAIL_IDS, WIRE_REST_ENTROPY, a->n - 1, n, 0) : RT_OK;
 }
 
@@ -217,6 +260,8 @@ static rt_status read_all(tc_answer *x, const tc_ask *a, const cJSON *o, int tai
 {
     const cJSON *choices = get(o, "choices"), *choice = cJSON_IsArray(choices) ? choices->child : NULL;
     if (!cJSON_IsObject(choice)) ANSWERED("no choices[0]");
+    const cJSON *index = get(choice, "index");
+    if (choice->next || (cJSON_IsNumber(index) && index->valuedouble != 0)) ANSWERED("another choice than the one that was asked for");
     x->prompt_tokens     = count_of(get(o, "usage"), "prompt_tokens");
     x->completion_tokens = count_of(get(o, "usage"), "completion_tokens");
     RT_TRY(read_text(x, a, choice));

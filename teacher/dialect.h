@@ -64,6 +64,15 @@ void tc_answer_doc(const tc_answer *a, int soft, ds_doc *d);
 rt_status tc_completions_ask(rt_buf *body, const tc_ask *a, const char *model, int64_t score_tokens, int tails);
 rt_status tc_completions_read(tc_answer *out, const tc_ask *a, const rt_buf *reply, int tails);
 
+/* Where in the top k of their rows the written tokens stand, added up over answers. */
+typedef struct tc_places {
+    int64_t outside, last; /* beyond the k, the last of them */
+    double  expected;      /* how often the last */
+} tc_places;
+void tc_places_add(tc_places *p, const tc_answer *a);
+/* RT_EFORMAT where a server gives the written token the place of the k-th likely one. */
+rt_status tc_places_check(const tc_places *p, int64_t k, double temperature);
+
 /* Fill row `row` of out (about token row+1) from an object of alternatives, keyed "7" or
  * "token_id:7", each a number or {"logprob", "rank"}; `field[at]` is its name in errors.
  * `actual`: the log-probability of the actual token where the server said it apart, else NaN. */

@@ -11,6 +11,8 @@
 
 /* Sums of k probabilities that left a bf16 or f16 server may exceed 1 by this much. */
 #define SUM_SLACK 1e-3
+/* Entropies and masses of a server are computed apart. */
+#define ENTROPY_SLACK 1e-3
 /* Rest mass that nine digits cannot tell from 0. */
 #define REST_ZERO 1e-6
 
@@ -80,6 +82,28 @@ static int by_rank(const void *x, const void *y)
     return a->id < b->id ? -1 : a->id > b->id;
 }
 
+/* The ranks against the log-probabilities: a rank is at least one more than the number of better alternatives that are
+ * listed, and the k entries that are kept have no better ones that are not.  (Equal ones may share a rank, or all have
+ * the last of theirs.) */
+static rt_status check_ranks(const entry *e, int64_t c, const tc_ask *a, const char *field, int64_t at)
+{
+    for (int64_t i = 0; i < c; i++) {
+        int64_t better = 0, as_good = 0;
+        if (e[i].rank == i + 1) continue;
+        for (int64_t j = 0; j < c; j++) {
+            better += e[j].logprob > e[i].logprob + 1e-5;
+            as_good += e[j].logprob >= e[i].logprob - 1e-6;
+        }
+        if (e[i].rank <= better)
+            ANSWERED("%s[%lld]: token id %d has rank %lld, but %lld others are more likely", field, (long long)at, e[i].id,
+                     (long long)e[i].rank, (long long)better);
+        if (i < a->k && e[i].rank > as_good)
+            ANSWERED("%s[%lld]: token id %d has rank %lld, but it stands where rank %lld should: the top %lld are not all there", field,
+                     (long long)at, e[i].id, (long long)e[i].rank, (long long)i + 1, (long long)a->k);
+    }
+    return RT_OK;
+}
+
 /* All alternatives of one row, most likely first; *n of at most k + 2. */
 static rt_status read_entries(entry *e, int64_t *n, const cJSON *o, const tc_ask *a, const char *field, int64_t at)
 {
@@ -99,7 +123,7 @@ static rt_status read_entries(entry *e, int64_t *n, const cJSON *o, const tc_ask
         for (int64_t j = 0; j < i; j++)
             if (e[i].id == e[j].id) ANSWERED("%s[%lld]: token id %d stands twice", field, (long long)at, e[i].id);
     *n = c;
-    return RT_OK;
+    return ranked < c ? RT_OK : check_ranks(e, c, a, field, at);
 }
 
 /* Keep the k most likely; what they do not cover is the rest. */
@@ -168,6 +192,12 @@ rt_status tc_row_entropy(tc_answer *out, const tc_ask *a, int64_t row, const cJS
     const double h = cJSON_IsNumber(x) ? x->valuedouble : (double)NAN;
     if (!(h >= -1e-6 && h <= log((double)a->vocab) + 1))
         ANSWERED("%s[%lld]: expected an entropy between 0 and log(vocabulary)", field, (long long)at);
+    /* n tokens that share the mass r have at most the entropy r log(n / r); none of them is likelier than the k-th. */
+    const double r = (double)out->rest_mass[row], last = (double)out->topk_logprob[row * a->k + a->k - 1];
+    const double most = r > 0 ? r * log((double)a->vocab / r) : 0;
+    if (h > most + ENTROPY_SLACK || h < -r * last - ENTROPY_SLACK)
+        ANSWERED("%s[%lld]: an entropy of %.6f, but a rest of mass %.6f after the top %lld has %.6f to %.6f", field, (long long)at, h, r,
+                 (long long)a->k, -r * last, most);
     out->rest_entropy[row] = h > 0 ? (float)h : 0.0F;
     return RT_OK;
 }

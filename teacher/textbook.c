@@ -22,6 +22,7 @@ typedef struct textbook {
     ds_ids                    *ids;     /* [combinations]; their tokens, completion only */
     uint64_t                  *seen;    /* hashes of texts kept; 0: free */
     int64_t                    seen_size;
+    tc_places                  places;
     ds_writer                 *writer;
 } textbook;
 
@@ -192,6 +193,7 @@ static rt_status take(void *ud, int64_t i, const tc_answer *x, const tc_entry *e
     ds_doc    d;
     if (!x->n) return keep_text(b, i, x, e);
     tc_answer_doc(x, b->run.k > 0, &d);
+    if (b->run.k) tc_places_add(&b->places, x);
     return keep(b, i, x, e, &d, x->prompt);
 }
 
@@ -213,6 +215,7 @@ static rt_status write_out(textbook *b, const char *settings)
     RT_TRY(tc_run_info(&b->run, &info, ds_tokenizer_sha256(b->tokenizer), settings));
     RT_TRY(ds_writer_create(&b->writer, b->o->out, &info));
     RT_TRY(tc_run_answers(&b->run, take, b));
+    RT_TRY(tc_places_check(&b->places, b->run.k, b->recipe->temperature));
     if (!b->run.report->documents) return nothing_is_left(b);
     return ds_writer_finish(&b->writer);
 }

@@ -77,21 +77,27 @@ static int32_t sample_rest(const row *r, const ask *a, int64_t t, int64_t j)
 
 /* ---- answers ------------------------------------------------------------------------------- */
 
+/* What is said of the rank of the alternative at place i (0: the likeliest). */
+static int said_rank(int i, const ask *a, replay_fault f)
+{
+    return f == REPLAY_RANK_LOW && i == a->k - 1 ? 1 : i + 1 + (f == REPLAY_RANKS);
+}
+
 static void put_prompt_entry(rt_buf *b, const ask *a, int64_t t, replay_fault f)
 {
     row       r;
     const int id = a->ids[t], last = t == a->n - 1;
     predict(&r, a->ids[t - 1]);
-    const int64_t k    = last && f == REPLAY_FEW ? a->k - 2 : a->k;
     const int     rank = rank_of(&r, id);
+    const int64_t k    = last && f == REPLAY_FEW ? a->k - 2 : a->k - (f == REPLAY_DROP_K && rank > a->k);
     rt_buf_fmt(b, ",{\"%d\":{\"logprob\":", id);
     if (last && f == REPLAY_NAN) rt_buf_str(b, "NaN");
     else rt_buf_fmt(b, "%.9g", last && f == REPLAY_POSITIVE ? 1.0 : r.lp[id]);
-    rt_buf_fmt(b, ",\"rank\":%d,\"decoded_token\":\"x\"}", rank);
+    rt_buf_fmt(b, ",\"rank\":%d,\"decoded_token\":\"x\"}", said_rank(rank - 1, a, f));
     for (int64_t i = k - 1; i >= 0; i--) /* unsorted, as servers do */
         if (r.order[i] != id)
             rt_buf_fmt(b, ",\"%d\":{\"logprob\":%.9g,\"rank\":%d}", last && f == REPLAY_HUGE_ID && i == 0 ? 99999 : r.order[i],
-                       r.lp[r.order[i]], (int)i + 1);
+                       r.lp[r.order[i]], said_rank((int)i, a, f));
     rt_buf_str(b, "}");
 }
 
@@ -118,7 +124,7 @@ static void put_rest(rt_buf *b, const ask *a, const int32_t *ids, int64_t from, 
     rt_buf_fmt(b, "],\"%s\":[%s", entropy, null ? "null" : "");
     for (int64_t t = from; t < end; t++) {
         predict(&r, ids[t - 1]);
-        rt_buf_fmt(b, "%s%.9g", t > from || null ? "," : "", rest_entropy(&r, a->k));
+        rt_buf_fmt(b, "%s%.9g", t > from || null ? "," : "", rest_entropy(&r, a->k) * (f == REPLAY_ENTROPY ? 0.5 : 1));
     }
     rt_buf_str(b, "]");
 }
@@ -133,7 +139,7 @@ static void put_scores(rt_buf *b, const ask *a, const replay_options *o, replay_
     rt_buf_fmt(b, "}],\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%d}}", (long long)a->n, o->plain);
 }
 
-static void put_generation(rt_buf *b, ask *a, const replay_options *o)
+static void put_generation(rt_buf *b, ask *a, const replay_options *o, replay_fault f)
 {
     row           r;
     const int64_t n = a->max_tokens < 12 ? a->max_tokens : 12, P = a->n;
@@ -144,20 +150,22 @@ static void put_generation(rt_buf *b, ask *a, const replay_options *o)
     put_ids(b, WIRE_PROMPT_TOKEN_IDS, a->ids, P, 0);
     put_ids(b, WIRE_TOKEN_IDS, a->ids + P, n, 0);
     rt_buf_str(b, ",\"logprobs\":{\"tokens\":[");
-    for (int64_t j = 0; j < n; j++) rt_buf_fmt(b, "%s\"token_id:%d\"", j ? "," : "", a->ids[P + j]);
+    for (int64_t j = 0; j < n; j++) rt_buf_fmt(b, "%s\"token_id:%d\"", j ? "," : "", a->ids[P + j] ^ (f == REPLAY_NAMES));
     rt_buf_str(b, "],\"token_logprobs\":[");
     for (int64_t j = 0; j < n; j++) predict(&r, a->ids[P + j - 1]), rt_buf_fmt(b, "%s%.9g", j ? "," : "", r.lp[a->ids[P + j]]);
     rt_buf_str(b, "],\"top_logprobs\":[");
     for (int64_t j = 0; j < n; j++) {
         predict(&r, a->ids[P + j - 1]);
         rt_buf_fmt(b, "%s{\"token_id:%d\":%.9g", j ? "," : "", a->ids[P + j], r.lp[a->ids[P + j]]);
-        for (int64_t i = 0; i < a->k; i++)
+        const int64_t k = a->k - (f == REPLAY_DROP_K && rank_of(&r, a->ids[P + j]) > a->k);
+        for (int64_t i = 0; i < k; i++)
             if (r.order[i] != a->ids[P + j]) rt_buf_fmt(b, ",\"token_id:%d\":%.9g", r.order[i], r.lp[r.order[i]]);
         rt_buf_str(b, "}");
     }
     rt_buf_str(b, "]}");
-    if (!o->plain) put_rest(b, a, a->ids, P, P + n, WIRE_TAIL_IDS, WIRE_REST_ENTROPY, 0, REPLAY_FINE);
-    rt_buf_fmt(b, "}],\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%lld}}", (long long)P, (long long)n);
+    if (!o->plain) put_rest(b, a, a->ids, P, P + n, WIRE_TAIL_IDS, WIRE_REST_ENTROPY, 0, f);
+    rt_buf_fmt(b, "}%s],\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%lld}}",
+               f == REPLAY_TWO ? ",{\"index\":1,\"text\":\"\"}" : "", (long long)P, (long long)n);
 }
 
 static void put_chat(rt_buf *b, const char *body, const replay_options *o)
@@ -245,7 +253,7 @@ static int compute(replay *r, rt_buf *b, const char *url, const char *body, cons
     read_ask(&a, body);
     if (!a.k && strstr(body, "\"" WIRE_RETORT "\"")) return fault_answer(b, REPLAY_400, "", retry_after); /* as retort serve does */
     if (a.score) put_scores(b, &a, o, f);
-    else put_generation(b, &a, o);
+    else put_generation(b, &a, o, f);
     return 200;
 }
 

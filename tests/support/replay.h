@@ -32,7 +32,13 @@ typedef enum replay_fault {
     REPLAY_FEW,       /* fewer alternatives than asked for */
     REPLAY_ERROR_200, /* status 200 with {"error": {"code": 429}} */
     REPLAY_NULL_TEXT, /* chat: "content" is null, the finish reason says why */
-    REPLAY_NULL_MUTE  /* the same, and nothing says why */
+    REPLAY_NULL_MUTE, /* the same, and nothing says why */
+    REPLAY_DROP_K,    /* the k-th alternative is missing where the actual token is none of the k */
+    REPLAY_RANKS,     /* all ranks are one too many */
+    REPLAY_RANK_LOW,  /* the last alternative has rank 1 too */
+    REPLAY_ENTROPY,   /* the rest's entropy does not fit its mass */
+    REPLAY_NAMES,     /* token_ids and logprobs.tokens name different tokens */
+    REPLAY_TWO        /* two choices */
 } replay_fault;
 
 typedef struct replay_options {

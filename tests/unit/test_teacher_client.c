@@ -201,8 +201,9 @@ static void begin_ledger(const char *name)
 
 static void passing_faults_are_survived(void **state)
 {
-    static const replay_fault faults[] = {REPLAY_LIMIT,    REPLAY_500,   REPLAY_503,     REPLAY_CUT,       REPLAY_GARBAGE,  REPLAY_NAN,
-                                          REPLAY_POSITIVE, REPLAY_SHORT, REPLAY_HUGE_ID, REPLAY_OTHER_IDS, REPLAY_TAIL_TOP, REPLAY_FEW};
+    static const replay_fault faults[] = {REPLAY_LIMIT,    REPLAY_500,   REPLAY_503,      REPLAY_CUT,       REPLAY_GARBAGE,  REPLAY_NAN,
+                                          REPLAY_POSITIVE, REPLAY_SHORT, REPLAY_HUGE_ID,  REPLAY_OTHER_IDS, REPLAY_TAIL_TOP, REPLAY_FEW,
+                                          REPLAY_DROP_K,   REPLAY_RANKS, REPLAY_RANK_LOW, REPLAY_ENTROPY};
     (void)state;
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         char                 name[32];
@@ -250,6 +251,10 @@ static void lasting_faults_are_told(void **state)
     expect_failure("fnan.h5", REPLAY_NAN, "a log-probability is missing or no number");
     expect_failure("fshort.h5", REPLAY_SHORT, "\"prompt_logprobs\" with");
     expect_failure("fid.h5", REPLAY_HUGE_ID, "token id 99999, but the vocabulary has 320 entries");
+    expect_failure("fdrop.h5", REPLAY_DROP_K, "it stands where rank 5 should: the top 5 are not all there");
+    expect_failure("franks.h5", REPLAY_RANKS, "has rank 2, but it stands where rank 1 should");
+    expect_failure("flow.h5", REPLAY_RANK_LOW, "has rank 1, but 4 others are more likely");
+    expect_failure("fentropy.h5", REPLAY_ENTROPY, "an entropy of ");
     expect_failure("fecho.h5", REPLAY_OTHER_IDS, "it changes the prompt");
 }
 

@@ -9,6 +9,7 @@
 /* clang-format on */
 #include "core/clock.h"
 #include "core/file.h"
+#include "teacher/dialect.h"
 #include "teacher/ledger.h"
 #include "teacher/teacher.h"
 #include "tests/support/replay.h"
@@ -19,7 +20,7 @@
 
 enum { DOCS = 24 };
 
-static char    dir[64], in[96], url[64], tokenizer[96];
+static char    dir[64], in[96], url[64], tokenizer[96], sha[RT_SHA_HEX];
 static replay *server;
 
 static void path_of(char to[96], const char *name) { snprintf(to, 96, "%s/%s", dir, name); }
@@ -58,6 +59,10 @@ static int set_up(void **state)
     rt_quiet(1);
     const rt_texts files = {{write_file("text.txt", "the water is cold and the fire is hot, the stone is hard and the wood is soft\n")}, 1};
     if (ds_tokenizer_train(&files, 280, "<|end|>", tokenizer, &p) != RT_OK || write_input() != RT_OK) return -1;
+    ds_tokenizer *t = NULL;
+    if (ds_tokenizer_load(&t, tokenizer) != RT_OK) return -1;
+    snprintf(sha, sizeof sha, "%s", ds_tokenizer_sha256(t));
+    ds_tokenizer_destroy(&t);
     const replay_options o = {0};
     server                 = replay_start(&o);
     if (!server) return -1;
@@ -269,6 +274,68 @@ static void texts_that_ended_badly_are_kept_out(void **state)
     }
 }
 
+static void two_sources_that_differ_are_refused(void **state)
+{
+    static const struct {
+        replay_fault f;
+        const char  *words;
+    } faults[] = {{REPLAY_NAMES, "but logprobs.tokens has"},
+                  {REPLAY_DROP_K, "it seems to stand in the place of the 5-th"},
+                  {REPLAY_ENTROPY, "an entropy of "},
+                  {REPLAY_TWO, "another choice than the one"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        const replay_options o    = {.fault = faults[i].f, .faults = -1, .only = "max_tokens\":12", .tokenizer = sha},
+                             fine = {.tokenizer = sha};
+        char      name[32];
+        tc_report r;
+        snprintf(name, sizeof name, "differ%zu.h5", i);
+        assert_int_equal(write_book(name, recipe, &o, NULL, &r), RT_ENET);
+        expect_text(faults[i].words);
+        assert_int_equal(write_book(name, recipe, &fine, NULL, &r), RT_OK);
+    }
+}
+
+/* Answers too short to tell by themselves are told apart together, before the shard is written. */
+static void short_answers_are_looked_at_together(void **state)
+{
+    char                 brief[sizeof recipe];
+    const replay_options o = {.fault = REPLAY_DROP_K, .faults = -1, .only = "max_tokens\":8", .plain = 1};
+    tc_report            r;
+    (void)state;
+    snprintf(brief, sizeof brief, "%s", recipe);
+    memcpy(strstr(brief, "12}}"), "8 }}", 4);
+    const rt_status st = write_book("brief.h5", brief, &o, NULL, &r);
+    if (st != RT_EFORMAT) print_message("%s\n", rt_error_text());
+    assert_int_equal(st, RT_EFORMAT);
+    expect_text("it seems to stand in the place of the 5-th");
+}
+
+/* Rows whose written token is the last of k, as often as its probability says, and every time. */
+static void places_are_counted(void **state)
+{
+    enum { ROWS = 60, K = 3 };
+    int32_t   ids[ROWS + 1], top[ROWS * K];
+    uint8_t   valid[ROWS + 1] = {0};
+    float     lp[ROWS * K];
+    tc_answer x = {.n = ROWS + 1, .k = K, .ids = ids, .valid = valid, .topk_ids = top, .topk_logprob = lp};
+    (void)state;
+    for (int every = 1; every <= 10; every += 9) {
+        tc_places p = {0};
+        for (int i = 0; i < ROWS; i++) {
+            for (int j = 0; j < K; j++) top[i * K + j] = 10 + j, lp[i * K + j] = logf(j == 2 ? 0.1F : 0.4F);
+            ids[i + 1] = i % every ? 10 : 12, valid[i] = 1;
+        }
+        tc_places_add(&p, &x);
+        assert_int_equal(p.last, ROWS / every);
+        assert_float_equal(p.expected, 6, 1e-4);
+        assert_int_equal(tc_places_check(&p, K, 1), every == 1 ? RT_EFORMAT : RT_OK);
+        assert_int_equal(tc_places_check(&p, K, 1.5), RT_OK);
+        p.outside = 1;
+        assert_int_equal(tc_places_check(&p, K, 1), RT_OK);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +346,9 @@ int main(void)
         cmocka_unit_test(every_run_comes_further),
         cmocka_unit_test(a_text_that_is_refused_is_counted),
         cmocka_unit_test(texts_that_ended_badly_are_kept_out),
+        cmocka_unit_test(two_sources_that_differ_are_refused),
+        cmocka_unit_test(short_answers_are_looked_at_together),
+        cmocka_unit_test(places_are_counted),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
