@@ -154,7 +154,7 @@ const rt_command cli_generate = {
     .usage    = "MODEL --prompt TEXT",
     .summary  = "run a model here",
     .text     = "Continues a text, printing it as it comes, and the speed at the end. The same seed gives the same text.\n\n"
-                "  retort generate out/latest --prompt 'volcano (noun):' --temperature 0.5",
+                "  retort generate @share/teacher --prompt 'volcano (noun):' --temperature 0.5",
     .options  = options,
     .size     = sizeof(generate_options),
     .defaults = &defaults,

@@ -89,6 +89,7 @@ static rt_status run(const void *options, int argc, char **argv)
     md_model               *m = NULL;
     kn_type                 type;
     RT_CHECK(argc == 1 && o->out, RT_EINVAL, "quantize takes one model folder and --out DIR (see 'retort quantize --help')");
+    RT_CHECK(o->bits == 8 || o->bits == 4, RT_EINVAL, "--bits is 8 or 4, found %lld", (long long)o->bits);
     RT_TRY(check_out(o));
     if (o->threads > 0) rt_threads_set((int)o->threads);
     RT_TRY(kn_init());
@@ -120,7 +121,8 @@ const rt_command cli_quantize = {
                 "they are. Reports the size, the speed of decoding and, with --shards, the change of the loss. A model that\n"
                 "fits the processor's cache becomes smaller, but slower. generate, eval and serve read the result like\n"
                 "any model; other programs refuse it.\n\n"
-                "  retort quantize out/latest --bits 4 --out student-int4 --shards valid.h5",
+                "  retort quantize @share/teacher --bits 4 --out teacher-int4\n"
+                "  retort quantize student/latest --bits 4 --out student-int4 --shards my-valid.h5    (after train and data import)",
     .options  = options,
     .size     = sizeof(quantize_options),
     .defaults = &defaults,

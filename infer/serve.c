@@ -8,6 +8,18 @@
 #include <string.h>
 #include <unistd.h>
 
+/* A file that an earlier server left is replaced, any other is not. */
+static rt_status check_port_file(const char *path)
+{
+    rt_buf b = {0};
+    if (!path || !rt_file_exists(path)) return RT_OK;
+    const rt_status st = rt_file_read(&b, path, 24);
+    const int       ok = st == RT_OK && strspn(b.p, "0123456789\n") == b.len;
+    rt_buf_free(&b);
+    RT_CHECK(ok, RT_EINVAL, "--port-file %s: exists and holds no port; remove it or choose another name", path);
+    return RT_OK;
+}
+
 static rt_status write_port(const char *path, int64_t port)
 {
     char text[24];
@@ -18,6 +30,7 @@ static rt_status write_port(const char *path, int64_t port)
 
 static rt_status open_server(inf_server *s, const md_model *m, const ds_tokenizer *t, const inf_serve_opts *o)
 {
+    RT_TRY(check_port_file(o->port_file));
     RT_TRY(inf_listen(&s->listener, s->host, &s->port)); /* first: a taken port is said at once */
     RT_TRY(inf_desk_open(&s->desk, m, t, o));
     RT_TRY(inf_desk_models(&s->desk, &s->models));

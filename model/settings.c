@@ -103,13 +103,14 @@ static int has_windowed_layer(const cJSON *types, int64_t from, int64_t layers)
 /* Of the families here only Qwen3 has windows; one as wide as the context hides nothing. */
 static rt_status check_window(const md_config *c, const cJSON *o, const char *path)
 {
-    int     on     = 0;
-    int64_t window = 4096, from = 28;
+    const cJSON *none   = cJSON_GetObjectItemCaseSensitive(o, "sliding_window");
+    int          on     = 0;
+    int64_t      window = 4096, from = 28;
     if (!md_family_find(c->family, NULL)->window) return RT_OK;
     RT_TRY(rt_json_bool(o, "use_sliding_window", &on, path));
     RT_TRY(rt_json_int(o, "sliding_window", &window, path));
     RT_TRY(rt_json_int(o, "max_window_layers", &from, path));
-    RT_CHECK(!on || window >= c->context || !has_windowed_layer(get(o, "layer_types"), from, c->L), RT_EFORMAT,
+    RT_CHECK(!on || cJSON_IsNull(none) || window >= c->context || !has_windowed_layer(get(o, "layer_types"), from, c->L), RT_EFORMAT,
              "%s: use_sliding_window true (sliding_window %lld, a context of %lld) is not supported in this version", path,
              (long long)window, (long long)c->context);
     return RT_OK;

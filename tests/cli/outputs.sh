@@ -61,6 +61,8 @@ kept "$model holds a model that is not quantised" "run/latest/config.json" "$RET
 kept 'made/int4 is quantised already, in 8 bits; quantise the model that it was made from' made/int4 "$RETORT" quantize made/int4 --bits 4 --out x
 kept 'no multiple of the group of 20' made/int4 "$RETORT" quantize $model --group 20 --out x
 expect 2 'model.init made/int4 is quantised, which cannot be trained' "$RETORT" train config.json --set model.init=made/int4 data.train=made/text.h5 out=x
+kept '--bits is 8 or 4, found 4294967300' made/int4 "$RETORT" quantize $model --bits 4294967300 --out x
+kept 'made/text.jsonl: exists and holds no port' made/text.jsonl "$RETORT" serve $model --port 0 --port-file made/text.jsonl
 expect 2 'token ids' "$RETORT" generate $model --ids 4294967298
 expect 2 '--temperature takes a number' "$RETORT" generate $model --prompt x --temperature nan
 expect 2 '--top-p takes a number' "$RETORT" generate $model --prompt x --top-p inf

@@ -162,6 +162,7 @@ static void only_settings_that_change_results_are_refused(void **state)
                {"qwen3", "\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 28,", NULL},
                {"qwen3", "\"use_sliding_window\": true, \"sliding_window\": 4, \"layer_types\": [\"full_attention\"],", NULL},
                {"qwen3", "\"use_sliding_window\": true, \"sliding_window\": 32, \"max_window_layers\": 0,", NULL},
+               {"qwen3", "\"use_sliding_window\": true, \"sliding_window\": null, \"max_window_layers\": 0,", NULL},
                {"qwen3", "\"use_sliding_window\": false, \"sliding_window\": 4, \"max_window_layers\": 0,", NULL},
                {"llama", "\"quantization_config\": {\"quant_method\": \"fp8\"},", "quantization_config.quant_method \"fp8\""}};
     (void)state;
