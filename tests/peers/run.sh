@@ -31,15 +31,20 @@ check() {
 }
 
 compare_logits() {
-    retort eval "$1" --tokens "$1/golden.safetensors" --logits "$out/logits.safetensors" >/dev/null &&
+    retort eval "$1" --tokens "$1/golden.safetensors" --logits "$out/logits.safetensors" --force >/dev/null &&
         "$python" $here/compare_logits.py "$1/golden.safetensors" "$out/logits.safetensors"
 }
 compare_greedy() { "$python" $here/compare_logits.py "$1/golden.safetensors" --greedy "$1"; }
 
 # transformers opens what retort wrote, and computes the logits that retort computes.
 open_export() {
-    retort eval "$1" --tokens "$out/models/ids.safetensors" --logits "$out/logits.safetensors" >/dev/null &&
+    retort eval "$1" --tokens "$out/models/ids.safetensors" --logits "$out/logits.safetensors" --force >/dev/null &&
         "$python" $here/check_model.py "$1" --golden "$out/logits.safetensors"
+}
+
+# ... and does not open what only retort can compute.
+refuse_quantised() {
+    retort quantize "$1" --out "$out/int4" --force >/dev/null && "$python" $here/check_refused.py "$out/int4"
 }
 
 # Five whole steps on golden batches: same losses, gradient norms and learning rates.
@@ -110,6 +115,7 @@ other_files() {
     [ -d $teacher ] || return 0
     "$python" -c "import torch; from safetensors.torch import save_file; save_file(dict(ids=torch.randint(1, 4096, (2, 48))), '$out/models/ids.safetensors')"
     check "transformers opens the bundled teacher" open_export $teacher
+    check "transformers refuses it in 4 bits" refuse_quantised $teacher
 }
 
 [ "$part" != speed ] || exec "$python" $here/speed.py --out "$out/speed.md" "$@"
