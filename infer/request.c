@@ -100,15 +100,23 @@ static rt_status refuse_unsupported(const cJSON *o)
     static const struct {
         const char *key;
         double      neutral;
-    } numbers[] = {{"n", 1},     {"best_of", 1},   {"presence_penalty", 0}, {"frequency_penalty", 0}, {"repetition_penalty", 1},
-                   {"min_p", 0}, {"min_tokens", 0}};
-    static const char *const never[] = {"suffix",        "logit_bias", "response_format", "allowed_token_ids", "truncate_prompt_tokens",
-                                        "stop_token_ids"};
+    } numbers[] = {{"n", 1},     {"best_of", 1},    {"presence_penalty", 0}, {"frequency_penalty", 0}, {"repetition_penalty", 1},
+                   {"min_p", 0}, {"min_tokens", 0}, {"length_penalty", 1},   {"typical_p", 1},         {"repeat_penalty", 1}};
+    static const char *const flags[] = {"use_beam_search", "include_stop_str_in_output"};
+    static const char *const never[] = {
+        "suffix",        "logit_bias",        "response_format", "allowed_token_ids", "bad_words",          "stop_token_ids",
+        "prompt_embeds", "logprob_token_ids", "grammar",         "json_schema",       "guided_json",        "guided_regex",
+        "guided_choice", "guided_grammar",    "n_predict",       "logits_processors", "structured_outputs", "truncate_prompt_tokens"};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         double v = numbers[i].neutral;
         RT_TRY(rt_json_real(o, numbers[i].key, &v, WHERE));
         RT_CHECK(v == numbers[i].neutral, RT_EINVAL, WHERE ": \"%s\" may only be %g on this server, found %g", numbers[i].key,
                  numbers[i].neutral, v);
+    }
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        int v = 0;
+        RT_TRY(rt_json_bool(o, flags[i], &v, WHERE));
+        RT_CHECK(!v, RT_EINVAL, WHERE ": \"%s\" is not supported by this server; leave it out", flags[i]);
     }
     for (size_t i = 0; i < sizeof never / sizeof *never; i++) {
         const cJSON *f     = field(o, never[i]);

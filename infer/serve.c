@@ -68,6 +68,7 @@ rt_status inf_serve(const md_model *m, const ds_tokenizer *t, const inf_serve_op
 {
     inf_server s = {.host = o->host ? o->host : "127.0.0.1", .port = o->port, .verbose = o->verbose, .listener = -1};
     RT_CHECK(!pthread_mutex_init(&s.lock, NULL) && !pthread_cond_init(&s.more, NULL), RT_ENOMEM, "the server's lock");
+    inf_links_begin(&s);
     signal(SIGPIPE, SIG_IGN);
     rt_interrupt_catch();
     const rt_status st = open_server(&s, m, t, o);

@@ -11,12 +11,13 @@
 #include <pthread.h>
 
 enum {
-    SERVE_MAX_BODY        = 8 << 20,
-    SERVE_MAX_BODIES      = 256 << 20, /* of all requests together */
-    SERVE_MAX_WAITING     = 128,
-    SERVE_MAX_CONNECTIONS = 512,
-    SERVE_IDLE_SECONDS    = 60, /* a connection that neither sends nor takes a byte */
-    SERVE_LINGER_SECONDS  = 5   /* at the end, for readers of finished answers */
+    SERVE_MAX_BODY          = 8 << 20,
+    SERVE_MAX_BODIES        = 256 << 20, /* of all requests together */
+    SERVE_MAX_WAITING       = 128,
+    SERVE_MAX_CONNECTIONS   = 512, /* one more closes the one that has been idle for longest */
+    SERVE_SPARE_CONNECTIONS = 32,  /* for those that come before it is closed */
+    SERVE_IDLE_SECONDS      = 60,  /* a connection that neither sends nor takes a byte */
+    SERVE_LINGER_SECONDS    = 5    /* at the end, for readers of finished answers */
 };
 
 typedef enum inf_job_state { JOB_READING, JOB_WAITING, JOB_STREAMING, JOB_DONE } inf_job_state;
@@ -38,10 +39,17 @@ typedef struct inf_job { /* one request; lives until both its connection and the
     inf_reply              reply;
     rt_buf                 out; /* of a stream: what is sent */
     inf_job_state          state;
+    int                    whole; /* the request has been read to its end */
     int                    asleep, gone, holders;
     double                 began;
     struct inf_job        *next;
 } inf_job;
+
+typedef struct inf_link { /* one connection, in the order in which they last did something */
+    int              fd, ended;
+    inf_job         *job; /* NULL: between requests */
+    struct inf_link *before, *after;
+} inf_link;
 
 struct inf_server {
     inf_desk           desk;
@@ -56,7 +64,14 @@ struct inf_server {
     inf_job           *first, *last;                           /* the queue */
     int                waiting, unanswered, stopping, working; /* working: the worker thread exists */
     size_t             bodies;
+    inf_link           links; /* a ring; libmicrohttpd's thread alone touches it */
+    int                open;
 };
+
+/* serve_links.c */
+void inf_links_begin(inf_server *s);
+void inf_link_notify(void *server, struct MHD_Connection *c, void **link, enum MHD_ConnectionNotificationCode what);
+void inf_link_touch(inf_server *s, struct MHD_Connection *c, inf_job *j); /* it does something, for j */
 
 /* serve_queue.c */
 rt_status inf_queue_start(inf_server *s); /* starts the worker */

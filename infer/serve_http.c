@@ -127,6 +127,12 @@ static enum MHD_Result received(inf_job *j, const char *method)
     const inf_server *s = j->server;
     if (j->refused) return refuse(j);
     if (!strcmp(method, "POST")) {
+        /* libmicrohttpd would go on reading a connection that sleeps from this first call on, and give it up when its
+         * asker has closed it for sending.  Called once more, it has stopped reading. */
+        if (!j->whole) {
+            j->whole = 1;
+            return MHD_YES;
+        }
         if (inf_job_enqueue(j)) return MHD_YES;
         return send_error(j->connection, MHD_HTTP_SERVICE_UNAVAILABLE,
                           "the server has too many requests waiting, or is stopping; try again later");
@@ -140,6 +146,7 @@ static enum MHD_Result on_request(void *ud, struct MHD_Connection *c, const char
 {
     inf_job *j = *job;
     (void)version;
+    inf_link_touch(ud, c, j);
     if (!j) return begin(ud, c, path, method, job);
     if (*n) {
         const int fine = inf_job_receive(j, bytes, *n);
@@ -151,7 +158,8 @@ static enum MHD_Result on_request(void *ud, struct MHD_Connection *c, const char
 
 static void on_end(void *ud, struct MHD_Connection *c, void **job, enum MHD_RequestTerminationCode why)
 {
-    (void)ud, (void)c, (void)why;
+    (void)why;
+    inf_link_touch(ud, c, NULL);
     if (*job) inf_job_let_go(*job);
     *job = NULL;
 }
@@ -160,8 +168,9 @@ rt_status inf_http_start(inf_server *s)
 {
     s->daemon =
         MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET,
-                         s->listener, MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL, MHD_OPTION_CONNECTION_LIMIT,
-                         (unsigned)SERVE_MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SERVE_IDLE_SECONDS, MHD_OPTION_END);
+                         s->listener, MHD_OPTION_NOTIFY_COMPLETED, on_end, s, MHD_OPTION_NOTIFY_CONNECTION, inf_link_notify, s,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)(SERVE_MAX_CONNECTIONS + SERVE_SPARE_CONNECTIONS),
+                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SERVE_IDLE_SECONDS, MHD_OPTION_END);
     RT_CHECK(s->daemon, RT_ENET, "the HTTP server cannot be started on port %lld", (long long)s->port);
     return RT_OK;
 }

@@ -2,8 +2,8 @@
 #include "core/clock.h"
 #include "core/progress.h"
 #include "infer/serve.h"
+#include <poll.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 /* ---- jobs ------------------------------------------------------------------------------------ */
 
@@ -116,12 +116,13 @@ static inf_job *next_job(inf_server *s)
     return j;
 }
 
-/* Has the one who asked closed the connection while the request waited? */
+/* Is the connection broken?  One that its asker has closed for sending alone is not: such an asker waits for the answer,
+ * and nothing tells it from one that is gone until something is sent. */
 static int asker_left(inf_job *j)
 {
-    char                            byte;
     const union MHD_ConnectionInfo *i = MHD_get_connection_info(j->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    return i && recv(i->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    struct pollfd                   p = {.fd = i ? i->connect_fd : -1};
+    return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP | POLLNVAL));
 }
 
 /* A stream's next piece: from the first on the connection sends what there is. */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,8 +20,12 @@ static rt_status refused(int err, const char *host, int64_t port)
 
 static rt_status listen_at(int fd, const struct addrinfo *a, const char *host, int64_t port)
 {
-    const int yes = 1;
+    const int yes = 1, idle = 60, apart = 10, times = 3; /* inherited by connections: a dead peer is noticed in 90 s */
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &apart, sizeof apart);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
     if (bind(fd, a->ai_addr, a->ai_addrlen) || listen(fd, SOMAXCONN)) return refused(errno, host, port);
     if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) || fcntl(fd, F_SETFD, FD_CLOEXEC)) return refused(errno, host, port);
     return RT_OK;

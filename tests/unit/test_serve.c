@@ -602,6 +602,12 @@ static void wrong_requests_are_told_what_is_wrong(void **state)
         {"{\"prompt\":\"a\",\"logprobs\":1,\"retort\":{\"tails\":1}}", "tails"},
         {"{\"prompt\":\"a\",\"retort\":{\"tail_samples\":1}}", "prompt_logprobs"},
         {"{\"prompt\":\"a\",\"n\":2}", "\"n\""},
+        {"{\"prompt\":\"a\",\"logit_bias\":{\"5\":1}}", "logit_bias"},
+        {"{\"prompt\":\"a\",\"presence_penalty\":0.5}", "presence_penalty"},
+        {"{\"prompt\":\"a\",\"min_p\":0.1}", "min_p"},
+        {"{\"prompt\":\"a\",\"use_beam_search\":true}", "use_beam_search"},
+        {"{\"prompt\":\"a\",\"guided_regex\":\"a+\"}", "guided_regex"},
+        {"{\"prompt\":\"a\",\"n_predict\":5}", "n_predict"},
         {"{\"prompt\":\"a\",\"suffix\":\"b\"}", "suffix"},
         {"{\"prompt\":\"a\",\"echo\":1}", "echo"},
     };
@@ -638,9 +644,30 @@ static void a_taken_port_is_refused(void **state)
     assert_non_null(strstr(rt_error_text(), "is in use; choose another with --port or 0"));
 }
 
+/* As `nc -N` does: who closes for sending after the request still reads. */
+static void a_half_closed_connection_is_answered(void **state)
+{
+    static const char *const bodies[] = {"{\"prompt\":\"the\",\"max_tokens\":80,\"ignore_eos\":true}",
+                                         "{\"prompt\":\"the\",\"max_tokens\":40,\"ignore_eos\":true,\"stream\":true}"};
+    int                      fd[8];
+    rt_buf                   b = {0};
+    (void)state;
+    for (int i = 0; i < 8; i++) { /* most of them wait in the queue */
+        fd[i] = dial();
+        assert_true(fd[i] >= 0 && send_request(fd[i], "POST", "/v1/completions", bodies[i % 2], strlen(bodies[i % 2])));
+        assert_int_equal(shutdown(fd[i], SHUT_WR), 0);
+    }
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(read_answer(fd[i], &b), 200);
+        assert_non_null(strstr(b.p, i % 2 ? "data: [DONE]" : "\"completion_tokens\":80"));
+        close(fd[i]);
+    }
+    rt_buf_free(&b);
+}
+
 static void idle_and_half_sent_connections_hinder_nobody(void **state)
 {
-    enum { IDLE = 200 };
+    enum { IDLE = 700 }; /* more than the server holds at once */
     static const char half[] = "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{\"prompt\":";
     int               fd[IDLE];
     rt_buf            b = {0};
@@ -650,6 +677,7 @@ static void idle_and_half_sent_connections_hinder_nobody(void **state)
         assert_true(fd[i] >= 0);
         if (i % 2) assert_true(send_all(fd[i], half, strlen(half)));
     }
+    assert_int_equal(ask_bytes("GET", "/health", "", 0, &b), 200);
     assert_int_equal(ask("/v1/completions", "{\"prompt\":\"the\",\"max_tokens\":2}", &b), 200);
     for (int i = 0; i < IDLE; i++) close(fd[i]);
     rt_buf_free(&b);
@@ -741,6 +769,7 @@ int main(void)
         cmocka_unit_test(wrong_requests_are_told_what_is_wrong),
         cmocka_unit_test(a_body_over_the_cap_is_refused),
         cmocka_unit_test(a_taken_port_is_refused),
+        cmocka_unit_test(a_half_closed_connection_is_answered),
         cmocka_unit_test(idle_and_half_sent_connections_hinder_nobody),
         cmocka_unit_test(damaged_requests_get_an_answer),
         cmocka_unit_test(a_signal_stops_it_when_all_is_answered),

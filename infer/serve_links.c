@@ -1,0 +1,69 @@
+/* serve_links.c -- which connections are open, and which is closed when one too many comes: the one that has been idle
+ * for longest.  So nobody can keep others out by holding connections open. */
+#include "infer/serve.h"
+#include <stdlib.h>
+#include <sys/socket.h>
+
+void inf_links_begin(inf_server *s) { s->links.before = s->links.after = &s->links; }
+
+static void take_out(inf_link *l)
+{
+    l->before->after = l->after;
+    l->after->before = l->before;
+}
+
+static void put_last(inf_server *s, inf_link *l)
+{
+    l->before        = s->links.before;
+    l->after         = &s->links;
+    s->links.before  = l;
+    l->before->after = l;
+}
+
+/* Nobody waits for it to be computed: it is between requests, sends one, or has its answer. */
+static int is_idle(inf_server *s, const inf_link *l)
+{
+    if (l->ended) return 0;
+    if (!l->job) return 1;
+    pthread_mutex_lock(&s->lock);
+    const inf_job_state state = l->job->state;
+    pthread_mutex_unlock(&s->lock);
+    return state == JOB_READING || state == JOB_DONE;
+}
+
+static void close_idlest(inf_server *s)
+{
+    inf_link *l = s->links.after;
+    while (l != &s->links && !is_idle(s, l)) l = l->after;
+    if (l == &s->links) return;
+    l->ended = 1;
+    shutdown(l->fd, SHUT_RDWR); /* libmicrohttpd sees its end and closes it */
+}
+
+void inf_link_notify(void *server, struct MHD_Connection *c, void **link, enum MHD_ConnectionNotificationCode what)
+{
+    inf_server *s = server;
+    inf_link   *l = *link;
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED && l) {
+        take_out(l);
+        free(l);
+        s->open--;
+        *link = NULL;
+    } else if (what == MHD_CONNECTION_NOTIFY_STARTED && (l = calloc(1, sizeof *l))) {
+        const union MHD_ConnectionInfo *i = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+        l->fd                             = i ? i->connect_fd : -1;
+        put_last(s, l);
+        *link = l;
+        if (++s->open > SERVE_MAX_CONNECTIONS) close_idlest(s);
+    }
+}
+
+void inf_link_touch(inf_server *s, struct MHD_Connection *c, inf_job *j)
+{
+    const union MHD_ConnectionInfo *i = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    inf_link                       *l = i ? i->socket_context : NULL;
+    if (!l) return;
+    l->job = j;
+    take_out(l);
+    put_last(s, l);
+}
