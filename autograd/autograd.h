@@ -87,11 +87,13 @@ typedef enum ag_objective {
     AG_OBJECTIVES
 } ag_objective;
 
-/* A teacher's logits of row n are w [V, C] times its hidden row n. */
+/* A teacher's logits of row n are w [V, C] times its hidden row n.  Where its V is larger than the student's, the first rows
+ * are its distribution: that given that the id is one of the student's.  Where it is smaller, the ids that it lacks count
+ * as of a probability of e^-30 of its most likely one: nothing, but finite for divergences taken the other way. */
 typedef struct ag_teacher {
     const void *hidden, *w; /* [N, C], [V, C] */
     kn_type     hidden_type, w_type;
-    int64_t     C;
+    int64_t     C, V; /* V 0: the student's */
     /* Where set: fills row n of topk_ids .. rest_entropy from the row's logits (from any thread); the objective is then one of the first. */
     void (*draw)(void *ud, int64_t n, const real *logits, int64_t V);
     void *draw_ud;
@@ -115,9 +117,9 @@ typedef struct ag_targets {
     const int32_t *target;   /* [N] */
     const uint8_t *count;    /* [N] */
     const float   *weight;   /* [N] of rows that count; NULL: 1 each */
-    const int32_t *topk_ids; /* [N, k] */
+    const int32_t *topk_ids; /* [N, k]; a row may have fewer: -1 stands behind its last */
     const float   *topk_logprob;
-    const int32_t *tail_ids;     /* [N, m] */
+    const int32_t *tail_ids;     /* [N, m]; the same */
     const float   *rest_entropy; /* [N]; NaN: unknown */
     ag_teacher     teacher;
     ag_match       match; /* the hidden-state term (ag_match_hidden) */

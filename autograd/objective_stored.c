@@ -52,6 +52,13 @@ static void temper(ag_state *s, double T)
     s->R = rest / sum, s->P = 1 - s->R;
 }
 
+/* How many of a row's n entries are ids. */
+static int64_t given(const int32_t *ids, int64_t n)
+{
+    while (n > 0 && ids[n - 1] < 0) n--;
+    return n;
+}
+
 void ag_stored_take(ag_state *s)
 {
     const ag_targets *t = s->r.t;
@@ -61,6 +68,7 @@ void ag_stored_take(ag_state *s)
     s->ids              = s->k ? t->topk_ids + s->r.n * s->k : NULL;
     s->tail             = s->m ? t->tail_ids + s->r.n * s->m : NULL;
     s->P                = 0;
+    s->k = given(s->ids, s->k), s->m = given(s->tail, s->m);
     for (int64_t i = 0; i < s->k; i++) {
         s->zk[i]        = (double)z[s->ids[i]];
         s->lp[i]        = (double)t->topk_logprob[s->r.n * s->k + i];
@@ -111,8 +119,12 @@ static parts choose(const ag_state *s)
     switch (s->r.t->objective) {
     case AG_SAMPLED: return sampled_parts(s);
     case AG_TAIL: return (parts){.k = 1, .bucket = s->R, .constant = plogp(s) + xlogx(s->R)};
-    case AG_RENORM: return (parts){.k = 1 / P, .constant = plogp(s) / P - log(s->P) * (s->P / P)};
-    case AG_RENORM_BOTH: return (parts){.k = 1 / P, .both = 1, .constant = plogp(s) / P - log(s->P) * (s->P / P)};
+    case AG_RENORM:
+        if (!s->k) return (parts){0}; /* none of the teacher's entries is an id of the student's: the row says nothing */
+        return (parts){.k = 1 / P, .constant = plogp(s) / P - log(s->P) * (s->P / P)};
+    case AG_RENORM_BOTH:
+        if (!s->k) return (parts){0};
+        return (parts){.k = 1 / P, .both = 1, .constant = plogp(s) / P - log(s->P) * (s->P / P)};
     case AG_TRUNCATED: return (parts){.k = 1, .constant = plogp(s)};
     case AG_RESIDUAL: return (parts){.k = 1, .x = s->R};
     case AG_ONEHOT: return (parts){.k = 1, .x = !is_in_k(s)};
@@ -143,7 +155,7 @@ static double shown(const ag_state *s, double log_rest)
 {
     double kl = plogp(s) + xlogx(s->R) - s->R * log_rest;
     for (int64_t i = 0; i < s->k; i++) kl -= s->p[i] * (s->zk[i] - s->lse);
-    return s->k ? fmax(kl, 0) : NAN; /* below 0 by rounding alone */
+    return s->r.t->k ? fmax(kl, 0) : NAN; /* below 0 by rounding alone */
 }
 
 /* ---- gradient --------------------------------------------------------------------------------------- */

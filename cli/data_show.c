@@ -82,9 +82,9 @@ static rt_status inspect(const data_options *o, ds_shard *s, const ds_tokenizer 
 {
     rt_buf           b = {0};
     const ds_sketch *sketch;
-    RT_CHECK(!t || !strcmp(ds_tokenizer_sha256(t), ds_shard_info(s)->tokenizer), RT_EMISMATCH,
-             "%s: was made with the tokenizer of SHA-256 %.12s, %s has %.12s", ds_shard_path(s), ds_shard_info(s)->tokenizer, o->tokenizer,
-             ds_tokenizer_sha256(t));
+    RT_CHECK(!t || ds_tokenizer_is(t, ds_shard_info(s)->tokenizer), RT_EMISMATCH,
+             "%s was made with the tokenizer %.12s..., %s has %.12s...; give the one that it was made with", ds_shard_path(s),
+             ds_shard_info(s)->tokenizer, o->tokenizer, ds_tokenizer_identity(t));
     RT_TRY(ds_shard_sketch(s, &sketch));
     if (!o->json) {
         show_info(s, sketch);

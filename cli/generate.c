@@ -38,16 +38,12 @@ static rt_status parse_ids(const char *text, ds_ids *ids)
     return RT_OK;
 }
 
-/* A prompt begins as a training document does: with the beginning token, where there is one. */
 static rt_status make_prompt(generation *g)
 {
     if (g->o->ids) RT_TRY(parse_ids(g->o->ids, &g->ids));
-    else {
-        if (ds_tokenizer_bos(g->t) >= 0) RT_TRY(ds_ids_add(&g->ids, ds_tokenizer_bos(g->t)));
-        RT_TRY(ds_encode(g->t, g->o->prompt, strlen(g->o->prompt), DS_ADDED, &g->ids));
-    }
+    else RT_TRY(ds_encode(g->t, g->o->prompt, strlen(g->o->prompt), DS_PROMPT, &g->ids));
     g->prompt = g->ids.n;
-    RT_CHECK(g->prompt >= 1, RT_EINVAL, "the prompt is empty and this tokenizer has no beginning token; give --prompt or --ids");
+    RT_CHECK(g->prompt >= 1, RT_EINVAL, "the prompt is empty and this tokenizer begins a text with no token; give --prompt or --ids");
     RT_CHECK(g->prompt <= g->m->config.context, RT_EINVAL, "the prompt has %lld tokens, the model's context is %lld", (long long)g->prompt,
              (long long)g->m->config.context);
     return RT_OK;
@@ -74,7 +70,7 @@ static rt_status generate(generation *g)
     for (int64_t i = 0; i < want; i++) {
         rt_rng        r  = {rt_mix2((uint64_t)o->seed, (uint64_t)i)};
         const int32_t id = inf_sample(g->sampler, z, &how, rt_rng_uniform(&r));
-        if (!o->ignore_eos && id == g->m->config.eos) break;
+        if (!o->ignore_eos && ds_ends_have(&g->m->config.ends, id)) break;
         RT_TRY(ds_ids_add(&g->ids, id));
         RT_TRY(show(g, id));
         if (i + 1 < want) RT_TRY(inf_feed(g->s, &id, 1, &z));
@@ -101,6 +97,7 @@ static rt_status open_all(generation *g, const char *dir)
 {
     RT_TRY(md_load(&g->m, dir, strcmp(g->o->dtype, "f32") ? KN_BF16 : KN_REAL));
     RT_TRY(ds_tokenizer_load(&g->t, dir));
+    RT_TRY(ds_ends_join(&g->m->config.ends, ds_tokenizer_ends(g->t)));
     RT_TRY(inf_session_create(&g->s, g->m, g->m->config.context));
     return inf_sampler_create(&g->sampler, g->m->config.V);
 }
@@ -141,7 +138,7 @@ static const rt_option options[] = {
     {"top-k", RT_OPT_INT, offsetof(generate_options, top_k), "K", "only the K most likely (default 0: all)"},
     {"top-p", RT_OPT_REAL, offsetof(generate_options, top_p), "P", "only the most likely that together have P (default 1: all)"},
     {"seed", RT_OPT_INT, offsetof(generate_options, seed), "N", "of the sampling (default 0)"},
-    {"ignore-eos", RT_OPT_FLAG, offsetof(generate_options, ignore_eos), NULL, "go on after the end token"},
+    {"ignore-eos", RT_OPT_FLAG, offsetof(generate_options, ignore_eos), NULL, "go on after an end token"},
     {"dtype", RT_OPT_TEXT, offsetof(generate_options, dtype), "TYPE", "bf16 (default) or f32, for weights that are not quantised"},
     {"threads", RT_OPT_INT, offsetof(generate_options, threads), "N", "threads (default: the cores that it may use)"},
     {"json", RT_OPT_FLAG, offsetof(generate_options, json), NULL, "one JSON object: ids text tok_s"},

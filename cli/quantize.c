@@ -44,6 +44,16 @@ static void report(const quantize_options *o, const quality *before, const quali
     if (o->shards.n) printf("  cross-entropy %.4f before, %.4f after (%+.4f)\n", before->ce, after->ce, after->ce - before->ce);
 }
 
+/* Its tokenizer may name an end token that its configuration does not. */
+static rt_status take_ends(md_model *m, const char *dir)
+{
+    ds_tokenizer *t = NULL;
+    RT_TRY(ds_tokenizer_load(&t, dir));
+    const rt_status st = ds_ends_join(&m->config.ends, ds_tokenizer_ends(t));
+    ds_tokenizer_destroy(&t);
+    return st;
+}
+
 /* --force replaces a quantised model, or what was left of one; never another model, such as the one that is read. */
 static rt_status check_out(const quantize_options *o)
 {
@@ -77,6 +87,7 @@ static rt_status convert(md_model *m, const char *dir, const quantize_options *o
     before.bytes = 2 * md_config_parameters(&m->config); /* what bf16 would take, also where it is f32 */
     RT_TRY(inf_quantise(m, (int)o->bits, o->group));
     RT_TRY(measure(&after, m, &o->shards));
+    RT_TRY(take_ends(m, dir));
     RT_TRY(write_folder(m, dir, o->out, type));
     (o->json ? report_json : report)(o, &before, &after);
     return RT_OK;

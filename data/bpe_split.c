@@ -9,6 +9,7 @@
  */
 #include "data/tokenizer.h"
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SPACE "\\x09-\\x0d\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
@@ -79,8 +80,10 @@ rt_status ds_splitter_add(ds_splitter *s, const char *pattern, int literal, ds_s
         RT_CHECK_OR(c, out, RT_EFORMAT, "%s: the regex \"%.80s\" is not understood: %s", where, pattern, text);
     }
     pcre2_jit_compile(c, PCRE2_JIT_COMPLETE); /* where it fails, matching interprets */
-    s->step[s->n].code   = c;
-    s->step[s->n++].keep = keep;
+    s->step[s->n].code    = c;
+    s->step[s->n].keep    = keep;
+    s->step[s->n].literal = literal;
+    st                    = rt_strdup(&s->step[s->n++].pattern, pattern);
 out:
     rt_buf_free(&b);
     return st;
@@ -88,7 +91,7 @@ out:
 
 void ds_splitter_free(ds_splitter *s)
 {
-    for (int i = 0; i < s->n; i++) pcre2_code_free(s->step[i].code);
+    for (int i = 0; i < s->n; i++) pcre2_code_free(s->step[i].code), free(s->step[i].pattern);
     *s = (ds_splitter){0};
 }
 

@@ -25,29 +25,60 @@ typedef struct ds_ids {
 
 rt_status ds_ids_add(ds_ids *ids, int32_t id);
 
-/* DIR/tokenizer.json (and tokenizer_config.json where present: bos, eos).
- * RT_EFORMAT names a part of the file that is not supported. */
-rt_status   ds_tokenizer_load(ds_tokenizer **out, const char *dir);
-void        ds_tokenizer_destroy(ds_tokenizer **t);
-int64_t     ds_tokenizer_size(const ds_tokenizer *t); /* entries, added tokens included: largest id + 1 */
-int32_t     ds_tokenizer_bos(const ds_tokenizer *t);  /* -1: none */
-int32_t     ds_tokenizer_eos(const ds_tokenizer *t);
-const char *ds_tokenizer_sha256(const ds_tokenizer *t);                /* of tokenizer.json's bytes */
-int32_t     ds_tokenizer_id(const ds_tokenizer *t, const char *token); /* of one entry; -1: none */
+/* The tokens that end a text: a model may name several. */
+enum { DS_MAX_ENDS = 64 };
+typedef struct ds_ends { /* {0} is empty */
+    int32_t id[DS_MAX_ENDS];
+    int     n;
+} ds_ends;
 
-/* Append the ids of n bytes (any bytes: what is no UTF-8 is encoded byte by
- * byte).  `special`: apply the post-processor's template.  Added tokens that
- * stand in the text are recognised when `added` is not 0. */
-enum { DS_SPECIAL = 1, DS_ADDED = 2 };
+int       ds_ends_have(const ds_ends *e, int32_t id);
+rt_status ds_ends_add(ds_ends *e, int32_t id); /* below 0: none */
+rt_status ds_ends_join(ds_ends *e, const ds_ends *more);
+/* Add what the object's "eos_token_id" names: an id or a list of them. */
+rt_status ds_ends_take(ds_ends *e, const cJSON *o, const char *where);
+/* The same of DIR's config.json and generation_config.json, where they are. */
+rt_status ds_ends_read(ds_ends *e, const char *dir);
+
+/* DIR/tokenizer.json; the tokens that begin and end a text also from tokenizer_config.json, config.json and
+ * generation_config.json beside it.
+ * RT_EFORMAT names a part of the file that is not supported. */
+rt_status      ds_tokenizer_load(ds_tokenizer **out, const char *dir);
+void           ds_tokenizer_destroy(ds_tokenizer **t);
+int64_t        ds_tokenizer_size(const ds_tokenizer *t);                  /* entries, added tokens included: largest id + 1 */
+int32_t        ds_tokenizer_bos(const ds_tokenizer *t);                   /* -1: none */
+int32_t        ds_tokenizer_eos(const ds_tokenizer *t);                   /* the tokenizer's own end token */
+const ds_ends *ds_tokenizer_ends(const ds_tokenizer *t);                  /* it and those of the model beside it */
+int32_t        ds_tokenizer_id(const ds_tokenizer *t, const char *token); /* of one entry; -1: none */
+
+/* Its identity: a digest of what decides ids (data/FORMAT.md).  Shards and servers of older versions
+ * give the SHA-256 of tokenizer.json's bytes instead. */
+const char *ds_tokenizer_identity(const ds_tokenizer *t);
+const char *ds_tokenizer_file(const ds_tokenizer *t);   /* that SHA-256 */
+const char *ds_tokenizer_former(const ds_tokenizer *t); /* that of the file which this one was copied from; "": not noted */
+/* Is it the tokenizer that a shard or a server noted, in either way? */
+int ds_tokenizer_is(const ds_tokenizer *t, const char *noted);
+/* Are two notes of one tokenizer?  t (NULL: none at hand) says which hash of a file is which identity. */
+int ds_tokenizer_same(const ds_tokenizer *t, const char *a, const char *b);
+
+/* Append the ids of n bytes (any bytes: what is no UTF-8 is encoded byte by byte).  A training document and a
+ * prompt are encoded alike, but that a document is ended:
+ * DS_ADDED     added tokens that stand in the text are recognised, special ones too, as transformers does
+ * DS_OPEN      what the post-processor's template puts before a text
+ * DS_CLOSE     what ends a training document: what the template puts behind a text, or, where the tokenizer's files say so
+ *              (the tokenizers that Retort makes do), the end token although the template leaves it out
+ * DS_SPECIAL   the template as it is, before and behind */
+enum { DS_SPECIAL = 1, DS_ADDED = 2, DS_OPEN = 4, DS_CLOSE = 8, DS_PROMPT = DS_ADDED | DS_OPEN, DS_DOCUMENT = DS_PROMPT | DS_CLOSE };
 rt_status ds_encode(const ds_tokenizer *t, const char *text, size_t n, int flags, ds_ids *out);
 /* Append the bytes of ids; `skip_special` leaves out special added tokens. */
 rt_status ds_decode(const ds_tokenizer *t, const int32_t *ids, int64_t n, int skip_special, rt_buf *out);
 /* Copy tokenizer.json, tokenizer_config.json (with eos, so that other programs
- * know it) and what else belongs to it from one model directory into another. */
+ * know it) and what else belongs to it from one model directory into another.  The copy's template ends no text
+ * with an end token; that documents do, and the file's former hash, are noted in tokenizer_config.json. */
 rt_status ds_tokenizer_copy(const char *from_dir, const char *to_dir);
 
 /* Train byte-level BPE of `vocab` entries on the files (txt: a document a line;
- * jsonl: field "text"); `end` (e.g. "<|end|>") becomes entry 0, bos and eos.  Ties: the
+ * jsonl: field "text"); `end` (e.g. "<|end|>") becomes entry 0, bos and eos: documents begin and end with it.  Ties: the
  * higher count, then the smaller left id, then the smaller right id.  Writes
  * DIR/tokenizer.json and tokenizer_config.json. */
 rt_status ds_tokenizer_train(const rt_texts *files, int64_t vocab, const char *end, const char *dir, rt_progress *p);
@@ -177,7 +208,7 @@ typedef struct ds_import_opts {
     uint64_t            seed;       /* of the order of documents before a split */
     const char         *program;    /* who writes: an attribute of the shard */
 } ds_import_opts;
-/* All parts or none.  Documents are encoded with DS_SPECIAL.  RT_EINVAL when a part would
+/* All parts or none.  Documents are encoded with DS_DOCUMENT.  RT_EINVAL when a part would
  * be empty or its file exists.  `p` (may be NULL) is advanced by bytes of text.
  * Fills parts[0..*n); free with ds_parts_free. */
 rt_status ds_import(const ds_import_opts *o, ds_part parts[DS_MAX_PARTS], int *n, rt_progress *p);
@@ -191,17 +222,19 @@ rt_status ds_export(ds_shard *s, const ds_tokenizer *t, const char *path, rt_pro
 typedef struct ds_loader ds_loader;
 
 typedef struct ds_loader_opts {
-    const rt_texts *shards;        /* all of one tokenizer and vocabulary */
-    const double   *weights;       /* passes over each shard per epoch; NULL: 1 */
-    int64_t         T;             /* tokens a sequence */
-    int             ordered;       /* documents stay in the order of the shards */
-    int             pack;          /* several documents in a sequence, none cut that fits */
-    int             targets;       /* 1: soft targets are wanted (all shards must be soft) */
-    int64_t         k, m;          /* how many of them: k <= what the shards hold; m all of them or 0 (a row's were drawn together) */
-    int             sketch;        /* 1: decode sketches, of which all shards must have the same decoder */
-    double          prompt_weight; /* of rows about prompt tokens, times their stored weight; 0: they do not count */
-    int64_t         rows;          /* sequences in the largest batch that will be read */
-    uint64_t        seed;
+    const rt_texts     *shards;        /* all of one tokenizer */
+    const ds_tokenizer *tokenizer;     /* the shards' own; NULL: not at hand, then all must note the same identity */
+    int64_t             vocab;         /* ids of the student: tokens beyond are an error, a teacher's entries beyond are left out; 0: all */
+    const double       *weights;       /* passes over each shard per epoch; NULL: 1 */
+    int64_t             T;             /* tokens a sequence */
+    int                 ordered;       /* documents stay in the order of the shards */
+    int                 pack;          /* several documents in a sequence, none cut that fits */
+    int                 targets;       /* 1: soft targets are wanted (all shards must be soft) */
+    int64_t             k, m;          /* how many of them: k <= what the shards hold; m all of them or 0 (a row's were drawn together) */
+    int                 sketch;        /* 1: decode sketches, of which all shards must have the same decoder */
+    double              prompt_weight; /* of rows about prompt tokens, times their stored weight; 0: they do not count */
+    int64_t             rows;          /* sequences in the largest batch that will be read */
+    uint64_t            seed;
 } ds_loader_opts;
 
 /* A batch of `rows` sequences.  N = rows * T positions; arrays belong to the loader.
@@ -214,15 +247,15 @@ typedef struct ds_batch {
     int32_t *target;       /* [N] id of token i+1; -1 where count = 0 */
     uint8_t *count;        /* [N] 1: the row counts in the loss */
     float   *weight;       /* [N] its weight there; 0 where count = 0 */
-    int32_t *topk_ids;     /* [N, k] */
+    int32_t *topk_ids;     /* [N, k]; -1 behind the last that the student has */
     float   *topk_logprob; /* [N, k] */
-    int32_t *tail_ids;     /* [N, m] */
+    int32_t *tail_ids;     /* [N, m]; the same */
     float   *rest_entropy; /* [N]; NaN where unknown */
     float   *sketch;       /* [N, r + 1] decoded, the last of a row 1; 0 where count = 0; NULL unless asked for */
     int64_t  counted;      /* rows with count = 1 in this batch */
 } ds_batch;
 
-/* RT_EMISMATCH when shards differ in tokenizer, vocabulary or (if asked for) the sketch's decoder, or cannot
+/* RT_EMISMATCH when shards differ in tokenizer or (if asked for) the sketch's decoder, or cannot
  * serve k and m. */
 rt_status        ds_loader_create(ds_loader **out, const ds_loader_opts *o);
 void             ds_loader_destroy(ds_loader **l);
@@ -238,6 +271,11 @@ const ds_sketch *ds_loader_sketch(const ds_loader *l); /* the decoder; NULL unle
 rt_status ds_loader_read(ds_loader *l, int64_t first, int64_t rows, ds_batch *b);
 /* Sum of the weights of the rows that count in sequences first .. first+rows-1, without reading targets. */
 rt_status ds_loader_weight(ds_loader *l, int64_t first, int64_t rows, double *weight);
+
+/* A row's k entries and m samples, over the ids below V alone: those beyond are left out, what is left adds up to 1 with its rest.
+ * Kept entries move to the front; -1 stands behind them. rest_entropy (NULL: none) becomes that of what is left of the rest.
+ * Nothing is touched where no id is beyond V. */
+void ds_entries_share(int64_t V, int64_t k, int32_t *topk_ids, float *topk_logprob, int64_t m, int32_t *tail_ids, float *rest_entropy);
 
 /* ---- HDF5 (data/h5.c is the only wrapper; checkpoints use it too) -------------------- */
 

@@ -65,9 +65,9 @@ rt_status ds_export(ds_shard *s, const ds_tokenizer *t, const char *path, rt_pro
 {
     const ds_info *i   = ds_shard_info(s);
     rt_buf         tmp = {0};
-    RT_CHECK(!strcmp(i->tokenizer, ds_tokenizer_sha256(t)), RT_EMISMATCH,
-             "%s: was made with the tokenizer of SHA-256 %.12s, this one has %.12s", ds_shard_path(s), i->tokenizer,
-             ds_tokenizer_sha256(t));
+    RT_CHECK(ds_tokenizer_is(t, i->tokenizer), RT_EMISMATCH,
+             "%s was made with the tokenizer %.12s..., this one is %.12s...; give the one that it was made with", ds_shard_path(s),
+             i->tokenizer, ds_tokenizer_identity(t));
     RT_TRY(rt_output_new(path));
     rt_status st = rt_buf_fmt(&tmp, "%s.tmp.%ld", path, (long)getpid());
     if (st == RT_OK) st = write_file(s, t, tmp.p, path, p);

@@ -25,7 +25,7 @@ static rt_status take_text(void *ud, const char *text, size_t n)
 {
     import       *m    = ud;
     const int64_t from = m->docs ? m->end[m->docs - 1] : 0;
-    RT_TRY(ds_encode(m->o->tokenizer, text, n, DS_SPECIAL, &m->ids));
+    RT_TRY(ds_encode(m->o->tokenizer, text, n, DS_DOCUMENT, &m->ids));
     m->bytes += (int64_t)n + 1;
     if (m->p) rt_progress_at(m->p, m->bytes, NULL);
     if (m->ids.n == from) return RT_OK;
@@ -77,7 +77,7 @@ static rt_status write_parts(const import *m, ds_split *s)
     ds_info    info            = {.vocab = ds_tokenizer_size(m->o->tokenizer)};
     rt_status  st              = RT_OK;
     int        done            = 0;
-    snprintf(info.tokenizer, sizeof info.tokenizer, "%s", ds_tokenizer_sha256(m->o->tokenizer));
+    snprintf(info.tokenizer, sizeof info.tokenizer, "%s", ds_tokenizer_identity(m->o->tokenizer));
     snprintf(info.program, sizeof info.program, "%s", m->o->program ? m->o->program : "");
     for (int i = 0; st == RT_OK && i < s->n; i++) {
         st = ds_writer_create(&w[i], s->part[i].path, &info);

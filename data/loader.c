@@ -63,10 +63,9 @@ static rt_status check_sketch(ds_loader *l, ds_shard *s)
 static rt_status check_fit(ds_loader *l, ds_shard *s)
 {
     const ds_info *a = ds_shard_info(l->shard[0]), *b = ds_shard_info(s);
-    RT_CHECK(!strcmp(a->tokenizer, b->tokenizer), RT_EMISMATCH, "%s was made with tokenizer %.12s, but %s with %.12s; use shards of one",
-             ds_shard_path(l->shard[0]), a->tokenizer, ds_shard_path(s), b->tokenizer);
-    RT_CHECK(a->vocab == b->vocab, RT_EMISMATCH, "%s has a vocabulary of %lld entries, but %s one of %lld; use shards of one",
-             ds_shard_path(l->shard[0]), (long long)a->vocab, ds_shard_path(s), (long long)b->vocab);
+    RT_CHECK(ds_tokenizer_same(l->o.tokenizer, a->tokenizer, b->tokenizer), RT_EMISMATCH,
+             "%s was made with the tokenizer %.12s..., but %s with %.12s...; use shards of one", ds_shard_path(l->shard[0]), a->tokenizer,
+             ds_shard_path(s), b->tokenizer);
     RT_TRY(check_targets(&l->o, s));
     return l->o.sketch ? check_sketch(l, s) : RT_OK;
 }
@@ -290,7 +289,8 @@ rt_status ds_loader_create(ds_loader **out, const ds_loader_opts *o)
         ds_loader_destroy(&l);
         return st;
     }
-    *out = l;
+    l->o.tokenizer = NULL; /* the caller's, for the comparison alone */
+    *out           = l;
     return RT_OK;
 }
 

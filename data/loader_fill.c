@@ -123,6 +123,20 @@ static rt_status fill_target(ds_loader *l, const source *s, int64_t i, int64_t t
     if (b->sketch) ds_sketch_decode(l->sketch, s->d.sketch + i * info->sketch, b->sketch + to * sketch_width(l));
     if (m) memcpy(b->tail_ids + to * m, s->d.tail_ids + i * M, (size_t)m * sizeof *b->tail_ids);
     b->rest_entropy[to] = (float)rest_entropy(s, i, k, K);
+    if (l->o.vocab && info->vocab > l->o.vocab)
+        ds_entries_share(l->o.vocab, k, b->topk_ids + to * k, b->topk_logprob + to * k, m, b->tail_ids + to * m, b->rest_entropy + to);
+    return RT_OK;
+}
+
+/* A token that the student has no row for is another tokenizer's, or the student's matrices are too small for its own. */
+static rt_status check_ids(const ds_loader *l, const source *s)
+{
+    const int64_t V = l->o.vocab;
+    if (!V || ds_shard_info(s->shard)->vocab <= V) return RT_OK;
+    for (int64_t i = 0; i < s->d.n; i++)
+        RT_CHECK(s->d.ids[i] < V, RT_EMISMATCH,
+                 "%s: document %lld, token %lld is id %d, the model's vocabulary has %lld entries; give it a larger one",
+                 ds_shard_path(s->shard), (long long)s->doc, (long long)(s->w->from + i), (int)s->d.ids[i], (long long)V);
     return RT_OK;
 }
 
@@ -156,6 +170,7 @@ static rt_status read_window(ds_loader *l, const ds_window *w, source *s)
     const int64_t *starts = ds_shard_starts(s->shard);
     s->len                = starts[s->doc + 1] - starts[s->doc];
     RT_TRY(ds_shard_rows(s->shard, s->doc, w->from, w->n, want, &s->d));
+    RT_TRY(check_ids(l, s));
     return l->o.targets ? check_alignment(s) : RT_OK;
 }
 

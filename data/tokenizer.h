@@ -85,6 +85,8 @@ typedef struct ds_splitter { /* {0}: the whole text is one piece */
     struct {
         pcre2_code   *code;
         ds_split_keep keep;
+        char         *pattern; /* as the file writes it */
+        int           literal;
     } step[DS_MAX_SPLITS];
     int n;
 } ds_splitter;
@@ -132,16 +134,31 @@ struct ds_tokenizer {
     ds_splitter splitter;
     ds_added    raw, normalized; /* looked for before and after NFC */
     ds_ids      prefix, suffix;  /* what the post-processor puts around a text */
+    ds_ids      close;           /* what a training document ends with: the suffix, or what tokenizer_config.json says */
     int         nfc, prefix_space, ignore_merges;
     int32_t     byte_id[256];
     int32_t     bos, eos;
-    char        sha256[RT_SHA_HEX];
+    ds_ends     ends;
+    char        identity[RT_SHA_HEX]; /* see data/FORMAT.md */
+    char        file[RT_SHA_HEX];     /* SHA-256 of tokenizer.json */
+    char        former[RT_SHA_HEX];   /* of the tokenizer.json that this one was copied from; "": none is noted */
 };
+
+enum { DS_MAX_TOKENIZER = 256 << 20 }; /* bytes of a file */
+/* The object of tokenizer_config.json that is ours: "document_end", the tokens that end a training document;
+ * "former_file", the SHA-256 of the tokenizer.json that the one beside it was made from, and "identity", of both. */
+#define DS_OURS "retort_tokenizer"
 
 /* tokenizer_json.c: fill t from the parsed tokenizer.json (`where` for errors). */
 rt_status ds_tokenizer_parse(ds_tokenizer *t, const cJSON *root, const char *where);
 /* tokenizer_pre.c: its normalizer, pre_tokenizer, post_processor and decoder. */
 rt_status ds_tokenizer_parse_chain(ds_tokenizer *t, const cJSON *root, const char *where);
+/* tokenizer_ends.c: the tokens that begin and end texts, from the files beside tokenizer.json. */
+rt_status ds_tokenizer_read_ends(ds_tokenizer *t, const char *dir);
+/* tokenizer_identity.c: fill t->identity from all that was parsed. */
+rt_status ds_tokenizer_identify(ds_tokenizer *t);
+/* Append an entry as tokenizer.json writes it. */
+rt_status ds_tokenizer_entry(const ds_tokenizer *t, int32_t id, rt_buf *out);
 /* nfc.c: append the text in NFC; bytes that are no UTF-8 stay. */
 rt_status ds_nfc(const char *text, size_t n, rt_buf *out);
 /* tokenizer_write.c: tokenizer.json and tokenizer_config.json of a trained tokenizer. */
@@ -150,8 +167,9 @@ typedef struct ds_trained {
     ds_ids   merges; /* left, right, left, right, ... */
 } ds_trained;
 rt_status ds_tokenizer_write(const ds_trained *t, const char *dir);
-/* tokenizer_config.json with these tokens (NULL: none). */
-rt_status ds_tokenizer_write_config(const char *dir, const char *bos, const char *eos);
+/* Append a tokenizer_config.json that names bos and eos. */
+rt_status ds_tokenizer_config_text(const ds_tokenizer *t, rt_buf *out);
+rt_status ds_tokenizer_write_file(const char *dir, const char *name, const rt_buf *bytes);
 
 /* bpe_train.c: merges from counted pieces.  `pieces` are raw bytes, count[i] of piece i. */
 rt_status ds_bpe_train(const ds_vocab *pieces, const int64_t *count, int64_t size, ds_trained *t, rt_progress *p);

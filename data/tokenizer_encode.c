@@ -100,11 +100,12 @@ static rt_status encode_normalized(encoder *e, const char *s, size_t n)
     return encode_between(e, &e->t->normalized, s, n, encode_plain);
 }
 
-static rt_status encode_text(encoder *e, const char *s, size_t n, int special)
+static rt_status encode_text(encoder *e, const char *s, size_t n, int flags)
 {
-    if (special) RT_TRY(add_all(e->out, &e->t->prefix));
+    if (flags & (DS_SPECIAL | DS_OPEN)) RT_TRY(add_all(e->out, &e->t->prefix));
     RT_TRY(encode_between(e, &e->t->raw, s, n, encode_normalized));
-    return special ? add_all(e->out, &e->t->suffix) : RT_OK;
+    if (flags & DS_SPECIAL) return add_all(e->out, &e->t->suffix);
+    return flags & DS_CLOSE ? add_all(e->out, &e->t->close) : RT_OK;
 }
 
 rt_status ds_encode(const ds_tokenizer *t, const char *text, size_t n, int flags, ds_ids *out)
@@ -112,7 +113,7 @@ rt_status ds_encode(const ds_tokenizer *t, const char *text, size_t n, int flags
     const int64_t before = out->n;
     encoder       e      = {.t = t, .added = flags & DS_ADDED, .out = out};
     RT_CHECK(n <= MAX_TEXT, RT_EINVAL, "a text of %zu bytes; at most %d can be encoded at once, cut it", n, MAX_TEXT);
-    const rt_status st = encode_text(&e, text, n, flags & DS_SPECIAL);
+    const rt_status st = encode_text(&e, text, n, flags);
     if (st != RT_OK) out->n = before;
     ds_split_work_free(&e.split);
     ds_bpe_work_free(&e.bpe);

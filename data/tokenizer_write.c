@@ -32,19 +32,18 @@ static rt_status add_merges(rt_buf *b, const ds_trained *t)
     return RT_OK;
 }
 
-/* `end` is the end token as a JSON string.  A document begins and ends with it. */
+/* `end` is the end token as a JSON string.  A text begins with it; what is given to a model to continue must not end with it. */
 static rt_status add_post_processor(rt_buf *b, const char *end)
 {
-    RT_TRY(rt_buf_fmt(b,
-                      "  \"post_processor\": {\n    \"type\": \"TemplateProcessing\",\n"
-                      "    \"single\": [{\"SpecialToken\": {\"id\": %s, \"type_id\": 0}}, {\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}, "
-                      "{\"SpecialToken\": {\"id\": %s, \"type_id\": 0}}],\n",
-                      end, end));
+    RT_TRY(
+        rt_buf_fmt(b,
+                   "  \"post_processor\": {\n    \"type\": \"TemplateProcessing\",\n"
+                   "    \"single\": [{\"SpecialToken\": {\"id\": %s, \"type_id\": 0}}, {\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}],\n",
+                   end));
     RT_TRY(rt_buf_fmt(b,
                       "    \"pair\": [{\"SpecialToken\": {\"id\": %s, \"type_id\": 0}}, {\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}, "
-                      "{\"SpecialToken\": {\"id\": %s, \"type_id\": 0}}, {\"Sequence\": {\"id\": \"B\", \"type_id\": 1}}, "
-                      "{\"SpecialToken\": {\"id\": %s, \"type_id\": 1}}],\n",
-                      end, end, end));
+                      "{\"SpecialToken\": {\"id\": %s, \"type_id\": 0}}, {\"Sequence\": {\"id\": \"B\", \"type_id\": 1}}],\n",
+                      end, end));
     return rt_buf_fmt(b, "    \"special_tokens\": {%s: {\"id\": %s, \"ids\": [0], \"tokens\": [%s]}}\n  },\n", end, end, end);
 }
 
@@ -68,52 +67,60 @@ static rt_status add_all(rt_buf *b, const ds_trained *t, const char *end)
     return rt_buf_str(b, "\n    ]\n  }\n}\n");
 }
 
-static rt_status write_file(const char *dir, const char *name, const rt_buf *b)
+rt_status ds_tokenizer_write_file(const char *dir, const char *name, const rt_buf *bytes)
 {
     rt_buf    path = {0};
     rt_status st   = rt_path(&path, dir, name);
-    if (st == RT_OK) st = rt_file_write(path.p, b->p, b->len);
+    if (st == RT_OK) st = rt_file_write(path.p, bytes->p, bytes->len);
     rt_buf_free(&path);
     return st;
 }
 
-static rt_status add_token(rt_buf *b, const char *key, const char *text)
+/* ---- tokenizer_config.json -------------------------------------------------------------- */
+
+static rt_status add_token(rt_buf *b, const char *key, const ds_vocab *v, int32_t id)
 {
-    if (!text) return RT_OK;
+    if (id < 0) return RT_OK;
     RT_TRY(rt_buf_fmt(b, "  \"%s\": ", key));
-    RT_TRY(rt_json_quote(b, text, strlen(text)));
+    RT_TRY(add_entry(b, v, id));
     return rt_buf_str(b, ",\n");
 }
 
-rt_status ds_tokenizer_write_config(const char *dir, const char *bos, const char *eos)
+static rt_status add_config(rt_buf *b, const ds_vocab *v, int32_t bos, int32_t eos)
 {
-    rt_buf    b  = {0};
-    rt_status st = RT_OK;
-    RT_TRY_OR(rt_buf_str(&b, "{\n"), out);
-    RT_TRY_OR(add_token(&b, "bos_token", bos), out);
-    RT_TRY_OR(add_token(&b, "eos_token", eos), out);
-    RT_TRY_OR(rt_buf_str(&b, "  \"clean_up_tokenization_spaces\": false,\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\"\n}\n"), out);
-    RT_TRY_OR(write_file(dir, "tokenizer_config.json", &b), out);
-out:
-    rt_buf_free(&b);
-    return st;
+    RT_TRY(rt_buf_str(b, "{\n"));
+    RT_TRY(add_token(b, "bos_token", v, bos));
+    RT_TRY(add_token(b, "eos_token", v, eos));
+    return rt_buf_str(b, "  \"clean_up_tokenization_spaces\": false,\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\"");
+}
+
+rt_status ds_tokenizer_config_text(const ds_tokenizer *t, rt_buf *out)
+{
+    RT_TRY(add_config(out, &t->vocab, t->bos, t->eos));
+    return rt_buf_str(out, "\n}\n");
+}
+
+static rt_status add_trained_config(rt_buf *b, const ds_vocab *v)
+{
+    RT_TRY(add_config(b, v, 0, 0));
+    RT_TRY(rt_buf_str(b, ",\n  \"" DS_OURS "\": {\"document_end\": ["));
+    RT_TRY(add_entry(b, v, 0));
+    return rt_buf_str(b, "]}\n}\n");
 }
 
 rt_status ds_tokenizer_write(const ds_trained *t, const char *dir)
 {
-    rt_buf      b = {0}, quoted = {0};
-    size_t      n;
-    rt_status   st  = RT_OK;
-    const char *end = ds_vocab_text(&t->vocab, 0, &n);
-    RT_TRY_OR(rt_json_quote(&quoted, end, n), out);
-    RT_TRY_OR(add_all(&b, t, quoted.p), out);
+    rt_buf    json = {0}, config = {0}, end = {0};
+    rt_status st = RT_OK;
+    RT_TRY_OR(add_entry(&end, &t->vocab, 0), out);
+    RT_TRY_OR(add_all(&json, t, end.p), out);
+    RT_TRY_OR(add_trained_config(&config, &t->vocab), out);
     RT_TRY_OR(rt_dir_make(dir), out);
-    RT_TRY_OR(write_file(dir, "tokenizer.json", &b), out);
-    rt_buf_clear(&b);
-    RT_TRY_OR(rt_buf_add(&b, end, n), out);
-    RT_TRY_OR(ds_tokenizer_write_config(dir, b.p, b.p), out);
+    RT_TRY_OR(ds_tokenizer_write_file(dir, "tokenizer.json", &json), out);
+    RT_TRY_OR(ds_tokenizer_write_file(dir, "tokenizer_config.json", &config), out);
 out:
-    rt_buf_free(&b);
-    rt_buf_free(&quoted);
+    rt_buf_free(&json);
+    rt_buf_free(&config);
+    rt_buf_free(&end);
     return st;
 }

@@ -23,7 +23,8 @@
 #define WIRE_TAIL_IDS            "tail_ids"
 #define WIRE_PROMPT_REST_ENTROPY "prompt_rest_entropy"
 #define WIRE_REST_ENTROPY        "rest_entropy"
-#define WIRE_TOKENIZER_SHA256    "tokenizer_sha256"
+#define WIRE_TOKENIZER_SHA256    "tokenizer_sha256" /* the tokenizer's identity; of older servers that of the file */
+#define WIRE_TOKENIZER_FILES     "tokenizer_files"  /* SHA-256 of tokenizer.json, and of the file that it was made from */
 #define WIRE_VOCAB_SIZE          "vocab_size"
 #define WIRE_MAX_MODEL_LEN       "max_model_len"
 #define WIRE_MAX_LOGPROBS        "max_logprobs"

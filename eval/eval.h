@@ -18,7 +18,8 @@ typedef struct ev_opts {
 } ev_opts;
 
 /* Every document of the shards, in windows of `window` tokens, each token given those before it
- * in its window.  teacher may be NULL; it must have the model's vocabulary.  RT_EMISMATCH: shards of another tokenizer
+ * in its window.  teacher may be NULL; it must have the model's tokenizer,
+ * its matrices may be padded to another size: KL is from its distribution over the ids that the model has too.  RT_EMISMATCH: shards of another tokenizer
  * than the one in the model's folder.  A row counts as
  * in training: the target exists and is no prompt token. */
 rt_status ev_shards(ev_result *out, const md_model *m, const md_model *teacher, const ev_opts *o);

@@ -18,9 +18,9 @@ typedef struct row {
 typedef struct scan {
     const ev_opts *o;
     md_scorer     *s, *teacher;
-    int64_t        V, window, k, n, max; /* n: tokens in this pass; max: room */
-    int32_t       *ids, *pos, *start;    /* [max] */
-    int32_t       *target, *topk_ids;    /* [max]: -1 where the row does not count; [max k] */
+    int64_t        V, shared, window, k, n, max; /* shared: ids that the teacher has too; n: tokens in this pass; max: room */
+    int32_t       *ids, *pos, *start;            /* [max] */
+    int32_t       *target, *topk_ids;            /* [max]: -1 where the row does not count; [max k] */
     float         *topk_logprob;
     row           *rows; /* [max] */
     /* sums */
@@ -41,7 +41,7 @@ static int64_t argmax(const real *z, int64_t V)
 static double kl_topk(const scan *c, int64_t i, const real *z, double lse)
 {
     double kl = 0, P = 0, Q = 0;
-    for (int64_t j = i * c->k; j < (i + 1) * c->k; j++) {
+    for (int64_t j = i * c->k; j < (i + 1) * c->k && c->topk_ids[j] >= 0; j++) {
         const double lp = (double)c->topk_logprob[j], lq = (double)z[c->topk_ids[j]] - lse, p = exp(lp);
         if (p > 0) kl += p * (lp - lq);
         P += p;
@@ -78,8 +78,8 @@ static void measure(void *ud, int64_t t, real *z, real *zt, int thread)
     r->confidence     = exp((double)z[top] - lse);
     if (c->soft) r->kl_topk = kl_topk(c, t, z, lse);
     if (!zt) return;
-    r->kl    = kl_full(zt, md_lse(zt, c->V), z, lse, c->V);
-    r->agree = top == argmax(zt, c->V);
+    r->kl    = kl_full(zt, md_lse(zt, c->shared), z, lse, c->shared);
+    r->agree = top == argmax(zt, c->shared);
 }
 
 static void measure_alone(void *ud, int64_t t, real *z, int thread) { measure(ud, t, z, NULL, thread); }
@@ -120,6 +120,7 @@ static void take_row(scan *c, const ds_doc *d, int64_t i, int64_t to)
         c->topk_ids[to * c->k + j]     = d->topk_ids[i * c->k + j];
         c->topk_logprob[to * c->k + j] = d->topk_logprob[i * c->k + j];
     }
+    if (c->soft && counts) ds_entries_share(c->V, c->k, c->topk_ids + to * c->k, c->topk_logprob + to * c->k, 0, NULL, NULL);
 }
 
 static rt_status scan_doc(scan *c, const ds_doc *d)
@@ -141,7 +142,7 @@ static rt_status scan_shard(scan *c, ds_shard *s, int64_t *done)
 {
     const ds_info *info = ds_shard_info(s);
     ds_doc         d;
-    RT_CHECK(info->vocab <= c->V, RT_EMISMATCH, "%s has a vocabulary of %lld entries, the model %lld", ds_shard_path(s),
+    RT_CHECK(info->soft || info->vocab <= c->V, RT_EMISMATCH, "%s has a vocabulary of %lld entries, the model %lld", ds_shard_path(s),
              (long long)info->vocab, (long long)c->V);
     for (int64_t i = 0; i < ds_shard_docs(s); i++) {
         RT_TRY(ds_shard_doc(s, i, &d));
@@ -176,37 +177,52 @@ static ev_result finish(const scan *c)
     return r;
 }
 
-/* SHA-256 of the model's tokenizer; "" where its folder holds none. */
-static rt_status tokenizer_of(const md_model *m, char sha[RT_SHA_HEX])
+/* The model's tokenizer; NULL where its folder holds none. */
+static rt_status tokenizer_of(ds_tokenizer **t, const md_model *m)
 {
-    rt_buf        path = {0};
-    ds_tokenizer *t;
-    sha[0] = 0;
+    rt_buf path = {0};
+    *t          = NULL;
     if (!m->dir) return RT_OK;
     RT_TRY(rt_path(&path, m->dir, "tokenizer.json"));
     const int there = rt_file_exists(path.p);
     rt_buf_free(&path);
-    if (!there) return RT_OK;
-    RT_TRY(ds_tokenizer_load(&t, m->dir));
-    memcpy(sha, ds_tokenizer_sha256(t), RT_SHA_HEX);
-    ds_tokenizer_destroy(&t);
+    return there ? ds_tokenizer_load(t, m->dir) : RT_OK;
+}
+
+static rt_status check_tokenizer(const ds_shard *s, const md_model *m, const ds_tokenizer *t)
+{
+    const char *made = ds_shard_info(s)->tokenizer;
+    RT_CHECK(!t || ds_tokenizer_is(t, made), RT_EMISMATCH,
+             "%s was made with tokenizer %.12s..., the model %s has %.12s...; import the text again with --tokenizer %s", ds_shard_path(s),
+             made, m->dir, ds_tokenizer_identity(t), m->dir);
     return RT_OK;
 }
 
-static rt_status check_tokenizer(const ds_shard *s, const md_model *m, const char *sha)
+/* Numbers of two models over different tokens would be compared id by id. Matrices may be padded to different sizes. */
+static rt_status check_teacher(const md_model *m, const ds_tokenizer *t, const md_model *teacher)
 {
-    const char *made = ds_shard_info(s)->tokenizer;
-    RT_CHECK(!*sha || !strcmp(made, sha), RT_EMISMATCH,
-             "%s was made with tokenizer %.12s..., the model %s has %.12s...; import the text again with --tokenizer %s", ds_shard_path(s),
-             made, m->dir, sha, m->dir);
-    return RT_OK;
+    ds_tokenizer *other;
+    RT_TRY(tokenizer_of(&other, teacher));
+    rt_status st = RT_OK;
+    if (t && other && strcmp(ds_tokenizer_identity(t), ds_tokenizer_identity(other)) != 0)
+        st = rt_fail(
+            RT_EMISMATCH, __FILE__, __LINE__,
+            "--teacher %s has the tokenizer %.12s..., the model %s has %.12s...: their ids mean different text; compare models of one "
+            "tokenizer",
+            teacher->dir, ds_tokenizer_identity(other), m->dir, ds_tokenizer_identity(t));
+    else if ((!t || !other) && teacher->config.V != m->config.V)
+        st = rt_fail(
+            RT_EMISMATCH, __FILE__, __LINE__,
+            "the model has %lld ids, the teacher %lld, and a tokenizer.json is missing in one of their folders: nothing says that they "
+            "share a tokenizer; put it beside both",
+            (long long)m->config.V, (long long)teacher->config.V);
+    ds_tokenizer_destroy(&other);
+    return st;
 }
 
 /* The stored ids count only where all shards hold the same k of them. */
-static rt_status look_at_shards(scan *c, const md_model *m)
+static rt_status look_at_shards(scan *c, const md_model *m, const ds_tokenizer *t)
 {
-    char sha[RT_SHA_HEX];
-    RT_TRY(tokenizer_of(m, sha));
     c->soft = 1;
     for (int i = 0; i < c->o->shards->n; i++) {
         ds_shard *s = NULL;
@@ -214,7 +230,7 @@ static rt_status look_at_shards(scan *c, const md_model *m)
         const ds_info *info = ds_shard_info(s);
         c->soft             = c->soft && info->k > 0 && (!i || info->k == c->k);
         c->k                = info->k;
-        const rt_status st  = check_tokenizer(s, m, sha);
+        const rt_status st  = check_tokenizer(s, m, t);
         ds_shard_close(&s);
         RT_TRY(st);
     }
@@ -222,12 +238,23 @@ static rt_status look_at_shards(scan *c, const md_model *m)
     return RT_OK;
 }
 
+static rt_status check_all(scan *c, const md_model *m, const md_model *teacher)
+{
+    ds_tokenizer *t;
+    RT_TRY(tokenizer_of(&t, m));
+    rt_status st = look_at_shards(c, m, t);
+    if (st == RT_OK && teacher) st = check_teacher(m, t, teacher);
+    ds_tokenizer_destroy(&t);
+    return st;
+}
+
 static rt_status make(scan *c, const md_model *m, const md_model *teacher)
 {
+    RT_TRY(check_all(c, m, teacher));
+    c->shared = teacher && teacher->config.V < c->V ? teacher->config.V : c->V;
     c->window = c->o->window ? c->o->window : m->config.context;
     if (teacher && teacher->config.context < c->window) c->window = teacher->config.context;
     c->max = c->window > PACK ? c->window : PACK;
-    RT_TRY(look_at_shards(c, m));
     RT_TRY(RT_NEW(c->rows, c->max));
     RT_TRY(RT_NEW(c->ids, c->max));
     RT_TRY(RT_NEW(c->pos, c->max));

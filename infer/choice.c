@@ -98,7 +98,10 @@ static void look_for_stop(inf_choice *c, size_t from)
         }
 }
 
-static int is_end(const inf_desk *d, int32_t id) { return id == d->model->config.eos || id == ds_tokenizer_eos(d->tokenizer); }
+static int is_end(const inf_desk *d, int32_t id)
+{
+    return ds_ends_have(&d->model->config.ends, id) || ds_ends_have(ds_tokenizer_ends(d->tokenizer), id);
+}
 
 /* Take token id as written: its text, and whether the choice ends with it. */
 static rt_status take(inf_choice *c, const inf_desk *d, int32_t id, size_t written_from)

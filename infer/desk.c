@@ -96,13 +96,16 @@ void inf_desk_close(inf_desk *d)
 
 rt_status inf_desk_models(const inf_desk *d, rt_buf *out)
 {
+    const ds_tokenizer *t      = d->tokenizer;
+    const char         *former = ds_tokenizer_former(t);
     RT_TRY(rt_buf_str(out, "{\"object\":\"list\",\"data\":[{\"id\":"));
     RT_TRY(rt_json_quote(out, d->name, strlen(d->name)));
     return rt_buf_fmt(out,
                       ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"retort\",\"" WIRE_MAX_MODEL_LEN "\":%lld,\"" WIRE_VOCAB_SIZE
-                      "\":%lld,\"" WIRE_MAX_LOGPROBS "\":%lld,\"" WIRE_TOKENIZER_SHA256 "\":\"%s\"}]}",
+                      "\":%lld,\"" WIRE_MAX_LOGPROBS "\":%lld,\"" WIRE_TOKENIZER_SHA256 "\":\"%s\",\"" WIRE_TOKENIZER_FILES
+                      "\":[\"%s\"%s%s%s]}]}",
                       (long long)d->started, (long long)d->max_len, (long long)d->model->config.V, (long long)d->max_logprobs,
-                      ds_tokenizer_sha256(d->tokenizer));
+                      ds_tokenizer_identity(t), ds_tokenizer_file(t), *former ? ",\"" : "", former, *former ? "\"" : "");
 }
 
 /* ---- completions ------------------------------------------------------------------------------- */

@@ -71,7 +71,7 @@ typedef struct inf_request {
 /* RT_EINVAL and RT_EFORMAT name the field; RT_ENOENT: another model is asked for. */
 rt_status inf_request_read(inf_request *q, const inf_desk *d, const cJSON *o);
 void      inf_request_free(inf_request *q);
-/* The ids of a text, with the beginning token in front when `special`. */
+/* The ids of a text, begun as a training document is when `special`. */
 rt_status inf_text_ids(const inf_desk *d, const char *text, int special, ds_ids *ids);
 /* The ids of a JSON list, each checked against 0 .. size-1. */
 rt_status inf_list_ids(const cJSON *list, int64_t size, const char *where, ds_ids *ids);

@@ -157,9 +157,7 @@ static rt_status read_probabilities(inf_request *q, const inf_desk *d, const cJS
 
 rt_status inf_text_ids(const inf_desk *d, const char *text, int special, ds_ids *ids)
 {
-    const int32_t bos = ds_tokenizer_bos(d->tokenizer);
-    if (special && bos >= 0) RT_TRY(ds_ids_add(ids, bos));
-    return ds_encode(d->tokenizer, text, strlen(text), DS_ADDED, ids);
+    return ds_encode(d->tokenizer, text, strlen(text), special ? DS_PROMPT : DS_ADDED, ids);
 }
 
 rt_status inf_list_ids(const cJSON *list, int64_t size, const char *where, ds_ids *ids)

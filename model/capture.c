@@ -25,6 +25,7 @@ typedef struct item { /* a document in the pass */
 
 typedef struct capture {
     const md_model *model;
+    ds_tokenizer   *tokenizer;
     md_capture_opts o;
     md_scorer      *scorer;
     md_sketcher    *sketcher;
@@ -47,14 +48,14 @@ typedef struct capture {
 
 /* ---- the input --------------------------------------------------------------------------------------- */
 
-static rt_status check_shard(const capture *c, const ds_shard *s, const char *tokenizer)
+static rt_status check_shard(const capture *c, const ds_shard *s, const ds_tokenizer *t)
 {
     const md_config *m      = &c->model->config;
     const ds_info   *i      = ds_shard_info(s);
     const int64_t   *starts = ds_shard_starts(s);
-    RT_CHECK(!strcmp(i->tokenizer, tokenizer), RT_EMISMATCH,
-             "%s was made with a tokenizer of SHA-256 %.12s..., %s has %.12s...; import the text again with --tokenizer %s",
-             ds_shard_path(s), i->tokenizer, c->model->dir, tokenizer, c->model->dir);
+    RT_CHECK(ds_tokenizer_is(t, i->tokenizer), RT_EMISMATCH,
+             "%s was made with the tokenizer %.12s..., %s has %.12s...; import the text again with --tokenizer %s", ds_shard_path(s),
+             i->tokenizer, c->model->dir, ds_tokenizer_identity(t), c->model->dir);
     RT_CHECK(i->vocab <= m->V, RT_EMISMATCH, "%s has a vocabulary of %lld entries, %s one of %lld", ds_shard_path(s), (long long)i->vocab,
              c->model->dir, (long long)m->V);
     for (int64_t d = 0; d < ds_shard_docs(s); d++)
@@ -64,16 +65,13 @@ static rt_status check_shard(const capture *c, const ds_shard *s, const char *to
     return RT_OK;
 }
 
-static rt_status open_shards(capture *c, char tokenizer[RT_SHA_HEX])
+static rt_status open_shards(capture *c)
 {
-    ds_tokenizer *t;
     RT_CHECK(c->o.shards->n > 0, RT_EINVAL, "--shards: expected the names of shards to score");
-    RT_TRY(ds_tokenizer_load(&t, c->model->dir));
-    memcpy(tokenizer, ds_tokenizer_sha256(t), RT_SHA_HEX);
-    ds_tokenizer_destroy(&t);
+    RT_TRY(ds_tokenizer_load(&c->tokenizer, c->model->dir));
     for (int i = 0; i < c->o.shards->n; i++) {
         RT_TRY(ds_shard_open(&c->shard[i], c->o.shards->v[i]));
-        RT_TRY(check_shard(c, c->shard[i], tokenizer));
+        RT_TRY(check_shard(c, c->shard[i], c->tokenizer));
     }
     return RT_OK;
 }
@@ -106,6 +104,7 @@ static rt_status make(capture *c)
 static void capture_free(capture *c)
 {
     ds_writer_abandon(&c->writer);
+    ds_tokenizer_destroy(&c->tokenizer);
     md_scorer_destroy(&c->scorer);
     md_sketcher_destroy(&c->sketcher);
     ds_sketch_destroy(&c->fitted);
@@ -171,15 +170,16 @@ static rt_status take_sample(capture *c, const md_packed *b)
 /* ---- sketches ---------------------------------------------------------------------------------------- */
 
 /* k, m and the sketches of the shard `like`. */
-static rt_status be_alike(capture *c, const char *tokenizer)
+static rt_status be_alike(capture *c)
 {
     const ds_sketch *s;
     const char      *path = c->o.like;
     RT_TRY(ds_shard_open(&c->like, path));
     const ds_info *i = ds_shard_info(c->like);
-    RT_CHECK(i->soft && !strcmp(i->tokenizer, tokenizer) && i->vocab == c->model->config.V, RT_EMISMATCH,
+    RT_CHECK(i->soft && ds_tokenizer_is(c->tokenizer, i->tokenizer) && i->vocab == c->model->config.V, RT_EMISMATCH,
              "--like %s: a %s shard of tokenizer %.12s..., %lld entries; expected a soft one of %.12s..., %lld entries, as %s has", path,
-             i->soft ? "soft" : "text", i->tokenizer, (long long)i->vocab, tokenizer, (long long)c->model->config.V, c->model->dir);
+             i->soft ? "soft" : "text", i->tokenizer, (long long)i->vocab, ds_tokenizer_identity(c->tokenizer),
+             (long long)c->model->config.V, c->model->dir);
     c->o.k = i->k, c->o.m = i->m, c->o.sketch = i->sketch;
     RT_CHECK(i->k <= MD_TEACHER_MAX_K, RT_EINVAL, "--like %s: k is %lld there, at most %d are possible", path, (long long)i->k,
              (int)MD_TEACHER_MAX_K);
@@ -287,12 +287,12 @@ static rt_status take_rows(capture *c, const md_packed *b)
 
 /* ---- the output -------------------------------------------------------------------------------------- */
 
-static ds_info info_of(const capture *c, const char *tokenizer)
+static ds_info info_of(const capture *c)
 {
     const md_capture_opts *o    = &c->o;
     ds_info                info = {.soft = 1, .vocab = c->model->config.V, .k = o->k, .m = o->m, .sketch = o->sketch, .dialect = "model"};
     const char            *name = strrchr(c->model->dir, '/');
-    memcpy(info.tokenizer, tokenizer, RT_SHA_HEX);
+    memcpy(info.tokenizer, ds_tokenizer_identity(c->tokenizer), RT_SHA_HEX);
     snprintf(info.teacher, sizeof info.teacher, "%s", name && name[1] ? name + 1 : c->model->dir);
     snprintf(info.endpoint, sizeof info.endpoint, "%s", c->model->dir);
     snprintf(info.sampling, sizeof info.sampling, "{\"command\":\"score\",\"seed\":\"%llu\"}", (unsigned long long)o->seed);
@@ -302,11 +302,10 @@ static ds_info info_of(const capture *c, const char *tokenizer)
 
 static rt_status run(capture *c)
 {
-    char tokenizer[RT_SHA_HEX];
-    RT_TRY(open_shards(c, tokenizer));
-    if (c->o.like) RT_TRY(be_alike(c, tokenizer));
+    RT_TRY(open_shards(c));
+    if (c->o.like) RT_TRY(be_alike(c));
     RT_TRY(make(c));
-    const ds_info info = info_of(c, tokenizer);
+    const ds_info info = info_of(c);
     RT_TRY(ds_writer_create(&c->writer, c->o.out, &info));
     if (c->o.sketch) RT_TRY(prepare_sketches(c));
     RT_TRY(walk(c, take_rows, 1));

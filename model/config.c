@@ -41,7 +41,6 @@ static rt_status read_fields(md_config *c, const cJSON *o, const char *path)
     RT_TRY(rt_json_real(o, "rms_norm_eps", &c->norm_eps, path));
     RT_TRY(rt_json_bool(o, "tie_word_embeddings", &c->tied, path));
     RT_TRY(read_token(&c->bos, o, "bos_token_id"));
-    RT_TRY(read_token(&c->eos, o, "eos_token_id"));
     RT_TRY(md_settings_read(c, o, path));
     return md_config_check(c);
 }
@@ -56,6 +55,7 @@ rt_status md_config_read(md_config *c, const char *dir)
         st = rt_fail(RT_ENOENT, __FILE__, __LINE__, "%s: expected a model folder with config.json, there is none", dir);
     if (st == RT_OK) st = rt_json_read(&o, path.p, 0);
     if (st == RT_OK) st = read_fields(&read, o, path.p);
+    if (st == RT_OK) st = ds_ends_read(&read.ends, dir);
     if (st == RT_OK) *c = read;
     cJSON_Delete(o);
     rt_buf_free(&path);
@@ -63,6 +63,15 @@ rt_status md_config_read(md_config *c, const char *dir)
 }
 
 static rt_status add_token(rt_buf *b, const char *key, int32_t id) { return id < 0 ? RT_OK : rt_buf_fmt(b, "  \"%s\": %d,\n", key, id); }
+
+/* One as a number, which is all that some programs read, several as a list. */
+static rt_status add_ends(rt_buf *b, const ds_ends *e)
+{
+    if (e->n < 2) return add_token(b, "eos_token_id", e->n ? e->id[0] : -1);
+    RT_TRY(rt_buf_str(b, "  \"eos_token_id\": ["));
+    for (int i = 0; i < e->n; i++) RT_TRY(rt_buf_fmt(b, i ? ", %d" : "%d", e->id[i]));
+    return rt_buf_str(b, "],\n");
+}
 
 /* Programs that do not know the quantised form must not load it with random weights: to them its type is unknown. */
 static rt_status add_type(rt_buf *b, const md_config *c)
@@ -93,7 +102,7 @@ static rt_status config_text(rt_buf *b, const md_model *m, kn_type type)
                       "  \"hidden_act\": \"silu\",\n  \"attention_bias\": false,\n  \"mlp_bias\": false,\n  \"tie_word_embeddings\": %s,\n",
                       c->tied ? "true" : "false"));
     RT_TRY(add_token(b, "bos_token_id", c->bos));
-    RT_TRY(add_token(b, "eos_token_id", c->eos));
+    RT_TRY(add_ends(b, &c->ends));
     return rt_buf_fmt(b, "  \"torch_dtype\": \"%s\"\n}\n", type == KN_BF16 ? "bfloat16" : "float32");
 }
 
@@ -101,7 +110,7 @@ static rt_status generation_text(rt_buf *b, const md_config *c)
 {
     RT_TRY(rt_buf_str(b, "{\n"));
     RT_TRY(add_token(b, "bos_token_id", c->bos));
-    RT_TRY(add_token(b, "eos_token_id", c->eos));
+    RT_TRY(add_ends(b, &c->ends));
     return rt_buf_str(b, "  \"do_sample\": true\n}\n");
 }
 

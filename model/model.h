@@ -17,7 +17,8 @@ typedef struct md_config {
     int     tied;        /* the head is the embedding */
     int     qk_norm;     /* RMSNorm of each head of q and k before rotation */
     int64_t bits, group; /* of its quantised matrices; 0: there are none */
-    int32_t bos, eos;    /* -1: none */
+    int32_t bos;         /* -1: none */
+    ds_ends ends;        /* the tokens that end a text: those of config.json and generation_config.json */
 } md_config;
 
 enum { MD_NAME = 80 };
@@ -158,7 +159,7 @@ typedef void (*md_pair_fn)(void *ud, int64_t t, real *z, real *z2, int thread);
  * finite numbers; their rows were not handed out. */
 rt_status md_score(md_scorer *s, const int32_t *ids, int64_t n, md_row_fn row, void *ud);
 
-/* Both models over the same documents (same V). */
+/* Both models over the same documents; each row has its model's V. */
 rt_status md_score_pair(md_scorer *s, md_scorer *s2, const md_packed *b, md_pair_fn row, void *ud);
 
 /* log(sum_v exp z[v]): exponentials in `real` by blocks, their sum in f64; the one log-sum-exp of model, infer and eval. */

@@ -131,11 +131,12 @@ typedef struct rows {
 
 static void hand_out(int64_t i, int thread, void *ud)
 {
-    rows         *r = ud;
-    const int64_t V = r->s->m->config.V;
-    r->bad[i] = kn_not_finite(r->s->z + i * V, KN_REAL, V) >= 0 ? 1 : r->s2 && kn_not_finite(r->s2->z + i * V, KN_REAL, V) >= 0 ? 2 : 0;
+    rows         *r  = ud;
+    const int64_t V  = r->s->m->config.V;
+    const int64_t V2 = r->s2 ? r->s2->m->config.V : 0;
+    r->bad[i] = kn_not_finite(r->s->z + i * V, KN_REAL, V) >= 0 ? 1 : r->s2 && kn_not_finite(r->s2->z + i * V2, KN_REAL, V2) >= 0 ? 2 : 0;
     if (r->bad[i]) return;
-    if (r->s2) r->pair(r->ud, r->t0 + i, r->s->z + i * V, r->s2->z + i * V, thread);
+    if (r->s2) r->pair(r->ud, r->t0 + i, r->s->z + i * V, r->s2->z + i * V2, thread);
     else r->row(r->ud, r->t0 + i, r->s->z + i * V, thread);
 }
 
@@ -178,8 +179,6 @@ rt_status md_score_packed(md_scorer *s, const md_packed *b, md_row_fn row, void 
 rt_status md_score_pair(md_scorer *s, md_scorer *s2, const md_packed *b, md_pair_fn pair, void *ud)
 {
     rows r = {.s = s, .s2 = s2, .pair = pair, .ud = ud};
-    RT_CHECK(s->m->config.V == s2->m->config.V, RT_EMISMATCH, "two models with vocabularies of %lld and %lld entries cannot be compared",
-             (long long)s->m->config.V, (long long)s2->m->config.V);
     return score(&r, b);
 }
 

@@ -40,6 +40,18 @@ static const cJSON *model_entry(const cJSON *list, const char *wanted)
     return x;
 }
 
+/* What is no SHA-256 is left out. */
+static void take_files(tc_server *s, const cJSON *x)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(x, WIRE_TOKENIZER_FILES), *e;
+    int          n    = 0;
+    cJSON_ArrayForEach(e, list)
+    {
+        const char *sha = cJSON_GetStringValue(e);
+        if (n < 2 && sha && strlen(sha) == 64 && strspn(sha, "0123456789abcdef") == 64) snprintf(s->files[n++], RT_SHA_HEX, "%s", sha);
+    }
+}
+
 static rt_status take_entry(tc_server *s, const cJSON *x, const char *where)
 {
     const char *id = NULL, *sha = NULL;
@@ -55,6 +67,7 @@ static rt_status take_entry(tc_server *s, const cJSON *x, const char *where)
     RT_CHECK(s->vocab >= 0 && s->vocab <= INT32_MAX && s->max_len >= 0, RT_EFORMAT, "%s: server answered negative or absurd sizes", where);
     snprintf(s->model, sizeof s->model, "%s", id);
     snprintf(s->tokenizer, sizeof s->tokenizer, "%.64s", sha ? sha : "");
+    take_files(s, x);
     return RT_OK;
 }
 
@@ -134,6 +147,7 @@ rt_status tc_server_text(const tc_server *s, rt_buf *b)
     RT_TRY(rt_json_quote(b, s->model, strlen(s->model)));
     RT_TRY(rt_buf_fmt(b, ",\"" WIRE_TOKENIZER_SHA256 "\":\"%s\",\"" WIRE_VOCAB_SIZE "\":%lld,\"" WIRE_MAX_MODEL_LEN "\":%lld", s->tokenizer,
                       (long long)s->vocab, (long long)s->max_len));
+    if (s->files[0][0]) RT_TRY(rt_buf_fmt(b, ",\"" WIRE_TOKENIZER_FILES "\":[\"%s\",\"%s\"]", s->files[0], s->files[1]));
     return rt_buf_fmt(b, ",\"" WIRE_MAX_LOGPROBS "\":%lld,\"echoes_ids\":%s,\"scores_prompts\":%s}", (long long)s->max_logprobs,
                       s->echoes ? "true" : "false", s->scores ? "true" : "false");
 }
@@ -157,6 +171,7 @@ rt_status tc_server_read(tc_server *out, rt_buf *json)
     if (st == RT_OK) {
         snprintf(s.model, sizeof s.model, "%s", model);
         snprintf(s.tokenizer, sizeof s.tokenizer, "%.64s", sha);
+        take_files(&s, o);
         *out = s;
     }
     cJSON_Delete(o);

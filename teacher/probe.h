@@ -8,6 +8,7 @@ typedef struct tc_server {
     const tc_dialect *dialect;
     char              model[128];
     char              tokenizer[RT_SHA_HEX];        /* "": it does not say */
+    char              files[2][RT_SHA_HEX];         /* of its tokenizer.json, and what that was made from; "": it does not say */
     int64_t           vocab, max_len, max_logprobs; /* 0: it does not say */
     int               echoes;                       /* repeats the prompt's ids */
     int               scores;                       /* gives prompt log-probabilities (a probe has asked) */

@@ -65,14 +65,29 @@ static rt_status from_ledger(tc_run *r)
     return RT_OK;
 }
 
+/* Does the server's tokenizer have the identity, or the hash of a file, that was noted?  What its own words leave open, the
+ * tokenizer at hand may say. */
+static rt_status is_tokenizer(const tc_run *r, const tc_server *s, const char *noted, int *same)
+{
+    ds_tokenizer *t = NULL;
+    *same = !*s->tokenizer || !*noted || !strcmp(s->tokenizer, noted) || !strcmp(s->files[0], noted) || !strcmp(s->files[1], noted);
+    if (*same || !r->o->tokenizer) return RT_OK;
+    RT_TRY(ds_tokenizer_load(&t, r->o->tokenizer));
+    *same = ds_tokenizer_same(t, s->tokenizer, noted);
+    ds_tokenizer_destroy(&t);
+    return RT_OK;
+}
+
 static rt_status same_server(const tc_run *r, const tc_server *a, const tc_server *b)
 {
     const char *path = tc_ledger_path(r->ledger);
     RT_CHECK(!strcmp(a->model, b->model), RT_EMISMATCH,
              "%s is the model %s now, but the ledger %s was begun with %s; name another --ledger", r->at.url, b->model, path, a->model);
-    RT_CHECK(!strcmp(a->tokenizer, b->tokenizer), RT_EMISMATCH,
-             "%s: the tokenizer's SHA-256 is %s now, but the ledger %s was begun with %s; name another --ledger", r->at.url, b->tokenizer,
-             path, a->tokenizer);
+    int same = 0;
+    RT_TRY(is_tokenizer(r, b, a->tokenizer, &same));
+    if (!same) RT_TRY(is_tokenizer(r, a, b->tokenizer, &same));
+    RT_CHECK(same, RT_EMISMATCH, "%s: the tokenizer is %s now, but the ledger %s was begun with %s; name another --ledger", r->at.url,
+             b->tokenizer, path, a->tokenizer);
     RT_CHECK(a->dialect == b->dialect && a->vocab == b->vocab, RT_EMISMATCH,
              "%s speaks %s with %lld tokens now, but the ledger %s was begun with %s and %lld; name another --ledger", r->at.url,
              b->dialect->name, (long long)b->vocab, path, a->dialect->name, (long long)a->vocab);
@@ -94,9 +109,12 @@ static rt_status ask_server(tc_run *r)
 static rt_status check_server(tc_run *r, const char *tokenizer, int64_t m)
 {
     const tc_server *s = &r->server;
-    RT_CHECK(!s->tokenizer[0] || !tokenizer[0] || !strcmp(s->tokenizer, tokenizer), RT_EMISMATCH,
-             "%s has a tokenizer of SHA-256 %s, the input was made with %s; use the teacher's own tokenizer.json for both", r->at.url,
-             s->tokenizer, tokenizer);
+    int              same;
+    RT_TRY(is_tokenizer(r, s, tokenizer, &same));
+    RT_CHECK(same, RT_EMISMATCH,
+             "%s has the tokenizer %s, the input was made with %s; use the teacher's own tokenizer.json for both, or, where one of them "
+             "is of an older version, name its folder with --tokenizer",
+             r->at.url, s->tokenizer, tokenizer);
     RT_CHECK(!s->vocab || s->vocab >= r->vocab, RT_EMISMATCH, "%s has a vocabulary of %lld entries, the input one of %lld", r->at.url,
              (long long)s->vocab, (long long)r->vocab);
     RT_CHECK(m <= 0 || s->dialect->tails, RT_EINVAL, "--m %lld: a server of dialect %s draws no samples of the rest; use --m 0",

@@ -18,6 +18,7 @@ typedef struct text {  /* one document of the input */
 
 typedef struct score {
     const rt_texts *shards;
+    ds_tokenizer   *tokenizer; /* NULL: none was named */
     tc_run          run;
     ds_info         input;
     int32_t        *ids;
@@ -58,8 +59,8 @@ static rt_status add_doc(score *s, const ds_doc *d, int shard, int64_t number)
 
 static rt_status same_input(const score *s, const ds_info *i, const char *path)
 {
-    RT_CHECK(!strcmp(s->input.tokenizer, i->tokenizer), RT_EMISMATCH, "%s was made with a tokenizer of SHA-256 %s, %s with %s",
-             s->shards->v[0], s->input.tokenizer, path, i->tokenizer);
+    RT_CHECK(ds_tokenizer_same(s->tokenizer, s->input.tokenizer, i->tokenizer), RT_EMISMATCH,
+             "%s was made with the tokenizer %s, %s with %s", s->shards->v[0], s->input.tokenizer, path, i->tokenizer);
     RT_CHECK(s->input.vocab == i->vocab, RT_EMISMATCH, "%s has a vocabulary of %lld entries, %s one of %lld", s->shards->v[0],
              (long long)s->input.vocab, path, (long long)i->vocab);
     return RT_OK;
@@ -92,15 +93,9 @@ static rt_status read_input(score *s)
 
 static rt_status check_tokenizer(const score *s, const char *dir)
 {
-    ds_tokenizer *t = NULL;
-    if (!dir) return RT_OK;
-    RT_TRY(ds_tokenizer_load(&t, dir));
-    rt_status st = RT_OK;
-    if (strcmp(ds_tokenizer_sha256(t), s->input.tokenizer) != 0)
-        st = rt_fail(RT_EMISMATCH, __FILE__, __LINE__, "%s has a tokenizer of SHA-256 %s, the shards were made with %s", dir,
-                     ds_tokenizer_sha256(t), s->input.tokenizer);
-    ds_tokenizer_destroy(&t);
-    return st;
+    RT_CHECK(!s->tokenizer || ds_tokenizer_is(s->tokenizer, s->input.tokenizer), RT_EMISMATCH,
+             "%s has the tokenizer %s, the shards were made with %s", dir, ds_tokenizer_identity(s->tokenizer), s->input.tokenizer);
+    return RT_OK;
 }
 
 /* ---- requests ------------------------------------------------------------------------------ */
@@ -171,6 +166,7 @@ static rt_status run_all(score *s, const tc_options *o, rt_buf *settings, tc_rep
 {
     tc_endpoint_guard(o);
     RT_CHECK(o->k >= 1, RT_EINVAL, "--k %lld: expected 1 to %d", (long long)o->k, (int)TC_MAX_K);
+    if (o->tokenizer) RT_TRY(ds_tokenizer_load(&s->tokenizer, o->tokenizer));
     RT_TRY(read_input(s));
     RT_TRY(check_tokenizer(s, o->tokenizer));
     RT_TRY(tc_run_open(&s->run, o, o->k, o->m, s->input.tokenizer, s->input.vocab, r));
@@ -187,6 +183,7 @@ static void score_free(score *s)
 {
     ds_writer_abandon(&s->writer);
     tc_run_close(&s->run);
+    ds_tokenizer_destroy(&s->tokenizer);
     for (int64_t i = 0; i < s->n; i++) free(s->texts[i].recipe), free(s->texts[i].topic), free(s->texts[i].finish);
     free(s->texts);
     free(s->ids);

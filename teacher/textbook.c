@@ -28,15 +28,6 @@ typedef struct textbook {
 
 static int64_t combination(const textbook *b, int64_t i) { return b->order[i % b->combinations]; }
 
-/* A prompt begins as a training document does: with the beginning token, where there is one.
- * The post-processor's template is not for prompts, it may end the text. */
-static rt_status encode(const textbook *b, const char *text, size_t n, ds_ids *ids)
-{
-    const int32_t bos = ds_tokenizer_bos(b->tokenizer);
-    if (bos >= 0) RT_TRY(ds_ids_add(ids, bos));
-    return ds_encode(b->tokenizer, text, n, 0, ids);
-}
-
 static rt_status prepare(textbook *b)
 {
     rt_rng rng      = {rt_mix2(b->o->seed, 0)};
@@ -50,7 +41,7 @@ static rt_status prepare(textbook *b)
     for (int64_t i = 0; i < b->combinations && i < b->t->count; i++) {
         const int64_t c = combination(b, i);
         RT_TRY(tc_recipe_prompt(b->recipe, c, &b->prompts[c]));
-        if (!b->recipe->chat) RT_TRY(encode(b, b->prompts[c].p, b->prompts[c].len, &b->ids[c]));
+        if (!b->recipe->chat) RT_TRY(ds_encode(b->tokenizer, b->prompts[c].p, b->prompts[c].len, DS_PROMPT, &b->ids[c]));
     }
     for (b->seen_size = 64; b->seen_size < 2 * b->t->count;) b->seen_size *= 2;
     return RT_NEW(b->seen, b->seen_size);
@@ -118,10 +109,10 @@ static int ended_itself(const char *finish) { return !strcmp(finish, "stop") || 
 static rt_status encode_text(const textbook *b, const tc_answer *x, int64_t c, ds_ids *ids, int64_t *given)
 {
     const int32_t eos = ds_tokenizer_eos(b->tokenizer);
-    if (b->recipe->chat) RT_TRY(encode(b, "", 0, ids));
+    if (b->recipe->chat) RT_TRY(ds_encode(b->tokenizer, "", 0, DS_PROMPT, ids));
     for (int64_t i = 0; i < b->ids[c].n; i++) RT_TRY(ds_ids_add(ids, b->ids[c].v[i]));
     *given = ids->n;
-    RT_TRY(ds_encode(b->tokenizer, x->text.p, x->text.len, 0, ids));
+    RT_TRY(ds_encode(b->tokenizer, x->text.p, x->text.len, DS_ADDED, ids));
     return ids->n > *given && eos >= 0 && ended_itself(x->finish) ? ds_ids_add(ids, eos) : RT_OK;
 }
 
@@ -212,7 +203,7 @@ static rt_status nothing_is_left(const textbook *b)
 static rt_status write_out(textbook *b, const char *settings)
 {
     ds_info info;
-    RT_TRY(tc_run_info(&b->run, &info, ds_tokenizer_sha256(b->tokenizer), settings));
+    RT_TRY(tc_run_info(&b->run, &info, ds_tokenizer_identity(b->tokenizer), settings));
     RT_TRY(ds_writer_create(&b->writer, b->o->out, &info));
     RT_TRY(tc_run_answers(&b->run, take, b));
     RT_TRY(tc_places_check(&b->places, b->run.k, b->recipe->temperature));
@@ -259,7 +250,7 @@ static rt_status run_all(textbook *b, rt_buf *settings, tc_report *r)
     RT_TRY(ds_tokenizer_load(&b->tokenizer, b->o->tokenizer));
     RT_TRY(prepare(b));
     /* a chat teacher need not have our tokenizer: only its text is taken */
-    const char *sha = b->recipe->chat ? "" : ds_tokenizer_sha256(b->tokenizer);
+    const char *sha = b->recipe->chat ? "" : ds_tokenizer_identity(b->tokenizer);
     RT_TRY(tc_run_open(&b->run, b->o, b->t->text_only ? 0 : b->o->k, b->t->text_only ? -1 : b->o->m, sha,
                        b->recipe->chat ? 0 : ds_tokenizer_size(b->tokenizer), r));
     if (b->recipe->chat) b->run.vocab = ds_tokenizer_size(b->tokenizer);

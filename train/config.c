@@ -324,7 +324,7 @@ static rt_status check(tr_config *c)
     RT_CHECK(strlen(c->family) < sizeof c->shape.family, RT_EINVAL, "model.family: \"%.40s\" is none", c->family);
     strcpy(c->shape.family, c->family);
     c->shape.qk_norm = !strcmp(c->family, "qwen3");
-    c->shape.bos = c->shape.eos = -1;
+    c->shape.bos     = -1;
     return RT_OK;
 }
 

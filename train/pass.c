@@ -13,19 +13,22 @@ static rt_status make_buffers(tr_pass *o)
     return RT_NEW(o->count, N);
 }
 
+/* Ids that the student has, and a teacher in process where there is one. */
+static int64_t shared_ids(const tr_trainer *t)
+{
+    const int64_t V = t->model->config.V;
+    return t->teacher.model && t->teacher.model->config.V < V ? t->teacher.model->config.V : V;
+}
+
 /* What the head reads of the teacher besides k + m entries. */
 static rt_status make_teacher(tr_pass *o, tr_trainer *t, const tr_objective *objective)
 {
     if (objective->teacher) return tr_teacher_join(o, &t->teacher, objective, (uint64_t)t->c->seed);
     if (!objective->sketch) return RT_OK;
     const ds_sketch *s = ds_loader_sketch(o->loader);
-    RT_CHECK(
-        s->V == t->model->config.V, RT_EMISMATCH,
-        "the shards' sketches are of a vocabulary of %lld entries, the student has %lld; they must be equal: a new student with model.V so large, or "
-        "sketches of a teacher with the student's vocabulary",
-        (long long)s->V, (long long)t->model->config.V);
     RT_TRY(RT_NEW(o->sketch, o->B * o->T * (s->r + 1)));
-    o->targets.teacher = (ag_teacher){.hidden = o->sketch, .hidden_type = KN_REAL, .w = s->head, .w_type = KN_BF16, .C = s->r + 1};
+    o->targets.teacher =
+        (ag_teacher){.hidden = o->sketch, .hidden_type = KN_REAL, .w = s->head, .w_type = KN_BF16, .C = s->r + 1, .V = s->V};
     return RT_OK;
 }
 
@@ -58,6 +61,8 @@ rt_status tr_pass_create(tr_pass *o, tr_trainer *t, md_use use, const ds_loader_
     o->B             = B;
     o->T             = d.T;
     d.rows           = B;
+    d.tokenizer      = t->tokenizer;
+    d.vocab          = shared_ids(t);
     o->targets       = objective->t;
     tr_objective_data(objective, &d);
     RT_TRY(ds_loader_create(&o->loader, &d));

@@ -7,23 +7,29 @@
 
 enum { GRAD_ALIGN = 16 };
 
-/* The tokenizer must be the one that the shards were made with; it gives bos and eos. */
+/* The tokenizer must be the one that the shards were made with; it gives the tokens that begin and end a text. */
 static rt_status check_tokenizer(tr_trainer *t, const ds_info *info, md_config *shape)
 {
     const tr_config *c   = t->c;
     const char      *dir = c->tokenizer ? c->tokenizer : strcmp(c->init, "new") ? c->init : NULL;
-    ds_tokenizer    *tok;
     if (!dir) return RT_OK;
-    RT_TRY(ds_tokenizer_load(&tok, dir));
-    rt_status st = RT_OK;
-    if (strcmp(ds_tokenizer_sha256(tok), info->tokenizer))
-        st = rt_fail(RT_EMISMATCH, __FILE__, __LINE__,
-                     "%s: its tokenizer is %.12s..., the shards were made with %.12s...; use the tokenizer of the shards", dir,
-                     ds_tokenizer_sha256(tok), info->tokenizer);
-    shape->bos = ds_tokenizer_bos(tok);
-    shape->eos = ds_tokenizer_eos(tok);
-    ds_tokenizer_destroy(&tok);
-    return st;
+    RT_TRY(ds_tokenizer_load(&t->tokenizer, dir));
+    RT_CHECK(ds_tokenizer_is(t->tokenizer, info->tokenizer), RT_EMISMATCH,
+             "%s: its tokenizer is %.12s..., the shards were made with %.12s...; use the tokenizer of the shards", dir,
+             ds_tokenizer_identity(t->tokenizer), info->tokenizer);
+    shape->bos  = ds_tokenizer_bos(t->tokenizer);
+    shape->ends = *ds_tokenizer_ends(t->tokenizer);
+    return RT_OK;
+}
+
+/* A soft shard's vocabulary is the teacher's matrix, padded rows too: the text has no more ids than the tokenizer. */
+static rt_status check_vocabulary(const tr_trainer *t, const ds_info *info)
+{
+    const int64_t V = t->model->config.V, size = t->tokenizer ? ds_tokenizer_size(t->tokenizer) : info->soft ? V : info->vocab;
+    const int64_t ids = size < info->vocab ? size : info->vocab;
+    RT_CHECK(V >= ids, RT_EMISMATCH, "the model's vocabulary has %lld entries, the shards' %lld; set model.V to 0 or to that", (long long)V,
+             (long long)ids);
+    return RT_OK;
 }
 
 static rt_status make_model(tr_trainer *t, const ds_info *info)
@@ -35,6 +41,7 @@ static rt_status make_model(tr_trainer *t, const ds_info *info)
         RT_TRY(md_load(&t->model, t->c->init, t->type));
         RT_CHECK(!t->model->config.bits, RT_EINVAL,
                  "model.init %s is quantised, which cannot be trained; give the model that it was made from", t->c->init);
+        RT_TRY(ds_ends_join(&t->model->config.ends, &shape.ends));
         RT_TRY(tr_check_fit(t->c, &t->model->config, t->comm, info));
     } else {
         RT_TRY(md_config_check(&shape));
@@ -42,9 +49,7 @@ static rt_status make_model(tr_trainer *t, const ds_info *info)
         RT_TRY(md_create(&t->model, &shape, t->type));
         md_init(t->model, (uint64_t)t->c->seed);
     }
-    RT_CHECK(t->model->config.V >= info->vocab, RT_EMISMATCH,
-             "the model's vocabulary has %lld entries, the shards' %lld; set model.V to 0 or to that", (long long)t->model->config.V,
-             (long long)info->vocab);
+    RT_TRY(check_vocabulary(t, info));
     RT_CHECK(t->c->seq <= t->model->config.context, RT_EINVAL,
              "data.seq is %lld, the model's context %lld; make data.seq smaller or model.context larger", (long long)t->c->seq,
              (long long)t->model->config.context);
@@ -66,7 +71,7 @@ static rt_status make_projection(tr_trainer *t, const ds_info *info)
 static rt_status make_objective(tr_trainer *t, const ds_info *info)
 {
     RT_TRY(tr_objective_resolve(&t->objective, t->c, info));
-    if (t->objective.teacher) RT_TRY(tr_teacher_load(&t->teacher, t->c, &t->model->config, info, t->type));
+    if (t->objective.teacher) RT_TRY(tr_teacher_load(&t->teacher, t->c, info, t->type));
     return t->objective.t.match ? make_projection(t, info) : RT_OK;
 }
 
@@ -143,7 +148,8 @@ static rt_status make_passes(tr_trainer *t)
     const ds_loader_opts v = {.shards = &c->valid, .T = c->seq, .ordered = 1, .pack = c->pack, .prompt_weight = c->prompt_weight};
     RT_TRY(tr_pass_create(&t->valid, t, MD_LOSS, &v, &o, t->train.B));
     const char *a = ds_loader_info(t->train.loader)->tokenizer, *b = ds_loader_info(t->valid.loader)->tokenizer;
-    RT_CHECK(!strcmp(a, b), RT_EMISMATCH, "%s was made with tokenizer %.12s..., %s with %.12s...", c->train.v[0], a, c->valid.v[0], b);
+    RT_CHECK(ds_tokenizer_same(t->tokenizer, a, b), RT_EMISMATCH, "%s was made with tokenizer %.12s..., %s with %.12s...", c->train.v[0], a,
+             c->valid.v[0], b);
     return RT_OK;
 }
 
@@ -186,6 +192,7 @@ rt_status tr_trainer_create(tr_trainer **out, const tr_config *c, rt_comm *comm)
     t->comm      = comm;
     t->type      = !strcmp(c->dtype, "bf16") ? KN_BF16 : KN_REAL;
     rt_status st = rt_comm_agree(comm, make(t));
+    ds_tokenizer_destroy(&t->tokenizer);
     if (st != RT_OK) tr_trainer_destroy(&t);
     else *out = t;
     return st;

@@ -34,8 +34,8 @@ typedef struct tr_teacher {
 
 typedef struct tr_pass tr_pass;
 
-/* RT_EMISMATCH names both sides where it does not fit student and shards. */
-rt_status tr_teacher_load(tr_teacher *o, const tr_config *c, const md_config *student, const ds_info *info, kn_type type);
+/* RT_EMISMATCH names both sides where it does not fit the shards. */
+rt_status tr_teacher_load(tr_teacher *o, const tr_config *c, const ds_info *info, kn_type type);
 void      tr_teacher_free(tr_teacher *o);
 rt_status tr_teacher_join(tr_pass *o, const tr_teacher *t, const tr_objective *objective, uint64_t seed); /* its plan beside a pass */
 void      tr_teacher_leave(tr_pass *o);
@@ -66,6 +66,7 @@ struct tr_trainer {
     rt_comm         *comm;
     kn_type          type;
     md_model        *model;
+    ds_tokenizer    *tokenizer; /* while it is made; NULL: none is named */
     tr_objective     objective;
     tr_teacher       teacher;
     md_tensor        projection; /* [teacher's C, C] of the hidden-state term; data NULL: none */

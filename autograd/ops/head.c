@@ -66,11 +66,28 @@ static void take_row(int64_t i, int thread, void *ud)
     if (b->y) take(b, b->tx + i * t->C, t->hidden, t->hidden_type, b->row[i], t->C, thread);
 }
 
+/* Rows of the teacher's matrix that are read. */
+static int64_t shared_ids(const block *b, int64_t V)
+{
+    const int64_t Vt = b->t->teacher.V;
+    return Vt && Vt < V ? Vt : V;
+}
+
+/* The ids that the teacher lacks, out of sight at any temperature. */
+static void fill_lacking(const block *b, real *y, int64_t V)
+{
+    const int64_t n = shared_ids(b, V);
+    if (n == V) return;
+    const real low = b->a->k->max(y, n) - (real)(30 * fmax(b->t->temperature, 1));
+    for (int64_t v = n; v < V; v++) y[v] = low;
+}
+
 static void lose_row(const block *b, int64_t i, int thread)
 {
     const int64_t     V = b->a->shape[1]->d[0];
     const ag_teacher *t = &b->t->teacher;
     const ag_row      r = {b->a->k, b->t, b->row[i], V, b->z + i * V, b->y ? b->y + i * V : NULL, ag_scratch(b->a, thread)};
+    if (b->y) fill_lacking(b, r.y, V);
     if (t->draw) t->draw(t->draw_ud, r.n, r.y, V);
     b->result[i] = ag_row_loss(&r, b->gradient);
 }
@@ -119,8 +136,8 @@ static void run_block(const block *b, int first)
     rt_parallel(b->n, take_row, (void *)(uintptr_t)b);
     kn_gemm(b->z, KN_REAL, V, x, w_t, b->n, V, C, NULL);
     if (b->y)
-        kn_gemm(b->y, KN_REAL, V, (kn_mat){b->tx, KN_REAL, Ct, 0}, (kn_mat){b->t->teacher.w, b->t->teacher.w_type, Ct, 1}, b->n, V, Ct,
-                NULL);
+        kn_gemm(b->y, KN_REAL, V, (kn_mat){b->tx, KN_REAL, Ct, 0}, (kn_mat){b->t->teacher.w, b->t->teacher.w_type, Ct, 1}, b->n,
+                shared_ids(b, V), Ct, NULL);
     rt_parallel((b->n + ROWS_AN_ITEM - 1) / ROWS_AN_ITEM, lose_rows, (void *)(uintptr_t)b);
     if (!b->gradient) return;
     for (int64_t v = 0, n = chunk_of(a, V); v < V; v += n) backward_chunk(b, v, V - v < n ? V - v : n, first);

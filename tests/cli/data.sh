@@ -65,7 +65,7 @@ head -c 3000 all.h5 > cut.h5
 expect 2 "cut.h5: the HDF5 file is truncated" "$RETORT" data verify cut.h5
 expect 2 "expected an HDF5 file" "$RETORT" data verify a.txt
 "$RETORT" tokenizer train a.txt --vocab 280 --end '<|end|>' --out tok2 > /dev/null 2>&1
-expect 2 "SHA-256" "$RETORT" data export all.h5 --tokenizer tok2 --out y.jsonl
+expect 2 "was made with the tokenizer" "$RETORT" data export all.h5 --tokenizer tok2 --out y.jsonl
 size=$(wc -c < all.h5)
 cp all.h5 flip.h5
 printf '\xff\xfe\xfd\xfc' | dd of=flip.h5 bs=1 seek=$((size / 2)) conv=notrunc 2> /dev/null

@@ -116,6 +116,8 @@ other_files() {
     "$python" -c "import torch; from safetensors.torch import save_file; save_file(dict(ids=torch.randint(1, 4096, (2, 48))), '$out/models/ids.safetensors')"
     check "transformers opens the bundled teacher" open_export $teacher
     check "transformers refuses it in 4 bits" refuse_quantised $teacher
+    rm -rf "$out/tokens" && mkdir -p "$out/tokens"
+    check "tokenizer's identity; transformers ends no text" "$python" $here/identity.py "$(command -v retort)" $teacher $teacher "$out/tokens"
 }
 
 [ "$part" != speed ] || exec "$python" $here/speed.py --out "$out/speed.md" "$@"

@@ -36,6 +36,7 @@ expect_last() {
 }
 # field NAME: that value of the JSON line on standard input.
 field() { sed -n "s/.*\"$1\":\"*\([^,\"}]*\).*/\1/p"; }
+identity() { "$RETORT" data inspect "$1" --json | field tokenizer_sha256; } # of the tokenizer that a shard was made with
 digest() { "$RETORT" data verify "$1" --digest | grep -o '[0-9a-f]\{64\}'; }
 
 # begin_server COMMAND...: one that writes its port to $dir/port. What it says is in $dir/log.

@@ -88,8 +88,7 @@ rt_status dt_make_shard(const char *path)
                             .rope_theta = 10000,
                             .norm_eps   = 1e-5,
                             .tied       = 1,
-                            .bos        = -1,
-                            .eos        = -1};
+                            .bos        = -1};
     ds_info         info = {.soft = 1, .vocab = DT_V, .k = DT_K, .m = DT_M};
     md_model       *m    = NULL;
     md_scorer      *s    = NULL;

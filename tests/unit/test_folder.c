@@ -21,18 +21,8 @@ static char       g_dir[] = "/tmp/retort-folder-XXXXXX";
 
 static md_config shape(const char *family)
 {
-    md_config c = {.V          = V,
-                   .C          = C,
-                   .L          = 1,
-                   .H          = 2,
-                   .KV         = 1,
-                   .D          = 4,
-                   .F          = 16,
-                   .context    = 32,
-                   .rope_theta = 10000,
-                   .norm_eps   = 1e-5,
-                   .bos        = -1,
-                   .eos        = -1};
+    md_config c = {
+        .V = V, .C = C, .L = 1, .H = 2, .KV = 1, .D = 4, .F = 16, .context = 32, .rope_theta = 10000, .norm_eps = 1e-5, .bos = -1};
     snprintf(c.family, sizeof c.family, "%s", family);
     c.qk_norm = !strcmp(family, "qwen3");
     return c;

@@ -30,7 +30,7 @@ static const md_config shape = {.family     = "qwen3",
                                 .tied       = 0,
                                 .qk_norm    = 1,
                                 .bos        = 1,
-                                .eos        = 2};
+                                .ends       = {{2, 5}, 2}};
 static int32_t         g_ids[T];
 static char            g_dir[] = "/tmp/retort-model-XXXXXX";
 
@@ -82,7 +82,8 @@ static void saved_is_loaded(void **state)
     ok(md_load(&back, g_dir, KN_REAL));
     assert_int_equal(m->n, back->n);
     for (int i = 0; i < m->n; i++) assert_memory_equal(m->t[i].data, back->t[i].data, (size_t)(m->t[i].rows * m->t[i].cols) * sizeof(real));
-    assert_int_equal(back->config.eos, 2);
+    assert_int_equal(back->config.ends.n, 2);
+    assert_true(ds_ends_have(&back->config.ends, 2) && ds_ends_have(&back->config.ends, 5));
     md_destroy(&m), md_destroy(&back);
 }
 

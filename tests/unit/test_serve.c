@@ -52,7 +52,7 @@ static rt_status make_model(void)
                                 .norm_eps   = 1e-5,
                                 .tied       = 1,
                                 .bos        = 0,
-                                .eos        = 0};
+                                .ends       = {{0}, 1}};
     rt_buf            path   = {0};
     md_model         *m      = NULL;
     RT_TRY(kn_init());
@@ -538,7 +538,7 @@ static void models_and_health(void **state)
     assert_int_equal(rt_json_parse(&o, b.p, b.len, 0, "models"), RT_OK);
     const cJSON *m = get(o, "data")->child;
     assert_string_equal(get(m, "id")->valuestring, "tiny");
-    assert_string_equal(get(m, "tokenizer_sha256")->valuestring, ds_tokenizer_sha256(g_tokenizer));
+    assert_string_equal(get(m, "tokenizer_sha256")->valuestring, ds_tokenizer_identity(g_tokenizer));
     assert_int_equal((int)number(m, "vocab_size"), V);
     assert_int_equal((int)number(m, "max_model_len"), CONTEXT);
     assert_int_equal((int)number(m, "max_logprobs"), 16);

@@ -39,7 +39,7 @@ static int set_up(void **state)
     const rt_texts files = {{write_file("text.txt", "the water is cold and the fire is hot, the stone is hard and the wood is soft\n")}, 1};
     rt_quiet(1);
     if (ds_tokenizer_train(&files, 280, "<|end|>", tokenizer, &p) != RT_OK || ds_tokenizer_load(&t, tokenizer) != RT_OK) return -1;
-    snprintf(sha, sizeof sha, "%s", ds_tokenizer_sha256(t));
+    snprintf(sha, sizeof sha, "%s", ds_tokenizer_identity(t));
     const replay_options o = {.tokenizer = sha};
     server                 = replay_start(&o);
     if (!server) return -1;

@@ -1,0 +1,49 @@
+/* entries.c -- a row's stored entries over the ids that a smaller vocabulary has.
+ *
+ * A matrix padded with rows that no text can contain may give them probability all the same. What a teacher says of ids
+ * that the student lacks is left out and the rest counts for all: the student's target is the teacher's distribution,
+ * given that the id is one of the student's. The mass outside is exact where it is among the k; of the rest's it is the share of
+ * the samples that lie there.
+ */
+#include "data/data.h"
+#include <math.h>
+
+/* The entries with ids below V to the front, the first of the others -1; how many there are. `x` (may be NULL) goes along. */
+static int64_t keep(int64_t V, int64_t n, int32_t *ids, float *x)
+{
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (ids[i] >= V) continue;
+        ids[kept] = ids[i];
+        if (x) x[kept] = x[i];
+        kept++;
+    }
+    for (int64_t i = kept; i < n; i++) ids[i] = -1;
+    return kept;
+}
+
+static int64_t outside(int64_t V, int64_t n, const int32_t *ids)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++) count += ids[i] >= V;
+    return count;
+}
+
+void ds_entries_share(int64_t V, int64_t k, int32_t *topk_ids, float *topk_logprob, int64_t m, int32_t *tail_ids, float *rest_entropy)
+{
+    const int64_t tail_out = outside(V, m, tail_ids);
+    double        sum = 0, out = 0;
+    if (!tail_out && !outside(V, k, topk_ids)) return;
+    for (int64_t i = 0; i < k; i++) {
+        const double p = exp((double)topk_logprob[i]);
+        sum += p;
+        out += topk_ids[i] >= V ? p : 0;
+    }
+    const double  rest = fmax(0, 1 - sum), share = m ? (double)(m - tail_out) / (double)m : 1;
+    const double  log_all = log(fmax(1 - out - rest * (1 - share), 1e-30));
+    const int64_t kept    = keep(V, k, topk_ids, topk_logprob);
+    for (int64_t i = 0; i < kept; i++) topk_logprob[i] = (float)fmin((double)topk_logprob[i] - log_all, 0);
+    keep(V, m, tail_ids, NULL);
+    /* -sum p/Z log(p/Z) over what is left of the rest, whose share of the entropy is that of its samples */
+    if (rest_entropy) *rest_entropy = (float)((share * (double)*rest_entropy + share * rest * log_all) / exp(log_all));
+}

@@ -1,0 +1,130 @@
+/* tokenizer_ends.c -- which tokens begin and end a text: what the files of a model's folder name. */
+#include "core/file.h"
+#include "data/tokenizer.h"
+#include <math.h>
+#include <string.h>
+
+/* ---- the set of end tokens ------------------------------------------------------------- */
+
+int ds_ends_have(const ds_ends *e, int32_t id)
+{
+    for (int i = 0; i < e->n; i++)
+        if (e->id[i] == id) return 1;
+    return 0;
+}
+
+rt_status ds_ends_add(ds_ends *e, int32_t id)
+{
+    if (id < 0 || ds_ends_have(e, id)) return RT_OK;
+    RT_CHECK(e->n < DS_MAX_ENDS, RT_EFORMAT, "more than %d end tokens are named", DS_MAX_ENDS);
+    e->id[e->n++] = id;
+    return RT_OK;
+}
+
+rt_status ds_ends_join(ds_ends *e, const ds_ends *more)
+{
+    for (int i = 0; i < more->n; i++) RT_TRY(ds_ends_add(e, more->id[i]));
+    return RT_OK;
+}
+
+static rt_status take_id(ds_ends *e, const cJSON *v, const char *where)
+{
+    const double id = cJSON_GetNumberValue(v);
+    RT_CHECK(cJSON_IsNumber(v) && id == floor(id) && id >= -1 && id <= INT32_MAX, RT_EFORMAT,
+             "%s: \"eos_token_id\" must be a token id, a list of them or null", where);
+    return ds_ends_add(e, (int32_t)id);
+}
+
+rt_status ds_ends_take(ds_ends *e, const cJSON *o, const char *where)
+{
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, "eos_token_id"), *x;
+    if (!v || cJSON_IsNull(v)) return RT_OK;
+    if (!cJSON_IsArray(v)) return take_id(e, v, where);
+    cJSON_ArrayForEach(x, v) RT_TRY(take_id(e, x, where));
+    return RT_OK;
+}
+
+typedef rt_status (*take_fn)(void *ud, const cJSON *o, const char *where);
+
+/* take() of a JSON file of the folder, where it is there. */
+static rt_status read_file(const char *dir, const char *name, take_fn take, void *ud)
+{
+    rt_buf    path = {0};
+    cJSON    *o    = NULL;
+    rt_status st   = rt_path(&path, dir, name);
+    if (st == RT_OK && rt_file_exists(path.p)) {
+        st = rt_json_read(&o, path.p, RT_JSON_DUPLICATES);
+        if (st == RT_OK) st = take(ud, o, path.p);
+    }
+    cJSON_Delete(o);
+    rt_buf_free(&path);
+    return st;
+}
+
+static rt_status take_ends(void *ud, const cJSON *o, const char *where) { return ds_ends_take(ud, o, where); }
+
+rt_status ds_ends_read(ds_ends *e, const char *dir)
+{
+    RT_TRY(read_file(dir, "config.json", take_ends, e));
+    return read_file(dir, "generation_config.json", take_ends, e);
+}
+
+/* ---- a tokenizer's ------------------------------------------------------------------------- */
+
+/* A token is written "text" or {"content": "text", ...}; *id stays where it is not named. */
+static rt_status take_token(const ds_tokenizer *t, const cJSON *f, const char *key, int32_t *id, const char *where)
+{
+    const char *text = cJSON_GetStringValue(f);
+    if (cJSON_IsObject(f)) text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(f, "content"));
+    if (!text) return RT_OK;
+    *id = ds_tokenizer_id(t, text);
+    RT_CHECK(*id >= 0, RT_EFORMAT, "%s: the %s \"%.60s\" is no entry of the tokenizer.json beside it", where, key, text);
+    return RT_OK;
+}
+
+static rt_status take_document_end(ds_tokenizer *t, const cJSON *list, const char *where)
+{
+    const cJSON *e;
+    if (!list) return RT_OK;
+    RT_CHECK(cJSON_IsArray(list), RT_EFORMAT, "%s: \"" DS_OURS "\": \"document_end\" must be a list of tokens", where);
+    t->close.n = 0;
+    cJSON_ArrayForEach(e, list)
+    {
+        int32_t id = -1;
+        RT_TRY(take_token(t, e, "document_end", &id, where));
+        RT_CHECK(id >= 0, RT_EFORMAT, "%s: \"" DS_OURS "\": \"document_end\" must be a list of tokens", where);
+        RT_TRY(ds_ids_add(&t->close, id));
+    }
+    return RT_OK;
+}
+
+/* The hash of the file that this tokenizer.json was made from counts only for the identity that it was noted with. */
+static rt_status take_ours(ds_tokenizer *t, const cJSON *o, const char *where)
+{
+    const cJSON *ours     = cJSON_GetObjectItemCaseSensitive(o, DS_OURS);
+    const char  *identity = "", *former = "";
+    if (!ours) return RT_OK;
+    RT_CHECK(cJSON_IsObject(ours), RT_EFORMAT, "%s: \"" DS_OURS "\" must be an object", where);
+    RT_TRY(rt_json_text(ours, "identity", &identity, where));
+    RT_TRY(rt_json_text(ours, "former_file", &former, where));
+    if (!strcmp(identity, t->identity) && strlen(former) == RT_SHA_HEX - 1) memcpy(t->former, former, RT_SHA_HEX);
+    return take_document_end(t, cJSON_GetObjectItemCaseSensitive(ours, "document_end"), where);
+}
+
+static rt_status take_config(void *ud, const cJSON *o, const char *where)
+{
+    ds_tokenizer *t = ud;
+    RT_TRY(take_token(t, cJSON_GetObjectItemCaseSensitive(o, "bos_token"), "bos_token", &t->bos, where));
+    RT_TRY(take_token(t, cJSON_GetObjectItemCaseSensitive(o, "eos_token"), "eos_token", &t->eos, where));
+    return take_ours(t, o, where);
+}
+
+/* Old folders say it in special_tokens_map.json; tokenizer_config.json wins. */
+rt_status ds_tokenizer_read_ends(ds_tokenizer *t, const char *dir)
+{
+    for (int64_t i = 0; i < t->suffix.n; i++) RT_TRY(ds_ids_add(&t->close, t->suffix.v[i]));
+    RT_TRY(read_file(dir, "special_tokens_map.json", take_config, t));
+    RT_TRY(read_file(dir, "tokenizer_config.json", take_config, t));
+    RT_TRY(ds_ends_read(&t->ends, dir));
+    return ds_ends_add(&t->ends, t->eos);
+}
