@@ -430,6 +430,32 @@ static void a_token_from_the_teacher_stands_for_the_rest(void **state)
     }
 }
 
+/* Behind a row's last entry stands -1: the row is as one of so many entries. */
+static void rows_may_hold_fewer_entries(void **state)
+{
+    enum { V = 33, KEPT = 5, DRAWN = 3 };
+    static real gradient[V];
+    (void)state;
+    for (int o = AG_SAMPLED; o < AG_KL; o++) {
+        row_case few    = make_case(V, 8, 6, 0.7, 2, 1), all;
+        few.t.objective = (ag_objective)o, few.t.scale = 1, few.t.ce_weight = 0.2;
+        few.t.k = KEPT, few.t.m = DRAWN;
+        all     = few;
+        all.t.k = 8, all.t.m = 6;
+        const ag_row_result want = lose(kn_get(), &few, 1);
+        memcpy(gradient, g_out, sizeof gradient);
+        for (int i = KEPT; i < 8; i++) all.ids[i] = -1;
+        for (int j = DRAWN; j < 6; j++) all.tail[j] = -1;
+        const ag_row_result got = lose(kn_get(), &all, 1);
+        assert_true(got.loss == want.loss && got.kl == want.kl);
+        assert_memory_equal(g_out, gradient, sizeof gradient);
+        for (int i = 0; i < 8; i++) all.ids[i] = -1;
+        for (int j = 0; j < 6; j++) all.tail[j] = -1;
+        assert_true(isfinite(lose(kn_get(), &all, 1).loss));
+        for (int v = 0; v < V; v++) assert_true(isfinite(g_out[v]));
+    }
+}
+
 /* ---- through the head ----------------------------------------------------------------------------------------- */
 
 enum { ROWS = 7, HEAD_V = 19, HEAD_K = 2, HEAD_C = 5 };
@@ -529,6 +555,40 @@ static void rows_without_target_get_no_gradient(void **state)
         }
 }
 
+/* A teacher with rows that the student lacks is its first rows; one that lacks the student's last rows gives these ids nothing. */
+static void matrices_may_be_padded_to_different_sizes(void **state)
+{
+    enum { LACKS = 4 };
+    static head h;
+    double      kl = 0, loss[2];
+    (void)state;
+    for (int padded = 0; padded < 2; padded++) {
+        make_head(&h, AG_KL);
+        h.t.teacher.V = padded ? HEAD_V + 3 : 0;
+        memset(h.count, 1, sizeof h.count);
+        loss[padded] = ag_step(h.p, 0);
+        ag_plan_destroy(&h.p), ag_graph_destroy(&h.g);
+    }
+    assert_true(loss[0] == loss[1]);
+    for (int o = AG_KL; o < AG_OBJECTIVES; o++) {
+        make_head(&h, (ag_objective)o);
+        h.t.teacher.V   = HEAD_V - LACKS;
+        h.t.temperature = o % 2 ? 2 : 1;
+        memset(h.count, 1, sizeof h.count);
+        assert_true(isfinite(ag_step(h.p, 0)));
+        for (int i = 0; i < ROWS * HEAD_V; i++) assert_true(isfinite(h.dx[i]));
+        for (int n = 0; o == AG_KL && n < ROWS; n++) {
+            real y[HEAD_V] = {0};
+            for (int i = 0; i < (HEAD_V - LACKS) * HEAD_C; i++) y[i / HEAD_C] += h.teacher[i] * h.hidden[n * HEAD_C + i % HEAD_C];
+            softmax(g_p, y, HEAD_V - LACKS, o % 2 ? 2 : 1);
+            softmax(g_q, h.x + n * HEAD_V, HEAD_V, o % 2 ? 2 : 1);
+            for (int v = 0; v < HEAD_V - LACKS; v++) kl += h.t.scale * g_p[v] * log(g_p[v] / g_q[v]);
+        }
+        if (o == AG_KL) close_to("kl", h.t.kl, kl);
+        ag_plan_destroy(&h.p), ag_graph_destroy(&h.g);
+    }
+}
+
 /* Entries are drawn from the teacher's logits just before a row's loss; here always the same ones. */
 static void draw_row(void *ud, int64_t n, const real *logits, int64_t V)
 {
@@ -567,6 +627,7 @@ int main(void)
         cmocka_unit_test(a_rest_that_underflows_stays_finite), cmocka_unit_test(divergences_are_not_negative),
         cmocka_unit_test(sampled_divergence_is_unbiased),      cmocka_unit_test(a_token_from_the_teacher_stands_for_the_rest),
         cmocka_unit_test(rows_without_target_get_no_gradient), cmocka_unit_test(entries_are_drawn_from_the_teacher),
+        cmocka_unit_test(rows_may_hold_fewer_entries),         cmocka_unit_test(matrices_may_be_padded_to_different_sizes),
     };
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
