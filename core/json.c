@@ -201,6 +201,18 @@ size_t rt_utf8_length(const char *text, size_t n)
     return len;
 }
 
+rt_status rt_utf8_mend(rt_buf *b, const char *text)
+{
+    RT_TRY(rt_buf_str(b, ""));
+    for (size_t n = strlen(text); n > 0;) {
+        const size_t len = rt_utf8_length(text, n), step = len ? len : 1;
+        RT_TRY(rt_buf_add(b, len ? text : "\xef\xbf\xbd", len ? len : 3));
+        text += step;
+        n -= step;
+    }
+    return RT_OK;
+}
+
 rt_status rt_json_quote(rt_buf *b, const char *s, size_t n)
 {
     RT_TRY(rt_buf_add(b, "\"", 1));

@@ -29,6 +29,8 @@ rt_status rt_json_bytes(rt_buf *b, const char *string);
 
 /* Bytes of the UTF-8 character at s (n bytes are there), 0 when it is none (RFC 3629). */
 size_t rt_utf8_length(const char *s, size_t n);
+/* Append a text with every byte that is no UTF-8 replaced by U+FFFD. */
+rt_status rt_utf8_mend(rt_buf *b, const char *text);
 /* Append "..." with escapes; bytes that are no UTF-8 become U+FFFD. */
 rt_status rt_json_quote(rt_buf *b, const char *s, size_t n);
 /* Append a number with `digits` significant digits; NaN and infinity as null. */

@@ -80,7 +80,7 @@ int64_t rt_memory_peak(void)
     return getrusage(RUSAGE_SELF, &u) ? 0 : (int64_t)u.ru_maxrss * 1024;
 }
 
-static rt_status reserve(rt_buf *b, size_t n)
+rt_status rt_buf_room(rt_buf *b, size_t n)
 {
     if (b->len + n + 1 <= b->cap) return RT_OK;
     size_t cap = b->cap ? b->cap : 256;
@@ -94,7 +94,7 @@ static rt_status reserve(rt_buf *b, size_t n)
 
 rt_status rt_buf_add(rt_buf *b, const void *bytes, size_t n)
 {
-    RT_TRY(reserve(b, n));
+    RT_TRY(rt_buf_room(b, n));
     if (n) memcpy(b->p + b->len, bytes, n);
     b->len += n;
     b->p[b->len] = '\0';
@@ -110,7 +110,7 @@ rt_status rt_buf_fmt(rt_buf *b, const char *fmt, ...)
     const int n = vsnprintf(NULL, 0, fmt, ap);
     va_end(ap);
     RT_CHECK(n >= 0, RT_EINVAL, "format %s", fmt);
-    RT_TRY(reserve(b, (size_t)n));
+    RT_TRY(rt_buf_room(b, (size_t)n));
     va_start(ap, fmt);
     vsnprintf(b->p + b->len, (size_t)n + 1, fmt, ap);
     va_end(ap);

@@ -40,6 +40,7 @@ typedef struct rt_buf {
 rt_status rt_buf_add(rt_buf *b, const void *bytes, size_t n);
 rt_status rt_buf_str(rt_buf *b, const char *s);
 rt_status rt_buf_fmt(rt_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void      rt_buf_clear(rt_buf *b); /* len = 0, memory kept */
-void      rt_buf_free(rt_buf *b);  /* back to {0} */
+rt_status rt_buf_room(rt_buf *b, size_t n); /* memory for n more bytes */
+void      rt_buf_clear(rt_buf *b);          /* len = 0, memory kept */
+void      rt_buf_free(rt_buf *b);           /* back to {0} */
 #endif

@@ -40,9 +40,13 @@ int64_t ds_column_width(const ds_info *info, int c)
 
 ds_h5_spec ds_column_spec(const ds_info *info, int c)
 {
-    const ds_column *d = &ds_columns[c];
-    return (ds_h5_spec){
-        .name = d->name, .type = d->type, .width = d->per == '1' ? 0 : ds_column_width(info, c), .chunk = DS_CHUNK, .gzip = DS_GZIP};
+    const ds_column *d     = &ds_columns[c];
+    const int64_t    width = ds_column_width(info, c), row = width > 0 ? width * (d->type == DS_U8 ? 1 : 4) : 1;
+    return (ds_h5_spec){.name  = d->name,
+                        .type  = d->type,
+                        .width = d->per == '1' ? 0 : width,
+                        .chunk = row * DS_CHUNK <= DS_CHUNK_BYTES ? DS_CHUNK : DS_CHUNK_BYTES / row,
+                        .gzip  = DS_GZIP};
 }
 
 int ds_info_fits(const ds_info *i)

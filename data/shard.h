@@ -8,14 +8,15 @@
 #include "data/h5.h"
 
 enum {
-    DS_FORMAT     = 1,
-    DS_CHUNK      = 2048,    /* rows a chunk: a document read alone decompresses this many */
-    DS_GZIP       = 4,       /* level */
-    DS_MAX_K      = 1 << 16, /* largest k and m */
-    DS_MAX_SKETCH = 4096,    /* bytes a row */
-    DS_MAX_WIDTH  = 1 << 20, /* numbers in a row of a sketch's map */
-    DS_MAX_DOC    = 1 << 26, /* tokens a document */
-    DS_CACHE      = 32 << 20 /* bytes of decompressed chunks kept for each column */
+    DS_FORMAT      = 1,
+    DS_CHUNK       = 2048,    /* rows a chunk: a document read alone decompresses this many */
+    DS_CHUNK_BYTES = 4 << 20, /* of wide rows fewer stand in a chunk */
+    DS_GZIP        = 4,       /* level */
+    DS_MAX_K       = 1 << 16, /* largest k and m */
+    DS_MAX_SKETCH  = 4096,    /* bytes a row */
+    DS_MAX_WIDTH   = 1 << 20, /* numbers in a row of a sketch's map */
+    DS_MAX_DOC     = 1 << 26, /* tokens a document */
+    DS_CACHE       = 32 << 20 /* bytes of decompressed chunks kept for each column */
 };
 
 typedef enum ds_col {
@@ -68,6 +69,11 @@ rt_status ds_shard_open_cached(ds_shard **out, const char *path, size_t cache);
  * `want`; texts and cost are left out.  ids and prompt_mask hold one more entry where
  * the document goes on.  Ids are checked against the vocabulary. */
 rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsigned want, ds_doc *d);
+/* The texts, seed and cost of a document alone; the texts belong to the shard and live until its next call. */
+rt_status ds_shard_texts(ds_shard *s, int64_t doc, ds_doc *d);
+int       ds_shard_has(const ds_shard *s, int c); /* column c is there */
+/* Names that stand in the file: RT_EFORMAT where one is of no form that a shard may hold, or a part of what the attributes deny. */
+rt_status ds_shard_names(ds_shard *s);
 /* A column of one entry a row, all tokens from `first`, as it is stored. */
 rt_status ds_shard_column(ds_shard *s, ds_col c, int64_t first, int64_t n, void *out);
 /* What the attributes say about k, m and sketch can be. */

@@ -3,6 +3,8 @@
  */
 #include "core/file.h"
 #include "data/shard.h"
+#include <ctype.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,17 +107,36 @@ static rt_status open_columns(ds_shard *s, size_t cache)
     return RT_OK;
 }
 
-static rt_status check_starts(const ds_shard *s)
+/* Starts first .. first+n-1, against what is before them.  No difference of hostile numbers: it could overflow. */
+static rt_status check_starts(const ds_shard *s, int64_t first, int64_t n)
 {
-    const char *path = ds_h5_path(s->file);
-    RT_CHECK(s->starts[0] == 0 && s->starts[s->docs] == s->tokens, RT_EFORMAT,
-             "%s: " DS_STARTS " goes from %lld to %lld, expected 0 to %lld, the number of tokens", path, (long long)s->starts[0],
-             (long long)s->starts[s->docs], (long long)s->tokens);
-    for (int64_t i = 0; i < s->docs; i++) /* no difference of hostile numbers: it could overflow */
-        RT_CHECK(s->starts[i] >= 0 && s->starts[i + 1] <= s->tokens && s->starts[i] < s->starts[i + 1] &&
-                     s->starts[i + 1] - s->starts[i] <= DS_MAX_DOC,
-                 RT_EFORMAT, "%s: document %lld goes from token %lld to %lld; 1 to %d tokens are possible", path, (long long)i,
-                 (long long)s->starts[i], (long long)s->starts[i + 1], (int)DS_MAX_DOC);
+    const char    *path = ds_h5_path(s->file);
+    const int64_t *v    = s->starts;
+    for (int64_t i = first; i < first + n; i++)
+        RT_CHECK(i == 0 ? v[0] == 0 : v[i] > v[i - 1] && v[i] <= s->tokens && v[i] - v[i - 1] <= DS_MAX_DOC, RT_EFORMAT,
+                 "%s: " DS_STARTS
+                 " says that document %lld begins with token %lld, after %lld; the first begins with 0, each has 1 to %d tokens, and "
+                 "there are %lld in all",
+                 path, (long long)i, (long long)v[i], (long long)(i ? v[i - 1] : 0), (int)DS_MAX_DOC, (long long)s->tokens);
+    return RT_OK;
+}
+
+/* Piece by piece: what cannot be is found before it has taken memory. */
+static rt_status fill_starts(ds_shard *s, ds_h5_set *set)
+{
+    const int64_t n   = ds_h5_set_rows(set);
+    int64_t       cap = 0;
+    RT_CHECK(n >= 1 && n <= s->tokens + 1, RT_EFORMAT, "%s: " DS_STARTS " has %lld entries for %lld tokens", ds_h5_path(s->file),
+             (long long)n, (long long)s->tokens);
+    for (int64_t at = 0, part; at < n; at += part) {
+        part = n - at < DS_CHUNK ? n - at : DS_CHUNK;
+        while (cap < at + part) RT_TRY(rt_grow((void **)&s->starts, cap, &cap, sizeof *s->starts));
+        RT_TRY(ds_h5_set_read(set, at, part, s->starts + at));
+        RT_TRY(check_starts(s, at, part));
+    }
+    s->docs = n - 1;
+    RT_CHECK(s->starts[n - 1] == s->tokens, RT_EFORMAT, "%s: " DS_STARTS " ends with %lld, expected %lld, the number of tokens",
+             ds_h5_path(s->file), (long long)s->starts[n - 1], (long long)s->tokens);
     return RT_OK;
 }
 
@@ -123,16 +144,9 @@ static rt_status read_starts(ds_shard *s)
 {
     ds_h5_set *set;
     RT_TRY(ds_h5_set_open(&set, s->file, &(ds_h5_spec){.name = DS_STARTS, .type = DS_I64}, SMALL_CACHE));
-    const int64_t n  = ds_h5_set_rows(set);
-    rt_status     st = RT_OK;
-    if (n < 1 || n > s->tokens + 1)
-        st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: " DS_STARTS " has %lld entries for %lld tokens", ds_h5_path(s->file),
-                     (long long)n, (long long)s->tokens);
-    if (st == RT_OK) st = RT_NEW(s->starts, n);
-    if (st == RT_OK) st = ds_h5_set_read(set, 0, n, s->starts);
+    const rt_status st = fill_starts(s, set);
     ds_h5_set_close(&set);
-    s->docs = n - 1;
-    return st == RT_OK ? check_starts(s) : st;
+    return st;
 }
 
 static rt_status check_docs(const ds_shard *s, const ds_h5_set *set, const char *name)
@@ -196,8 +210,25 @@ const char    *ds_shard_path(const ds_shard *s) { return ds_h5_path(s->file); }
 int64_t        ds_shard_docs(const ds_shard *s) { return s->docs; }
 int64_t        ds_shard_tokens(const ds_shard *s) { return s->tokens; }
 const int64_t *ds_shard_starts(const ds_shard *s) { return s->starts; }
+int            ds_shard_has(const ds_shard *s, int c) { return s->col[c] != NULL; }
 int            ds_shard_has_entropy(const ds_shard *s) { return s->col[COL_ENTROPY] != NULL; }
 int            ds_shard_has_weight(const ds_shard *s) { return s->col[COL_WEIGHT] != NULL; }
+
+static rt_status deny(ds_shard *s, const char *name, const char *why)
+{
+    RT_CHECK(!ds_h5_has(s->file, name), RT_EFORMAT, "%s: holds %s, but %s", ds_h5_path(s->file), name, why);
+    return RT_OK;
+}
+
+rt_status ds_shard_names(ds_shard *s)
+{
+    static const char *const decoder[] = {DS_SKETCH_BITS, DS_SKETCH_SCALE, DS_SKETCH_HEAD, DS_SKETCH_MAP, DS_SKETCH_LOSS};
+    RT_TRY(ds_h5_check_names(s->file));
+    for (int c = 0; c < DS_COLS; c++)
+        if (!s->col[c]) RT_TRY(deny(s, ds_columns[c].name, s->info.soft ? "k or m is 0" : "it is a text shard"));
+    for (size_t i = 0; !s->info.sketch && i < sizeof decoder / sizeof *decoder; i++) RT_TRY(deny(s, decoder[i], "it has no sketches"));
+    return RT_OK;
+}
 
 /* ---- the decoder of sketches ------------------------------------------------------------- */
 
@@ -225,6 +256,10 @@ static rt_status read_tables(ds_shard *s, ds_sketch *x)
 rt_status ds_shard_sketch_read(ds_shard *s, ds_sketch **out)
 {
     ds_sketch *x;
+    int64_t    head = 0, want = s->info.vocab * (s->info.rank + 1) * 2;
+    RT_TRY(count(&head, s, DS_SKETCH_HEAD, DS_U8)); /* before memory for as many is taken */
+    RT_CHECK(head == want, RT_EFORMAT, "%s: " DS_SKETCH_HEAD " holds %lld entries, expected %lld", ds_h5_path(s->file), (long long)head,
+             (long long)want);
     RT_TRY(ds_sketch_create(&x, s->info.rank, s->info.vocab, s->info.sketch));
     const rt_status st = read_tables(s, x);
     if (st != RT_OK) ds_sketch_destroy(&x);
@@ -308,24 +343,43 @@ rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsi
 
 rt_status ds_shard_column(ds_shard *s, ds_col c, int64_t first, int64_t n, void *out) { return ds_h5_set_read(s->col[c], first, n, out); }
 
+/* A u64 in decimal and nothing else. */
+static int read_seed(const char *text, uint64_t *seed)
+{
+    char *end;
+    errno = 0;
+    *seed = strtoull(text, &end, 10);
+    return isdigit((unsigned char)*text) && !*end && !errno;
+}
+
+rt_status ds_shard_texts(ds_shard *s, int64_t i, ds_doc *d)
+{
+    uint64_t seed;
+    double   cost;
+    for (int t = 0; t < DS_TEXTS; t++) {
+        const size_t size = (size_t)ds_h5_set_bytes(s->text[t]);
+        RT_TRY(ds_h5_set_read(s->text[t], i, 1, s->words[t]));
+        RT_CHECK(memchr(s->words[t], '\0', size), RT_EFORMAT, "%s: document %lld: %s does not end with NUL", ds_h5_path(s->file),
+                 (long long)i, ds_text_names[t]);
+    }
+    RT_TRY(ds_h5_set_read(s->cost, i, 1, &cost));
+    RT_CHECK(read_seed(s->words[TEXT_SEED], &seed), RT_EFORMAT, "%s: document %lld: its seed '%.30s' is no whole number of 64 bits",
+             ds_h5_path(s->file), (long long)i, s->words[TEXT_SEED]);
+    d->request = s->words[TEXT_REQUEST];
+    d->recipe  = s->words[TEXT_RECIPE];
+    d->topic   = s->words[TEXT_TOPIC];
+    d->finish  = s->words[TEXT_FINISH];
+    d->seed    = seed;
+    d->cost    = cost;
+    return RT_OK;
+}
+
 rt_status ds_shard_doc(ds_shard *s, int64_t i, ds_doc *d)
 {
     ds_doc x;
-    char  *end;
     RT_CHECK(i >= 0 && i < s->docs, RT_EINVAL, "%s: document %lld of %lld", ds_h5_path(s->file), (long long)i, (long long)s->docs);
     RT_TRY(ds_shard_rows(s, i, 0, s->starts[i + 1] - s->starts[i], (1u << DS_COLS) - 1, &x));
-    for (int t = 0; t < DS_TEXTS; t++) {
-        RT_TRY(ds_h5_set_read(s->text[t], i, 1, s->words[t]));
-        s->words[t][ds_h5_set_bytes(s->text[t])] = '\0';
-    }
-    RT_TRY(ds_h5_set_read(s->cost, i, 1, &x.cost));
-    x.request = s->words[TEXT_REQUEST];
-    x.recipe  = s->words[TEXT_RECIPE];
-    x.topic   = s->words[TEXT_TOPIC];
-    x.finish  = s->words[TEXT_FINISH];
-    x.seed    = strtoull(s->words[TEXT_SEED], &end, 10);
-    RT_CHECK(end != s->words[TEXT_SEED] && !*end, RT_EFORMAT, "%s: document %lld: its seed '%.30s' is no whole number", ds_h5_path(s->file),
-             (long long)i, s->words[TEXT_SEED]);
+    RT_TRY(ds_shard_texts(s, i, &x));
     *d = x;
     return RT_OK;
 }

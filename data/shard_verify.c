@@ -1,71 +1,150 @@
-/* shard_verify.c -- is a shard what it claims to be, and which content does it have?
+/* shard_verify.c -- is a shard what data/FORMAT.md says that it is?
  *
- * Reading a document already checks HDF5's checksums and all ids; here come the meaning
- * of the numbers and the digest.
+ * Opening and reading already check the file's structure, its checksums and all ids; here comes the meaning of the
+ * numbers and texts.  Documents are read some rows at a time: their length is only a claim.
  */
 #include "data/shard.h"
+#include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
-
-/* ---- check --------------------------------------------------------------------------------- */
 
 #define SAY(cond, ...) RT_CHECK(cond, RT_ECHECK, __VA_ARGS__)
 #define TOLERANCE      1e-3 /* servers print few digits */
+#define AT(c)          (c)->path, (long long)(c)->doc, (long long)((c)->first + (c)->row)
+#define ROW            "%s: document %lld, row %lld: "
 
-typedef struct place {
-    const char *path;
-    long long   doc, row;
-} place;
+enum { ROWS = 4096 }; /* read at a time */
 
-static rt_status check_probabilities(const ds_doc *d, const ds_info *info, const place *at)
+typedef struct check {
+    ds_shard        *s;
+    const char      *path;
+    const ds_info   *info;
+    const ds_sketch *decoder;
+    int64_t          doc, first, row; /* row of the part that begins at `first` */
+    ds_doc           d;               /* the part; one more id where the document goes on */
+    int              ends;            /* it is the document's last part */
+    int32_t         *sorted;          /* [k] a row's top k by id */
+} check;
+
+/* ---- a row with a target ------------------------------------------------------------------ */
+
+static int by_id(const void *a, const void *b)
 {
-    const int64_t from = at->row * info->k;
-    const float  *lp   = d->topk_logprob;
-    double        sum  = 0;
-    for (int64_t j = from; j < from + info->k; j++) {
-        SAY(lp[j] <= TOLERANCE, "%s: document %lld, row %lld: log-probability %g", at->path, at->doc, at->row, (double)lp[j]);
-        SAY(j == from || lp[j] <= lp[j - 1] + 1e-5f, "%s: document %lld, row %lld: the top k are not in order, most likely first", at->path,
-            at->doc, at->row);
+    const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static rt_status check_topk(check *c)
+{
+    const int64_t k   = c->info->k;
+    const float  *lp  = c->d.topk_logprob + c->row * k;
+    double        sum = 0;
+    for (int64_t j = 0; j < k; j++) {
+        SAY(lp[j] <= 0, ROW "log-probability %g, expected at most 0", AT(c), (double)lp[j]);
+        SAY(j == 0 || lp[j] <= lp[j - 1] + 1e-5f, ROW "the top k are not in order, most likely first", AT(c));
         sum += exp((double)lp[j]);
     }
-    const double rest = (double)d->rest_mass[at->row];
-    SAY(rest >= 0 && fabs(sum + rest - 1) <= TOLERANCE, "%s: document %lld, row %lld: top k %.6f + rest %.6f are not 1", at->path, at->doc,
-        at->row, sum, rest);
+    const double rest = (double)c->d.rest_mass[c->row];
+    SAY(rest >= 0 && fabs(sum + rest - 1) <= TOLERANCE, ROW "top k %.6f + rest %.6f are not 1", AT(c), sum, rest);
+    if (!k) return RT_OK;
+    memcpy(c->sorted, c->d.topk_ids + c->row * k, (size_t)k * sizeof *c->sorted);
+    qsort(c->sorted, (size_t)k, sizeof *c->sorted, by_id);
+    for (int64_t j = 1; j < k; j++)
+        SAY(c->sorted[j] != c->sorted[j - 1], ROW "id %d stands twice among the top k", AT(c), (int)c->sorted[j]);
     return RT_OK;
 }
 
-static rt_status check_members(const ds_doc *d, const ds_info *info, const place *at)
+static rt_status check_tail(const check *c)
 {
-    const int64_t  from   = at->row * info->k;
-    const int32_t *ids    = d->topk_ids;
-    const double   actual = (double)d->actual_logprob[at->row];
-    for (int64_t j = from; j < from + info->k; j++) {
-        const double lp = (double)d->topk_logprob[j];
-        SAY(ids[j] != d->target_id[at->row] || isnan(actual) || !(fabs(lp - actual) > TOLERANCE),
-            "%s: document %lld, row %lld: the actual token has log-probability %g among the top k, but %g alone", at->path, at->doc,
-            at->row, lp, actual);
-        for (int64_t i = 0; i < info->m && d->rest_mass[at->row] > 0; i++)
-            SAY(d->tail_ids[at->row * info->m + i] != ids[j], "%s: document %lld, row %lld: tail id %d is one of the top k", at->path,
-                at->doc, at->row, (int)ids[j]);
-    }
+    const int64_t  m = c->info->m, k = c->info->k;
+    const int32_t *tail = c->d.tail_ids + c->row * m;
+    for (int64_t i = 0; k && i < m && c->d.rest_mass[c->row] > 0; i++)
+        SAY(!bsearch(&tail[i], c->sorted, (size_t)k, sizeof *tail, by_id), ROW "tail id %d is one of the top k", AT(c), (int)tail[i]);
     return RT_OK;
 }
 
-static rt_status check_row(const ds_doc *d, const ds_info *info, const place *at)
+/* The token that followed: what is said of it alone and, if it is there, among the top k. */
+static rt_status check_actual(const check *c)
 {
-    const int64_t i = at->row;
-    SAY(d->valid[i] <= 1, "%s: document %lld, row %lld: /valid is %d, expected 0 or 1", at->path, at->doc, at->row, (int)d->valid[i]);
-    if (!d->valid[i]) return RT_OK;
-    SAY(i < d->n - 1, "%s: document %lld: its last row is valid, but no token follows", at->path, at->doc);
-    SAY(d->target_id[i] == d->ids[i + 1], "%s: document %lld, row %lld is about id %d, but the next token is id %d", at->path, at->doc,
-        at->row, (int)d->target_id[i], (int)d->ids[i + 1]);
-    SAY(!d->rest_entropy || !(d->rest_entropy[i] < -TOLERANCE), "%s: document %lld, row %lld: rest entropy %g is negative", at->path,
-        at->doc, at->row, (double)d->rest_entropy[i]);
-    SAY(!d->weight || (isfinite(d->weight[i]) && d->weight[i] >= 0), "%s: document %lld, row %lld: weight %g, expected a number from 0 on",
-        at->path, at->doc, at->row, (double)d->weight[i]);
-    RT_TRY(check_probabilities(d, info, at));
-    return check_members(d, info, at);
+    const int64_t k      = c->info->k;
+    const double  actual = (double)c->d.actual_logprob[c->row];
+    const float  *lp     = c->d.topk_logprob + c->row * k;
+    int64_t       at     = 0;
+    if (isnan(actual)) return RT_OK;
+    SAY(actual <= 0, ROW "the actual token has log-probability %g, expected at most 0", AT(c), actual);
+    while (at < k && c->d.topk_ids[c->row * k + at] != c->d.target_id[c->row]) at++;
+    SAY(at == k || (double)lp[at] == actual || fabs((double)lp[at] - actual) <= TOLERANCE,
+        ROW "the actual token has log-probability %g among the top k, but %g alone", AT(c), (double)lp[at], actual);
+    SAY(at < k || !k || actual <= (double)lp[k - 1] + TOLERANCE,
+        ROW "the actual token has log-probability %g, but is not among the top k, which go down to %g", AT(c), actual, (double)lp[k - 1]);
+    return RT_OK;
 }
+
+static rt_status check_sketch(const check *c)
+{
+    const ds_sketch *x    = c->decoder;
+    int64_t          bits = 0;
+    if (!x) return RT_OK;
+    const uint8_t *row = c->d.sketch + c->row * x->bytes;
+    for (int64_t i = 0; i < x->r; i++) bits += x->bits[i];
+    for (int64_t b = bits; b < 8 * x->bytes; b++)
+        SAY(!(row[b / 8] >> b % 8 & 1), ROW "its sketch has bits set that no coordinate uses", AT(c));
+    return RT_OK;
+}
+
+static rt_status check_target(check *c)
+{
+    const ds_doc *d = &c->d;
+    const int64_t i = c->row;
+    SAY(!c->ends || i < d->n - 1, ROW "is valid, but no token follows", AT(c));
+    SAY(d->target_id[i] == d->ids[i + 1], ROW "is about id %d, but the next token is id %d", AT(c), (int)d->target_id[i],
+        (int)d->ids[i + 1]);
+    SAY(!d->rest_entropy || isnan(d->rest_entropy[i]) || (isfinite(d->rest_entropy[i]) && d->rest_entropy[i] >= -TOLERANCE),
+        ROW "rest entropy %g, expected a number from 0 on", AT(c), (double)d->rest_entropy[i]);
+    SAY(!d->weight || (isfinite(d->weight[i]) && d->weight[i] >= 0), ROW "weight %g, expected a number from 0 on", AT(c),
+        (double)d->weight[i]);
+    RT_TRY(check_topk(c));
+    RT_TRY(check_tail(c));
+    RT_TRY(check_actual(c));
+    return check_sketch(c);
+}
+
+/* ---- a row without one ---------------------------------------------------------------------- */
+
+static int all_zero(const void *p, size_t n)
+{
+    const uint8_t *v = p;
+    for (size_t i = 0; v && i < n; i++)
+        if (v[i]) return 0;
+    return 1;
+}
+
+static int all_nan(const float *v, int64_t n)
+{
+    for (int64_t i = 0; v && i < n; i++)
+        if (!isnan(v[i])) return 0;
+    return 1;
+}
+
+#define ROW_OF(v, width) ((v) ? (v) + c->row * (width) : NULL)
+
+static rt_status check_empty(const check *c)
+{
+    const ds_doc *d = &c->d;
+    const int64_t i = c->row, k = c->info->k, m = c->info->m, s = c->info->sketch;
+    const int     last = c->ends && i == d->n - 1;
+    SAY(d->target_id[i] == (last ? -1 : d->ids[i + 1]), ROW "has no target and is about id %d, expected %d", AT(c), (int)d->target_id[i],
+        (int)(last ? -1 : d->ids[i + 1]));
+    const int ids = all_zero(ROW_OF(d->topk_ids, k), (size_t)k * 4) && all_zero(ROW_OF(d->tail_ids, m), (size_t)m * 4) &&
+                    all_zero(ROW_OF(d->sketch, s), (size_t)s);
+    const int numbers = all_nan(ROW_OF(d->topk_logprob, k), k) && all_nan(d->actual_logprob + i, 1) && all_nan(d->rest_mass + i, 1) &&
+                        all_nan(ROW_OF(d->rest_entropy, 1), 1) && (!d->weight || d->weight[i] == 1);
+    SAY(ids && numbers, ROW "has no target, but holds %s", AT(c), ids ? "numbers other than NaN (weight: 1)" : "ids or bytes other than 0");
+    return RT_OK;
+}
+
+/* ---- documents ------------------------------------------------------------------------------ */
 
 /* What a reader refuses is a finding here. */
 static rt_status found(rt_status st)
@@ -74,141 +153,77 @@ static rt_status found(rt_status st)
     return st;
 }
 
-static rt_status check_doc(ds_shard *s, int64_t doc)
+static rt_status check_rows(check *c)
 {
-    ds_doc         d;
-    place          at   = {ds_shard_path(s), (long long)doc, 0};
-    const ds_info *info = ds_shard_info(s);
-    RT_TRY(found(ds_shard_doc(s, doc, &d)));
-    for (at.row = 0; at.row < d.n; at.row++) {
-        SAY(d.prompt_mask[at.row] <= 1, "%s: document %lld, row %lld: /prompt_mask is %d, expected 0 or 1", at.path, at.doc, at.row,
-            (int)d.prompt_mask[at.row]);
-        if (info->soft) RT_TRY(check_row(&d, info, &at));
+    const ds_doc *d = &c->d;
+    for (c->row = 0; c->row < d->n; c->row++) {
+        SAY(d->prompt_mask[c->row] <= 1, ROW "/prompt_mask is %d, expected 0 or 1", AT(c), (int)d->prompt_mask[c->row]);
+        if (!c->info->soft) continue;
+        SAY(d->valid[c->row] <= 1, ROW "/valid is %d, expected 0 or 1", AT(c), (int)d->valid[c->row]);
+        RT_TRY(d->valid[c->row] ? check_target(c) : check_empty(c));
     }
+    return RT_OK;
+}
+
+static rt_status check_doc(check *c)
+{
+    const int64_t *starts = ds_shard_starts(c->s), n = starts[c->doc + 1] - starts[c->doc];
+    ds_doc         texts;
+    for (c->first = 0; c->first < n; c->first += ROWS) {
+        const int64_t part = n - c->first < ROWS ? n - c->first : ROWS;
+        RT_TRY(found(ds_shard_rows(c->s, c->doc, c->first, part, (1u << DS_COLS) - 1, &c->d)));
+        c->ends = c->first + part == n;
+        RT_TRY(check_rows(c));
+    }
+    RT_TRY(found(ds_shard_texts(c->s, c->doc, &texts)));
+    const char *const text[] = {texts.request, texts.recipe, texts.topic, texts.finish};
+    for (int t = 0; t < 4; t++)
+        SAY(ds_utf8_valid(text[t], strlen(text[t])), "%s: document %lld: %s is not UTF-8", c->path, (long long)c->doc, ds_text_names[t]);
+    SAY(isnan(texts.cost) || (isfinite(texts.cost) && texts.cost >= 0), "%s: document %lld: its cost is %g, expected a number from 0 on",
+        c->path, (long long)c->doc, texts.cost);
+    return RT_OK;
+}
+
+/* ---- the whole -------------------------------------------------------------------------------- */
+
+static int is_json(const char *text)
+{
+    cJSON *o    = NULL;
+    rt_buf b    = {0};
+    int    good = rt_buf_str(&b, text) == RT_OK && rt_json_parse(&o, b.p, b.len, 0, "attribute") == RT_OK;
+    cJSON_Delete(o);
+    rt_buf_free(&b);
+    return good;
+}
+
+static rt_status check_attributes(const check *c)
+{
+    const ds_info *i = c->info;
+    SAY(strlen(i->tokenizer) == 64 && strspn(i->tokenizer, "0123456789abcdef") == 64,
+        "%s: the attribute 'tokenizer_sha256' is '%.70s', expected 64 hexadecimal digits", c->path, i->tokenizer);
+    for (int a = 0; a < DS_ATTRIBUTES; a++) {
+        const char *text = (const char *)i + ds_attributes[a].at;
+        SAY(ds_utf8_valid(text, strlen(text)), "%s: the attribute '%s' is not UTF-8", c->path, ds_attributes[a].name);
+    }
+    const char *const json[][2] = {{"sampling", i->sampling}, {"probe", i->probe}, {"prices", i->prices}};
+    for (int j = 0; j < 3; j++) SAY(!*json[j][1] || is_json(json[j][1]), "%s: the attribute '%s' is not JSON", c->path, json[j][0]);
+    return RT_OK;
+}
+
+static rt_status check_all(check *c)
+{
+    RT_TRY(found(ds_shard_names(c->s)));
+    RT_TRY(check_attributes(c));
+    RT_TRY(found(ds_shard_sketch(c->s, &c->decoder)));
+    RT_TRY(RT_NEW(c->sorted, c->info->k));
+    for (c->doc = 0; c->doc < ds_shard_docs(c->s); c->doc++) RT_TRY(check_doc(c));
     return RT_OK;
 }
 
 rt_status ds_shard_verify(ds_shard *s)
 {
-    const ds_sketch *decoder;
-    RT_TRY(found(ds_shard_sketch(s, &decoder)));
-    for (int64_t i = 0; i < ds_shard_docs(s); i++) RT_TRY(check_doc(s, i));
-    return RT_OK;
-}
-
-/* ---- digest ---------------------------------------------------------------------------------- */
-
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the digest is of little-endian bytes");
-
-enum { FINGERPRINT_DOCS = 1024 };
-
-static void add_int(rt_sha *h, int64_t v) { rt_sha_add(h, &v, sizeof v); }
-static void add_text(rt_sha *h, const char *s) { rt_sha_add(h, s, strlen(s) + 1); }
-
-/* Every NaN counts as the same one. */
-static void add_floats(rt_sha *h, const float *v, int64_t n)
-{
-    const uint32_t nan  = 0x7fc00000u;
-    int64_t        from = 0;
-    for (int64_t i = 0; i <= n; i++) {
-        if (i < n && !isnan(v[i])) continue;
-        rt_sha_add(h, v + from, (size_t)(i - from) * sizeof *v);
-        if (i < n) rt_sha_add(h, &nan, sizeof nan);
-        from = i + 1;
-    }
-}
-
-static void add_double(rt_sha *h, double v)
-{
-    const uint64_t nan = 0x7ff8000000000000u;
-    rt_sha_add(h, isnan(v) ? (const void *)&nan : (const void *)&v, sizeof v);
-}
-
-static void add_doc(rt_sha *h, const ds_doc *d, const ds_info *info)
-{
-    const size_t n = (size_t)d->n;
-    add_int(h, d->n);
-    rt_sha_add(h, d->ids, 4 * n);
-    rt_sha_add(h, d->prompt_mask, n);
-    if (info->soft) {
-        rt_sha_add(h, d->target_id, 4 * n);
-        rt_sha_add(h, d->valid, n);
-        if (info->k) rt_sha_add(h, d->topk_ids, 4 * n * (size_t)info->k);
-        add_floats(h, d->topk_logprob, d->n * info->k);
-        add_floats(h, d->actual_logprob, d->n);
-        add_floats(h, d->rest_mass, d->n);
-        if (info->m) rt_sha_add(h, d->tail_ids, 4 * n * (size_t)info->m);
-        if (d->rest_entropy) add_floats(h, d->rest_entropy, d->n);
-        if (d->weight) add_floats(h, d->weight, d->n);
-        if (d->sketch) rt_sha_add(h, d->sketch, n * (size_t)info->sketch);
-    }
-    add_text(h, d->request);
-    add_text(h, d->recipe);
-    add_text(h, d->topic);
-    add_text(h, d->finish);
-    add_int(h, (int64_t)d->seed);
-    add_double(h, d->cost);
-}
-
-/* What format 1 did not have from the beginning leaves no trace where it is absent: digests stay as they were. */
-static rt_status add_optional(rt_sha *h, ds_shard *s)
-{
-    const ds_sketch *x;
-    if (ds_shard_has_weight(s)) add_text(h, "weight");
-    RT_TRY(ds_shard_sketch(s, &x));
-    if (!x) return RT_OK;
-    add_text(h, "sketch");
-    add_int(h, x->bytes);
-    add_int(h, x->r);
-    rt_sha_add(h, x->bits, (size_t)x->r);
-    add_floats(h, x->scale, x->r);
-    rt_sha_add(h, x->head, (size_t)(x->V * (x->r + 1)) * sizeof *x->head);
-    if (!x->map) return RT_OK;
-    add_text(h, "map");
-    add_int(h, x->C);
-    add_floats(h, x->map, x->r * (x->C + 1));
-    return RT_OK;
-}
-
-/* `docs` documents of it, evenly spread. */
-static rt_status add_all(rt_sha *h, ds_shard *s, int64_t docs)
-{
-    const ds_info *i = ds_shard_info(s);
-    add_text(h, "retort shard 1");
-    add_text(h, i->soft ? "soft" : "text");
-    add_text(h, "raw");
-    add_int(h, i->vocab);
-    add_int(h, i->k);
-    add_int(h, i->m);
-    for (int a = 0; a < DS_ATTRIBUTES; a++)
-        if (ds_attributes[a].digest) add_text(h, (const char *)i + ds_attributes[a].at);
-    add_int(h, ds_shard_has_entropy(s));
-    RT_TRY(add_optional(h, s));
-    add_int(h, ds_shard_docs(s));
-    for (int64_t n = 0; n < docs; n++) {
-        ds_doc d;
-        RT_TRY(ds_shard_doc(s, n * ds_shard_docs(s) / docs, &d));
-        add_doc(h, &d, i);
-    }
-    return RT_OK;
-}
-
-rt_status ds_shard_digest(ds_shard *s, char hex[RT_SHA_HEX])
-{
-    rt_sha *h;
-    RT_TRY(rt_sha_begin(&h));
-    const rt_status st = add_all(h, s, ds_shard_docs(s));
-    rt_sha_end(&h, st == RT_OK ? hex : NULL);
-    return st;
-}
-
-rt_status ds_shard_fingerprint(ds_shard *s, char hex[RT_SHA_HEX])
-{
-    const int64_t docs = ds_shard_docs(s);
-    rt_sha       *h;
-    RT_TRY(rt_sha_begin(&h));
-    const rt_status st = add_all(h, s, docs < FINGERPRINT_DOCS ? docs : FINGERPRINT_DOCS);
-    if (st == RT_OK) rt_sha_add(h, ds_shard_starts(s), (size_t)(docs + 1) * sizeof(int64_t));
-    rt_sha_end(&h, st == RT_OK ? hex : NULL);
+    check           c  = {.s = s, .path = ds_shard_path(s), .info = ds_shard_info(s)};
+    const rt_status st = check_all(&c);
+    free(c.sorted);
     return st;
 }

@@ -146,6 +146,13 @@ static rt_status room(ds_writer *w, size_t bytes)
 
 static rt_status append(ds_writer *w, int c, int64_t n) { return ds_h5_set_append(w->col[c], w->scratch.p, n); }
 
+/* Servers and sums in float come out a little above 0 for what is certain. */
+static void limit_logprobs(float *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (v[i] > 0) v[i] = 0;
+}
+
 /* A column of entries like `missing`, which rows without a target get. */
 static rt_status put_masked(ds_writer *w, int c, const void *v, const uint8_t *valid, const void *missing, int64_t n)
 {
@@ -158,6 +165,7 @@ static rt_status put_masked(ds_writer *w, int c, const void *v, const uint8_t *v
         else
             for (size_t j = 0; j < row; j += cell) memcpy(to + j, missing, cell);
     }
+    if (c == COL_TOPK_LOGPROB || c == COL_ACTUAL) limit_logprobs((float *)(void *)w->scratch.p, w->scratch.len / sizeof(float));
     return append(w, c, n);
 }
 
@@ -205,8 +213,10 @@ static rt_status keep_texts(ds_writer *w, const ds_doc *d)
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)d->seed);
     const char *const v[DS_TEXTS] = {d->request, d->recipe, d->topic, d->finish, seed};
     for (int t = 0; t < DS_TEXTS; t++) {
-        const char  *s = v[t] ? v[t] : "";
-        const size_t n = strlen(s);
+        rt_buf_clear(&w->scratch);
+        RT_TRY(rt_utf8_mend(&w->scratch, v[t] ? v[t] : ""));
+        const char  *s = w->scratch.p;
+        const size_t n = w->scratch.len;
         RT_CHECK(n < DS_H5_MAX_TEXT, RT_EINVAL, "%s: document %lld: %s has %zu bytes, at most %d are possible", w->path, (long long)w->docs,
                  ds_text_names[t], n, (int)DS_H5_MAX_TEXT - 1);
         RT_TRY(rt_buf_add(&w->text[t], s, n + 1));

@@ -18,6 +18,8 @@
 
 enum { V = 100, K = 3, M = 2, LEN = 50 };
 
+#define SHA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 /* ---- a soft document, a function of its number --------------------------------------------- */
 
 typedef struct sample {
@@ -63,7 +65,7 @@ static void make(sample *s, int number)
 static ds_info soft_info(void)
 {
     ds_info i = {.soft = 1, .vocab = V, .k = K, .m = M, .teacher = "t", .dialect = "retort", .program = "test"};
-    strcpy(i.tokenizer, "abc");
+    strcpy(i.tokenizer, SHA);
     return i;
 }
 
@@ -125,7 +127,7 @@ static void round_trip(void **state)
     assert_int_equal(ds_shard_open(&s, g_path), RT_OK);
     assert_int_equal(ds_shard_docs(s), DOCS);
     assert_int_equal(ds_shard_info(s)->k, K);
-    assert_string_equal(ds_shard_info(s)->tokenizer, "abc");
+    assert_string_equal(ds_shard_info(s)->tokenizer, SHA);
     assert_true(ds_shard_has_entropy(s));
     for (int i = 0; i < DOCS; i++) {
         make(&x, i * 77 % DOCS);
@@ -154,7 +156,7 @@ static void text_shard(void **state)
 {
     (void)state;
     const int32_t ids[] = {5, 6, 7};
-    const ds_info info  = {.vocab = V};
+    const ds_info info  = {.vocab = V, .tokenizer = SHA};
     ds_writer    *w;
     ds_shard     *s;
     ds_doc        d;
@@ -333,7 +335,8 @@ static void make_extra(extra *e, int number)
     for (int i = 0; i < LEN; i++) {
         e->s.rest[i] = 1;
         e->weight[i] = (float)(i % 3);
-        for (int j = 0; j < S; j++) e->sketch[i * S + j] = (uint8_t)(number * 16 + i + j);
+        for (int j = 0; j < S; j++)
+            e->sketch[i * S + j] = (uint8_t)((number * 16 + i + j) & (j + 1 < S ? 255 : 127)); /* 15 bits are used */
     }
     e->s.doc.topk_ids     = NULL;
     e->s.doc.topk_logprob = NULL;

@@ -18,8 +18,19 @@ typedef struct lie {
     int64_t  sketch, bits, scales, head, map;
     uint16_t number; /* one of the head's */
     float    weight, mapped;
+    /* of the first row; 0: as it should be */
+    int32_t twice, tail_of; /* an id among its top k a second time; among its tail ids too */
+    float   above, actual, entropy;
+    /* of the last row of the first document, which has no target */
+    float         number_left;
+    int32_t       id_left, about_left;
+    const char   *tokenizer, *seed, *sampling, *extra;
+    unsigned char topic; /* a byte of it */
+    uint8_t       spare; /* bits of a sketch that nothing uses */
+    double        cost;
 } lie;
-static const lie honest = {.k = 2, .starts = {0, 2, 5}, .valid_rows = 5, .wide = 2, .vocab = 9, .docs_rows = 2, .about = 4, .id = 3};
+static const char g_sha[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+static const lie  honest  = {.k = 2, .starts = {0, 2, 5}, .valid_rows = 5, .wide = 2, .vocab = 9, .docs_rows = 2, .about = 4, .id = 3};
 
 static void put(ds_h5 *f, ds_h5_spec spec, const void *v, int64_t n)
 {
@@ -32,12 +43,17 @@ static void put(ds_h5 *f, ds_h5_spec spec, const void *v, int64_t n)
 
 static void put_tables(ds_h5 *f, const lie *l)
 {
-    const int32_t ids[] = {1, 2, l->id, 4, 5}, target[] = {2, -1, l->about, 5, -1};
+    const float   nan = NAN, half = logf(0.5f);
+    const int32_t ids[] = {1, 2, l->id, 4, 5}, target[] = {2, l->about_left ? l->about_left : -1, l->about, 5, -1};
     const uint8_t valid[] = {1, 0, 1, 1, 0}, prompt[5] = {0};
-    const int32_t topk[32] = {0};
-    const float   lp[32] = {-0.7f, -0.7f, 0, 0, -0.7f, -0.7f, -0.7f, -0.7f}, actual[] = {-9, 0, -9, -9, 0},
-                rest[]   = {0.0068f, 0, 0.0068f, 0.0068f, 0};
-    const double cost[2] = {0};
+    int32_t       topk[32] = {1, 2, 0, l->id_left, 4, 2, 1, 5, 0, 0};
+    const float   lp[32]   = {
+            half, l->above != 0 ? l->above : half, l->number_left != 0 ? l->number_left : nan, nan, half, half, half, half, nan, nan};
+    const float  actual[] = {l->actual != 0 ? l->actual : half, nan, half, half, nan}, rest[] = {0, nan, 0, 0, nan};
+    const float  entropy[] = {l->entropy, nan, nan, 0, nan};
+    const double cost[2]   = {l->cost, NAN};
+    const char   topic[4]  = {(char)l->topic, 0, 't', 0};
+    if (l->twice) topk[1] = topk[0];
     put(f, (ds_h5_spec){.name = "/ids", .type = DS_I32}, ids, 5);
     put(f, (ds_h5_spec){.name = "/prompt_mask", .type = DS_U8}, prompt, 5);
     put(f, (ds_h5_spec){.name = "/target_id", .type = DS_I32}, target, 5);
@@ -46,15 +62,23 @@ static void put_tables(ds_h5 *f, const lie *l)
     put(f, (ds_h5_spec){.name = "/topk_logprob", .type = DS_F32, .width = 2}, lp, 5);
     put(f, (ds_h5_spec){.name = "/actual_logprob", .type = DS_F32}, actual, 5);
     put(f, (ds_h5_spec){.name = "/rest_mass", .type = DS_F32}, rest, 5);
+    put(f, (ds_h5_spec){.name = "/rest_entropy", .type = DS_F32}, entropy, 5);
     put(f, (ds_h5_spec){.name = "/doc_start", .type = DS_I64}, l->starts, 3);
     put(f, (ds_h5_spec){.name = "/doc/cost", .type = DS_F64}, cost, l->docs_rows);
-    for (int t = 0; t < DS_TEXTS; t++) put(f, (ds_h5_spec){.name = ds_text_names[t], .text = 1}, "00", 2);
+    if (l->extra) put(f, (ds_h5_spec){.name = l->extra, .type = DS_I32}, ids, 5);
+    for (int t = 0; t < DS_TEXTS; t++)
+        put(f, (ds_h5_spec){.name = ds_text_names[t], .text = t == TEXT_SEED ? 21 : 2},
+            t == TEXT_SEED    ? l->seed ? l->seed : "0\0...................0\0..................."
+            : t == TEXT_TOPIC ? topic
+                              : "a\0b\0",
+            2);
 }
 
 static void put_sketch(ds_h5 *f, const lie *l)
 {
-    static const uint8_t bits[64] = {5, 4, 4, 5, 5}, rows[5 * 64];
-    const float          scale[4] = {1, 2, 3, 4}, weight[5] = {1, 0, l->weight, 1, 1};
+    static const uint8_t bits[64]     = {5, 4, 4, 5, 5};
+    const uint8_t        rows[5 * 64] = {0, l->spare};
+    const float          scale[4] = {1, 2, 3, 4}, weight[5] = {1, 1, l->weight, 1, 1};
     uint16_t             head[64] = {0x3f80, l->number};
     put(f, (ds_h5_spec){.name = "/weight", .type = DS_F32}, weight, 5);
     put(f, (ds_h5_spec){.name = "/sketch", .type = DS_U8, .width = l->sketch}, rows, 5);
@@ -76,7 +100,12 @@ static rt_status tell(lie l, ds_shard **s)
     ds_h5_put_int(f, "k", l.k);
     ds_h5_put_int(f, "m", 0);
     ds_h5_put_int(f, "time", 0);
-    for (int a = 0; a < DS_ATTRIBUTES; a++) assert_int_equal(ds_h5_put_text(f, ds_attributes[a].name, ""), RT_OK);
+    for (int a = 0; a < DS_ATTRIBUTES; a++) {
+        const char *name = ds_attributes[a].name, *text = "";
+        if (!strcmp(name, "tokenizer_sha256")) text = l.tokenizer ? l.tokenizer : g_sha;
+        if (!strcmp(name, "sampling") && l.sampling) text = l.sampling;
+        assert_int_equal(ds_h5_put_text(f, name, text), RT_OK);
+    }
     put_tables(f, &l);
     if (l.sketch) put_sketch(f, &l);
     assert_int_equal(ds_h5_close(&f), RT_OK);
@@ -128,6 +157,53 @@ static void lies_are_refused(void **state)
     ds_shard_close(&s);
 }
 
+#define FOUND_IN(base, ...)                              \
+    do {                                                 \
+        lie l = base;                                    \
+        __VA_ARGS__;                                     \
+        assert_int_equal(tell(l, &s), RT_OK);            \
+        assert_int_equal(ds_shard_verify(s), RT_ECHECK); \
+        ds_shard_close(&s);                              \
+    } while (0)
+
+/* What FORMAT.md promises, one lie for each promise. */
+static void broken_promises_are_found(void **state)
+{
+    (void)state;
+    ds_shard *s;
+    FOUND_IN(honest, l.twice = 1);
+    FOUND_IN(honest, l.above = 1e-5f);
+    FOUND_IN(honest, l.above = NAN);
+    FOUND_IN(honest, l.above = -0.5f);
+    FOUND_IN(honest, l.above = -9);
+    FOUND_IN(honest, l.actual = 1e-5f);
+    FOUND_IN(honest, l.actual = -0.5f);
+    FOUND_IN(honest, l.about_left = 3);
+    FOUND_IN(honest, l.number_left = -1);
+    FOUND_IN(honest, l.id_left = 1);
+    FOUND_IN(honest, l.entropy = -0.1f);
+    FOUND_IN(honest, l.entropy = INFINITY);
+    FOUND_IN(honest, l.cost = -1);
+    FOUND_IN(honest, l.cost = INFINITY);
+    FOUND_IN(honest, l.topic = 0xff);
+    FOUND_IN(honest, l.tokenizer = "");
+    FOUND_IN(honest, l.tokenizer = "0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef");
+    FOUND_IN(honest, l.sampling = "{\"seed\":");
+    FOUND_IN(honest, l.extra = "/tail_ids");
+    FOUND_IN(honest, l.extra = "/sketch_bits");
+    FOUND_IN(honest, l.seed = "-1\0..................0\0...................");
+    FOUND_IN(honest, l.seed = " 1\0..................0\0...................");
+    FOUND_IN(honest, l.seed = "18446744073709551616\0"
+                              "0\0...................");
+    FOUND_IN(honest, l.seed = "00000000000000000000000000000000000000000");
+    lie l  = honest;
+    l.seed = "18446744073709551615\0"
+             "0\0...................";
+    assert_int_equal(tell(l, &s), RT_OK);
+    assert_int_equal(ds_shard_verify(s), RT_OK);
+    ds_shard_close(&s);
+}
+
 static const lie sketched = {.k          = 2,
                              .starts     = {0, 2, 5},
                              .valid_rows = 5,
@@ -143,14 +219,7 @@ static const lie sketched = {.k          = 2,
                              .number     = 0x4000,
                              .weight     = 2};
 
-#define FOUND(...)                                       \
-    do {                                                 \
-        lie l = sketched;                                \
-        __VA_ARGS__;                                     \
-        assert_int_equal(tell(l, &s), RT_OK);            \
-        assert_int_equal(ds_shard_verify(s), RT_ECHECK); \
-        ds_shard_close(&s);                              \
-    } while (0)
+#define FOUND(...) FOUND_IN(sketched, __VA_ARGS__)
 
 static void lies_of_sketches_are_found(void **state)
 {
@@ -171,6 +240,7 @@ static void lies_of_sketches_are_found(void **state)
     FOUND(l.map = 12, l.mapped = INFINITY);
     FOUND(l.weight = -1);
     FOUND(l.weight = NAN);
+    FOUND(l.spare = 0x20);
     lie l    = sketched;
     l.number = 0xff81;
     assert_int_equal(tell(l, &s), RT_OK);
@@ -183,6 +253,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lies_are_refused),
+        cmocka_unit_test(broken_promises_are_found),
         cmocka_unit_test(lies_of_sketches_are_found),
     };
     return cmocka_run_group_tests_name("shard_lies", tests, set_up, tear_down);
