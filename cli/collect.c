@@ -17,6 +17,7 @@ rt_status cli_collect_begin(const cli_collect *c, tc_options *t, rt_progress *p)
     t->max_failed = c->max_failed;
     t->in_flight = c->in_flight, t->retries = c->retries, t->timeout = c->timeout;
     t->price_in = c->price_in, t->price_out = c->price_out;
+    *p          = (rt_progress){0};
     t->progress = p;
     rt_quiet(c->quiet);
     sigaction(SIGPIPE, &ignore, NULL); /* a server that hangs up is an error to report, not to die of */

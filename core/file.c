@@ -51,7 +51,7 @@ static const char *split(char dir[4096], const char *path)
     return slash ? slash + 1 : path;
 }
 
-static rt_status sync_parent(const char *path)
+rt_status rt_file_sync_folder(const char *path)
 {
     char dir[4096];
     split(dir, path);
@@ -88,7 +88,7 @@ rt_status rt_file_rename(const char *from, const char *to)
 {
     RT_TRY(rt_file_sync(from));
     if (rename(from, to)) return SYS_FAIL(to, "be put in place (rename)");
-    return sync_parent(to);
+    return rt_file_sync_folder(to);
 }
 
 static rt_status write_plain(const char *path, const void *bytes, size_t n)
@@ -119,7 +119,8 @@ rt_status rt_dir_make(const char *path)
     for (size_t i = 1; i <= strlen(path); i++) {
         if (path[i] != '/' && path[i] != '\0') continue;
         snprintf(part, sizeof part, "%.*s", (int)i, path);
-        if (mkdir(part, 0777) && errno != EEXIST) return SYS_FAIL(part, "be made as a folder");
+        if (!mkdir(part, 0777)) RT_TRY(rt_file_sync_folder(part));
+        else if (errno != EEXIST) return SYS_FAIL(part, "be made as a folder");
     }
     struct stat s;
     RT_CHECK(!stat(path, &s) && S_ISDIR(s.st_mode), RT_EINVAL, "%s: expected a folder, it is a file", path);

@@ -16,7 +16,8 @@ rt_status rt_file_write(const char *path, const void *bytes, size_t n);
 rt_status rt_file_temporary(rt_buf *out, const char *path);
 rt_status rt_file_rename(const char *from, const char *to);        /* durable: `from` and both folders fsynced */
 rt_status rt_file_sync(const char *path);                          /* fsync a file or a folder */
-rt_status rt_dir_make(const char *path);                           /* with its parents; existing is fine */
+rt_status rt_file_sync_folder(const char *path);                   /* fsync the folder that holds `path`: its name is durable */
+rt_status rt_dir_make(const char *path);                           /* durably, with its parents; existing is fine */
 rt_status rt_dir_remove(const char *path);                         /* with all its content; missing is fine */
 rt_status rt_path(rt_buf *out, const char *dir, const char *name); /* out = "dir/name" */
 int       rt_file_exists(const char *path);

@@ -52,9 +52,11 @@ static size_t mend_number(char *p, const char *end)
     return 0;
 }
 
-static void prepare(char *text, size_t n, int flags)
+/* Mends what can be, and returns how many values the text holds at most. */
+static size_t prepare(char *text, size_t n, int flags)
 {
-    char *const end = text + n;
+    char *const end    = text + n;
+    size_t      values = 1;
     for (char *p = text; p < end;) {
         if (*p == '"') {
             for (p++; p < end && *p != '"';) p += *p == '\\' ? (flags & RT_JSON_LENIENT ? mend_escape(p, end) : 2) : 1;
@@ -66,9 +68,11 @@ static void prepare(char *text, size_t n, int flags)
             p = stop;
         } else {
             const size_t skip = flags & RT_JSON_LENIENT ? mend_number(p, end) : 0;
+            values += *p == ',' || *p == '[' || *p == '{';
             p += skip ? skip : 1;
         }
     }
+    return values;
 }
 
 /* cJSON's strings end at a NUL.  So the escape \u0000 is handed to it as the bytes C0 80, which no UTF-8 holds, and
@@ -115,8 +119,9 @@ rt_status rt_json_parse(cJSON **out, char *text, size_t n, int flags, const char
     RT_CHECK(n, RT_EFORMAT, "%s: expected JSON, found nothing", name);
     const char *nul = memchr(text, 0, n);
     RT_CHECK(!nul, RT_EFORMAT, "%s:%d: expected JSON, found a byte 0 in it", name, line_of(text, nul));
-    n = hide_nuls(text, n);
-    prepare(text, n, flags);
+    n                   = hide_nuls(text, n);
+    const size_t values = prepare(text, n, flags);
+    RT_CHECK(values <= RT_JSON_VALUES, RT_EFORMAT, "%s: %zu values, more than the %d that are read at once", name, values, RT_JSON_VALUES);
     cJSON *o = cJSON_ParseWithLengthOpts(text, n, &end, 0);
     if (!o) {
         const char  *at   = end && end >= text && end <= text + n ? end : text;

@@ -9,6 +9,8 @@
 #include "core/memory.h"
 #include <cjson/cJSON.h>
 
+/* More values than this in one text are refused: a tree takes about 120 bytes of each. */
+enum { RT_JSON_VALUES = 12 << 20 };
 enum { RT_JSON_COMMENTS = 1, RT_JSON_LENIENT = 2, RT_JSON_DUPLICATES = 4 /* allow */ };
 
 /* `text` of n bytes is changed in place (comments, NaN); name is for errors

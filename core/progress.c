@@ -10,16 +10,29 @@ static int g_quiet;
 
 void rt_quiet(int on) { g_quiet = on; }
 
+static void say(const char *before, const char *fmt, va_list ap)
+{
+    char text[2048];
+    if (g_quiet) return;
+    vsnprintf(text, sizeof text, fmt, ap);
+    rt_text_clean(text);
+    fprintf(stderr, "%sretort: %s\n", before, text);
+}
+
 void rt_note(const char *fmt, ...)
 {
-    char    text[2048];
     va_list ap;
-    if (g_quiet) return;
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    say("", fmt, ap);
     va_end(ap);
-    rt_text_clean(text);
-    fprintf(stderr, "retort: %s\n", text);
+}
+
+void rt_progress_say(rt_progress *p, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    say(p->tty && p->lines ? "\r\033[K" : "", fmt, ap);
+    va_end(ap);
 }
 
 void rt_progress_begin(rt_progress *p, const char *what, const char *unit, int64_t total, int64_t done)

@@ -21,5 +21,7 @@ typedef struct rt_progress {
 void rt_progress_begin(rt_progress *p, const char *what, const char *unit, int64_t total, int64_t done);
 /* `extra` (may be NULL) is shown at the end of the line. */
 void rt_progress_at(rt_progress *p, int64_t done, const char *extra);
+/* A line of its own, at once: what people must know that wait. */
+void rt_progress_say(rt_progress *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void rt_progress_end(rt_progress *p);
 #endif

@@ -9,7 +9,12 @@
 #include "core/json.h"
 #include "teacher/teacher.h"
 
-enum { TC_MAX_STOPS = 8, TC_MAX_K = 1024, TC_MAX_M = 1024 };
+enum {
+    TC_MAX_STOPS = 8,
+    TC_MAX_K     = 1024,
+    TC_MAX_M     = 1024,
+    TC_PARSED    = 16 << 20 /* bytes of answers that are parsed at once, if more than one: a tree is up to 30 times its text */
+};
 
 typedef struct tc_ask { /* one request */
     const int32_t *ids; /* the prompt's tokens, n of them; NULL: text */

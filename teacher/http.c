@@ -11,12 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_BODY = 256 << 20, CONNECT_SECONDS = 10, RECEIVE_BUFFER = 256 << 10 };
+enum { CONNECT_SECONDS = 10, RECEIVE_BUFFER = 256 << 10 };
 
 typedef struct slot {
     CURL   *easy;
     int64_t tag;
     int     busy, too_large;
+    size_t *held; /* of all slots */
     double  began;
     rt_buf  request, body;
     char    error[CURL_ERROR_SIZE];
@@ -28,17 +29,20 @@ struct tc_http {
     struct curl_slist *headers;
     slot              *slots[TC_MAX_IN_FLIGHT];
     int                n, in_flight;
+    size_t             held;
 };
 
 static size_t receive(char *data, size_t size, size_t n, void *ud)
 {
     slot *s = ud;
     n *= size;
-    if (s->body.len + n > MAX_BODY) {
+    if (*s->held + n > TC_MAX_HELD) {
         s->too_large = 1;
         return 0;
     }
-    return rt_buf_add(&s->body, data, n) == RT_OK ? n : 0;
+    if (rt_buf_add(&s->body, data, n) != RT_OK) return 0;
+    *s->held += n;
+    return n;
 }
 
 static rt_status add_header(tc_http *h, const char *line)
@@ -155,6 +159,7 @@ static rt_status free_slot(slot **out, tc_http *h)
         RT_CHECK(h->n < TC_MAX_IN_FLIGHT, RT_EINVAL, "more than %d requests in flight", TC_MAX_IN_FLIGHT);
         RT_TRY(RT_NEW(s, 1));
         h->slots[h->n++] = s;
+        s->held          = &h->held;
         s->easy          = curl_easy_init();
         RT_CHECK(s->easy, RT_ENOMEM, "libcurl: no easy handle");
     }
@@ -212,10 +217,13 @@ static void finish(tc_http *h, slot *s, CURLcode code, tc_reply *r)
         curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &r->status);
         r->retry_after = retry_after(s->easy);
     } else if (s->too_large) {
-        snprintf(r->error, sizeof r->error, "the answer is larger than %d MB", MAX_BODY >> 20);
+        r->crowded = s->body.len < h->held;
+        snprintf(r->error, sizeof r->error, "the %s larger than %d MB",
+                 r->crowded ? "answers that are under way together are" : "answer is", TC_MAX_HELD >> 20);
     } else {
         snprintf(r->error, sizeof r->error, "%s", s->error[0] ? s->error : curl_easy_strerror(code));
     }
+    h->held -= s->body.len;
     r->body = s->body;
     s->body = (rt_buf){0};
     if (r->body.p) tc_endpoint_scrub(&h->at, r->body.p, r->body.len);

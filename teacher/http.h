@@ -3,7 +3,10 @@
 #define TC_HTTP_H
 #include "teacher/endpoint.h"
 
-enum { TC_MAX_IN_FLIGHT = 1024 };
+enum {
+    TC_MAX_IN_FLIGHT = 1024,
+    TC_MAX_HELD      = 256 << 20 /* bytes of one answer, and of all that are being received together */
+};
 
 typedef struct tc_reply {
     int64_t tag;         /* of the request */
@@ -11,6 +14,7 @@ typedef struct tc_reply {
     rt_buf  body;        /* the caller frees it */
     double  retry_after; /* seconds; negative: not said */
     double  seconds;
+    int     crowded; /* broken off here: together with others it was more than TC_MAX_HELD */
     char    error[256];
 } tc_reply;
 

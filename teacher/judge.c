@@ -142,7 +142,7 @@ tc_verdict tc_judge(const tc_reply *r, char *why, size_t n)
     if (!r->status) {
         snprintf(why, n, "%s", r->error);
         rt_text_clean(why);
-        return TC_RETRY;
+        return r->crowded ? TC_SLOW_DOWN : TC_RETRY;
     }
     cJSON           *o    = body_of(r);
     const int        fine = r->status >= 200 && r->status < 300;

@@ -5,6 +5,7 @@
  * and without shared memory SQLite's WAL also works on network file systems.
  */
 #include "teacher/ledger.h"
+#include "core/file.h"
 #include <math.h>
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -100,7 +101,8 @@ static rt_status open_all(tc_ledger *l)
                    "SELECT state, attempts, status, prompt_tokens, completion_tokens, cost, seconds, CASE WHEN ?2 THEN answer END"
                    " FROM request WHERE key=?1"));
     RT_TRY(prepare(l, &l->note, "INSERT OR REPLACE INTO note VALUES (?1,?2)"));
-    return prepare(l, &l->noted, "SELECT text FROM note WHERE name=?1");
+    RT_TRY(prepare(l, &l->noted, "SELECT text FROM note WHERE name=?1"));
+    return rt_file_sync_folder(l->path); /* the names of the ledger and of its WAL */
 }
 
 rt_status tc_ledger_open(tc_ledger **out, const char *path)

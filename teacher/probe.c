@@ -3,8 +3,20 @@
 #include "core/clock.h"
 #include "data/wire.h"
 #include "teacher/schedule.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+static rt_status wait_for(const tc_options *o, const tc_endpoint *e, double seconds, const char *why)
+{
+    const double until = rt_now() + seconds;
+    if (o->progress && seconds >= 5) rt_progress_say(o->progress, "waiting %.0f s before %s is asked again: %s", seconds, e->url, why);
+    for (double left; (left = until - rt_now()) > 0;) {
+        RT_CHECK(!rt_interrupted(), RT_EINTR, "interrupted while %s was waited for", e->url);
+        rt_sleep(left < 0.2 ? left : 0.2);
+    }
+    return RT_OK;
+}
 
 /* One request, asked again while the server is busy or still loading. */
 static rt_status patiently(tc_http *h, const tc_endpoint *e, const tc_options *o, const char *path, const rt_buf *body, tc_reply *reply)
@@ -24,7 +36,7 @@ static rt_status patiently(tc_http *h, const tc_endpoint *e, const tc_options *o
         rt_buf_free(&reply->body);
         RT_CHECK(!refused, RT_ENET, "%s cannot be reached: %s; is the server up, and is the address right?", e->url, text);
         RT_CHECK(v != TC_STOP && v != TC_REFUSED && tries < o->retries, RT_ENET, "%s%s answered %s", e->url, path, text);
-        rt_sleep(said > 0 && said < 60 ? said : o->retry_base * (double)(tries + 1));
+        RT_TRY(wait_for(o, e, said > 0 ? fmin(said, TC_MAX_RETRY_AFTER) : o->retry_base * (double)(tries + 1), text));
     }
 }
 

@@ -292,10 +292,26 @@ static void parse(int64_t n, int thread, void *ud)
     if (b->st[n] != RT_OK) snprintf(b->why[n], sizeof b->why[n], "%s", rt_error_text());
 }
 
-static rt_status hand_over(block *b, int64_t n, tc_take take, void *ud)
+/* The answers from b->first on that are parsed together; *n of at most BLOCK. */
+static rt_status read_block(block *b, int64_t *n)
+{
+    const int64_t left  = b->run->source->n - b->first;
+    size_t        bytes = 0;
+    *n                  = 0;
+    for (int64_t i = 0; i < left && i < BLOCK; i++) {
+        RT_TRY(tc_ledger_find(b->run->ledger, b->run->keys[b->first + i], &b->e[i], &b->reply[i]));
+        bytes += b->reply[i].len;
+        if (i && bytes > TC_PARSED) break;
+        *n = i + 1;
+    }
+    return RT_OK;
+}
+
+static rt_status hand_over(block *b, int64_t *read, tc_take take, void *ud)
 {
     char text[TC_NAME];
-    for (int64_t i = 0; i < n; i++) RT_TRY(tc_ledger_find(b->run->ledger, b->run->keys[b->first + i], &b->e[i], &b->reply[i]));
+    RT_TRY(read_block(b, read));
+    const int64_t n = *read;
     rt_parallel(n, parse, b);
     for (int64_t i = 0; i < n; i++) {
         if (b->st[i] != RT_OK) {
@@ -313,17 +329,14 @@ rt_status tc_run_answers(tc_run *r, tc_take take, void *ud)
     rt_status st = RT_OK;
     RT_TRY(RT_NEW(b, 1));
     b->run = r;
-    for (int64_t i = 0; st == RT_OK && i < r->source->n; i += BLOCK) {
-        const int64_t n = r->source->n - i < BLOCK ? r->source->n - i : BLOCK;
-        b->first        = i;
-        st              = hand_over(b, n, take, ud);
-        for (int64_t j = 0; j < n; j++) tc_answer_free(&b->x[j]);
+    for (int64_t n = 0; st == RT_OK && b->first < r->source->n; b->first += n) {
+        st = hand_over(b, &n, take, ud);
+        for (int64_t j = 0; j < BLOCK; j++) tc_answer_free(&b->x[j]), rt_buf_free(&b->reply[j]);
         if (st == RT_OK && rt_interrupted())
             st = rt_fail(RT_EINTR, __FILE__, __LINE__,
                          "interrupted while %s was written; all answers are safe in %s: run the same command again to go on", r->o->out,
                          tc_ledger_path(r->ledger));
     }
-    for (int64_t j = 0; j < BLOCK; j++) rt_buf_free(&b->reply[j]);
     free(b);
     return st;
 }

@@ -10,6 +10,7 @@
 #include "core/clock.h"
 #include "core/rng.h"
 #include "core/threads.h"
+#include "teacher/dialect.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@
 
 enum { ROUND = 64, STREAK = 16 /* so many requests given up one after another are the server's fault */ };
 #define MAX_DELAY           60.0
-#define MAX_RETRY_AFTER     600.0
+#define LONG_WAIT           5.0
 #define DRAIN_AFTER_FAILURE 30.0 /* seconds that answers under way (and paid for) may still take */
 #define DRAIN_AFTER_SIGNAL  2.0
 
@@ -49,9 +50,12 @@ typedef struct run {
     int64_t           streak; /* given up since the last good answer */
     double            window; /* how many may fly */
     double            pause;  /* nothing is sent before this time */
+    double            said;   /* until when people know that nothing is sent */
+    char              reason[600];
     rt_rng            jitter;
     double            began;
     int64_t           tokens;
+    int               first; /* of the replies that are checked together */
     tc_reply          replies[ROUND];
     verdict           verdicts[ROUND];
     rt_status         stopped;               /* why nothing more is sent */
@@ -111,9 +115,10 @@ static rt_status fill(run *r, double now)
 
 /* ---- receiving ---------------------------------------------------------------------------- */
 
-static void check_one(int64_t n, int thread, void *ud)
+static void check_one(int64_t i, int thread, void *ud)
 {
     run            *r     = ud;
+    const int64_t   n     = r->first + i;
     const tc_reply *reply = &r->replies[n];
     verdict        *v     = &r->verdicts[n];
     (void)thread;
@@ -126,6 +131,16 @@ static void check_one(int64_t n, int thread, void *ud)
         snprintf(v->text, sizeof v->text, "%s", rt_error_text());
     }
     tc_http_scrub(r->http, v->text); /* again: decoding may have made whole what was escaped */
+}
+
+/* All n replies, as many at once as TC_PARSED allows. */
+static void check_all(run *r, int n)
+{
+    for (int end = r->first = 0; r->first < n; r->first = end) {
+        size_t bytes = r->replies[end++].body.len;
+        while (end < n && (bytes += r->replies[end].body.len) <= TC_PARSED) end++;
+        rt_parallel(end - r->first, check_one, r);
+    }
 }
 
 static double cost_of(const run *r, const tc_usage *u)
@@ -218,8 +233,10 @@ static void again(run *r, job *j, const verdict *v, double retry_after, double n
 {
     const double base = fmin(MAX_DELAY, r->o->retry_base * pow(2, (double)j->failures));
     double       wait = base * (0.5 + 0.5 * rt_rng_uniform(&r->jitter));
-    if (retry_after > 0) wait = fmax(wait, fmin(retry_after, MAX_RETRY_AFTER));
-    if (v->what == TC_SLOW_DOWN && retry_after > 0) r->pause = fmax(r->pause, now + fmin(retry_after, MAX_RETRY_AFTER));
+    if (retry_after > 0) wait = fmax(wait, fmin(retry_after, TC_MAX_RETRY_AFTER));
+    if (v->what == TC_SLOW_DOWN && retry_after > 0) r->pause = fmax(r->pause, now + fmin(retry_after, TC_MAX_RETRY_AFTER));
+    snprintf(r->reason, sizeof r->reason, "%s", v->text);
+    if (retry_after > LONG_WAIT) snprintf(r->reason + strlen(r->reason), 40, " (it asks for %.0f s)", fmin(retry_after, 1e15));
     j->state = WAITING;
     j->due   = now + wait;
     j->failures++;
@@ -243,10 +260,11 @@ static void decide(run *r, int n)
 
 static void show(const run *r)
 {
-    char         extra[96];
-    const double spent = rt_now() - r->began;
+    char         extra[160];
+    const double now = rt_now(), spent = now - r->began;
     if (!r->o->progress) return;
     snprintf(extra, sizeof extra, "%d in flight, %.0f tokens/s", tc_http_in_flight(r->http), spent > 0 ? (double)r->tokens / spent : 0);
+    if (r->pause > now + 1) snprintf(extra, sizeof extra, "waiting %.0f s: %.100s", r->pause - now, r->reason);
     rt_progress_at(r->o->progress, r->report->known + r->report->asked, extra);
 }
 
@@ -256,7 +274,7 @@ static rt_status receive(run *r, double seconds)
     RT_TRY(tc_http_wait(r->http, seconds, r->replies, ROUND, &n));
     rt_status st = RT_OK;
     if (n) {
-        rt_parallel(n, check_one, r);
+        check_all(r, n);
         st = keep_all(r, n);
         if (st == RT_OK) decide(r, n);
     }
@@ -267,12 +285,27 @@ static rt_status receive(run *r, double seconds)
 
 /* ---- the loop ----------------------------------------------------------------------------- */
 
+/* When something is sent next; infinity: nothing waits. */
+static double next_due(const run *r)
+{
+    double t = (double)INFINITY;
+    for (int64_t j = 0; j < r->o->in_flight; j++)
+        if (r->jobs[j].state == WAITING) t = fmin(t, r->jobs[j].due);
+    return fmax(t, r->pause);
+}
+
+/* A wait that is long, while nothing else goes on, is said once. */
+static void say_wait(run *r, double now)
+{
+    const double t = next_due(r);
+    if (!r->o->progress || tc_http_in_flight(r->http) || !isfinite(t) || t < now + LONG_WAIT || t < r->said + 1) return;
+    r->said = t;
+    rt_progress_say(r->o->progress, "waiting %.0f s before %s is asked again: %s", t - now, r->url, r->reason);
+}
+
 static double until_due(const run *r, double now)
 {
-    double t = now + 0.2; /* how soon Ctrl-C is noticed */
-    for (int64_t j = 0; j < r->o->in_flight; j++)
-        if (r->jobs[j].state == WAITING && r->jobs[j].due < t) t = r->jobs[j].due;
-    if (t < r->pause) t = fmin(r->pause, now + 0.2);
+    const double t = fmin(next_due(r), now + 0.2); /* how soon Ctrl-C is noticed */
     return t > now ? t - now : 0.001;
 }
 
@@ -295,6 +328,7 @@ static rt_status loop(run *r)
         if (r->stopped != RT_OK) return drain(r);
         RT_TRY(fill(r, now));
         if (r->pass == TC_ANSWERED && !count(r, FLYING) && !count(r, WAITING)) break;
+        say_wait(r, now);
         RT_TRY(receive(r, until_due(r, now)));
     }
     if (!r->report->known && !r->report->asked) stop(r, RT_ENET, r->last);

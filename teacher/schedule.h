@@ -4,7 +4,7 @@
 #include "teacher/http.h"
 #include "teacher/ledger.h"
 
-enum { TC_NAME = 320 };
+enum { TC_NAME = 320, TC_MAX_RETRY_AFTER = 600 /* seconds; a server that asks for more is asked then */ };
 
 typedef struct tc_usage {
     int64_t prompt_tokens, completion_tokens, tokens;

@@ -40,6 +40,13 @@ failing 3 "HTTP 500: the engine has died" "$RETORT" score --teacher "$url" --sha
 [ ! -e "$dir/f.h5" ] || fail "a failed run left a shard"
 end_server
 
+# A wait of minutes is said at once, with what the server said.
+begin_server "$REPLAY" "$dir/port" busy -1 "$sha"
+timeout -s INT 3 "$RETORT" score --teacher "$url" --shards "$dir/text.h5" --out "$dir/b.h5" 2>"$dir/err" || true
+grep -q "retort: waiting 600 s before $url is asked again: HTTP 429: slow down (it asks for 99999999 s)" "$dir/err" ||
+    fail "a long wait is not said: $(cat "$dir/err")"
+end_server
+
 # Ctrl-C: 130, what was answered is kept, and the same command goes on.
 begin_server "$REPLAY" "$dir/port" slow 0 "$sha"
 slow=("$RETORT" score --teacher "$url" --shards "$dir/text.h5" --out "$dir/slow.h5" --k 4 --m 3 --in-flight 4)

@@ -199,7 +199,7 @@ static int fault_answer(rt_buf *b, replay_fault f, const char *auth, const char 
 {
     switch (f) {
     case REPLAY_LIMIT:
-        *retry_after = "1";
+        *retry_after = *retry_after ? *retry_after : "1";
         rt_buf_str(b, "{\"error\":{\"message\":\"slow down\"}}");
         return 429;
     case REPLAY_QUOTA: rt_buf_str(b, "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"no money left\"}}"); return 429;
@@ -301,8 +301,9 @@ static enum MHD_Result answer(replay *r, struct MHD_Connection *c, const char *u
     if (r->now > r->peak) r->peak = r->now;
     pthread_mutex_unlock(&r->lock);
     if (o.delay > 0 && completions) rt_sleep(o.delay);
-    const replay_fault f      = bad ? o.fault : REPLAY_FINE;
-    const int          status = compute(r, &b, url, body, &o, f, &retry_after);
+    const replay_fault f = bad ? o.fault : REPLAY_FINE;
+    retry_after          = f == REPLAY_LIMIT ? o.retry_after : NULL;
+    const int status     = compute(r, &b, url, body, &o, f, &retry_after);
     pthread_mutex_lock(&r->lock);
     r->now -= completions;
     pthread_mutex_unlock(&r->lock);

@@ -52,6 +52,7 @@ typedef struct replay_options {
     size_t       text_n;    /* of it; 0: up to its NUL */
     int          one_text;  /* completions always write the same tokens */
     const char  *only;      /* the fault meets only requests whose body holds this; NULL: all */
+    const char  *retry_after; /* of REPLAY_LIMIT; NULL: "1" */
     const char  *finish;    /* finish_reason as JSON; NULL: "length" (completions), "stop" (chat) */
 } replay_options;
 

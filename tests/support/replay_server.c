@@ -1,6 +1,6 @@
 /* replay_server.c -- replay.h as a program, for scripts: replay_server PORT_FILE [FAULT FAULTS [TOKENIZER_SHA]].
  *
- * FAULT: "none", "500", "slow" or "chat" (a plain server).  Ends with SIGTERM. */
+ * FAULT: "none", "500", "busy" (429, come back in three years), "slow" or "chat" (a plain server).  Ends with SIGTERM. */
 #include "core/clock.h"
 #include "core/file.h"
 #include "tests/support/replay.h"
@@ -14,7 +14,8 @@ int main(int argc, char **argv)
     const char    *fault = argc > 2 ? argv[2] : "none";
     replay_options o     = {.fault = REPLAY_500, .faults = argc > 3 ? atoi(argv[3]) : 0, .plain = !strcmp(fault, "chat")};
     if (argc > 4) o.tokenizer = argv[4];
-    if (strcmp(fault, "500") != 0) o.faults = 0;
+    if (!strcmp(fault, "busy")) o.fault = REPLAY_LIMIT, o.retry_after = "99999999", o.only = "[0,"; /* not the probe */
+    else if (strcmp(fault, "500") != 0) o.faults = 0;
     if (!strcmp(fault, "slow")) o.delay = 0.2;
     rt_interrupt_catch();
     replay *r = replay_start(&o);

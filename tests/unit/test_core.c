@@ -1,0 +1,118 @@
+/* test_core.c -- JSON that is bounded; files and folders that are durable. */
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+#include "core/file.h"
+#include "core/json.h"
+#include "teacher/ledger.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* ---- what was made durable: fsync of this program and of its libraries ------------------------- */
+
+static char synced[64][256];
+static int  syncs;
+
+static int note_sync(int fd)
+{
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    const ssize_t n = syncs < 64 ? readlink(link, synced[syncs], sizeof *synced - 1) : -1;
+    if (n > 0) synced[syncs++][n] = '\0';
+    return fd;
+}
+
+int fsync(int fd);
+int fdatasync(int fd);
+int fsync(int fd) { return (int)syscall(SYS_fsync, note_sync(fd)); }
+int fdatasync(int fd) { return (int)syscall(SYS_fdatasync, note_sync(fd)); }
+
+static int was_synced(const char *dir, const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s%s", dir, name);
+    for (int i = 0; i < syncs; i++)
+        if (!strcmp(synced[i], path)) return 1;
+    return 0;
+}
+
+static char dir[64];
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(dir, sizeof dir, "/tmp/test_core.XXXXXX");
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return rt_dir_remove(dir) == RT_OK ? 0 : -1;
+}
+
+/* A folder that is not in its parent after a power loss takes all that was written into it along. */
+static void new_folders_are_durable(void **state)
+{
+    char path[128];
+    (void)state;
+    snprintf(path, sizeof path, "%s/a/b/c", dir);
+    syncs = 0;
+    assert_int_equal(rt_dir_make(path), RT_OK);
+    assert_true(was_synced(dir, "") && was_synced(dir, "/a") && was_synced(dir, "/a/b"));
+    syncs = 0;
+    assert_int_equal(rt_dir_make(path), RT_OK); /* nothing new */
+    assert_int_equal(syncs, 0);
+}
+
+static void a_new_ledger_is_durable(void **state)
+{
+    char       path[128];
+    tc_ledger *l = NULL;
+    (void)state;
+    snprintf(path, sizeof path, "%s/x.ledger", dir);
+    syncs = 0;
+    assert_int_equal(tc_ledger_open(&l, path), RT_OK);
+    assert_true(was_synced(dir, ""));
+    assert_true(was_synced(dir, "/x.ledger-wal"));
+    assert_string_equal(synced[syncs - 1], dir); /* after both were made, whatever SQLite does by itself */
+    tc_ledger_close(&l);
+}
+
+/* A dense text makes a tree of forty times its size: it is counted before it is built. */
+static void a_tree_is_bounded(void **state)
+{
+    const size_t n    = 2 * (size_t)RT_JSON_VALUES + 2;
+    char        *text = malloc(n);
+    cJSON       *o    = NULL;
+    (void)state;
+    assert_non_null(text);
+    memset(text, '0', n);
+    for (size_t i = 2; i < n; i += 2) text[i] = ',';
+    text[0] = '[', text[n - 1] = ']';
+    assert_int_equal(rt_json_parse(&o, text, n, RT_JSON_LENIENT, "dense"), RT_EFORMAT);
+    assert_non_null(strstr(rt_error_text(), "values, more than"));
+    memset(text, ',', n);
+    text[0] = '"', text[n - 1] = '"'; /* commas of a string are no values */
+    assert_int_equal(rt_json_parse(&o, text, n, RT_JSON_LENIENT, "string"), RT_OK);
+    cJSON_Delete(o);
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(new_folders_are_durable),
+        cmocka_unit_test(a_new_ledger_is_durable),
+        cmocka_unit_test(a_tree_is_bounded),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
