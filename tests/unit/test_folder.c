@@ -197,7 +197,8 @@ static void write_index(const rt_buf *map)
     rt_buf_free(&b);
 }
 
-/* The model `now` in two files with names of their own; files of `old` under the usual names, one of them in the index too. */
+/* The model `now` in three files with names of their own, the first of which holds old weights too, of which the index says
+ * nothing; files of `old` under the usual names. */
 static void the_index_decides(void **state)
 {
     const md_config c   = shape("llama");
@@ -209,13 +210,13 @@ static void the_index_decides(void **state)
     refused(RT_ENOENT, "expected model.safetensors or model.safetensors.index.json");
     part(NULL, old, 0, old->n, "model-00001-of-00001.safetensors");
     refused(RT_ENOENT, "expected model.safetensors or model.safetensors.index.json");
+    memcpy(md_find(old, own_head)->data, md_find(now, own_head)->data, V * C * sizeof(real));
+    part(&map, old, old->n - 1, old->n, "whole.safetensors");
+    part(NULL, old, 0, old->n, "whole.safetensors");
     part(&map, now, 0, 4, "weights_a.safetensors");
     part(&map, now, 4, now->n - 1, "weights_b.safetensors");
-    part(NULL, old, 0, now->n - 1, "model-00001-of-00002.safetensors");
-    part(&map, old, now->n - 1, now->n, "model-00002-of-00002.safetensors");
-    part(NULL, now, 0, now->n, "whole.safetensors");
+    part(NULL, old, 0, old->n, "model-00001-of-00002.safetensors");
     write_index(&map);
-    edit("model.safetensors.index.json", "model-00002", ".safetensors", "whole.safetensors"); /* holds all, is named for one */
     m = loaded();
     same_weights(m, now);
     md_destroy(&m);
@@ -229,7 +230,7 @@ static void the_index_decides(void **state)
     refused(RT_ENOENT, "gone.safetensors, which is not there");
     edit("model.safetensors.index.json", "gone", ".safetensors", "weights_a.safetensors");
     refused(RT_EFORMAT, "lm_head.weight is in weights_a.safetensors, which does not hold it");
-    edit("model.safetensors.index.json", ",\"lm_head", "}", "}");
+    edit("model.safetensors.index.json", "\"lm_head", ",", "");
     refused(RT_EFORMAT, "lm_head.weight is missing");
     write_text("model.safetensors.index.json", "[1]");
     refused(RT_EFORMAT, "no object \"weight_map\"");
