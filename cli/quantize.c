@@ -2,7 +2,9 @@
 #include "cli/cli.h"
 #include "cli/measure.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "eval/eval.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,21 +29,43 @@ static rt_status measure(quality *q, const md_model *m, const rt_texts *shards)
     return cli_measure_decoding(&q->tok_s, m);
 }
 
-static void report_json(const quantize_options *o, const quality *before, const quality *after)
+static rt_status add(rt_buf *b, const char *name, double v)
 {
-    printf("{\"bits\":%lld,\"group\":%lld,\"bytes_bf16\":%lld,\"bytes\":%lld,\"tok_s_before\":%.1f,\"tok_s\":%.1f", (long long)o->bits,
-           (long long)o->group, (long long)before->bytes, (long long)after->bytes, before->tok_s, after->tok_s);
-    if (o->shards.n) printf(",\"ce_before\":%.6f,\"ce\":%.6f", before->ce, after->ce);
-    printf("}\n");
+    RT_TRY(rt_buf_fmt(b, ",\"%s\":", name));
+    return rt_json_number(b, v, 9);
 }
 
-static void report(const quantize_options *o, const quality *before, const quality *after)
+static rt_status report_json(rt_buf *b, const quantize_options *o, const quality *before, const quality *after)
 {
-    printf("%s: int%lld in groups of %lld, %.2f MB instead of %.2f MB (%.2f x smaller than bf16)\n", o->out, (long long)o->bits,
-           (long long)o->group, (double)after->bytes / 1e6, (double)before->bytes / 1e6, (double)before->bytes / (double)after->bytes);
-    printf("  decodes %.0f tokens/s, %.0f before%s\n", after->tok_s, before->tok_s,
-           after->tok_s < before->tok_s ? ": slower, since widening these weights takes longer than reading fewer bytes saves" : "");
-    if (o->shards.n) printf("  cross-entropy %.4f before, %.4f after (%+.4f)\n", before->ce, after->ce, after->ce - before->ce);
+    RT_TRY(rt_buf_fmt(b, "{\"bits\":%lld,\"group\":%lld,\"bytes_bf16\":%lld,\"bytes\":%lld", (long long)o->bits, (long long)o->group,
+                      (long long)before->bytes, (long long)after->bytes));
+    RT_TRY(add(b, "tok_s_before", before->tok_s));
+    RT_TRY(add(b, "tok_s", after->tok_s));
+    if (o->shards.n) RT_TRY(add(b, "ce_before", before->ce));
+    if (o->shards.n) RT_TRY(add(b, "ce", after->ce));
+    return rt_buf_str(b, "}\n");
+}
+
+static rt_status report_text(rt_buf *b, const quantize_options *o, const quality *before, const quality *after)
+{
+    RT_TRY(rt_buf_fmt(b, "%s: int%lld in groups of %lld, %.2f MB instead of %.2f MB (%.2f x smaller than bf16)\n", o->out,
+                      (long long)o->bits, (long long)o->group, (double)after->bytes / 1e6, (double)before->bytes / 1e6,
+                      (double)before->bytes / (double)after->bytes));
+    RT_TRY(rt_buf_fmt(b, "  decodes %.0f tokens/s, %.0f before%s\n", after->tok_s, before->tok_s,
+                      after->tok_s < before->tok_s ? ": slower, since widening these weights takes longer than reading fewer bytes saves"
+                                                   : ""));
+    if (!o->shards.n) return RT_OK;
+    if (isnan(after->ce)) return rt_buf_str(b, "  no token of the shards counts: its loss is not known\n");
+    return rt_buf_fmt(b, "  cross-entropy %.4f before, %.4f after (%+.4f)\n", before->ce, after->ce, after->ce - before->ce);
+}
+
+static rt_status report(const quantize_options *o, const quality *before, const quality *after)
+{
+    rt_buf          b  = {0};
+    const rt_status st = (o->json ? report_json : report_text)(&b, o, before, after);
+    if (st == RT_OK) fputs(b.p, stdout);
+    rt_buf_free(&b);
+    return st;
 }
 
 /* Its tokenizer may name an end token that its configuration does not. */
@@ -89,8 +113,7 @@ static rt_status convert(md_model *m, const char *dir, const quantize_options *o
     RT_TRY(measure(&after, m, &o->shards));
     RT_TRY(take_ends(m, dir));
     RT_TRY(write_folder(m, dir, o->out, type));
-    (o->json ? report_json : report)(o, &before, &after);
-    return RT_OK;
+    return report(o, &before, &after);
 }
 
 /* Weights are rounded once: from the type that they are stored in. */

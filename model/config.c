@@ -9,11 +9,13 @@
 
 static const char quantised_type[] = "retort_quantized";
 
-static rt_status read_token(int32_t *id, const cJSON *o, const char *key)
+/* A beginning token; null, or a number below 0: none. */
+static rt_status read_bos(int32_t *id, const cJSON *o, const char *path)
 {
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
-    if (cJSON_IsArray(v)) v = v->child;
-    *id = cJSON_IsNumber(v) ? (int32_t)v->valuedouble : -1;
+    int64_t v = -1;
+    RT_TRY(rt_json_int(o, "bos_token_id", &v, path));
+    RT_CHECK(v <= INT32_MAX, RT_EFORMAT, "%s: \"bos_token_id\" is %lld, no token id", path, (long long)v);
+    *id = v < 0 ? -1 : (int32_t)v;
     return RT_OK;
 }
 
@@ -40,7 +42,7 @@ static rt_status read_fields(md_config *c, const cJSON *o, const char *path)
     RT_TRY(rt_json_int(o, "max_position_embeddings", &c->context, path));
     RT_TRY(rt_json_real(o, "rms_norm_eps", &c->norm_eps, path));
     RT_TRY(rt_json_bool(o, "tie_word_embeddings", &c->tied, path));
-    RT_TRY(read_token(&c->bos, o, "bos_token_id"));
+    RT_TRY(read_bos(&c->bos, o, path));
     RT_TRY(md_settings_read(c, o, path));
     return md_config_check(c);
 }

@@ -55,6 +55,12 @@ kept 'made/int4: exists already; choose another name, or replace it with --force
 good "$RETORT" quantize $model --bits 8 --out made/int4 --force --json
 [ "$(field bits <out)" = 8 ] || fail "quantize --json: $(cat out)"
 good "$RETORT" generate made/int4 --prompt text --max-tokens 2
+echo a >nothing.txt # a document of one token, which has no next one
+good "$RETORT" data import nothing.txt --tokenizer made/tok --max-tokens 1 --out made/nothing.h5
+good "$RETORT" quantize $model --out made/int4 --force --json --shards made/nothing.h5
+[ "$(field ce <out)" = null ] || fail "the mean of no loss: $(cat out)"
+good "$RETORT" quantize $model --out made/int4 --bits 8 --force --shards made/nothing.h5
+grep -q 'no token of the shards counts' out || fail "the mean of no loss: $(cat out)"
 mkdir made/half && echo cut >made/half/model.safetensors # what a killed run left: no config.json
 good "$RETORT" quantize $model --out made/half --force
 kept "$model holds a model that is not quantised" "run/latest/config.json" "$RETORT" quantize $model --out $model --force

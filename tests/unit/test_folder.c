@@ -154,6 +154,9 @@ static void only_settings_that_change_results_are_refused(void **state)
                {"qwen3", "\"use_sliding_window\": true, \"sliding_window\": 32, \"max_window_layers\": 0,", NULL},
                {"qwen3", "\"use_sliding_window\": true, \"sliding_window\": null, \"max_window_layers\": 0,", NULL},
                {"qwen3", "\"use_sliding_window\": false, \"sliding_window\": 4, \"max_window_layers\": 0,", NULL},
+               {"llama", "\"bos_token_id\": null,", NULL},
+               {"llama", "\"bos_token_id\": 1e18,", "\"bos_token_id\""},
+               {"llama", "\"bos_token_id\": 1.5,", "\"bos_token_id\" must be a whole number"},
                {"llama", "\"quantization_config\": {\"quant_method\": \"fp8\"},", "quantization_config.quant_method \"fp8\""}};
     (void)state;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
