@@ -12,6 +12,7 @@
  * works in place (rope) or hands a gradient through (the residual).
  */
 #include "autograd/plan.h"
+#include "core/apart.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -246,6 +247,7 @@ static rt_status place(ag_plan *p)
     free(order);
     if (p->o.outline) return RT_OK;
     RT_TRY(rt_alloc((void **)&p->arena, (int64_t)p->arena_bytes, 1, "the plan's arena"));
+    rt_apart_exclude(p->arena, p->arena_bytes);
     if (p->o.poison) memset(p->arena, 0xff, p->arena_bytes); /* NaN: a read before a write is seen */
     return RT_OK;
 }

@@ -1,10 +1,14 @@
 /* clock.c -- time, and the flag that Ctrl-C sets. */
 #include "core/clock.h"
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t g_interrupted;
+static volatile sig_atomic_t g_interrupted, g_words;
+static char                  g_text[256];
+static double                g_first; /* Ctrl-C */
 
 double rt_now(void)
 {
@@ -24,16 +28,29 @@ void rt_sleep(double s)
 
 static void on_signal(int sig)
 {
-    (void)sig;
-    if (g_interrupted) _exit(130);
+    const double now = rt_now();
+    if (sig == SIGINT && g_first > 0 && now - g_first > 0.1) {
+        if (g_words && write(2, g_text, strlen(g_text)) < 0) g_words = 0;
+        _exit(130);
+    }
+    if (sig == SIGINT && g_first <= 0) g_first = now;
     g_interrupted = 1;
+}
+
+void rt_interrupt_last_words(const char *line)
+{
+    g_words = 0;
+    snprintf(g_text, sizeof g_text, "%s", line);
+    g_words = *line != 0;
 }
 
 void rt_interrupt_catch(void)
 {
-    struct sigaction sa = {.sa_handler = on_signal};
+    struct sigaction sa = {.sa_handler = on_signal}, before;
     sigaction(SIGINT, &sa, NULL);
     sigaction(SIGTERM, &sa, NULL);
+    sigaction(SIGUSR1, &sa, NULL);
+    if (!sigaction(SIGHUP, NULL, &before) && before.sa_handler != SIG_IGN) sigaction(SIGHUP, &sa, NULL);
 }
 
 int rt_interrupted(void) { return g_interrupted; }

@@ -5,6 +5,7 @@
 #include "core/progress.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,20 +13,46 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char COMPLETES[] = ", which completes a checkpoint";
-
-enum { TEXT = 512, SIGNED_WITHIN = 20 /* tries */ };
+enum { TEXT = 512, HOST = 256, SIGNED_WITHIN = 20 /* tries */ };
 struct rt_lock {
     int  fd;
     char path[4096];
 };
 
-static void sign(int fd, const char *what)
+static void name_host(char host[HOST])
 {
-    char host[256] = "", text[TEXT];
-    gethostname(host, sizeof host - 1);
-    const int n = snprintf(text, sizeof text, "process %ld on %s%s\n", (long)getpid(), host, what);
+    memset(host, 0, HOST);
+    gethostname(host, HOST - 1);
+}
+
+static void sign(int fd)
+{
+    char host[HOST], text[TEXT];
+    name_host(host);
+    const int n = snprintf(text, sizeof text, "process %ld on %s\n", (long)getpid(), host);
     if (!ftruncate(fd, 0) && pwrite(fd, text, (size_t)n, 0) == n) return; /* the text only names the holder */
+}
+
+/* A process that was killed but not yet fetched by its parent is dead, too. */
+static int is_alive(long pid)
+{
+    char  path[64], state = 'X';
+    FILE *f;
+    if (kill((pid_t)pid, 0) && errno == ESRCH) return 0;
+    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    if (!(f = fopen(path, "r"))) return rt_file_exists("/proc/self/stat") == 0; /* without /proc nothing more is known */
+    if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1) state = '?';
+    fclose(f);
+    return state != 'Z' && state != 'X';
+}
+
+/* Who took the lock is no more, yet it is held: by a child. */
+static int has_ended(const char *holder)
+{
+    char here[HOST], host[HOST];
+    long pid;
+    name_host(here);
+    return sscanf(holder, "process %ld on %255s", &pid, host) == 2 && !strcmp(host, here) && !is_alive(pid);
 }
 
 static void read_holder(int fd, char text[TEXT])
@@ -68,10 +95,10 @@ static rt_status wait_for(rt_lock *l, const char *dir)
         RT_TRY(try_once(l, dir, &got, holder));
         if (got) return RT_OK;
         if (!*holder && ++nameless < SIGNED_WITHIN) continue; /* just given back, or just taken */
-        RT_CHECK(strstr(holder, COMPLETES), RT_EINVAL, "%s is in use by another run: %s; wait for it, or name another folder", dir,
+        RT_CHECK(has_ended(holder), RT_EINVAL, "%s is in use by another run: %s; wait for it, or name another folder", dir,
                  *holder ? holder : "a process that could not say its name");
-        RT_CHECK(!rt_interrupted(), RT_EINTR, "interrupted while %s was in use by %s", dir, holder);
-        if (strcmp(waited, holder)) rt_note("%s: waiting for %s", dir, holder);
+        RT_CHECK(!rt_interrupted(), RT_EINTR, "interrupted while a checkpoint of an ended run was being completed in %s", dir);
+        if (strcmp(waited, holder)) rt_note("%s: %s has ended, its checkpoint is still being completed; waiting for that", dir, holder);
         strcpy(waited, holder);
     }
 }
@@ -84,11 +111,9 @@ rt_status rt_lock_take(rt_lock **out, const char *dir)
     const int n  = snprintf(l->path, sizeof l->path, "%s/.lock", dir);
     rt_status st = n < (int)sizeof l->path ? wait_for(l, dir) : rt_fail(RT_EINVAL, __FILE__, __LINE__, "%s: the path is too long", dir);
     if (st != RT_OK) free(l);
-    else sign(l->fd, ""), *out = l;
+    else sign(l->fd), *out = l;
     return st;
 }
-
-void rt_lock_inherit(rt_lock *l) { sign(l->fd, COMPLETES); }
 
 void rt_lock_release(rt_lock **lp)
 {

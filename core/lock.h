@@ -9,10 +9,8 @@
 
 typedef struct rt_lock rt_lock;
 
-/* The folder exists.  RT_EINVAL names the other process.  One that only completes what an ended run began is waited for,
- * which a note says.  A file system without locks is named in a note, and the lock then keeps nobody out. */
+/* The folder exists.  RT_EINVAL names the other process.  Where that has ended and a child of it completes its work (core/apart.h), the
+ * child is waited for, which a note says.  A file system without locks is named in a note, and the lock then keeps nobody out. */
 rt_status rt_lock_take(rt_lock **out, const char *dir);
-/* From now on the holder is this process (a child that inherited the lock), which completes what an ended run began. */
-void rt_lock_inherit(rt_lock *l);
-void rt_lock_release(rt_lock **l); /* NULL is fine */
+void      rt_lock_release(rt_lock **l); /* NULL is fine */
 #endif

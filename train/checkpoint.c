@@ -4,6 +4,7 @@
  * state-000-of-001.h5 holds master, m and v of every parameter ("0.master", ...), the step and how
  * much of metrics.jsonl belongs to it.  The data position is the step: batches are a pure
  * function of (seed, step). */
+#include "core/apart.h"
 #include "core/file.h"
 #include "train/trainer.h"
 #include <errno.h>
@@ -143,9 +144,28 @@ static rt_status write_all(tr_trainer *t, int64_t step, int64_t metrics_bytes)
     return st;
 }
 
+typedef struct snapshot {
+    tr_trainer *t;
+    int64_t     step, metrics_bytes;
+} snapshot;
+
+static rt_status write_snapshot(void *ud)
+{
+    const snapshot *o = ud;
+    return write_all(o->t, o->step, o->metrics_bytes);
+}
+
+rt_status tr_checkpoint_save(tr_trainer *t, int64_t step, int64_t metrics_bytes)
+{
+    snapshot o = {t, step, metrics_bytes};
+    char     path[4096];
+    snprintf(path, sizeof path, "%s/step-%08lld", t->c->out, (long long)step);
+    return rt_apart(write_snapshot, &o, path);
+}
+
 rt_status tr_checkpoint_write(tr_trainer *t, int64_t step, int64_t metrics_bytes)
 {
-    return rt_comm_agree(t->comm, t->comm->rank ? RT_OK : write_all(t, step, metrics_bytes));
+    return rt_comm_agree(t->comm, t->comm->rank ? RT_OK : tr_checkpoint_save(t, step, metrics_bytes));
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------- */

@@ -94,7 +94,9 @@ static const key keys[] = {
     {"dtype", TEXT, RUN, AT(dtype), "\"bf16\"", 0, 0, "bf16 (f32 masters and accumulation) or f32"},
     {"recompute", FLAG, FREE, AT(recompute), "false", 0, 0, "keep no activations inside blocks: less memory, a third more work"},
     {"eval.every", INT, FREE, AT(eval_every), "0", 0, BIG, "steps between validations; 0: only at the end"},
-    {"checkpoint.every", INT, FREE, AT(checkpoint_every), "0", 0, BIG, "steps between checkpoints; 0: only at the end"},
+    {"checkpoint.every", INT, FREE, AT(checkpoint_every), "0", 0, BIG,
+     "steps between checkpoints; 0: only at the end and every checkpoint.minutes"},
+    {"checkpoint.minutes", REAL, FREE, AT(checkpoint_minutes), "30", 0, 1e6, "minutes between checkpoints, besides; 0: steps alone decide"},
     {"checkpoint.keep", INT, FREE, AT(checkpoint_keep), "2", 1, BIG, "checkpoints kept"},
     {"out", TEXT, FREE, AT(out), "\"out\"", 0, 0, "folder of checkpoints and metrics"},
 };

@@ -13,7 +13,10 @@ typedef struct run {
     tr_folder          folder; /* rank 0's */
     int64_t            step;   /* done */
     int64_t            saved;  /* of the last checkpoint */
-    double             began;  /* of this process's first step */
+    double             saved_at;
+    int64_t            snapshot, logged; /* rank 0: of the checkpoint that the saver's thread had written; of the last line of metrics */
+    tr_metrics         pending;          /* of a step that is being validated */
+    double             began;            /* of this process's first step */
     int64_t            first;
     rt_progress        progress;
 } run;
@@ -41,13 +44,21 @@ rt_status tr_metrics_json(rt_buf *b, const tr_metrics *m)
     return rt_buf_str(b, "}\n");
 }
 
-static rt_status log_metrics(run *r, const tr_metrics *m)
+static rt_status write_line(run *r, const tr_metrics *m)
 {
     rt_buf b = {0};
-    if (r->comm->rank) return RT_OK;
+    if (r->logged == m->step) return RT_OK;
     rt_status st = tr_metrics_json(&b, m);
     if (st == RT_OK) st = tr_folder_log(&r->folder, &b);
+    if (st == RT_OK) r->logged = m->step;
     rt_buf_free(&b);
+    return st;
+}
+
+static rt_status log_metrics(run *r, const tr_metrics *m)
+{
+    if (r->comm->rank) return RT_OK;
+    const rt_status st = write_line(r, m);
     if (st == RT_OK && r->o->report) r->o->report(r->o->report_ud, m);
     return st;
 }
@@ -87,21 +98,53 @@ static rt_status begin(run *r)
     return RT_OK;
 }
 
-static rt_status checkpoint(run *r)
+static rt_status save(run *r)
 {
     int64_t bytes = 0;
+    if (r->comm->rank || r->snapshot == r->step) return RT_OK;
+    RT_TRY(tr_folder_sync(&r->folder, &bytes));
+    return tr_checkpoint_save(r->t, r->step, bytes);
+}
+
+static rt_status checkpoint(run *r)
+{
     if (r->saved == r->step) return RT_OK;
-    RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : tr_folder_sync(&r->folder, &bytes)));
-    RT_TRY(tr_checkpoint_write(r->t, r->step, bytes));
-    r->saved = r->step;
+    RT_TRY(rt_comm_agree(r->comm, save(r)));
+    r->saved    = r->step;
+    r->saved_at = rt_now();
     return RT_OK;
 }
 
-/* All ranks must stop at the same step. */
-static rt_status stop_wanted(run *r, int64_t *stop)
+/* Called by the saver's thread in the middle of a step (train/saver.c): the state is that after r->step steps. */
+static rt_status snapshot(void *ud)
 {
-    *stop = rt_interrupted();
-    return r->comm->max_i64(r->comm, stop, 1);
+    run *r = ud;
+    if (r->saved != r->step) {
+        if (r->pending.step) RT_TRY(write_line(r, &r->pending));
+        RT_TRY(save(r));
+    }
+    r->snapshot = r->step;
+    return RT_OK;
+}
+
+typedef enum wish { NOTHING, SAVE, STOP } wish;
+
+/* All ranks must stop and save at the same step. */
+static rt_status ask(run *r, int64_t *wish)
+{
+    const double minutes = (rt_now() - r->saved_at) / 60;
+    *wish                = rt_interrupted()                                                                        ? STOP
+                           : !r->comm->rank && r->c->checkpoint_minutes > 0 && minutes >= r->c->checkpoint_minutes ? SAVE
+                                                                                                                   : NOTHING;
+    return r->comm->max_i64(r->comm, wish, 1);
+}
+
+static rt_status validate(run *r, tr_metrics *m)
+{
+    r->pending = *m;
+    RT_TRY(tr_trainer_validate(r->t, m));
+    r->pending.step = 0;
+    return RT_OK;
 }
 
 static rt_status one_step(run *r)
@@ -112,27 +155,48 @@ static rt_status one_step(run *r)
     r->step++;
     m.tok_s        = tokens * (double)(r->step - r->first) / (rt_now() - r->began);
     const int last = r->step == r->c->steps;
-    if (last || (r->c->eval_every && r->step % r->c->eval_every == 0)) RT_TRY(tr_trainer_validate(r->t, &m));
+    if (last || (r->c->eval_every && r->step % r->c->eval_every == 0)) RT_TRY(validate(r, &m));
     show(r, &m);
     RT_TRY(rt_comm_agree(r->comm, log_metrics(r, &m)));
     if (last || (r->c->checkpoint_every && r->step % r->c->checkpoint_every == 0)) return checkpoint(r);
     return RT_OK;
 }
 
+static rt_status interrupted(const run *r)
+{
+    RT_CHECK(r->step > r->first, RT_EINTR, "interrupted before the first step; nothing was done");
+    RT_FAIL(RT_EINTR, "interrupted after step %lld of %lld; a checkpoint is in %s/step-%08lld, go on with --resume", (long long)r->step,
+            (long long)r->c->steps, r->c->out, (long long)r->step);
+}
+
+static rt_status stop(run *r)
+{
+    RT_TRY(checkpoint(r));
+    return interrupted(r);
+}
+
 static rt_status loop(run *r)
 {
-    int64_t stop = 0;
-    r->began     = rt_now();
+    int64_t wish = NOTHING;
+    r->began = r->saved_at = rt_now();
     rt_progress_begin(&r->progress, "training", "steps", r->c->steps, r->step);
     while (r->step < r->c->steps) {
-        RT_TRY(one_step(r));
-        RT_TRY(stop_wanted(r, &stop));
-        if (!stop || r->step == r->c->steps) continue;
-        RT_TRY(checkpoint(r));
-        RT_FAIL(RT_EINTR, "interrupted after step %lld of %lld; a checkpoint is in %s, go on with --resume", (long long)r->step,
-                (long long)r->c->steps, r->c->out);
+        RT_TRY(ask(r, &wish));
+        if (wish == STOP) return stop(r);
+        if (wish == SAVE) RT_TRY(checkpoint(r));
+        const rt_status st = one_step(r);
+        if (st == RT_EINTR) return interrupted(r);
+        RT_TRY(st);
     }
     return RT_OK;
+}
+
+static rt_status watched_loop(run *r)
+{
+    RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : tr_saver_start(&r->t->saver, snapshot, r)));
+    const rt_status st = loop(r);
+    tr_saver_stop(&r->t->saver);
+    return st;
 }
 
 static rt_status say_begin(const run *r)
@@ -152,7 +216,7 @@ rt_status tr_run(const tr_config *c, rt_comm *comm, const tr_run_opts *o)
     if (st == RT_OK) {
         if (r.step >= c->steps && !comm->rank) rt_note("%s: done, %lld steps", c->out, (long long)r.step);
         else st = say_begin(&r);
-        if (st == RT_OK) st = loop(&r);
+        if (st == RT_OK) st = watched_loop(&r);
         rt_progress_end(&r.progress);
     }
     tr_trainer_destroy(&r.t);

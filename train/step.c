@@ -5,6 +5,20 @@
 #include <math.h>
 #include <string.h>
 
+/* Forward and backward over what was loaded. */
+static rt_status compute(tr_trainer *t, int add, int hunt)
+{
+    rt_status st = RT_OK;
+    tr_saver_still(t->saver);
+    tr_pass_teach(&t->train);
+    if (hunt) st = ag_plan_hunt(t->train.p, add);
+    else ag_step(t->train.p, add);
+    tr_saver_moving(t->saver);
+    RT_TRY(st);
+    RT_CHECK(!tr_saver_taken(t->saver), RT_EINTR, "interrupted");
+    return RT_OK;
+}
+
 /* This rank's micro-batches: their gradients add up, their scaled losses too. */
 static rt_status run_share(tr_trainer *t, int64_t first, double scale, double sums[3], int hunt)
 {
@@ -16,9 +30,7 @@ static rt_status run_share(tr_trainer *t, int64_t first, double scale, double su
         const double  began = rt_now();
         RT_TRY(tr_pass_load(&t->train, first + at, n, scale));
         t->seconds[TR_DATA] += rt_now() - began;
-        tr_pass_teach(&t->train);
-        if (hunt) RT_TRY(ag_plan_hunt(t->train.p, at > from));
-        else ag_step(t->train.p, at > from);
+        RT_TRY(compute(t, at > from, hunt));
         sums[0] += t->train.targets.loss;
         sums[1] += t->train.targets.kl;
         sums[2] += t->train.targets.ce;
@@ -33,6 +45,17 @@ static rt_status sum_gradients(tr_trainer *t)
 #else
     return t->comm->sum_f32(t->comm, t->grads, t->n_grads);
 #endif
+}
+
+/* Gradients and losses; waits for the slowest rank. */
+static rt_status sum_over_ranks(tr_trainer *t, rt_status mine, double sums[3])
+{
+    tr_saver_still(t->saver);
+    rt_status st = rt_comm_agree(t->comm, mine);
+    if (st == RT_OK) st = sum_gradients(t);
+    if (st == RT_OK) st = t->comm->sum_f64(t->comm, sums, 3);
+    tr_saver_moving(t->saver);
+    return st;
 }
 
 /* Both passes over the share; scale: 1 / weight of the rows that count in the global batch. */
@@ -56,9 +79,7 @@ rt_status tr_trainer_gradients(tr_trainer *t, int64_t s, tr_metrics *m)
     double       sums[3] = {0};
     rt_status    st      = pass_share(t, s, sums, 0);
     const double began   = rt_now();
-    RT_TRY(rt_comm_agree(t->comm, st));
-    RT_TRY(sum_gradients(t));
-    RT_TRY(t->comm->sum_f64(t->comm, sums, 3));
+    RT_TRY(sum_over_ranks(t, st, sums));
     t->seconds[TR_COMMUNICATION] += rt_now() - began;
     *m                  = (tr_metrics){.step = s + 1, .loss = sums[0], .kl = sums[1], .ce = sums[2], .valid_ce = NAN, .valid_kl = NAN};
     const double summed = rt_now();
@@ -108,13 +129,19 @@ rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m)
     for (int64_t at = from; st == RT_OK && at < to; at += t->valid.B) {
         st = tr_pass_load(&t->valid, at, to - at < t->valid.B ? to - at : t->valid.B, weight > 0 ? 1 / weight : 0);
         if (st != RT_OK) break;
+        tr_saver_still(t->saver);
         tr_pass_teach(&t->valid);
         ag_forward(t->valid.p);
+        tr_saver_moving(t->saver);
+        if (tr_saver_taken(t->saver)) st = rt_fail(RT_EINTR, __FILE__, __LINE__, "interrupted");
         sums[0] += t->valid.targets.ce;
         sums[1] += t->valid.targets.kl;
     }
-    RT_TRY(rt_comm_agree(t->comm, st));
-    RT_TRY(t->comm->sum_f64(t->comm, sums, 2));
+    tr_saver_still(t->saver);
+    st = rt_comm_agree(t->comm, st);
+    if (st == RT_OK) st = t->comm->sum_f64(t->comm, sums, 2);
+    tr_saver_moving(t->saver);
+    RT_TRY(st);
     m->valid_ce = sums[0];
     m->valid_kl = sums[1];
     return RT_OK;

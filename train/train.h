@@ -43,6 +43,7 @@ typedef struct tr_config {
     const char *dtype; /* "bf16", "f32" */
     int         recompute;
     int64_t     eval_every, checkpoint_every, checkpoint_keep;
+    double      checkpoint_minutes;
     const char *out;
     cJSON      *json; /* owns the strings above */
 } tr_config;
@@ -122,7 +123,7 @@ typedef struct tr_run_opts {
     void *report_ud;
 } tr_run_opts;
 
-/* Train until c->steps; collective.  RT_EINTR after SIGINT or SIGTERM, with a checkpoint.
+/* Train until c->steps; collective.  RT_EINTR after an interrupt (core/clock.h), with a checkpoint.
  * RT_EINVAL: `out` holds a run already (asked neither to resume nor by force), or another process writes there. */
 rt_status tr_run(const tr_config *c, rt_comm *comm, const tr_run_opts *o);
 
@@ -160,7 +161,7 @@ rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m);
 
 /* ---- checkpoints: out/step-00000100/ ------------------------------------------------------------------- */
 
-/* Write the state after `step` steps; rank 0 writes, all wait.  metrics_bytes: how much of
+/* Write the state after `step` steps; rank 0 writes, in a process of its own that completes it whatever ends this one; all wait.  metrics_bytes: how much of
  * out/metrics.jsonl belongs to it. */
 rt_status tr_checkpoint_write(tr_trainer *t, int64_t step, int64_t metrics_bytes);
 /* What a folder holds of a run. */

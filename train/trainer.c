@@ -1,5 +1,6 @@
 /* trainer.c -- what a trainer holds: model, teacher, gradients, optimiser, the passes; made, looked at, freed. */
 #include "train/trainer.h"
+#include "core/apart.h"
 #include "core/rng.h"
 #include <math.h>
 #include <stdlib.h>
@@ -87,7 +88,9 @@ static rt_status make_gradients(tr_trainer *t)
         t->grad_at[i]      = t->n_grads;
         t->n_grads += (w->rows * w->cols + GRAD_ALIGN - 1) / GRAD_ALIGN * GRAD_ALIGN;
     }
-    return rt_alloc((void **)&t->grads, t->n_grads, sizeof *t->grads, "gradients");
+    RT_TRY(rt_alloc((void **)&t->grads, t->n_grads, sizeof *t->grads, "gradients"));
+    rt_apart_exclude(t->grads, (size_t)t->n_grads * sizeof *t->grads); /* no checkpoint holds them */
+    return RT_OK;
 }
 
 static rt_status make_optimiser(tr_trainer *t)

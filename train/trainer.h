@@ -32,7 +32,8 @@ typedef struct tr_teacher {
     real     *rope, *head; /* head: a quantised head's weights, widened once; else NULL */
 } tr_teacher;
 
-typedef struct tr_pass tr_pass;
+typedef struct tr_pass  tr_pass;
+typedef struct tr_saver tr_saver;
 
 /* RT_EMISMATCH names both sides where it does not fit the shards. */
 rt_status tr_teacher_load(tr_teacher *o, const tr_config *c, const ds_info *info, kn_type type);
@@ -64,6 +65,7 @@ struct tr_pass {
 struct tr_trainer {
     const tr_config *c;
     rt_comm         *comm;
+    tr_saver        *saver; /* the run's; NULL: none */
     kn_type          type;
     md_model        *model;
     ds_tokenizer    *tokenizer; /* while it is made; NULL: none is named */
@@ -129,4 +131,16 @@ rt_status tr_config_lines(rt_buf *out, const tr_config *c);
 rt_status tr_given_agree(const tr_config *c, rt_comm *comm, const tr_run_opts *o);
 /* The same of the checkpoint after `step` steps; 0: none. */
 rt_status tr_given_agree_checkpoint(const tr_config *c, rt_comm *comm, int64_t step);
+
+/* ---- a checkpoint in the middle of a step (saver.c) ---- */
+
+/* From now on an interrupt that the training thread does not come to in time has `snapshot` called, once, from another thread, while all
+ * is still: between tr_saver_still and tr_saver_moving, which wait for it.  NULL does nothing. */
+rt_status tr_saver_start(tr_saver **out, rt_status (*snapshot)(void *ud), void *ud);
+void      tr_saver_stop(tr_saver **s);
+void      tr_saver_still(tr_saver *s);
+void      tr_saver_moving(tr_saver *s);
+int       tr_saver_taken(const tr_saver *s); /* and it succeeded: this step need not be finished */
+/* Rank 0 alone, in a process of its own: see tr_checkpoint_write. */
+rt_status tr_checkpoint_save(tr_trainer *t, int64_t step, int64_t metrics_bytes);
 #endif
