@@ -82,11 +82,11 @@ static void wait_politely(char **argv)
     execv("/proc/self/exe", argv); /* returns only where it is not possible: then they spin */
 }
 
-/* Ctrl-C and another rank's failure reach all ranks: one voice is enough. */
+/* Ctrl-C and a rank's failure reach all ranks: rank 0 speaks for them. */
 static int is_echo(rt_status st)
 {
     const char *rank = getenv("OMPI_COMM_WORLD_RANK");
-    return rank && strcmp(rank, "0") && (st == RT_EPEER || st == RT_EINTR);
+    return rank && strcmp(rank, "0") && (rt_comm_told() || st == RT_EINTR);
 }
 
 int main(int argc, char **argv)

@@ -24,10 +24,15 @@ struct rt_comm {
 
 rt_comm *rt_comm_self(void); /* one process: rank 0 of 1; never freed */
 
-/* All ranks learn whether any failed: returns `mine` where it is not RT_OK,
- * RT_EPEER on a rank that is well while another is not, RT_OK when all are. */
+/* All ranks learn whether any failed, and why: returns `mine` where it is not RT_OK, RT_EPEER with the other's message on a rank that is
+ * well while another is not, RT_OK when all are.  So rank 0 can speak for all. */
 rt_status rt_comm_agree(rt_comm *c, rt_status mine);
+/* Not rank 0, and rank 0 knows of the failure: it need not be said twice. */
+int rt_comm_told(void);
 /* The exit code of a process that ends with `st`: for RT_EPEER that of the rank that failed, so that the launcher passes on the
  * cause whichever rank it hears of first. */
 int rt_comm_exit(rt_status st);
+/* The text of the lowest rank where it is not empty reaches all. */
+enum { RT_COMM_TEXT = 1024 };
+rt_status rt_comm_share_text(rt_comm *c, char text[RT_COMM_TEXT]);
 #endif

@@ -1,5 +1,6 @@
 /* comm_self.c -- a world of one rank. */
 #include "core/comm.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 static rt_status keep_f32(rt_comm *c, float *x, int64_t n)
@@ -48,18 +49,40 @@ rt_comm *rt_comm_self(void)
     return &self;
 }
 
+rt_status rt_comm_share_text(rt_comm *c, char text[RT_COMM_TEXT])
+{
+    int64_t       first = *text ? c->size - c->rank : 0, bytes[RT_COMM_TEXT] = {0};
+    const int64_t mine = first;
+    RT_TRY(c->max_i64(c, &first, 1));
+    for (int i = 0; mine && mine == first && i < RT_COMM_TEXT; i++) bytes[i] = (unsigned char)text[i];
+    RT_TRY(c->max_i64(c, bytes, RT_COMM_TEXT));
+    for (int i = 0; i < RT_COMM_TEXT; i++) text[i] = (char)bytes[i];
+    return RT_OK;
+}
+
 static rt_status g_peer = RT_EPEER; /* how another rank failed */
+static int       g_told;            /* rank 0 knows why this one failed */
 
 int rt_comm_exit(rt_status st) { return rt_status_exit(st == RT_EPEER ? g_peer : st); }
+int rt_comm_told(void) { return g_told; }
+
+/* All ranks learn the message of the lowest one that failed. */
+static rt_status tell(rt_comm *c, rt_status mine, rt_status worst)
+{
+    char text[RT_COMM_TEXT] = "";
+    if (mine != RT_OK) snprintf(text, sizeof text, "%s", rt_error_text());
+    RT_TRY(rt_comm_share_text(c, text));
+    g_told = c->rank != 0;
+    g_peer = worst;
+    if (mine != RT_OK) return mine;
+    RT_FAIL(RT_EPEER, "%s (on another rank)", text);
+}
 
 rt_status rt_comm_agree(rt_comm *c, rt_status mine)
 {
     int64_t worst = mine;
     if (c->size == 1) return mine;
     const rt_status st = c->max_i64(c, &worst, 1);
-    if (mine != RT_OK) return mine;
-    if (st != RT_OK) return st;
-    if (worst != RT_OK) g_peer = (rt_status)worst;
-    RT_CHECK(worst == RT_OK, RT_EPEER, "another rank failed (%s); its message says why", rt_status_name((rt_status)worst));
-    return RT_OK;
+    if (st != RT_OK) return mine != RT_OK ? mine : st;
+    return worst == RT_OK ? RT_OK : tell(c, mine, (rt_status)worst);
 }

@@ -106,38 +106,24 @@ static line next_line(const char **text)
     return o;
 }
 
-enum { VERDICT = 1024 };
-
 /* "" where both are the same.  Up to the first difference lines stand for the same name. */
-static void compare(char verdict[VERDICT], const char *first, const char *mine, int rank)
+static void compare(char verdict[RT_COMM_TEXT], const char *first, const char *mine, int rank)
 {
     verdict[0] = '\0';
     while (*first || *mine) {
         const line a = next_line(&first), b = next_line(&mine);
         if (a.compared_n == b.compared_n && !memcmp(a.name, b.name, (size_t)a.compared_n)) continue;
-        snprintf(verdict, VERDICT, "ranks were given different things: %.*s is %.*s on rank 0, %.*s on rank %d", a.name_n, a.name,
+        snprintf(verdict, RT_COMM_TEXT, "ranks were given different things: %.*s is %.*s on rank 0, %.*s on rank %d", a.name_n, a.name,
                  a.shown_n, a.shown, b.shown_n, b.shown, rank);
         return;
     }
 }
 
-/* The verdict of the lowest rank that has one reaches all. */
-static rt_status share(rt_comm *comm, char verdict[VERDICT])
-{
-    int64_t       first = *verdict ? comm->size - comm->rank : 0, text[VERDICT] = {0};
-    const int64_t mine = first;
-    RT_TRY(comm->max_i64(comm, &first, 1));
-    for (int i = 0; mine && mine == first && i < VERDICT; i++) text[i] = (unsigned char)verdict[i];
-    RT_TRY(comm->max_i64(comm, text, VERDICT));
-    for (int i = 0; i < VERDICT; i++) verdict[i] = (char)text[i];
-    return RT_OK;
-}
-
 static rt_status agree(rt_comm *comm, const rt_buf *mine)
 {
-    char    verdict[VERDICT] = "";
-    int64_t n                = (int64_t)mine->len;
-    char   *first            = NULL;
+    char    verdict[RT_COMM_TEXT] = "";
+    int64_t n                     = (int64_t)mine->len;
+    char   *first                 = NULL;
     RT_TRY(comm->broadcast(comm, &n, sizeof n));
     rt_status st = rt_comm_agree(comm, RT_NEW(first, n + 1));
     if (st == RT_OK) {
@@ -146,7 +132,7 @@ static rt_status agree(rt_comm *comm, const rt_buf *mine)
     }
     if (st == RT_OK) {
         compare(verdict, first, mine->p, comm->rank);
-        st = share(comm, verdict);
+        st = rt_comm_share_text(comm, verdict);
     }
     free(first);
     RT_TRY(st);
