@@ -7,18 +7,23 @@
 #include "teacher/http.h"
 #include "core/clock.h"
 #include <curl/curl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
+/* A link that was cut is noticed within a minute: while a server computes, TCP asks whether it is still there. */
+enum { KEEP_IDLE = 20, KEEP_APART = 10, UNANSWERED_MS = 40000, STALL_SECONDS = 60 };
 enum { CONNECT_SECONDS = 10, RECEIVE_BUFFER = 256 << 10 };
 
 typedef struct slot {
     CURL   *easy;
     int64_t tag;
     int     busy, too_large;
-    size_t *held; /* of all slots */
-    double  began;
+    size_t *held;        /* of all slots */
+    double  began, last; /* last: when its latest bytes came */
     rt_buf  request, body;
     char    error[CURL_ERROR_SIZE];
 } slot;
@@ -42,6 +47,7 @@ static size_t receive(char *data, size_t size, size_t n, void *ud)
     }
     if (rt_buf_add(&s->body, data, n) != RT_OK) return 0;
     *s->held += n;
+    s->last = rt_now();
     return n;
 }
 
@@ -104,6 +110,14 @@ int tc_http_in_flight(const tc_http *h) { return h->in_flight; }
 
 void tc_http_scrub(const tc_http *h, char *text) { tc_endpoint_scrub(&h->at, text, strlen(text)); }
 
+static int set_up_socket(void *ud, curl_socket_t fd, curlsocktype what)
+{
+    const int most = UNANSWERED_MS;
+    (void)ud, (void)what;
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &most, sizeof most);
+    return CURL_SOCKOPT_OK;
+}
+
 static void set_up(const tc_http *h, CURL *c)
 {
     curl_easy_setopt(c, CURLOPT_HTTPHEADER, h->headers);
@@ -114,6 +128,9 @@ static void set_up(const tc_http *h, CURL *c)
     curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
     curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)(h->at.timeout * 1000));
     curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(c, CURLOPT_TCP_KEEPIDLE, (long)KEEP_IDLE);
+    curl_easy_setopt(c, CURLOPT_TCP_KEEPINTVL, (long)KEEP_APART);
+    curl_easy_setopt(c, CURLOPT_SOCKOPTFUNCTION, set_up_socket);
     curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
     curl_easy_setopt(c, CURLOPT_ACCEPT_ENCODING, "");
     if (h->at.loopback) curl_easy_setopt(c, CURLOPT_PROXY, ""); /* a proxy cannot reach this machine's own loopback */
@@ -245,6 +262,19 @@ static void collect(tc_http *h, tc_reply *replies, int cap, int *n)
     }
 }
 
+/* An answer that has begun and brings nothing more.  (libcurl's own limit of speed would count the time in which a server
+ * computes before it answers.) */
+static void collect_stalled(tc_http *h, tc_reply *replies, int cap, int *n)
+{
+    const double now = rt_now();
+    for (int i = 0; i < h->n && *n < cap; i++) {
+        slot *s = h->slots[i];
+        if (!s->busy || !s->body.len || now - s->last < STALL_SECONDS) continue;
+        snprintf(s->error, sizeof s->error, "the answer stopped after %zu bytes: none came for %d s", s->body.len, STALL_SECONDS);
+        finish(h, s, CURLE_OPERATION_TIMEDOUT, &replies[(*n)++]);
+    }
+}
+
 rt_status tc_http_wait(tc_http *h, double seconds, tc_reply *replies, int cap, int *n)
 {
     int       running = 0, got = 0;
@@ -256,6 +286,7 @@ rt_status tc_http_wait(tc_http *h, double seconds, tc_reply *replies, int cap, i
         if (!code) collect(h, replies, cap, &got);
     }
     RT_CHECK(!code, RT_ENET, "%s: libcurl: %s", h->at.url, curl_multi_strerror(code));
+    if (!got) collect_stalled(h, replies, cap, &got);
     *n = got;
     return RT_OK;
 }

@@ -20,7 +20,7 @@ enum { ROUND = 64, STREAK = 16 /* so many requests given up one after another ar
 #define MAX_DELAY           60.0
 #define LONG_WAIT           5.0
 #define DRAIN_AFTER_FAILURE 30.0 /* seconds that answers under way (and paid for) may still take */
-#define DRAIN_AFTER_SIGNAL  2.0
+#define DRAIN_AFTER_SIGNAL  2.0  /* also where no more will come */
 
 typedef enum job_state { FREE, FLYING, WAITING } job_state;
 
@@ -58,6 +58,7 @@ typedef struct run {
     int               first; /* of the replies that are checked together */
     tc_reply          replies[ROUND];
     verdict           verdicts[ROUND];
+    int               gone;                  /* the server cannot be reached any more */
     rt_status         stopped;               /* why nothing more is sent */
     char              why[1024], last[1024]; /* last: about the last request that was given up */
 } run;
@@ -193,11 +194,13 @@ static void describe(const run *r, const job *j, const verdict *v, char *text, s
 }
 
 /* Does this failure end the run?  `text`: what is to be said beside it. */
-static int ends_the_run(const run *r, const verdict *v, int answered, char *text, size_t n)
+static int ends_the_run(run *r, const verdict *v, int answered, char *text, size_t n)
 {
     const int64_t streak = r->o->in_flight > STREAK ? r->o->in_flight : STREAK, failed = r->report->failed;
     *text = '\0';
-    if (v->what == TC_STOP || (!answered && !tc_http_alive(r->http))) return 1;
+    if (v->what == TC_STOP) return 1;
+    r->gone = !answered && !tc_http_alive(r->http);
+    if (r->gone) return 1;
     if (failed > r->work->max_failed)
         snprintf(text, n, "; %lld requests failed, %lld may (--max-failed)", (long long)failed, (long long)r->work->max_failed);
     else if (r->streak >= streak) snprintf(text, n, "; the last %lld requests all failed", (long long)r->streak);
@@ -212,7 +215,7 @@ static void give_up(run *r, job *j, const verdict *v, int answered)
     r->streak++;
     tc_tally_add(&r->report->failures, v->text);
     snprintf(r->last, sizeof r->last, "%s", text);
-    if (ends_the_run(r, v, answered, more, sizeof more)) stop(r, RT_ENET, strcat(text, more));
+    if (r->stopped == RT_OK && ends_the_run(r, v, answered, more, sizeof more)) stop(r, RT_ENET, strcat(text, more));
     *j = (job){0};
 }
 
@@ -312,7 +315,7 @@ static double until_due(const run *r, double now)
 /* Answers that are under way are taken, but nobody waits for them for long. */
 static rt_status drain(run *r)
 {
-    const double end = rt_now() + (r->stopped == RT_EINTR ? DRAIN_AFTER_SIGNAL : DRAIN_AFTER_FAILURE);
+    const double end = rt_now() + (r->stopped == RT_EINTR || r->gone ? DRAIN_AFTER_SIGNAL : DRAIN_AFTER_FAILURE);
     while (tc_http_in_flight(r->http) && rt_now() < end) {
         if (rt_interrupted() && r->stopped != RT_EINTR) break;
         RT_TRY(receive(r, 0.1));
