@@ -83,9 +83,9 @@ static rt_status decode_line(job *j, const cJSON *o, const char *where)
     j->ids.n = 0;
     cJSON_ArrayForEach(e, ids)
     {
-        const double id = cJSON_GetNumberValue(e);
-        RT_CHECK(id >= 0 && id < (double)size && id == (int32_t)id, RT_EINVAL,
-                 "%s: id %lld of \"ids\" must be a whole number below %lld, the vocabulary", where, (long long)j->ids.n, (long long)size);
+        int64_t id = 0;
+        RT_CHECK(rt_json_whole(e, 0, size - 1, &id), RT_EINVAL, "%s: id %lld of \"ids\" must be a whole number below %lld, the vocabulary",
+                 where, (long long)j->ids.n, (long long)size);
         RT_TRY(ds_ids_add(&j->ids, (int32_t)id));
     }
     rt_buf_clear(&j->text);

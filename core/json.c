@@ -100,15 +100,38 @@ static int line_of(const char *text, const char *at)
     return line;
 }
 
+static int by_key(const void *a, const void *b) { return strcmp((*(const cJSON *const *)a)->string, (*(const cJSON *const *)b)->string); }
+
+/* Sorted, since a stranger's object may have a million keys. */
+static rt_status find_twin(const cJSON *o, const char *name)
+{
+    const cJSON **key  = NULL, *e;
+    const char   *twin = NULL;
+    const int     n    = cJSON_GetArraySize(o);
+    int           i    = 0;
+    RT_TRY(RT_NEW(key, n));
+    cJSON_ArrayForEach(e, o) key[i++] = e;
+    if (n) qsort(key, (size_t)n, sizeof *key, by_key);
+    for (i = 1; i < n && !twin; i++)
+        if (!by_key(&key[i - 1], &key[i])) twin = key[i]->string;
+    free(key);
+    RT_CHECK(!twin, RT_EFORMAT, "%s: the key \"%s\" stands twice in %s%s%s; keep one", name, twin, o->string ? "\"" : "the top object",
+             o->string ? o->string : "", o->string ? "\"" : "");
+    return RT_OK;
+}
+
 static rt_status find_duplicate(const cJSON *o, const char *name)
 {
-    for (const cJSON *a = o->child; a; a = a->next) {
-        if (cJSON_IsObject(o) && o->string != a->string)
-            for (const cJSON *b = a->next; b; b = b->next)
-                RT_CHECK(strcmp(a->string, b->string), RT_EFORMAT, "%s: the key \"%s\" stands twice in %s%s%s; keep one", name, a->string,
-                         o->string ? "\"" : "the top object", o->string ? o->string : "", o->string ? "\"" : "");
-        RT_TRY(find_duplicate(a, name));
-    }
+    const cJSON *e;
+    if (cJSON_IsObject(o) && o->child && o->child->next) RT_TRY(find_twin(o, name));
+    cJSON_ArrayForEach(e, o) RT_TRY(find_duplicate(e, name));
+    return RT_OK;
+}
+
+static rt_status check_top(const cJSON *o, const char *name)
+{
+    const char *what = cJSON_IsArray(o) ? "an array" : cJSON_IsString(o) ? "a string" : cJSON_IsNumber(o) ? "a number" : "a word";
+    RT_CHECK(cJSON_IsObject(o), RT_EFORMAT, "%s: expected a JSON object, found %s", name, what);
     return RT_OK;
 }
 
@@ -128,7 +151,8 @@ rt_status rt_json_parse(cJSON **out, char *text, size_t n, int flags, const char
         const size_t left = (size_t)(text + n - at);
         RT_FAIL(RT_EFORMAT, "%s:%d: expected JSON, found \"%.*s\"", name, line_of(text, at), (int)(left < 24 ? left : 24), at);
     }
-    rt_status st = flags & RT_JSON_DUPLICATES ? RT_OK : find_duplicate(o, name);
+    rt_status st = flags & RT_JSON_ANY ? RT_OK : check_top(o, name);
+    if (st == RT_OK && !(flags & RT_JSON_DUPLICATES)) st = find_duplicate(o, name);
     for (; st == RT_OK && end < text + n; end++)
         if (!isspace((unsigned char)*end) && *end)
             st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s:%d: text after the end of the JSON value", name, line_of(text, end));
@@ -158,21 +182,28 @@ static rt_status wrong_type(const cJSON *v, const char *key, const char *wanted,
     return st;
 }
 
+static const int64_t MOST_WHOLE = (int64_t)1 << 53; /* a double holds all below it */
+
+int rt_json_whole(const cJSON *e, int64_t least, int64_t most, int64_t *v)
+{
+    const double d = cJSON_GetNumberValue(e);
+    if (!cJSON_IsNumber(e) || !(d >= (double)least && d <= (double)most) || d != floor(d)) return 0;
+    *v = (int64_t)d;
+    return 1;
+}
+
 rt_status rt_json_int(const cJSON *o, const char *key, int64_t *v, const char *where)
 {
     const cJSON *f = cJSON_GetObjectItemCaseSensitive(o, key);
     if (!f || cJSON_IsNull(f)) return RT_OK;
-    const double d = cJSON_GetNumberValue(f);
-    if (!cJSON_IsNumber(f) || d != floor(d) || fabs(d) > 9007199254740992.0) return wrong_type(f, key, "a whole number", where);
-    *v = (int64_t)d;
-    return RT_OK;
+    return rt_json_whole(f, -MOST_WHOLE, MOST_WHOLE, v) ? RT_OK : wrong_type(f, key, "a whole number", where);
 }
 
 rt_status rt_json_real(const cJSON *o, const char *key, double *v, const char *where)
 {
     const cJSON *f = cJSON_GetObjectItemCaseSensitive(o, key);
     if (!f || cJSON_IsNull(f)) return RT_OK;
-    if (!cJSON_IsNumber(f)) return wrong_type(f, key, "a number", where);
+    if (!cJSON_IsNumber(f) || !isfinite(cJSON_GetNumberValue(f))) return wrong_type(f, key, "a number", where);
     *v = cJSON_GetNumberValue(f);
     return RT_OK;
 }

@@ -11,10 +11,15 @@
 
 /* More values than this in one text are refused: a tree takes about 120 bytes of each. */
 enum { RT_JSON_VALUES = 12 << 20 };
-enum { RT_JSON_COMMENTS = 1, RT_JSON_LENIENT = 2, RT_JSON_DUPLICATES = 4 /* allow */ };
+enum {
+    RT_JSON_COMMENTS   = 1,
+    RT_JSON_LENIENT    = 2,
+    RT_JSON_DUPLICATES = 4 /* allow */,
+    RT_JSON_ANY        = 8 /* at the top, not only an object */
+};
 
 /* `text` of n bytes is changed in place (comments, NaN); name is for errors
- * ("FILE:LINE: ...").  Free *out with cJSON_Delete. */
+ * ("FILE:LINE: ...").  RT_EFORMAT unless it is an object.  Free *out with cJSON_Delete. */
 rt_status rt_json_parse(cJSON **out, char *text, size_t n, int flags, const char *name);
 rt_status rt_json_read(cJSON **out, const char *path, int flags); /* files up to 64 MB */
 
@@ -24,6 +29,10 @@ rt_status rt_json_int(const cJSON *o, const char *key, int64_t *v, const char *w
 rt_status rt_json_real(const cJSON *o, const char *key, double *v, const char *where);
 rt_status rt_json_bool(const cJSON *o, const char *key, int *v, const char *where);
 rt_status rt_json_text(const cJSON *o, const char *key, const char **v, const char *where);
+
+/* *v = a number without a fraction from `least` to `most`, both within 2^53 of 0; 0 where `e` is anything else: the way
+ * from a JSON number to an integer, since a cast of what does not fit is undefined. */
+int rt_json_whole(const cJSON *e, int64_t least, int64_t most, int64_t *v);
 
 /* A string of a parsed value holds U+0000 as the bytes C0 80, so that it does not end there: this appends the text
  * itself.  Whatever is more than a name or a number is read with it. */

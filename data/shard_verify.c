@@ -190,7 +190,7 @@ static int is_json(const char *text)
 {
     cJSON *o    = NULL;
     rt_buf b    = {0};
-    int    good = rt_buf_str(&b, text) == RT_OK && rt_json_parse(&o, b.p, b.len, 0, "attribute") == RT_OK;
+    int    good = rt_buf_str(&b, text) == RT_OK && rt_json_parse(&o, b.p, b.len, RT_JSON_ANY, "attribute") == RT_OK;
     cJSON_Delete(o);
     rt_buf_free(&b);
     return good;

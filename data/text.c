@@ -18,14 +18,7 @@ int ds_utf8_valid(const char *s, size_t n)
 
 rt_status ds_line_parse(cJSON **out, char *line, size_t n, const char *where)
 {
-    cJSON *o = NULL;
-    RT_TRY(rt_json_parse(&o, line, n, RT_JSON_LENIENT, where));
-    if (cJSON_IsObject(o)) {
-        *out = o;
-        return RT_OK;
-    }
-    cJSON_Delete(o);
-    RT_FAIL(RT_EFORMAT, "%s: expected one JSON object a line", where);
+    return rt_json_parse(out, line, n, RT_JSON_LENIENT, where);
 }
 
 rt_status ds_line_text(const cJSON *o, const char *key, rt_buf *out, const char *where)

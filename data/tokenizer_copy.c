@@ -53,9 +53,10 @@ static int is_end(const ds_tokenizer *t, const cJSON *special, const cJSON *item
     const cJSON *token = cJSON_GetObjectItemCaseSensitive(item, "SpecialToken");
     const char  *name  = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(token, "id"));
     const cJSON *ids   = name ? cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(special, name), "ids") : NULL;
-    const cJSON *id;
+    const cJSON *e;
+    int64_t      id;
     if (!ids) return 0;
-    cJSON_ArrayForEach(id, ids) if (!ds_ends_have(&t->ends, (int32_t)id->valuedouble)) return 0;
+    cJSON_ArrayForEach(e, ids) if (!rt_json_whole(e, 0, INT32_MAX, &id) || !ds_ends_have(&t->ends, (int32_t)id)) return 0;
     return 1;
 }
 
@@ -87,7 +88,7 @@ static rt_status cut_text(const ds_tokenizer *t, const rt_buf *from, rt_buf *to,
     *changed         = 0;
     if (!value) return RT_OK;
     RT_TRY(rt_buf_add(&copy, value, (size_t)(end - value)));
-    rt_status st = rt_json_parse(&post, copy.p, copy.len, RT_JSON_DUPLICATES, where);
+    rt_status st = rt_json_parse(&post, copy.p, copy.len, RT_JSON_DUPLICATES | RT_JSON_ANY, where);
     rt_buf_free(&copy);
     RT_TRY(st);
     *changed   = cut_template(t, post) > 0;

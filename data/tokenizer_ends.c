@@ -29,9 +29,8 @@ rt_status ds_ends_join(ds_ends *e, const ds_ends *more)
 
 static rt_status take_id(ds_ends *e, const cJSON *v, const char *where)
 {
-    const double id = cJSON_GetNumberValue(v);
-    RT_CHECK(cJSON_IsNumber(v) && id == floor(id) && id >= -1 && id <= INT32_MAX, RT_EFORMAT,
-             "%s: \"eos_token_id\" must be a token id, a list of them or null", where);
+    int64_t id = 0;
+    RT_CHECK(rt_json_whole(v, -1, INT32_MAX, &id), RT_EFORMAT, "%s: \"eos_token_id\" must be a token id, a list of them or null", where);
     return ds_ends_add(e, (int32_t)id);
 }
 

@@ -31,10 +31,10 @@ static rt_status parse_vocab(ds_tokenizer *t, const cJSON *model, const char *wh
     RT_CHECK(cJSON_IsObject(vocab), RT_EFORMAT, "%s: the model has no \"vocab\"", where);
     cJSON_ArrayForEach(e, vocab)
     {
-        const double id = cJSON_GetNumberValue(e);
-        RT_CHECK(id >= 0 && id < DS_MAX_ENTRIES && id == (int32_t)id, RT_EFORMAT, "%s: the id of \"%.60s\" must be a whole number below %d",
-                 where, e->string, DS_MAX_ENTRIES);
-        RT_TRY(ds_vocab_put(&t->vocab, e->string, strlen(e->string), (int64_t)id, where));
+        int64_t id = 0;
+        RT_CHECK(rt_json_whole(e, 0, DS_MAX_ENTRIES - 1, &id), RT_EFORMAT, "%s: the id of \"%.60s\" must be a whole number below %d", where,
+                 e->string, DS_MAX_ENTRIES);
+        RT_TRY(ds_vocab_put(&t->vocab, e->string, strlen(e->string), id, where));
     }
     for (int b = 0; b < 256; b++) {
         char         c[2];

@@ -112,8 +112,8 @@ static rt_status add_template_ids(const cJSON *special, const char *name, ds_ids
              name);
     cJSON_ArrayForEach(e, ids)
     {
-        const double id = cJSON_GetNumberValue(e);
-        RT_CHECK(id >= 0 && id < DS_MAX_ENTRIES, RT_EFORMAT, "%s: the post_processor gives %s an impossible id", where, name);
+        int64_t id = 0;
+        RT_CHECK(rt_json_whole(e, 0, DS_MAX_ENTRIES - 1, &id), RT_EFORMAT, "%s: the post_processor gives %s an impossible id", where, name);
         RT_TRY(ds_ids_add(into, (int32_t)id));
     }
     return RT_OK;

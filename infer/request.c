@@ -163,9 +163,9 @@ rt_status inf_text_ids(const inf_desk *d, const char *text, int special, ds_ids 
 rt_status inf_list_ids(const cJSON *list, int64_t size, const char *where, ds_ids *ids)
 {
     for (const cJSON *e = list->child; e; e = e->next) {
-        const double v = cJSON_GetNumberValue(e);
-        RT_CHECK(cJSON_IsNumber(e) && v == floor(v) && v >= 0 && v < (double)size, RT_EINVAL,
-                 "%s: entry %lld must be a token id from 0 to %lld", where, (long long)ids->n, (long long)size - 1);
+        int64_t v = 0;
+        RT_CHECK(rt_json_whole(e, 0, size - 1, &v), RT_EINVAL, "%s: entry %lld must be a token id from 0 to %lld", where, (long long)ids->n,
+                 (long long)size - 1);
         RT_TRY(ds_ids_add(ids, (int32_t)v));
     }
     return RT_OK;

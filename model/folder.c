@@ -99,7 +99,7 @@ static rt_status open_index(md_folder *f)
     rt_buf_free(&path);
     RT_TRY(st);
     const cJSON *map = cJSON_GetObjectItemCaseSensitive(f->index, "weight_map");
-    RT_CHECK(cJSON_IsObject(f->index) && cJSON_IsObject(map), RT_EFORMAT, "%s: %s has no object \"weight_map\"", f->dir, index_file);
+    RT_CHECK(cJSON_IsObject(map), RT_EFORMAT, "%s: %s has no object \"weight_map\"", f->dir, index_file);
     RT_TRY(RT_NEW(f->places, cJSON_GetArraySize(map)));
     for (const cJSON *e = map->child; e; e = e->next) RT_TRY(add_entry(f, e));
     if (f->count) qsort(f->places, (size_t)f->count, sizeof *f->places, by_name);

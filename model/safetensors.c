@@ -43,22 +43,13 @@ int64_t md_st_count(const md_st_tensor *t)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* A whole number from 0 to `most` (at most 2^53). */
-static int whole(const cJSON *e, double most, int64_t *v)
-{
-    const double d = cJSON_GetNumberValue(e);
-    if (!cJSON_IsNumber(e) || !(d >= 0 && d <= most) || d != floor(d)) return 0;
-    *v = (int64_t)d;
-    return 1;
-}
-
 static rt_status read_shape(md_st_tensor *t, const cJSON *shape, const char *path)
 {
     const cJSON *d;
     int64_t      total = 1;
     cJSON_ArrayForEach(d, shape)
     {
-        RT_CHECK(t->nd < MD_ST_DIMS && whole(d, 0x1p40, &t->shape[t->nd]), RT_EFORMAT,
+        RT_CHECK(t->nd < MD_ST_DIMS && rt_json_whole(d, 0, (int64_t)1 << 40, &t->shape[t->nd]), RT_EFORMAT,
                  "%s: tensor %s has a shape of more than %d dimensions or with a wrong size", path, t->name, MD_ST_DIMS);
         RT_CHECK(t->shape[t->nd] == 0 || total < ((int64_t)1 << 48) / t->shape[t->nd], RT_EFORMAT, "%s: tensor %s is too large", path,
                  t->name);
@@ -70,8 +61,8 @@ static rt_status read_shape(md_st_tensor *t, const cJSON *shape, const char *pat
 static rt_status read_place(const md_st *s, md_st_tensor *t, const cJSON *off)
 {
     const int64_t bytes = s->size - s->data, size = dtype_size(t->dtype);
-    RT_CHECK(cJSON_GetArraySize(off) == 2 && whole(off->child, 0x1p53, &t->begin) && whole(off->child->next, 0x1p53, &t->end) &&
-                 t->end >= t->begin,
+    RT_CHECK(cJSON_GetArraySize(off) == 2 && rt_json_whole(off->child, 0, (int64_t)1 << 53, &t->begin) &&
+                 rt_json_whole(off->child->next, 0, (int64_t)1 << 53, &t->end) && t->end >= t->begin,
              RT_EFORMAT, "%s: tensor %s: data_offsets must be two whole numbers, the second not smaller", s->path, t->name);
     RT_CHECK(t->end <= bytes, RT_EFORMAT, "%s: tensor %s ends beyond the file (%lld bytes of data); the file is cut or damaged", s->path,
              t->name, (long long)bytes);
@@ -126,7 +117,6 @@ static rt_status check_places(md_st *s)
 
 static rt_status read_entries(md_st *s, const cJSON *o)
 {
-    RT_CHECK(cJSON_IsObject(o), RT_EFORMAT, "%s: expected a safetensors file, its header is no JSON object", s->path);
     RT_TRY(RT_NEW(s->t, cJSON_GetArraySize(o)));
     for (const cJSON *e = o->child; e; e = e->next) RT_TRY(read_entry(s, e));
     return check_places(s);

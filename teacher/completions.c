@@ -253,7 +253,8 @@ static rt_status read_text(tc_answer *x, const tc_ask *a, const cJSON *choice)
 static int64_t count_of(const cJSON *usage, const char *key)
 {
     const cJSON *x = get(usage, key);
-    return cJSON_IsNumber(x) && x->valuedouble >= 0 && x->valuedouble < 1e12 ? (int64_t)x->valuedouble : -1;
+    int64_t      n = -1;
+    return rt_json_whole(x, 0, 1000000000000, &n) ? n : -1;
 }
 
 static rt_status read_all(tc_answer *x, const tc_ask *a, const cJSON *o, int tails)

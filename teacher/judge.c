@@ -35,7 +35,7 @@ static cJSON *body_of(const tc_reply *r)
     cJSON *o    = NULL;
     rt_buf copy = {0};
     if (r->body.len && r->body.len < MAX_ERROR && rt_buf_add(&copy, r->body.p, r->body.len) == RT_OK)
-        if (rt_json_parse(&o, copy.p, copy.len, RT_JSON_LENIENT | RT_JSON_DUPLICATES, "error") != RT_OK) o = NULL;
+        if (rt_json_parse(&o, copy.p, copy.len, RT_JSON_LENIENT | RT_JSON_DUPLICATES | RT_JSON_ANY, "error") != RT_OK) o = NULL;
     rt_buf_free(&copy);
     return o;
 }

@@ -121,7 +121,6 @@ static rt_status read_all(tc_recipe *r, const char *path)
 {
     const char *kind = NULL, *file = NULL, *note = NULL;
     RT_TRY(rt_json_read(&r->json, path, RT_JSON_COMMENTS));
-    RT_CHECK(cJSON_IsObject(r->json), RT_EFORMAT, "%s: expected an object", path);
     RT_TRY(check_keys(r->json, keys, sizeof keys / sizeof *keys, path));
     RT_TRY(rt_json_text(r->json, "name", &r->name, path));
     RT_TRY(rt_json_text(r->json, "note", &note, path));

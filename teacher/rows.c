@@ -68,7 +68,8 @@ static rt_status read_entry(entry *e, const cJSON *o, const tc_ask *a, const cha
     const cJSON *lp = cJSON_IsObject(o) ? cJSON_GetObjectItemCaseSensitive(o, WIRE_LOGPROB) : o;
     const cJSON *rk = cJSON_IsObject(o) ? cJSON_GetObjectItemCaseSensitive(o, WIRE_RANK) : NULL;
     e->logprob      = cJSON_IsNumber(lp) && lp->valuedouble < 9e9 ? lp->valuedouble : (double)NAN; /* 9e9: how core/json reads NaN */
-    e->rank         = cJSON_IsNumber(rk) && rk->valuedouble >= 1 && rk->valuedouble < 1e9 ? (int64_t)rk->valuedouble : 0;
+    e->rank         = 0;
+    rt_json_whole(rk, 1, 1000000000, &e->rank);
     RT_TRY(check_logprob(e->logprob, field, at));
     if (e->logprob > 0) e->logprob = 0;
     return RT_OK;

@@ -336,9 +336,8 @@ rt_status tr_config_read(tr_config *c, const char *path, const rt_texts *set)
     rt_buf    folder = {0};
     if (path) RT_TRY(rt_json_read(&read.json, path, RT_JSON_COMMENTS));
     else read.json = cJSON_CreateObject();
-    rt_status st = !read.json                  ? rt_fail(RT_ENOMEM, __FILE__, __LINE__, "configuration")
-                   : cJSON_IsObject(read.json) ? check_keys(read.json, "", path ? path : "defaults")
-                                               : rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: expected an object { ... }", path);
+    rt_status st =
+        read.json ? check_keys(read.json, "", path ? path : "defaults") : rt_fail(RT_ENOMEM, __FILE__, __LINE__, "configuration");
     if (st == RT_OK && path) st = tr_config_folder(&folder, path);
     if (st == RT_OK && path) st = resolve(read.json, folder.p);
     for (int i = 0; st == RT_OK && i < set->n; i++) st = apply(read.json, set->v[i]);

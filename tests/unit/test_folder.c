@@ -236,6 +236,8 @@ static void the_index_decides(void **state)
     edit("model.safetensors.index.json", "\"lm_head", ",", "");
     refused(RT_EFORMAT, "lm_head.weight is missing");
     write_text("model.safetensors.index.json", "[1]");
+    refused(RT_EFORMAT, "expected a JSON object");
+    write_text("model.safetensors.index.json", "{\"weight_map\":[1]}");
     refused(RT_EFORMAT, "no object \"weight_map\"");
     write_text("adapter_config.json", "{}");
     refused(RT_EFORMAT, "adapter_config.json");
@@ -473,8 +475,8 @@ static void headers_are_checked(void **state)
         const char *refused;
     } all[] = {{"{" ENTRY("a", "[2]", "[0,8]") "," ENTRY("b", "[]", "[8,12]") "," ENTRY("c", "[0,3]", "[8,8]") "}", 12, NULL},
                {"{\"__metadata__\":{\"format\":\"pt\"}}", 0, NULL},
-               {"[1]", 0, "no JSON object"},
-               {"7", 0, "no JSON object"},
+               {"[1]", 0, "expected a JSON object"},
+               {"7", 0, "expected a JSON object"},
                {"{\"a\":[1]}", 0, "lacks dtype, shape or data_offsets"},
                {"{" ENTRY("a", "{\"x\":2}", "[0,8]") "}", 8, "lacks dtype, shape or data_offsets"},
                {"{" ENTRY("a", "[2]", "{\"x\":0,\"y\":8}") "}", 8, "lacks dtype, shape or data_offsets"},
