@@ -152,9 +152,9 @@ const rt_command cli_quantize = {
     .usage    = "MODEL --out DIR [--bits 4]",
     .summary  = "a model in 8 or 4 bits",
     .text     = "Rounds every matrix to 8 or 4 bits, affinely in groups of columns: Q = round(S x + Z). Norms stay as\n"
-                "they are. Reports the size, the speed of decoding and, with --shards, the change of the loss. A model that\n"
-                "fits the processor's cache becomes smaller, but slower. generate, eval and serve read the result like\n"
-                "any model; other programs refuse it.\n\n"
+                "they are. Reports the size, the speed of decoding and, with --shards, the change of the loss. Fewer bits save\n"
+                "space, not always time: small models are slower, since their weights are widened before they are used.\n"
+                "generate, eval and serve read the result like any model; other programs refuse it.\n\n"
                 "  retort quantize @share/teacher --bits 4 --out teacher-int4\n"
                 "  retort quantize student/latest --bits 4 --out student-int4 --shards my-valid.h5    (after train and data import)",
     .options  = options,
