@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 typedef struct train_options {
-    rt_texts set;
+    rt_texts set, change;
     int      resume, force, json, print_config;
     int64_t  threads;
 } train_options;
@@ -57,6 +57,7 @@ static rt_status train(const tr_config *c, const train_options *o, rt_comm *comm
 {
     tr_run_opts r = {.resume  = o->resume,
                      .force   = o->force,
+                     .change  = &o->change,
                      .program = cli_build(),
                      .begin   = o->json ? NULL : print_begin,
                      .report  = o->json ? print_line : NULL};
@@ -69,6 +70,7 @@ static rt_status check_words(const train_options *o, int argc)
 {
     RT_CHECK(argc <= 1 && (argc || o->print_config), RT_EINVAL, "train takes one CONFIG.json, found %d words (see 'retort train --help')",
              argc);
+    RT_CHECK(!o->change.n || o->resume, RT_EINVAL, "--change names keys that may differ from a checkpoint's: it goes with --resume");
     RT_CHECK(!o->resume || !o->force, RT_EINVAL, "--resume goes on with a run, --force removes it: choose one");
     RT_CHECK(o->threads >= 0 && o->threads <= RT_MAX_THREADS, RT_EINVAL, "--threads must be between 1 and %d", RT_MAX_THREADS);
     return RT_OK;
@@ -80,6 +82,7 @@ static rt_status run(const void *options, int argc, char **argv)
     tr_config            c = {0};
     rt_comm             *comm;
     rt_status            st = check_words(o, argc);
+    if (st == RT_OK) st = tr_config_known(&o->change, "--change");
     if (st == RT_OK) st = tr_config_read(&c, argc ? argv[0] : NULL, &o->set);
     if (o->print_config) {
         if (st == RT_OK) st = print_config(&c);
@@ -98,6 +101,8 @@ static const rt_option options[] = {
     {"set", RT_OPT_LIST, offsetof(train_options, set), "KEY=VALUE", "change a configuration key: --set optim.lr=1e-3; may be repeated"},
     {"resume", RT_OPT_FLAG, offsetof(train_options, resume), NULL,
      "go on from the newest complete checkpoint; begins at step 1 where there is none"},
+    {"change", RT_OPT_LIST, offsetof(train_options, change), "KEY",
+     "with --resume: this key may have another value than in the checkpoint, which makes it another run; may be repeated"},
     {"force", RT_OPT_FLAG, offsetof(train_options, force), NULL, "begin anew where \"out\" holds a run, which is removed"},
     {"json", RT_OPT_FLAG, offsetof(train_options, json), NULL, "metrics as JSON lines on standard output"},
     {"threads", RT_OPT_INT, offsetof(train_options, threads), "N", "threads of this process (default: the cores that it may use)"},
@@ -118,7 +123,8 @@ const rt_command cli_train = {
                "With tail samples the loss is an estimate, which may fall below 0 over many passes; kl never does.\n"
                "\n"
                "  retort train @share/configs/student-distil.json\n"
-               "  mpirun -n 2 retort train @share/configs/student-distil.json --set steps=2000 --resume\n"
+               "  mpirun -n 2 retort train @share/configs/student-distil.json --set out=student steps=2000\n"
+               "  mpirun -n 2 retort train @share/configs/student-distil.json --set out=student steps=2000 --resume\n"
                "  retort train @share/configs/student-distil.json --set 'data.train=[\"soft-1.h5\",\"soft-2.h5\"]'\n"
                "  retort train --print-config",
     .options = options,

@@ -65,13 +65,15 @@ static rt_status add_entry(rt_buf *text, const char *dir, const char *name, int 
     return st;
 }
 
-static rt_status write_manifest(const char *dir, int64_t step)
+static rt_status write_manifest(const char *dir, int64_t step, const char *inputs)
 {
     char    **names = NULL;
     int       n     = 0;
     rt_buf    text = {0}, path = {0};
     rt_status st = rt_dir_list(&names, &n, dir);
-    if (st == RT_OK) st = rt_buf_fmt(&text, "{\n  \"format\": 1,\n  \"step\": %lld,\n  \"files\": {", (long long)step);
+    if (st == RT_OK)
+        st = rt_buf_fmt(&text, "{\n  \"format\": 1,\n  \"step\": %lld,\n  \"inputs\": %s,\n  \"files\": {", (long long)step,
+                        inputs ? inputs : "{}");
     for (int i = 0; st == RT_OK && i < n; i++) st = add_entry(&text, dir, names[i], i == 0);
     if (st == RT_OK) st = rt_buf_str(&text, "\n  }\n}\n");
     if (st == RT_OK) st = rt_path(&path, dir, "manifest.json");
@@ -127,7 +129,7 @@ static rt_status fill_folder(tr_trainer *t, const char *dir, int64_t step, int64
     rt_buf_free(&path);
     RT_TRY(st);
     RT_TRY(write_state(t, dir, step, metrics_bytes));
-    return write_manifest(dir, step);
+    return write_manifest(dir, step, t->inputs);
 }
 
 static rt_status write_all(tr_trainer *t, int64_t step, int64_t metrics_bytes)

@@ -7,20 +7,10 @@
 
 typedef enum kind { TEXT, PATH, INT, REAL, FLAG, PATHS, REALS, PAIR } kind;
 
-/* What another value means where a run goes on (tr_config_compare), and whether it names files, which are compared by content. */
-typedef enum class {
-    RUN,       /* another run: refused unless asked for */
-    SHAPE,     /* the checkpoint's tensors do not fit: refused */
-    STEPS,     /* the schedule's length: another run only where a rate or a share depends on it */
-    FREE,      /* the same steps, or only what is measured and kept */
-    FILES,     /* RUN, files */
-    FREE_FILES /* FREE, files */
-} class;
-
 typedef struct key {
     const char *path;
     kind        kind;
-    class class;
+    tr_key_class class;
     size_t      at;
     const char *fallback; /* JSON */
     double      min, max; /* of numbers */
@@ -31,78 +21,81 @@ typedef struct key {
 #define BIG       9e15
 
 static const key keys[] = {
-    {"model.init", PATH, FILES, AT(init), "\"new\"", 0, 0, "\"new\", or the folder of a model to start from"},
-    {"model.tokenizer", PATH, FREE_FILES, AT(tokenizer), "null", 0, 0,
+    {"model.init", PATH, TR_FILES, AT(init), "\"new\"", 0, 0, "\"new\", or the folder of a model to start from"},
+    {"model.tokenizer", PATH, TR_FREE_FILES, AT(tokenizer), "null", 0, 0,
      "folder whose tokenizer the checkpoints carry; null: that of model.init"},
-    {"model.family", TEXT, SHAPE, AT(family), "\"llama\"", 0, 0, "llama, qwen3 (norms on q and k)"},
-    {"model.V", INT, SHAPE, AT(shape.V), "0", 0, 1 << 24, "vocabulary; 0: that of the shards"},
-    {"model.C", INT, SHAPE, AT(shape.C), "96", 1, 1 << 20, "width"},
-    {"model.L", INT, SHAPE, AT(shape.L), "3", 1, 1000, "layers"},
-    {"model.H", INT, SHAPE, AT(shape.H), "4", 1, 1000, "heads"},
-    {"model.KV", INT, SHAPE, AT(shape.KV), "2", 1, 1000, "key/value heads"},
-    {"model.D", INT, SHAPE, AT(shape.D), "24", 2, 4096, "head size"},
-    {"model.F", INT, SHAPE, AT(shape.F), "256", 1, 1 << 20, "feed-forward width"},
-    {"model.tied", FLAG, SHAPE, AT(shape.tied), "true", 0, 0, "the head is the embedding"},
-    {"model.context", INT, RUN, AT(shape.context), "128", 1, 1 << 20, "largest number of positions"},
-    {"model.rope", REAL, RUN, AT(shape.rope_theta), "10000", 1, 1e9, "base of the rotary angles"},
-    {"model.norm_eps", REAL, RUN, AT(shape.norm_eps), "1e-5", 1e-12, 1, "inside RMSNorm's root"},
-    {"data.train", PATHS, FILES, AT(train), "[]", 0, 0, "shards to learn from"},
-    {"data.valid", PATHS, FREE_FILES, AT(valid), "[]", 0, 0, "shards to measure on"},
-    {"data.weights", REALS, RUN, AT(weights), "[]", 0, 1e6, "passes over each shard in an epoch; []: 1 each"},
-    {"data.seq", INT, RUN, AT(seq), "128", 1, 1 << 20, "tokens a sequence"},
-    {"data.shuffle", FLAG, RUN, AT(shuffle), "true", 0, 0, "a new order of documents in every epoch; false: that of the shards"},
-    {"data.pack", FLAG, RUN, AT(pack), "true", 0, 0, "several documents a sequence"},
-    {"objective.kind", TEXT, RUN, AT(kind), "\"auto\"", 0, 0,
+    {"model.family", TEXT, TR_SHAPE, AT(family), "\"llama\"", 0, 0, "llama, qwen3 (norms on q and k)"},
+    {"model.V", INT, TR_SHAPE, AT(shape.V), "0", 0, 1 << 24, "vocabulary; 0: that of the shards"},
+    {"model.C", INT, TR_SHAPE, AT(shape.C), "96", 1, 1 << 20, "width"},
+    {"model.L", INT, TR_SHAPE, AT(shape.L), "3", 1, 1000, "layers"},
+    {"model.H", INT, TR_SHAPE, AT(shape.H), "4", 1, 1000, "heads"},
+    {"model.KV", INT, TR_SHAPE, AT(shape.KV), "2", 1, 1000, "key/value heads"},
+    {"model.D", INT, TR_SHAPE, AT(shape.D), "24", 2, 4096, "head size"},
+    {"model.F", INT, TR_SHAPE, AT(shape.F), "256", 1, 1 << 20, "feed-forward width"},
+    {"model.tied", FLAG, TR_SHAPE, AT(shape.tied), "true", 0, 0, "the head is the embedding"},
+    {"model.context", INT, TR_RUN, AT(shape.context), "128", 1, 1 << 20, "largest number of positions"},
+    {"model.rope", REAL, TR_RUN, AT(shape.rope_theta), "10000", 1, 1e9, "base of the rotary angles"},
+    {"model.norm_eps", REAL, TR_RUN, AT(shape.norm_eps), "1e-5", 1e-12, 1, "inside RMSNorm's root"},
+    {"data.train", PATHS, TR_FILES, AT(train), "[]", 0, 0, "shards to learn from"},
+    {"data.valid", PATHS, TR_FREE_FILES, AT(valid), "[]", 0, 0, "shards to measure on"},
+    {"data.weights", REALS, TR_RUN, AT(weights), "[]", 0, 1e6, "passes over each shard in an epoch; []: 1 each"},
+    {"data.seq", INT, TR_RUN, AT(seq), "128", 1, 1 << 20, "tokens a sequence"},
+    {"data.shuffle", FLAG, TR_RUN, AT(shuffle), "true", 0, 0, "a new order of documents in every epoch; false: that of the shards"},
+    {"data.pack", FLAG, TR_RUN, AT(pack), "true", 0, 0, "several documents a sequence"},
+    {"objective.kind", TEXT, TR_RUN, AT(kind), "\"auto\"", 0, 0,
      "what is learnt (docs/objectives.md): ce; from stored rows sampled, tail, tail-token, onehot, residual, renorm, renorm-both, truncated; from whole "
      "distributions kl, reverse, jsd, skew, skew-reverse, tv; auto: the best that shards and teacher can serve"},
-    {"objective.k", INT, RUN, AT(k), "-1", -1, AG_MAX_ENTRIES, "exact entries a row; -1: all stored; with teacher.model 8"},
-    {"objective.m", INT, RUN, AT(m), "-1", -1, AG_MAX_ENTRIES,
+    {"objective.k", INT, TR_RUN, AT(k), "-1", -1, AG_MAX_ENTRIES, "exact entries a row; -1: all stored; with teacher.model 8"},
+    {"objective.m", INT, TR_RUN, AT(m), "-1", -1, AG_MAX_ENTRIES,
      "tail samples a row; -1: all stored (fewer of a shard's cannot be taken); with teacher.model 8"},
-    {"objective.ce_weight", REAL, RUN, AT(ce_weight), "null", 0, 1,
+    {"objective.ce_weight", REAL, TR_RUN, AT(ce_weight), "null", 0, 1,
      "share of cross-entropy; null: 0.1 for kl and sampled, 0.5 for tail, else 0"},
-    {"objective.ce_weight_end", REAL, RUN, AT(ce_weight_end), "null", 0, 1,
+    {"objective.ce_weight_end", REAL, TR_RUN, AT(ce_weight_end), "null", 0, 1,
      "that share at the last step, on a straight line; null: the same"},
-    {"objective.temperature", REAL, RUN, AT(temperature), "1", 0.05, 100, "of the divergence: both rows' logits are divided by it"},
-    {"objective.t2", FLAG, RUN, AT(t2), "true", 0, 0, "multiply the divergence by temperature^2, so that its gradient keeps its size"},
-    {"objective.beta", REAL, RUN, AT(beta), "0.5", 1e-3, 0.999, "jsd: the teacher's share of the mixture"},
-    {"objective.alpha", REAL, RUN, AT(alpha), "0.1", 1e-3, 0.999, "skew, skew-reverse: share of its own first distribution in the second"},
-    {"objective.bucket_share", REAL, RUN, AT(bucket_share), "null", 0, 1,
+    {"objective.temperature", REAL, TR_RUN, AT(temperature), "1", 0.05, 100, "of the divergence: both rows' logits are divided by it"},
+    {"objective.t2", FLAG, TR_RUN, AT(t2), "true", 0, 0, "multiply the divergence by temperature^2, so that its gradient keeps its size"},
+    {"objective.beta", REAL, TR_RUN, AT(beta), "0.5", 1e-3, 0.999, "jsd: the teacher's share of the mixture"},
+    {"objective.alpha", REAL, TR_RUN, AT(alpha), "0.1", 1e-3, 0.999,
+     "skew, skew-reverse: share of its own first distribution in the second"},
+    {"objective.bucket_share", REAL, TR_RUN, AT(bucket_share), "null", 0, 1,
      "sampled, tail-token: share of the rest whose shape is left to the student, as in tail; null: 0.85 for tail-token, else 0"},
-    {"objective.prompt_weight", REAL, RUN, AT(prompt_weight), "0", 0, 1e6,
+    {"objective.prompt_weight", REAL, TR_RUN, AT(prompt_weight), "0", 0, 1e6,
      "weight of rows about tokens that the teacher was given; 0: they do not count"},
-    {"objective.z_loss", REAL, RUN, AT(z_loss), "0", 0, 1e3, "times the square of the log-sum-exp of the student's logits"},
-    {"objective.hidden", TEXT, SHAPE, AT(hidden), "\"none\"", 0, 0,
+    {"objective.z_loss", REAL, TR_RUN, AT(z_loss), "0", 0, 1e3, "times the square of the log-sum-exp of the student's logits"},
+    {"objective.hidden", TEXT, TR_SHAPE, AT(hidden), "\"none\"", 0, 0,
      "mse, cosine: last hidden states, through a learnt projection, beside those of teacher.model or of sketches"},
-    {"objective.hidden_weight", REAL, RUN, AT(hidden_weight), "1", 0, 1e6, "of that term"},
-    {"teacher.model", PATH, FILES, AT(teacher), "null", 0, 0,
+    {"objective.hidden_weight", REAL, TR_RUN, AT(hidden_weight), "1", 0, 1e6, "of that term"},
+    {"teacher.model", PATH, TR_FILES, AT(teacher), "null", 0, 0,
      "folder of a teacher that runs beside the student, forward alone; same tokenizer, any width"},
-    {"optim.lr", REAL, RUN, AT(adamw.lr), "0.001", 0, 100, "peak learning rate"},
-    {"optim.betas", PAIR, RUN, AT(adamw.beta1), "[0.9, 0.95]", 0, 1, "decay of the two moments"},
-    {"optim.eps", REAL, RUN, AT(adamw.eps), "1e-8", 1e-30, 1, "added to the root of the second moment"},
-    {"optim.weight_decay", REAL, RUN, AT(adamw.weight_decay), "0.1", 0, 100, "decoupled, on matrices"},
-    {"optim.clip", REAL, RUN, AT(adamw.clip), "1.0", 0, 1e9, "largest gradient norm; 0: no clipping"},
-    {"optim.max_skips", INT, FREE, AT(max_skips), "10", 0, 1e6,
+    {"optim.lr", REAL, TR_RUN, AT(adamw.lr), "0.001", 0, 100, "peak learning rate"},
+    {"optim.betas", PAIR, TR_RUN, AT(adamw.beta1), "[0.9, 0.95]", 0, 1, "decay of the two moments"},
+    {"optim.eps", REAL, TR_RUN, AT(adamw.eps), "1e-8", 1e-30, 1, "added to the root of the second moment"},
+    {"optim.weight_decay", REAL, TR_RUN, AT(adamw.weight_decay), "0.1", 0, 100, "decoupled, on matrices"},
+    {"optim.clip", REAL, TR_RUN, AT(adamw.clip), "1.0", 0, 1e9, "largest gradient norm; 0: no clipping"},
+    {"optim.max_skips", INT, TR_FREE, AT(max_skips), "10", 0, 1e6,
      "a step whose gradients are not finite is skipped; more than so many in a row end the run"},
-    {"schedule.kind", TEXT, RUN, AT(schedule_kind), "\"cosine\"", 0, 0, "cosine, wsd (linear decay over the last part), constant"},
-    {"schedule.warmup", INT, RUN, AT(schedule.warmup), "0", 0, BIG, "steps of linear warm-up"},
-    {"schedule.decay", INT, RUN, AT(schedule.decay), "0", 0, BIG, "steps of wsd's decay"},
-    {"schedule.min_ratio", REAL, RUN, AT(schedule.min_ratio), "0.1", 0, 1, "last rate over peak rate"},
-    {"batch.sequences", INT, RUN, AT(sequences), "8", 1, 1 << 24, "sequences a step, over all ranks"},
-    {"batch.micro", INT, FREE, AT(micro), "0", 0, 1 << 24, "sequences a rank holds at once; 0: its whole share"},
-    {"steps", INT, STEPS, AT(steps), "1000", 1, BIG, "optimiser steps"},
-    {"seed", INT, RUN, AT(seed), "0", 0, BIG, "of initialisation and data order"},
-    {"dtype", TEXT, RUN, AT(dtype), "\"bf16\"", 0, 0, "bf16 (f32 masters and accumulation) or f32"},
-    {"recompute", FLAG, FREE, AT(recompute), "false", 0, 0, "keep no activations inside blocks: less memory, a third more work"},
-    {"eval.every", INT, FREE, AT(eval_every), "0", 0, BIG, "steps between validations; 0: only at the end"},
-    {"checkpoint.every", INT, FREE, AT(checkpoint_every), "0", 0, BIG,
+    {"schedule.kind", TEXT, TR_RUN, AT(schedule_kind), "\"cosine\"", 0, 0, "cosine, wsd (linear decay over the last part), constant"},
+    {"schedule.warmup", INT, TR_RUN, AT(schedule.warmup), "0", 0, BIG, "steps of linear warm-up"},
+    {"schedule.decay", INT, TR_RUN, AT(schedule.decay), "0", 0, BIG, "steps of wsd's decay"},
+    {"schedule.min_ratio", REAL, TR_RUN, AT(schedule.min_ratio), "0.1", 0, 1, "last rate over peak rate"},
+    {"batch.sequences", INT, TR_RUN, AT(sequences), "8", 1, 1 << 24, "sequences a step, over all ranks"},
+    {"batch.micro", INT, TR_FREE, AT(micro), "0", 0, 1 << 24, "sequences a rank holds at once; 0: its whole share"},
+    {"steps", INT, TR_STEPS, AT(steps), "1000", 1, BIG, "optimiser steps"},
+    {"seed", INT, TR_RUN, AT(seed), "0", 0, BIG, "of initialisation and data order"},
+    {"dtype", TEXT, TR_RUN, AT(dtype), "\"bf16\"", 0, 0, "bf16 (f32 masters and accumulation) or f32"},
+    {"recompute", FLAG, TR_FREE, AT(recompute), "false", 0, 0, "keep no activations inside blocks: less memory, a third more work"},
+    {"eval.every", INT, TR_FREE, AT(eval_every), "0", 0, BIG, "steps between validations; 0: only at the end"},
+    {"checkpoint.every", INT, TR_FREE, AT(checkpoint_every), "0", 0, BIG,
      "steps between checkpoints; 0: only at the end and every checkpoint.minutes"},
-    {"checkpoint.minutes", REAL, FREE, AT(checkpoint_minutes), "30", 0, 1e6, "minutes between checkpoints, besides; 0: steps alone decide"},
-    {"checkpoint.keep", INT, FREE, AT(checkpoint_keep), "2", 1, BIG, "checkpoints kept"},
-    {"out", TEXT, FREE, AT(out), "\"out\"", 0, 0, "folder of checkpoints and metrics"},
+    {"checkpoint.minutes", REAL, TR_FREE, AT(checkpoint_minutes), "30", 0, 1e6,
+     "minutes between checkpoints, besides; 0: steps alone decide"},
+    {"checkpoint.keep", INT, TR_FREE, AT(checkpoint_keep), "2", 1, BIG, "checkpoints kept"},
+    {"out", TEXT, TR_FREE, AT(out), "\"out\"", 0, 0, "folder of checkpoints and metrics"},
 };
 enum { KEYS = sizeof keys / sizeof *keys };
 
-const char *tr_config_key(int i) { return i < KEYS ? keys[i].path : NULL; }
+const char  *tr_config_key(int i) { return i < KEYS ? keys[i].path : NULL; }
+tr_key_class tr_config_class(int i) { return keys[i].class; }
 
 /* ---- the JSON tree -------------------------------------------------------------------------------- */
 
@@ -370,10 +363,12 @@ static size_t group_of(const key *k) { return strchr(k->path, '.') ? (size_t)(st
 
 static int same_group(const key *a, const key *b) { return group_of(a) == group_of(b) && !strncmp(a->path, b->path, group_of(a)); }
 
+const cJSON *tr_config_value(const cJSON *tree, int i) { return look(tree, keys[i].path); }
+
 rt_status tr_config_lines(rt_buf *out, const tr_config *c)
 {
     for (int i = 0; i < KEYS; i++) {
-        if (keys[i].class == FILES || keys[i].class == FREE_FILES) continue;
+        if (keys[i].class == TR_FILES || keys[i].class == TR_FREE_FILES) continue;
         char *text = cJSON_PrintUnformatted(look(c->json, keys[i].path));
         RT_CHECK(text, RT_ENOMEM, "printing the configuration");
         const rt_status st = rt_buf_fmt(out, "%s\t%s\n", keys[i].path, text);

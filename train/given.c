@@ -9,17 +9,25 @@
 
 /* ---- what this rank was given ------------------------------------------------------------------------------- */
 
-static rt_status add_shard(rt_buf *b, const char *key, const char *path)
+static rt_status identify_shard(const char *path, char hex[RT_SHA_HEX], ds_info *info, int64_t *docs)
 {
-    char      hex[RT_SHA_HEX];
     ds_shard *s;
     RT_TRY(ds_shard_open(&s, path));
-    rt_status st = ds_shard_fingerprint(s, hex);
-    if (st == RT_OK)
-        st = rt_buf_fmt(b, "%s\t%s\t%s (%s, %lld documents, content %.12s)\n", key, hex, path, ds_shard_info(s)->soft ? "soft" : "text",
-                        (long long)ds_shard_docs(s), hex);
+    const rt_status st = ds_shard_fingerprint(s, hex);
+    *info              = *ds_shard_info(s);
+    *docs              = ds_shard_docs(s);
     ds_shard_close(&s);
     return st;
+}
+
+static rt_status add_shard(rt_buf *b, const char *key, const char *path)
+{
+    char    hex[RT_SHA_HEX];
+    ds_info info;
+    int64_t docs;
+    RT_TRY(identify_shard(path, hex, &info, &docs));
+    return rt_buf_fmt(b, "%s\t%s\t%s (%s, %lld documents, content %.12s)\n", key, hex, path, info.soft ? "soft" : "text", (long long)docs,
+                      hex);
 }
 
 static rt_status add_shards(rt_buf *b, const char *key, const rt_texts *paths)
@@ -51,13 +59,11 @@ static rt_status digest_folder(rt_sha *h, const char *dir, char **names, int n)
     return RT_OK;
 }
 
-/* A folder with a model, a tokenizer, or both; NULL: none. */
-static rt_status add_folder(rt_buf *b, const char *key, const char *dir)
+static rt_status identify_folder(const char *key, const char *dir, char hex[RT_SHA_HEX])
 {
-    char    hex[RT_SHA_HEX], **names;
+    char  **names;
     int     n;
     rt_sha *h;
-    if (!dir) return rt_buf_fmt(b, "%s\tnone\n", key);
     RT_CHECK(rt_file_exists(dir), RT_ENOENT, "%s: %s: expected a model folder, found nothing", key, dir);
     RT_TRY(rt_dir_list(&names, &n, dir));
     rt_status st = rt_sha_begin(&h);
@@ -66,7 +72,42 @@ static rt_status add_folder(rt_buf *b, const char *key, const char *dir)
         rt_sha_end(&h, st == RT_OK ? hex : NULL);
     }
     rt_names_free(&names, n);
-    return st == RT_OK ? rt_buf_fmt(b, "%s\t%s\t%s (content %.12s)\n", key, hex, dir, hex) : st;
+    return st;
+}
+
+/* A folder with a model, a tokenizer, or both; NULL: none. */
+static rt_status add_folder(rt_buf *b, const char *key, const char *dir)
+{
+    char hex[RT_SHA_HEX];
+    if (!dir) return rt_buf_fmt(b, "%s\tnone\n", key);
+    RT_TRY(identify_folder(key, dir, hex));
+    return rt_buf_fmt(b, "%s\t%s\t%s (content %.12s)\n", key, hex, dir, hex);
+}
+
+static rt_status add_input(rt_buf *json, const char *key, const char *dir)
+{
+    char hex[RT_SHA_HEX];
+    if (!dir) return rt_buf_fmt(json, ",\"%s\":null", key);
+    RT_TRY(identify_folder(key, dir, hex));
+    return rt_buf_fmt(json, ",\"%s\":\"%s\"", key, hex);
+}
+
+static const char *init_of(const tr_config *c) { return strcmp(c->init, "new") ? c->init : NULL; }
+
+rt_status tr_given_inputs(rt_buf *json, const tr_config *c)
+{
+    char    hex[RT_SHA_HEX];
+    ds_info info;
+    int64_t docs;
+    RT_TRY(rt_buf_str(json, "{\"data.train\":["));
+    for (int i = 0; i < c->train.n; i++) {
+        RT_TRY(identify_shard(c->train.v[i], hex, &info, &docs));
+        RT_TRY(rt_buf_fmt(json, "%s\"%s\"", i ? "," : "", hex));
+    }
+    RT_TRY(rt_buf_str(json, "]"));
+    RT_TRY(add_input(json, "model.init", init_of(c)));
+    RT_TRY(add_input(json, "teacher.model", c->teacher));
+    return rt_buf_str(json, "}");
 }
 
 static rt_status describe(rt_buf *b, const tr_config *c, const tr_run_opts *o)
@@ -79,7 +120,7 @@ static rt_status describe(rt_buf *b, const tr_config *c, const tr_run_opts *o)
     RT_TRY(tr_config_lines(b, c));
     RT_TRY(add_shards(b, "data.train", &c->train));
     RT_TRY(add_shards(b, "data.valid", &c->valid));
-    RT_TRY(add_folder(b, "model.init", strcmp(c->init, "new") ? c->init : NULL));
+    RT_TRY(add_folder(b, "model.init", init_of(c)));
     RT_TRY(add_folder(b, "model.tokenizer", c->tokenizer));
     return add_folder(b, "teacher.model", c->teacher);
 }

@@ -19,6 +19,7 @@ typedef struct run {
     double             began;            /* of this process's first step */
     int64_t            first;
     rt_progress        progress;
+    rt_buf             inputs; /* rank 0: tr_given_inputs */
 } run;
 
 /* ---- metrics ----------------------------------------------------------------------------------------------- */
@@ -83,6 +84,12 @@ static rt_status read_checkpoint(run *r, int64_t *bytes)
     return tr_checkpoint_read(r->t, dir, bytes);
 }
 
+static rt_status compare_with_checkpoint(run *r)
+{
+    RT_TRY(tr_given_inputs(&r->inputs, r->c));
+    return r->step ? tr_config_compare(r->c, r->folder.found.dir.p, r->step, r->inputs.p, r->o) : RT_OK;
+}
+
 static rt_status begin(run *r)
 {
     int64_t bytes = 0;
@@ -91,7 +98,9 @@ static rt_status begin(run *r)
     r->step = r->folder.found.step;
     RT_TRY(r->comm->broadcast(r->comm, &r->step, sizeof r->step));
     RT_TRY(tr_given_agree_checkpoint(r->c, r->comm, r->step));
+    RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : compare_with_checkpoint(r)));
     RT_TRY(tr_trainer_create(&r->t, r->c, r->comm));
+    r->t->inputs = r->inputs.p;
     if (r->step) RT_TRY(read_checkpoint(r, &bytes));
     RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : tr_folder_begin(&r->folder, r->o, bytes)));
     r->first = r->saved = r->step;
@@ -220,6 +229,7 @@ rt_status tr_run(const tr_config *c, rt_comm *comm, const tr_run_opts *o)
         rt_progress_end(&r.progress);
     }
     tr_trainer_destroy(&r.t);
+    rt_buf_free(&r.inputs);
     if (!comm->rank) tr_folder_close(&r.folder);
     return st;
 }

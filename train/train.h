@@ -55,6 +55,7 @@ rt_status tr_config_read(tr_config *c, const char *path, const rt_texts *set);
 void      tr_config_free(tr_config *c);
 /* Paths of the keys, from 0: "model.init", ...; NULL past the end. */
 const char *tr_config_key(int i);
+rt_status   tr_config_known(const rt_texts *keys, const char *where); /* RT_EINVAL names the nearest key */
 /* Every key with its value and, as // comments, what it means. */
 rt_status tr_config_print(rt_buf *out, const tr_config *c);
 
@@ -115,9 +116,10 @@ rt_status tr_metrics_json(rt_buf *b, const tr_metrics *m); /* one line of metric
 rt_status tr_objective_say(rt_buf *b, const tr_config *c, const ds_info *info);
 
 typedef struct tr_run_opts {
-    int         resume, force; /* go on from the newest checkpoint; begin anew where there is a run */
-    const char *program;       /* name, version and commit: compared between ranks; NULL: not */
-    double      gflops;        /* the machine's product rate, for the share shown; 0: not known */
+    const rt_texts *change;        /* keys that may differ from the checkpoint's; NULL: none */
+    int             resume, force; /* go on from the newest checkpoint; begin anew where there is a run */
+    const char     *program;       /* name, version and commit: compared between ranks; NULL: not */
+    double          gflops;        /* the machine's product rate, for the share shown; 0: not known */
     void (*begin)(const tr_config *c, const char *objective, int64_t step); /* rank 0, once, after `step` steps; may be NULL */
     void (*report)(void *ud, const tr_metrics *m);                          /* rank 0; may be NULL */
     void *report_ud;

@@ -65,7 +65,8 @@ struct tr_pass {
 struct tr_trainer {
     const tr_config *c;
     rt_comm         *comm;
-    tr_saver        *saver; /* the run's; NULL: none */
+    tr_saver        *saver;  /* the run's; NULL: none */
+    const char      *inputs; /* the run's tr_given_inputs; NULL: not known */
     kn_type          type;
     md_model        *model;
     ds_tokenizer    *tokenizer; /* while it is made; NULL: none is named */
@@ -123,6 +124,23 @@ rt_status tr_folder_sync(tr_folder *f, int64_t *bytes); /* the log is durable: s
 void      tr_folder_close(tr_folder *f);
 
 /* ---- what a run was given (given.c) ---- */
+
+/* What another value of a key means where a run goes on, and whether it names files, which are compared by content. */
+typedef enum tr_key_class {
+    TR_RUN,       /* another run: refused unless asked for */
+    TR_SHAPE,     /* the checkpoint's tensors do not fit: refused */
+    TR_STEPS,     /* the length of the schedule: TR_RUN where a rate or a share depends on it, else TR_FREE */
+    TR_FREE,      /* the same steps: only how they are cut, measured and kept */
+    TR_FILES,     /* TR_RUN, files */
+    TR_FREE_FILES /* TR_FREE, files */
+} tr_key_class;
+tr_key_class tr_config_class(int i);                    /* of tr_config_key(i) */
+const cJSON *tr_config_value(const cJSON *tree, int i); /* NULL: the tree does not have it */
+/* Compares with the configuration of the checkpoint in `dir`, key by key (config_change.c): what is harmless or named in o->change is noted,
+ * the rest is RT_EMISMATCH with both values.  inputs: as tr_given_inputs. */
+rt_status tr_config_compare(const tr_config *c, const char *dir, int64_t step, const char *inputs, const tr_run_opts *o);
+/* What the keys of class TR_FILES hold: {"data.train":["..."],...}, kept in a checkpoint's manifest. */
+rt_status tr_given_inputs(rt_buf *json, const tr_config *c);
 
 /* "KEY\tVALUE\n" of every key that does not name files. */
 rt_status tr_config_lines(rt_buf *out, const tr_config *c);

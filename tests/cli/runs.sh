@@ -8,6 +8,8 @@ for i in $(seq 200); do echo "text $i of the vessel and the wine"; done >text.tx
 echo '{"model":{"C":16,"L":1,"H":2,"KV":1,"D":8,"F":32,"context":32},"data":{"seq":32},"steps":4,"checkpoint":{"every":2},"schedule":{"kind":"constant"}}' >config.json
 good "$RETORT" tokenizer train text.txt --vocab 300 --out tok
 good "$RETORT" data import text.txt --tokenizer tok --out text.h5
+sed 's/wine/oil/' text.txt >other.txt
+good "$RETORT" data import other.txt --tokenizer tok --out other.h5
 # train OUT WORDS...
 cat >train <<'SH'
 #!/bin/sh
@@ -70,6 +72,42 @@ truncate -s 10 both/metrics.jsonl
 good train both --resume --set steps=4
 grep -q 'metrics of earlier steps are missing' err || fail "nothing is said about missing metrics: $(cat err)"
 [ "$(tr -d '\n' <both/metrics.jsonl | tr -dc '\0' | wc -c)" = 0 ] || fail "zeros in the metrics"
+
+# --resume with another configuration: another run is refused with both values unless each key is named; what is harmless is noted.
+good train base --set schedule.kind=wsd schedule.decay=2 steps=6
+rm -r base/step-00000006
+before=$(find base -type f -exec sha256sum {} + | sort)
+go=(train base --resume --set schedule.kind=wsd schedule.decay=2 steps=6)
+while IFS='|' read -r change words; do
+    expect 2 "base/step-00000004 cannot be gone on from as it is, that would be another run: $words" "${go[@]}" "$change"
+done <<'LIST'
+optim.lr=2e-3|optim.lr (0.001 in the checkpoint, now 0.002)
+seed=3|seed (0 in the checkpoint, now 3)
+batch.sequences=4|batch.sequences (8 in the checkpoint, now 4)
+data.seq=16|data.seq (32 in the checkpoint, now 16)
+schedule.kind=cosine|schedule.kind ("wsd" in the checkpoint, now "cosine")
+objective.z_loss=1e-4|objective.z_loss (0 in the checkpoint, now 0.0001)
+objective.ce_weight_end=1|objective.ce_weight_end (null in the checkpoint, now 1)
+data.train=other.h5|data.train (
+teacher.model=short/latest|teacher.model (null in the checkpoint, now "short/latest")
+dtype=f32|dtype ("bf16" in the checkpoint, now "f32")
+steps=5|steps (6 in the checkpoint, now 5)
+LIST
+expect 2 "with another shape: model.C (16 in the checkpoint, now 32), model.L (1 in the checkpoint, now 2)" "${go[@]}" model.C=32 model.L=2
+expect 2 "optim.lr (0.001 in the checkpoint, now 0.002), seed (0" "${go[@]}" optim.lr=2e-3 seed=4
+expect 2 "now 4); give" "${go[@]}" optim.lr=2e-3 seed=4 --change optim.lr
+expect 2 'no key "optim.lrr"; the nearest is "optim.lr"' "${go[@]}" --change optim.lrr
+expect 2 "it goes with --resume" train new --change optim.lr
+[ "$(find base -type f -exec sha256sum {} + | sort)" = "$before" ] || fail "a refused run changed the folder"
+cp text.h5 moved.h5
+good "${go[@]}" data.train=moved.h5 steps=8 batch.micro=1 # before the decay; the same content under another path
+grep -q 'going on from base/step-00000004 with batch.micro (0 in the checkpoint, now 1), steps (6 in the checkpoint, now 8)$' err || fail "$(cat err)"
+! grep -q moved err || fail "another path is told as another run: $(cat err)"
+good "${go[@]}" data.train=moved.h5 steps=8
+expect 2 "steps (8 in the checkpoint, now 12)" "${go[@]}" steps=12 # its decay is over
+good "${go[@]}" steps=12 optim.lr=2e-3 --change steps optim.lr
+good train cosine --set schedule.kind=cosine
+expect 2 "steps (4 in the checkpoint, now 8)" train cosine --resume --set schedule.kind=cosine steps=8
 
 # What is refused leaves nothing behind.
 expect 2 "no such shard" "$RETORT" train config.json --set data.train=none.h5 out=refused

@@ -93,7 +93,7 @@ end_server
 # No space left: 4, what was there before still reads, and with space the same command goes on.
 good "${train[@]}" out=whole steps=4
 good "${train[@]}" out=half
-expect 4 "File too large" "${within[@]}" 8 "${train[@]}" out=half steps=4 --resume
+expect_last 4 "File too large" "${within[@]}" 8 "${train[@]}" out=half steps=4 --resume
 good "$RETORT" eval half/latest --shards text.h5
 good "${train[@]}" out=half steps=4 --resume
 [ ! -e half/step-00000003.tmp ] || fail "a half-written checkpoint stays"

@@ -100,7 +100,7 @@ static void resumed_is_uninterrupted(void **state)
 
 static void run_to(const char *name, const char *steps)
 {
-    const char *const set[] = {steps, "checkpoint.every=3", NULL};
+    const char *const set[] = {steps, "checkpoint.every=3", "schedule.kind=constant", NULL};
     tr_config         c;
     config(&c, name, set);
     ok(tr_run(&c, rt_comm_self(), &(tr_run_opts){.resume = 1}));
