@@ -14,6 +14,7 @@
     X(eval)             \
     X(generate)         \
     X(help)             \
+    X(ledger)           \
     X(man)              \
     X(plan)             \
     X(quantize)         \

@@ -25,7 +25,7 @@ rt_status cli_collect_begin(const cli_collect *c, tc_options *t, rt_progress *p)
     return RT_OK;
 }
 
-static rt_status tally_json(rt_buf *b, const char *key, const tc_tally *t)
+rt_status cli_tally_json(rt_buf *b, const char *key, const tc_tally *t)
 {
     RT_TRY(rt_buf_fmt(b, ",\"%s\":{", key));
     for (int i = 0; i < t->used; i++) {
@@ -52,8 +52,8 @@ static rt_status as_json(const cli_collect *c, const tc_report *r, rt_buf *b)
                       r->already ? "true" : "false", (long long)r->asked, (long long)r->known, (long long)r->documents,
                       (long long)r->tokens, (long long)r->duplicates, (long long)r->short_ones));
     RT_TRY(rt_buf_fmt(b, ",\"failed\":%lld", (long long)r->failed));
-    RT_TRY(tally_json(b, "failures", &r->failures));
-    RT_TRY(tally_json(b, "kept_out", &r->ends));
+    RT_TRY(cli_tally_json(b, "failures", &r->failures));
+    RT_TRY(cli_tally_json(b, "kept_out", &r->ends));
     RT_TRY(rt_buf_fmt(b, ",\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"bytes\":%lld,\"seconds\":%.3f,\"cost\":%.6f}",
                       (long long)r->prompt_tokens, (long long)r->completion_tokens, (long long)r->bytes, r->seconds, r->cost));
     return RT_OK;

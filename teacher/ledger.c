@@ -4,26 +4,22 @@
  * exclusive for the life of the handle: two collectors on one ledger would pay twice,
  * and without shared memory SQLite's WAL also works on network file systems.
  */
-#include "teacher/ledger.h"
 #include "core/file.h"
+#include "teacher/ledger_db.h"
 #include <math.h>
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { APPLICATION = 0x52544c47 /* "RTLG" */ };
-
-struct tc_ledger {
-    sqlite3      *db;
-    char         *path;
-    sqlite3_stmt *put, *find, *note, *noted;
-};
+enum { APPLICATION = 0x52544c47 /* "RTLG" */, VERSION = 2 };
 
 static const char schema[] = "CREATE TABLE request (key TEXT PRIMARY KEY, state INTEGER NOT NULL, attempts INTEGER NOT NULL,"
                              " status INTEGER, error TEXT, prompt_tokens INTEGER, completion_tokens INTEGER, cost REAL,"
-                             " seconds REAL, time INTEGER, answer BLOB);"
+                             " seconds REAL, time INTEGER, answer BLOB, size INTEGER);"
                              "CREATE TABLE note (name TEXT PRIMARY KEY, text TEXT NOT NULL);"
-                             "PRAGMA application_id=1381256263; PRAGMA user_version=1;";
+                             "PRAGMA application_id=1381256263; PRAGMA user_version=2;";
+/* Version 1 kept every answer as it came. */
+static const char upgrade[] = "BEGIN; ALTER TABLE request ADD COLUMN size INTEGER; PRAGMA user_version=2; COMMIT;";
 
 /* SQLite names a full disk itself; a quota or `ulimit -f` is a failed write to it. */
 static rt_status status_of(sqlite3 *db)
@@ -39,7 +35,7 @@ static rt_status status_of(sqlite3 *db)
     }
 }
 
-static rt_status fail(const tc_ledger *l, const char *what)
+rt_status tc_ledger_fail(const tc_ledger *l, const char *what)
 {
     const rt_status st   = status_of(l->db);
     const char     *hint = st == RT_ENOSPC    ? "; make room (or lift the quota) and run again: the answers so far are safe"
@@ -49,24 +45,24 @@ static rt_status fail(const tc_ledger *l, const char *what)
     RT_FAIL(st, "%s: the ledger cannot %s: %s%s", l->path, what, sqlite3_errmsg(l->db), hint);
 }
 
-static rt_status run(tc_ledger *l, const char *sql, const char *what)
+rt_status tc_ledger_sql(tc_ledger *l, const char *sql, const char *what)
 {
-    return sqlite3_exec(l->db, sql, NULL, NULL, NULL) ? fail(l, what) : RT_OK;
+    return sqlite3_exec(l->db, sql, NULL, NULL, NULL) ? tc_ledger_fail(l, what) : RT_OK;
 }
 
-static rt_status prepare(tc_ledger *l, sqlite3_stmt **s, const char *sql)
+rt_status tc_ledger_prepare(tc_ledger *l, sqlite3_stmt **s, const char *sql)
 {
-    return sqlite3_prepare_v3(l->db, sql, -1, SQLITE_PREPARE_PERSISTENT, s, NULL) ? fail(l, "be read") : RT_OK;
+    return sqlite3_prepare_v3(l->db, sql, -1, SQLITE_PREPARE_PERSISTENT, s, NULL) ? tc_ledger_fail(l, "be read") : RT_OK;
 }
 
 static rt_status pragma(tc_ledger *l, const char *sql, int64_t *v)
 {
     sqlite3_stmt *s = NULL;
-    RT_TRY(prepare(l, &s, sql));
+    RT_TRY(tc_ledger_prepare(l, &s, sql));
     const int got = sqlite3_step(s);
     if (got == SQLITE_ROW) *v = sqlite3_column_int64(s, 0);
     sqlite3_finalize(s);
-    return got == SQLITE_ROW ? RT_OK : fail(l, "be read");
+    return got == SQLITE_ROW ? RT_OK : tc_ledger_fail(l, "be read");
 }
 
 static rt_status make_or_check(tc_ledger *l)
@@ -75,33 +71,37 @@ static rt_status make_or_check(tc_ledger *l)
     RT_TRY(pragma(l, "PRAGMA application_id", &application));
     RT_TRY(pragma(l, "SELECT count(*) FROM sqlite_master", &tables));
     if (!application && !tables) {
-        RT_TRY(run(l, "BEGIN", "be made"));
-        RT_TRY(run(l, schema, "be made"));
-        return run(l, "COMMIT", "be made");
+        RT_TRY(tc_ledger_sql(l, "BEGIN", "be made"));
+        RT_TRY(tc_ledger_sql(l, schema, "be made"));
+        return tc_ledger_sql(l, "COMMIT", "be made");
     }
     RT_CHECK(application == APPLICATION, RT_EFORMAT, "%s: expected a ledger of retort, found another SQLite file: name another --ledger",
              l->path);
     RT_TRY(pragma(l, "PRAGMA user_version", &version));
-    RT_CHECK(version == 1, RT_EFORMAT, "%s: a ledger of version %lld; this program reads version 1", l->path, (long long)version);
-    return RT_OK;
+    RT_CHECK(version >= 1 && version <= VERSION, RT_EFORMAT, "%s: a ledger of version %lld; this program reads versions 1 to %d", l->path,
+             (long long)version, (int)VERSION);
+    return version == 1 ? tc_ledger_sql(l, upgrade, "be brought to version 2") : RT_OK;
 }
 
 static rt_status open_all(tc_ledger *l)
 {
-    if (sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL)) return fail(l, "be opened");
+    if (sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL)) return tc_ledger_fail(l, "be opened");
     sqlite3_busy_timeout(l->db, 2000);
-    RT_TRY(run(l, "PRAGMA page_size=16384; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL", "be opened"));
-    RT_TRY(run(l, "BEGIN EXCLUSIVE; COMMIT", "be locked"));
+    RT_TRY(tc_ledger_sql(l, "PRAGMA page_size=16384; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
+                         "be opened"));
+    RT_TRY(tc_ledger_sql(l, "BEGIN EXCLUSIVE; COMMIT", "be locked"));
     RT_TRY(make_or_check(l));
-    RT_TRY(prepare(l, &l->put,
-                   "INSERT INTO request VALUES (?1,?2,1,?3,?4,?5,?6,?7,?8,unixepoch(),?9) ON CONFLICT(key) DO UPDATE SET"
-                   " state=?2, attempts=attempts+1, status=?3, error=?4, prompt_tokens=?5, completion_tokens=?6, cost=?7,"
-                   " seconds=?8, time=unixepoch(), answer=coalesce(?9,answer)"));
-    RT_TRY(prepare(l, &l->find,
-                   "SELECT state, attempts, status, prompt_tokens, completion_tokens, cost, seconds, CASE WHEN ?2 THEN answer END"
-                   " FROM request WHERE key=?1"));
-    RT_TRY(prepare(l, &l->note, "INSERT OR REPLACE INTO note VALUES (?1,?2)"));
-    RT_TRY(prepare(l, &l->noted, "SELECT text FROM note WHERE name=?1"));
+    RT_TRY(
+        tc_ledger_prepare(l, &l->put,
+                          "INSERT INTO request VALUES (?1,?2,1,?3,?4,?5,?6,?7,?8,unixepoch(),?9,?10) ON CONFLICT(key) DO UPDATE SET"
+                          " state=?2, attempts=attempts+1, status=?3, error=?4, prompt_tokens=?5, completion_tokens=?6, cost=?7,"
+                          " seconds=?8, time=unixepoch(), size=CASE WHEN ?9 IS NULL THEN size ELSE ?10 END, answer=coalesce(?9,answer)"));
+    RT_TRY(tc_ledger_prepare(
+        l, &l->find,
+        "SELECT state, attempts, status, prompt_tokens, completion_tokens, cost, seconds, CASE WHEN ?2 THEN answer END, size"
+        " FROM request WHERE key=?1"));
+    RT_TRY(tc_ledger_prepare(l, &l->note, "INSERT OR REPLACE INTO note VALUES (?1,?2)"));
+    RT_TRY(tc_ledger_prepare(l, &l->noted, "SELECT text FROM note WHERE name=?1"));
     return rt_file_sync_folder(l->path); /* the names of the ledger and of its WAL */
 }
 
@@ -109,11 +109,23 @@ rt_status tc_ledger_open(tc_ledger **out, const char *path)
 {
     tc_ledger *l = NULL;
     RT_TRY(RT_NEW(l, 1));
+    l->made      = !rt_file_exists(path);
     rt_status st = rt_strdup(&l->path, path);
     if (st == RT_OK) st = open_all(l);
-    if (st != RT_OK) tc_ledger_close(&l);
+    if (st != RT_OK) tc_ledger_close_empty(&l);
     else *out = l;
     return st;
+}
+
+void tc_ledger_close_empty(tc_ledger **l)
+{
+    int64_t requests = 0;
+    rt_buf  path     = {0};
+    if (*l && (*l)->made && (pragma(*l, "SELECT count(*) FROM request", &requests) != RT_OK || !requests))
+        if (rt_buf_str(&path, (*l)->path) != RT_OK) rt_buf_free(&path);
+    tc_ledger_close(l);
+    if (path.p) unlink(path.p);
+    rt_buf_free(&path);
 }
 
 void tc_ledger_close(tc_ledger **out)
@@ -126,6 +138,7 @@ void tc_ledger_close(tc_ledger **out)
     sqlite3_finalize(l->noted);
     sqlite3_close(l->db);
     free(l->path);
+    rt_buf_free(&l->packed);
     free(l);
     *out = NULL;
 }
@@ -144,12 +157,12 @@ rt_status tc_ledger_key(char hex[RT_SHA_HEX], const char *dialect, const char *m
     return RT_OK;
 }
 
-rt_status tc_ledger_begin(tc_ledger *l) { return run(l, "BEGIN", "be written"); }
+rt_status tc_ledger_begin(tc_ledger *l) { return tc_ledger_sql(l, "BEGIN", "be written"); }
 
 /* A failed commit (a full disk) is rolled back, so that the handle stays usable. */
 rt_status tc_ledger_commit(tc_ledger *l)
 {
-    const rt_status st = run(l, "COMMIT", "be written");
+    const rt_status st = tc_ledger_sql(l, "COMMIT", "be written");
     if (st != RT_OK) sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
     return st;
 }
@@ -164,13 +177,26 @@ static void bind_real(sqlite3_stmt *s, int at, double v)
     if (isfinite(v)) sqlite3_bind_double(s, at, v);
 }
 
-/* Run a prepared statement that gives no rows, and make it ready for the next call. */
-static rt_status finish(tc_ledger *l, sqlite3_stmt *s)
+rt_status tc_ledger_step(tc_ledger *l, sqlite3_stmt *s)
 {
-    const rt_status st = sqlite3_step(s) == SQLITE_DONE ? RT_OK : fail(l, "be written");
+    const rt_status st = sqlite3_step(s) == SQLITE_DONE ? RT_OK : tc_ledger_fail(l, "be written");
     sqlite3_reset(s);
     sqlite3_clear_bindings(s);
     return st;
+}
+
+/* Good answers are kept compressed; bad ones, few and there to be looked at, as they came. */
+static rt_status bind_answer(tc_ledger *l, sqlite3_stmt *s, const tc_entry *e)
+{
+    if (!e->answer) return RT_OK;
+    if (e->state != TC_DONE) {
+        sqlite3_bind_blob64(s, 9, e->answer, e->n, SQLITE_STATIC);
+        return RT_OK;
+    }
+    RT_TRY(tc_ledger_pack(&l->packed, e->answer, e->n));
+    sqlite3_bind_blob64(s, 9, l->packed.p, l->packed.len, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 10, (int64_t)e->n);
+    return RT_OK;
 }
 
 rt_status tc_ledger_put(tc_ledger *l, const char *key, const tc_entry *e)
@@ -184,8 +210,8 @@ rt_status tc_ledger_put(tc_ledger *l, const char *key, const tc_entry *e)
     bind_count(s, 6, e->completion_tokens);
     bind_real(s, 7, e->cost);
     bind_real(s, 8, e->seconds);
-    if (e->answer) sqlite3_bind_blob64(s, 9, e->answer, e->n, SQLITE_STATIC);
-    return finish(l, s);
+    RT_TRY(bind_answer(l, s, e));
+    return tc_ledger_step(l, s);
 }
 
 static int64_t column_count(sqlite3_stmt *s, int at)
@@ -198,7 +224,7 @@ static double column_real(sqlite3_stmt *s, int at)
     return sqlite3_column_type(s, at) == SQLITE_NULL ? (double)NAN : sqlite3_column_double(s, at);
 }
 
-static rt_status read_row(sqlite3_stmt *s, tc_entry *e, rt_buf *answer)
+static rt_status read_row(const tc_ledger *l, sqlite3_stmt *s, tc_entry *e, rt_buf *answer)
 {
     *e = (tc_entry){.state             = (tc_state)sqlite3_column_int(s, 0),
                     .attempts          = sqlite3_column_int64(s, 1),
@@ -209,8 +235,10 @@ static rt_status read_row(sqlite3_stmt *s, tc_entry *e, rt_buf *answer)
                     .seconds           = column_real(s, 6)};
     if (!answer) return RT_OK;
     rt_buf_clear(answer);
-    const void *p = sqlite3_column_blob(s, 7);
-    return rt_buf_add(answer, p, p ? (size_t)sqlite3_column_bytes(s, 7) : 0);
+    const void   *p    = sqlite3_column_blob(s, 7);
+    const size_t  n    = p ? (size_t)sqlite3_column_bytes(s, 7) : 0;
+    const int64_t size = column_count(s, 8);
+    return p && size >= 0 ? tc_ledger_unpack(answer, p, n, size, l->path) : rt_buf_add(answer, p, n);
 }
 
 rt_status tc_ledger_find(tc_ledger *l, const char *key, tc_entry *e, rt_buf *answer)
@@ -220,9 +248,9 @@ rt_status tc_ledger_find(tc_ledger *l, const char *key, tc_entry *e, rt_buf *ans
     sqlite3_bind_int(s, 2, answer != NULL);
     const int got = sqlite3_step(s);
     rt_status st  = RT_OK;
-    if (got == SQLITE_ROW) st = read_row(s, e, answer);
+    if (got == SQLITE_ROW) st = read_row(l, s, e, answer);
     else if (got == SQLITE_DONE) *e = (tc_entry){.state = TC_ABSENT, .prompt_tokens = -1, .completion_tokens = -1};
-    else st = fail(l, "be read");
+    else st = tc_ledger_fail(l, "be read");
     sqlite3_reset(s);
     sqlite3_clear_bindings(s);
     return st;
@@ -234,7 +262,7 @@ rt_status tc_ledger_note(tc_ledger *l, const char *name, const char *text)
 {
     sqlite3_bind_text(l->note, 1, name, -1, SQLITE_STATIC);
     sqlite3_bind_text(l->note, 2, text, -1, SQLITE_STATIC);
-    return finish(l, l->note);
+    return tc_ledger_step(l, l->note);
 }
 
 rt_status tc_ledger_noted(tc_ledger *l, const char *name, rt_buf *text)
@@ -244,7 +272,7 @@ rt_status tc_ledger_noted(tc_ledger *l, const char *name, rt_buf *text)
     const int got = sqlite3_step(l->noted);
     rt_status st  = got == SQLITE_ROW    ? rt_buf_str(text, (const char *)sqlite3_column_text(l->noted, 0))
                     : got == SQLITE_DONE ? rt_buf_str(text, "")
-                                         : fail(l, "be read");
+                                         : tc_ledger_fail(l, "be read");
     sqlite3_reset(l->noted);
     return st;
 }

@@ -2,17 +2,19 @@
  *
  * One row a request, keyed by what makes the answer (tc_ledger_key).  An answer that
  * was committed survives kill -9 and power loss.  One process at a time.  It is plain
- * SQL: SELECT state, count(*), sum(cost) FROM request GROUP BY state;
+ * SQL: SELECT state, count(*), sum(cost) FROM request GROUP BY state;  `answer` is zstd
+ * where `size`, its bytes, is not NULL.
  */
 #ifndef TC_LEDGER_H
 #define TC_LEDGER_H
 #include "teacher/teacher.h"
 
 typedef enum tc_state {
-    TC_ABSENT = 0,
-    TC_FAILED = 1, /* no answer; `error` says why */
-    TC_BAD    = 2, /* an answer that says something impossible; kept for looking at */
-    TC_DONE   = 3
+    TC_ABSENT   = 0,
+    TC_FAILED   = 1, /* no answer; `error` says why */
+    TC_BAD      = 2, /* an answer that says something impossible; kept for looking at */
+    TC_DONE     = 3,
+    TC_IN_SHARD = 4 /* the answer was removed (tc_ledger_prune): a shard holds it */
 } tc_state;
 
 typedef struct tc_entry {
@@ -30,6 +32,7 @@ typedef struct tc_ledger tc_ledger;
 /* Open or make.  RT_EFORMAT: not a ledger; RT_EINVAL: another process has it. */
 rt_status   tc_ledger_open(tc_ledger **out, const char *path);
 void        tc_ledger_close(tc_ledger **l);
+void        tc_ledger_close_empty(tc_ledger **l); /* and remove what was made and has no request: a command failed at once */
 const char *tc_ledger_path(const tc_ledger *l);
 
 /* SHA-256 of dialect, model, path and body: not of the endpoint, so that the same model

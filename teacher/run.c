@@ -160,7 +160,7 @@ rt_status tc_run_open(tc_run *out, const tc_options *o, int64_t k, int64_t m, co
 void tc_run_close(tc_run *r)
 {
     tc_http_destroy(&r->http);
-    tc_ledger_close(&r->ledger);
+    tc_ledger_close_empty(&r->ledger);
     explicit_bzero(r->at.key, sizeof r->at.key);
     free(r->keys);
     free(r->done);
@@ -213,7 +213,7 @@ static rt_status look_up(tc_run *r, rt_buf *body, rt_sha *set)
         RT_TRY(r->server.dialect->ask(body, &a, r->server.model));
         RT_TRY(tc_ledger_key(r->keys[i], r->server.dialect->name, r->server.model, tc_ask_path(&a), body));
         RT_TRY(tc_ledger_find(r->ledger, r->keys[i], &e, NULL));
-        r->done[i] = e.state == TC_DONE ? TC_ANSWERED : e.state == TC_ABSENT ? TC_NEW : TC_FAILED_BEFORE;
+        r->done[i] = e.state == TC_DONE ? TC_ANSWERED : e.state == TC_FAILED || e.state == TC_BAD ? TC_FAILED_BEFORE : TC_NEW;
         r->report->known += e.state == TC_DONE;
         rt_sha_add(set, r->keys[i], RT_SHA_HEX);
     }
@@ -245,7 +245,7 @@ static rt_status compare_with_out(tc_run *r, const char *settings)
     ds_shard_close(&s);
     RT_CHECK(same, RT_EINVAL, "%s: exists already and was made by other requests; remove it or name another --out", r->o->out);
     r->report->already = 1;
-    r->report->failed  = r->source->n - r->report->known;
+    for (int64_t i = 0; i < r->source->n; i++) r->report->failed += r->done[i] == TC_FAILED_BEFORE;
     return RT_OK;
 }
 
@@ -361,7 +361,7 @@ rt_status tc_run_info(tc_run *r, ds_info *info, const char *tokenizer, const cha
     return RT_OK;
 }
 
-void tc_tally_add(tc_tally *t, const char *name)
+void tc_tally_add(tc_tally *t, const char *name, int64_t n)
 {
     enum { NAMES = sizeof t->n / sizeof *t->n };
     char text[sizeof *t->name];
@@ -371,7 +371,7 @@ void tc_tally_add(tc_tally *t, const char *name)
     while (i < t->used && strcmp(t->name[i], text) != 0) i++;
     if (i == NAMES) snprintf(t->name[--i], sizeof text, "others");
     else if (i == t->used) snprintf(t->name[t->used++], sizeof text, "%s", text);
-    t->n[i]++;
+    t->n[i] += n;
 }
 
 void tc_run_report(tc_run *r)

@@ -213,7 +213,7 @@ static void give_up(run *r, job *j, const verdict *v, int answered)
     describe(r, j, v, text, sizeof text - sizeof more);
     r->report->failed++;
     r->streak++;
-    tc_tally_add(&r->report->failures, v->text);
+    tc_tally_add(&r->report->failures, v->text, 1);
     snprintf(r->last, sizeof r->last, "%s", text);
     if (r->stopped == RT_OK && ends_the_run(r, v, answered, more, sizeof more)) stop(r, RT_ENET, strcat(text, more));
     *j = (job){0};

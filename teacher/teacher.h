@@ -42,7 +42,7 @@ typedef struct tc_tally { /* how often each of a few words came; further ones ar
     int64_t n[8];
     int     used;
 } tc_tally;
-void tc_tally_add(tc_tally *t, const char *name);
+void tc_tally_add(tc_tally *t, const char *name, int64_t n);
 
 typedef struct tc_report {                     /* what a run did */
     int64_t  asked, known;                     /* answers new, answers that the ledger had */
@@ -74,6 +74,20 @@ typedef struct tc_textbook_options {
 } tc_textbook_options;
 /* Let the teacher write: request i of `count` has the seed hash(run seed, i). */
 rt_status tc_textbook(const tc_options *o, const tc_textbook_options *t, tc_report *r);
+
+/* What a ledger holds. */
+typedef struct tc_ledger_stats {
+    int64_t  done, in_shard, bad, failed; /* requests: answered, answered and pruned, with a bad answer, with none */
+    tc_tally reasons;                     /* of the last two */
+    int64_t  answers, kept;               /* bytes of answers: as they came, as they are kept */
+    int64_t  file;                        /* bytes of the file */
+    int64_t  prompt_tokens, completion_tokens;
+    double   cost, seconds; /* seconds: of all requests, one after another */
+} tc_ledger_stats;
+rt_status tc_ledger_look(const char *path, tc_ledger_stats *s); /* a ledger that is there; RT_ENOENT */
+/* Make a ledger smaller: answers that an older version kept as they came are compressed, those of bad requests
+ * removed, and, where `shard` (may be NULL) is sound, those to the requests that it holds.  Their rows stay. */
+rt_status tc_ledger_prune(const char *path, const char *shard);
 
 /* Appends "NAME VERSION" lines of the libraries behind this folder. */
 rt_status tc_library_versions(rt_buf *out);

@@ -150,7 +150,7 @@ static rt_status keep(textbook *b, int64_t i, const tc_answer *x, const tc_entry
 {
     int fresh = 0;
     if (!is_wanted(b, x->finish)) {
-        tc_tally_add(&b->run.report->ends, *x->finish ? x->finish : "none");
+        tc_tally_add(&b->run.report->ends, *x->finish ? x->finish : "none", 1);
         return RT_OK;
     }
     if (d->n - prompt < b->t->min_tokens) {

@@ -22,7 +22,7 @@ expect 2 "bash, zsh and fish" "$RETORT" completions tcsh
 RETORT_TRACE=1 "$RETORT" nothing 2>&1 | grep -q '^  at .*commands.c:' || fail "RETORT_TRACE=1 shows no trace"
 
 "$RETORT" --version >"$dir/version"
-for word in retort commit kernel HDF5 libcurl cJSON OpenSSL SQLite libmicrohttpd; do
+for word in retort commit kernel HDF5 libcurl cJSON OpenSSL SQLite zstd libmicrohttpd; do
     grep -q "^$word ." "$dir/version" || fail "--version does not name $word: $(cat "$dir/version")"
 done
 RETORT_CPU=ref "$RETORT" --version | grep -q '^kernel ref' || fail "RETORT_CPU=ref does not show in --version"

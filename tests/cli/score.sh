@@ -34,6 +34,19 @@ mv "$dir/soft.h5" "$dir/old.h5"
 "${score[@]}" --json | grep -q '"asked":0,"known":60' || fail "answers were asked again"
 [ "$(digest "$dir/soft.h5")" = "$first" ] || fail "another digest"
 
+# What the ledger holds, and without the answers that the shard holds.
+"$RETORT" ledger stats "$dir/soft.h5.ledger" --json >"$dir/out"
+grep -q '"done":60,"in_shard":0,"bad":0,"failed":0,' "$dir/out" || fail "stats: $(cat "$dir/out")"
+[ "$(field bytes_answered <"$dir/out")" -gt $((2 * $(field bytes_kept <"$dir/out"))) ] || fail "answers are not compressed: $(cat "$dir/out")"
+failing 2 "no such ledger" "$RETORT" ledger stats "$dir/none.ledger"
+failing 2 "the nearest is 'prune'" "$RETORT" ledger prune_it "$dir/soft.h5.ledger"
+head -c $(($(stat -c %s "$dir/soft.h5") / 2)) "$dir/soft.h5" >"$dir/cut.h5"
+ends 2 "$RETORT" ledger prune "$dir/soft.h5.ledger" --shard "$dir/cut.h5"
+"$RETORT" ledger stats "$dir/soft.h5.ledger" --json | grep -q '"done":60,' || fail "a damaged shard pruned the ledger"
+good "$RETORT" ledger prune "$dir/soft.h5.ledger" --shard "$dir/soft.h5"
+"$RETORT" ledger stats "$dir/soft.h5.ledger" | grep -q 'the answers to 60 of them were removed' || fail "prune removed nothing"
+"${score[@]}" | grep -q 'done already' || fail "after prune it is not done"
+
 # A server that always fails: one line, and what is safe.
 begin_server "$REPLAY" "$dir/port" 500 -1 "$sha"
 failing 3 "HTTP 500: the engine has died" "$RETORT" score --teacher "$url" --shards "$dir/text.h5" --out "$dir/f.h5" --retries 1

@@ -11,6 +11,7 @@
 #include "teacher/ledger.h"
 #include <math.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,6 +172,100 @@ static void commits_survive_kill(void **state)
     }
 }
 
+/* Good answers are kept small, bad ones as they came. */
+static void answers_are_compressed(void **state)
+{
+    enum { N = 1 << 20 };
+    char      *big = malloc(N + 1), other[96];
+    tc_ledger *l   = NULL;
+    tc_entry   e;
+    rt_buf     b = {0};
+    (void)state;
+    assert_non_null(big);
+    for (int i = 0; i < N; i++) big[i] = (char)('0' + i % 7);
+    big[N] = '\0';
+    for (int state_of = TC_BAD; state_of <= TC_DONE; state_of++) {
+        const tc_entry put = entry((tc_state)state_of, big);
+        snprintf(other, sizeof other, "%s/packed%d", dir, state_of);
+        assert_int_equal(tc_ledger_open(&l, other), RT_OK);
+        assert_int_equal(tc_ledger_put(l, "k", &put), RT_OK);
+        assert_int_equal(tc_ledger_find(l, "k", &e, &b), RT_OK);
+        assert_int_equal(b.len, N);
+        assert_memory_equal(b.p, big, N + 1);
+        tc_ledger_close(&l);
+        assert_true(state_of == TC_DONE ? rt_file_size(other) < N / 4 : rt_file_size(other) > N);
+    }
+    rt_buf_free(&b);
+    free(big);
+}
+
+/* A ledger of the first version: read as it is, continued, and made small by pruning. */
+static void old_ledgers_are_read(void **state)
+{
+    static const char old[] = "CREATE TABLE request (key TEXT PRIMARY KEY, state INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+                              " status INTEGER, error TEXT, prompt_tokens INTEGER, completion_tokens INTEGER, cost REAL,"
+                              " seconds REAL, time INTEGER, answer BLOB);"
+                              "CREATE TABLE note (name TEXT PRIMARY KEY, text TEXT NOT NULL);"
+                              "INSERT INTO request VALUES ('k1',3,1,200,NULL,7,8,0.5,1.5,0,CAST(printf('%.*c', 200000, 'x') AS BLOB));"
+                              "INSERT INTO request VALUES ('k2',2,3,200,'no JSON',NULL,NULL,NULL,1,0,CAST('<html>' AS BLOB));"
+                              "INSERT INTO note VALUES ('probe','{}');"
+                              "PRAGMA application_id=1381256263; PRAGMA user_version=1;";
+    char            other[96];
+    sqlite3        *db = NULL;
+    tc_ledger      *l  = NULL;
+    tc_ledger_stats s;
+    tc_entry        e, put = entry(TC_DONE, "new");
+    rt_buf          b = {0};
+    (void)state;
+    snprintf(other, sizeof other, "%s/old", dir);
+    assert_int_equal(sqlite3_open(other, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, old, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(tc_ledger_open(&l, other), RT_OK);
+    assert_int_equal(tc_ledger_put(l, "k3", &put), RT_OK);
+    tc_ledger_close(&l);
+    for (int pruned = 0; pruned < 2; pruned++) {
+        assert_int_equal(tc_ledger_look(other, &s), RT_OK);
+        assert_int_equal(s.done, 2);
+        assert_int_equal(s.bad, 1);
+        assert_string_equal(s.reasons.name[0], "no JSON");
+        assert_int_equal(s.answers, 200003 + (pruned ? 0 : 6));
+        assert_true(pruned ? s.kept < 2000 : s.kept > 200000);
+        assert_true(pruned ? s.file < 100000 : s.file > 200000);
+        assert_int_equal(tc_ledger_open(&l, other), RT_OK);
+        assert_int_equal(tc_ledger_find(l, "k1", &e, &b), RT_OK);
+        assert_int_equal(b.len, 200000);
+        assert_int_equal(b.p[199999], 'x');
+        assert_int_equal(tc_ledger_find(l, "k2", &e, &b), RT_OK);
+        assert_int_equal(e.attempts, 3);
+        assert_int_equal(b.len, pruned ? 0 : 6);
+        tc_ledger_close(&l);
+        if (!pruned) assert_int_equal(tc_ledger_prune(other, NULL), RT_OK);
+    }
+    assert_int_equal(tc_ledger_look("/no/such/ledger", &s), RT_ENOENT);
+    rt_buf_free(&b);
+}
+
+static void a_ledger_without_a_request_is_removed(void **state)
+{
+    char           other[96];
+    tc_ledger     *l   = NULL;
+    const tc_entry put = entry(TC_FAILED, NULL);
+    (void)state;
+    snprintf(other, sizeof other, "%s/empty", dir);
+    assert_int_equal(tc_ledger_open(&l, other), RT_OK);
+    assert_int_equal(tc_ledger_note(l, "probe", "{}"), RT_OK);
+    tc_ledger_close_empty(&l);
+    assert_null(l);
+    assert_false(rt_file_exists(other));
+    for (int again = 0; again < 2; again++) { /* one with a request stays, and so does one that was there */
+        assert_int_equal(tc_ledger_open(&l, other), RT_OK);
+        if (!again) assert_int_equal(tc_ledger_put(l, "k", &put), RT_OK);
+        tc_ledger_close_empty(&l);
+        assert_true(rt_file_exists(other));
+    }
+}
+
 static void two_owners_are_refused(void **state)
 {
     tc_ledger *l = NULL, *other = NULL;
@@ -224,6 +319,9 @@ int main(void)
         cmocka_unit_test(the_key_tells_requests_apart),
         cmocka_unit_test(other_files_are_refused),
         cmocka_unit_test(commits_survive_kill),
+        cmocka_unit_test(answers_are_compressed),
+        cmocka_unit_test(old_ledgers_are_read),
+        cmocka_unit_test(a_ledger_without_a_request_is_removed),
         cmocka_unit_test(two_owners_are_refused),
         cmocka_unit_test(a_full_disk_is_named),
     };

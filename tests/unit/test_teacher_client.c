@@ -290,6 +290,8 @@ static void a_refused_connection_is_told(void **state)
     assert_int_equal(score(&t, &r), RT_ENET);
     assert_non_null(strstr(rt_error_text(), "http://127.0.0.1:1 cannot be reached"));
     assert_false(rt_file_exists(out));
+    path_of(out, "refused.h5.ledger");
+    assert_false(rt_file_exists(out));
 }
 
 /* ---- wrong input ---------------------------------------------------------------------------- */
@@ -306,7 +308,7 @@ static void expect_refused(tc_options t, rt_status wanted, const char *words)
     assert_non_null(strstr(rt_error_text(), words));
     assert_null(strstr(rt_error_text(), key));
     path_of(out, "wrong.h5.ledger");
-    unlink(out);
+    assert_false(rt_file_exists(out)); /* what failed at once leaves nothing */
 }
 
 static void wrong_input_is_refused(void **state)
