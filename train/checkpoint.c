@@ -27,6 +27,7 @@ static rt_status put_state(ds_h5 *f, tr_trainer *t, int64_t step, int64_t metric
     RT_TRY(ds_h5_put(f, "step", DS_I64, &step, 1));
     RT_TRY(ds_h5_put(f, "metrics_bytes", DS_I64, &metrics_bytes, 1));
     if (t->skipped) RT_TRY(ds_h5_put(f, "skipped", DS_I64, &t->skipped, 1));
+    if (t->empty) RT_TRY(ds_h5_put(f, "empty", DS_I64, &t->empty, 1));
     for (int i = 0; i < tr_parameters(t); i++) {
         const opt_view v = opt_at(t->opt, i);
         RT_TRY(put_reals(f, i, "master", v.master, v.n));
@@ -183,6 +184,7 @@ static rt_status get_state(ds_h5 *f, tr_trainer *t, int64_t *metrics_bytes)
 {
     RT_TRY(ds_h5_get(f, "metrics_bytes", DS_I64, metrics_bytes, 1));
     if (ds_h5_has(f, "skipped")) RT_TRY(ds_h5_get(f, "skipped", DS_I64, &t->skipped, 1));
+    if (ds_h5_has(f, "empty")) RT_TRY(ds_h5_get(f, "empty", DS_I64, &t->empty, 1));
     for (int i = 0; i < tr_parameters(t); i++) {
         const opt_view v = opt_at(t->opt, i);
         RT_TRY(get_reals(f, i, "master", v.master, v.n));

@@ -85,6 +85,8 @@ static const key keys[] = {
     {"dtype", TEXT, TR_RUN, AT(dtype), "\"bf16\"", 0, 0, "bf16 (f32 masters and accumulation) or f32"},
     {"recompute", FLAG, TR_FREE, AT(recompute), "false", 0, 0, "keep no activations inside blocks: less memory, a third more work"},
     {"eval.every", INT, TR_FREE, AT(eval_every), "0", 0, BIG, "steps between validations; 0: only at the end"},
+    {"eval.sequences", INT, TR_FREE, AT(eval_sequences), "0", 0, BIG,
+     "most sequences of data.valid that a validation reads, the first ones; 0: all"},
     {"checkpoint.every", INT, TR_FREE, AT(checkpoint_every), "0", 0, BIG,
      "steps between checkpoints; 0: only at the end and every checkpoint.minutes"},
     {"checkpoint.minutes", REAL, TR_FREE, AT(checkpoint_minutes), "30", 0, 1e6,

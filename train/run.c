@@ -36,7 +36,7 @@ rt_status tr_metrics_json(rt_buf *b, const tr_metrics *m)
         RT_TRY(rt_json_number(b, fields[i].v, 9));
     }
     if (m->skipped) RT_TRY(rt_buf_fmt(b, ",\"skipped\":%lld", (long long)m->skipped));
-    if (!isnan(m->valid_ce)) {
+    if (m->validated) {
         RT_TRY(rt_buf_str(b, ",\"valid_ce\":"));
         RT_TRY(rt_json_number(b, m->valid_ce, 9));
         RT_TRY(rt_buf_str(b, ",\"valid_kl\":"));

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { MANY_EMPTY = 10 };
+
 /* Forward and backward over what was loaded. */
 static rt_status compute(tr_trainer *t, int add, int hunt)
 {
@@ -62,10 +64,9 @@ static rt_status sum_over_ranks(tr_trainer *t, rt_status mine, double sums[3])
 static rt_status pass_share(tr_trainer *t, int64_t s, double sums[3], int hunt)
 {
     const int64_t first        = s * t->c->sequences;
-    double        weight       = 0;
     t->train.targets.ce_weight = tr_ce_weight(&t->objective, s, t->c->steps);
-    RT_TRY(ds_loader_weight(t->train.loader, first, t->c->sequences, &weight));
-    return run_share(t, first, weight > 0 ? 1 / weight : 0, sums, hunt);
+    RT_TRY(ds_loader_weight(t->train.loader, first, t->c->sequences, &t->weight));
+    return run_share(t, first, t->weight > 0 ? 1 / t->weight : 0, sums, hunt);
 }
 
 rt_status tr_hunt(tr_trainer *t, int64_t s)
@@ -81,7 +82,8 @@ rt_status tr_trainer_gradients(tr_trainer *t, int64_t s, tr_metrics *m)
     const double began   = rt_now();
     RT_TRY(sum_over_ranks(t, st, sums));
     t->seconds[TR_COMMUNICATION] += rt_now() - began;
-    *m                  = (tr_metrics){.step = s + 1, .loss = sums[0], .kl = sums[1], .ce = sums[2], .valid_ce = NAN, .valid_kl = NAN};
+    *m = (tr_metrics){.step = s + 1, .loss = sums[0], .kl = sums[1], .ce = sums[2], .valid_ce = NAN, .valid_kl = NAN};
+    if (!(t->weight > 0)) m->loss = m->kl = m->ce = NAN; /* the mean of nothing */
     const double summed = rt_now();
     m->grad_norm        = opt_grad_norm(t->opt);
     t->seconds[TR_OPTIMISER] += rt_now() - summed;
@@ -101,17 +103,31 @@ static rt_status skip(tr_trainer *t, int64_t s, const tr_metrics *m)
     RT_FAIL(RT_ECHECK, "step %lld: the sum of the ranks' gradients is not finite, though each rank's is", (long long)s + 1);
 }
 
+/* Not a row of the global batch counts: weights and moments stay as they are. */
+static void pass_over(tr_trainer *t, int64_t s)
+{
+    t->empty++;
+    if (t->comm->rank || t->empty_said || t->empty < MANY_EMPTY || t->empty * 10 < s + 1) return;
+    t->empty_said = 1;
+    rt_note(
+        "warning: %lld of %lld steps had no row that counts and changed nothing (documents of one token, or prompts alone): their loss is "
+        "null; set data.pack to true, or leave such documents out",
+        (long long)t->empty, (long long)s + 1);
+}
+
 rt_status tr_trainer_step(tr_trainer *t, int64_t s, tr_metrics *m)
 {
     RT_TRY(tr_trainer_gradients(t, s, m));
     m->lr = opt_rate(&t->c->schedule, s);
-    if (isfinite(m->grad_norm)) {
+    if (!(t->weight > 0)) pass_over(t, s);
+    else if (isfinite(m->grad_norm)) {
         const double began = rt_now();
-        opt_step(t->opt, &t->c->adamw, m->lr, m->grad_norm, s + 1 - t->skipped);
+        opt_step(t->opt, &t->c->adamw, m->lr, m->grad_norm, s + 1 - t->skipped - t->empty);
         t->seconds[TR_OPTIMISER] += rt_now() - began;
         t->in_a_row = 0;
     } else RT_TRY(skip(t, s, m));
     m->skipped = t->skipped;
+    m->empty   = t->empty;
     return RT_OK;
 }
 
@@ -123,7 +139,7 @@ rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m)
     int64_t   from, to;
     rt_status st = RT_OK;
     if (!t->valid.p) return RT_OK;
-    const int64_t n = ds_loader_epoch(t->valid.loader);
+    const int64_t all = ds_loader_epoch(t->valid.loader), most = t->c->eval_sequences, n = most && most < all ? most : all;
     tr_share(t->comm, n, &from, &to);
     st = ds_loader_weight(t->valid.loader, 0, n, &weight);
     for (int64_t at = from; st == RT_OK && at < to; at += t->valid.B) {
@@ -142,7 +158,10 @@ rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m)
     if (st == RT_OK) st = t->comm->sum_f64(t->comm, sums, 2);
     tr_saver_moving(t->saver);
     RT_TRY(st);
-    m->valid_ce = sums[0];
-    m->valid_kl = sums[1];
+    m->validated = 1;
+    m->valid_ce  = weight > 0 ? sums[0] : NAN;
+    m->valid_kl  = weight > 0 ? sums[1] : NAN;
+    if (!(weight > 0) && !t->comm->rank)
+        rt_note("warning: no row of data.valid counts (documents of one token, or prompts alone): the validation loss is null");
     return RT_OK;
 }

@@ -42,7 +42,7 @@ typedef struct tr_config {
     int64_t     steps, seed;
     const char *dtype; /* "bf16", "f32" */
     int         recompute;
-    int64_t     eval_every, checkpoint_every, checkpoint_keep;
+    int64_t     eval_every, eval_sequences, checkpoint_every, checkpoint_keep;
     double      checkpoint_minutes;
     const char *out;
     cJSON      *json; /* owns the strings above */
@@ -103,10 +103,12 @@ rt_status tr_library_versions(rt_buf *out); /* "Open MPI 4.1.4", or "none" */
 
 typedef struct tr_metrics {
     int64_t step;         /* 1 .. steps: steps done */
-    double  loss, kl, ce; /* kl: NaN where it is no true divergence */
+    double  loss, kl, ce; /* NaN where no row counts; kl: NaN where it is no true divergence */
     double  grad_norm, lr, tok_s;
-    int64_t skipped;            /* steps so far whose gradients were not finite: they changed nothing */
-    double  valid_ce, valid_kl; /* NaN: not measured in this step */
+    int64_t skipped;   /* steps so far whose gradients were not finite: they changed nothing */
+    int64_t empty;     /* steps so far without a row that counts: they changed nothing, their losses are NaN */
+    int     validated; /* the next two were measured; NaN: over no row */
+    double  valid_ce, valid_kl;
 } tr_metrics;
 
 rt_status tr_metrics_json(rt_buf *b, const tr_metrics *m); /* one line of metrics.jsonl */

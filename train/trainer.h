@@ -77,8 +77,11 @@ struct tr_trainer {
     real            *grads, *rope; /* grads: all parameters, one after another */
     int64_t          n_grads, *grad_at;
     double           seconds[TR_WORKS];
+    double           weight;            /* of the rows that count in the last global batch */
     int64_t          skipped, in_a_row; /* steps without finite gradients: in all (kept in checkpoints), and just now */
-    tr_pass          train, valid;      /* valid.p is NULL without validation shards */
+    int64_t          empty;             /* steps without a row that counts (kept in checkpoints) */
+    int              empty_said;
+    tr_pass          train, valid; /* valid.p is NULL without validation shards */
 };
 
 /* The trainer's parameters: the model's, and the projection. */

@@ -156,6 +156,63 @@ static void damaged_checkpoint_is_named(void **state)
     assert_true(!found.step && !found.damaged && !found.traces);
 }
 
+/* A text shard of `docs` documents of one token, which have no row that counts, and one of three. */
+static void make_short_shard(const char *path, int docs, int with_long)
+{
+    const int32_t ids[] = {1, 2, 3};
+    ds_shard     *s;
+    ds_writer    *w;
+    ok(ds_shard_open(&s, dt_shard));
+    ds_info info = *ds_shard_info(s);
+    ds_shard_close(&s);
+    info.soft = 0, info.k = info.m = 0;
+    ok(ds_writer_create(&w, path, &info));
+    for (int i = 0; i < docs; i++) ok(ds_writer_add(w, &(ds_doc){.n = 1, .ids = ids}));
+    if (with_long) ok(ds_writer_add(w, &(ds_doc){.n = 3, .ids = ids}));
+    ok(ds_writer_finish(&w));
+}
+
+/* The mean of nothing is no number, in a step and in validation; such a step changes nothing, and the next is AdamW's first. */
+static void mean_of_nothing(void **state)
+{
+    char        path[128], train_set[160], valid_set[160];
+    tr_config   c;
+    tr_metrics  m;
+    tr_trainer *t = NULL;
+    rt_buf      b = {0};
+    (void)state;
+    snprintf(path, sizeof path, "%s/short.h5", dt_dir);
+    make_short_shard(path, 3, 1);
+    snprintf(train_set, sizeof train_set, "data.train=[\"%s\"]", path);
+    snprintf(path, sizeof path, "%s/none.h5", dt_dir);
+    make_short_shard(path, 2, 0);
+    snprintf(valid_set, sizeof valid_set, "data.valid=[\"%s\"]", path);
+    const char *const set[] = {train_set, valid_set, "data.pack=false", "data.shuffle=false", "batch.sequences=1", "optim.weight_decay=0",
+                               NULL};
+    config(&c, "nothing", set);
+    ok(tr_trainer_create(&t, &c, rt_comm_self()));
+    const real *w     = tr_trainer_model(t)->t[0].data;
+    const real  first = w[5];
+    for (int64_t s = 0; s < 3; s++) {
+        ok(tr_trainer_step(t, s, &m));
+        assert_true(isnan(m.loss) && isnan(m.kl) && isnan(m.ce) && w[5] == first && m.empty == s + 1 && !m.skipped);
+    }
+    const md_tensor *norm   = &tr_trainer_model(t)->t[tr_trainer_model(t)->n - 1];
+    const double     before = (double)((const real *)norm->data)[0];
+    ok(tr_trainer_step(t, 3, &m));
+    assert_true(isfinite(m.loss) && isfinite(m.ce) && m.empty == 3);
+    const double step = fabs((double)((const real *)norm->data)[0] - before) / m.lr;
+    assert_true(step > 0.9 && step < 1.1); /* as AdamW's first update, whose moments are corrected by the number of updates */
+    rt_quiet(1);
+    ok(tr_trainer_validate(t, &m));
+    assert_true(m.validated && isnan(m.valid_ce) && isnan(m.valid_kl));
+    ok(tr_metrics_json(&b, &m));
+    assert_non_null(strstr(b.p, "\"valid_ce\":null,\"valid_kl\":null"));
+    rt_buf_free(&b);
+    tr_trainer_destroy(&t);
+    tr_config_free(&c);
+}
+
 static void bad_configuration(void **state)
 {
     const char *const wrong[] = {"steps=-1",  "optim.lrr=1",       "objective.k=9",     "dtype=f16",
@@ -226,6 +283,7 @@ int main(int argc, char **argv)
                                        cmocka_unit_test(resumed_is_uninterrupted),
                                        cmocka_unit_test(metrics_go_on_from_the_checkpoint),
                                        cmocka_unit_test(damaged_checkpoint_is_named),
+                                       cmocka_unit_test(mean_of_nothing),
                                        cmocka_unit_test(bad_configuration)};
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     if (argc >= 5) { /* DTYPE FOLDER OUT KEY=VALUE...: one of several ranks */
