@@ -137,28 +137,43 @@ static rt_status look_at_head(const md_folder *f, md_config *c)
     return st;
 }
 
-static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
-
-static int is_part(const char *end) { return !strcmp(end, ".q") || !strcmp(end, ".scale") || !strcmp(end, ".zero"); }
-
-static rt_status check_name(const md_folder *f, const md_model *m, const char *const *known, const char *name)
+static int by_name(const void *a, const void *b)
 {
-    char        base[MD_NAME + 16];
-    const char *dot = strrchr(name, '.'), *key = base;
-    snprintf(base, sizeof base, "%.*s", dot && is_part(dot) ? (int)(dot - name) : (int)strlen(name), name);
-    const int ignored = strstr(name, "rotary_emb.inv_freq") || (m->config.tied && !strcmp(base, head_name));
-    RT_CHECK(ignored || bsearch(&key, known, (size_t)m->n, sizeof key, by_text), RT_EFORMAT, "%s: the tensor %s has no place in a %s model",
-             md_folder_dir(f), name, m->config.family);
+    return strcmp((*(const md_tensor *const *)a)->name, (*(const md_tensor *const *)b)->name);
+}
+
+/* A part of a quantised matrix stands for it; beside a plain one it would be left out without a word. */
+static rt_status check_part(const md_folder *f, const md_tensor *w, const char *name, int part)
+{
+    md_st    *file;
+    const int levels = md_folder_find(f, w->name, ".q", &file) != NULL;
+    RT_CHECK(part ? levels && !w->is_vector : !levels, RT_EFORMAT, "%s: the tensor %s has no place %s", md_folder_dir(f), name,
+             !part          ? "beside the quantised one"
+             : w->is_vector ? "in a model: it is of a vector, which is never quantised"
+                            : "beside a matrix that is not quantised");
     return RT_OK;
 }
 
-/* Every tensor of the files must be one that the model has. */
+static rt_status check_name(const md_folder *f, const md_model *m, const md_tensor *const *known, const char *name)
+{
+    md_tensor   want, *key = &want, **found;
+    const char *dot  = strrchr(name, '.');
+    const int   part = dot && (!strcmp(dot, ".q") || !strcmp(dot, ".scale") || !strcmp(dot, ".zero"));
+    const int   n    = part ? (int)(dot - name) : (int)strlen(name);
+    snprintf(want.name, sizeof want.name, "%.*s", n, name);
+    if (strstr(name, "rotary_emb.inv_freq") || (m->config.tied && !strcmp(want.name, head_name))) return RT_OK;
+    found = n < MD_NAME ? bsearch(&key, known, (size_t)m->n, sizeof key, by_name) : NULL;
+    RT_CHECK(found, RT_EFORMAT, "%s: the tensor %s has no place in a %s model", md_folder_dir(f), name, m->config.family);
+    return check_part(f, *found, name, part);
+}
+
+/* Every tensor of the files must be one that the model has, once. */
 static rt_status find_unexpected(const md_model *m, const md_folder *f)
 {
-    const char **known;
+    const md_tensor **known;
     RT_TRY(RT_NEW(known, m->n));
-    for (int i = 0; i < m->n; i++) known[i] = m->t[i].name;
-    qsort(known, (size_t)m->n, sizeof *known, by_text);
+    for (int i = 0; i < m->n; i++) known[i] = &m->t[i];
+    qsort(known, (size_t)m->n, sizeof *known, by_name);
     rt_status st = RT_OK;
     for (int64_t i = 0; st == RT_OK && i < md_folder_count(f); i++) st = check_name(f, m, known, md_folder_at(f, i)->name);
     free(known);

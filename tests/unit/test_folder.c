@@ -377,6 +377,50 @@ static void hard_groups(void **state)
     }
 }
 
+/* One more tensor of this name behind those of model.safetensors. */
+static void append(const char *name)
+{
+    md_st_tensor list[64];
+    md_st       *in, *out;
+    int64_t      n = 0, i = 0;
+    ok(md_st_open(&in, in_dir("model.safetensors")));
+    for (; md_st_at(in, n); n++) list[n] = *md_st_at(in, n);
+    list[n] = (md_st_tensor){.dtype = "F32", .nd = 2, .shape = {1, 2}};
+    snprintf(list[n].name, sizeof list[n].name, "%s", name);
+    ok(md_st_begin(&out, in_dir("model.safetensors"), list, n + 1));
+    for (; md_st_at(in, i); i++) {
+        const md_st_tensor *t = md_st_at(in, i);
+        char               *p = calloc(1, (size_t)(t->end - t->begin));
+        ok(md_st_read(in, t, p));
+        ok(md_st_write(out, p, t->end - t->begin));
+        free(p);
+    }
+    ok(md_st_write(out, (float[2]){1, 1}, 8));
+    ok(md_st_end(&out));
+    md_st_close(&in);
+}
+
+static void parts_belong_to_quantised_matrices(void **state)
+{
+    static const char *const odd[][2] = {{"lm_head.weight.scale", "beside a matrix that is not quantised"},
+                                         {"lm_head.weight.zero", "beside a matrix that is not quantised"},
+                                         {"model.norm.weight.scale", "of a vector"},
+                                         {"model.norm.weight.q", "model.norm.weight has no place"}};
+    const md_config          c        = shape("llama");
+    md_model                *m        = quantised(4);
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        save(&c, 1);
+        append(odd[i][0]);
+        refused(RT_EFORMAT, odd[i][1]);
+    }
+    ok(rt_dir_remove(g_dir));
+    ok(md_save(m, g_dir, KN_REAL));
+    append(own_head);
+    refused(RT_EFORMAT, "lm_head.weight has no place beside the quantised one");
+    md_destroy(&m);
+}
+
 static void quantised_once(void **state)
 {
     md_model *m = quantised(4);
@@ -413,6 +457,13 @@ static void quantised_folders_say_so(void **state)
     edit("config.json", "\"quantization_config\"", "},", "");
     edit("config.json", "\"retort_quantized\"", ",", "\"llama\",");
     refused(RT_EFORMAT, "is quantised, config.json has no quantization_config");
+
+    m->config.bits = 0; /* as the first version wrote it: a Llama with a method, norms of one dimension */
+    ok(md_save(m, g_dir, KN_REAL));
+    edit("config.json", "\"hidden_act\"", ",", "\"quantization_config\": {\"quant_method\": \"retort\", \"bits\": 8, \"group_size\": 4},");
+    back = loaded();
+    assert_int_equal(back->config.bits, 8);
+    md_destroy(&back);
     rt_buf_free(&b);
     md_destroy(&m);
 }
@@ -537,6 +588,7 @@ int main(void)
                                        cmocka_unit_test(weights_are_finite),
                                        cmocka_unit_test(logits_are_finite),
                                        cmocka_unit_test(hard_groups),
+                                       cmocka_unit_test(parts_belong_to_quantised_matrices),
                                        cmocka_unit_test(quantised_once),
                                        cmocka_unit_test(quantised_folders_say_so),
                                        cmocka_unit_test(stored_types),
