@@ -6,10 +6,10 @@
 
 enum { FIXED = 40 << 20 }; /* program, libraries, OpenMP's stacks, HDF5's buffers: measured 25 to 35 MB */
 
-double tr_flops(const md_config *c, double tokens, int64_t T)
+double tr_flops(const md_config *c, double tokens, double rows, int64_t T)
 {
     const double block = (double)(c->C * c->D * (2 * c->H + 2 * c->KV) + 3 * c->C * c->F);
-    return tokens * (6 * ((double)c->L * block + (double)(c->V * c->C)) + 6 * (double)(c->L * c->H * c->D) * (double)T);
+    return tokens * 6 * (double)c->L * (block + (double)(c->H * c->D * T)) + rows * 6 * (double)(c->V * c->C);
 }
 
 static rt_status outline(const md_model *m, const md_graph_opts *g, ag_plan_info *info, rt_buf *text)
@@ -88,14 +88,14 @@ rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape
     const int64_t B = tr_micro(c, ranks), N = B * c->seq, n = md_config_parameters(shape);
     const int64_t passes  = c->valid.n ? 2 : 1; /* each has a loader of its own */
     const double  tokens  = (double)(share_of(c, ranks) * c->seq);
-    tr_memory     o       = {.parameters = n, .micro = B, .flops = tr_flops(shape, tokens, c->seq)};
+    tr_memory     o       = {.parameters = n, .micro = B, .flops = tr_flops(shape, tokens, tokens, c->seq)};
     md_config     teacher = {0};
     tr_objective  need;
     RT_TRY(tr_objective_resolve(&need, c, info));
     if (need.teacher) {
         RT_TRY(md_config_read(&teacher, c->teacher));
         RT_TRY(outline_teacher(&o, c, &teacher));
-        o.flops += tr_flops(&teacher, tokens, c->seq) / 3; /* its forward pass */
+        o.flops += tr_flops(&teacher, tokens, tokens, c->seq) / 3; /* its forward pass */
     }
     const int64_t C       = need.teacher ? teacher.C : need.sketch ? info->rank + 1 : 0;
     const int64_t trained = n + (need.t.match ? C * shape->C : 0);

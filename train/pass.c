@@ -107,6 +107,8 @@ rt_status tr_pass_load(tr_pass *o, int64_t first, int64_t n, double scale)
     memcpy(o->count, b.count, (size_t)N);
     memset(o->count + N, 0, (size_t)rest);
     for (int64_t i = N; i < N + rest; i++) o->ids[i] = o->pos[i] = 0, o->start[i] = (int32_t)(i % o->T);
+    for (int64_t i = 0; i < N; i++) o->rows += o->count[i];
+    o->tokens += N;
     o->first         = first;
     o->targets.scale = scale;
     take_targets(o, &b);

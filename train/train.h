@@ -84,8 +84,9 @@ typedef struct tr_memory { /* of one rank */
 } tr_memory;
 
 const char *tr_purpose(int i); /* "weights" */
-/* Floating-point operations of a step over so many tokens: 6 a weight and token, and the causal half of attention. */
-double  tr_flops(const md_config *c, double tokens, int64_t T);
+/* Floating-point operations of a step over so many tokens, `rows` of which count in the loss: 6 a weight and token (the head's
+ * weights: and row), and the causal half of attention over T positions. */
+double  tr_flops(const md_config *c, double tokens, double rows, int64_t T);
 int64_t tr_micro(const tr_config *c, int ranks); /* sequences that a rank holds at once */
 /* Nothing large is allocated.  info: of the shards; graph (may be NULL) gets the schedule of a step. */
 rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape, int ranks, const ds_info *info, rt_buf *graph);
@@ -159,7 +160,8 @@ opt_state *tr_trainer_optimiser(tr_trainer *t);
 real      *tr_trainer_gradient(tr_trainer *t, int i, int64_t *n);             /* of model->t[i]; i = model->n: of the projection */
 md_tensor *tr_trainer_projection(tr_trainer *t);                              /* of the hidden-state term; NULL: none */
 void       tr_trainer_seconds(const tr_trainer *t, double seconds[TR_WORKS]); /* of all steps so far */
-double     tr_trainer_flops(const tr_trainer *t, double tokens); /* of steps over so many tokens, the teacher's forward passes too */
+/* Of steps over so many tokens, as many of which count as in the steps so far; the teacher's forward passes too. */
+double tr_trainer_flops(const tr_trainer *t, double tokens);
 /* Mean loss of the validation shards (CE, and the KL that the objective's targets give). */
 rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m);
 

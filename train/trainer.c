@@ -239,6 +239,7 @@ void tr_trainer_seconds(const tr_trainer *t, double seconds[TR_WORKS])
 
 double tr_trainer_flops(const tr_trainer *t, double tokens)
 {
-    const double student = tr_flops(&t->model->config, tokens, t->c->seq);
-    return t->teacher.model ? student + tr_flops(&t->teacher.model->config, tokens, t->c->seq) / 3 : student;
+    const double rows    = t->train.tokens ? tokens * (double)t->train.rows / (double)t->train.tokens : tokens;
+    const double student = tr_flops(&t->model->config, tokens, rows, t->c->seq);
+    return t->teacher.model ? student + tr_flops(&t->teacher.model->config, tokens, rows, t->c->seq) / 3 : student;
 }

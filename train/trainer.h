@@ -50,6 +50,7 @@ struct tr_pass {
     int64_t    B, T;
     int32_t   *ids, *pos, *start; /* [B T] */
     uint8_t   *count;
+    int64_t    tokens, rows; /* loaded so far; rows: those that count in the loss */
     ag_targets targets;
     /* a teacher in process: its plan over the same ids, and the entries drawn from it; or its sketches */
     md_graph tg;

@@ -59,6 +59,9 @@ static void loss_is_the_mean_over_rows(void **state)
     ok(tr_trainer_gradients(t, 0, &m));
     ok(ev_shards(&e, tr_trainer_model(t), NULL, &(ev_opts){.shards = &c.train}));
     assert_true(fabs(m.ce - e.ce) < 1e-5 && m.loss == m.ce && isnan(m.kl));
+    const double tokens = (double)(c.sequences * c.seq); /* the head works for rows that count alone */
+    const double flops  = tr_flops(&tr_trainer_model(t)->config, tokens, (double)e.tokens, c.seq);
+    assert_true((double)e.tokens < tokens / 2 && fabs(tr_trainer_flops(t, tokens) - flops) < 1e-9 * flops);
     tr_trainer_destroy(&t);
     tr_config_free(&c);
 }
