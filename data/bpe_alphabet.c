@@ -3,7 +3,6 @@
  * U+00AE..U+00FF are themselves; the other 68 bytes, in order, are U+0100 upward.
  */
 #include "data/tokenizer.h"
-#include <utf8proc.h>
 
 static int is_itself(int b) { return (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b != 0xad); }
 
@@ -30,7 +29,7 @@ size_t ds_alphabet_put(unsigned char byte, char out[2])
 
 int ds_alphabet_get(const char *s, size_t n, size_t *len)
 {
-    *len = ds_utf8_length(s, n);
+    *len = rt_utf8_length(s, n);
     if (*len == 1) return byte_of((unsigned char)s[0]);
     return *len == 2 ? byte_of(((s[0] & 0x1f) << 6) | (s[1] & 0x3f)) : -1;
 }
@@ -66,12 +65,4 @@ rt_status ds_alphabet_decode(const char *s, size_t n, rt_buf *out)
         RT_TRY(rt_buf_add(out, &c, 1));
     }
     return RT_OK;
-}
-
-size_t ds_utf8_length(const char *s, size_t n)
-{
-    utf8proc_int32_t c;
-    if ((unsigned char)s[0] < 0x80) return 1;
-    const utf8proc_ssize_t len = utf8proc_iterate((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, &c);
-    return len > 0 && c >= 0 ? (size_t)len : 0;
 }

@@ -1,4 +1,4 @@
-/* data.h -- tokenizers, shards and batches.  HDF5, PCRE2 and utf8proc stay inside data/.
+/* data.h -- tokenizers, shards and batches.  HDF5 and PCRE2 stay inside data/.
  *
  * Positions: row i of any target is the teacher's distribution of token i+1 of
  * the same document, given tokens 0..i.  A row counts in the loss when it is

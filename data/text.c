@@ -10,7 +10,7 @@ enum { MAX_LINE = 1 << 28 };
 int ds_utf8_valid(const char *s, size_t n)
 {
     for (size_t i = 0, len; i < n; i += len)
-        if (!(len = ds_utf8_length(s + i, n - i))) return 0;
+        if (!(len = rt_utf8_length(s + i, n - i))) return 0;
     return 1;
 }
 

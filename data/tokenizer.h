@@ -10,6 +10,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "core/json.h"
 #include "data/data.h"
+#include "data/unicode.h"
 #include <pcre2.h>
 
 /* ---- vocab.c: strings <-> dense ids ------------------------------------------- */
@@ -47,8 +48,6 @@ rt_status ds_alphabet_encode(const char *s, size_t n, rt_buf *out); /* append */
 /* Append the bytes that an entry stands for; one with a character outside the
  * alphabet stands for itself. */
 rt_status ds_alphabet_decode(const char *s, size_t n, rt_buf *out);
-/* Length of the UTF-8 character at s, n >= 1; 0: none. */
-size_t ds_utf8_length(const char *s, size_t n);
 
 /* ---- bpe.c: merging ------------------------------------------------------------- */
 
@@ -76,29 +75,49 @@ void ds_bpe_work_free(ds_bpe_work *w);
  * how many remain.  O(n log n). */
 rt_status ds_bpe_merge(const ds_merges *m, ds_bpe_work *w, int32_t *ids, int64_t n, int64_t *left);
 
-/* ---- bpe_split.c: the pre-tokenizer --------------------------------------------- */
+/* ---- bpe_split.c, bpe_classes.c: the pre-tokenizer -------------------------------- */
 
 enum { DS_MAX_SPLITS = 8 };
 typedef enum ds_split_keep { DS_KEEP_BOTH, DS_KEEP_MATCHES, DS_KEEP_GAPS } ds_split_keep;
 
+/* Regexes see classes of characters, one byte each: two characters are of one class where no pattern of the
+ * splitter tells them apart.  What a \p{L} holds is thus ours to say, and PCRE2's own tables are not asked. */
 typedef struct ds_splitter { /* {0}: the whole text is one piece */
     struct {
-        pcre2_code   *code;
+        pcre2_code   *code; /* over classes */
         ds_split_keep keep;
         char         *pattern; /* as the file writes it */
         int           literal;
+        rt_buf        parts; /* see ds_regex_read */
     } step[DS_MAX_SPLITS];
-    int n;
+    int       n;
+    ds_set   *set; /* of all patterns */
+    int64_t   sets, cap_sets;
+    uint32_t *cut; /* [cuts]: where one class ends and another may begin; gone when it is ready */
+    int64_t   cuts;
+    uint8_t *class; /* [DS_CODE_POINTS]; NULL until it is ready */
 } ds_splitter;
 
 extern const char ds_gpt2_pattern[];
 /* Add a step.  `literal`: the pattern is no regex.  RT_EFORMAT names what is wrong with it. */
 rt_status ds_splitter_add(ds_splitter *s, const char *pattern, int literal, ds_split_keep keep, const char *where);
+/* After the last step. */
+rt_status ds_splitter_ready(ds_splitter *s, const char *where);
 void      ds_splitter_free(ds_splitter *s);
+
+/* bpe_regex.c: append a pattern to `out` with each character, class or property as two bytes: 0x80 | n >> 8 and n & 255 for
+ * s->set[n].  All else is ASCII, and means in PCRE2 what it means in Ruby. */
+rt_status ds_regex_read(ds_splitter *s, const char *pattern, rt_buf *out, const char *where);
+rt_status ds_regex_read_literal(ds_splitter *s, const char *text, rt_buf *out, const char *where);
+/* bpe_classes.c: fill s->class and s->cut, and write parts as a regex over classes. */
+rt_status ds_classes_make(ds_splitter *s, const char *where);
+rt_status ds_classes_write(const ds_splitter *s, const rt_buf *parts, rt_buf *out);
 
 typedef rt_status (*ds_piece_fn)(void *ud, const char *piece, size_t n);
 typedef struct ds_split_work { /* of one caller; {0} is empty */
     pcre2_match_data *match[DS_MAX_SPLITS];
+    uint8_t *class; /* [cap] of a text's characters */
+    size_t cap;
 } ds_split_work;
 void ds_split_work_free(ds_split_work *w);
 /* Call piece() for each piece of any bytes; a byte that is no UTF-8 is a piece. */

@@ -2,7 +2,6 @@
 #include "data/tokenizer.h"
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 rt_status ds_added_put(ds_added *a, const char *text, size_t n, int32_t id, int flags)
 {
@@ -38,26 +37,16 @@ void ds_added_free(ds_added *a)
     *a = (ds_added){0};
 }
 
-static int is_space(int32_t c)
-{
-    return (c >= 9 && c <= 13) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 ||
-           c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
-}
-
-static int is_word(int32_t c)
-{
-    const utf8proc_category_t k = utf8proc_category(c);
-    return (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_NL) || k == UTF8PROC_CATEGORY_PC;
-}
-
 /* The character at s (-1: none) and its length (1 where it is no UTF-8). */
 static int32_t character(const char *s, size_t n, size_t *len)
 {
-    utf8proc_int32_t       c = -1;
-    const utf8proc_ssize_t k = n ? utf8proc_iterate((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, &c) : 0;
-    *len                     = k > 0 ? (size_t)k : 1;
-    return k > 0 ? c : -1;
+    const size_t k = n ? rt_utf8_length(s, n) : 0;
+    *len           = k ? k : 1;
+    return k ? (int32_t)ds_utf8_decode(s, k) : -1;
 }
+
+static int is_space(int32_t c) { return c >= 0 && ds_is_space((uint32_t)c); }
+static int is_word(int32_t c) { return c >= 0 && ds_is_word((uint32_t)c); }
 
 static int32_t character_before(const char *text, size_t at, size_t *len)
 {

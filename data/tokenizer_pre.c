@@ -157,6 +157,7 @@ rt_status ds_tokenizer_parse_chain(ds_tokenizer *t, const cJSON *root, const cha
     RT_TRY(parse_normalizer(t, part(root, "normalizer"), where));
     if (pre) RT_TRY(parse_pre(t, pre, &byte_level, where));
     RT_CHECK(byte_level, RT_EFORMAT, "%s: the pre_tokenizer has no ByteLevel; only byte-level BPE is supported", where);
+    RT_TRY(ds_splitter_ready(&t->splitter, where));
     RT_TRY(parse_post(t, part(root, "post_processor"), where));
     return check_decoder(part(root, "decoder"), where);
 }

@@ -36,6 +36,7 @@ static rt_status count_document(void *ud, const char *text, size_t n)
 static rt_status count_files(counter *c, const rt_texts *files)
 {
     RT_TRY(ds_splitter_add(&c->splitter, ds_gpt2_pattern, 0, DS_KEEP_BOTH, "tokenizer train"));
+    RT_TRY(ds_splitter_ready(&c->splitter, "tokenizer train"));
     for (int i = 0; i < files->n; i++) RT_TRY(ds_text_read(files->v[i], count_document, c));
     RT_CHECK(c->pieces.n, RT_EFORMAT, "tokenizer train: there is no text in %s%s", files->n ? files->v[0] : "no file",
              files->n > 1 ? " and the others" : "");

@@ -1,10 +1,9 @@
-/* versions.c -- versions of HDF5, PCRE2 and utf8proc as they run here. */
+/* versions.c -- versions of HDF5 and PCRE2 as they run here. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "data/data.h"
 #include <hdf5.h>
 #include <pcre2.h>
 #include <string.h>
-#include <utf8proc.h>
 
 rt_status ds_library_versions(rt_buf *out)
 {
@@ -14,6 +13,5 @@ rt_status ds_library_versions(rt_buf *out)
     pcre2_config(PCRE2_CONFIG_VERSION, pcre); /* "10.42 2022-12-11", at most 24 bytes */
     pcre[strcspn(pcre, " ")] = '\0';
     RT_TRY(rt_buf_fmt(out, "HDF5 %u.%u.%u\n", major, minor, release));
-    RT_TRY(rt_buf_fmt(out, "PCRE2 %s\n", pcre));
-    return rt_buf_fmt(out, "utf8proc %s\n", utf8proc_version());
+    return rt_buf_fmt(out, "PCRE2 %s\n", pcre);
 }

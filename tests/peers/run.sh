@@ -118,6 +118,7 @@ other_files() {
     check "transformers refuses it in 4 bits" refuse_quantised $teacher
     rm -rf "$out/tokens" && mkdir -p "$out/tokens"
     check "tokenizer's identity; transformers ends no text" "$python" $here/identity.py "$(command -v retort)" $teacher $teacher "$out/tokens"
+    check "ids of tokenizers, over all of Unicode" "$python" $here/compare_tokens.py "$(command -v retort)" "$out/tokens"
 }
 
 [ "$part" != speed ] || exec "$python" $here/speed.py --out "$out/speed.md" "$@"

@@ -353,6 +353,50 @@ static void white_space_is_unicodes(void **state)
     ds_tokenizer_destroy(&t);
 }
 
+/* Symbols of Unicode 15 and 16 and letters of 16 and 17, whatever the machine's libraries know. */
+static void classes_are_the_tables(void **state)
+{
+    (void)state;
+    const made    m = {.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[" SPLIT("[\\\\p{S}x]|\\\\s", "Removed") "," BYTE_LEVEL "]}"};
+    ds_tokenizer *t = make(&m, RT_OK);
+    IDS(t, "a\xf0\x9f\xa9\xb7\xf0\x9f\xab\xa8x\xf0\x9c\xb0\x80", 0, 'a'); /* U+1FA77, U+1FAE8, U+1CC00 */
+    ds_tokenizer_destroy(&t);
+    t = make(&(made){.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[" SPLIT("\\\\P{L}|(?i:k)", "Removed") "," BYTE_LEVEL "]}"}, RT_OK);
+    IDS(t, "a1\xe1\xb2\x89\xe2\x84\xaaKk\xcd\x85t", 0, 'a', 0xe1, 0xb2, 0x89, 't'); /* U+1C89; the Kelvin sign is a k */
+    ds_tokenizer_destroy(&t);
+}
+
+/* What a class string cannot tell, or Ruby and PCRE2 read differently. */
+static void regexes_are_refused_by_what_they_hold(void **state)
+{
+    static const char *const wrong[][2] = {{"(a)\\\\1", "escape"},
+                                           {"\\\\p{Nothing}", "Nothing"},
+                                           {"(?<n>a)", "group"},
+                                           {"(?m:a)", "group"},
+                                           {"a)", "without"},
+                                           {"(a", "without"},
+                                           {"[a", "class without an end"},
+                                           {"[b-a]", "range"},
+                                           {"\\\\pL", "braces"},
+                                           {"(?i:\xc3\xa9)", "ASCII"},
+                                           {"(?i:ss)", "ligature"},
+                                           {"(?i:[\\\\p{Lu}])", "letters"},
+                                           {"\\\\xe4", "character"},
+                                           {"\\\\R", "escape"},
+                                           {"[[:alpha:]]", "POSIX"},
+                                           {"*a", "not understood"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char pre[256];
+        snprintf(
+            pre, sizeof pre,
+            "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"%s\"},\"behavior\":\"Isolated\"}," BYTE_LEVEL
+            "]}",
+            wrong[i][0]);
+        refused(&(made){.pre = pre}, wrong[i][1]);
+    }
+}
+
 static void added_tokens_obey_their_flags(void **state)
 {
     (void)state;
@@ -499,6 +543,8 @@ int main(void)
         cmocka_unit_test(ignore_merges_takes_whole_entries),
         cmocka_unit_test(nfc_composes_only_where_asked),
         cmocka_unit_test(white_space_is_unicodes),
+        cmocka_unit_test(classes_are_the_tables),
+        cmocka_unit_test(regexes_are_refused_by_what_they_hold),
         cmocka_unit_test(added_tokens_obey_their_flags),
         cmocka_unit_test(broken_files_are_refused_by_name),
         cmocka_unit_test(missing_and_cut_files_are_errors),

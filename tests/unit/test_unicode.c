@@ -1,0 +1,131 @@
+/* test_unicode.c -- what characters are, against numbers and digests that tokenizers 0.23.3 gave for all code points
+ * (tests/peers/compare_tokens.py compares whole tokenizers with the package itself). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "core/hash.h"
+#include "data/tokenizer.h"
+#include "tests/support/check.h"
+#include <string.h>
+
+static int64_t members(const char *property)
+{
+    ds_set  x = {0};
+    int     known;
+    int64_t n = 0;
+    ok(ds_set_property(&x, property, strlen(property), &known));
+    assert_true(known);
+    for (int64_t i = 0; i < x.n; i++) n += x.range[i].to - x.range[i].from + 1;
+    ds_set_free(&x);
+    return n;
+}
+
+static void properties_hold_what_the_package_says(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t     n;
+    } want[] = {{"L", 141028},
+                {"Lu", 1858},
+                {"Ll", 2258},
+                {"Lt", 31},
+                {"Lm", 404},
+                {"Lo", 136477},
+                {"LC", 4147},
+                {"M", 2501},
+                {"Mn", 2020},
+                {"N", 1911},
+                {"Nd", 760},
+                {"No", 915},
+                {"P", 855},
+                {"Pc", 10},
+                {"Po", 640},
+                {"S", 8514},
+                {"So", 7376},
+                {"Sk", 125},
+                {"Z", 19},
+                {"Cc", 65},
+                {"Cf", 170},
+                {"Han", 99030},
+                {"Any", DS_CODE_POINTS},
+                {"hiragana", 381},
+                {"Letter", 141028},
+                {"Uppercase_Letter", 1858}};
+    ds_set x = {0};
+    int    known;
+    (void)state;
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++)
+        if (members(want[i].name) != want[i].n) fail_msg("\\p{%s} has %lld members", want[i].name, (long long)members(want[i].name));
+    ok(ds_set_property(&x, "Nothing", 7, &known));
+    assert_false(known);
+    ds_set_free(&x);
+}
+
+static void words_and_spaces(void **state)
+{
+    int words = 0, spaces = 0;
+    (void)state;
+    for (uint32_t c = 0; c < DS_CODE_POINTS; c++) words += ds_is_word(c), spaces += ds_is_space(c);
+    assert_int_equal(words, 144667);
+    assert_int_equal(spaces, 25);
+    assert_true(ds_is_word(0x200d) && !ds_is_word(0xb2) && ds_is_word(0x24b6) && !ds_is_space(0x180e));
+}
+
+/* The NFC of `before`, each code point, `after` and, with `again`, the code point once more. */
+static void check_nfc(const char *before, const char *after, int again, const char *want)
+{
+    rt_sha *h    = NULL;
+    rt_buf  text = {0}, nfc = {0};
+    char    hex[RT_SHA_HEX], c[4];
+    ok(rt_sha_begin(&h));
+    for (uint32_t v = 0; v < DS_CODE_POINTS; v++) {
+        if (v >= 0xd800 && v < 0xe000) continue;
+        const size_t n = ds_utf8_encode(v, c);
+        rt_buf_clear(&text), rt_buf_clear(&nfc);
+        ok(rt_buf_str(&text, before));
+        ok(rt_buf_add(&text, c, n));
+        ok(rt_buf_str(&text, after));
+        if (again) ok(rt_buf_add(&text, c, n));
+        ok(ds_nfc(text.p, text.len, &nfc));
+        rt_sha_add(h, nfc.p, nfc.len);
+    }
+    rt_sha_end(&h, hex);
+    assert_string_equal(hex, want);
+    rt_buf_free(&text), rt_buf_free(&nfc);
+}
+
+static void nfc_is_the_packages(void **state)
+{
+    (void)state;
+    check_nfc("", "", 0, "1ffc8e6ce9e83df8e49fd62d6abb68f981775aed0b5101b88c213d4653e9b540");
+    check_nfc("e", "\xcc\xa3\xcc\x81", 0, "c2705ff173723931c0c452e8a0fa6a25930db0b4e0b6590c2eb469fdcd2978ba"); /* dot below, acute */
+    check_nfc("\xe1\x84\x80", "\xe1\x86\xa8\xcd\x85", 1,
+              "4add2f181a85989a47cbb4ae5357fd9277af1c9b0d1a995588e9111538928dbc"); /* Hangul G, final G, the last mark of all */
+}
+
+/* Quadratic sorting would take minutes. */
+static void many_marks_are_no_trap(void **state)
+{
+    rt_buf text = {0}, nfc = {0};
+    (void)state;
+    for (int i = 0; i < 200000; i++) ok(rt_buf_str(&text, i % 2 ? "\xcc\xa3" : "\xcc\x80"));
+    ok(ds_nfc(text.p, text.len, &nfc));
+    assert_int_equal(nfc.len, text.len);
+    assert_memory_equal(nfc.p, "\xcc\xa3\xcc\xa3", 4);
+    assert_memory_equal(nfc.p + nfc.len - 4, "\xcc\x80\xcc\x80", 4);
+    rt_buf_free(&text), rt_buf_free(&nfc);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(properties_hold_what_the_package_says),
+        cmocka_unit_test(words_and_spaces),
+        cmocka_unit_test(nfc_is_the_packages),
+        cmocka_unit_test(many_marks_are_no_trap),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
