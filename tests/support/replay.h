@@ -43,17 +43,17 @@ typedef enum replay_fault {
 
 typedef struct replay_options {
     replay_fault fault;
-    int          faults;    /* of the first requests to /v1/completions; negative: all */
-    double       delay;     /* seconds before each answer */
-    int          plain;     /* /v1/models says no more than vLLM does; no samples, no entropy */
-    int64_t      max_len;   /* 0: 512 */
-    const char  *tokenizer; /* NULL: replay_tokenizer */
-    const char  *text;      /* what chat answers; NULL: a sentence of its own per request */
-    size_t       text_n;    /* of it; 0: up to its NUL */
-    int          one_text;  /* completions always write the same tokens */
-    const char  *only;      /* the fault meets only requests whose body holds this; NULL: all */
+    int          faults;      /* of the first requests to /v1/completions; negative: all */
+    double       delay;       /* seconds before each answer */
+    int          plain;       /* /v1/models says no more than vLLM does; no samples, no entropy */
+    int64_t      max_len;     /* 0: 512 */
+    const char  *tokenizer;   /* NULL: replay_tokenizer */
+    const char  *text;        /* what chat answers; NULL: a sentence of its own per request */
+    size_t       text_n;      /* of it; 0: up to its NUL */
+    int          one_text;    /* completions always write the same tokens */
+    const char  *only;        /* the fault meets only requests whose body holds this; NULL: all */
     const char  *retry_after; /* of REPLAY_LIMIT; NULL: "1" */
-    const char  *finish;    /* finish_reason as JSON; NULL: "length" (completions), "stop" (chat) */
+    const char  *finish;      /* finish_reason as JSON; NULL: "length" (completions), "stop" (chat) */
 } replay_options;
 
 typedef struct replay replay;

@@ -210,12 +210,12 @@ static void old_ledgers_are_read(void **state)
                               "INSERT INTO request VALUES ('k2',2,3,200,'no JSON',NULL,NULL,NULL,1,0,CAST('<html>' AS BLOB));"
                               "INSERT INTO note VALUES ('probe','{}');"
                               "PRAGMA application_id=1381256263; PRAGMA user_version=1;";
-    char            other[96];
-    sqlite3        *db = NULL;
-    tc_ledger      *l  = NULL;
-    tc_ledger_stats s;
-    tc_entry        e, put = entry(TC_DONE, "new");
-    rt_buf          b = {0};
+    char              other[96];
+    sqlite3          *db = NULL;
+    tc_ledger        *l  = NULL;
+    tc_ledger_stats   s;
+    tc_entry          e, put = entry(TC_DONE, "new");
+    rt_buf            b = {0};
     (void)state;
     snprintf(other, sizeof other, "%s/old", dir);
     assert_int_equal(sqlite3_open(other, &db), SQLITE_OK);
