@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { V = 24, C = 8 };
 static const char norm[] = "model.norm.weight", embedding[] = "model.embed_tokens.weight", own_head[] = "lm_head.weight";
@@ -557,6 +558,33 @@ static void headers_are_checked(void **state)
     }
 }
 
+/* Looking at each pair of names would take a minute.  Under the sanitizer each allocation takes long. */
+#ifdef __SANITIZE_ADDRESS__
+enum { NAMES = 1000 };
+#else
+enum { NAMES = 100000 };
+#endif
+static void many_names_take_no_time(void **state)
+{
+    const clock_t began = clock();
+    rt_buf        b     = {0};
+    md_st        *f     = NULL;
+    char          name[32];
+    (void)state;
+    for (int i = 0; i < NAMES; i++)
+        ok(rt_buf_fmt(&b, "%s\"%d\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}", i ? "," : "{", i * 7919 % NAMES));
+    ok(rt_buf_str(&b, "}"));
+    ok(open_header(b.p, 0));
+    ok(md_st_open(&f, in_dir("t.safetensors")));
+    for (int i = 0; i < NAMES; i++) {
+        snprintf(name, sizeof name, "%d", i);
+        assert_string_equal(md_st_find(f, name)->name, name);
+    }
+    md_st_close(&f);
+    rt_buf_free(&b);
+    assert_true(clock() - began < 8 * CLOCKS_PER_SEC);
+}
+
 /* What replaces a file is whole before it does. */
 static void writing_replaces_whole_files(void **state)
 {
@@ -594,6 +622,7 @@ int main(void)
                                        cmocka_unit_test(stored_types),
                                        cmocka_unit_test(scales_are_numbers),
                                        cmocka_unit_test(headers_are_checked),
+                                       cmocka_unit_test(many_names_take_no_time),
                                        cmocka_unit_test(writing_replaces_whole_files)};
     if (kn_init() != RT_OK || !mkdtemp(g_dir)) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     return cmocka_run_group_tests(tests, NULL, finish);
