@@ -18,6 +18,7 @@
     X(man)              \
     X(plan)             \
     X(quantize)         \
+    X(report)           \
     X(score)            \
     X(serve)            \
     X(textbook)         \

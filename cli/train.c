@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cli/measure.h"
 #include "core/clock.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,6 +19,32 @@ static void print_line(void *ud, const tr_metrics *m)
     (void)ud;
     if (tr_metrics_json(&b, m) == RT_OK) fputs(b.p, stdout), fflush(stdout);
     rt_buf_free(&b);
+}
+
+/* Validation on the screen. */
+static void print_validation(void *ud, const tr_metrics *m)
+{
+    (void)ud;
+    if (!m->validated || isnan(m->valid_ce)) return;
+    printf("train: step %lld: validation loss %.4f, perplexity %.1f", (long long)m->step, m->valid_ce, exp(m->valid_ce));
+    if (!isnan(m->valid_kl) && m->outcomes)
+        printf(", kl %.4f over %lld outcomes (eval --teacher's is no less)", m->valid_kl, (long long)m->outcomes);
+    else if (!isnan(m->valid_kl)) printf(", kl %.4f", m->valid_kl);
+    printf("\n");
+    fflush(stdout);
+}
+
+static void print_end(const tr_config *c, const tr_summary *s)
+{
+    printf("train: %s: %lld steps; %.2f million tokens in %.0f s", c->out, (long long)s->last.step, (double)s->tokens * 1e-6, s->seconds);
+    if (s->last.validated && !isnan(s->last.valid_ce)) printf("; validation loss %.4f", s->last.valid_ce);
+    else if (!isnan(s->last.loss)) printf("; loss of the last batch %.4f", s->last.loss);
+    if (s->best_step && s->best_step != s->last.step)
+        printf(", lowest %.4f in %s/best (step %lld)", s->best_ce, c->out, (long long)s->best_step);
+    if (!isnan(s->teacher_ce)) printf("; the teacher's own cross-entropy %.4f on %s", s->teacher_ce, s->teacher_on);
+    if (s->last.skipped || s->last.empty)
+        printf("; %lld steps skipped, %lld without a row that counts", (long long)s->last.skipped, (long long)s->last.empty);
+    printf("; checkpoint %s/latest\n", c->out);
 }
 
 static void print_begin(const tr_config *c, const char *objective, int64_t step)
@@ -60,7 +87,8 @@ static rt_status train(const tr_config *c, const train_options *o, rt_comm *comm
                      .change  = &o->change,
                      .program = cli_build(),
                      .begin   = o->json ? NULL : print_begin,
-                     .report  = o->json ? print_line : NULL};
+                     .report  = o->json ? print_line : print_validation,
+                     .end     = o->json ? NULL : print_end};
     RT_TRY(rt_comm_agree(comm, prepare(comm, o, &r)));
     rt_interrupt_catch();
     return tr_run(c, comm, &r);

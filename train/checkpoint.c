@@ -28,6 +28,8 @@ static rt_status put_state(ds_h5 *f, tr_trainer *t, int64_t step, int64_t metric
     RT_TRY(ds_h5_put(f, "metrics_bytes", DS_I64, &metrics_bytes, 1));
     if (t->skipped) RT_TRY(ds_h5_put(f, "skipped", DS_I64, &t->skipped, 1));
     if (t->empty) RT_TRY(ds_h5_put(f, "empty", DS_I64, &t->empty, 1));
+    if (t->best_step) RT_TRY(ds_h5_put(f, "best_step", DS_I64, &t->best_step, 1));
+    if (t->best_step) RT_TRY(ds_h5_put(f, "best_ce", DS_F64, &t->best_ce, 1));
     for (int i = 0; i < tr_parameters(t); i++) {
         const opt_view v = opt_at(t->opt, i);
         RT_TRY(put_reals(f, i, "master", v.master, v.n));
@@ -85,19 +87,19 @@ static rt_status write_manifest(const char *dir, int64_t step, const char *input
     return st;
 }
 
-rt_status tr_point_latest(const char *out, const char *name)
+rt_status tr_point(const char *out, const char *as, const char *name)
 {
     char link[4096], tmp[4096];
-    snprintf(link, sizeof link, "%s/latest", out);
-    snprintf(tmp, sizeof tmp, "%s/latest.tmp", out);
+    snprintf(link, sizeof link, "%s/%s", out, as);
+    snprintf(tmp, sizeof tmp, "%s/%s.tmp", out, as);
     unlink(tmp);
     if (symlink(name, tmp) || rename(tmp, link))
         RT_FAIL(rt_status_of_errno(errno), "%s: cannot be made a link to %s: %s", link, name, strerror(errno));
     return rt_file_sync(out);
 }
 
-/* Older checkpoints than the newest `keep` go, and what a killed run left half written. */
-static rt_status clean(const char *out, int64_t keep)
+/* Older checkpoints than the newest `keep` go, except the best, and what a killed run left half written. */
+static rt_status clean(const char *out, int64_t keep, int64_t best)
 {
     char  **names;
     int     n;
@@ -107,7 +109,7 @@ static rt_status clean(const char *out, int64_t keep)
     rt_status st = RT_OK;
     for (int i = n - 1; st == RT_OK && i >= 0; i--) {
         const int whole = tr_is_checkpoint(names[i], &step), left = !strncmp(names[i], "step-", 5) && strstr(names[i], ".tmp");
-        if (!(left || (whole && ++kept > keep))) continue;
+        if (!(left || (whole && ++kept > keep && step != best))) continue;
         st = rt_path(&path, out, names[i]);
         if (st == RT_OK) st = rt_dir_remove(path.p);
     }
@@ -142,8 +144,9 @@ static rt_status write_all(tr_trainer *t, int64_t step, int64_t metrics_bytes)
     rt_status st = fill_folder(t, tmp, step, metrics_bytes);
     if (st == RT_OK) st = rt_dir_remove(path); /* the same step, from an interrupted run */
     if (st == RT_OK) st = rt_file_rename(tmp, path);
-    if (st == RT_OK) st = tr_point_latest(t->c->out, name);
-    if (st == RT_OK) return clean(t->c->out, t->c->checkpoint_keep);
+    if (st == RT_OK) st = tr_point(t->c->out, "latest", name);
+    if (st == RT_OK && t->best_step == step) st = tr_point(t->c->out, "best", name);
+    if (st == RT_OK) return clean(t->c->out, t->c->checkpoint_keep, t->best_step);
     return st;
 }
 
@@ -185,6 +188,8 @@ static rt_status get_state(ds_h5 *f, tr_trainer *t, int64_t *metrics_bytes)
     RT_TRY(ds_h5_get(f, "metrics_bytes", DS_I64, metrics_bytes, 1));
     if (ds_h5_has(f, "skipped")) RT_TRY(ds_h5_get(f, "skipped", DS_I64, &t->skipped, 1));
     if (ds_h5_has(f, "empty")) RT_TRY(ds_h5_get(f, "empty", DS_I64, &t->empty, 1));
+    if (ds_h5_has(f, "best_step")) RT_TRY(ds_h5_get(f, "best_step", DS_I64, &t->best_step, 1));
+    if (ds_h5_has(f, "best_ce")) RT_TRY(ds_h5_get(f, "best_ce", DS_F64, &t->best_ce, 1));
     for (int i = 0; i < tr_parameters(t); i++) {
         const opt_view v = opt_at(t->opt, i);
         RT_TRY(get_reals(f, i, "master", v.master, v.n));

@@ -109,7 +109,7 @@ rt_status tr_checkpoint_set_aside(const char *out, int64_t newer_than)
         if (tr_is_checkpoint(names[i], &step) && step > newer_than) st = set_aside(out, names[i]);
     rt_names_free(&names, n);
     snprintf(latest, sizeof latest, "step-%08lld", (long long)newer_than);
-    return st == RT_OK ? tr_point_latest(out, latest) : st;
+    return st == RT_OK ? tr_point(out, "latest", latest) : st;
 }
 
 rt_status tr_checkpoint_remove_all(const char *out)

@@ -299,6 +299,21 @@ static rt_status one_word(const char *path, const char *value, const char *(*wor
     return one_of(path, value, words, n, &which);
 }
 
+/* Parts of the schedule that take more steps than there are: both ways to change that, with numbers. */
+static rt_status check_schedule(const tr_config *c)
+{
+    const int64_t warmup = c->schedule.warmup, decay = c->schedule.kind == OPT_WSD ? c->schedule.decay : 0, steps = c->steps;
+    if (warmup <= steps && decay <= steps - warmup) return RT_OK;
+    if (!decay)
+        RT_FAIL(RT_EINVAL, "schedule.warmup (%lld) takes more than the %lld steps; set steps=%lld or more, or schedule.warmup=%lld",
+                (long long)warmup, (long long)steps, (long long)warmup, (long long)steps / 20);
+    RT_FAIL(
+        RT_EINVAL,
+        "schedule.warmup (%lld) and schedule.decay (%lld) take more than the %lld steps; set steps=%lld or more, or schedule.warmup=%lld and "
+        "schedule.decay=%lld",
+        (long long)warmup, (long long)decay, (long long)steps, (long long)(warmup + decay), (long long)steps / 20, (long long)steps / 2);
+}
+
 static rt_status check(tr_config *c)
 {
     static const char *const schedules[] = {"cosine", "wsd", "constant"}, *const dtypes[] = {"bf16", "f32"};
@@ -306,10 +321,7 @@ static rt_status check(tr_config *c)
     RT_TRY(one_of("schedule.kind", c->schedule_kind, schedules, 3, &i));
     c->schedule.kind  = (opt_schedule_kind)i;
     c->schedule.steps = c->steps;
-    RT_CHECK(
-        c->schedule.kind != OPT_WSD || c->schedule.warmup + c->schedule.decay <= c->steps, RT_EINVAL,
-        "schedule.warmup (%lld) and schedule.decay (%lld) take more than the %lld steps; make them shorter (--set schedule.decay=%lld) or train longer",
-        (long long)c->schedule.warmup, (long long)c->schedule.decay, (long long)c->steps, (long long)c->steps / 2);
+    RT_TRY(check_schedule(c));
     c->schedule.lr = c->adamw.lr;
     RT_TRY(one_of("dtype", c->dtype, dtypes, 2, &i));
     RT_TRY(one_word("objective.kind", c->kind, tr_objective_word));

@@ -20,6 +20,7 @@ typedef struct run {
     int64_t            first;
     rt_progress        progress;
     rt_buf             inputs; /* rank 0: tr_given_inputs */
+    tr_summary         summary;
 } run;
 
 /* ---- metrics ----------------------------------------------------------------------------------------------- */
@@ -156,6 +157,15 @@ static rt_status validate(run *r, tr_metrics *m)
     return RT_OK;
 }
 
+static void keep_last(run *r, const tr_metrics *m)
+{
+    const tr_metrics before = r->summary.last;
+    r->summary.last         = *m;
+    if (m->validated) return;
+    r->summary.last.validated = before.validated;
+    r->summary.last.valid_ce = before.valid_ce, r->summary.last.valid_kl = before.valid_kl, r->summary.last.outcomes = before.outcomes;
+}
+
 static rt_status one_step(run *r)
 {
     tr_metrics   m;
@@ -167,8 +177,9 @@ static rt_status one_step(run *r)
     if (last || (r->c->eval_every && r->step % r->c->eval_every == 0)) RT_TRY(validate(r, &m));
     show(r, &m);
     RT_TRY(rt_comm_agree(r->comm, log_metrics(r, &m)));
-    if (last || (r->c->checkpoint_every && r->step % r->c->checkpoint_every == 0)) return checkpoint(r);
-    return RT_OK;
+    keep_last(r, &m);
+    const int due = r->c->checkpoint_every && r->step % r->c->checkpoint_every == 0;
+    return last || due || r->t->best_step == r->step ? checkpoint(r) : RT_OK;
 }
 
 static rt_status interrupted(const run *r)
@@ -208,14 +219,40 @@ static rt_status watched_loop(run *r)
     return st;
 }
 
-static rt_status say_begin(const run *r)
+static rt_status ask_teacher(run *r)
+{
+    r->summary.teacher_on = "data.valid";
+    RT_TRY(tr_teacher_ce(&r->c->valid, &r->summary.teacher_ce));
+    if (!isnan(r->summary.teacher_ce)) return RT_OK;
+    r->summary.teacher_on = "data.train";
+    return tr_teacher_ce(&r->c->train, &r->summary.teacher_ce);
+}
+
+static rt_status say_begin(run *r)
 {
     rt_buf b = {0};
-    if (r->comm->rank || !r->o->begin) return RT_OK;
+    if (r->comm->rank) return RT_OK;
+    RT_TRY(ask_teacher(r));
     const rt_status st = tr_objective_say(&b, r->c, ds_loader_info(r->t->train.loader));
-    if (st == RT_OK) r->o->begin(r->c, b.p, r->step);
+    if (st == RT_OK && r->o->begin) r->o->begin(r->c, b.p, r->step);
     rt_buf_free(&b);
     return st;
+}
+
+static void say_end(run *r)
+{
+    tr_summary *s = &r->summary;
+    if (r->comm->rank || !s->last.step) return;
+    const double student = s->last.validated ? s->last.valid_ce : s->last.ce;
+    s->tokens            = (r->step - r->first) * r->c->sequences * r->c->seq;
+    s->seconds           = rt_now() - r->began;
+    s->best_step = r->t->best_step, s->best_ce = r->t->best_ce;
+    if (r->o->end) r->o->end(r->c, s);
+    if (s->teacher_ce > student)
+        rt_note(
+            "warning: the teacher is the worse model of this text: its cross-entropy is %.3f on %s, the student's %.3f on %s; learn from the text "
+            "(objective.kind=ce), or from a teacher that knows it",
+            s->teacher_ce, s->teacher_on, student, s->last.validated ? "data.valid" : "the last batch");
 }
 
 rt_status tr_run(const tr_config *c, rt_comm *comm, const tr_run_opts *o)
@@ -227,6 +264,7 @@ rt_status tr_run(const tr_config *c, rt_comm *comm, const tr_run_opts *o)
         else st = say_begin(&r);
         if (st == RT_OK) st = watched_loop(&r);
         rt_progress_end(&r.progress);
+        if (st == RT_OK) say_end(&r);
     }
     tr_trainer_destroy(&r.t);
     rt_buf_free(&r.inputs);

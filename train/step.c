@@ -158,10 +158,12 @@ rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m)
     if (st == RT_OK) st = t->comm->sum_f64(t->comm, sums, 2);
     tr_saver_moving(t->saver);
     RT_TRY(st);
+    m->outcomes  = t->valid.targets.topk_ids ? t->valid.targets.k + 1 : 0;
     m->validated = 1;
     m->valid_ce  = weight > 0 ? sums[0] : NAN;
     m->valid_kl  = weight > 0 ? sums[1] : NAN;
     if (!(weight > 0) && !t->comm->rank)
         rt_note("warning: no row of data.valid counts (documents of one token, or prompts alone): the validation loss is null");
+    if (!(t->best_step && t->best_ce <= m->valid_ce) && isfinite(m->valid_ce)) t->best_step = m->step, t->best_ce = m->valid_ce;
     return RT_OK;
 }

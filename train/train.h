@@ -110,6 +110,7 @@ typedef struct tr_metrics {
     int64_t empty;     /* steps so far without a row that counts: they changed nothing, their losses are NaN */
     int     validated; /* the next two were measured; NaN: over no row */
     double  valid_ce, valid_kl;
+    int64_t outcomes; /* that valid_kl is taken over, a lower bound of the whole; 0: the vocabulary */
 } tr_metrics;
 
 rt_status tr_metrics_json(rt_buf *b, const tr_metrics *m); /* one line of metrics.jsonl */
@@ -118,6 +119,17 @@ rt_status tr_metrics_json(rt_buf *b, const tr_metrics *m); /* one line of metric
  * RT_EINVAL: they do not fit. */
 rt_status tr_objective_say(rt_buf *b, const tr_config *c, const ds_info *info);
 
+/* A run's end, or its interruption: what to show. */
+typedef struct tr_summary {
+    tr_metrics  last;   /* of the last step, with the last validation; step 0: none was done */
+    int64_t     tokens; /* of this process's steps */
+    double      seconds;
+    int64_t     best_step; /* lowest validation loss, whose checkpoint `best` names; 0: none */
+    double      best_ce;
+    double      teacher_ce; /* the teacher's own cross-entropy, in nats; NaN: not known */
+    const char *teacher_on; /* "data.valid" or "data.train" */
+} tr_summary;
+
 typedef struct tr_run_opts {
     const rt_texts *change;        /* keys that may differ from the checkpoint's; NULL: none */
     int             resume, force; /* go on from the newest checkpoint; begin anew where there is a run */
@@ -125,6 +137,7 @@ typedef struct tr_run_opts {
     double          gflops;        /* the machine's product rate, for the share shown; 0: not known */
     void (*begin)(const tr_config *c, const char *objective, int64_t step); /* rank 0, once, after `step` steps; may be NULL */
     void (*report)(void *ud, const tr_metrics *m);                          /* rank 0; may be NULL */
+    void (*end)(const tr_config *c, const tr_summary *s);                   /* rank 0, after the last step; may be NULL */
     void *report_ud;
 } tr_run_opts;
 
@@ -162,6 +175,8 @@ md_tensor *tr_trainer_projection(tr_trainer *t);                              /*
 void       tr_trainer_seconds(const tr_trainer *t, double seconds[TR_WORKS]); /* of all steps so far */
 /* Of steps over so many tokens, as many of which count as in the steps so far; the teacher's forward passes too. */
 double tr_trainer_flops(const tr_trainer *t, double tokens);
+/* The teacher's own cross-entropy, of up to 1024 documents of each shard, as the shards say it; NaN: none does. */
+rt_status tr_teacher_ce(const rt_texts *shards, double *ce);
 /* Mean loss of the validation shards (CE, and the KL that the objective's targets give). */
 rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m);
 

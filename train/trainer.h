@@ -82,6 +82,8 @@ struct tr_trainer {
     int64_t          skipped, in_a_row; /* steps without finite gradients: in all (kept in checkpoints), and just now */
     int64_t          empty;             /* steps without a row that counts (kept in checkpoints) */
     int              empty_said;
+    int64_t          best_step; /* of the lowest validation loss (kept in checkpoints); 0: none */
+    double           best_ce;
     tr_pass          train, valid; /* valid.p is NULL without validation shards */
 };
 
@@ -106,10 +108,10 @@ void tr_objective_data(const tr_objective *o, ds_loader_opts *d);
 /* ---- checkpoints' inside ---- */
 
 #define TR_STATE "state-000-of-001.h5"
-int       tr_is_checkpoint(const char *name, int64_t *step);            /* "step-00000100" */
-rt_status tr_point_latest(const char *out, const char *name);           /* the link out/latest */
-rt_status tr_checkpoint_set_aside(const char *out, int64_t newer_than); /* damaged ones, as step-....damaged */
-rt_status tr_checkpoint_remove_all(const char *out);                    /* all of a run */
+int       tr_is_checkpoint(const char *name, int64_t *step);             /* "step-00000100" */
+rt_status tr_point(const char *out, const char *link, const char *name); /* the link out/LINK */
+rt_status tr_checkpoint_set_aside(const char *out, int64_t newer_than);  /* damaged ones, as step-....damaged */
+rt_status tr_checkpoint_remove_all(const char *out);                     /* all of a run */
 
 /* The run's folder, on rank 0 (folder.c): its lock, what an earlier run left, metrics.jsonl. */
 typedef struct tr_folder {

@@ -109,6 +109,29 @@ good "${go[@]}" steps=12 optim.lr=2e-3 --change steps optim.lr
 good train cosine --set schedule.kind=cosine
 expect 2 "steps (4 in the checkpoint, now 8)" train cosine --resume --set schedule.kind=cosine steps=8
 
+# On the screen: each validation and a summary; the lowest validation loss keeps its checkpoint; metrics as CSV.
+good train shown data.valid=other.h5 eval.every=1 steps=6 checkpoint.every=0 checkpoint.keep=1 optim.lr=0.5
+[ "$(grep -c '^train: step [1-6]: validation loss [0-9.]*, perplexity [0-9.]*$' out)" = 6 ] || fail "validations: $(cat out)"
+best=$(sed -n 's/.*"step":\([0-9]*\),.*"valid_ce":\([0-9.]*\).*/\2 \1/p' shown/metrics.jsonl | sort -g | head -n 1)
+[ "${best##* }" != 6 ] || fail "the test wants a run whose last step is not its best: $(cat shown/metrics.jsonl)"
+grep -q "^train: shown: 6 steps; 0.00 million tokens in [0-9]* s; validation loss [0-9.]*, lowest $(printf %.4f "${best% *}") in shown/best (step ${best##* }); checkpoint shown/latest$" out || fail "summary: $(tail -n 1 out)"
+[ "$(readlink shown/best)" = "step-0000000${best##* }" ] && [ -d shown/best/. ] && [ "$(find shown -maxdepth 1 -name 'step-*' | wc -l)" = 2 ] || fail "the best is not kept: $(ls -l shown)"
+good train shown data.valid=other.h5 eval.every=1 steps=7 optim.lr=0.5 --resume
+grep -q "in shown/best (step ${best##* })" out || fail "the best is forgotten: $(cat out)"
+good "$RETORT" report shown
+[ "$(head -n 1 out)" = "step,loss,kl,ce,grad_norm,lr,tok_s,skipped,valid_ce,valid_kl" ] && [ "$(lines out)" = 8 ] || fail "CSV: $(cat out)"
+grep -q '^7,[0-9.]*,,[0-9.]*,[0-9.]*,[0-9.]*,[0-9.]*,,[0-9.]*,$' out || fail "CSV: $(tail -n 1 out)"
+good train capped data.valid=other.h5 eval.sequences=1 steps=1
+[ "$(field valid_ce <capped/metrics.jsonl)" != "$(sed -n 1p shown/metrics.jsonl | field valid_ce)" ] || fail "eval.sequences does nothing"
+
+# The teacher's own cross-entropy, and a warning where it is the worse model of the text.
+good "$RETORT" score --model short/latest --shards other.h5 --out taught.h5 --k 4 --m 2
+good train taught data.train=taught.h5 data.valid=taught.h5 steps=100 optim.lr=0.01
+grep -q '^train: step 100: validation loss .*, kl [0-9.]* over 5 outcomes' out || fail "kl: $(cat out)"
+grep -q "; the teacher's own cross-entropy $(printf %.4f "$("$RETORT" eval short/latest --shards other.h5 --json | field ce)") on data.valid;" out || fail "teacher: $(tail -n 1 out)"
+good train wiser data.train=taught.h5 data.valid=taught.h5 steps=100 optim.lr=0.01 objective.kind=ce
+grep -q 'warning: the teacher is the worse model of this text: its cross-entropy is ' err || fail "no warning: $(cat err out)"
+
 # What is refused leaves nothing behind.
 expect 2 "no such shard" "$RETORT" train config.json --set data.train=none.h5 out=refused
 [ ! -e refused ] || fail "a refused run left its folder"

@@ -68,7 +68,8 @@ expect 2 'teacher.model short/latest has a context of 16 tokens, data.seq is 32'
 expect 2 'k must be from 1 to 256' "${soft[@]}" teacher.model=$model objective.kind=tail objective.k=0
 
 # Configuration.
-expect 2 "take more than the 2 steps" "${train[@]}" out=x schedule.kind=wsd schedule.decay=5
+expect 2 "schedule.warmup (1) and schedule.decay (5) take more than the 2 steps; set steps=6 or more, or schedule.warmup=0 and schedule.decay=1" "${train[@]}" out=x schedule.kind=wsd schedule.warmup=1 schedule.decay=5
+expect 2 "schedule.warmup (3) takes more than the 2 steps; set steps=3 or more" "${train[@]}" out=x schedule.kind=cosine schedule.warmup=3
 echo '{"model":{"C":16,"C":32}}' >double.json
 echo '{"model":{"Haeds":2}}' >unknown.json
 expect 2 'the key "C" stands twice in "model"' "$RETORT" train double.json
