@@ -108,9 +108,10 @@ const rt_command cli_eval = {
                 "error (ECE, 15 bins). With --teacher also the KL divergence from the teacher over the whole\n"
                 "vocabulary, and how often both prefer the same token. Never judge by agreement alone: a student\n"
                 "may agree and be badly wrong in its probabilities.\n\n"
+                "  echo 'volcano (noun): a mountain that throws out ash' >my.txt\n"
                 "  retort data import my.txt --tokenizer @share/teacher --out my.h5\n"
                 "  retort eval @share/teacher --shards my.h5\n"
-                "  retort eval student/latest --shards my.h5 --teacher @share/teacher    (after train)",
+                "  retort eval student/latest --shards my.h5 --teacher @share/teacher    (after train with out=student)",
     .options  = options,
     .size     = sizeof(eval_options),
     .defaults = &defaults,

@@ -156,7 +156,7 @@ const rt_command cli_quantize = {
                 "space, not always time: small models are slower, since their weights are widened before they are used.\n"
                 "generate, eval and serve read the result like any model; other programs refuse it.\n\n"
                 "  retort quantize @share/teacher --bits 4 --out teacher-int4\n"
-                "  retort quantize student/latest --bits 4 --out student-int4 --shards my-valid.h5    (after train and data import)",
+                "  retort quantize student/latest --bits 4 --out student-int4 --shards my.h5    (after train with out=student)",
     .options  = options,
     .size     = sizeof(quantize_options),
     .defaults = &defaults,

@@ -215,7 +215,9 @@ rt_status md_load(md_model **out, const char *dir, kn_type type)
 rt_status md_stored_type(kn_type *out, const char *dir)
 {
     md_folder *f;
+    md_config  c;
     kn_type    type = KN_BF16;
+    RT_TRY(md_config_read(&c, dir));
     RT_TRY(md_folder_open(&f, dir));
     for (int64_t i = 0; i < md_folder_count(f); i++)
         if (strcmp(md_folder_at(f, i)->dtype, "BF16") != 0) type = KN_REAL;

@@ -65,6 +65,7 @@ mkdir made/half && echo cut >made/half/model.safetensors # what a killed run lef
 good "$RETORT" quantize $model --out made/half --force
 kept "$model holds a model that is not quantised" "run/latest/config.json" "$RETORT" quantize $model --out $model --force
 kept 'made/int4 is quantised already, in 8 bits; quantise the model that it was made from' made/int4 "$RETORT" quantize made/int4 --bits 4 --out x
+kept 'none: expected a model folder with config.json' made/int4 "$RETORT" quantize none --out x
 kept 'no multiple of the group of 20' made/int4 "$RETORT" quantize $model --group 20 --out x
 expect 2 'model.init made/int4 is quantised, which cannot be trained' "$RETORT" train config.json --set model.init=made/int4 data.train=made/text.h5 out=x
 kept '--bits is 8 or 4, found 4294967300' made/int4 "$RETORT" quantize $model --bits 4294967300 --out x
