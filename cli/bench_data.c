@@ -124,7 +124,7 @@ static rt_status write_teacher(bench_place *b, const tr_config *c, int weights)
     char text[128];
     snprintf(text, sizeof text, "%s/text.txt", b->dir);
     RT_TRY(rt_file_write(text, "a few words\n", 12));
-    RT_TRY(ds_tokenizer_train(&(rt_texts){.n = 1, .v = {text}}, 257, "<|end|>", b->teacher, NULL));
+    RT_TRY(ds_tokenizer_train(&(ds_input){.names = (const char *[]){text}, .n = 1}, 257, "<|end|>", b->teacher, NULL));
     snprintf(text, sizeof text, "%s/tokenizer.json", b->teacher);
     RT_TRY(rt_sha_file(text, b->tokenizer));
     return weights ? write_weights(b, c) : RT_OK;

@@ -24,41 +24,39 @@ static rt_status print_part(const data_options *o, const ds_part *p)
     return st;
 }
 
-static rt_status import_with(const data_options *o, const rt_texts *files, const ds_tokenizer *t)
+static rt_status import_with(const data_options *o, const ds_input *input, const ds_tokenizer *t)
 {
     rt_progress          p;
     ds_part              parts[DS_MAX_PARTS];
-    int64_t              bytes  = 0;
-    int                  n      = 0;
-    const ds_import_opts import = {.files      = files,
-                                   .tokenizer  = t,
-                                   .out        = o->out,
-                                   .split      = o->split,
-                                   .max_tokens = o->max_tokens,
-                                   .max_doc    = o->max_doc,
-                                   .seed       = (uint64_t)o->seed,
-                                   .program    = cli_program()};
-    for (int i = 0; i < files->n; i++) bytes += rt_file_size(files->v[i]) > 0 ? rt_file_size(files->v[i]) : 0;
-    rt_progress_begin(&p, "importing", "bytes", bytes, 0);
-    rt_status st = ds_import(&import, parts, &n, &p);
-    rt_progress_end(&p);
+    int64_t              left_out = 0;
+    int                  n        = 0;
+    const ds_import_opts import   = {.input      = input,
+                                     .tokenizer  = t,
+                                     .out        = o->out,
+                                     .split      = o->split,
+                                     .max_tokens = o->max_tokens,
+                                     .max_doc    = o->max_doc,
+                                     .seed       = (uint64_t)o->seed,
+                                     .program    = cli_program()};
+    rt_status            st       = ds_import(&import, parts, &n, &left_out, &p);
     for (int i = 0; st == RT_OK && i < n; i++) st = print_part(o, &parts[i]);
+    if (st == RT_OK && left_out)
+        rt_note("%lld documents came with fields of more bytes than a shard keeps of a document; these were left out", (long long)left_out);
     ds_parts_free(parts, n);
     return st;
 }
 
 static rt_status data_import(const data_options *o, int argc, char **argv)
 {
-    rt_texts      files = {.n = 0};
+    const ds_input input = {
+        .names = (const char *const *)argv, .n = argc, .document = o->document, .field = o->text_field, .format = o->format};
     ds_tokenizer *t;
-    RT_CHECK(argc >= 1, RT_EINVAL, "data import: expected text files (.txt, .jsonl), found none");
-    RT_CHECK(argc <= RT_MAX_TEXTS, RT_EINVAL, "data import: %d files, at most %d are possible", argc, (int)RT_MAX_TEXTS);
+    RT_CHECK(argc >= 1, RT_EINVAL, "data import: expected text files, folders, or - for standard input, found none");
     RT_CHECK(o->max_doc == 0 || o->max_doc >= 2, RT_EINVAL, "data import: --max-doc must be 2 or more tokens, found %lld",
              (long long)o->max_doc);
     RT_CHECK(o->tokenizer && o->out, RT_EINVAL, "data import: needs --tokenizer DIR and --out PATH.h5");
-    for (int i = 0; i < argc; i++) files.v[files.n++] = argv[i];
     RT_TRY(ds_tokenizer_load(&t, o->tokenizer));
-    const rt_status st = import_with(o, &files, t);
+    const rt_status st = import_with(o, &input, t);
     ds_tokenizer_destroy(&t);
     return st;
 }
@@ -162,7 +160,12 @@ static const rt_option options[] = {
     {"out", RT_OPT_TEXT, AT(out), "PATH", "The shard (.h5) or text file (.jsonl) to write; it must not exist."},
     {"split", RT_OPT_TEXT, AT(split), "LIST", "Parts, for example train=0.9,valid=0.1; see above."},
     {"max-tokens", RT_OPT_TEXT, AT(max_tokens), "LIST", "N, or NAME=N,...: a part ends after exactly N tokens."},
-    {"max-doc", RT_OPT_INT, AT(max_doc), "N", "Documents of more tokens are cut: N = the context of the teacher that will score them."},
+    {"max-doc", RT_OPT_INT, AT(max_doc), "N",
+     "Split documents of more than N tokens into several; nothing is lost. N = the context of the teacher that will score them."},
+    {"document", RT_OPT_TEXT, AT(document), "WORD", "What a document of plain text is: line (default), blank-line (paragraphs) or file."},
+    {"text-field", RT_OPT_TEXT, AT(text_field), "NAME",
+     "The field of JSON lines, or column of a table, that holds the text (default text)."},
+    {"format", RT_OPT_TEXT, AT(format), "WORD", "txt, jsonl or csv: for standard input and for names that do not tell (default by name)."},
     {"seed", RT_OPT_INT, AT(seed), "N", "Order of documents before a split (default 0)."},
     {"doc", RT_OPT_INT, AT(doc), "I", "inspect: show the rows of document I, counted from 0."},
     {"digest", RT_OPT_FLAG, AT(digest), NULL, "verify: print the SHA-256 of the content, times left out."},
@@ -175,12 +178,16 @@ const rt_command cli_data = {
     .name     = "data",
     .usage    = "import|inspect|verify|stats|export FILE... [options]",
     .summary  = "import text into shards; inspect, check and export shards",
-    .text     = "  data import FILE.{txt,jsonl}... --tokenizer DIR --out PATH.h5 [--split LIST]\n"
-                "      Encodes documents (a line each; jsonl: field \"text\") into a text shard.  With\n"
-                "      --split train=0.9,valid=0.1 they are shuffled by --seed and shared out into\n"
+    .text     = "  data import FILE|FOLDER|-... --tokenizer DIR --out PATH.h5 [--split LIST]\n"
+                "      Encodes documents into a text shard: lines of .txt and .md (or paragraphs, or whole\n"
+                "      files: --document), a field of .jsonl and .ndjson, a column of .csv and .tsv\n"
+                "      (--text-field), each perhaps .gz; folders with all such files in them; - is standard\n"
+                "      input.  Text is UTF-8.  Other fields and columns are kept with the document.  With\n"
+                "      --split train=0.9,valid=0.1 documents are shuffled by --seed and shared out into\n"
                 "      PATH-train.h5 and PATH-valid.h5; a value from 1 on is a number of documents, one\n"
                 "      may be 'rest'; without names the parts are called 0, 1, ...  With --max-tokens the\n"
-                "      last document of a part is cut so that exactly N tokens are in it.\n"
+                "      last document of a part is cut so that exactly N tokens are in it.  Parquet and\n"
+                "      other kinds: the message says what converts them.\n"
                 "  data inspect SHARD... [--doc I] [--tokenizer DIR]\n"
                 "      Attributes and sizes; the tokens of a document with the teacher's most likely ones.\n"
                 "  data verify SHARD... [--digest]\n"

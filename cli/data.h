@@ -5,7 +5,7 @@
 #include "data/data.h"
 
 typedef struct data_options {
-    const char *tokenizer, *out, *split, *max_tokens;
+    const char *tokenizer, *out, *split, *max_tokens, *document, *text_field, *format;
     int64_t     max_doc;
     int64_t     seed, doc;
     int         digest, json;

@@ -129,6 +129,7 @@ static rt_status show(rt_buf *b, view *v, ds_shard *s, int64_t i)
     data_show_text("recipe", d->recipe);
     data_show_text("topic", d->topic);
     data_show_text("finish", d->finish);
+    data_show_text("meta", d->meta);
     if (d->seed) printf("  %-12s %llu\n", "seed", (unsigned long long)d->seed);
     if (!isnan(d->cost)) printf("  %-12s %g\n", "cost", d->cost);
     return show_rows(b, v);

@@ -8,7 +8,7 @@
 
 typedef struct options {
     int64_t     vocab;
-    const char *end, *out;
+    const char *end, *out, *document, *text_field, *format;
     int         special, force;
 } options;
 
@@ -157,14 +157,13 @@ static rt_status check_out(const options *o)
 
 static rt_status run_train(const options *o, int argc, char **argv)
 {
-    rt_texts    files = {0};
+    const ds_input input = {
+        .names = (const char *const *)argv + 1, .n = argc - 1, .document = o->document, .field = o->text_field, .format = o->format};
     rt_progress p;
     RT_CHECK(argc > 1, RT_EINVAL, "tokenizer train needs text files: retort tokenizer train FILE.txt... --out DIR");
     RT_CHECK(o->out, RT_EINVAL, "tokenizer train needs --out DIR, the folder to write");
-    RT_CHECK(argc - 1 <= RT_MAX_TEXTS, RT_EINVAL, "tokenizer train takes at most %d files, found %d", RT_MAX_TEXTS, argc - 1);
     RT_TRY(check_out(o));
-    for (int i = 1; i < argc; i++) files.v[files.n++] = argv[i];
-    return ds_tokenizer_train(&files, o->vocab, o->end, o->out, &p);
+    return ds_tokenizer_train(&input, o->vocab, o->end, o->out, &p);
 }
 
 static rt_status run(const void *opts, int argc, char **argv)
@@ -185,21 +184,25 @@ static const rt_option table[]  = {
      {"end", RT_OPT_TEXT, offsetof(options, end), "TEXT", "train: the token between documents, entry 0 (default <|end|>)"},
      {"out", RT_OPT_TEXT, offsetof(options, out), "DIR", "train: the folder to write tokenizer.json and tokenizer_config.json into"},
      {"force", RT_OPT_FLAG, offsetof(options, force), NULL, "train: replace the tokenizer that --out holds"},
+     {"document", RT_OPT_TEXT, offsetof(options, document), "WORD", "train: what a document of plain text is, as for data import"},
+     {"text-field", RT_OPT_TEXT, offsetof(options, text_field), "NAME", "train: the field or column that holds the text (default text)"},
+     {"format", RT_OPT_TEXT, offsetof(options, format), "WORD", "train: txt, jsonl or csv, whatever names say"},
      {"special", RT_OPT_FLAG, offsetof(options, special), NULL,
       "encode: add the tokens that stand around a text; decode: show special tokens too"},
      {0},
 };
 
 const rt_command cli_tokenizer = {
-    .name     = "tokenizer",
-    .usage    = "train FILE... --out DIR | encode DIR | decode DIR",
-    .summary  = "train a tokenizer, or turn text into token ids and back",
-    .text     = "train learns byte-level BPE from text files (.txt: a document a line; .jsonl: field\n"
-                "\"text\") and writes Hugging Face's tokenizer.json.  encode and decode read JSON lines\n"
-                "from standard input, {\"name\": ..., \"text\": ...} and {\"name\": ..., \"ids\": [...]}, and\n"
-                "write the other form.  Bytes that are no UTF-8 stand in \"hex\" instead of \"text\".\n\n"
-                "  retort tokenizer train corpus.txt --vocab 4096 --out tok\n"
-                "  echo '{\"name\": 1, \"text\": \"a vessel\"}' | retort tokenizer encode tok --special",
+    .name    = "tokenizer",
+    .usage   = "train FILE... --out DIR | encode DIR | decode DIR",
+    .summary = "train a tokenizer, or turn text into token ids and back",
+    .text =
+        "train learns byte-level BPE from text files, read as by data import (.txt: a document a\n"
+        "line; .jsonl: field \"text\"; tables, folders, gzip), and writes Hugging Face's tokenizer.json.  encode and decode read JSON lines\n"
+        "from standard input, {\"name\": ..., \"text\": ...} and {\"name\": ..., \"ids\": [...]}, and\n"
+        "write the other form.  Bytes that are no UTF-8 stand in \"hex\" instead of \"text\".\n\n"
+        "  retort tokenizer train corpus.txt --vocab 4096 --out tok\n"
+        "  echo '{\"name\": 1, \"text\": \"a vessel\"}' | retort tokenizer encode tok --special",
     .options  = table,
     .size     = sizeof(options),
     .defaults = &defaults,

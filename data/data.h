@@ -77,25 +77,19 @@ rt_status ds_decode(const ds_tokenizer *t, const int32_t *ids, int64_t n, int sk
  * with an end token; that documents do, and the file's former hash, are noted in tokenizer_config.json. */
 rt_status ds_tokenizer_copy(const char *from_dir, const char *to_dir);
 
-/* Train byte-level BPE of `vocab` entries on the files (txt: a document a line;
- * jsonl: field "text"); `end` (e.g. "<|end|>") becomes entry 0, bos and eos: documents begin and end with it.  Ties: the
+/* Text files, and how documents stand in them. */
+typedef struct ds_input {
+    const char *const *names; /* files, folders, "-" for standard input: .txt .md, .jsonl .ndjson, .csv .tsv, each perhaps .gz */
+    int64_t            n;
+    const char        *document; /* of plain text: "line" (or NULL), "blank-line" between paragraphs, "file" */
+    const char        *field;    /* of JSON and tables: which holds the text; NULL: "text" */
+    const char        *format;   /* "txt", "jsonl" or "csv", whatever names say; NULL: by name */
+} ds_input;
+
+/* Train byte-level BPE of `vocab` entries on the files; `end` (e.g. "<|end|>") becomes entry 0, bos and eos: documents begin and end with it.  Ties: the
  * higher count, then the smaller left id, then the smaller right id.  Writes
  * DIR/tokenizer.json and tokenizer_config.json. */
-rt_status ds_tokenizer_train(const rt_texts *files, int64_t vocab, const char *end, const char *dir, rt_progress *p);
-
-/* ---- text files in ----------------------------------------------------------------- */
-
-/* Calls doc() for each document of FILE.txt (one a line; empty lines are left out)
- * or FILE.jsonl ({"text": ...} a line). */
-rt_status ds_text_read(const char *path, rt_status (*doc)(void *ud, const char *text, size_t n), void *ud);
-/* The next line without its end; *got = 0 at the end of the file.  `where` is for errors. */
-rt_status ds_line_read(FILE *f, rt_buf *line, int *got, const char *where);
-/* One line of JSON lines, an object; the line is changed in place.  Free *out with
- * cJSON_Delete.  Texts of it are read with ds_line_text, which keeps \u0000:
- * out = the bytes of string field `key`; RT_EFORMAT when it is missing. */
-rt_status ds_line_parse(cJSON **out, char *line, size_t n, const char *where);
-rt_status ds_line_text(const cJSON *o, const char *key, rt_buf *out, const char *where);
-int       ds_utf8_valid(const char *s, size_t n);
+rt_status ds_tokenizer_train(const ds_input *in, int64_t vocab, const char *end, const char *dir, rt_progress *p);
 
 /* ---- shards (data/FORMAT.md) -------------------------------------------------------- */
 
@@ -132,6 +126,7 @@ typedef struct ds_doc {
     const uint8_t *sketch;       /* n rows of info.sketch bytes; NULL when that is 0 */
     /* /doc/...; NULL texts are written empty */
     const char *request, *recipe, *topic, *finish;
+    const char *meta; /* a JSON object of what else is known; NULL or empty: nothing */
     uint64_t    seed;
     double      cost; /* NaN: unknown */
 } ds_doc;
@@ -187,6 +182,29 @@ rt_status ds_shard_digest(ds_shard *s, char hex[RT_SHA_HEX]); /* of content, wit
 /* Which shard is this? Attributes, the lengths of all documents, and the whole content of up to 1024, evenly spread: a second, however large it is. */
 rt_status ds_shard_fingerprint(ds_shard *s, char hex[RT_SHA_HEX]);
 
+/* ---- text files in ----------------------------------------------------------------- */
+
+typedef struct ds_text { /* a document before it is tokens */
+    const char *text;
+    size_t      n;
+    ds_doc      about;    /* the fields that it came with: request, recipe, topic, finish, seed, cost; all others in meta */
+    int         left_out; /* fields that are too long for meta */
+    int64_t     read;     /* bytes of all files so far */
+} ds_text;
+
+/* Calls doc() for each document of the files, one after another; what it is given lives until it returns.  *bytes (may be NULL):
+ * of all files, known before the first call.  Texts are UTF-8 without a byte order mark; RT_EFORMAT says how other encodings are
+ * converted, RT_EINVAL how other kinds of files are. */
+rt_status ds_text_read(const ds_input *in, int64_t *bytes, rt_status (*doc)(void *ud, const ds_text *t), void *ud);
+/* The next line without its end; *got = 0 at the end of the file.  `where` is for errors. */
+rt_status ds_line_read(FILE *f, rt_buf *line, int *got, const char *where);
+/* One line of JSON lines, an object; the line is changed in place.  Free *out with
+ * cJSON_Delete.  Texts of it are read with ds_line_text, which keeps \u0000:
+ * out = the bytes of string field `key`; RT_EFORMAT when it is missing. */
+rt_status ds_line_parse(cJSON **out, char *line, size_t n, const char *where);
+rt_status ds_line_text(const cJSON *o, const char *key, rt_buf *out, const char *where);
+int       ds_utf8_valid(const char *s, size_t n);
+
 /* ---- text files into shards, and back ------------------------------------------------ */
 
 enum { DS_MAX_PARTS = 16 };
@@ -197,7 +215,7 @@ typedef struct ds_part {
 } ds_part;
 
 typedef struct ds_import_opts {
-    const rt_texts     *files; /* .txt and .jsonl */
+    const ds_input     *input;
     const ds_tokenizer *tokenizer;
     const char         *out;        /* "PATH.h5"; part NAME of a split becomes "PATH-NAME.h5" */
     const char         *split;      /* "train=0.9,valid=0.1": shares; from 1 on numbers of documents; one may be
@@ -209,9 +227,9 @@ typedef struct ds_import_opts {
     const char         *program;    /* who writes: an attribute of the shard */
 } ds_import_opts;
 /* All parts or none.  Documents are encoded with DS_DOCUMENT.  RT_EINVAL when a part would
- * be empty or its file exists.  `p` (may be NULL) is advanced by bytes of text.
- * Fills parts[0..*n); free with ds_parts_free. */
-rt_status ds_import(const ds_import_opts *o, ds_part parts[DS_MAX_PARTS], int *n, rt_progress *p);
+ * be empty or its file exists.  `p` (may be NULL) counts bytes of the files.
+ * Fills parts[0..*n); free with ds_parts_free.  *left_out: documents of which a field did not fit into meta. */
+rt_status ds_import(const ds_import_opts *o, ds_part parts[DS_MAX_PARTS], int *n, int64_t *left_out, rt_progress *p);
 void      ds_parts_free(ds_part *parts, int n);
 /* A line of JSON for each document: text, number of tokens, metadata.  RT_EMISMATCH when the
  * shard was made with another tokenizer; RT_EINVAL when `path` exists. */

@@ -14,6 +14,15 @@ static rt_status add_field(rt_buf *b, const char *key, const char *text)
     return rt_json_quote(b, text, strlen(text));
 }
 
+/* The fields of a JSON object, as they are. */
+static rt_status add_meta(rt_buf *b, const char *meta)
+{
+    const size_t n = strlen(meta);
+    if (n < 3) return RT_OK;
+    RT_TRY(rt_buf_str(b, ","));
+    return rt_buf_add(b, meta + 1, n - 2);
+}
+
 static rt_status make_line(rt_buf *line, rt_buf *text, const ds_doc *d, const ds_tokenizer *t)
 {
     rt_buf_clear(text);
@@ -28,6 +37,7 @@ static rt_status make_line(rt_buf *line, rt_buf *text, const ds_doc *d, const ds
     RT_TRY(add_field(line, "finish", d->finish));
     RT_TRY(rt_buf_fmt(line, ",\"seed\":\"%llu\",\"cost\":", (unsigned long long)d->seed));
     RT_TRY(rt_json_number(line, d->cost, 9));
+    RT_TRY(add_meta(line, d->meta));
     return rt_buf_str(line, "}\n");
 }
 

@@ -1,6 +1,6 @@
 /* import.c -- text files into text shards: all is encoded once, then shared out.
  *
- * Four bytes a token stay in memory until the parts are written, so that documents can
+ * Four bytes a token, and what documents came with, stay in memory until the parts are written, so that documents can
  * be shuffled.
  */
 #include "core/file.h"
@@ -12,45 +12,84 @@
 #include <stdlib.h>
 #include <string.h>
 
+typedef struct document {
+    int64_t  end;   /* in ids */
+    size_t   about; /* in texts: request, recipe, topic, finish, meta; 0: it came with none */
+    uint64_t seed;
+    double   cost;
+} document;
+
 typedef struct import {
     const ds_import_opts *o;
     rt_progress          *p;
-    int64_t               bytes;
+    int64_t               bytes; /* of the files */
     ds_ids                ids;
-    int64_t              *end, docs, cap; /* where each document ends in ids */
+    rt_buf                texts;
+    document             *doc;
+    int64_t               docs, cap, left_out;
     int64_t              *order;
 } import;
 
-static rt_status take_text(void *ud, const char *text, size_t n)
+/* The fields of `about`, one after another; *at = 0 where all are empty. */
+static rt_status keep_about(rt_buf *texts, const ds_doc *about, size_t *at)
+{
+    const char *const field[] = {about->request, about->recipe, about->topic, about->finish, about->meta};
+    int               some    = 0;
+    for (int i = 0; i < 5; i++) some |= field[i] && *field[i];
+    *at = 0;
+    if (!some) return RT_OK;
+    if (!texts->len) RT_TRY(rt_buf_add(texts, "", 1)); /* place 0 is nobody's */
+    *at = texts->len;
+    for (int i = 0; i < 5; i++) RT_TRY(rt_buf_add(texts, field[i] ? field[i] : "", (field[i] ? strlen(field[i]) : 0) + 1));
+    return RT_OK;
+}
+
+static void set_about(const rt_buf *texts, size_t at, ds_doc *d)
+{
+    const char **const field[] = {&d->request, &d->recipe, &d->topic, &d->finish, &d->meta};
+    const char        *text    = texts->p + at;
+    for (int i = 0; at && i < 5; i++, text += strlen(text) + 1) *field[i] = text;
+}
+
+static rt_status take_text(void *ud, const ds_text *t)
 {
     import       *m    = ud;
-    const int64_t from = m->docs ? m->end[m->docs - 1] : 0;
-    RT_TRY(ds_encode(m->o->tokenizer, text, n, DS_DOCUMENT, &m->ids));
-    m->bytes += (int64_t)n + 1;
-    if (m->p) rt_progress_at(m->p, m->bytes, NULL);
+    const int64_t from = m->docs ? m->doc[m->docs - 1].end : 0;
+    RT_TRY(ds_encode(m->o->tokenizer, t->text, t->n, DS_DOCUMENT, &m->ids));
+    if (m->p && !m->docs) rt_progress_begin(m->p, "importing", "bytes", m->bytes, 0);
+    if (m->p) rt_progress_at(m->p, t->read, NULL);
     if (m->ids.n == from) return RT_OK;
-    RT_TRY(rt_grow((void **)&m->end, m->docs, &m->cap, sizeof *m->end));
-    m->end[m->docs++] = m->ids.n;
+    RT_TRY(rt_grow((void **)&m->doc, m->docs, &m->cap, sizeof *m->doc));
+    document *d = &m->doc[m->docs];
+    *d          = (document){.end = m->ids.n, .seed = t->about.seed, .cost = t->about.cost};
+    RT_TRY(keep_about(&m->texts, &t->about, &d->about));
+    m->left_out += t->left_out > 0;
+    m->docs++;
     return RT_OK;
 }
 
 static rt_status read_files(import *m)
 {
-    rt_rng r = {m->o->seed};
-    for (int i = 0; i < m->o->files->n; i++) RT_TRY(ds_text_read(m->o->files->v[i], take_text, m));
-    RT_CHECK(m->docs > 0, RT_EINVAL, "%s%s: no document to import", m->o->files->v[0], m->o->files->n > 1 ? " and the others" : "");
+    rt_rng          r  = {m->o->seed};
+    const ds_input *in = m->o->input;
+    RT_TRY(ds_text_read(in, &m->bytes, take_text, m));
+    RT_CHECK(m->docs > 0, RT_EINVAL, "%s%s: no document to import", in->n ? in->names[0] : "no file", in->n > 1 ? " and the others" : "");
     RT_TRY(RT_NEW(m->order, m->docs));
     for (int64_t i = 0; i < m->docs; i++) m->order[i] = i;
     if (m->o->split) rt_rng_shuffle(&r, m->order, m->docs);
     return RT_OK;
 }
 
-/* A document longer than max_doc becomes several. */
-static rt_status write_doc(const import *m, ds_part *part, ds_writer *w, int64_t from, int64_t n)
+/* A document longer than max_doc becomes several, each with all that is known of it. */
+static rt_status write_doc(const import *m, ds_part *part, ds_writer *w, const document *from, int64_t first, int64_t n)
 {
     const int64_t most = m->o->max_doc ? m->o->max_doc : n;
+    ds_doc        d    = {.seed = from->seed, .cost = from->cost};
+    set_about(&m->texts, from->about, &d);
     for (int64_t at = 0; at < n; at += most) {
-        RT_TRY(ds_writer_add(w, &(ds_doc){.n = n - at < most ? n - at : most, .ids = m->ids.v + from + at, .cost = NAN}));
+        d.n   = n - at < most ? n - at : most;
+        d.ids = m->ids.v + first + at;
+        RT_TRY(ds_writer_add(w, &d));
         part->docs++;
     }
     return RT_OK;
@@ -60,11 +99,11 @@ static rt_status write_part(const import *m, ds_split *s, int i, ds_writer *w)
 {
     ds_part *part = &s->part[i];
     for (int64_t j = s->first[i]; j < s->first[i] + s->docs[i]; j++) {
-        const int64_t d = m->order[j], from = d ? m->end[d - 1] : 0, left = s->limit[i] - part->tokens;
-        int64_t       n = m->end[d] - from;
+        const int64_t d = m->order[j], from = d ? m->doc[d - 1].end : 0, left = s->limit[i] - part->tokens;
+        int64_t       n = m->doc[d].end - from;
         if (s->limit[i] && n > left) n = left;
         if (n == 0) break;
-        RT_TRY(write_doc(m, part, w, from, n));
+        RT_TRY(write_doc(m, part, w, &m->doc[d], from, n));
         part->tokens += n;
     }
     return RT_OK;
@@ -102,20 +141,23 @@ static rt_status run(import *m, ds_split *s)
     return write_parts(m, s);
 }
 
-rt_status ds_import(const ds_import_opts *o, ds_part parts[DS_MAX_PARTS], int *n, rt_progress *p)
+rt_status ds_import(const ds_import_opts *o, ds_part parts[DS_MAX_PARTS], int *n, int64_t *left_out, rt_progress *p)
 {
     ds_split s;
 import m = {.o = o, .p = p };
     const rt_status st = run(&m, &s);
+    if (p && m.docs) rt_progress_end(p);
     free(m.ids.v);
-    free(m.end);
+    free(m.doc);
+    rt_buf_free(&m.texts);
     free(m.order);
     if (st != RT_OK) {
         ds_parts_free(s.part, s.n);
         return st;
     }
     memcpy(parts, s.part, sizeof s.part);
-    *n = s.n;
+    *n        = s.n;
+    *left_out = m.left_out;
     return RT_OK;
 }
 

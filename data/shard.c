@@ -16,7 +16,7 @@ const ds_column ds_columns[DS_COLS] = {
     [COL_SKETCH]       = {"/sketch", DS_U8, 's'},
 };
 
-const char *const ds_text_names[DS_TEXTS] = {"/doc/request", "/doc/recipe", "/doc/topic", "/doc/finish", "/doc/seed"};
+const char *const ds_text_names[DS_TEXTS] = {"/doc/request", "/doc/recipe", "/doc/topic", "/doc/finish", "/doc/seed", "/doc/meta"};
 
 #define TEXT(field) offsetof(ds_info, field), sizeof((ds_info *)0)->field
 const ds_attribute ds_attributes[DS_ATTRIBUTES] = {

@@ -45,7 +45,7 @@ int                    ds_column_used(const ds_info *info, int c);  /* COL_ENTRO
 int64_t                ds_column_width(const ds_info *info, int c); /* entries a row */
 ds_h5_spec             ds_column_spec(const ds_info *info, int c);
 
-enum { TEXT_REQUEST, TEXT_RECIPE, TEXT_TOPIC, TEXT_FINISH, TEXT_SEED, DS_TEXTS };
+enum { TEXT_REQUEST, TEXT_RECIPE, TEXT_TOPIC, TEXT_FINISH, TEXT_SEED, TEXT_META /* may be there */, DS_TEXTS };
 extern const char *const ds_text_names[DS_TEXTS]; /* "/doc/request" ... */
 #define DS_STARTS       "/doc_start"
 #define DS_COST         "/doc/cost"
@@ -72,6 +72,7 @@ rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsi
 /* The texts, seed and cost of a document alone; the texts belong to the shard and live until its next call. */
 rt_status ds_shard_texts(ds_shard *s, int64_t doc, ds_doc *d);
 int       ds_shard_has(const ds_shard *s, int c); /* column c is there */
+int       ds_shard_has_meta(const ds_shard *s);
 /* Names that stand in the file: RT_EFORMAT where one is of no form that a shard may hold, or a part of what the attributes deny. */
 rt_status ds_shard_names(ds_shard *s);
 /* A column of one entry a row, all tokens from `first`, as it is stored. */

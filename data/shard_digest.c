@@ -66,6 +66,7 @@ static rt_status add_doc(rt_sha *h, ds_shard *s, int64_t doc)
     add_text(h, d.recipe);
     add_text(h, d.topic);
     add_text(h, d.finish);
+    if (ds_shard_has_meta(s)) add_text(h, d.meta);
     add_int(h, (int64_t)d.seed);
     add_double(h, d.cost);
     return RT_OK;
@@ -76,6 +77,7 @@ static rt_status add_optional(rt_sha *h, ds_shard *s)
 {
     const ds_sketch *x;
     if (ds_shard_has_weight(s)) add_text(h, "weight");
+    if (ds_shard_has_meta(s)) add_text(h, "meta");
     RT_TRY(ds_shard_sketch(s, &x));
     if (!x) return RT_OK;
     add_text(h, "sketch");

@@ -159,6 +159,7 @@ static rt_status check_docs(const ds_shard *s, const ds_h5_set *set, const char 
 static rt_status open_docs(ds_shard *s)
 {
     for (int t = 0; t < DS_TEXTS; t++) {
+        if (t == TEXT_META && !ds_h5_has(s->file, ds_text_names[t])) continue;
         RT_TRY(ds_h5_set_open(&s->text[t], s->file, &(ds_h5_spec){.name = ds_text_names[t], .text = 1}, SMALL_CACHE));
         RT_TRY(check_docs(s, s->text[t], ds_text_names[t]));
     }
@@ -211,6 +212,7 @@ int64_t        ds_shard_docs(const ds_shard *s) { return s->docs; }
 int64_t        ds_shard_tokens(const ds_shard *s) { return s->tokens; }
 const int64_t *ds_shard_starts(const ds_shard *s) { return s->starts; }
 int            ds_shard_has(const ds_shard *s, int c) { return s->col[c] != NULL; }
+int            ds_shard_has_meta(const ds_shard *s) { return s->text[TEXT_META] != NULL; }
 int            ds_shard_has_entropy(const ds_shard *s) { return s->col[COL_ENTROPY] != NULL; }
 int            ds_shard_has_weight(const ds_shard *s) { return s->col[COL_WEIGHT] != NULL; }
 
@@ -357,6 +359,7 @@ rt_status ds_shard_texts(ds_shard *s, int64_t i, ds_doc *d)
     uint64_t seed;
     double   cost;
     for (int t = 0; t < DS_TEXTS; t++) {
+        if (!s->text[t]) continue;
         const size_t size = (size_t)ds_h5_set_bytes(s->text[t]);
         RT_TRY(ds_h5_set_read(s->text[t], i, 1, s->words[t]));
         RT_CHECK(memchr(s->words[t], '\0', size), RT_EFORMAT, "%s: document %lld: %s does not end with NUL", ds_h5_path(s->file),
@@ -369,6 +372,7 @@ rt_status ds_shard_texts(ds_shard *s, int64_t i, ds_doc *d)
     d->recipe  = s->words[TEXT_RECIPE];
     d->topic   = s->words[TEXT_TOPIC];
     d->finish  = s->words[TEXT_FINISH];
+    d->meta    = s->words[TEXT_META]; /* empty where there is none */
     d->seed    = seed;
     d->cost    = cost;
     return RT_OK;

@@ -144,6 +144,16 @@ static rt_status check_empty(const check *c)
     return RT_OK;
 }
 
+static int is_json(const char *text)
+{
+    cJSON *o    = NULL;
+    rt_buf b    = {0};
+    int    good = rt_buf_str(&b, text) == RT_OK && rt_json_parse(&o, b.p, b.len, RT_JSON_ANY, "attribute") == RT_OK;
+    cJSON_Delete(o);
+    rt_buf_free(&b);
+    return good;
+}
+
 /* ---- documents ------------------------------------------------------------------------------ */
 
 /* What a reader refuses is a finding here. */
@@ -176,6 +186,8 @@ static rt_status check_doc(check *c)
         RT_TRY(check_rows(c));
     }
     RT_TRY(found(ds_shard_texts(c->s, c->doc, &texts)));
+    SAY(!*texts.meta || (*texts.meta == '{' && is_json(texts.meta)), "%s: document %lld: /doc/meta is no JSON object", c->path,
+        (long long)c->doc);
     const char *const text[] = {texts.request, texts.recipe, texts.topic, texts.finish};
     for (int t = 0; t < 4; t++)
         SAY(ds_utf8_valid(text[t], strlen(text[t])), "%s: document %lld: %s is not UTF-8", c->path, (long long)c->doc, ds_text_names[t]);
@@ -185,16 +197,6 @@ static rt_status check_doc(check *c)
 }
 
 /* ---- the whole -------------------------------------------------------------------------------- */
-
-static int is_json(const char *text)
-{
-    cJSON *o    = NULL;
-    rt_buf b    = {0};
-    int    good = rt_buf_str(&b, text) == RT_OK && rt_json_parse(&o, b.p, b.len, RT_JSON_ANY, "attribute") == RT_OK;
-    cJSON_Delete(o);
-    rt_buf_free(&b);
-    return good;
-}
 
 static rt_status check_attributes(const check *c)
 {

@@ -211,7 +211,7 @@ static rt_status keep_texts(ds_writer *w, const ds_doc *d)
 {
     char seed[24];
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)d->seed);
-    const char *const v[DS_TEXTS] = {d->request, d->recipe, d->topic, d->finish, seed};
+    const char *const v[DS_TEXTS] = {d->request, d->recipe, d->topic, d->finish, seed, d->meta};
     for (int t = 0; t < DS_TEXTS; t++) {
         rt_buf_clear(&w->scratch);
         RT_TRY(rt_utf8_mend(&w->scratch, v[t] ? v[t] : ""));
@@ -287,7 +287,8 @@ static rt_status finish(ds_writer *w)
     RT_TRY(ds_h5_set_finish(&w->cost));
     for (int c = 0; c < DS_COLS; c++)
         if (w->col[c]) RT_TRY(ds_h5_set_finish(&w->col[c]));
-    for (int t = 0; t < DS_TEXTS; t++) RT_TRY(write_texts(w, t));
+    for (int t = 0; t < DS_TEXTS; t++)
+        if (t != TEXT_META || w->longest[t]) RT_TRY(write_texts(w, t));
     RT_TRY(ds_h5_close(&w->file));
     RT_CHECK(!rt_file_exists(w->path), RT_EINVAL, "%s: appeared while it was being written; remove it or choose another name", w->path);
     return rt_file_rename(w->tmp, w->path);

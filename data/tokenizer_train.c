@@ -27,19 +27,19 @@ static rt_status count_piece(void *ud, const char *s, size_t n)
     return RT_OK;
 }
 
-static rt_status count_document(void *ud, const char *text, size_t n)
+static rt_status count_document(void *ud, const ds_text *t)
 {
     counter *c = ud;
-    return ds_split(&c->splitter, &c->work, text, n, count_piece, c);
+    return ds_split(&c->splitter, &c->work, t->text, t->n, count_piece, c);
 }
 
-static rt_status count_files(counter *c, const rt_texts *files)
+static rt_status count_files(counter *c, const ds_input *in)
 {
     RT_TRY(ds_splitter_add(&c->splitter, ds_gpt2_pattern, 0, DS_KEEP_BOTH, "tokenizer train"));
     RT_TRY(ds_splitter_ready(&c->splitter, "tokenizer train"));
-    for (int i = 0; i < files->n; i++) RT_TRY(ds_text_read(files->v[i], count_document, c));
-    RT_CHECK(c->pieces.n, RT_EFORMAT, "tokenizer train: there is no text in %s%s", files->n ? files->v[0] : "no file",
-             files->n > 1 ? " and the others" : "");
+    RT_TRY(ds_text_read(in, NULL, count_document, c));
+    RT_CHECK(c->pieces.n, RT_EFORMAT, "tokenizer train: there is no text in %s%s", in->n ? in->names[0] : "no file",
+             in->n > 1 ? " and the others" : "");
     return RT_OK;
 }
 
@@ -55,14 +55,14 @@ static rt_status begin_vocab(ds_vocab *v, const char *end)
     return RT_OK;
 }
 
-static rt_status train(counter *c, ds_trained *t, const rt_texts *files, int64_t vocab, const char *end, rt_progress *p)
+static rt_status train(counter *c, ds_trained *t, const ds_input *in, int64_t vocab, const char *end, rt_progress *p)
 {
     RT_TRY(begin_vocab(&t->vocab, end));
-    RT_TRY(count_files(c, files));
+    RT_TRY(count_files(c, in));
     return ds_bpe_train(&c->pieces, c->count, vocab, t, p);
 }
 
-rt_status ds_tokenizer_train(const rt_texts *files, int64_t vocab, const char *end, const char *dir, rt_progress *p)
+rt_status ds_tokenizer_train(const ds_input *in, int64_t vocab, const char *end, const char *dir, rt_progress *p)
 {
     counter    c = {0};
     ds_trained t = {0};
@@ -70,7 +70,7 @@ rt_status ds_tokenizer_train(const rt_texts *files, int64_t vocab, const char *e
              "a vocabulary of %lld entries; expected 257 (the end token and 256 bytes) to %d", (long long)vocab, DS_MAX_ENTRIES);
     RT_CHECK(*end && ds_utf8_valid(end, strlen(end)), RT_EINVAL, "the end token must be a text in UTF-8, for example <|end|>");
     if (p) rt_progress_begin(p, "learning merges", "entries", vocab, 0);
-    rt_status st = train(&c, &t, files, vocab, end, p);
+    rt_status st = train(&c, &t, in, vocab, end, p);
     if (p) rt_progress_end(p);
     if (st == RT_OK) st = ds_tokenizer_write(&t, dir);
     ds_splitter_free(&c.splitter);

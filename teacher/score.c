@@ -13,7 +13,7 @@ typedef struct text {  /* one document of the input */
     int      shard;
     int64_t  number; /* in its shard */
     uint64_t seed;
-    char    *recipe, *topic, *finish;
+    char    *recipe, *topic, *finish, *meta;
 } text;
 
 typedef struct score {
@@ -54,6 +54,7 @@ static rt_status add_doc(score *s, const ds_doc *d, int shard, int64_t number)
     RT_TRY(keep_text(&t->recipe, d->recipe));
     RT_TRY(keep_text(&t->topic, d->topic));
     RT_TRY(keep_text(&t->finish, d->finish));
+    RT_TRY(keep_text(&t->meta, d->meta));
     return add_tokens(s, d);
 }
 
@@ -145,6 +146,7 @@ static rt_status take(void *ud, int64_t i, const tc_answer *x, const tc_entry *e
     d.recipe      = t->recipe;
     d.topic       = t->topic;
     d.finish      = t->finish;
+    d.meta        = t->meta;
     d.seed        = t->seed;
     d.cost        = e->cost;
     RT_TRY(ds_writer_add(s->writer, &d));
@@ -184,7 +186,7 @@ static void score_free(score *s)
     ds_writer_abandon(&s->writer);
     tc_run_close(&s->run);
     ds_tokenizer_destroy(&s->tokenizer);
-    for (int64_t i = 0; i < s->n; i++) free(s->texts[i].recipe), free(s->texts[i].topic), free(s->texts[i].finish);
+    for (int64_t i = 0; i < s->n; i++) free(s->texts[i].recipe), free(s->texts[i].topic), free(s->texts[i].finish), free(s->texts[i].meta);
     free(s->texts);
     free(s->ids);
     free(s->mask);

@@ -69,7 +69,7 @@ static rt_status save_teacher(const md_model *m, char tokenizer[RT_SHA_HEX])
     snprintf(text, sizeof text, "%s/text.txt", dt_dir);
     RT_TRY(md_save(m, dir, KN_REAL));
     RT_TRY(rt_file_write(text, "a few words\n", 12));
-    RT_TRY(ds_tokenizer_train(&(rt_texts){.n = 1, .v = {text}}, 257, "<|end|>", dir, NULL));
+    RT_TRY(ds_tokenizer_train(&(ds_input){.names = (const char *[]){text}, .n = 1}, 257, "<|end|>", dir, NULL));
     snprintf(text, sizeof text, "%s/tokenizer.json", dir);
     return rt_sha_file(text, tokenizer);
 }

@@ -66,7 +66,7 @@ static void write_model(void)
     FILE *f = fopen(text, "w");
     for (int i = 0; i < 400; i++) fprintf(f, "line %d of the vessel and the wine %d\n", i, i * i);
     fclose(f);
-    ok(ds_tokenizer_train(&(rt_texts){{text}, 1}, V, "<|end|>", g_dir, NULL));
+    ok(ds_tokenizer_train(&(ds_input){.names = (const char *[]){text}, .n = 1}, V, "<|end|>", g_dir, NULL));
     ok(ds_tokenizer_load(&t, g_dir));
     strcpy(g_sha, ds_tokenizer_identity(t));
     ds_tokenizer_destroy(&t);

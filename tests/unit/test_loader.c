@@ -464,7 +464,7 @@ static void write_aligned(int32_t about)
     for (int c = COL_IDS; c <= COL_REST; c++) put(f, &info, c, v[c], 5);
     put_doc(f, DS_STARTS, 0, starts, 2);
     put_doc(f, DS_COST, 0, &cost, 1);
-    for (int t = 0; t < DS_TEXTS; t++) put_doc(f, ds_text_names[t], 1, "0", 1);
+    for (int t = 0; t < TEXT_META; t++) put_doc(f, ds_text_names[t], 1, "0", 1);
     assert_int_equal(ds_h5_close(&f), RT_OK);
 }
 

@@ -59,7 +59,7 @@ static rt_status make_model(void)
     RT_TRY(rt_path(&path, g_dir, "text.txt"));
     files.v[0]   = path.p;
     rt_status st = rt_file_write(path.p, text, sizeof text - 1);
-    if (st == RT_OK) st = ds_tokenizer_train(&files, V - 4, "<|end|>", g_dir, NULL);
+    if (st == RT_OK) st = ds_tokenizer_train(&(ds_input){.names = files.v, .n = files.n}, V - 4, "<|end|>", g_dir, NULL);
     if (st == RT_OK) st = md_create(&m, &c, KN_REAL);
     if (st == RT_OK) md_init(m, 7);
     for (int i = 0; st == RT_OK && i < m->n; i++) /* a fresh model is nearly uniform: sharpen it */

@@ -66,7 +66,7 @@ static void put_tables(ds_h5 *f, const lie *l)
     put(f, (ds_h5_spec){.name = "/doc_start", .type = DS_I64}, l->starts, 3);
     put(f, (ds_h5_spec){.name = "/doc/cost", .type = DS_F64}, cost, l->docs_rows);
     if (l->extra) put(f, (ds_h5_spec){.name = l->extra, .type = DS_I32}, ids, 5);
-    for (int t = 0; t < DS_TEXTS; t++)
+    for (int t = 0; t < TEXT_META; t++)
         put(f, (ds_h5_spec){.name = ds_text_names[t], .text = t == TEXT_SEED ? 21 : 2},
             t == TEXT_SEED    ? l->seed ? l->seed : "0\0...................0\0..................."
             : t == TEXT_TOPIC ? topic

@@ -38,7 +38,9 @@ static int set_up(void **state)
     path_of(tokenizer, "tok");
     const rt_texts files = {{write_file("text.txt", "the water is cold and the fire is hot, the stone is hard and the wood is soft\n")}, 1};
     rt_quiet(1);
-    if (ds_tokenizer_train(&files, 280, "<|end|>", tokenizer, &p) != RT_OK || ds_tokenizer_load(&t, tokenizer) != RT_OK) return -1;
+    if (ds_tokenizer_train(&(ds_input){.names = files.v, .n = files.n}, 280, "<|end|>", tokenizer, &p) != RT_OK ||
+        ds_tokenizer_load(&t, tokenizer) != RT_OK)
+        return -1;
     snprintf(sha, sizeof sha, "%s", ds_tokenizer_identity(t));
     const replay_options o = {.tokenizer = sha};
     server                 = replay_start(&o);

@@ -57,7 +57,7 @@ static int set_up(void **state)
     ok(rt_file_write(g_corpus, text.p, text.len));
     rt_buf_free(&text);
     const rt_texts files = {.v = {g_corpus}, .n = 1};
-    ok(ds_tokenizer_train(&files, 300, "<|end|>", g_trained, NULL));
+    ok(ds_tokenizer_train(&(ds_input){.names = files.v, .n = files.n}, 300, "<|end|>", g_trained, NULL));
     return 0;
 }
 
@@ -132,7 +132,7 @@ static void ties_go_to_the_smaller_ids(void **state)
     write_text(dir, "t.txt", "cd\nac\nab\ncd\nab\nac\n");
     snprintf(path, sizeof path, "%s/t.txt", dir);
     const rt_texts files = {.v = {path}, .n = 1};
-    ok(ds_tokenizer_train(&files, 260, "<|end|>", dir, NULL));
+    ok(ds_tokenizer_train(&(ds_input){.names = files.v, .n = files.n}, 260, "<|end|>", dir, NULL));
     ds_tokenizer *t = load(dir);
     assert_int_equal(ds_tokenizer_id(t, "ab"), 257);
     assert_int_equal(ds_tokenizer_id(t, "ac"), 258);
@@ -143,12 +143,12 @@ static void ties_go_to_the_smaller_ids(void **state)
 static void training_refuses_what_it_cannot_do(void **state)
 {
     (void)state;
-    const rt_texts files = {.v = {g_corpus}, .n = 1}, none = {.v = {"/nowhere/x.txt"}, .n = 1}, odd = {.v = {g_dir}, .n = 1};
-    assert_int_equal(ds_tokenizer_train(&files, 256, "<|end|>", g_trained, NULL), RT_EINVAL);
-    assert_int_equal(ds_tokenizer_train(&files, 300, "", g_trained, NULL), RT_EINVAL);
-    assert_int_equal(ds_tokenizer_train(&files, 300, "\xff", g_trained, NULL), RT_EINVAL);
-    assert_int_equal(ds_tokenizer_train(&none, 300, "<|end|>", g_trained, NULL), RT_ENOENT);
-    assert_int_equal(ds_tokenizer_train(&odd, 300, "<|end|>", g_trained, NULL), RT_EINVAL);
+    const rt_texts files = {.v = {g_corpus}, .n = 1}, none = {.v = {"/nowhere/x.txt"}, .n = 1}, odd = {.v = {"corpus.pdf"}, .n = 1};
+    assert_int_equal(ds_tokenizer_train(&(ds_input){.names = files.v, .n = files.n}, 256, "<|end|>", g_trained, NULL), RT_EINVAL);
+    assert_int_equal(ds_tokenizer_train(&(ds_input){.names = files.v, .n = files.n}, 300, "", g_trained, NULL), RT_EINVAL);
+    assert_int_equal(ds_tokenizer_train(&(ds_input){.names = files.v, .n = files.n}, 300, "\xff", g_trained, NULL), RT_EINVAL);
+    assert_int_equal(ds_tokenizer_train(&(ds_input){.names = none.v, .n = none.n}, 300, "<|end|>", g_trained, NULL), RT_ENOENT);
+    assert_int_equal(ds_tokenizer_train(&(ds_input){.names = odd.v, .n = odd.n}, 300, "<|end|>", g_trained, NULL), RT_EINVAL);
 }
 
 /* ---- encoding and decoding ------------------------------------------------------------- */
@@ -497,10 +497,10 @@ static void copies_carry_bos_and_eos(void **state)
 
 /* ---- text files ---------------------------------------------------------------------------------- */
 
-static rt_status collect(void *ud, const char *text, size_t n)
+static rt_status collect(void *ud, const ds_text *t)
 {
     rt_buf *b = ud;
-    RT_TRY(rt_buf_add(b, text, n));
+    RT_TRY(rt_buf_add(b, t->text, t->n));
     return rt_buf_str(b, "|");
 }
 
@@ -511,20 +511,20 @@ static void text_files_give_documents(void **state)
     rt_buf b = {0};
     write_text(g_dir, "a.txt", "one\r\n\ntwo  \nlast");
     snprintf(path, sizeof path, "%s/a.txt", g_dir);
-    ok(ds_text_read(path, collect, &b));
+    ok(ds_text_read(&(ds_input){.names = (const char *[]){path}, .n = 1}, NULL, collect, &b));
     assert_string_equal(b.p, "one|two  |last|");
     rt_buf_clear(&b);
     write_text(g_dir, "a.jsonl", "{\"text\": \"a\\nb\"}\n\n{\"id\": 1, \"text\": \"\"}\n{\"text\": \"n\\u0000l\\\\u0000\"}\n");
     snprintf(path, sizeof path, "%s/a.jsonl", g_dir);
-    ok(ds_text_read(path, collect, &b));
+    ok(ds_text_read(&(ds_input){.names = (const char *[]){path}, .n = 1}, NULL, collect, &b));
     assert_int_equal(b.len, 4 + 10);
     assert_memory_equal(b.p, "a\nb|n\0l\\u0000|", b.len);
     write_text(g_dir, "a.jsonl", "{\"text\": \"a\"}\n{\"txt\": \"b\"}\n");
-    assert_int_equal(ds_text_read(path, collect, &b), RT_EFORMAT);
+    assert_int_equal(ds_text_read(&(ds_input){.names = (const char *[]){path}, .n = 1}, NULL, collect, &b), RT_EFORMAT);
     assert_non_null(strstr(rt_error_text(), "line 2"));
     write_text(g_dir, "a.jsonl", "[1]\n");
-    assert_int_equal(ds_text_read(path, collect, &b), RT_EFORMAT);
-    assert_int_equal(ds_text_read("/nowhere/a.txt", collect, &b), RT_ENOENT);
+    assert_int_equal(ds_text_read(&(ds_input){.names = (const char *[]){path}, .n = 1}, NULL, collect, &b), RT_EFORMAT);
+    assert_int_equal(ds_text_read(&(ds_input){.names = (const char *[]){"/nowhere/a.txt"}, .n = 1}, NULL, collect, &b), RT_ENOENT);
     rt_buf_free(&b);
 }
 

@@ -1,0 +1,156 @@
+/* text_stream.c -- lines of a file or of standard input, gzip or not, in UTF-8 or refused. */
+#include "data/text.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+enum { MAX_LINE = 1 << 28, BLOCK = 1 << 16 };
+
+struct ds_stream {
+    char   *name; /* for people */
+    gzFile  z;
+    int64_t line;
+    size_t  at, n; /* in block */
+    char    block[BLOCK];
+    char    where[4352];
+};
+
+static rt_status fill(ds_stream *s)
+{
+    int         code = 0;
+    const int   n    = gzread(s->z, s->block, BLOCK);
+    const char *text = n < 0 ? gzerror(s->z, &code) : "";
+    RT_CHECK(n >= 0 || code != Z_ERRNO, rt_status_of_errno(errno), "%s: reading failed: %s", s->name, strerror(errno));
+    RT_CHECK(n >= 0, RT_EFORMAT, "%s: cannot be decompressed (%s); the file is damaged or cut", s->name, text);
+    s->at = 0;
+    s->n  = (size_t)n;
+    if (n) return RT_OK;
+    gzerror(s->z, &code); /* an early end is no failed read, but noted */
+    RT_CHECK(code != Z_BUF_ERROR, RT_EFORMAT, "%s: the gzip file is cut: it ends in the middle", s->name);
+    return RT_OK;
+}
+
+/* ---- encodings ----------------------------------------------------------------------------- */
+
+/* Without a mark: every other byte of Latin letters in UTF-16 is 0. */
+static const char *guess_wide(const char *p, size_t n)
+{
+    size_t zero[2] = {0};
+    if (n > 256) n = 256;
+    for (size_t i = 0; i < n; i++) zero[i % 2] += !p[i];
+    if (zero[1] > n / 4 && zero[0] <= n / 32) return "UTF-16LE";
+    if (zero[0] > n / 4 && zero[1] <= n / 32) return "UTF-16BE";
+    return NULL;
+}
+
+static const char *wide_encoding(const char *p, size_t n)
+{
+    if (n >= 4 && (!memcmp(p, "\xff\xfe\0\0", 4) || !memcmp(p, "\0\0\xfe\xff", 4))) return "UTF-32";
+    if (n >= 2 && (!memcmp(p, "\xff\xfe", 2) || !memcmp(p, "\xfe\xff", 2))) return "UTF-16";
+    return guess_wide(p, n);
+}
+
+static rt_status check_begin(ds_stream *s)
+{
+    RT_TRY(fill(s));
+    const char *wide = wide_encoding(s->block, s->n);
+    RT_CHECK(!wide, RT_EFORMAT, "%s: is %s, expected UTF-8; convert it: iconv -f %s -t UTF-8 FILE > NEW", s->name, wide, wide);
+    if (s->n >= 3 && !memcmp(s->block, "\xef\xbb\xbf", 3)) s->at = 3;
+    return RT_OK;
+}
+
+/* Bytes from 0x80 to 0x9f are letters in Windows-1252 and nothing in Latin-1. */
+static rt_status check_line(ds_stream *s, const rt_buf *line)
+{
+    size_t      i     = 0, len;
+    const char *guess = "LATIN1";
+    if (ds_utf8_valid(line->p, line->len)) return RT_OK;
+    while ((len = rt_utf8_length(line->p + i, line->len - i)) > 0) i += len;
+    const unsigned bad = (unsigned char)line->p[i];
+    if (bad >= 0x80 && bad < 0xa0) guess = "WINDOWS-1252";
+    RT_FAIL(
+        RT_EFORMAT,
+        "%s: byte 0x%02x is no UTF-8; if the file is %s, convert it: iconv -f %s -t UTF-8 FILE > NEW (if it is damaged, iconv -c -f UTF-8 leaves out what is no text)",
+        ds_stream_where(s), bad, guess, guess);
+}
+
+/* ---- the stream ------------------------------------------------------------------------------ */
+
+static rt_status open_stream(ds_stream *s, const char *path)
+{
+    const int standard = !strcmp(path, "-");
+    RT_TRY(rt_strdup(&s->name, standard ? "standard input" : path));
+    const int fd = standard ? dup(0) : open(path, O_RDONLY | O_CLOEXEC);
+    RT_CHECK(fd >= 0, rt_status_of_errno(errno), "%s: cannot be opened for reading: %s", s->name, strerror(errno));
+    s->z = gzdopen(fd, "rb");
+    if (!s->z) close(fd);
+    RT_CHECK(s->z, RT_ENOMEM, "%s: zlib's memory", s->name);
+    return check_begin(s);
+}
+
+rt_status ds_stream_open(ds_stream **out, const char *path)
+{
+    ds_stream *s;
+    RT_TRY(RT_NEW(s, 1));
+    const rt_status st = open_stream(s, path);
+    if (st == RT_OK) *out = s;
+    else ds_stream_close(&s);
+    return st;
+}
+
+void ds_stream_close(ds_stream **stream)
+{
+    ds_stream *s = *stream;
+    if (!s) return;
+    if (s->z) gzclose(s->z);
+    free(s->name);
+    free(s);
+    *stream = NULL;
+}
+
+/* What is left of the block up to a line's end, which is passed over; *ended = 1 when there is one. */
+static rt_status take_part(ds_stream *s, rt_buf *line, int *ended)
+{
+    const char  *from = s->block + s->at, *stop = memchr(from, '\n', s->n - s->at);
+    const size_t n = stop ? (size_t)(stop - from) : s->n - s->at;
+    RT_TRY(rt_buf_add(line, from, n));
+    RT_CHECK(line->len <= MAX_LINE, RT_EFORMAT, "%s: is longer than %d bytes", ds_stream_where(s), (int)MAX_LINE);
+    s->at += n + (stop != NULL);
+    *ended = stop != NULL;
+    return RT_OK;
+}
+
+rt_status ds_stream_line(ds_stream *s, rt_buf *line, int *got)
+{
+    int ended = 0;
+    rt_buf_clear(line);
+    *got = 0;
+    s->line++;
+    while (!ended) {
+        if (s->at == s->n) RT_TRY(fill(s));
+        if (!s->n) break;
+        RT_TRY(take_part(s, line, &ended));
+        *got = 1;
+    }
+    if (ended && line->len && line->p[line->len - 1] == '\r') line->p[--line->len] = '\0';
+    return *got ? check_line(s, line) : RT_OK;
+}
+
+const char *ds_stream_where(ds_stream *s)
+{
+    snprintf(s->where, sizeof s->where, "%s, line %lld", s->name, (long long)s->line);
+    return s->where;
+}
+
+int64_t ds_stream_offset(const ds_stream *s) { return (int64_t)gzoffset(s->z); }
+
+int ds_is_blank(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!strchr(" \t\r\v\f", s[i]) || !s[i]) return 0;
+    return 1;
+}
