@@ -162,11 +162,12 @@ const rt_command cli_score = {
                 "no ledger, a whole shard or none. Only so can a sketch be kept, the whole distribution, nearly,\n"
                 "in a few bytes per position, and --k 0 samples of all tokens alone. Much text is best scored in\n"
                 "several shards, on as many machines as there are: the first alone, the others --like the first.\n\n"
-                "  retort serve MODEL --port 8000 &\n"
-                "  retort score --teacher http://127.0.0.1:8000 --shards train.h5 --out soft.h5\n"
-                "  retort score --model MODEL --shards train.h5 --out soft.h5               (64 bytes of sketch)\n"
-                "  retort score --model MODEL --shards train.h5 --out soft.h5 --k 8 --m 8\n"
-                "  retort score --model MODEL --shards more.h5 --out soft-2.h5 --like soft.h5",
+                "  retort data import my.txt --tokenizer @share/teacher --out my.h5         (my.txt: a document a line)\n"
+                "  retort serve @share/teacher --port 8000 &\n"
+                "  retort score --teacher http://127.0.0.1:8000 --shards my.h5 --out soft.h5\n"
+                "  retort score --model @share/teacher --shards my.h5 --out sketch.h5       (64 bytes of sketch)\n"
+                "  retort score --model @share/teacher --shards my.h5 --out rows.h5 --k 8 --m 8\n"
+                "  retort score --model @share/teacher --shards more.h5 --out more-sketch.h5 --like sketch.h5",
     .options  = table,
     .size     = sizeof(options),
     .defaults = &defaults,

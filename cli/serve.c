@@ -53,7 +53,7 @@ const rt_command cli_serve = {
                 "what was asked by then is answered. Requests are computed one after another, and an answer is a\n"
                 "function of its request alone. Paths: /v1/completions, /v1/models, /tokenize, /detokenize, /health;\n"
                 "docs/serve.md has the fields. There is no password: what listens beyond 127.0.0.1 answers everybody.\n\n"
-                "  retort serve share/teacher --port 8000\n"
+                "  retort serve @share/teacher --port 8000\n"
                 "  curl http://127.0.0.1:8000/v1/completions -d '{\"prompt\":\"gravity (noun):\",\"max_tokens\":32}'",
     .options  = serve_table,
     .size     = sizeof(struct serve_options),

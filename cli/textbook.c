@@ -44,7 +44,7 @@ const rt_command cli_textbook = {
                 "reason are kept out (--finish). Every answer is in the ledger before it counts: the\n"
                 "same command, run again, asks only for what is missing.\n\n"
                 "  retort textbook @share/configs/recipes/glossary.json --teacher http://127.0.0.1:8000 \\\n"
-                "      --tokenizer MODEL --count 1000 --out glossary.h5",
+                "      --tokenizer @share/teacher --count 1000 --out glossary.h5",
     .options  = table,
     .size     = sizeof(options),
     .defaults = &defaults,

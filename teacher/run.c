@@ -7,13 +7,10 @@
 #include "teacher/run.h"
 #include "core/clock.h"
 #include "core/file.h"
-#include "core/threads.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { BLOCK = 32 /* answers parsed at once */ };
 
 /* ---- options ------------------------------------------------------------------------------ */
 
@@ -170,7 +167,7 @@ void tc_run_close(tc_run *r)
 
 /* ---- collecting ---------------------------------------------------------------------------- */
 
-static rt_status make(tc_run *r, int64_t i, tc_ask *a)
+rt_status tc_run_ask(tc_run *r, int64_t i, tc_ask *a)
 {
     *a = (tc_ask){.k = r->k, .m = r->m, .vocab = r->vocab, .temperature = 1, .top_p = 1};
     return r->source->make(r->source->ud, i, a);
@@ -180,7 +177,7 @@ static rt_status ask(void *ud, int64_t i, rt_buf *body)
 {
     tc_run *r = ud;
     tc_ask  a;
-    RT_TRY(make(r, i, &a));
+    RT_TRY(tc_run_ask(r, i, &a));
     return r->server.dialect->ask(body, &a, r->server.model);
 }
 
@@ -189,11 +186,12 @@ static rt_status check(void *ud, int64_t i, const rt_buf *answer, tc_usage *u)
     tc_run   *r = ud;
     tc_ask    a;
     tc_answer x = {0};
-    RT_TRY(make(r, i, &a));
+    RT_TRY(tc_run_ask(r, i, &a));
     RT_TRY(r->server.dialect->read(&x, &a, answer));
-    *u = (tc_usage){x.prompt_tokens, x.completion_tokens, x.n ? x.n : x.completion_tokens > 0 ? x.completion_tokens : 0};
+    const rt_status st = r->source->agree ? r->source->agree(r->source->ud, &x) : RT_OK;
+    if (st == RT_OK) *u = (tc_usage){x.prompt_tokens, x.completion_tokens, x.n ? x.n : x.completion_tokens > 0 ? x.completion_tokens : 0};
     tc_answer_free(&x);
-    return RT_OK;
+    return st;
 }
 
 static rt_status name(void *ud, int64_t i, char text[TC_NAME])
@@ -208,7 +206,7 @@ static rt_status look_up(tc_run *r, rt_buf *body, rt_sha *set)
     tc_entry e;
     for (int64_t i = 0; i < r->source->n; i++) {
         tc_ask a;
-        RT_TRY(make(r, i, &a));
+        RT_TRY(tc_run_ask(r, i, &a));
         rt_buf_clear(body);
         RT_TRY(r->server.dialect->ask(body, &a, r->server.model));
         RT_TRY(tc_ledger_key(r->keys[i], r->server.dialect->name, r->server.model, tc_ask_path(&a), body));
@@ -258,7 +256,7 @@ rt_status tc_run_collect(tc_run *r, const tc_source *source, rt_buf *settings)
     if (rt_file_exists(r->o->out)) return compare_with_out(r, settings->p);
     if (r->report->known == source->n) return RT_OK;
     if (!r->fresh) RT_TRY(ask_server(r));
-    RT_TRY(make(r, 0, &first));
+    RT_TRY(tc_run_ask(r, 0, &first));
     tc_work w = {
         .n = source->n, .path = tc_ask_path(&first), .ask = ask, .check = check, .name = name, .ud = r, .keys = r->keys, .done = r->done};
     RT_TRY(max_failed(&w.max_failed, r->o->max_failed, source->n));
@@ -268,78 +266,7 @@ rt_status tc_run_collect(tc_run *r, const tc_source *source, rt_buf *settings)
     return st;
 }
 
-/* ---- handing over ---------------------------------------------------------------------------- */
-
-typedef struct block {
-    tc_run   *run;
-    int64_t   first;
-    rt_buf    reply[BLOCK];
-    tc_answer x[BLOCK];
-    tc_entry  e[BLOCK];
-    rt_status st[BLOCK];
-    char      why[BLOCK][256];
-} block;
-
-static void parse(int64_t n, int thread, void *ud)
-{
-    block *b = ud;
-    tc_ask a;
-    (void)thread;
-    b->st[n] = RT_OK;
-    if (b->e[n].state != TC_DONE) return;
-    b->st[n] = make(b->run, b->first + n, &a);
-    if (b->st[n] == RT_OK) b->st[n] = b->run->server.dialect->read(&b->x[n], &a, &b->reply[n]);
-    if (b->st[n] != RT_OK) snprintf(b->why[n], sizeof b->why[n], "%s", rt_error_text());
-}
-
-/* The answers from b->first on that are parsed together; *n of at most BLOCK. */
-static rt_status read_block(block *b, int64_t *n)
-{
-    const int64_t left  = b->run->source->n - b->first;
-    size_t        bytes = 0;
-    *n                  = 0;
-    for (int64_t i = 0; i < left && i < BLOCK; i++) {
-        RT_TRY(tc_ledger_find(b->run->ledger, b->run->keys[b->first + i], &b->e[i], &b->reply[i]));
-        bytes += b->reply[i].len;
-        if (i && bytes > TC_PARSED) break;
-        *n = i + 1;
-    }
-    return RT_OK;
-}
-
-static rt_status hand_over(block *b, int64_t *read, tc_take take, void *ud)
-{
-    char text[TC_NAME];
-    RT_TRY(read_block(b, read));
-    const int64_t n = *read;
-    rt_parallel(n, parse, b);
-    for (int64_t i = 0; i < n; i++) {
-        if (b->st[i] != RT_OK) {
-            RT_TRY(name(b->run, b->first + i, text));
-            RT_FAIL(b->st[i], "%s: the answer for %s: %s", tc_ledger_path(b->run->ledger), text, b->why[i]);
-        }
-        if (b->e[i].state == TC_DONE) RT_TRY(take(ud, b->first + i, &b->x[i], &b->e[i]));
-    }
-    return RT_OK;
-}
-
-rt_status tc_run_answers(tc_run *r, tc_take take, void *ud)
-{
-    block    *b  = NULL;
-    rt_status st = RT_OK;
-    RT_TRY(RT_NEW(b, 1));
-    b->run = r;
-    for (int64_t n = 0; st == RT_OK && b->first < r->source->n; b->first += n) {
-        st = hand_over(b, &n, take, ud);
-        for (int64_t j = 0; j < BLOCK; j++) tc_answer_free(&b->x[j]), rt_buf_free(&b->reply[j]);
-        if (st == RT_OK && rt_interrupted())
-            st = rt_fail(RT_EINTR, __FILE__, __LINE__,
-                         "interrupted while %s was written; all answers are safe in %s: run the same command again to go on", r->o->out,
-                         tc_ledger_path(r->ledger));
-    }
-    free(b);
-    return st;
-}
+/* ---- the shard ----------------------------------------------------------------------------- */
 
 rt_status tc_run_info(tc_run *r, ds_info *info, const char *tokenizer, const char *settings)
 {
@@ -359,19 +286,6 @@ rt_status tc_run_info(tc_run *r, ds_info *info, const char *tokenizer, const cha
                  r->o->price_out);
     snprintf(info->program, sizeof info->program, "retort");
     return RT_OK;
-}
-
-void tc_tally_add(tc_tally *t, const char *name, int64_t n)
-{
-    enum { NAMES = sizeof t->n / sizeof *t->n };
-    char text[sizeof *t->name];
-    int  i = 0;
-    snprintf(text, sizeof text, "%s", name);
-    rt_text_clean(text);
-    while (i < t->used && strcmp(t->name[i], text) != 0) i++;
-    if (i == NAMES) snprintf(t->name[--i], sizeof text, "others");
-    else if (i == t->used) snprintf(t->name[t->used++], sizeof text, "%s", text);
-    t->n[i] += n;
 }
 
 void tc_run_report(tc_run *r)

@@ -10,6 +10,7 @@ typedef struct tc_source { /* n requests; make() is called from several threads 
     int64_t n;
     rt_status (*make)(void *ud, int64_t i, tc_ask *a); /* a borrows from ud */
     rt_status (*name)(void *ud, int64_t i, char name[TC_NAME]);
+    rt_status (*agree)(void *ud, const tc_answer *x); /* do text and ids say the same?  NULL: nobody can tell */
     void *ud;
 } tc_source;
 
@@ -41,6 +42,8 @@ void      tc_run_close(tc_run *r);
  * exists: report->already when it was made by these very requests, else RT_EINVAL. */
 rt_status tc_run_collect(tc_run *r, const tc_source *source, rt_buf *settings);
 
+/* Request i with the settings of this run; from several threads. */
+rt_status tc_run_ask(tc_run *r, int64_t i, tc_ask *a);
 /* Every answer in the order of the input, to take(); parsed in parallel.  Requests without one are passed over. */
 typedef rt_status (*tc_take)(void *ud, int64_t i, const tc_answer *x, const tc_entry *e);
 rt_status tc_run_answers(tc_run *r, tc_take take, void *ud);

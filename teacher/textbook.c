@@ -6,6 +6,7 @@
 #include "core/rng.h"
 #include "teacher/recipe.h"
 #include "teacher/run.h"
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,41 @@ static rt_status make(void *ud, int64_t i, tc_ask *a)
     return RT_OK;
 }
 
+/* Of the ASCII letters and digits of a text, which every decoder writes alike, do those of `text` begin those of `ids`? */
+static int begins(const rt_buf *text, const rt_buf *ids)
+{
+    size_t j = 0;
+    for (size_t i = 0; i < text->len; i++) {
+        if (!isalnum((unsigned char)text->p[i])) continue;
+        while (j < ids->len && !isalnum((unsigned char)ids->p[j])) j++;
+        if (j == ids->len || ids->p[j++] != text->p[i]) return 0;
+    }
+    return 1;
+}
+
+/* The text that came beside ids is theirs, up to a stop string, with or without special tokens.  (A server of
+ * vLLM's kind does not say its tokenizer: here another one shows.) */
+static rt_status agree(void *ud, const tc_answer *x)
+{
+    const textbook *b     = ud;
+    const int64_t   first = x->prompt, n = x->n - first;
+    rt_buf          text = {0};
+    int             fits = 0;
+    rt_status       st   = RT_OK;
+    for (int64_t i = first; i < x->n; i++) fits |= x->ids[i] >= ds_tokenizer_size(b->tokenizer); /* padding: nothing to compare */
+    for (int skip = 0; st == RT_OK && n && !fits && skip < 2; skip++) {
+        rt_buf_clear(&text);
+        st   = ds_decode(b->tokenizer, x->ids + first, n, skip, &text);
+        fits = begins(&x->text, &text);
+    }
+    if (st == RT_OK && n && !fits)
+        st = rt_fail(RT_EFORMAT, __FILE__, __LINE__,
+                     "server answered the text \"%.60s\", but ids that are \"%.60s\" in the tokenizer of --tokenizer",
+                     x->text.p ? x->text.p : "", text.p ? text.p : "");
+    rt_buf_free(&text);
+    return st;
+}
+
 static rt_status check_lengths(const textbook *b)
 {
     const int64_t room = b->run.server.max_len;
@@ -87,11 +123,12 @@ static rt_status check_lengths(const textbook *b)
 
 /* ---- the output ----------------------------------------------------------------------------- */
 
-/* Has this very text been kept before?  64 bits of SHA-256 in an open table. */
-static rt_status is_new(textbook *b, const rt_buf *text, int *fresh)
+/* Has this very text been kept before?  Of one that came as ids, these count.  64 bits of SHA-256 in an open table. */
+static rt_status is_new(textbook *b, const tc_answer *x, int *fresh)
 {
     char hex[RT_SHA_HEX];
-    RT_TRY(rt_sha_bytes(text->p, text->len, hex));
+    if (x->n) RT_TRY(rt_sha_bytes(x->ids + x->prompt, (size_t)(x->n - x->prompt) * sizeof *x->ids, hex));
+    else RT_TRY(rt_sha_bytes(x->text.p, x->text.len, hex));
     hex[16]             = '\0';
     const uint64_t hash = strtoull(hex, NULL, 16) | 1;
     const uint64_t mask = (uint64_t)b->seen_size - 1;
@@ -157,7 +194,7 @@ static rt_status keep(textbook *b, int64_t i, const tc_answer *x, const tc_entry
         b->run.report->short_ones++;
         return RT_OK;
     }
-    RT_TRY(is_new(b, &x->text, &fresh));
+    RT_TRY(is_new(b, x, &fresh));
     if (fresh) return add_doc(b, i, x, e, d);
     b->run.report->duplicates++;
     return RT_OK;
@@ -243,7 +280,7 @@ static rt_status add_settings(const textbook *b, rt_buf *s)
 
 static rt_status run_all(textbook *b, rt_buf *settings, tc_report *r)
 {
-    const tc_source source = {.n = b->t->count, .make = make, .name = name, .ud = b};
+    const tc_source source = {.n = b->t->count, .make = make, .name = name, .agree = agree, .ud = b};
     tc_endpoint_guard(b->o);
     RT_TRY(tc_recipe_read(&b->recipe, b->t->recipe));
     RT_TRY(check_options(b));

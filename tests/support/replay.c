@@ -145,7 +145,7 @@ static void put_generation(rt_buf *b, ask *a, const replay_options *o, replay_fa
     const int64_t n = a->max_tokens < 12 ? a->max_tokens : 12, P = a->n;
     for (int64_t j = 0; j < n; j++) a->ids[P + j] = (int32_t)(o->one_text ? (uint64_t)j + 1 : rt_mix2(a->seed, (uint64_t)j) % REPLAY_VOCAB);
     rt_buf_str(b, "{\"choices\":[{\"index\":0,\"text\":\"");
-    for (int64_t j = 0; j < n; j++) rt_buf_fmt(b, " w%d", a->ids[P + j]);
+    if (f == REPLAY_TEXT) rt_buf_str(b, "these are not the words of the ids");
     rt_buf_fmt(b, "\",\"finish_reason\":%s", o->finish ? o->finish : "\"length\"");
     put_ids(b, WIRE_PROMPT_TOKEN_IDS, a->ids, P, 0);
     put_ids(b, WIRE_TOKEN_IDS, a->ids + P, n, 0);

@@ -38,7 +38,8 @@ typedef enum replay_fault {
     REPLAY_RANK_LOW,  /* the last alternative has rank 1 too */
     REPLAY_ENTROPY,   /* the rest's entropy does not fit its mass */
     REPLAY_NAMES,     /* token_ids and logprobs.tokens name different tokens */
-    REPLAY_TWO        /* two choices */
+    REPLAY_TWO,       /* two choices */
+    REPLAY_TEXT       /* completions: another text than the ids are (usually it is left empty: the server has no tokenizer) */
 } replay_fault;
 
 typedef struct replay_options {

@@ -283,10 +283,15 @@ static void two_sources_that_differ_are_refused(void **state)
     } faults[] = {{REPLAY_NAMES, "but logprobs.tokens has"},
                   {REPLAY_DROP_K, "it seems to stand in the place of the 5-th"},
                   {REPLAY_ENTROPY, "an entropy of "},
-                  {REPLAY_TWO, "another choice than the one"}};
+                  {REPLAY_TWO, "another choice than the one"},
+                  {REPLAY_TEXT, "server answered the text \"these are not"}};
     (void)state;
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
-        const replay_options o    = {.fault = faults[i].f, .faults = -1, .only = "max_tokens\":12", .tokenizer = sha},
+        const replay_options o    = {.fault     = faults[i].f,
+                                     .faults    = -1,
+                                     .only      = "max_tokens\":12",
+                                     .tokenizer = sha,
+                                     .one_text  = faults[i].f == REPLAY_TEXT},
                              fine = {.tokenizer = sha};
         char      name[32];
         tc_report r;
