@@ -137,7 +137,7 @@ static rt_status snapshot(void *ud)
     return RT_OK;
 }
 
-typedef enum wish { NOTHING, SAVE, STOP } wish;
+enum { NOTHING, SAVE, STOP };
 
 /* All ranks must stop and save at the same step. */
 static rt_status ask(run *r, int64_t *wish)
