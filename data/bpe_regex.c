@@ -180,7 +180,7 @@ static rt_status class_range(parser *r, ds_set *x, uint32_t from)
 {
     uint32_t to = from;
     int      one;
-    if (*r->p == '-' && r->p[1] && r->p[1] != ']') {
+    if (*r->p == '-' && r->p[1] && !strchr("[]", r->p[1])) {
         r->p++;
         RT_TRY(class_item(r, x, &to, &one));
         if (!one || to < from) return refuse(r, "a range without an end");
@@ -191,28 +191,61 @@ static rt_status class_range(parser *r, ds_set *x, uint32_t from)
     return RT_OK;
 }
 
-static rt_status class_items(parser *r, ds_set *x)
+static rt_status read_class(parser *r, ds_set *x, int depth);
+
+static rt_status join_class(parser *r, ds_set *x, int depth)
 {
-    for (int first = 1; *r->p != ']' || first; first = 0) {
+    ds_set inner = {0};
+    if (r->p[1] == ':') return refuse(r, "a POSIX class");
+    if (folds(r)) return refuse(r, "a class inside a class under (?i)");
+    if (depth == MAX_DEPTH) return refuse(r, "too many classes in each other");
+    rt_status st = read_class(r, &inner, depth + 1);
+    if (st == RT_OK) st = ds_set_join(x, &inner);
+    ds_set_free(&inner);
+    return st;
+}
+
+/* What stands up to the class's end or a &&.  A ] that comes first is a character. */
+static rt_status class_items(parser *r, ds_set *x, int first, int depth)
+{
+    for (; (*r->p != ']' || first) && strncmp(r->p, "&&", 2) != 0; first = 0) {
         uint32_t c;
-        int      one;
+        int      one = 0;
         if (!*r->p) return refuse(r, "a class without an end");
-        if (*r->p == '[') return refuse(r, r->p[1] == ':' ? "a POSIX class" : "a class inside a class");
-        if (r->p[0] == '&' && r->p[1] == '&') return refuse(r, "&&");
-        RT_TRY(class_item(r, x, &c, &one));
+        if (*r->p == '[') RT_TRY(join_class(r, x, depth));
+        else RT_TRY(class_item(r, x, &c, &one));
         if (one) RT_TRY(class_range(r, x, c));
     }
-    r->p++;
     return RT_OK;
+}
+
+static rt_status meet_items(parser *r, ds_set *x, int depth)
+{
+    ds_set    part = {0};
+    rt_status st   = folds(r) ? refuse(r, "&& under (?i)") : class_items(r, &part, 0, depth);
+    if (st == RT_OK) st = ds_set_meet(x, &part);
+    ds_set_free(&part);
+    return st;
+}
+
+/* r->p stands at the bracket, and then behind its end. */
+static rt_status read_class(parser *r, ds_set *x, int depth)
+{
+    const int negated = *++r->p == '^';
+    r->p += negated;
+    RT_TRY(class_items(r, x, 1, depth));
+    while (*r->p == '&') {
+        r->p += 2;
+        RT_TRY(meet_items(r, x, depth));
+    }
+    r->p++;
+    return negated ? ds_set_invert(x) : RT_OK;
 }
 
 static rt_status add_class(parser *r)
 {
-    ds_set    x       = {0};
-    const int negated = *++r->p == '^';
-    r->p += negated;
-    rt_status st = class_items(r, &x);
-    if (st == RT_OK && negated) st = ds_set_invert(&x);
+    ds_set    x  = {0};
+    rt_status st = read_class(r, &x, 0);
     if (st == RT_OK) st = add_set(r, &x);
     ds_set_free(&x);
     return st;

@@ -122,11 +122,12 @@ rt_status ds_set_invert(ds_set *s)
     return st;
 }
 
-int ds_set_has(const ds_set *s, uint32_t c)
+rt_status ds_set_meet(ds_set *s, ds_set *other)
 {
-    for (int64_t i = 0; i < s->n && s->range[i].from <= c; i++)
-        if (c <= s->range[i].to) return 1;
-    return 0;
+    RT_TRY(ds_set_invert(s));
+    RT_TRY(ds_set_invert(other));
+    RT_TRY(ds_set_join(s, other));
+    return ds_set_invert(s);
 }
 
 int ds_set_equal(const ds_set *a, const ds_set *b)

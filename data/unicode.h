@@ -58,7 +58,7 @@ typedef struct ds_set {
 rt_status ds_set_add(ds_set *s, uint32_t from, uint32_t to);
 rt_status ds_set_join(ds_set *s, const ds_set *more);
 rt_status ds_set_invert(ds_set *s);
-int       ds_set_has(const ds_set *s, uint32_t c);
+rt_status ds_set_meet(ds_set *s, ds_set *other); /* what both hold; `other` is used up */
 int       ds_set_equal(const ds_set *a, const ds_set *b);
 void      ds_set_free(ds_set *s);
 /* Add what a regex's \p{NAME} stands for: a category ("L", "Lu", "Letter"), a script, "Any"; *known = 0: nothing of the name. */

@@ -23,7 +23,8 @@ O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}
 DEEPSEEK = [r"\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+",
             "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|"
             "\\s*[\r\n]+|\\s+(?!\\S)|\\s+"]
-ODD = [r"\w+|\W", r"\d+(?=\D|$)|^ +|\bx|\h{2,3}|[^\S\n]+", r"\p{Han}+|\p{Hiragana}+|\p{^L}\P{M}?|[\p{Greek}&]", r"a{,2}b|\x{41}B?\u00e9|.\n|(?<=1)2|(?<!3)4+?5"]
+ODD = [r"\w+|\W", r"\d+(?=\D|$)|^ +|\bx|\h{2,3}|[^\S\n]+", r"\p{Han}+|\p{Hiragana}+|\p{^L}\P{M}?|[\p{Greek}&]", r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+|[\p{Han}]+|[a-z&&[^b-y]]|[]x-]",
+       r" ?[^(\s|[.,!?…。，、।۔،])]+", r"a{,2}b|\x{41}B?\u00e9|.\n|(?<=1)2|(?<!3)4+?5"]
 KINDS = {"gpt2": ([], None, True), "llama3": ([LLAMA3], None, False), "qwen": ([QWEN], "NFC", False), "o200k": ([O200K], None, False),
          "deepseek": (DEEPSEEK, None, False)} | {f"odd{i}": ([r], None, False) for i, r in enumerate(ODD)}
 
