@@ -19,8 +19,8 @@ typedef struct lie {
     uint16_t number; /* one of the head's */
     float    weight, mapped;
     /* of the first row; 0: as it should be */
-    int32_t twice, tail_of; /* an id among its top k a second time; among its tail ids too */
-    float   above, actual, entropy;
+    int32_t twice, tail_of;               /* an id among its top k a second time; among its tail ids too */
+    float   above, actual, entropy, sure; /* sure: of an id that is nearly certain */
     /* of the last row of the first document, which has no target */
     float         number_left;
     int32_t       id_left, about_left;
@@ -47,12 +47,13 @@ static void put_tables(ds_h5 *f, const lie *l)
     const int32_t ids[] = {1, 2, l->id, 4, 5}, target[] = {2, l->about_left ? l->about_left : -1, l->about, 5, -1};
     const uint8_t valid[] = {1, 0, 1, 1, 0}, prompt[5] = {0};
     int32_t       topk[32] = {1, 2, 0, l->id_left, 4, 2, 1, 5, 0, 0};
-    const float   lp[32]   = {
-            half, l->above != 0 ? l->above : half, l->number_left != 0 ? l->number_left : nan, nan, half, half, half, half, nan, nan};
-    const float  actual[] = {l->actual != 0 ? l->actual : half, nan, half, half, nan}, rest[] = {0, nan, 0, 0, nan};
+    float lp[32]   = {half, l->above != 0 ? l->above : half, l->number_left != 0 ? l->number_left : nan, nan, half, half, half, half, nan,
+                      nan};
+    float actual[] = {l->actual != 0 ? l->actual : half, nan, half, half, nan}, rest[] = {0, nan, 0, 0, nan};
     const float  entropy[] = {l->entropy, nan, nan, 0, nan};
     const double cost[2]   = {l->cost, NAN};
     const char   topic[4]  = {(char)l->topic, 0, 't', 0};
+    if (l->sure != 0) lp[0] = l->sure, lp[1] = actual[0] = -20;
     if (l->twice) topk[1] = topk[0];
     put(f, (ds_h5_spec){.name = "/ids", .type = DS_I32}, ids, 5);
     put(f, (ds_h5_spec){.name = "/prompt_mask", .type = DS_U8}, prompt, 5);
@@ -173,6 +174,7 @@ static void broken_promises_are_found(void **state)
     ds_shard *s;
     FOUND_IN(honest, l.twice = 1);
     FOUND_IN(honest, l.above = 1e-5f);
+    FOUND_IN(honest, l.sure = 1e-4f);
     FOUND_IN(honest, l.above = NAN);
     FOUND_IN(honest, l.above = -0.5f);
     FOUND_IN(honest, l.above = -9);
@@ -197,6 +199,7 @@ static void broken_promises_are_found(void **state)
                               "0\0...................");
     FOUND_IN(honest, l.seed = "00000000000000000000000000000000000000000");
     lie l  = honest;
+    l.sure = -1e-4f;
     l.seed = "18446744073709551615\0"
              "0\0...................";
     assert_int_equal(tell(l, &s), RT_OK);
