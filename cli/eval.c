@@ -28,13 +28,19 @@ static rt_status print(const ev_result *r, const char *model, int json)
     const struct {
         const char *name;
         double      v;
-    } f[] = {{"ce", r->ce}, {"ppl", r->ppl}, {"acc", r->acc}, {"ece", r->ece}, {"kl", r->kl}, {"agree", r->agree}, {"kl_topk", r->kl_topk}};
+    } f[] = {{"ce", r->ce}, {"ppl", r->ppl},     {"acc", r->acc},         {"ece", r->ece},
+             {"kl", r->kl}, {"agree", r->agree}, {"kl_topk", r->kl_topk}, {"teacher_ce", r->teacher_ce}};
     RT_TRY(json ? rt_buf_fmt(&b, "{\"tokens\":%lld", (long long)r->tokens)
                 : rt_buf_fmt(&b, "%s: %lld tokens\n", model, (long long)r->tokens));
     for (size_t i = 0; i < sizeof f / sizeof *f; i++) RT_TRY(add(&b, f[i].name, f[i].v, json));
     if (json) RT_TRY(rt_buf_str(&b, "}\n"));
     fputs(b.p, stdout);
     rt_buf_free(&b);
+    if (r->teacher_ce > r->ce)
+        rt_note(
+            "warning: the teacher is the worse model of this text (cross-entropy %.3f, the model's %.3f): divergence from it is no measure "
+            "of quality here",
+            r->teacher_ce, r->ce);
     return RT_OK;
 }
 
@@ -95,7 +101,7 @@ static const rt_option options[] = {
     {"dtype", RT_OPT_TEXT, offsetof(eval_options, dtype), "TYPE", "f32 (default) or bf16"},
     {"window", RT_OPT_INT, offsetof(eval_options, window), "N", "tokens scored at once (default: the context)"},
     {"threads", RT_OPT_INT, offsetof(eval_options, threads), "N", "threads (default: the cores that it may use)"},
-    {"json", RT_OPT_FLAG, offsetof(eval_options, json), NULL, "one JSON object: tokens ce ppl acc ece kl agree kl_topk"},
+    {"json", RT_OPT_FLAG, offsetof(eval_options, json), NULL, "one JSON object: tokens ce ppl acc ece kl agree kl_topk teacher_ce"},
     {0}};
 
 static const eval_options defaults = {.dtype = "f32"};
@@ -106,8 +112,8 @@ const rt_command cli_eval = {
     .summary  = "measure a model on held-out text",
     .text     = "Scores every document of the shards: cross-entropy, perplexity, top-1 accuracy and calibration\n"
                 "error (ECE, 15 bins). With --teacher also the KL divergence from the teacher over the whole\n"
-                "vocabulary, and how often both prefer the same token. Never judge by agreement alone: a student\n"
-                "may agree and be badly wrong in its probabilities.\n\n"
+                "vocabulary, the teacher's own cross-entropy (teacher_ce), and how often both prefer the same token.\n"
+                "Never judge by agreement alone: a student may agree and be badly wrong in its probabilities.\n\n"
                 "  echo 'volcano (noun): a mountain that throws out ash' >my.txt\n"
                 "  retort data import my.txt --tokenizer @share/teacher --out my.h5\n"
                 "  retort eval @share/teacher --shards my.h5\n"

@@ -4,11 +4,12 @@
 #include "infer/infer.h"
 
 typedef struct ev_result {
-    int64_t tokens;    /* rows that count */
-    double  ce, ppl;   /* mean of -log q(next token); its exponential */
-    double  acc, ece;  /* top-1 accuracy; expected calibration error over 15 bins of confidence */
-    double  kl, agree; /* against an in-process teacher, whole vocabulary; NaN without one */
-    double  kl_topk;   /* against the shards' k stored ids and the rest as one outcome; NaN for text shards */
+    int64_t tokens;     /* rows that count */
+    double  ce, ppl;    /* mean of -log q(next token); its exponential */
+    double  acc, ece;   /* top-1 accuracy; expected calibration error over 15 bins of confidence */
+    double  kl, agree;  /* against an in-process teacher, whole vocabulary; NaN without one */
+    double  teacher_ce; /* of that teacher on the same rows; NaN without one */
+    double  kl_topk;    /* against the shards' k stored ids and the rest as one outcome; NaN for text shards */
 } ev_result;
 
 typedef struct ev_opts {

@@ -11,7 +11,7 @@
 enum { BINS = 15, PACK = 1024 /* tokens in a pass */, BLOCK = 512 };
 
 typedef struct row {
-    double  ce, confidence, kl, kl_topk;
+    double  ce, confidence, kl, kl_topk, teacher_ce;
     uint8_t correct, agree;
 } row;
 
@@ -24,7 +24,7 @@ typedef struct scan {
     float         *topk_logprob;
     row           *rows; /* [max] */
     /* sums */
-    double  ce, kl, kl_topk, agree, correct, bin_confidence[BINS], bin_correct[BINS];
+    double  ce, kl, kl_topk, teacher_ce, agree, correct, bin_confidence[BINS], bin_correct[BINS];
     int64_t counted, bin[BINS];
     int     soft;
 } scan;
@@ -78,8 +78,10 @@ static void measure(void *ud, int64_t t, real *z, real *zt, int thread)
     r->confidence     = exp((double)z[top] - lse);
     if (c->soft) r->kl_topk = kl_topk(c, t, z, lse);
     if (!zt) return;
-    r->kl    = kl_full(zt, md_lse(zt, c->shared), z, lse, c->shared);
-    r->agree = top == argmax(zt, c->shared);
+    const double lse_t = md_lse(zt, c->shared);
+    r->kl              = kl_full(zt, lse_t, z, lse, c->shared);
+    r->agree           = top == argmax(zt, c->shared);
+    r->teacher_ce      = c->target[t] < c->shared ? lse_t - (double)zt[c->target[t]] : NAN;
 }
 
 static void measure_alone(void *ud, int64_t t, real *z, int thread) { measure(ud, t, z, NULL, thread); }
@@ -92,7 +94,8 @@ static void add_rows(scan *c)
         const row *r = &c->rows[t];
         if (c->target[t] < 0) continue;
         const int b = bin_of(r->confidence);
-        c->ce += r->ce, c->kl += r->kl, c->kl_topk += r->kl_topk, c->agree += r->agree, c->correct += r->correct;
+        c->ce += r->ce, c->kl += r->kl, c->teacher_ce += r->teacher_ce, c->kl_topk += r->kl_topk, c->agree += r->agree,
+            c->correct += r->correct;
         c->bin_confidence[b] += r->confidence, c->bin_correct[b] += r->correct, c->bin[b]++;
         c->counted++;
     }
@@ -171,9 +174,10 @@ static ev_result finish(const scan *c)
     const double n = c->counted ? (double)c->counted : NAN;
     ev_result    r = {.tokens = c->counted, .ce = c->ce / n, .ppl = exp(c->ce / n), .acc = c->correct / n};
     for (int b = 0; b < BINS; b++) r.ece += fabs(c->bin_confidence[b] - c->bin_correct[b]) / n;
-    r.kl      = c->teacher ? c->kl / n : NAN;
-    r.agree   = c->teacher ? c->agree / n : NAN;
-    r.kl_topk = c->soft ? c->kl_topk / n : NAN;
+    r.kl         = c->teacher ? c->kl / n : NAN;
+    r.teacher_ce = c->teacher ? c->teacher_ce / n : NAN;
+    r.agree      = c->teacher ? c->agree / n : NAN;
+    r.kl_topk    = c->soft ? c->kl_topk / n : NAN;
     return r;
 }
 

@@ -129,8 +129,12 @@ good "$RETORT" score --model short/latest --shards other.h5 --out taught.h5 --k 
 good train taught data.train=taught.h5 data.valid=taught.h5 steps=100 optim.lr=0.01
 grep -q '^train: step 100: validation loss .*, kl [0-9.]* over 5 outcomes' out || fail "kl: $(cat out)"
 grep -q "; the teacher's own cross-entropy $(printf %.4f "$("$RETORT" eval short/latest --shards other.h5 --json | field ce)") on data.valid;" out || fail "teacher: $(tail -n 1 out)"
+good "$RETORT" eval taught/latest --shards other.h5 --teacher short/latest --json
+[ "$(field teacher_ce <out)" = "$("$RETORT" eval short/latest --shards other.h5 --json | field ce)" ] || fail "eval: $(cat out)"
 good train wiser data.train=taught.h5 data.valid=taught.h5 steps=100 optim.lr=0.01 objective.kind=ce
 grep -q 'warning: the teacher is the worse model of this text: its cross-entropy is ' err || fail "no warning: $(cat err out)"
+good "$RETORT" eval wiser/latest --shards other.h5 --teacher short/latest
+grep -q 'warning: the teacher is the worse model of this text' err || fail "no warning of eval: $(cat err out)"
 
 # What is refused leaves nothing behind.
 expect 2 "no such shard" "$RETORT" train config.json --set data.train=none.h5 out=refused
