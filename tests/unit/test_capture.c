@@ -130,15 +130,17 @@ static int g_perturb;
 void       __real_kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, int64_t N, int64_t K, const void *plus);
 void       __wrap_kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, int64_t N, int64_t K, const void *plus);
 
-void __wrap_kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, int64_t N, int64_t K, const void *plus)
+void __wrap_kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t rows, int64_t n, int64_t inner, const void *plus)
 {
     static uint64_t calls;
-    __real_kn_gemm(c, ct, ldc, a, b, M, N, K, plus);
+    const double    unit = sizeof(real) == 8 ? 0x1p-52 : 0x1p-23;
+    __real_kn_gemm(c, ct, ldc, a, b, rows, n, inner, plus);
     if (!g_perturb || ct != KN_REAL) return;
     calls++;
-    for (int64_t i = 0; i < M * N; i++) {
-        real *x = (real *)c + i / N * ldc + i % N;
-        *x += (real)((int)(rt_mix2(calls, (uint64_t)i) % 3) - 1) * (*x * (sizeof(real) == 8 ? 0x1p-52 : 0x1p-23));
+    for (int64_t i = 0; i < rows * n; i++) {
+        real     *x  = (real *)c + i / n * ldc + i % n;
+        const int by = (int)(rt_mix2(calls, (uint64_t)i) % 3) - 1;
+        *x += (real)(by * (double)*x * unit);
     }
 }
 
