@@ -116,6 +116,7 @@ static rt_status check_sizes(reading *r)
     CHECK(entry <= INT_MAX && rows <= size * MAX_RATIO / (entry * width), r, "more rows than a file of this size can hold");
     const uint64_t row = entry * width, chunk = r->chunk[0];
     CHECK(chunk >= 1 && (chunk <= DS_H5_CHUNK_ROWS || chunk <= DS_H5_CHUNK_BYTES / row), r, "chunks of more than 2048 rows and 1 MiB");
+    CHECK(chunk <= DS_H5_CHUNK_MOST / row, r, "chunks of more than 64 MiB");
     t->rows   = (int64_t)rows;
     t->width  = (int64_t)width;
     t->row    = (int64_t)row;

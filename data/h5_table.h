@@ -4,7 +4,8 @@
 #include "data/h5_type.h"
 
 enum ds_h5_index_kind { DS_H5_SINGLE = 1, DS_H5_FIXED = 3, DS_H5_EXTENSIBLE = 4 };
-enum { DS_H5_CHUNK_ROWS = 2048, DS_H5_CHUNK_BYTES = 1 << 20 }; /* a chunk holds no more than the larger of both */
+/* A chunk holds no more than the larger of the first two, and never more than the third. */
+enum { DS_H5_CHUNK_ROWS = 2048, DS_H5_CHUNK_BYTES = 1 << 20, DS_H5_CHUNK_MOST = 64 << 20 };
 
 typedef struct ds_h5_piece { /* a chunk as it is stored */
     uint64_t at, size;

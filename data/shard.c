@@ -38,6 +38,13 @@ int64_t ds_column_width(const ds_info *info, int c)
     return per == 'k' ? info->k : per == 'm' ? info->m : per == 's' ? info->sketch : 1;
 }
 
+int64_t ds_rows_a_part(const ds_info *info)
+{
+    int64_t row = 0;
+    for (int c = 0; c < DS_COLS; c++) row += ds_column_width(info, c) * (ds_columns[c].type == DS_U8 ? 1 : 4);
+    return DS_CHUNK_BYTES / row > DS_CHUNK ? DS_CHUNK : DS_CHUNK_BYTES / row + 1;
+}
+
 ds_h5_spec ds_column_spec(const ds_info *info, int c)
 {
     const ds_column *d     = &ds_columns[c];

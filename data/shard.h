@@ -41,9 +41,11 @@ typedef struct ds_column {
     char        per; /* entries a row: '1', 'k', 'm' or 's' (bytes of a sketch) */
 } ds_column;
 extern const ds_column ds_columns[DS_COLS];
-int                    ds_column_used(const ds_info *info, int c);  /* COL_ENTROPY, COL_WEIGHT: may be there */
-int64_t                ds_column_width(const ds_info *info, int c); /* entries a row */
-ds_h5_spec             ds_column_spec(const ds_info *info, int c);
+/* Rows that are read at a time where all of a document is: some megabytes, however wide they are. */
+int64_t    ds_rows_a_part(const ds_info *info);
+int        ds_column_used(const ds_info *info, int c);  /* COL_ENTROPY, COL_WEIGHT: may be there */
+int64_t    ds_column_width(const ds_info *info, int c); /* entries a row */
+ds_h5_spec ds_column_spec(const ds_info *info, int c);
 
 enum { TEXT_REQUEST, TEXT_RECIPE, TEXT_TOPIC, TEXT_FINISH, TEXT_SEED, TEXT_META /* may be there */, DS_TEXTS };
 extern const char *const ds_text_names[DS_TEXTS]; /* "/doc/request" ... */

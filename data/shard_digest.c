@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { ROWS = 4096 /* read at a time */, FINGERPRINT_DOCS = 1024 };
+enum { FINGERPRINT_DOCS = 1024 };
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the digest is of little-endian bytes");
 
@@ -51,13 +51,13 @@ static void add_rows(rt_sha *h, const ds_doc *d, int c, int64_t width)
 /* One column of a document after another, each some rows at a time: a document's length is only a claim. */
 static rt_status add_doc(rt_sha *h, ds_shard *s, int64_t doc)
 {
-    const int64_t n = ds_shard_starts(s)[doc + 1] - ds_shard_starts(s)[doc];
+    const int64_t n = ds_shard_starts(s)[doc + 1] - ds_shard_starts(s)[doc], most = ds_rows_a_part(ds_shard_info(s));
     ds_doc        d;
     add_int(h, n);
     for (int c = 0; c < DS_COLS; c++) {
         if (!ds_shard_has(s, c)) continue;
-        for (int64_t first = 0; first < n; first += ROWS) {
-            RT_TRY(ds_shard_rows(s, doc, first, n - first < ROWS ? n - first : ROWS, 1u << c, &d));
+        for (int64_t first = 0; first < n; first += most) {
+            RT_TRY(ds_shard_rows(s, doc, first, n - first < most ? n - first : most, 1u << c, &d));
             add_rows(h, &d, c, ds_column_width(ds_shard_info(s), c));
         }
     }

@@ -14,8 +14,6 @@
 #define AT(c)          (c)->path, (long long)(c)->doc, (long long)((c)->first + (c)->row)
 #define ROW            "%s: document %lld, row %lld: "
 
-enum { ROWS = 4096 }; /* read at a time */
-
 typedef struct check {
     ds_shard        *s;
     const char      *path;
@@ -177,10 +175,10 @@ static rt_status check_rows(check *c)
 
 static rt_status check_doc(check *c)
 {
-    const int64_t *starts = ds_shard_starts(c->s), n = starts[c->doc + 1] - starts[c->doc];
+    const int64_t *starts = ds_shard_starts(c->s), n = starts[c->doc + 1] - starts[c->doc], most = ds_rows_a_part(c->info);
     ds_doc         texts;
-    for (c->first = 0; c->first < n; c->first += ROWS) {
-        const int64_t part = n - c->first < ROWS ? n - c->first : ROWS;
+    for (c->first = 0; c->first < n; c->first += most) {
+        const int64_t part = n - c->first < most ? n - c->first : most;
         RT_TRY(found(ds_shard_rows(c->s, c->doc, c->first, part, (1u << DS_COLS) - 1, &c->d)));
         c->ends = c->first + part == n;
         RT_TRY(check_rows(c));

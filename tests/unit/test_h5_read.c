@@ -178,6 +178,16 @@ static void other_forms_are_refused(void **state)
     REFUSED("holds 65 entries", .rows = 65, .chunk = 8, .filters = {FLETCHER});
 }
 
+static void wide_rows_make_small_chunks(void **state)
+{
+    (void)state;
+    const hid_t t = H5Tcopy(H5T_C_S1);
+    H5Tset_size(t, 40000);
+    REFUSED("more than 64 MiB", .rows = 8, .chunk = 2048, .filters = {FLETCHER}, .most = GROWS, .type = t, .hole = 1);
+    REFUSED("never stored", .rows = 8, .chunk = 1600, .filters = {FLETCHER}, .most = GROWS, .type = t, .hole = 1);
+    H5Tclose(t);
+}
+
 /* The last chunk alone is stored. */
 static void holes_are_refused(void **state)
 {
@@ -409,15 +419,11 @@ static void damage_with_right_checksums(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_index_is_read),
-        cmocka_unit_test(many_names_are_read),
-        cmocka_unit_test(other_forms_are_refused),
-        cmocka_unit_test(holes_are_refused),
-        cmocka_unit_test(texts_of_any_length_are_refused),
-        cmocka_unit_test(nothing_outside_is_read),
-        cmocka_unit_test(chunks_that_lie_are_refused),
-        cmocka_unit_test(the_file_itself),
-        cmocka_unit_test(damage_with_right_checksums),
+        cmocka_unit_test(every_index_is_read),     cmocka_unit_test(many_names_are_read),
+        cmocka_unit_test(other_forms_are_refused), cmocka_unit_test(wide_rows_make_small_chunks),
+        cmocka_unit_test(holes_are_refused),       cmocka_unit_test(texts_of_any_length_are_refused),
+        cmocka_unit_test(nothing_outside_is_read), cmocka_unit_test(chunks_that_lie_are_refused),
+        cmocka_unit_test(the_file_itself),         cmocka_unit_test(damage_with_right_checksums),
     };
     return cmocka_run_group_tests_name("h5_read", tests, set_up, tear_down);
 }
