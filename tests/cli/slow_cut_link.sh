@@ -5,7 +5,9 @@
 source "$SOURCE_DIR/tests/support/cli.sh"
 skip() { echo "skipped: $*" && exit 77; }
 a=rt$$a b=rt$$b net=rt$$n
-remove() {
+run=
+remove() { # also where something below fails
+    for p in $server $run; do kill "$p" 2>/dev/null || true; done
     for n in $a $b $net; do ip netns del "$n" 2>/dev/null || true; done
     rm -rf "$dir"
 }
