@@ -97,15 +97,14 @@ done
 
 # A step that takes longer than the two seconds that Open MPI gives: what it began from is saved in its middle.
 DELAY=1
-long=(batch.sequences=4 steps=10000000)
-begin "${ranks[@]}" "${long[@]}"
+begin "${ranks[@]}" batch.sequences=1000 batch.micro=8 # large steps, for the rate of a larger one
 rate=$(sed -n 's/.*"tok_s":\([0-9]*\).*/\1/p' run/metrics.jsonl | tail -n 1)
 kill -USR1 $run
 stops 130
-begin "${ranks[@]}" batch.sequences=$((rate * 5 / 32)) batch.micro=8
+begin "${ranks[@]}" batch.sequences=$((rate * 8 / 32)) batch.micro=8
 kill -INT $run
 stops 1
 [ "$step" = "$(grep -c '"step":' run/metrics.jsonl)" ] || fail "step $step was saved, the metrics have $(grep -c '"step":' run/metrics.jsonl)"
-"$RETORT" train config.json --threads 1 --set model.tokenizer=tok data.train=text.h5 out=run batch.sequences=$((rate * 5 / 32)) batch.micro=8 steps="$step" --resume >out 2>err || fail "$(cat err)"
+"$RETORT" train config.json --threads 1 --set model.tokenizer=tok data.train=text.h5 out=run batch.sequences=$((rate * 8 / 32)) batch.micro=8 steps="$step" --resume >out 2>err || fail "$(cat err)"
 [ -d "run/step-$(printf %08d "$step")" ] || fail "the checkpoint of a long step: $(ls run)"
 echo "interrupt: good"
