@@ -71,7 +71,7 @@ void ag_stored_take(ag_state *s)
     s->k = given(s->ids, s->k), s->m = given(s->tail, s->m);
     for (int64_t i = 0; i < s->k; i++) {
         s->zk[i]        = (double)z[s->ids[i]];
-        s->lp[i]        = (double)t->topk_logprob[s->r.n * s->k + i];
+        s->lp[i]        = (double)t->topk_logprob[s->r.n * t->k + i]; /* the row may have fewer than k */
         s->P += s->p[i] = exp(s->lp[i]);
     }
     for (int64_t j = 0; j < s->m; j++) s->zt[j] = (double)z[s->tail[j]];

@@ -430,7 +430,27 @@ static void a_token_from_the_teacher_stands_for_the_rest(void **state)
     }
 }
 
-/* Behind a row's last entry stands -1: the row is as one of so many entries. */
+/* The row as the third of a batch, behind two rows of other numbers. */
+static ag_row_result lose_as_third(row_case *own)
+{
+    static int32_t target[3], ids[3 * MAX_K], tail[3 * MAX_M];
+    static float   logp[3 * MAX_K], entropy[3];
+    static uint8_t count[3];
+    const int64_t  k = own->t.k, m = own->t.m;
+    for (int64_t i = 0; i < 2 * k; i++) ids[i] = (int32_t)(i % k), logp[i] = -9;
+    for (int64_t j = 0; j < 2 * m; j++) tail[j] = (int32_t)(k + j % m);
+    memcpy(ids + 2 * k, own->ids, (size_t)k * sizeof *ids);
+    memcpy(logp + 2 * k, own->logp, (size_t)k * sizeof *logp);
+    memcpy(tail + 2 * m, own->tail, (size_t)m * sizeof *tail);
+    target[2] = own->target, count[2] = own->count, entropy[2] = own->entropy;
+    own->t.target = target, own->t.count = count, own->t.topk_ids = ids, own->t.topk_logprob = logp;
+    own->t.tail_ids = tail, own->t.rest_entropy = entropy, own->t.weight = NULL;
+    memcpy(g_out, g_z, (size_t)own->V * sizeof *g_z);
+    const ag_row r = {kn_get(), &own->t, 2, own->V, g_out, g_out_y, g_work};
+    return ag_row_loss(&r, 1);
+}
+
+/* Behind a row's last entry stands -1: the row is as one of so many entries, wherever it stands. */
 static void rows_may_hold_fewer_entries(void **state)
 {
     enum { V = 33, KEPT = 5, DRAWN = 3 };
@@ -448,6 +468,9 @@ static void rows_may_hold_fewer_entries(void **state)
         for (int j = DRAWN; j < 6; j++) all.tail[j] = -1;
         const ag_row_result got = lose(kn_get(), &all, 1);
         assert_true(got.loss == want.loss && got.kl == want.kl);
+        assert_memory_equal(g_out, gradient, sizeof gradient);
+        const ag_row_result third = lose_as_third(&all);
+        assert_true(third.loss == want.loss && third.kl == want.kl);
         assert_memory_equal(g_out, gradient, sizeof gradient);
         for (int i = 0; i < 8; i++) all.ids[i] = -1;
         for (int j = 0; j < 6; j++) all.tail[j] = -1;
