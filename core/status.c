@@ -28,14 +28,22 @@ static int is_control(const unsigned char *s, size_t len)
            (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9);
 }
 
+static int is_layout(char c) { return c == '\n' || c == '\t'; }
+
 void rt_text_clean(char *text)
 {
-    size_t left = strlen(text);
-    for (char *s = text; left;) {
-        const size_t len = rt_utf8_length(s, left), step = len ? len : 1;
-        if (is_control((const unsigned char *)s, len)) memset(s, *s == '\n' || *s == '\t' || *s == '\r' ? ' ' : '?', step);
+    for (char *s = text; *s; s++)
+        if (is_layout(*s) || *s == '\r') *s = ' ';
+    rt_text_clean_lines(text, strlen(text));
+}
+
+void rt_text_clean_lines(char *text, size_t n)
+{
+    for (char *s = text; n;) {
+        const size_t len = rt_utf8_length(s, n), step = len ? len : 1;
+        if (is_control((const unsigned char *)s, len) && !is_layout(*s)) memset(s, '?', step);
         s += step;
-        left -= step;
+        n -= step;
     }
 }
 

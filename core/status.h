@@ -8,6 +8,7 @@
  */
 #ifndef RT_CORE_STATUS_H
 #define RT_CORE_STATUS_H
+#include <stddef.h>
 
 /* One list makes the enum, the names and the exit codes, so that they cannot
  * disagree.  X(name, process exit code, text). */
@@ -42,6 +43,8 @@ rt_status rt_status_of_errno(int err);
 /* Make text fit for a terminal, in place: control characters and bytes that are no UTF-8 become '?', line ends and
  * tabs spaces.  rt_fail does it to every message, so that what a message quotes cannot command a terminal. */
 void rt_text_clean(char *text);
+/* The same for n bytes of text whose line ends and tabs stay. */
+void rt_text_clean_lines(char *text, size_t n);
 
 /* The current thread's record; valid until its next failure. */
 const char *rt_error_text(void);  /* one line: the message */

@@ -125,7 +125,8 @@ static rt_status fill_folder(tr_trainer *t, const char *dir, int64_t step, int64
     RT_TRY(rt_dir_remove(dir));
     RT_TRY(md_save(t->model, dir, t->type));
     if (tokenizer) RT_TRY(ds_tokenizer_copy(tokenizer, dir));
-    rt_status st = tr_config_print(&text, t->c);
+    rt_status st = rt_buf_str(&text, "// The configuration of this run. Paths are relative to the folder in which it was started.\n");
+    if (st == RT_OK) st = tr_config_print(&text, t->c);
     if (st == RT_OK) st = rt_path(&path, dir, "retort-train.json");
     if (st == RT_OK) st = rt_file_write(path.p, text.p, text.len);
     rt_buf_free(&text);

@@ -48,3 +48,12 @@ offered=$(bash -c 'source "$1"; COMP_WORDS=(retort train c.json --set seed = 3 o
 # Tables of the help stay tables in the manual page.
 awk '/^\.nf/ { table = 1 } /^\.fi/ { table = 0 } /^products  / { found = table } END { exit !found }' "$dir/retort.1" ||
     fail "the manual page fills the table of retort bench"
+
+# A terminal gets no control characters from a model, a file gets all that it wrote.
+controls() { tr -d '\r\n\t' | LC_ALL=C grep -q '[[:cntrl:]]'; }
+for seed in $(seq 40); do
+    random=("$RETORT" generate "@share/teacher" --prompt a --max-tokens 100 --temperature 6 --seed "$seed")
+    ! "${random[@]}" 2>/dev/null | controls || break
+done
+"${random[@]}" 2>/dev/null | controls || fail "no control character in any text: the check is worth nothing"
+! command -v script >/dev/null || ! script -qec "${random[*]}" /dev/null 2>/dev/null | controls || fail "control characters reach the terminal"
