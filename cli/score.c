@@ -138,13 +138,48 @@ static rt_status read_model(const options *o)
     return st;
 }
 
+/* ---- is it worth learning from? ----------------------------------------------------------------- */
+
+/* The teacher's mean cross-entropy, in nats a token, over the *n rows of a soft shard that count. */
+static rt_status cross_entropy(const char *path, double *ce, int64_t *n)
+{
+    ds_shard *s;
+    ds_doc    d;
+    double    sum = 0;
+    *n            = 0;
+    RT_TRY(ds_shard_open(&s, path));
+    rt_status st = RT_OK;
+    for (int64_t i = 0; st == RT_OK && i < ds_shard_docs(s); i++) {
+        st = ds_shard_doc(s, i, &d);
+        for (int64_t t = 0; st == RT_OK && t + 1 < d.n; t++)
+            if (d.valid[t] && !d.prompt_mask[t + 1] && !isnan(d.actual_logprob[t])) sum -= (double)d.actual_logprob[t], ++*n;
+    }
+    ds_shard_close(&s);
+    *ce = *n ? sum / (double)*n : NAN;
+    return st;
+}
+
+/* What a student can hope for: text that the teacher does not know is better learnt from without it. */
+static rt_status tell(const char *path)
+{
+    double  ce;
+    int64_t n;
+    RT_TRY(cross_entropy(path, &ce, &n));
+    if (n)
+        rt_note("the teacher's own cross-entropy on this text is %.3f nats a token (%lld tokens); where a student without it does better, "
+                "another teacher is needed",
+                ce, (long long)n);
+    return RT_OK;
+}
+
 static rt_status run(const void *opt, int argc, char **argv)
 {
     const options *o = opt;
     RT_CHECK(argc == 0, RT_EINVAL, "score takes no word like '%s'; name shards with --shards", argv[0]);
     RT_CHECK(o->collect.teacher || o->collect.model, RT_EINVAL,
              "score needs a teacher: a server's --teacher URL or a folder's --model DIR");
-    return o->collect.teacher ? ask_server(o) : read_model(o);
+    RT_TRY(o->collect.teacher ? ask_server(o) : read_model(o));
+    return tell(o->collect.out);
 }
 
 static const options defaults = {.collect = CLI_COLLECT_DEFAULTS, .sketch = -1};

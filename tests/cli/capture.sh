@@ -15,6 +15,9 @@ model=$dir/run/latest
 # Served and in process: ids, log-probabilities, rest and samples, as far as `inspect` and `stats` print them.
 good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/model.h5" --k 4 --m 8 --seed 3
 grep -q '200 documents' "$dir/out" || fail "summary: $(cat "$dir/out")"
+said=$(sed -n "s/.*own cross-entropy on this text is \\([0-9.]*\\) nats.*/\\1/p" "$dir/err")
+good "$RETORT" eval "$model" --shards "$dir/text.h5" --json --dtype f32
+awk -v a="${said:-none}" -v b="$(field ce <"$dir/out")" 'BEGIN { exit !(a - b < 0.001 && b - a < 0.001) }' || fail "score says $said of the teacher, eval $(cat "$dir/out")"
 begin_server "$RETORT" serve "$model" --port 0 --port-file "$dir/port" --name latest
 good "$RETORT" score --teacher "$url" --model latest --shards "$dir/text.h5" --out "$dir/served.h5" --k 4 --m 8 --seed 3
 end_server
