@@ -290,6 +290,10 @@ rt_status ds_loader_read(ds_loader *l, int64_t first, int64_t rows, ds_batch *b)
 /* Sum of the weights of the rows that count in sequences first .. first+rows-1, without reading targets. */
 rt_status ds_loader_weight(ds_loader *l, int64_t first, int64_t rows, double *weight);
 
+/* Are the n tokens of document `doc`, from its token `from` on, ids below V, the ids of the models at hand?  RT_EMISMATCH names the
+ * first that is not.  Shards may be of a larger vocabulary: that of a tokenizer with entries that no text holds, or of a padded matrix. */
+rt_status ds_ids_check(const ds_shard *s, int64_t doc, int64_t from, const int32_t *ids, int64_t n, int64_t V);
+
 /* A row's k entries and m samples, over the ids below V alone: those beyond are left out, what is left adds up to 1 with its rest.
  * Kept entries move to the front; -1 stands behind them. rest_entropy (NULL: none) becomes that of what is left of the rest.
  * Nothing is touched where no id is beyond V. */

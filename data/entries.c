@@ -1,4 +1,4 @@
-/* entries.c -- a row's stored entries over the ids that a smaller vocabulary has.
+/* entries.c -- a shard's tokens and stored entries beside a model with fewer ids.
  *
  * A matrix padded with rows that no text can contain may give them probability all the same. What a teacher says of ids
  * that the student lacks is left out and the rest counts for all: the student's target is the teacher's distribution,
@@ -27,6 +27,18 @@ static int64_t outside(int64_t V, int64_t n, const int32_t *ids)
     int64_t count = 0;
     for (int64_t i = 0; i < n; i++) count += ids[i] >= V;
     return count;
+}
+
+rt_status ds_ids_check(const ds_shard *s, int64_t doc, int64_t from, const int32_t *ids, int64_t n, int64_t V)
+{
+    if (ds_shard_info(s)->vocab <= V) return RT_OK;
+    for (int64_t i = 0; i < n; i++)
+        RT_CHECK(
+            ids[i] < V, RT_EMISMATCH,
+            "%s: document %lld, token %lld is id %d, but the model (or its teacher) has %lld ids; leave out texts with this token, or take "
+            "a model with more ids (model.V of a new one)",
+            ds_shard_path(s), (long long)doc, (long long)(from + i), (int)ids[i], (long long)V);
+    return RT_OK;
 }
 
 void ds_entries_share(int64_t V, int64_t k, int32_t *topk_ids, float *topk_logprob, int64_t m, int32_t *tail_ids, float *rest_entropy)

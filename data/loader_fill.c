@@ -128,18 +128,6 @@ static rt_status fill_target(ds_loader *l, const source *s, int64_t i, int64_t t
     return RT_OK;
 }
 
-/* A token that the student has no row for is another tokenizer's, or the student's matrices are too small for its own. */
-static rt_status check_ids(const ds_loader *l, const source *s)
-{
-    const int64_t V = l->o.vocab;
-    if (!V || ds_shard_info(s->shard)->vocab <= V) return RT_OK;
-    for (int64_t i = 0; i < s->d.n; i++)
-        RT_CHECK(s->d.ids[i] < V, RT_EMISMATCH,
-                 "%s: document %lld, token %lld is id %d, the model's vocabulary has %lld entries; give it a larger one",
-                 ds_shard_path(s->shard), (long long)s->doc, (long long)(s->w->from + i), (int)s->d.ids[i], (long long)V);
-    return RT_OK;
-}
-
 static rt_status fill_window(ds_loader *l, const source *s, int64_t base, int32_t at)
 {
     ds_batch *b = &l->batch;
@@ -170,7 +158,7 @@ static rt_status read_window(ds_loader *l, const ds_window *w, source *s)
     const int64_t *starts = ds_shard_starts(s->shard);
     s->len                = starts[s->doc + 1] - starts[s->doc];
     RT_TRY(ds_shard_rows(s->shard, s->doc, w->from, w->n, want, &s->d));
-    RT_TRY(check_ids(l, s));
+    if (l->o.vocab) RT_TRY(ds_ids_check(s->shard, s->doc, w->from, s->d.ids, s->d.n, l->o.vocab));
     return l->o.targets ? check_alignment(s) : RT_OK;
 }
 

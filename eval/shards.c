@@ -143,12 +143,10 @@ static rt_status scan_doc(scan *c, const ds_doc *d)
 
 static rt_status scan_shard(scan *c, ds_shard *s, int64_t *done)
 {
-    const ds_info *info = ds_shard_info(s);
-    ds_doc         d;
-    RT_CHECK(info->soft || info->vocab <= c->V, RT_EMISMATCH, "%s has a vocabulary of %lld entries, the model %lld", ds_shard_path(s),
-             (long long)info->vocab, (long long)c->V);
+    ds_doc d;
     for (int64_t i = 0; i < ds_shard_docs(s); i++) {
         RT_TRY(ds_shard_doc(s, i, &d));
+        RT_TRY(ds_ids_check(s, i, 0, d.ids, d.n, c->shared));
         RT_TRY(scan_doc(c, &d));
         *done += d.n;
         if (c->o->progress) rt_progress_at(c->o->progress, *done, NULL);

@@ -36,12 +36,12 @@ done:
     return st;
 }
 
-/* The texts of all ids; those beyond the tokenizer (a padded vocabulary) have none. */
+/* The texts of all ids of the tokenizer and the model, of which the one or the other may have more; those beyond the tokenizer have none. */
 static rt_status read_texts(inf_desk *d)
 {
-    rt_buf        one = {0};
-    const int64_t V   = d->model->config.V;
-    rt_status     st  = RT_NEW(d->text_at, V + 1);
+    rt_buf        one  = {0};
+    const int64_t size = ds_tokenizer_size(d->tokenizer), V = size > d->model->config.V ? size : d->model->config.V;
+    rt_status     st = RT_NEW(d->text_at, V + 1);
     for (int64_t v = 0; st == RT_OK && v < V; v++) {
         const int32_t id = (int32_t)v;
         rt_buf_clear(&one);
@@ -56,9 +56,6 @@ static rt_status read_texts(inf_desk *d)
 static rt_status open_parts(inf_desk *d, const inf_serve_opts *o)
 {
     const md_config *c = &d->model->config;
-    RT_CHECK(ds_tokenizer_size(d->tokenizer) <= c->V, RT_EMISMATCH,
-             "the tokenizer has %lld entries, the model only %lld; serve a model with its own tokenizer",
-             (long long)ds_tokenizer_size(d->tokenizer), (long long)c->V);
     RT_CHECK(o->max_tokens >= 0 && o->max_tokens <= c->context, RT_EINVAL,
              "--max-tokens must be from 0 (all) to the model's %lld positions, found %lld", (long long)c->context,
              (long long)o->max_tokens);

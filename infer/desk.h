@@ -25,7 +25,7 @@ typedef struct inf_desk {
     inf_session        *session;
     inf_sampler        *sampler;
     rt_buf              texts;   /* the JSON string of each id, one after another */
-    int64_t            *text_at; /* [V + 1] where each begins */
+    int64_t            *text_at; /* where each begins, and one more */
     int64_t             started; /* unix seconds */
     uint64_t            serial;  /* makes the next answer's id */
 } inf_desk;

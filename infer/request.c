@@ -178,6 +178,9 @@ static rt_status add_prompt(inf_request *q, const inf_desk *d, const cJSON *p)
     if (cJSON_IsString(p)) RT_TRY(inf_text_ids(d, p->valuestring, q->special, ids));
     else if (cJSON_IsArray(p)) RT_TRY(inf_list_ids(p, d->model->config.V, WHERE ": \"prompt\"", ids));
     else RT_FAIL(RT_EFORMAT, WHERE ": \"prompt\" must be a string, a list of strings, a list of ids or a list of lists of ids");
+    for (int64_t i = 0; i < ids->n; i++)
+        RT_CHECK(ids->v[i] < d->model->config.V, RT_EINVAL, WHERE ": \"prompt\" %d holds the token %d, the model has %lld ids", q->n - 1,
+                 (int)ids->v[i], (long long)d->model->config.V);
     RT_CHECK(ids->n >= 1, RT_EINVAL, WHERE ": \"prompt\" %d has no tokens; give at least one", q->n - 1);
     RT_CHECK(ids->n <= d->max_len - q->max_tokens, RT_EINVAL,
              "This model's maximum context length is %lld tokens. However, you requested %lld tokens (%lld in the prompt, %lld in the "

@@ -56,8 +56,6 @@ static rt_status check_shard(const capture *c, const ds_shard *s, const ds_token
     RT_CHECK(ds_tokenizer_is(t, i->tokenizer), RT_EMISMATCH,
              "%s was made with the tokenizer %.12s..., %s has %.12s...; import the text again with --tokenizer %s", ds_shard_path(s),
              i->tokenizer, c->model->dir, ds_tokenizer_identity(t), c->model->dir);
-    RT_CHECK(i->soft || i->vocab <= m->V, RT_EMISMATCH, "%s has a vocabulary of %lld entries, %s one of %lld", ds_shard_path(s),
-             (long long)i->vocab, c->model->dir, (long long)m->V);
     for (int64_t d = 0; d < ds_shard_docs(s); d++)
         RT_CHECK(starts[d + 1] - starts[d] <= m->context, RT_EINVAL,
                  "document %lld of %s has %lld tokens, the model takes at most %lld; import the text again with --max-doc %lld",
@@ -154,6 +152,7 @@ static rt_status walk(capture *c, pass_fn pass, int all)
             const int64_t *starts = ds_shard_starts(c->shard[s]);
             if (c->n + starts[i + 1] - starts[i] > c->max) RT_TRY(flush(c, pass));
             RT_TRY(ds_shard_doc(c->shard[s], i, &d));
+            RT_TRY(ds_ids_check(c->shard[s], i, 0, d.ids, d.n, c->model->config.V));
             add_doc(c, s, i, &d);
         }
     return flush(c, pass);

@@ -133,6 +133,21 @@ static rt_status check_lengths(score *s)
     return RT_OK;
 }
 
+/* The same for a text with a token that the teacher lacks. */
+static rt_status check_ids(score *s)
+{
+    char which[TC_NAME];
+    for (int64_t i = 0; i < s->n; i++)
+        for (int64_t j = 0; j < s->texts[i].n; j++) {
+            const int32_t id = s->ids[s->texts[i].first + j];
+            if (id < s->run.vocab) continue;
+            RT_TRY(name(s, i, which));
+            RT_FAIL(RT_EMISMATCH, "%s: token %lld is id %d, the teacher has %lld ids; leave out texts with this token", which, (long long)j,
+                    (int)id, (long long)s->run.vocab);
+        }
+    return RT_OK;
+}
+
 /* ---- the output ---------------------------------------------------------------------------- */
 
 static rt_status take(void *ud, int64_t i, const tc_answer *x, const tc_entry *e)
@@ -173,6 +188,7 @@ static rt_status run_all(score *s, const tc_options *o, rt_buf *settings, tc_rep
     RT_TRY(check_tokenizer(s, o->tokenizer));
     RT_TRY(tc_run_open(&s->run, o, o->k, o->m, s->input.tokenizer, s->input.vocab, r));
     RT_TRY(check_lengths(s));
+    RT_TRY(check_ids(s));
     RT_TRY(rt_buf_fmt(settings, "{\"command\":\"score\",\"seed\":\"%llu\"", (unsigned long long)o->seed));
     const tc_source source = {.n = s->n, .make = make, .name = name, .ud = s};
     RT_TRY(tc_run_collect(&s->run, &source, settings));

@@ -23,13 +23,13 @@ static rt_status check_tokenizer(tr_trainer *t, const ds_info *info, md_config *
     return RT_OK;
 }
 
-/* A soft shard's vocabulary is the teacher's matrix, padded rows too: the text has no more ids than the tokenizer. */
+/* A new model is to have a row for each id of its tokenizer. One that is there may lack some: a text that holds them is refused when it is
+ * read. A soft shard's vocabulary is its teacher's matrix, padded rows too. */
 static rt_status check_vocabulary(const tr_trainer *t, const ds_info *info)
 {
     const int64_t V = t->model->config.V, size = t->tokenizer ? ds_tokenizer_size(t->tokenizer) : info->soft ? V : info->vocab;
     const int64_t ids = size < info->vocab ? size : info->vocab;
-    RT_CHECK(V >= ids, RT_EMISMATCH, "the model's vocabulary has %lld entries, the shards' %lld; set model.V to 0 or to that", (long long)V,
-             (long long)ids);
+    RT_CHECK(V >= ids, RT_EMISMATCH, "model.V is %lld, the shards have %lld ids; set it to 0 or to that", (long long)V, (long long)ids);
     return RT_OK;
 }
 
@@ -49,8 +49,8 @@ static rt_status make_model(tr_trainer *t, const ds_info *info)
         RT_TRY(tr_check_fit(t->c, &shape, t->comm, info));
         RT_TRY(md_create(&t->model, &shape, t->type));
         md_init(t->model, (uint64_t)t->c->seed);
+        RT_TRY(check_vocabulary(t, info));
     }
-    RT_TRY(check_vocabulary(t, info));
     RT_CHECK(t->c->seq <= t->model->config.context, RT_EINVAL,
              "data.seq is %lld, the model's context %lld; make data.seq smaller or model.context larger", (long long)t->c->seq,
              (long long)t->model->config.context);

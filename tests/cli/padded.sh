@@ -49,6 +49,6 @@ done
 # Text and soft shards of one tokenizer are of one vocabulary, whatever their teacher's matrix.
 good "${train[@]}" data.train='["soft320.h5","text.h5"]' objective.kind=ce model.V=300 out=both
 # A student too small for the tokenizer, and another tokenizer whose matrices happen to fit.
-expect 2 'the model'\''s vocabulary has 290 entries' "${train[@]}" data.train=soft320.h5 model.V=290 out=x
+expect 2 'model.V is 290, the shards have 300 ids' "${train[@]}" data.train=soft320.h5 model.V=290 out=x
 expect 2 'their ids mean different text' "$RETORT" eval m300/latest --shards text.h5 --teacher other/latest
 expect 2 'teacher.model other/latest has tokenizer' "${train[@]}" data.train=text.h5 teacher.model=other/latest out=x
