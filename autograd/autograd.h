@@ -129,6 +129,7 @@ typedef struct ag_targets {
         ce; /* kl: a true divergence whatever is minimised, KL(p||q) over all ids or over k + 1 outcomes, at `temperature`; else NaN */
     double  matched; /* the hidden-state term, part of loss */
     int64_t rows;    /* rows that counted */
+    int64_t bad_row; /* the first of them whose teacher's logits are not finite numbers: losses and gradients are void; -1: none */
 } ag_targets;
 
 /* hidden[N,C] x w[V,C] x targets -> the scaled loss.  Blocks of rows, never [N,V]; in

@@ -89,5 +89,5 @@ ag_row_result ag_row_loss(const ag_row *r, int gradient)
     if (gradient && a > 0) r->z[s.x] -= (real)(s.scale * a);
     const double w = t->weight ? (double)t->weight[r->n] : 1;
     if (a < 1) o.loss += (1 - a) * (t->t2 ? T * T : 1) * s.value;
-    return (ag_row_result){w * o.loss, w * s.kl, w * o.ce};
+    return (ag_row_result){.loss = w * o.loss, .kl = w * s.kl, .ce = w * o.ce};
 }

@@ -9,6 +9,7 @@
 
 typedef struct ag_row_result {
     double loss, kl, ce;
+    int    bad; /* the teacher's logits are not finite: the row has no loss */
 } ag_row_result;
 
 /* One row, for one thread. */

@@ -73,14 +73,20 @@ static rt_status read_part(const md_folder *f, const md_tensor *w, const char *s
     return md_st_read(file, t, *out);
 }
 
-/* Levels are divided by the scale. */
+/* A level stands for (level - zero) / scale: the lowest and the highest are the ends of what a group can hold. */
+static int group_is_finite(const kn_quant *q, int64_t i)
+{
+    const float scale = q->scale[i], zero = q->zero[i], most = (float)((1 << q->bits) - 1);
+    return isnormal(scale) && scale > 0 && isfinite(1 / scale) && isfinite(-zero / scale) && isfinite((most - zero) / scale);
+}
+
 static rt_status check_levels(const md_folder *f, const md_tensor *w, const kn_quant *q)
 {
     for (int64_t i = 0; i < q->rows * q->groups; i++)
         RT_CHECK(
-            isnormal(q->scale[i]) && q->scale[i] > 0 && isfinite(1 / q->scale[i]) && isfinite(q->zero[i]), RT_EFORMAT,
-            "%s: row %lld, group %lld of %s has the scale %g and the zero point %g, expected finite ones, the scale above 0; quantise the "
-            "model again",
+            group_is_finite(q, i), RT_EFORMAT,
+            "%s: row %lld, group %lld of %s has the scale %g and the zero point %g, expected finite weights (level - zero point) / scale, "
+            "the scale above 0; quantise the model again",
             md_folder_dir(f), (long long)(i / q->groups), (long long)(i % q->groups), w->name, (double)q->scale[i], (double)q->zero[i]);
     return RT_OK;
 }

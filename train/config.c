@@ -73,7 +73,7 @@ static const key keys[] = {
     {"optim.weight_decay", REAL, TR_RUN, AT(adamw.weight_decay), "0.1", 0, 100, "decoupled, on matrices"},
     {"optim.clip", REAL, TR_RUN, AT(adamw.clip), "1.0", 0, 1e9, "largest gradient norm; 0: no clipping"},
     {"optim.max_skips", INT, TR_FREE, AT(max_skips), "10", 0, 1e6,
-     "a step whose gradients are not finite is skipped; more than so many in a row end the run"},
+     "a step whose gradients have no finite norm is skipped; more than so many in a row end the run"},
     {"schedule.kind", TEXT, TR_RUN, AT(schedule_kind), "\"cosine\"", 0, 0, "cosine, wsd (linear decay over the last part), constant"},
     {"schedule.warmup", INT, TR_RUN, AT(schedule.warmup), "0", 0, BIG, "steps of linear warm-up"},
     {"schedule.decay", INT, TR_RUN, AT(schedule.decay), "0", 0, BIG, "steps of wsd's decay"},

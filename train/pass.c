@@ -123,6 +123,30 @@ void tr_pass_teach(tr_pass *o)
     o->teaching += rt_now() - began;
 }
 
+/* The first row that counts with a hidden state of the teacher's that is not finite; -1: none, or nothing reads them. */
+static int64_t bad_hidden(const tr_pass *o)
+{
+    const ag_targets *t    = &o->targets;
+    const ag_teacher *from = &t->teacher;
+    const size_t      row  = (size_t)from->C * kn_size(from->hidden_type);
+    for (int64_t n = 0; t->match && n < o->B * o->T; n++)
+        if (o->count[n] && kn_not_finite((const char *)from->hidden + (size_t)n * row, from->hidden_type, from->C) >= 0) return n;
+    return -1;
+}
+
+rt_status tr_pass_check(const tr_pass *o, const tr_trainer *t)
+{
+    const int64_t hidden = bad_hidden(o), n = hidden < 0 ? o->targets.bad_row : hidden;
+    const char   *what = hidden < 0 ? "logits" : "hidden states";
+    if (n < 0) return RT_OK;
+    RT_CHECK(o->tp, RT_ECHECK,
+             "the shards' sketches of the teacher: the %s after token %lld of sequence %lld are not finite numbers; score the text again",
+             what, (long long)(n % o->T), (long long)(o->first + n / o->T));
+    RT_FAIL(RT_ECHECK,
+            "teacher.model %s: its %s after token %lld of sequence %lld are not finite numbers: its weights are damaged or too large",
+            t->c->teacher, what, (long long)(n % o->T), (long long)(o->first + n / o->T));
+}
+
 void tr_share(const rt_comm *c, int64_t n, int64_t *from, int64_t *to)
 {
     *from = n * c->rank / c->size;

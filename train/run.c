@@ -166,6 +166,16 @@ static void keep_last(run *r, const tr_metrics *m)
     r->summary.last.valid_ce = before.valid_ce, r->summary.last.valid_kl = before.valid_kl, r->summary.last.outcomes = before.outcomes;
 }
 
+/* A student that no step changed is no result. */
+static rt_status check_learned(const run *r)
+{
+    const tr_trainer *t = r->t;
+    RT_CHECK(!t->skipped || t->skipped + t->empty < r->step, RT_ECHECK,
+             "%s: the norm of the gradients was not finite in any of %lld steps: the student is as it began, nothing was learned",
+             r->c->out, (long long)t->skipped);
+    return RT_OK;
+}
+
 static rt_status one_step(run *r)
 {
     tr_metrics   m;
@@ -178,6 +188,7 @@ static rt_status one_step(run *r)
     show(r, &m);
     RT_TRY(rt_comm_agree(r->comm, log_metrics(r, &m)));
     keep_last(r, &m);
+    if (last) RT_TRY(check_learned(r));
     const int due = r->c->checkpoint_every && r->step % r->c->checkpoint_every == 0;
     return last || due || r->t->best_step == r->step ? checkpoint(r) : RT_OK;
 }
@@ -239,6 +250,13 @@ static rt_status say_begin(run *r)
     return st;
 }
 
+static rt_status say_done(const run *r)
+{
+    RT_TRY(check_learned(r));
+    if (!r->comm->rank) rt_note("%s: done, %lld steps", r->c->out, (long long)r->step);
+    return RT_OK;
+}
+
 static void say_end(run *r)
 {
     tr_summary *s = &r->summary;
@@ -260,8 +278,7 @@ rt_status tr_run(const tr_config *c, rt_comm *comm, const tr_run_opts *o)
     run       r  = {.c = c, .o = o, .comm = comm};
     rt_status st = begin(&r);
     if (st == RT_OK) {
-        if (r.step >= c->steps && !comm->rank) rt_note("%s: done, %lld steps", c->out, (long long)r.step);
-        else st = say_begin(&r);
+        st = r.step < c->steps ? say_begin(&r) : say_done(&r);
         if (st == RT_OK) st = watched_loop(&r);
         rt_progress_end(&r.progress);
         if (st == RT_OK) say_end(&r);

@@ -18,7 +18,7 @@ static rt_status compute(tr_trainer *t, int add, int hunt)
     tr_saver_moving(t->saver);
     RT_TRY(st);
     RT_CHECK(!tr_saver_taken(t->saver), RT_EINTR, "interrupted");
-    return RT_OK;
+    return tr_pass_check(&t->train, t);
 }
 
 /* This rank's micro-batches: their gradients add up, their scaled losses too. */
@@ -90,17 +90,29 @@ rt_status tr_trainer_gradients(tr_trainer *t, int64_t s, tr_metrics *m)
     return RT_OK;
 }
 
+/* Each rank's own gradients are finite, their common norm is not. */
+static rt_status say_why(tr_trainer *t, int64_t s)
+{
+    RT_TRY(sum_gradients(t));
+    RT_CHECK(kn_not_finite(t->grads, KN_REAL, t->n_grads) < 0, RT_ECHECK,
+             "step %lld: the sum of the ranks' gradients is not finite, though each rank's is", (long long)s + 1);
+    RT_FAIL(RT_ECHECK,
+            "step %lld: its gradients are finite numbers, but the sum of their squares is not: they are too large; the model's weights are "
+            "damaged or too large",
+            (long long)s + 1);
+}
+
 /* Weights and moments stay as they are; all ranks see the same norm. */
 static rt_status skip(tr_trainer *t, int64_t s, const tr_metrics *m)
 {
     t->skipped++;
     t->in_a_row++;
     if (!t->comm->rank)
-        rt_note("step %lld: its gradients are not finite (loss %g); skipped, %lld in a row, %lld in all", (long long)s + 1, m->loss,
-                (long long)t->in_a_row, (long long)t->skipped);
+        rt_note("step %lld: the norm of its gradients is not finite (loss %g); skipped, %lld in a row, %lld in all", (long long)s + 1,
+                m->loss, (long long)t->in_a_row, (long long)t->skipped);
     if (t->in_a_row <= t->c->max_skips) return RT_OK;
     RT_TRY(rt_comm_agree(t->comm, tr_hunt(t, s)));
-    RT_FAIL(RT_ECHECK, "step %lld: the sum of the ranks' gradients is not finite, though each rank's is", (long long)s + 1);
+    return say_why(t, s);
 }
 
 /* Not a row of the global batch counts: weights and moments stay as they are. */
@@ -149,7 +161,7 @@ rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m)
         tr_pass_teach(&t->valid);
         ag_forward(t->valid.p);
         tr_saver_moving(t->saver);
-        if (tr_saver_taken(t->saver)) st = rt_fail(RT_EINTR, __FILE__, __LINE__, "interrupted");
+        st = tr_saver_taken(t->saver) ? rt_fail(RT_EINTR, __FILE__, __LINE__, "interrupted") : tr_pass_check(&t->valid, t);
         sums[0] += t->valid.targets.ce;
         sums[1] += t->valid.targets.kl;
     }

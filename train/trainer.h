@@ -98,6 +98,8 @@ void      tr_pass_destroy(tr_pass *o);
 rt_status tr_pass_load(tr_pass *o, int64_t first, int64_t n, double scale);
 /* The teacher's pass over what was loaded; nothing without one. */
 void tr_pass_teach(tr_pass *o);
+/* After the student's: RT_ECHECK where the teacher, or the shards' sketches of it, gave a row that counts no finite numbers. */
+rt_status tr_pass_check(const tr_pass *o, const tr_trainer *t);
 /* This rank's share [*from, *to) of n sequences. */
 void tr_share(const rt_comm *c, int64_t n, int64_t *from, int64_t *to);
 /* This rank's gradients of step s again, looking for the operator that makes the first value which is not finite. */

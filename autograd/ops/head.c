@@ -87,6 +87,10 @@ static void lose_row(const block *b, int64_t i, int thread)
     const int64_t     V = b->a->shape[1]->d[0];
     const ag_teacher *t = &b->t->teacher;
     const ag_row      r = {b->a->k, b->t, b->row[i], V, b->z + i * V, b->y ? b->y + i * V : NULL, ag_scratch(b->a, thread)};
+    if (b->y && kn_not_finite(r.y, KN_REAL, shared_ids(b, V)) >= 0) {
+        b->result[i] = (ag_row_result){.bad = 1};
+        return;
+    }
     if (b->y) fill_lacking(b, r.y, V);
     if (t->draw) t->draw(t->draw_ud, r.n, r.y, V);
     b->result[i] = ag_row_loss(&r, b->gradient);
@@ -150,6 +154,7 @@ static void add_results(ag_targets *t, const block *b)
         t->loss += t->scale * b->result[i].loss;
         t->kl += t->scale * b->result[i].kl;
         t->ce += t->scale * b->result[i].ce;
+        if (b->result[i].bad && t->bad_row < 0) t->bad_row = b->row[i];
     }
     t->rows += b->n;
 }
@@ -172,6 +177,7 @@ static void run(const ag_args *a, int gradient)
     b.t->loss = b.t->matched;
     b.t->kl = b.t->ce = 0;
     b.t->rows         = 0;
+    b.t->bad_row      = -1;
     if (gradient) clear(a);
     for (int64_t n = 0; n < N;) {
         for (b.n = 0; n < N && b.n < R; n++)

@@ -351,6 +351,8 @@ static void hard_groups(void **state)
                                       {1024, 1032, 1040, 1048},
                                       {1e30f, 1e-3f, 1e-3f, 1e-3f},
                                       {-FLT_MAX, FLT_MAX, 0, 1},
+                                      {0, 0, 1, FLT_MAX},
+                                      {-FLT_MAX, 0, 1, 0.9f * FLT_MAX},
                                       {FLT_MAX, FLT_MAX, FLT_MAX, FLT_MAX},
                                       {1e6f, 1e6f + 0.0625f, 1e6f, 1e6f}};
     enum { GROUPS = sizeof groups / sizeof *groups };
@@ -374,6 +376,9 @@ static void hard_groups(void **state)
                 if (!(fabs((double)y[i] - (double)groups[g][i]) <= 0.501 / S + 2e-7 * most))
                     fail_msg("%d bits, group %d: %g for %g (S %g, Z %g)", bits, g, (double)y[i], (double)groups[g][i], S, Z);
         }
+        ok(md_save(m, g_dir, KN_REAL));
+        md_destroy(&m);
+        ok(md_load(&m, g_dir, KN_REAL));
         md_destroy(&m);
     }
 }
@@ -495,6 +500,14 @@ static void scales_are_numbers(void **state)
         (i < 5 ? q->scale : q->zero)[7] = bad[i % 5];
         ok(md_save(m, g_dir, KN_REAL));
         if (i < 5 || !isfinite(bad[i % 5])) refused(RT_EFORMAT, "row 3, group 1 of lm_head.weight has the scale");
+        md_destroy(&m);
+    }
+    for (int i = 0; i < 2; i++) { /* each is a number; what the levels stand for is none */
+        md_model *m = quantised(4);
+        kn_quant *q = md_find(m, own_head)->data;
+        q->scale[7] = 1e-37f, q->zero[7] = i ? -1e38f : 1e38f;
+        ok(md_save(m, g_dir, KN_REAL));
+        refused(RT_EFORMAT, "row 3, group 1 of lm_head.weight has the scale 1e-37 and the zero point");
         md_destroy(&m);
     }
 }

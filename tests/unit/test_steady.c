@@ -9,6 +9,7 @@
 #include "tests/support/check.h"
 #include "tests/support/distil.h"
 #include "train/trainer.h"
+#include <float.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -108,6 +109,112 @@ static void steps_without_finite_gradients_are_skipped(void **state)
     tr_config_free(&c);
 }
 
+static void fill(md_tensor *w, double x)
+{
+    for (int64_t i = 0; i < w->rows * w->cols; i++) ((real *)w->data)[i] = (real)x;
+}
+
+/* Gradients that are finite, but whose squares are not: that is what is said. */
+static void gradients_that_are_too_large_are_named(void **state)
+{
+    const char *const set[] = {"optim.max_skips=0", "objective.kind=ce", "model.tied=false", NULL};
+    tr_config         c;
+    tr_metrics        m;
+    tr_trainer       *t = NULL;
+    (void)state;
+    ok(dt_config(&c, "large", set));
+    ok(tr_trainer_create(&t, &c, rt_comm_self()));
+    const md_tensor *w = md_head(t->model);
+    for (int64_t i = 0; i < w->rows * w->cols; i++) ((real *)w->data)[i] *= (real)(sizeof(real) == 8 ? 1e170 : 1e25);
+    assert_int_equal(tr_trainer_step(t, 0, &m), RT_ECHECK);
+    assert_true(kn_not_finite(t->grads, KN_REAL, t->n_grads) < 0);
+    if (!strstr(rt_error_text(), "step 1: its gradients are finite numbers, but the sum of their squares is not"))
+        fail_msg("%s", rt_error_text());
+    tr_trainer_destroy(&t);
+    tr_config_free(&c);
+}
+
+/* ---- a teacher without finite numbers ------------------------------------------------------------------ */
+
+/* Weights that are finite, and yet too large: of its logits, or of its hidden states already. */
+static void spoil(md_model *teacher, int hidden)
+{
+    const double most = sizeof(real) == 8 ? DBL_MAX : FLT_MAX;
+    fill(md_find(teacher, "model.norm.weight"), hidden ? most : most / 8);
+    for (int64_t i = 0; i < DT_V * 16; i++) ((real *)teacher->t[0].data)[i] *= 1000;
+}
+
+/* Whatever reads the teacher, the first step ends the run and names the teacher; no step is skipped on its account. */
+static void a_teacher_without_numbers_is_named(void **state)
+{
+    static const char *const readers[][3] = {{"objective.kind=kl", "objective.hidden=none", "its logits after token "},
+                                             {"objective.kind=jsd", "objective.temperature=2", "its logits after token "},
+                                             {"objective.kind=sampled", "objective.hidden=none", "its logits after token "},
+                                             {"objective.kind=tail-token", "objective.hidden=none", "its logits after token "},
+                                             {"objective.kind=ce", "objective.hidden=mse", "its hidden states after token "},
+                                             {"objective.kind=kl", "objective.hidden=cosine", "its hidden states after token "}};
+    char                     teacher[96], valid[128], words[128];
+    (void)state;
+    snprintf(teacher, sizeof teacher, "teacher.model=%s/teacher", dt_dir);
+    snprintf(valid, sizeof valid, "data.valid=[\"%s\"]", dt_shard);
+    snprintf(words, sizeof words, "teacher.model %s/teacher: its ", dt_dir);
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
+        const char *const set[] = {teacher, valid, readers[i][0], readers[i][1], "dtype=f32", NULL};
+        tr_config         c;
+        tr_metrics        m;
+        tr_trainer       *t = NULL;
+        ok(dt_config(&c, "spoilt", set));
+        ok(tr_trainer_create(&t, &c, rt_comm_self()));
+        ok(tr_trainer_step(t, 0, &m));
+        ok(tr_trainer_validate(t, &m));
+        spoil(t->teacher.model, strstr(readers[i][2], "hidden") != NULL);
+        for (int valid_too = 0; valid_too < (i < 4 ? 2 : 1); valid_too++) {
+            assert_int_equal(valid_too ? tr_trainer_validate(t, &m) : tr_trainer_step(t, 1, &m), RT_ECHECK);
+            if (!strstr(rt_error_text(), words) || !strstr(rt_error_text(), readers[i][2]))
+                fail_msg("%s: %s", readers[i][0], rt_error_text());
+        }
+        assert_int_equal(t->skipped, 0);
+        tr_trainer_destroy(&t);
+        tr_config_free(&c);
+    }
+}
+
+/* ---- a run without an update ----------------------------------------------------------------------------- */
+
+/* A student that no step changed is no result: no checkpoint is made of it at the end, and one that is there is none either. */
+static void a_run_that_learned_nothing_fails(void **state)
+{
+    const char *const set[]  = {"steps=3", "optim.max_skips=5", "objective.kind=ce", NULL};
+    const char *const init[] = {"steps=3", "optim.max_skips=5", "objective.kind=ce", "checkpoint.every=1", "", NULL};
+    const char       *from[6];
+    char              dir[96], key[112];
+    tr_config         c;
+    tr_trainer       *t = NULL;
+    tr_found          found;
+    (void)state;
+    snprintf(dir, sizeof dir, "%s/over", dt_dir);
+    ok(dt_config(&c, "start", set));
+    ok(tr_trainer_create(&t, &c, rt_comm_self()));
+    fill(md_find(t->model, "model.norm.weight"), sizeof(real) == 8 ? DBL_MAX : FLT_MAX);
+    ok(md_save(t->model, dir, KN_REAL));
+    snprintf(key, sizeof key, "%s/teacher", dt_dir);
+    ok(ds_tokenizer_copy(key, dir));
+    snprintf(key, sizeof key, "model.init=%s", dir);
+    tr_trainer_destroy(&t);
+    tr_config_free(&c);
+    for (int i = 0; i < 6; i++) from[i] = init[i];
+    from[4] = key;
+    for (int again = 0; again < 2; again++) { /* the second time it goes on from the checkpoint after two steps */
+        ok(dt_config(&c, "nothing", from));
+        const rt_status st = tr_run(&c, rt_comm_self(), &(tr_run_opts){.resume = again});
+        if (st != RT_ECHECK || !strstr(rt_error_text(), "was not finite in any of 3 steps")) fail_msg("%s", rt_error_text());
+        ok(tr_checkpoint_find(c.out, &found));
+        assert_int_equal(found.step, 2);
+        tr_found_free(&found);
+        tr_config_free(&c);
+    }
+}
+
 /* Skipped steps do not count in the moments' correction, and a checkpoint knows how many there were. */
 static void skips_survive_a_checkpoint(void **state)
 {
@@ -163,7 +270,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(steady_steps_allocate_nothing),
                                        cmocka_unit_test(steps_without_finite_gradients_are_skipped),
-                                       cmocka_unit_test(skips_survive_a_checkpoint), cmocka_unit_test(a_skipped_step_is_no_update)};
+                                       cmocka_unit_test(skips_survive_a_checkpoint),
+                                       cmocka_unit_test(a_skipped_step_is_no_update),
+                                       cmocka_unit_test(gradients_that_are_too_large_are_named),
+                                       cmocka_unit_test(a_teacher_without_numbers_is_named),
+                                       cmocka_unit_test(a_run_that_learned_nothing_fails)};
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     if (!dt_open()) return 1;
     return cmocka_run_group_tests(tests, NULL, dt_close);
