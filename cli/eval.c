@@ -22,6 +22,15 @@ static rt_status add(rt_buf *b, const char *name, double v, int json)
     return isnan(v) ? RT_OK : rt_buf_fmt(b, "  %-8s %.4f\n", name, v);
 }
 
+static void warn_unknown(int unknown, const char *dir)
+{
+    if (unknown)
+        rt_note(
+            "warning: %s has no tokenizer.json: nothing says that its ids mean the shards' text; if they do not, the numbers mean nothing; "
+            "put its tokenizer's files there",
+            dir);
+}
+
 static rt_status print(const ev_result *r, const char *model, int json)
 {
     rt_buf b = {0};
@@ -68,6 +77,7 @@ static rt_status eval_shards(const md_model *m, const eval_options *o, const cha
     rt_status st = ev_shards(&r, m, teacher, &(ev_opts){.shards = &o->shards, .window = o->window, .progress = &p});
     rt_progress_end(&p);
     if (st == RT_OK) st = print(&r, name, o->json);
+    if (st == RT_OK) warn_unknown(r.unknown, name), warn_unknown(r.teacher_unknown, o->teacher);
     md_destroy(&teacher);
     return st;
 }

@@ -9,7 +9,9 @@ typedef struct ev_result {
     double  acc, ece;   /* top-1 accuracy; expected calibration error over 15 bins of confidence */
     double  kl, agree;  /* against an in-process teacher, whole vocabulary; NaN without one */
     double  teacher_ce; /* of that teacher on the same rows; NaN without one */
-    double  kl_topk;    /* against the shards' k stored ids and the rest as one outcome; NaN for text shards */
+    int     unknown,
+        teacher_unknown; /* 1: the model's (the teacher's) folder has no tokenizer.json, so that nothing says whether its ids are the shards' */
+    double kl_topk;      /* against the shards' k stored ids and the rest as one outcome; NaN for text shards */
 } ev_result;
 
 typedef struct ev_opts {

@@ -26,7 +26,7 @@ typedef struct scan {
     /* sums */
     double  ce, kl, kl_topk, teacher_ce, agree, correct, bin_confidence[BINS], bin_correct[BINS];
     int64_t counted, bin[BINS];
-    int     soft;
+    int     soft, unknown, teacher_unknown;
 } scan;
 
 static int64_t argmax(const real *z, int64_t V)
@@ -171,6 +171,7 @@ static ev_result finish(const scan *c)
 {
     const double n = c->counted ? (double)c->counted : NAN;
     ev_result    r = {.tokens = c->counted, .ce = c->ce / n, .ppl = exp(c->ce / n), .acc = c->correct / n};
+    r.unknown = c->unknown, r.teacher_unknown = c->teacher_unknown;
     for (int b = 0; b < BINS; b++) r.ece += fabs(c->bin_confidence[b] - c->bin_correct[b]) / n;
     r.kl         = c->teacher ? c->kl / n : NAN;
     r.teacher_ce = c->teacher ? c->teacher_ce / n : NAN;
@@ -201,7 +202,7 @@ static rt_status check_tokenizer(const ds_shard *s, const md_model *m, const ds_
 }
 
 /* Numbers of two models over different tokens would be compared id by id. Matrices may be padded to different sizes. */
-static rt_status check_teacher(const md_model *m, const ds_tokenizer *t, const md_model *teacher)
+static rt_status check_teacher(const md_model *m, const ds_tokenizer *t, const md_model *teacher, int *unknown)
 {
     ds_tokenizer *other;
     RT_TRY(tokenizer_of(&other, teacher));
@@ -218,6 +219,7 @@ static rt_status check_teacher(const md_model *m, const ds_tokenizer *t, const m
             "the model has %lld ids, the teacher %lld, and a tokenizer.json is missing in one of their folders: nothing says that they "
             "share a tokenizer; put it beside both",
             (long long)m->config.V, (long long)teacher->config.V);
+    *unknown = !other;
     ds_tokenizer_destroy(&other);
     return st;
 }
@@ -245,7 +247,8 @@ static rt_status check_all(scan *c, const md_model *m, const md_model *teacher)
     ds_tokenizer *t;
     RT_TRY(tokenizer_of(&t, m));
     rt_status st = look_at_shards(c, m, t);
-    if (st == RT_OK && teacher) st = check_teacher(m, t, teacher);
+    c->unknown   = !t;
+    if (st == RT_OK && teacher) st = check_teacher(m, t, teacher, &c->teacher_unknown);
     ds_tokenizer_destroy(&t);
     return st;
 }

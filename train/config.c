@@ -23,7 +23,7 @@ typedef struct key {
 static const key keys[] = {
     {"model.init", PATH, TR_FILES, AT(init), "\"new\"", 0, 0, "\"new\", or the folder of a model to start from"},
     {"model.tokenizer", PATH, TR_FREE_FILES, AT(tokenizer), "null", 0, 0,
-     "folder whose tokenizer the checkpoints carry; null: that of model.init"},
+     "folder whose tokenizer the checkpoints carry: that of model.init, if it has one; null: that of model.init"},
     {"model.family", TEXT, TR_SHAPE, AT(family), "\"llama\"", 0, 0, "llama, qwen3 (norms on q and k)"},
     {"model.V", INT, TR_SHAPE, AT(shape.V), "0", 0, 1 << 24, "vocabulary; 0: that of the shards"},
     {"model.C", INT, TR_SHAPE, AT(shape.C), "96", 1, 1 << 20, "width"},

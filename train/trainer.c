@@ -1,12 +1,33 @@
 /* trainer.c -- what a trainer holds: model, teacher, gradients, optimiser, the passes; made, looked at, freed. */
 #include "train/trainer.h"
 #include "core/apart.h"
+#include "core/file.h"
 #include "core/rng.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { GRAD_ALIGN = 16 };
+
+/* The rows of a model to start from belong to the entries of its own tokenizer. A folder without one leaves it to the configuration. */
+static rt_status check_init(const tr_trainer *t)
+{
+    const char   *dir  = t->c->init;
+    ds_tokenizer *own  = NULL;
+    rt_buf        path = {0};
+    rt_status     st   = rt_path(&path, dir, "tokenizer.json");
+    if (st == RT_OK && rt_file_exists(path.p)) st = ds_tokenizer_load(&own, dir);
+    rt_buf_free(&path);
+    if (st == RT_OK && own && strcmp(ds_tokenizer_identity(own), ds_tokenizer_identity(t->tokenizer)) != 0)
+        st = rt_fail(
+            RT_EMISMATCH, __FILE__, __LINE__,
+            "model.init %s has the tokenizer %.12s..., model.tokenizer %s is %.12s...: its weights are about other tokens; use shards of "
+            "its own tokenizer and leave model.tokenizer out (to teach it another tokenizer all the same, start from a copy of the "
+            "folder without tokenizer.json)",
+            dir, ds_tokenizer_identity(own), t->c->tokenizer, ds_tokenizer_identity(t->tokenizer));
+    ds_tokenizer_destroy(&own);
+    return st;
+}
 
 /* The tokenizer must be the one that the shards were made with; it gives the tokens that begin and end a text. */
 static rt_status check_tokenizer(tr_trainer *t, const ds_info *info, md_config *shape)
@@ -18,6 +39,7 @@ static rt_status check_tokenizer(tr_trainer *t, const ds_info *info, md_config *
     RT_CHECK(ds_tokenizer_is(t->tokenizer, info->tokenizer), RT_EMISMATCH,
              "%s: its tokenizer is %.12s..., the shards were made with %.12s...; use the tokenizer of the shards", dir,
              ds_tokenizer_identity(t->tokenizer), info->tokenizer);
+    if (c->tokenizer && strcmp(c->init, "new")) RT_TRY(check_init(t));
     shape->bos  = ds_tokenizer_bos(t->tokenizer);
     shape->ends = *ds_tokenizer_ends(t->tokenizer);
     return RT_OK;

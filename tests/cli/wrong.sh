@@ -29,10 +29,24 @@ expect 2 "cut.h5: the HDF5 file is truncated" "$RETORT" score --teacher http://1
 expect 2 "use the tokenizer of the shards" "${train[@]}" out=x data.train=text2.h5
 expect 2 "import the text again with --tokenizer $model" "$RETORT" eval $model --shards text2.h5
 
+good "$RETORT" train config.json --set model.tokenizer=tok2 data.train=text2.h5 out=run2
+
+# A tokenizer that is not the weights' own, and folders that do not say theirs.
+expect 2 'model.init run2/latest has the tokenizer' "${train[@]}" out=x model.init=run2/latest
+good "${train[@]}" out=same model.init=$model
+cp -rL $model bare
+rm bare/tokenizer.json
+good "${train[@]}" out=barerun model.init=bare
+good "$RETORT" eval $model --shards text.h5 --teacher $model
+! grep -q warning err || fail "a warning without reason: $(cat err)"
+good "$RETORT" eval bare --shards text.h5
+grep -q 'bare has no tokenizer.json: nothing says' err || fail "eval does not say that it knows no tokenizer: $(cat err)"
+good "$RETORT" eval $model --shards text.h5 --teacher bare --json
+grep -q 'bare has no tokenizer.json: nothing says' err || fail "eval does not say that it knows no tokenizer of the teacher: $(cat err)"
+
 # Objectives that the shards cannot serve, teachers that do not fit the student.
 good "$RETORT" score --model $model --shards text.h5 --out given.h5 --k 4 --m 0
 good "$RETORT" score --model $model --shards text.h5 --out drawn.h5 --k 4 --m 2
-good "$RETORT" train config.json --set model.tokenizer=tok2 data.train=text2.h5 out=run2
 good "$RETORT" train config.json --set model.tokenizer=tok data.train=text.h5 model.context=16 data.seq=16 out=short
 good "$RETORT" train config.json --set model.tokenizer=tok data.train=text.h5 model.V=400 out=wide
 soft=("$RETORT" train config.json --set model.tokenizer=tok data.train=given.h5 out=x)
