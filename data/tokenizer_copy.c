@@ -1,7 +1,7 @@
 /* tokenizer_copy.c -- a tokenizer's files from one model folder into another.
  *
- * The copy's template does not end a text with an end token: other programs put a prompt into the template, and a
- * model goes on behind an end token with a new document.  That training documents end with it is noted in
+ * The copy's template puts no token behind a text: other programs put a prompt into the template, and a model goes on
+ * behind an end token with a new document.  What training documents end with is noted in
  * tokenizer_config.json, with the hash of the file as it was, which shards of older versions carry.
  */
 #include "core/file.h"
@@ -48,39 +48,26 @@ static const char *find_value(const char *text, const char *key, const char **en
     return NULL;
 }
 
-static int is_end(const ds_tokenizer *t, const cJSON *special, const cJSON *item)
+/* Take the tokens behind the text off a list of the template; how many. */
+static int cut_list(cJSON *list)
 {
-    const cJSON *token = cJSON_GetObjectItemCaseSensitive(item, "SpecialToken");
-    const char  *name  = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(token, "id"));
-    const cJSON *ids   = name ? cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(special, name), "ids") : NULL;
-    const cJSON *e;
-    int64_t      id;
-    if (!ids) return 0;
-    cJSON_ArrayForEach(e, ids) if (!rt_json_whole(e, 0, INT32_MAX, &id) || !ds_ends_have(&t->ends, (int32_t)id)) return 0;
-    return 1;
-}
-
-/* Take end tokens off the end of a list of the template; how many. */
-static int cut_list(const ds_tokenizer *t, const cJSON *special, cJSON *list)
-{
-    int cut = 0;
-    for (int n = cJSON_GetArraySize(list); n > 0 && is_end(t, special, cJSON_GetArrayItem(list, n - 1)); n--, cut++)
+    int n = cJSON_GetArraySize(list), cut = 0;
+    for (; n > 0 && cJSON_GetObjectItemCaseSensitive(cJSON_GetArrayItem(list, n - 1), "SpecialToken"); n--, cut++)
         cJSON_DeleteItemFromArray(list, n - 1);
     return cut;
 }
 
-static int cut_template(const ds_tokenizer *t, cJSON *post)
+static int cut_template(cJSON *post)
 {
-    const cJSON *special = cJSON_GetObjectItemCaseSensitive(post, "special_tokens");
-    cJSON       *e;
-    int          cut = cut_list(t, special, cJSON_GetObjectItemCaseSensitive(post, "single"));
-    cut_list(t, special, cJSON_GetObjectItemCaseSensitive(post, "pair"));
-    cJSON_ArrayForEach(e, cJSON_GetObjectItemCaseSensitive(post, "processors")) cut += cut_template(t, e);
+    cJSON *e;
+    int    cut = cut_list(cJSON_GetObjectItemCaseSensitive(post, "single"));
+    cut_list(cJSON_GetObjectItemCaseSensitive(post, "pair"));
+    cJSON_ArrayForEach(e, cJSON_GetObjectItemCaseSensitive(post, "processors")) cut += cut_template(e);
     return cut;
 }
 
 /* The text of tokenizer.json with its post_processor cut; *changed = 0 and an empty text where there is nothing to cut. */
-static rt_status cut_text(const ds_tokenizer *t, const rt_buf *from, rt_buf *to, int *changed, const char *where)
+static rt_status cut_text(const rt_buf *from, rt_buf *to, int *changed, const char *where)
 {
     const char *end = NULL, *value = find_value(from->p, "post_processor", &end);
     cJSON      *post = NULL;
@@ -91,7 +78,7 @@ static rt_status cut_text(const ds_tokenizer *t, const rt_buf *from, rt_buf *to,
     rt_status st = rt_json_parse(&post, copy.p, copy.len, RT_JSON_DUPLICATES | RT_JSON_ANY, where);
     rt_buf_free(&copy);
     RT_TRY(st);
-    *changed   = cut_template(t, post) > 0;
+    *changed   = cut_template(post) > 0;
     char *text = *changed ? cJSON_PrintUnformatted(post) : NULL;
     cJSON_Delete(post);
     if (!*changed) return RT_OK;
@@ -125,12 +112,12 @@ static rt_status copy_file(const char *from_dir, const char *to_dir, const char 
     return st;
 }
 
-static rt_status copy_tokenizer(const ds_tokenizer *t, const char *from_dir, const char *to_dir, int *changed)
+static rt_status copy_tokenizer(const char *from_dir, const char *to_dir, int *changed)
 {
     rt_buf    from = {0}, to = {0};
     int       there;
     rt_status st = read_file(from_dir, "tokenizer.json", &from, &there);
-    if (st == RT_OK) st = cut_text(t, &from, &to, changed, from_dir);
+    if (st == RT_OK) st = cut_text(&from, &to, changed, from_dir);
     if (st == RT_OK) st = ds_tokenizer_write_file(to_dir, "tokenizer.json", *changed ? &to : &from);
     rt_buf_free(&from);
     rt_buf_free(&to);
@@ -211,7 +198,7 @@ static rt_status copy_all(const ds_tokenizer *t, const char *from_dir, const cha
 {
     static const char *const beside[] = {"special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja"};
     int                      changed;
-    RT_TRY(copy_tokenizer(t, from_dir, to_dir, &changed));
+    RT_TRY(copy_tokenizer(from_dir, to_dir, &changed));
     for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) RT_TRY(copy_file(from_dir, to_dir, beside[i]));
     return copy_config(t, from_dir, to_dir, changed);
 }

@@ -1,7 +1,9 @@
-/* tokenizer_ends.c -- which tokens begin and end a text: what the files of a model's folder name. */
+/* tokenizer_ends.c -- what the files beside tokenizer.json say: which tokens begin and end a text, and whether their added tokens
+ * are those of tokenizer.json. */
 #include "core/file.h"
 #include "data/tokenizer.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- the set of end tokens ------------------------------------------------------------- */
@@ -75,6 +77,8 @@ static rt_status take_token(const ds_tokenizer *t, const cJSON *f, const char *k
 {
     const char *text = cJSON_GetStringValue(f);
     if (cJSON_IsObject(f)) text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(f, "content"));
+    RT_CHECK(text || !f || cJSON_IsNull(f), RT_EFORMAT, "%s: the %s must be a token's text, an object with it as \"content\", or null",
+             where, key);
     if (!text) return RT_OK;
     *id = ds_tokenizer_id(t, text);
     RT_CHECK(*id >= 0, RT_EFORMAT, "%s: the %s \"%.60s\" is no entry of the tokenizer.json beside it", where, key, text);
@@ -110,9 +114,52 @@ static rt_status take_ours(ds_tokenizer *t, const cJSON *o, const char *where)
     return take_document_end(t, cJSON_GetObjectItemCaseSensitive(ours, "document_end"), where);
 }
 
+/* Other programs add these tokens to those of tokenizer.json: ids would differ where it lacks one. */
+static rt_status check_added(const ds_tokenizer *t, const char *text, const char *id, const char *where)
+{
+    const int32_t own = ds_tokenizer_id(t, text);
+    char          digits[16];
+    snprintf(digits, sizeof digits, "%d", (int)own);
+    RT_CHECK(
+        own >= 0 && !strcmp(id, digits) && t->vocab.entry[own].flags & DS_ENTRY_ADDED, RT_EFORMAT,
+        "%s: \"%.60s\" is the added token %.16s here, but not in the tokenizer.json beside it; add it to \"added_tokens\" there, or remove "
+        "it here",
+        where, text, id);
+    return RT_OK;
+}
+
+static rt_status check_decoder(const ds_tokenizer *t, const cJSON *e, const char *where)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "content"));
+    RT_CHECK(text, RT_EFORMAT, "%s: \"added_tokens_decoder\": the token %.16s has no text \"content\"", where, e->string ? e->string : "");
+    return check_added(t, text, e->string ? e->string : "", where);
+}
+
+/* The file of older folders: {"text": id, ...}. */
+static rt_status take_added(void *ud, const cJSON *o, const char *where)
+{
+    const cJSON *e;
+    cJSON_ArrayForEach(e, o)
+    {
+        int64_t id = -1;
+        char    digits[16];
+        RT_CHECK(rt_json_whole(e, 0, INT32_MAX, &id), RT_EFORMAT, "%s: the id of \"%.60s\" must be a whole number", where, e->string);
+        snprintf(digits, sizeof digits, "%d", (int)id);
+        RT_TRY(check_added(ud, e->string, digits, where));
+    }
+    return RT_OK;
+}
+
 static rt_status take_config(void *ud, const cJSON *o, const char *where)
 {
-    ds_tokenizer *t = ud;
+    ds_tokenizer *t     = ud;
+    int           split = 0;
+    const cJSON  *e;
+    RT_TRY(rt_json_bool(o, "split_special_tokens", &split, where));
+    RT_CHECK(!split, RT_EFORMAT,
+             "%s: \"split_special_tokens\": true would spell special tokens out where a text holds them, which is not supported; remove it",
+             where);
+    cJSON_ArrayForEach(e, cJSON_GetObjectItemCaseSensitive(o, "added_tokens_decoder")) RT_TRY(check_decoder(t, e, where));
     RT_TRY(take_token(t, cJSON_GetObjectItemCaseSensitive(o, "bos_token"), "bos_token", &t->bos, where));
     RT_TRY(take_token(t, cJSON_GetObjectItemCaseSensitive(o, "eos_token"), "eos_token", &t->eos, where));
     return take_ours(t, o, where);
@@ -124,6 +171,7 @@ rt_status ds_tokenizer_read_ends(ds_tokenizer *t, const char *dir)
     for (int64_t i = 0; i < t->suffix.n; i++) RT_TRY(ds_ids_add(&t->close, t->suffix.v[i]));
     RT_TRY(read_file(dir, "special_tokens_map.json", take_config, t));
     RT_TRY(read_file(dir, "tokenizer_config.json", take_config, t));
+    RT_TRY(read_file(dir, "added_tokens.json", take_added, t));
     RT_TRY(ds_ends_read(&t->ends, dir));
     return ds_ends_add(&t->ends, t->eos);
 }

@@ -83,3 +83,39 @@ for file in config generation_config; do
 done
 sed -i 's/"eos_token_id": \[7, 9\]/"eos_token_id": "end"/' several/config.json
 expect 2 '"eos_token_id" must be' "$RETORT" generate several --ids 5
+
+# What tokenizer_config.json says besides: a token that only it names, special tokens that are to be spelt out, and names of another type are refused.
+wrong() { # WORDS TEXT [FILE]: FILE is the configuration, or another one, with TEXT in it
+    rm -rf wrong && cp -r tok wrong
+    if [ $# = 3 ]; then echo "$2" >"wrong/$3"; else sed -i "1s/{/{$2,/" wrong/tokenizer_config.json; fi
+    expect 2 "$1" "$RETORT" data import text.txt --tokenizer wrong --out wrong.h5
+}
+right() { # TEXT: the same, accepted
+    rm -rf wrong wrong.h5 && cp -r tok wrong && sed -i "1s/{/{$1,/" wrong/tokenizer_config.json
+    good "$RETORT" data import text.txt --tokenizer wrong --out wrong.h5
+}
+wrong '"<x>" is the added token 300 here' '"added_tokens_decoder":{"300":{"content":"<x>","special":true}}'
+wrong '"<|end|>" is the added token 1 here' '"added_tokens_decoder":{"1":{"content":"<|end|>"}}'
+wrong '"the" is the added token' '"added_tokens_decoder":{"270":{"content":"the"}}'
+wrong '"<x>" is the added token 300 here' '{"<x>":300}' added_tokens.json
+wrong 'has no text "content"' '"added_tokens_decoder":{"0":{"content":5}}'
+wrong '"split_special_tokens": true' '"split_special_tokens":true'
+right '"added_tokens_decoder":{"0":{"content":"<|end|>"}},"split_special_tokens":false,"x":null'
+for bad in 3 false '[]' '{"content":5}' '{}'; do
+    rm -rf wrong && cp -r tok wrong
+    sed -i "s/\"eos_token\": *\"[^\"]*\"/\"eos_token\": $bad/" wrong/tokenizer_config.json
+    grep -qF "\"eos_token\": $bad" wrong/tokenizer_config.json || fail "eos_token was not changed"
+    expect 2 'the eos_token must be' "$RETORT" data import text.txt --tokenizer wrong --out wrong.h5
+done
+
+# A template that closes a text with a token which is no end token: the copy notes it and closes none.
+rm -rf turn && cp -r tok turn
+sed -i '/retort_tokenizer/d; s/\("tokenizer_class": "[A-Za-z]*"\),/\1/' turn/tokenizer_config.json
+sed -i '/"single":/s/{"Sequence": {"id": "A", "type_id": 0}}/&, {"SpecialToken": {"id": "turn", "type_id": 0}}, {"SpecialToken": {"id": "<|end|>", "type_id": 0}}/
+    s/"special_tokens": *{/&"turn": {"id": "turn", "ids": [5], "tokens": ["turn"]}, /' turn/tokenizer.json
+case $(encode turn the) in *,5,0]) ;; *) fail "the template closes a text otherwise: $(encode turn the)" ;; esac
+good "$RETORT" data import text.txt --tokenizer turn --out turn.h5
+good "$RETORT" train config.json --set model.tokenizer=turn data.train=turn.h5 out=turned
+case $(encode turned/latest the) in *,5] | *,0]) fail "the copy's template closes a text: $(encode turned/latest the)" ;; esac
+good "$RETORT" data import text.txt --tokenizer turned/latest --out turn2.h5
+[ "$(digest turn.h5)" = "$(digest turn2.h5)" ] || fail "documents of the copy end otherwise"
