@@ -16,6 +16,8 @@
 /* Rest mass that nine digits cannot tell from 0. */
 #define REST_ZERO 1e-6
 
+enum { MAX_RANK = 1000000000 };
+
 typedef struct entry {
     int32_t id;
     int64_t rank; /* 0: not said */
@@ -69,7 +71,8 @@ static rt_status read_entry(entry *e, const cJSON *o, const tc_ask *a, const cha
     const cJSON *rk = cJSON_IsObject(o) ? cJSON_GetObjectItemCaseSensitive(o, WIRE_RANK) : NULL;
     e->logprob      = cJSON_IsNumber(lp) && lp->valuedouble < 9e9 ? lp->valuedouble : (double)NAN; /* 9e9: how core/json reads NaN */
     e->rank         = 0;
-    rt_json_whole(rk, 1, 1000000000, &e->rank);
+    if (rk && !cJSON_IsNull(rk) && !rt_json_whole(rk, 1, MAX_RANK, &e->rank))
+        ANSWERED("%s[%lld]: the rank of token id %d is no whole number from 1 on", field, (long long)at, e->id);
     RT_TRY(check_logprob(e->logprob, field, at));
     if (e->logprob > 0) e->logprob = 0;
     return RT_OK;
@@ -118,13 +121,15 @@ static rt_status read_entries(entry *e, int64_t *n, const cJSON *o, const tc_ask
         ranked += e[c].rank > 0;
     }
     if (c < a->k) ANSWERED("%s[%lld]: %lld alternatives, %lld were asked for", field, (long long)at, (long long)c, (long long)a->k);
-    for (int64_t i = 0; ranked < c && i < c; i++) e[i].rank = 0; /* some say a rank, some do not: none counts */
+    if (ranked && ranked < c) /* the one without may have taken the place of another */
+        ANSWERED("%s[%lld]: %lld of %lld alternatives have a rank, expected all or none", field, (long long)at, (long long)ranked,
+                 (long long)c);
     qsort(e, (size_t)c, sizeof *e, by_rank);
     for (int64_t i = 0; i < c; i++)
         for (int64_t j = 0; j < i; j++)
             if (e[i].id == e[j].id) ANSWERED("%s[%lld]: token id %d stands twice", field, (long long)at, e[i].id);
     *n = c;
-    return ranked < c ? RT_OK : check_ranks(e, c, a, field, at);
+    return !ranked ? RT_OK : check_ranks(e, c, a, field, at);
 }
 
 /* Keep the k most likely; what they do not cover is the rest. */

@@ -1,0 +1,73 @@
+/* test_teacher_answers.c -- single answers: what is refused in a row of alternatives, and which replies are errors. */
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+#include "core/json.h"
+#include "teacher/dialect.h"
+#include "teacher/schedule.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- rows ------------------------------------------------------------------------------------- */
+
+/* Alternatives are 3 (0.5), 4 (0.2), 5 (0.1) and the actual token 6 (0.05, the fourth); three are asked for. */
+static rt_status read_row(const char *row)
+{
+    enum { N = 2, K = 3 };
+    int32_t   ids[N] = {1, 6}, top[N * K];
+    uint8_t   valid[N];
+    float     lp[N * K], actual[N], rest[N];
+    tc_answer x = {
+        .n = N, .k = K, .ids = ids, .valid = valid, .topk_ids = top, .topk_logprob = lp, .actual_logprob = actual, .rest_mass = rest};
+    const tc_ask a = {.k = K, .vocab = 10};
+    cJSON       *o = cJSON_Parse(row);
+    assert_non_null(o);
+    const rt_status st = tc_row_read(&x, &a, 0, o, (double)NAN, "row", 0);
+    if (st == RT_OK) assert_int_equal(top[0], 3);
+    cJSON_Delete(o);
+    return st;
+}
+
+#define FOUR(r3, r4, r5, r6)                                                                                                               \
+    "{\"6\":{\"logprob\":-2.9957" r6 "},\"3\":{\"logprob\":-0.6931" r3 "},\"4\":{\"logprob\":-1.6094" r4 "},\"5\":{\"logprob\":-2.3026" r5 \
+    "}}"
+#define THREE(r3, r4, r6) "{\"6\":{\"logprob\":-2.9957" r6 "},\"3\":{\"logprob\":-0.6931" r3 "},\"4\":{\"logprob\":-1.6094" r4 "}}"
+#define RANK(r)           ",\"rank\":" r
+
+static void ranks_cannot_be_switched_off(void **state)
+{
+    static const struct {
+        const char *row, *words;
+    } bad[] = {
+        {THREE(RANK("1"), RANK("2"), RANK("4")), "the top 3 are not all there"},
+        {THREE(RANK("1"), RANK("2"), ""), "2 of 3 alternatives have a rank"},
+        {THREE(RANK("1"), RANK("2"), RANK("null")), "2 of 3 alternatives have a rank"},
+        {THREE("", RANK("2"), RANK("4")), "2 of 3 alternatives have a rank"},
+        {THREE(RANK("\"1\""), RANK("\"2\""), RANK("\"4\"")), "no whole number from 1 on"},
+        {THREE(RANK("-1"), RANK("-2"), RANK("-4")), "no whole number from 1 on"},
+        {THREE(RANK("1.5"), RANK("2.5"), RANK("4.5")), "no whole number from 1 on"},
+        {THREE(RANK("0"), RANK("0"), RANK("0")), "no whole number from 1 on"},
+        {THREE(RANK("1e300"), RANK("2"), RANK("4")), "no whole number from 1 on"},
+        {THREE(RANK("[1]"), RANK("true"), RANK("{}")), "no whole number from 1 on"},
+    };
+    (void)state;
+    assert_int_equal(read_row(FOUR(RANK("1"), RANK("2"), RANK("3"), RANK("4"))), RT_OK);
+    assert_int_equal(read_row(FOUR("", "", "", "")), RT_OK);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (read_row(bad[i].row) == RT_OK) fail_msg("taken: %s", bad[i].row);
+        if (!strstr(rt_error_text(), bad[i].words)) fail_msg("%s", rt_error_text());
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ranks_cannot_be_switched_off),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
