@@ -82,6 +82,19 @@ static rt_status eval_shards(const md_model *m, const eval_options *o, const cha
     return st;
 }
 
+/* --force replaces logits, and no other file. */
+static rt_status check_logits(const eval_options *o)
+{
+    md_st *f = NULL;
+    RT_TRY(rt_output_check(o->logits, o->force));
+    if (!rt_file_exists(o->logits)) return RT_OK;
+    const int logits = md_st_open(&f, o->logits) == RT_OK && md_st_find(f, "ids") && md_st_find(f, "logits");
+    md_st_close(&f);
+    RT_CHECK(logits, RT_EINVAL, "%s holds no logits: --force replaces a file with ids and logits and nothing else; choose another --logits",
+             o->logits);
+    return RT_OK;
+}
+
 static rt_status run(const void *options, int argc, char **argv)
 {
     const eval_options *o = options;
@@ -91,7 +104,7 @@ static rt_status run(const void *options, int argc, char **argv)
     RT_CHECK(!o->tokens == !o->logits && !o->tokens == !!o->shards.n, RT_EINVAL,
              "eval takes --shards SHARD..., or --tokens IN and --logits OUT; one of the two");
     RT_CHECK(o->window >= 0 && o->threads >= 0, RT_EINVAL, "--window and --threads must not be negative");
-    if (o->tokens) RT_TRY(rt_output_check(o->logits, o->force));
+    if (o->tokens) RT_TRY(check_logits(o));
     if (o->threads) rt_threads_set((int)o->threads);
     RT_TRY(kn_init());
     const kn_type type = strcmp(o->dtype, "bf16") ? KN_REAL : KN_BF16;

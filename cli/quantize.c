@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct quantize_options {
     int64_t     bits, group, threads;
@@ -78,19 +79,88 @@ static rt_status take_ends(md_model *m, const char *dir)
     return st;
 }
 
-/* --force replaces a quantised model, or what was left of one; never another model, such as the one that is read. */
+/* ---- the folder ------------------------------------------------------------------------------------ */
+
+/* A file that this command writes, or what a killed one left of it: NAME.tmp.PID. */
+static int is_ours(const char *name)
+{
+    static const char *const model[] = {"model.safetensors", "config.json", "generation_config.json"};
+    const char              *tmp     = strstr(name, ".tmp.");
+    const size_t             n       = tmp ? (size_t)(tmp - name) : strlen(name);
+    for (int i = 0; i < 3; i++)
+        if (strlen(model[i]) == n && !strncmp(name, model[i], n)) return 1;
+    for (int i = 0; ds_tokenizer_part(i); i++)
+        if (strlen(ds_tokenizer_part(i)) == n && !strncmp(name, ds_tokenizer_part(i), n)) return 1;
+    return 0;
+}
+
+static int holds_levels(const char *path)
+{
+    md_st *f   = NULL;
+    int    yes = 0;
+    if (md_st_open(&f, path) != RT_OK) return 0;
+    for (int64_t i = 0; !yes && md_st_at(f, i); i++) {
+        const char *dot = strrchr(md_st_at(f, i)->name, '.');
+        yes             = dot && !strcmp(dot, ".q");
+    }
+    md_st_close(&f);
+    return yes;
+}
+
+/* What says that the file NAME is not of a quantised model; NULL: nothing. *known: it says that it is of one. */
+static const char *look_at(const char *dir, const char *name, int *known)
+{
+    md_config   c;
+    const char *why  = NULL;
+    rt_buf      path = {0};
+    if (!is_ours(name)) return "which is no part of a quantised model";
+    if (rt_path(&path, dir, name) != RT_OK) return "whose path is too long";
+    if (!strcmp(name, "config.json")) {
+        if (md_config_read(&c, dir) != RT_OK || !c.bits) why = "a model that is not quantised";
+        else *known = 1;
+    } else if (!strcmp(name, "model.safetensors")) {
+        if (!holds_levels(path.p)) why = "whose weights are not quantised";
+        else *known = 1;
+    } else if (strstr(name, ".tmp.")) *known = 1;
+    rt_buf_free(&path);
+    return why;
+}
+
+static rt_status refuse(const char *out, const char *name, const char *why)
+{
+    const int whole = !strcmp(name, "config.json"); /* that says it of the folder */
+    RT_FAIL(RT_EINVAL, "%s holds %s%s%s: --force replaces a quantised model and nothing else; choose another --out", out, whole ? "" : name,
+            whole ? "" : ", ", why);
+}
+
+/* --force replaces a quantised model, or what was left of one, and nothing else. */
+static rt_status check_replaced(const char *out)
+{
+    char      **names;
+    int         n, known = 0;
+    const char *why = NULL, *name = NULL;
+    RT_TRY(rt_dir_make(out)); /* it is there: is it a folder? */
+    RT_TRY(rt_dir_list(&names, &n, out));
+    for (int i = 0; !why && i < n; i++) why = look_at(out, name = names[i], &known);
+    if (!why && n && !known) why = "and no quantised model";
+    const rt_status st = why ? refuse(out, name, why) : RT_OK;
+    rt_names_free(&names, n);
+    return st;
+}
+
 static rt_status check_out(const quantize_options *o)
 {
-    md_config c;
-    rt_buf    path = {0};
     RT_TRY(rt_output_check(o->out, o->force));
-    rt_status st = rt_path(&path, o->out, "config.json");
-    if (st == RT_OK && rt_file_exists(path.p)) {
-        st = md_config_read(&c, o->out);
-        if (st == RT_OK && !c.bits)
-            st = rt_fail(RT_EINVAL, __FILE__, __LINE__,
-                         "%s holds a model that is not quantised: --force does not replace that; choose another --out", o->out);
-    }
+    return rt_file_exists(o->out) ? check_replaced(o->out) : RT_OK;
+}
+
+/* Of the model that is replaced: its tokenizer may consist of more files than the new one's. */
+static rt_status remove_tokenizer(const char *out)
+{
+    rt_buf    path = {0};
+    rt_status st   = RT_OK;
+    for (int i = 0; st == RT_OK && ds_tokenizer_part(i); i++)
+        if ((st = rt_path(&path, out, ds_tokenizer_part(i))) == RT_OK) unlink(path.p);
     rt_buf_free(&path);
     return st;
 }
@@ -99,6 +169,7 @@ static rt_status write_folder(const md_model *m, const char *from, const char *o
 {
     const int fresh = !rt_file_exists(out);
     rt_status st    = md_save(m, out, type);
+    if (st == RT_OK) st = remove_tokenizer(out);
     if (st == RT_OK) st = ds_tokenizer_copy(from, out);
     if (st != RT_OK && fresh) rt_dir_remove(out);
     return st;

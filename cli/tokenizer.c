@@ -143,16 +143,39 @@ static rt_status run_lines(const options *o, int argc, char **argv, line_fn line
 
 /* ---- the command ---------------------------------------------------------------------- */
 
+/* --force replaces a tokenizer that stands by itself: one beside a model is what the model's ids mean. */
+static rt_status check_replaced(const char *out)
+{
+    static const char *const own[] = {"tokenizer.json", "tokenizer_config.json"};
+    char                   **names;
+    int                      n, strange = -1;
+    ds_tokenizer            *t = NULL;
+    RT_TRY(rt_dir_list(&names, &n, out));
+    for (int i = 0; strange < 0 && i < n; i++)
+        if (strcmp(names[i], own[0]) && strcmp(names[i], own[1]) && !strstr(names[i], ".tmp.")) strange = i;
+    rt_status st =
+        strange < 0 ? ds_tokenizer_load(&t, out)
+                    : rt_fail(RT_EINVAL, __FILE__, __LINE__,
+                              "%s holds %s beside the tokenizer: --force replaces a tokenizer that stands by itself; choose another --out",
+                              out, names[strange]);
+    ds_tokenizer_destroy(&t);
+    rt_names_free(&names, n);
+    return st;
+}
+
 /* Ids mean what the tokenizer says: one that is replaced takes the sense from all shards and models made with it. */
 static rt_status check_out(const options *o)
 {
     static const char *const names[] = {"tokenizer.json", "tokenizer_config.json"};
     rt_buf                   path    = {0};
     rt_status                st      = RT_OK;
-    for (int i = 0; st == RT_OK && i < 2; i++)
+    int                      there   = 0;
+    for (int i = 0; st == RT_OK && i < 2; i++) {
         if ((st = rt_path(&path, o->out, names[i])) == RT_OK) st = rt_output_check(path.p, o->force);
+        there |= st == RT_OK && rt_file_exists(path.p);
+    }
     rt_buf_free(&path);
-    return st;
+    return st == RT_OK && there ? check_replaced(o->out) : st;
 }
 
 static rt_status run_train(const options *o, int argc, char **argv)

@@ -76,6 +76,8 @@ rt_status ds_decode(const ds_tokenizer *t, const int32_t *ids, int64_t n, int sk
  * know it) and what else belongs to it from one model directory into another.  The copy's template ends no text
  * with an end token; that documents do, and the file's former hash, are noted in tokenizer_config.json. */
 rt_status ds_tokenizer_copy(const char *from_dir, const char *to_dir);
+/* Names of the files that it writes, i = 0, 1, ...; NULL past the last. */
+const char *ds_tokenizer_part(int i);
 
 /* Text files, and how documents stand in them. */
 typedef struct ds_input {

@@ -194,12 +194,17 @@ static rt_status copy_config(const ds_tokenizer *t, const char *from_dir, const 
     return st;
 }
 
+static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+                                    "merges.txt",     "chat_template.jinja"};
+enum { NAMES = sizeof names / sizeof *names, BESIDE = 2 }; /* from BESIDE on: copied as they are */
+
+const char *ds_tokenizer_part(int i) { return i >= 0 && i < NAMES ? names[i] : NULL; }
+
 static rt_status copy_all(const ds_tokenizer *t, const char *from_dir, const char *to_dir)
 {
-    static const char *const beside[] = {"special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja"};
-    int                      changed;
+    int changed;
     RT_TRY(copy_tokenizer(from_dir, to_dir, &changed));
-    for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) RT_TRY(copy_file(from_dir, to_dir, beside[i]));
+    for (int i = BESIDE; i < NAMES; i++) RT_TRY(copy_file(from_dir, to_dir, names[i]));
     return copy_config(t, from_dir, to_dir, changed);
 }
 

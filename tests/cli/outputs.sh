@@ -45,9 +45,18 @@ kept 'made/logits: exists already; choose another name, or replace it with --for
 kept 'one of the two' made/logits "$RETORT" eval $model --tokens ids.safetensors
 kept 'one of the two' made/logits "$RETORT" eval $model --tokens ids.safetensors --logits x --shards made/text.h5
 cp made/logits first
-echo stale >made/logits
+sed 's/\x01\x00\x00\x00\x02/\x02\x00\x00\x00\x02/' ids.safetensors >other.safetensors
+good "$RETORT" eval $model --tokens other.safetensors --logits made/logits --force
+! cmp -s first made/logits || fail "the same logits for other ids"
 good "$RETORT" eval $model --tokens ids.safetensors --logits made/logits --force
 cmp first made/logits || fail "--force did not replace the logits"
+cp ids.safetensors made/ids
+for path in made/ids made/text.jsonl $model/model.safetensors; do
+    kept "$path holds no logits: --force replaces a file with ids and logits and nothing else" "$path" "$RETORT" eval $model --tokens ids.safetensors --logits "$path" --force
+done
+kept "$model holds config.json beside the tokenizer: --force replaces a tokenizer that stands by itself" $model/config.json "$RETORT" tokenizer train text2.txt --vocab 300 --out $model --force
+mkdir made/no && echo '{}' >made/no/tokenizer.json
+kept 'made/no' made/no/tokenizer.json "$RETORT" tokenizer train text2.txt --vocab 300 --out made/no --force
 
 good "$RETORT" quantize $model --bits 4 --out made/int4
 grep -q '^  decodes [0-9]* tokens/s, [0-9]* before' out || fail "quantize does not say how fast the result is: $(cat out)"
@@ -61,8 +70,27 @@ good "$RETORT" quantize $model --out made/int4 --force --json --shards made/noth
 [ "$(field ce <out)" = null ] || fail "the mean of no loss: $(cat out)"
 good "$RETORT" quantize $model --out made/int4 --bits 8 --force --shards made/nothing.h5
 grep -q 'no token of the shards counts' out || fail "the mean of no loss: $(cat out)"
-mkdir made/half && echo cut >made/half/model.safetensors # what a killed run left: no config.json
+mkdir made/half && cp made/int4/model.safetensors made/half && echo cut >made/half/config.json.tmp.99999999 # what a killed command left
 good "$RETORT" quantize $model --out made/half --force
+rm made/half/* && echo cut >made/half/model.safetensors.tmp.99999999 # one that was killed earlier
+good "$RETORT" quantize $model --out made/half --force
+[ "$(find made/half -name '*.tmp.*')" = "" ] || fail "what a killed command left stays: $(ls made/half)"
+echo '{}' >made/half/special_tokens_map.json # of the tokenizer that goes
+good "$RETORT" quantize $model --out made/half --force
+[ ! -e made/half/special_tokens_map.json ] || fail "files of two tokenizers: $(ls made/half)"
+rm made/half/* && good "$RETORT" quantize $model --out made/half --force # an empty folder
+# --force in folders that hold anything else: nothing in them changes.
+nothing_else='--force replaces a quantised model and nothing else; choose another --out'
+kept "run holds latest, which is no part of a quantised model: $nothing_else" run/metrics.jsonl "$RETORT" quantize $model --out run --force
+mkdir made/weights made/index made/notes
+cp $model/model.safetensors made/weights
+kept "made/weights holds model.safetensors, whose weights are not quantised: $nothing_else" made/weights/model.safetensors "$RETORT" quantize $model --out made/weights --force
+cp made/int4/* made/index && echo '{}' >made/index/model.safetensors.index.json
+kept "made/index holds model.safetensors.index.json, which is no part of a quantised model" made/index/config.json "$RETORT" quantize $model --out made/index --force
+echo mine >made/notes/notes.txt
+kept "made/notes holds notes.txt, which is no part of a quantised model" made/notes/notes.txt "$RETORT" quantize $model --out made/notes --force
+kept "made/tok holds tokenizer_config.json, and no quantised model" made/tok/tokenizer.json "$RETORT" quantize $model --out made/tok --force
+kept "made/text.h5: expected a folder, it is a file" made/text.h5 "$RETORT" quantize $model --out made/text.h5 --force
 kept "$model holds a model that is not quantised" "run/latest/config.json" "$RETORT" quantize $model --out $model --force
 kept 'made/int4 is quantised already, in 8 bits; quantise the model that it was made from' made/int4 "$RETORT" quantize made/int4 --bits 4 --out x
 kept 'none: expected a model folder with config.json' made/int4 "$RETORT" quantize none --out x
