@@ -1,4 +1,5 @@
 /* judge.c -- what a reply means for the run, and how it is told to people. */
+#define _GNU_SOURCE
 #include "core/json.h"
 #include "teacher/schedule.h"
 #include <stdio.h>
@@ -9,15 +10,19 @@ enum { QUOTE = 240 /* letters of a server's message */, MAX_ERROR = 1 << 16 /* b
 
 static const cJSON *get(const cJSON *o, const char *key) { return cJSON_GetObjectItemCaseSensitive(o, key); }
 
-/* The message in {"error": {"message"}}, {"error": "..."}, {"message"} or {"detail"}. */
+/* What went wrong, in words: a text, or what an object or a list says under one of the names that servers use. */
 static const char *message_of(const cJSON *o)
 {
-    static const char *const keys[] = {"error", "message", "detail"};
+    static const char *const keys[] = {"error",      "errors",    "base_resp", "message",           "Message",
+                                       "msg",        "error_msg", "errmsg",    "error_message",     "err_msg",
+                                       "status_msg", "detail",    "reason",    "error_description", "description"};
     const char              *text   = cJSON_GetStringValue(o);
-    for (size_t i = 0; i < sizeof keys / sizeof *keys && !text; i++) {
-        const cJSON *x = get(o, keys[i]);
-        text           = cJSON_IsObject(x) ? message_of(x) : cJSON_GetStringValue(x);
-    }
+    if (text) return *text ? text : NULL;
+    if (cJSON_IsArray(o))
+        for (o = o->child; o && !text; o = o->next) text = message_of(o);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && !text; i++)
+        if (cJSON_IsObject(get(o, keys[i])) || cJSON_IsArray(get(o, keys[i])) || cJSON_IsString(get(o, keys[i])))
+            text = message_of(get(o, keys[i]));
     return text;
 }
 
@@ -42,30 +47,66 @@ static cJSON *body_of(const tc_reply *r)
 
 /* ---- errors in an envelope of success ------------------------------------------------------ */
 
-/* What the answer calls its error: {"error": ...}, {"choices": [{"error": ...}]}, or a bare message where an answer
- * should be; NULL: none. */
-static const cJSON *error_in(const cJSON *o)
+/* An error said outright, whatever else stands there. */
+static int names_error(const cJSON *o)
 {
-    const cJSON *choices = get(o, "choices"), *first = cJSON_IsArray(choices) ? choices->child : NULL;
-    const cJSON *e = get(o, "error"), *of_choice = get(first, "error");
-    if (cJSON_IsObject(e) || cJSON_IsString(e)) return e;
-    if (cJSON_IsObject(of_choice) || cJSON_IsString(of_choice)) return of_choice;
-    return !choices && !get(o, "data") && message_of(o) ? o : NULL;
+    const cJSON *e = get(o, "error"), *list = get(o, "errors");
+    const char  *kind = cJSON_GetStringValue(get(o, "object"));
+    return cJSON_IsObject(e) || cJSON_IsTrue(e) || (e && message_of(e)) || (list && message_of(list)) || cJSON_IsFalse(get(o, "success")) ||
+           (kind && !strcmp(kind, "error"));
 }
 
-/* The HTTP status that the error would have had; 500 where it does not say. */
-static long status_in(const cJSON *e)
+/* The part of an answer that tells an error: all of it, its first entry or its first choice; where nothing usable is
+ * there, a bare message will do.  NULL: none. */
+static const cJSON *error_in(const cJSON *o)
 {
-    static const char *const keys[] = {"code", "status", "status_code", "type"};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const cJSON *x    = get(e, keys[i]);
-        const char  *text = cJSON_GetStringValue(x);
-        const double v    = cJSON_IsNumber(x) ? x->valuedouble : text ? strtod(text, NULL) : 0;
-        if (v >= 400 && v < 600) return (long)v;
-        if (text && (strstr(text, "rate_limit") || strstr(text, "too_many"))) return 429;
-        if (text && (strstr(text, "overloaded") || strstr(text, "unavailable"))) return 503;
-    }
-    return 500;
+    const cJSON *top = cJSON_IsArray(o) ? o->child : o, *choices = get(top, "choices");
+    const cJSON *choice = cJSON_IsArray(choices) ? choices->child : NULL;
+    if (names_error(top)) return top;
+    if (names_error(choice)) return choice;
+    const int usable = (cJSON_IsObject(choice) && choice->child) || cJSON_IsArray(get(top, "data"));
+    return !usable && message_of(top) ? top : NULL;
+}
+
+/* An HTTP status that a value says: a number, one in a text, or a word; 0: none. */
+static long status_of(const cJSON *x)
+{
+    static const struct {
+        const char *word;
+        long        status;
+    } words[]         = {{"rate_limit", 429}, {"too_many", 429}, {"resource_exhausted", 429}, {"overloaded", 503}, {"unavailable", 503}};
+    const char  *text = cJSON_GetStringValue(x);
+    const double v    = cJSON_IsNumber(x) ? x->valuedouble : text ? strtod(text, NULL) : 0;
+    if (v >= 400 && v < 600) return (long)v;
+    for (size_t i = 0; text && i < sizeof words / sizeof *words; i++)
+        if (strcasestr(text, words[i].word)) return words[i].status;
+    return 0;
+}
+
+static int is_status(const cJSON *x) { return status_of(x) > 0; }
+static int is_code(const cJSON *x) { return cJSON_IsNumber(x) || (cJSON_IsString(x) && *x->valuestring); }
+
+/* The first value that is one, among those that servers give beside a message: those of the innermost object first. */
+static const cJSON *code_in(const cJSON *e, int (*is_one)(const cJSON *))
+{
+    static const char *const inner[] = {"error", "errors", "base_resp"};
+    static const char *const keys[]  = {"code", "status_code", "error_code", "errcode", "status", "type"};
+    const cJSON             *found   = NULL;
+    if (cJSON_IsArray(e)) return code_in(e->child, is_one);
+    for (size_t i = 0; i < sizeof inner / sizeof *inner && !found; i++)
+        if (get(e, inner[i])) found = code_in(get(e, inner[i]), is_one);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && !found; i++)
+        if (is_one(get(e, keys[i]))) found = get(e, keys[i]);
+    return found;
+}
+
+/* ", code 17" or nothing: the server's own code, which may be no HTTP status. */
+static void put_code(char *to, size_t n, const cJSON *e)
+{
+    const cJSON *x = code_in(e, is_code);
+    if (cJSON_IsNumber(x)) snprintf(to, n, ", code %.10g", x->valuedouble);
+    else snprintf(to, n, x ? ", code %.40s" : "", x ? x->valuestring : "");
+    rt_text_clean(to);
 }
 
 /* ---- the verdict --------------------------------------------------------------------------- */
@@ -119,13 +160,15 @@ static tc_verdict verdict_of(long status, const tc_reply *r)
 
 static tc_verdict judge_success(const tc_reply *r, const cJSON *o, char *why, size_t n)
 {
-    char         line[QUOTE + 8] = "";
-    const cJSON *e               = error_in(o);
+    char         line[QUOTE + 8] = "", code[64] = "";
+    const cJSON *e = error_in(o);
     if (!e) return TC_ACCEPT;
     const char *message = message_of(e);
     quote(line, sizeof line, message ? message : "");
-    snprintf(why, n, "HTTP %ld that holds an error%s%s", r->status, line[0] ? ": " : " without a message", line);
-    return verdict_of(status_in(e), r);
+    put_code(code, sizeof code, e);
+    snprintf(why, n, "HTTP %ld that holds an error%s%s%s", r->status, line[0] ? ": " : " without a message", line, code);
+    const cJSON *status = code_in(e, is_status);
+    return verdict_of(status ? status_of(status) : 500, r); /* 500 where it does not say */
 }
 
 static tc_verdict judge_failure(const tc_reply *r, const cJSON *o, char *why, size_t n)

@@ -64,10 +64,61 @@ static void ranks_cannot_be_switched_off(void **state)
     }
 }
 
+/* ---- errors in an answer of success ------------------------------------------------------------- */
+
+static tc_verdict judge(const char *body, char *why, size_t n)
+{
+    tc_reply r = {.status = 200};
+    assert_int_equal(rt_buf_str(&r.body, body), RT_OK);
+    const tc_verdict v = tc_judge(&r, why, n);
+    rt_buf_free(&r.body);
+    return v;
+}
+
+static void errors_in_any_envelope_are_told(void **state)
+{
+    static const struct {
+        const char *body, *words;
+        tc_verdict  v;
+    } bad[] = {
+        {"{\"error\":{\"message\":\"out of order\",\"code\":429}}", "error: out of order, code 429", TC_SLOW_DOWN},
+        {"{\"error\":\"out of order\",\"code\":401}", "error: out of order, code 401", TC_STOP},
+        {"[{\"error\":{\"code\":401,\"message\":\"out of order\",\"status\":\"UNAUTHENTICATED\"}}]", "error: out of order, code 401",
+         TC_STOP},
+        {"{\"error\":true,\"message\":\"out of order\",\"choices\":[]}", "error: out of order", TC_RETRY},
+        {"{\"error\":true,\"message\":\"out of order\",\"choices\":[{\"text\":\"a\"}]}", "error: out of order", TC_RETRY},
+        {"{\"object\":\"error\",\"message\":\"out of order\",\"code\":429,\"choices\":[]}", "error: out of order, code 429", TC_SLOW_DOWN},
+        {"{\"choices\":null,\"message\":\"out of order\",\"code\":503}", "error: out of order, code 503", TC_SLOW_DOWN},
+        {"{\"choices\":[{}],\"detail\":[{\"msg\":\"out of order\",\"type\":\"missing\"}],\"code\":\"400\"}",
+         "error: out of order, code 400", TC_REFUSED},
+        {"{\"errors\":[{\"message\":\"out of order\",\"code\":429}]}", "error: out of order, code 429", TC_SLOW_DOWN},
+        {"{\"success\":false,\"msg\":\"out of order\",\"code\":503,\"data\":{}}", "error: out of order, code 503", TC_SLOW_DOWN},
+        {"{\"base_resp\":{\"status_code\":1002,\"status_msg\":\"out of order\"},\"choices\":null}", "error: out of order, code 1002",
+         TC_RETRY},
+        {"{\"error_code\":17,\"error_msg\":\"out of order\"}", "error: out of order, code 17", TC_RETRY},
+        {"{\"choices\":[{\"error\":{\"message\":\"out of order\",\"code\":502}}]}", "error: out of order, code 502", TC_RETRY},
+        {"{\"success\":false}", "without a message", TC_RETRY},
+    };
+    static const char *const good[] = {
+        "{\"choices\":[{\"text\":\"a\"}],\"error\":null,\"errors\":[],\"message\":\"ok\"}",
+        "{\"choices\":[{\"text\":\"a\"}],\"base_resp\":{\"status_code\":0,\"status_msg\":\"success\"},\"success\":true}",
+        "{\"object\":\"list\",\"data\":[],\"message\":\"ok\"}",
+        "{\"tokens\":[1,2]}",
+    };
+    char why[512];
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const tc_verdict v = judge(bad[i].body, why, sizeof why);
+        if (v != bad[i].v || !strstr(why, bad[i].words)) fail_msg("%s: %d, %s", bad[i].body, (int)v, v == TC_ACCEPT ? "taken" : why);
+    }
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_int_equal(judge(good[i], why, sizeof why), TC_ACCEPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranks_cannot_be_switched_off),
+        cmocka_unit_test(errors_in_any_envelope_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
