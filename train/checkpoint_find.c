@@ -3,15 +3,14 @@
 #include "train/trainer.h"
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 int tr_is_checkpoint(const char *name, int64_t *step)
 {
-    char      tail;
-    long long s;
-    if (sscanf(name, "step-%8lld%c", &s, &tail) != 1 || strlen(name) != 13) return 0;
-    *step = s;
-    return 1;
+    if (strncmp(name, "step-", 5) || strlen(name) != 13 || strspn(name + 5, "0123456789") != 8) return 0;
+    *step = strtoll(name + 5, NULL, 10);
+    return *step > 0;
 }
 
 static rt_status check_file(const char *dir, const cJSON *e)
@@ -35,16 +34,38 @@ static rt_status check_all(const char *dir, const cJSON *files)
     return RT_OK;
 }
 
-/* Is every file there as the manifest says? */
-static rt_status verify(const char *dir)
+/* A folder may have been renamed, or have got another's files. */
+static rt_status check_manifest_step(const cJSON *manifest, int64_t step)
+{
+    const double says = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(manifest, "step"));
+    RT_CHECK(says == (double)step, RT_EFORMAT, "manifest.json is of step %.0f, the folder's name says %lld", says, (long long)step);
+    return RT_OK;
+}
+
+static rt_status check_state_step(const char *dir, int64_t step)
+{
+    char    path[4096];
+    ds_h5  *f    = NULL;
+    int64_t says = 0;
+    snprintf(path, sizeof path, "%s/%s", dir, TR_STATE);
+    RT_TRY(ds_h5_open(&f, path));
+    const rt_status st = ds_h5_get(f, "step", DS_I64, &says, 1), closed = ds_h5_close(&f);
+    RT_TRY(st);
+    RT_TRY(closed);
+    RT_CHECK(says == step, RT_EFORMAT, "%s is of step %lld, the folder's name says %lld", TR_STATE, (long long)says, (long long)step);
+    return RT_OK;
+}
+
+rt_status tr_checkpoint_verify(const char *dir, int64_t step)
 {
     char   path[4096];
     cJSON *o;
     snprintf(path, sizeof path, "%s/manifest.json", dir);
     RT_TRY(rt_json_read(&o, path, 0));
-    const rt_status st = check_all(dir, cJSON_GetObjectItemCaseSensitive(o, "files"));
+    rt_status st = check_manifest_step(o, step);
+    if (st == RT_OK) st = check_all(dir, cJSON_GetObjectItemCaseSensitive(o, "files"));
     cJSON_Delete(o);
-    return st;
+    return st == RT_OK ? check_state_step(dir, step) : st;
 }
 
 /* One entry of the folder, from the newest name on. */
@@ -54,7 +75,7 @@ static rt_status look_at(tr_found *f, const char *out, const char *name)
     f->traces |= !strncmp(name, "step-", 5) || !strcmp(name, "metrics.jsonl");
     if (f->step || !tr_is_checkpoint(name, &step)) return RT_OK;
     RT_TRY(rt_path(&f->dir, out, name));
-    if (verify(f->dir.p) == RT_OK) f->step = step;
+    if (tr_checkpoint_verify(f->dir.p, step) == RT_OK) f->step = step;
     else if (!f->damaged) {
         f->damaged = step;
         return rt_buf_fmt(&f->why, "%s/%s is damaged: %s", out, name, rt_error_text());

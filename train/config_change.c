@@ -11,6 +11,7 @@ typedef struct comparison {
     const rt_texts  *change;
     cJSON           *then, *manifest, *inputs; /* the checkpoint's configuration and manifest; what files hold now */
     rt_buf           refused, shape, noted;
+    int              measured_anew;
 } comparison;
 
 static int may_change(const comparison *o, const char *key)
@@ -25,7 +26,7 @@ static int is_same(const comparison *o, int i, const cJSON *then, const cJSON *n
 {
     const char  *key     = tr_config_key(i);
     const cJSON *content = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(o->manifest, "inputs"), key);
-    if (tr_config_class(i) == TR_FILES && content) return cJSON_Compare(content, cJSON_GetObjectItemCaseSensitive(o->inputs, key), 1);
+    if (content) return cJSON_Compare(content, cJSON_GetObjectItemCaseSensitive(o->inputs, key), 1);
     return cJSON_Compare(then, now, 1);
 }
 
@@ -46,10 +47,20 @@ static rt_buf *list_for(comparison *o, int i, const cJSON *then)
     return class == TR_STEPS && more_steps_are_harmless(o, cJSON_GetNumberValue(then)) ? &o->noted : &o->refused;
 }
 
+/* Another value of it makes a validation loss one of other rows, or of rows that weigh otherwise. */
+static int is_of_validation(const char *key)
+{
+    static const char *const keys[] = {"data.valid", "eval.sequences", "data.seq", "data.pack", "objective.prompt_weight"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!strcmp(keys[i], key)) return 1;
+    return 0;
+}
+
 static rt_status compare_key(comparison *o, int i)
 {
     const cJSON *then = tr_config_value(o->then, i), *now = tr_config_value(o->c->json, i);
     if (!then || is_same(o, i, then, now)) return RT_OK; /* a key that the program which wrote it did not know */
+    o->measured_anew |= is_of_validation(tr_config_key(i));
     rt_buf   *list = list_for(o, i, then);
     char     *a = cJSON_PrintUnformatted(then), *b = cJSON_PrintUnformatted(now);
     rt_status st = a && b ? rt_buf_fmt(list, "%s%s (%.80s in the checkpoint, now %.80s)", list->len ? ", " : "", tr_config_key(i), a, b)
@@ -81,12 +92,14 @@ static rt_status read_all(comparison *o, const char *dir, const char *inputs)
     return RT_OK;
 }
 
-rt_status tr_config_compare(const tr_config *c, const char *dir, int64_t step, const char *inputs, const tr_run_opts *options)
+rt_status tr_config_compare(const tr_config *c, const char *dir, int64_t step, const char *inputs, const tr_run_opts *options,
+                            int *measured_anew)
 {
     comparison o  = {.c = c, .step = step, .change = options->change};
     rt_status  st = read_all(&o, dir, inputs);
     for (int i = 0; st == RT_OK && tr_config_key(i); i++) st = compare_key(&o, i);
     if (st == RT_OK) st = judge(&o, dir);
+    if (st == RT_OK) *measured_anew = o.measured_anew && c->valid.n;
     cJSON_Delete(o.then), cJSON_Delete(o.manifest), cJSON_Delete(o.inputs);
     rt_buf_free(&o.refused), rt_buf_free(&o.shape), rt_buf_free(&o.noted);
     return st;

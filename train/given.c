@@ -23,8 +23,8 @@ static rt_status identify_shard(const char *path, char hex[RT_SHA_HEX], ds_info 
 static rt_status add_shard(rt_buf *b, const char *key, const char *path)
 {
     char    hex[RT_SHA_HEX];
-    ds_info info;
-    int64_t docs;
+    ds_info info = {0};
+    int64_t docs = 0;
     RT_TRY(identify_shard(path, hex, &info, &docs));
     return rt_buf_fmt(b, "%s\t%s\t%s (%s, %lld documents, content %.12s)\n", key, hex, path, info.soft ? "soft" : "text", (long long)docs,
                       hex);
@@ -94,17 +94,25 @@ static rt_status add_input(rt_buf *json, const char *key, const char *dir)
 
 static const char *init_of(const tr_config *c) { return strcmp(c->init, "new") ? c->init : NULL; }
 
-rt_status tr_given_inputs(rt_buf *json, const tr_config *c)
+static rt_status add_inputs(rt_buf *json, const char *key, const rt_texts *shards)
 {
     char    hex[RT_SHA_HEX];
     ds_info info;
     int64_t docs;
-    RT_TRY(rt_buf_str(json, "{\"data.train\":["));
-    for (int i = 0; i < c->train.n; i++) {
-        RT_TRY(identify_shard(c->train.v[i], hex, &info, &docs));
+    RT_TRY(rt_buf_fmt(json, "\"%s\":[", key));
+    for (int i = 0; i < shards->n; i++) {
+        RT_TRY(identify_shard(shards->v[i], hex, &info, &docs));
         RT_TRY(rt_buf_fmt(json, "%s\"%s\"", i ? "," : "", hex));
     }
-    RT_TRY(rt_buf_str(json, "]"));
+    return rt_buf_str(json, "]");
+}
+
+rt_status tr_given_inputs(rt_buf *json, const tr_config *c)
+{
+    RT_TRY(rt_buf_str(json, "{"));
+    RT_TRY(add_inputs(json, "data.train", &c->train));
+    RT_TRY(rt_buf_str(json, ","));
+    RT_TRY(add_inputs(json, "data.valid", &c->valid));
     RT_TRY(add_input(json, "model.init", init_of(c)));
     RT_TRY(add_input(json, "teacher.model", c->teacher));
     return rt_buf_str(json, "}");

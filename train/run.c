@@ -19,7 +19,8 @@ typedef struct run {
     double             began;            /* of this process's first step */
     int64_t            first;
     rt_progress        progress;
-    rt_buf             inputs; /* rank 0: tr_given_inputs */
+    rt_buf             inputs;        /* rank 0: tr_given_inputs */
+    int                measured_anew; /* rank 0: of tr_config_compare */
     tr_summary         summary;
 } run;
 
@@ -88,7 +89,15 @@ static rt_status read_checkpoint(run *r, int64_t *bytes)
 static rt_status compare_with_checkpoint(run *r)
 {
     RT_TRY(tr_given_inputs(&r->inputs, r->c));
-    return r->step ? tr_config_compare(r->c, r->folder.found.dir.p, r->step, r->inputs.p, r->o) : RT_OK;
+    return r->step ? tr_config_compare(r->c, r->folder.found.dir.p, r->step, r->inputs.p, r->o, &r->measured_anew) : RT_OK;
+}
+
+/* All ranks know the same best: a new one is saved by all. */
+static rt_status settle_best(run *r)
+{
+    RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : tr_best_settle(r->t, r->step, r->measured_anew)));
+    RT_TRY(r->comm->broadcast(r->comm, &r->t->best_step, sizeof r->t->best_step));
+    return r->comm->broadcast(r->comm, &r->t->best_ce, sizeof r->t->best_ce);
 }
 
 static rt_status begin(run *r)
@@ -104,6 +113,7 @@ static rt_status begin(run *r)
     r->t->inputs = r->inputs.p;
     if (r->step) RT_TRY(read_checkpoint(r, &bytes));
     RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : tr_folder_begin(&r->folder, r->o, bytes)));
+    RT_TRY(settle_best(r));
     r->first = r->saved = r->step;
     return RT_OK;
 }

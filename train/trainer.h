@@ -112,8 +112,12 @@ void tr_objective_data(const tr_objective *o, ds_loader_opts *d);
 #define TR_STATE "state-000-of-001.h5"
 int       tr_is_checkpoint(const char *name, int64_t *step);             /* "step-00000100" */
 rt_status tr_point(const char *out, const char *link, const char *name); /* the link out/LINK */
-rt_status tr_checkpoint_set_aside(const char *out, int64_t newer_than);  /* damaged ones, as step-....damaged */
-rt_status tr_checkpoint_remove_all(const char *out);                     /* all of a run */
+rt_status tr_checkpoint_verify(const char *dir, int64_t step);           /* every file as its manifest says, and of this step */
+/* Rank 0, where a run goes on after `step` steps: `best` names the checkpoint that the state names, or none; what is forgotten is noted.
+ * measured_anew: the validation is not the one that the state's lowest loss is of. */
+rt_status tr_best_settle(tr_trainer *t, int64_t step, int measured_anew);
+rt_status tr_checkpoint_set_aside(const char *out, int64_t newer_than); /* damaged ones, as step-....damaged */
+rt_status tr_checkpoint_remove_all(const char *out);                    /* all of a run */
 
 /* The run's folder, on rank 0 (folder.c): its lock, what an earlier run left, metrics.jsonl. */
 typedef struct tr_folder {
@@ -145,9 +149,10 @@ typedef enum tr_key_class {
 tr_key_class tr_config_class(int i);                    /* of tr_config_key(i) */
 const cJSON *tr_config_value(const cJSON *tree, int i); /* NULL: the tree does not have it */
 /* Compares with the configuration of the checkpoint in `dir`, key by key (config_change.c): what is harmless or named in o->change is noted,
- * the rest is RT_EMISMATCH with both values.  inputs: as tr_given_inputs. */
-rt_status tr_config_compare(const tr_config *c, const char *dir, int64_t step, const char *inputs, const tr_run_opts *o);
-/* What the keys of class TR_FILES hold: {"data.train":["..."],...}, kept in a checkpoint's manifest. */
+ * the rest is RT_EMISMATCH with both values.  inputs: as tr_given_inputs.  *measured_anew: losses of the validation are not comparable. */
+rt_status tr_config_compare(const tr_config *c, const char *dir, int64_t step, const char *inputs, const tr_run_opts *o,
+                            int *measured_anew);
+/* What data.train, data.valid, model.init and teacher.model hold: {"data.train":["..."],...}, kept in a checkpoint's manifest. */
 rt_status tr_given_inputs(rt_buf *json, const tr_config *c);
 
 /* "KEY\tVALUE\n" of every key that does not name files. */

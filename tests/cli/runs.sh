@@ -118,6 +118,44 @@ grep -q "^train: shown: 6 steps; 0.00 million tokens in [0-9]* s; validation los
 [ "$(readlink shown/best)" = "step-0000000${best##* }" ] && [ -d shown/best/. ] && [ "$(find shown -maxdepth 1 -name 'step-*' | wc -l)" = 2 ] || fail "the best is not kept: $(ls -l shown)"
 good train shown data.valid=other.h5 eval.every=1 steps=7 optim.lr=0.5 --resume
 grep -q "in shown/best (step ${best##* })" out || fail "the best is forgotten: $(cat out)"
+# Losses over other rows are not compared: another data.valid or eval.sequences forgets the best, and says so; a moved file is the same.
+names() { readlink "$1/best" || echo none; } # RUN: what `best` names
+tail -n 3 text.txt >few.txt
+good "$RETORT" data import few.txt --tokenizer tok --out few.h5
+cp other.h5 elsewhere.h5
+cp -r shown again
+good train again data.valid=elsewhere.h5 eval.every=1 steps=8 optim.lr=0.5 --resume
+grep -q "in again/best (step ${best##* })" out && ! grep -q 'validat' err || fail "a moved file is another: $(cat out err)"
+for change in data.valid=few.h5 eval.sequences=1; do
+    rm -rf again && cp -r shown again
+    good train again data.valid=other.h5 "$change" eval.every=1 steps=8 optim.lr=0.5 --resume
+    grep -q "^retort: again: what is validated has changed: the lowest validation loss so far ($(printf %.4f "${best% *}") at step ${best##* }) is not compared" err || fail "$change: $(cat err)"
+    [ "$(names again)" = step-00000008 ] || fail "$change: the best is $(names again)"
+done
+
+# `best` names a checkpoint that exists and is whole, and the one that the state names; else it goes, with a line.
+newest=step-00000007
+rm -rf again && cp -r shown again
+ln -sfn $newest again/best
+good train again data.valid=other.h5 eval.every=0 steps=7 optim.lr=0.5 --resume
+[ "$(names again)" = "step-0000000${best##* }" ] || fail "the link is believed over the state: $(names again)"
+break_weights "again/step-0000000${best##* }"
+good train again data.valid=[] eval.every=0 steps=8 optim.lr=0.5 --resume
+[ "$(names again)" = none ] || fail "best names a damaged checkpoint: $(names again)"
+grep -q "step ${best##* }) cannot be used any more: model.safetensors has SHA-256" err || fail "nothing is said of it: $(cat err)"
+good train again data.valid=[] eval.every=0 steps=9 optim.lr=0.5 --resume
+[ "$(names again)" = none ] || fail "best comes back: $(names again)"
+
+# A checkpoint is what its content says: under another step's name it is damaged.
+rm -rf again && cp -r shown again
+mv again/$newest again/step-00000009
+good train again data.valid=other.h5 eval.every=0 steps=10 optim.lr=0.5 --resume
+grep -q "again/step-00000009 is damaged: manifest.json is of step 7, the folder's name says 9; going on from step [0-9]" err || fail "$(cat err)"
+rm -rf again && cp -r shown again
+mv again/$newest again/step--0000007
+good train again data.valid=other.h5 eval.every=0 steps=10 optim.lr=0.5 --resume
+grep -q "on from step [0-6] of 10" out || fail "step--0000007 is taken for a checkpoint: $(cat out err)"
+
 good "$RETORT" report shown
 [ "$(head -n 1 out)" = "step,loss,kl,ce,grad_norm,lr,tok_s,skipped,valid_ce,valid_kl" ] && [ "$(lines out)" = 8 ] || fail "CSV: $(cat out)"
 grep -q '^7,[0-9.]*,,[0-9.]*,[0-9.]*,[0-9.]*,[0-9.]*,,[0-9.]*,$' out || fail "CSV: $(tail -n 1 out)"

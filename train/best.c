@@ -1,0 +1,43 @@
+/* best.c -- which checkpoint `best` names where a run goes on: the one that the state names, as long as it can be used and was measured on what
+ * is validated now. */
+#include "train/trainer.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void forget(tr_trainer *t)
+{
+    t->best_step = 0;
+    t->best_ce   = 0;
+}
+
+static rt_status drop_link(const char *out)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/best", out);
+    RT_CHECK(!unlink(path) || errno == ENOENT, rt_status_of_errno(errno), "%s: cannot be removed: %s", path, strerror(errno));
+    return RT_OK;
+}
+
+static void judge(tr_trainer *t, const char *dir, int64_t step, int measured_anew)
+{
+    if (measured_anew)
+        rt_note("%s: what is validated has changed: the lowest validation loss so far (%.4f at step %lld) is not compared with it",
+                t->c->out, t->best_ce, (long long)t->best_step);
+    else if (t->best_step == step || tr_checkpoint_verify(dir, t->best_step) == RT_OK) return;
+    else
+        rt_note(
+            "%s: the checkpoint of the lowest validation loss (%.4f at step %lld) cannot be used any more: %s; the best is looked for anew",
+            t->c->out, t->best_ce, (long long)t->best_step, rt_error_text());
+    forget(t);
+}
+
+rt_status tr_best_settle(tr_trainer *t, int64_t step, int measured_anew)
+{
+    char name[32], dir[4096];
+    snprintf(name, sizeof name, "step-%08lld", (long long)t->best_step);
+    snprintf(dir, sizeof dir, "%s/%s", t->c->out, name);
+    if (t->best_step) judge(t, dir, step, measured_anew);
+    return t->best_step ? tr_point(t->c->out, "best", name) : drop_link(t->c->out);
+}
