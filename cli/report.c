@@ -20,12 +20,14 @@ static rt_status add_row(rt_buf *out, const cJSON *o)
     return rt_buf_str(out, "\n");
 }
 
-static rt_status add_line(rt_buf *out, char *line, const char *path, int64_t number)
+static rt_status add_line(rt_buf *out, char *line, size_t n, const char *path, int64_t number)
 {
     cJSON *o = NULL;
     char   where[4200];
     snprintf(where, sizeof where, "%s:%lld", path, (long long)number);
-    RT_TRY(rt_json_parse(&o, line, strlen(line), 0, where));
+    RT_CHECK(!memchr(line, '\0', n), RT_EFORMAT, "%s: expected an object, found a NUL byte; restore the file, or remove this line", where);
+    line[n] = '\0';
+    RT_TRY(rt_json_parse(&o, line, n, 0, where));
     const rt_status st = cJSON_IsObject(o) ? add_row(out, o) : rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: expected an object", where);
     cJSON_Delete(o);
     return st;
@@ -37,10 +39,8 @@ static rt_status add_all(rt_buf *out, rt_buf *text, const char *path)
     int64_t number = 0;
     for (int i = 0; i < COLUMNS; i++) RT_TRY(rt_buf_fmt(out, "%s%s", i ? "," : "", columns[i]));
     RT_TRY(rt_buf_str(out, "\n"));
-    for (char *line = text->p, *end; (end = strchr(line, '\n')); line = end + 1) {
-        *end = '\0';
-        RT_TRY(add_line(out, line, path, ++number));
-    }
+    for (char *line = text->p, *end; (end = memchr(line, '\n', text->len - (size_t)(line - text->p))); line = end + 1)
+        RT_TRY(add_line(out, line, (size_t)(end - line), path, ++number));
     return RT_OK;
 }
 

@@ -1,8 +1,7 @@
 /* checkpoint.c -- out/step-00000100/: a model folder that other programs load as it is, the
  * optimiser's state, and a manifest; complete by one rename.  Finding one is checkpoint_find.c.
  *
- * state-000-of-001.h5 holds master, m and v of every parameter ("0.master", ...), the step and how
- * much of metrics.jsonl belongs to it.  The data position is the step: batches are a pure
+ * state-000-of-001.h5 holds master, m and v of every parameter ("0.master", ...) and the step.  The data position is the step: batches are a pure
  * function of (seed, step). */
 #include "core/apart.h"
 #include "core/file.h"
@@ -22,10 +21,9 @@ static rt_status put_reals(ds_h5 *f, int i, const char *what, const real *x, int
     return ds_h5_put(f, name, sizeof(real) == 8 ? DS_F64 : DS_F32, x, n);
 }
 
-static rt_status put_state(ds_h5 *f, tr_trainer *t, int64_t step, int64_t metrics_bytes)
+static rt_status put_state(ds_h5 *f, tr_trainer *t, int64_t step)
 {
     RT_TRY(ds_h5_put(f, "step", DS_I64, &step, 1));
-    RT_TRY(ds_h5_put(f, "metrics_bytes", DS_I64, &metrics_bytes, 1));
     if (t->skipped) RT_TRY(ds_h5_put(f, "skipped", DS_I64, &t->skipped, 1));
     if (t->empty) RT_TRY(ds_h5_put(f, "empty", DS_I64, &t->empty, 1));
     if (t->best_step) RT_TRY(ds_h5_put(f, "best_step", DS_I64, &t->best_step, 1));
@@ -39,13 +37,13 @@ static rt_status put_state(ds_h5 *f, tr_trainer *t, int64_t step, int64_t metric
     return RT_OK;
 }
 
-static rt_status write_state(tr_trainer *t, const char *dir, int64_t step, int64_t metrics_bytes)
+static rt_status write_state(tr_trainer *t, const char *dir, int64_t step)
 {
     rt_buf    path = {0};
     ds_h5    *f    = NULL;
     rt_status st   = rt_path(&path, dir, TR_STATE);
     if (st == RT_OK) st = ds_h5_create(&f, path.p);
-    if (st == RT_OK) st = put_state(f, t, step, metrics_bytes);
+    if (st == RT_OK) st = put_state(f, t, step);
     if (f) {
         const rt_status closed = ds_h5_close(&f);
         if (st == RT_OK) st = closed;
@@ -118,7 +116,7 @@ static rt_status clean(const char *out, int64_t keep, int64_t best)
     return st;
 }
 
-static rt_status fill_folder(tr_trainer *t, const char *dir, int64_t step, int64_t metrics_bytes)
+static rt_status fill_folder(tr_trainer *t, const char *dir, int64_t step)
 {
     const char *tokenizer = t->c->tokenizer ? t->c->tokenizer : t->model->dir;
     rt_buf      text = {0}, path = {0};
@@ -132,17 +130,17 @@ static rt_status fill_folder(tr_trainer *t, const char *dir, int64_t step, int64
     rt_buf_free(&text);
     rt_buf_free(&path);
     RT_TRY(st);
-    RT_TRY(write_state(t, dir, step, metrics_bytes));
+    RT_TRY(write_state(t, dir, step));
     return write_manifest(dir, step, t->inputs);
 }
 
-static rt_status write_all(tr_trainer *t, int64_t step, int64_t metrics_bytes)
+static rt_status write_all(tr_trainer *t, int64_t step)
 {
     char name[32], tmp[4096], path[4096];
     snprintf(name, sizeof name, "step-%08lld", (long long)step);
     snprintf(tmp, sizeof tmp, "%s/%s.tmp", t->c->out, name);
     snprintf(path, sizeof path, "%s/%s", t->c->out, name);
-    rt_status st = fill_folder(t, tmp, step, metrics_bytes);
+    rt_status st = fill_folder(t, tmp, step);
     if (st == RT_OK) st = rt_dir_remove(path); /* the same step, from an interrupted run */
     if (st == RT_OK) st = rt_file_rename(tmp, path);
     if (st == RT_OK) st = tr_point(t->c->out, "latest", name);
@@ -153,26 +151,26 @@ static rt_status write_all(tr_trainer *t, int64_t step, int64_t metrics_bytes)
 
 typedef struct snapshot {
     tr_trainer *t;
-    int64_t     step, metrics_bytes;
+    int64_t     step;
 } snapshot;
 
 static rt_status write_snapshot(void *ud)
 {
     const snapshot *o = ud;
-    return write_all(o->t, o->step, o->metrics_bytes);
+    return write_all(o->t, o->step);
 }
 
-rt_status tr_checkpoint_save(tr_trainer *t, int64_t step, int64_t metrics_bytes)
+rt_status tr_checkpoint_save(tr_trainer *t, int64_t step)
 {
-    snapshot o = {t, step, metrics_bytes};
+    snapshot o = {t, step};
     char     path[4096];
     snprintf(path, sizeof path, "%s/step-%08lld", t->c->out, (long long)step);
     return rt_apart(write_snapshot, &o, path);
 }
 
-rt_status tr_checkpoint_write(tr_trainer *t, int64_t step, int64_t metrics_bytes)
+rt_status tr_checkpoint_write(tr_trainer *t, int64_t step)
 {
-    return rt_comm_agree(t->comm, t->comm->rank ? RT_OK : tr_checkpoint_save(t, step, metrics_bytes));
+    return rt_comm_agree(t->comm, t->comm->rank ? RT_OK : tr_checkpoint_save(t, step));
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------- */
@@ -184,9 +182,8 @@ static rt_status get_reals(ds_h5 *f, int i, const char *what, real *x, int64_t n
     return ds_h5_get(f, name, sizeof(real) == 8 ? DS_F64 : DS_F32, x, n);
 }
 
-static rt_status get_state(ds_h5 *f, tr_trainer *t, int64_t *metrics_bytes)
+static rt_status get_state(ds_h5 *f, tr_trainer *t)
 {
-    RT_TRY(ds_h5_get(f, "metrics_bytes", DS_I64, metrics_bytes, 1));
     if (ds_h5_has(f, "skipped")) RT_TRY(ds_h5_get(f, "skipped", DS_I64, &t->skipped, 1));
     if (ds_h5_has(f, "empty")) RT_TRY(ds_h5_get(f, "empty", DS_I64, &t->empty, 1));
     if (ds_h5_has(f, "best_step")) RT_TRY(ds_h5_get(f, "best_step", DS_I64, &t->best_step, 1));
@@ -201,13 +198,13 @@ static rt_status get_state(ds_h5 *f, tr_trainer *t, int64_t *metrics_bytes)
     return RT_OK;
 }
 
-rt_status tr_checkpoint_read(tr_trainer *t, const char *dir, int64_t *metrics_bytes)
+rt_status tr_checkpoint_read(tr_trainer *t, const char *dir)
 {
     rt_buf    path = {0};
     ds_h5    *f    = NULL;
     rt_status st   = rt_path(&path, dir, TR_STATE);
     if (st == RT_OK) st = ds_h5_open(&f, path.p);
-    if (st == RT_OK) st = get_state(f, t, metrics_bytes);
+    if (st == RT_OK) st = get_state(f, t);
     if (f) {
         const rt_status closed = ds_h5_close(&f);
         if (st == RT_OK) st = closed;

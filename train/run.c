@@ -79,11 +79,11 @@ static void show(run *r, const tr_metrics *m)
 /* ---- start, stop --------------------------------------------------------------------------------------------- */
 
 /* The state after r->step steps, which rank 0 found. */
-static rt_status read_checkpoint(run *r, int64_t *bytes)
+static rt_status read_checkpoint(run *r)
 {
     char dir[4096];
     snprintf(dir, sizeof dir, "%s/step-%08lld", r->c->out, (long long)r->step);
-    return tr_checkpoint_read(r->t, dir, bytes);
+    return tr_checkpoint_read(r->t, dir);
 }
 
 static rt_status compare_with_checkpoint(run *r)
@@ -102,7 +102,6 @@ static rt_status settle_best(run *r)
 
 static rt_status begin(run *r)
 {
-    int64_t bytes = 0;
     RT_TRY(tr_given_agree(r->c, r->comm, r->o));
     RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : tr_folder_open(&r->folder, r->c, r->o)));
     r->step = r->folder.found.step;
@@ -111,8 +110,8 @@ static rt_status begin(run *r)
     RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : compare_with_checkpoint(r)));
     RT_TRY(tr_trainer_create(&r->t, r->c, r->comm));
     r->t->inputs = r->inputs.p;
-    if (r->step) RT_TRY(read_checkpoint(r, &bytes));
-    RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : tr_folder_begin(&r->folder, r->o, bytes)));
+    if (r->step) RT_TRY(read_checkpoint(r));
+    RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : tr_folder_begin(&r->folder, r->o)));
     RT_TRY(settle_best(r));
     r->first = r->saved = r->step;
     return RT_OK;
@@ -120,10 +119,9 @@ static rt_status begin(run *r)
 
 static rt_status save(run *r)
 {
-    int64_t bytes = 0;
     if (r->comm->rank || r->snapshot == r->step) return RT_OK;
-    RT_TRY(tr_folder_sync(&r->folder, &bytes));
-    return tr_checkpoint_save(r->t, r->step, bytes);
+    RT_TRY(tr_folder_sync(&r->folder));
+    return tr_checkpoint_save(r->t, r->step);
 }
 
 static rt_status checkpoint(run *r)

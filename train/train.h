@@ -182,9 +182,8 @@ rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m);
 
 /* ---- checkpoints: out/step-00000100/ ------------------------------------------------------------------- */
 
-/* Write the state after `step` steps; rank 0 writes, in a process of its own that completes it whatever ends this one; all wait.  metrics_bytes: how much of
- * out/metrics.jsonl belongs to it. */
-rt_status tr_checkpoint_write(tr_trainer *t, int64_t step, int64_t metrics_bytes);
+/* Write the state after `step` steps; rank 0 writes, in a process of its own that completes it whatever ends this one; all wait. */
+rt_status tr_checkpoint_write(tr_trainer *t, int64_t step);
 /* What a folder holds of a run. */
 typedef struct tr_found {
     int64_t step;    /* of the newest complete checkpoint; 0: there is none */
@@ -196,6 +195,6 @@ typedef struct tr_found {
 /* Every file is compared with its checkpoint's manifest.  A folder that is not there holds nothing. */
 rt_status tr_checkpoint_find(const char *out, tr_found *f);
 void      tr_found_free(tr_found *f);
-rt_status tr_checkpoint_read(tr_trainer *t, const char *dir, int64_t *metrics_bytes);
+rt_status tr_checkpoint_read(tr_trainer *t, const char *dir);
 
 #endif

@@ -129,10 +129,12 @@ typedef struct tr_folder {
 } tr_folder;
 /* Locks it and looks: refuses a run that is there unless asked to go on or to begin anew. */
 rt_status tr_folder_open(tr_folder *f, const tr_config *c, const tr_run_opts *o);
-/* Everything else is well: what is not gone on from is removed or set aside, and the log is opened behind its first `bytes`. */
-rt_status tr_folder_begin(tr_folder *f, const tr_run_opts *o, int64_t bytes);
+/* Everything else is well: what is not gone on from is removed or set aside, and the log is opened. */
+rt_status tr_folder_begin(tr_folder *f, const tr_run_opts *o);
 rt_status tr_folder_log(tr_folder *f, const rt_buf *line);
-rt_status tr_folder_sync(tr_folder *f, int64_t *bytes); /* the log is durable: so many bytes */
+rt_status tr_folder_sync(tr_folder *f); /* the log is durable */
+/* out/metrics.jsonl at its end.  Before, lines of steps after `last`, and what is no whole line of JSON, go to metrics.lost.jsonl, with a note. */
+rt_status tr_log_open(FILE **log, const char *out, int64_t last);
 void      tr_folder_close(tr_folder *f);
 
 /* ---- what a run was given (given.c) ---- */
@@ -173,5 +175,5 @@ void      tr_saver_still(tr_saver *s);
 void      tr_saver_moving(tr_saver *s);
 int       tr_saver_taken(const tr_saver *s); /* and it succeeded: this step need not be finished */
 /* Rank 0 alone, in a process of its own: see tr_checkpoint_write. */
-rt_status tr_checkpoint_save(tr_trainer *t, int64_t step, int64_t metrics_bytes);
+rt_status tr_checkpoint_save(tr_trainer *t, int64_t step);
 #endif

@@ -73,6 +73,25 @@ good train both --resume --set steps=4
 grep -q 'metrics of earlier steps are missing' err || fail "nothing is said about missing metrics: $(cat err)"
 [ "$(tr -d '\n' <both/metrics.jsonl | tr -dc '\0' | wc -c)" = 0 ] || fail "zeros in the metrics"
 
+# Metrics are cut between lines, by the step that each names: whatever was cut off, put in front or damaged, no two lines are glued and none is lost.
+steps_of() { sed -n 's/^{.*"step":\([0-9]*\),.*}$/\1/p' "$1" | tr '\n' ' '; }
+good train logged
+cp -r logged front && cp -r logged middle
+truncate -s -40 logged/metrics.jsonl
+good train logged --resume --set steps=6
+[ "$(steps_of logged/metrics.jsonl)" = "1 2 3 5 6 " ] && [ "$(lines logged/metrics.jsonl)" = 5 ] || fail "glued: $(cat logged/metrics.jsonl)"
+grep -q 'logged/metrics.jsonl: 1 lines that are cut or no JSON are now in metrics.lost.jsonl' err || fail "$(cat err)"
+grep -q 'lines of 3 of the 4 steps of the checkpoint: metrics of earlier steps are missing' err || fail "$(cat err)"
+grep -q '^{"step":4,.*[^}]$' logged/metrics.lost.jsonl || fail "the cut line is lost"
+sed -i '1i{"note":"a line of the user, which is longer than nothing"}' front/metrics.jsonl
+good train front --resume --set steps=6
+[ "$(steps_of front/metrics.jsonl)" = "1 2 3 4 5 6 " ] && [ "$(lines front/metrics.jsonl)" = 7 ] && [ ! -e front/metrics.lost.jsonl ] || fail "front: $(cat front/metrics.jsonl err)"
+sed -i '2s/.*/\x00\x00\x00\x00/' middle/metrics.jsonl
+expect 2 "middle/metrics.jsonl:2: expected an object, found a NUL byte" "$RETORT" report middle
+good train middle --resume --set steps=6
+[ "$(steps_of middle/metrics.jsonl)" = "1 3 4 5 6 " ] && [ "$(lines middle/metrics.jsonl)" = 5 ] || fail "middle: $(cat middle/metrics.jsonl)"
+good "$RETORT" report middle
+
 # --resume with another configuration: another run is refused with both values unless each key is named; what is harmless is noted.
 good train base --set schedule.kind=wsd schedule.decay=2 steps=6
 rm -r base/step-00000006

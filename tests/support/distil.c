@@ -130,7 +130,7 @@ static rt_status run(tr_trainer *t, const char *dir, int64_t steps, char digest[
     char       path[160];
     for (int64_t s = 0; s < steps; s++) RT_TRY(tr_trainer_step(t, s, &m));
     RT_TRY(rt_dir_make(dir));
-    RT_TRY(tr_checkpoint_write(t, steps, 0));
+    RT_TRY(tr_checkpoint_write(t, steps));
     snprintf(path, sizeof path, "%s/latest/model.safetensors", dir);
     *loss = m.loss;
     return rt_sha_file(path, digest);

@@ -1,0 +1,104 @@
+/* log.c -- metrics.jsonl where a run goes on: whole lines of steps that the checkpoint has stay, all else is kept in a file of its own. */
+#include "core/file.h"
+#include "train/trainer.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char LOG[] = "metrics.jsonl", LOST[] = "metrics.lost.jsonl";
+
+typedef struct sorted {
+    rt_buf  kept, lost;
+    int64_t steps, later, unreadable; /* lines: of the checkpoint's steps, of others, that are no whole line of JSON */
+} sorted;
+
+/* Of a line of n bytes; 0: it names none; -1: it is no JSON object. */
+static int64_t step_of(const char *line, size_t n)
+{
+    cJSON *o    = NULL;
+    rt_buf copy = {0};
+    if (memchr(line, '\0', n)) return -1;
+    rt_status st = rt_buf_add(&copy, line, n);
+    if (st == RT_OK) st = rt_json_parse(&o, copy.p, copy.len, 0, LOG);
+    const cJSON  *v    = cJSON_GetObjectItemCaseSensitive(o, "step");
+    const int64_t step = st != RT_OK ? -1 : cJSON_IsNumber(v) && v->valuedouble > 0 && v->valuedouble < 1e15 ? (int64_t)v->valuedouble : 0;
+    cJSON_Delete(o);
+    rt_buf_free(&copy);
+    return step;
+}
+
+/* The lost file's last line gets its end: the next one stands on its own. */
+static rt_status sort_line(sorted *s, const char *line, size_t n, int whole, int64_t last)
+{
+    const int64_t step = whole ? step_of(line, n) : -1;
+    const int     keep = step >= 0 && step <= last;
+    s->steps += keep && step;
+    s->later += step > last;
+    s->unreadable += step < 0;
+    RT_TRY(rt_buf_add(keep ? &s->kept : &s->lost, line, n));
+    return rt_buf_str(keep ? &s->kept : &s->lost, "\n");
+}
+
+static rt_status sort_all(sorted *s, const rt_buf *all, int64_t last)
+{
+    for (size_t at = 0; at < all->len;) {
+        const char  *end = memchr(all->p + at, '\n', all->len - at);
+        const size_t n   = end ? (size_t)(end - all->p) - at : all->len - at;
+        RT_TRY(sort_line(s, all->p + at, n, end != NULL, last));
+        at += n + 1;
+    }
+    return RT_OK;
+}
+
+static rt_status append(const char *path, const rt_buf *text)
+{
+    FILE *to = fopen(path, "a");
+    RT_CHECK(to, rt_status_of_errno(errno), "%s: cannot be opened: %s", path, strerror(errno));
+    int bad = fwrite(text->p, 1, text->len, to) != text->len || fflush(to) || fsync(fileno(to));
+    bad |= fclose(to) != 0;
+    RT_CHECK(!bad, rt_status_of_errno(errno), "%s: cannot be written: %s", path, strerror(errno));
+    return RT_OK;
+}
+
+static void say(const sorted *s, const char *path, int64_t last)
+{
+    if (s->later) rt_note("%s: what it says of steps after %lld, which no checkpoint holds, is now in %s", path, (long long)last, LOST);
+    if (s->unreadable) rt_note("%s: %lld lines that are cut or no JSON are now in %s", path, (long long)s->unreadable, LOST);
+    if (s->steps < last)
+        rt_note("%s: it has lines of %lld of the %lld steps of the checkpoint: metrics of earlier steps are missing", path,
+                (long long)s->steps, (long long)last);
+}
+
+/* What is lost is durable before it leaves the log. */
+static rt_status settle(const char *out, const char *path, const sorted *s)
+{
+    char lost[4096];
+    if (!s->lost.len) return RT_OK;
+    snprintf(lost, sizeof lost, "%s/%s", out, LOST);
+    RT_TRY(append(lost, &s->lost));
+    return rt_file_write(path, s->kept.len ? s->kept.p : "", s->kept.len);
+}
+
+static rt_status read_and_settle(const char *out, const char *path, int64_t last)
+{
+    rt_buf    all = {0};
+    sorted    s   = {0};
+    rt_status st  = rt_file_exists(path) ? rt_file_read(&all, path, (size_t)1 << 40) : RT_OK;
+    if (st == RT_OK) st = sort_all(&s, &all, last);
+    if (st == RT_OK) st = settle(out, path, &s);
+    if (st == RT_OK) say(&s, path, last);
+    rt_buf_free(&all), rt_buf_free(&s.kept), rt_buf_free(&s.lost);
+    return st;
+}
+
+rt_status tr_log_open(FILE **log, const char *out, int64_t last)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", out, LOG);
+    RT_TRY(read_and_settle(out, path, last));
+    *log = fopen(path, "a");
+    RT_CHECK(*log, rt_status_of_errno(errno), "%s: cannot be opened: %s", path, strerror(errno));
+    return RT_OK;
+}
