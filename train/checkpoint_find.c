@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 int tr_is_checkpoint(const char *name, int64_t *step)
 {
@@ -133,22 +134,93 @@ rt_status tr_checkpoint_set_aside(const char *out, int64_t newer_than)
     return st == RT_OK ? tr_point(out, "latest", latest) : st;
 }
 
-rt_status tr_checkpoint_remove_all(const char *out)
+/* ---- what a run made, and nothing else ------------------------------------------------------------------ */
+
+/* step-00000100, or the same with what a killed run or a damaged file makes of it. */
+static int is_step(const char *name)
 {
-    static const char *const others[] = {"latest", "best", "metrics.jsonl", "metrics.lost.jsonl"};
-    char                   **names;
-    int                      n;
-    rt_buf                   path = {0};
-    RT_TRY(rt_dir_list(&names, &n, out));
+    char        whole[14];
+    int64_t     step;
+    const char *rest = strlen(name) > 13 ? name + 13 : "";
+    snprintf(whole, sizeof whole, "%s", name);
+    return tr_is_checkpoint(whole, &step) && (!*rest || !strncmp(rest, ".damaged", 8) || !strncmp(rest, ".tmp", 4));
+}
+
+static int is_part(const char *name)
+{
+    static const char *const own[] = {"model.safetensors", "config.json",   "generation_config.json",
+                                      "retort-train.json", "manifest.json", TR_STATE};
+    const char              *tmp   = strstr(name, ".tmp.");
+    const size_t             n     = tmp ? (size_t)(tmp - name) : strlen(name);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (strlen(own[i]) == n && !strncmp(own[i], name, n)) return 1;
+    for (int i = 0; ds_tokenizer_part(i); i++)
+        if (strlen(ds_tokenizer_part(i)) == n && !strncmp(ds_tokenizer_part(i), name, n)) return 1;
+    return 0;
+}
+
+static rt_status check_step(const char *path)
+{
+    char    **names;
+    int       n;
     rt_status st = RT_OK;
+    RT_TRY(rt_dir_list(&names, &n, path));
+    for (int i = 0; st == RT_OK && i < n; i++)
+        if (!is_part(names[i]))
+            st = rt_fail(RT_EINVAL, __FILE__, __LINE__, "%s/%s is no file of a run: --force does not remove it; move it to another folder",
+                         path, names[i]);
+    rt_names_free(&names, n);
+    return st;
+}
+
+static rt_status check_metrics(const char *path)
+{
+    static const char begin[]             = "{\"step\":";
+    char              found[sizeof begin] = "";
+    FILE             *f                   = fopen(path, "r");
+    const size_t      n                   = f ? fread(found, 1, sizeof begin - 1, f) : 0;
+    if (f) fclose(f);
+    RT_CHECK(f && !strncmp(found, begin, n), RT_EINVAL,
+             "%s holds no metrics of a run: --force does not remove it; move it to another folder", path);
+    return RT_OK;
+}
+
+/* *ours: the entry NAME is of a run, and goes with it.  RT_EINVAL: it has such a name, but no run made it. */
+static rt_status check_entry(const char *path, const char *name, int *ours)
+{
+    struct stat s;
+    const int   step = is_step(name), link = !strcmp(name, "latest") || !strcmp(name, "best");
+    *ours = step || link || !strcmp(name, "metrics.jsonl") || !strcmp(name, "metrics.lost.jsonl");
+    if (!*ours) return RT_OK;
+    RT_CHECK(!lstat(path, &s) && (step   ? S_ISDIR(s.st_mode)
+                                  : link ? S_ISLNK(s.st_mode)
+                                         : S_ISREG(s.st_mode)),
+             RT_EINVAL, "%s is no %s: --force does not remove it; move it to another folder", path,
+             step   ? "folder of a checkpoint"
+             : link ? "link to a checkpoint"
+                    : "file of metrics");
+    return step ? check_step(path) : link ? RT_OK : check_metrics(path);
+}
+
+static rt_status each_entry(const char *out, int remove)
+{
+    char    **names;
+    int       n, ours;
+    rt_buf    path = {0};
+    rt_status st   = RT_OK;
+    RT_TRY(rt_dir_list(&names, &n, out));
     for (int i = 0; st == RT_OK && i < n; i++) {
-        int ours = !strncmp(names[i], "step-", 5);
-        for (size_t j = 0; j < sizeof others / sizeof *others; j++) ours |= !strcmp(names[i], others[j]);
-        if (!ours) continue;
         st = rt_path(&path, out, names[i]);
-        if (st == RT_OK) st = rt_dir_remove(path.p);
+        if (st == RT_OK) st = check_entry(path.p, names[i], &ours);
+        if (st == RT_OK && ours && remove) st = rt_dir_remove(path.p);
     }
     rt_names_free(&names, n);
     rt_buf_free(&path);
     return st;
+}
+
+rt_status tr_checkpoint_remove_all(const char *out)
+{
+    RT_TRY(each_entry(out, 0)); /* all or nothing */
+    return each_entry(out, 1);
 }

@@ -63,7 +63,22 @@ for ask in "" --resume; do # shellcheck disable=SC2086 # a word or none
     expect 2 "both holds a run, but no complete checkpoint: both/step-00000004 is damaged" train both $ask
 done
 [ "$(find both -type f -exec sha256sum {} + | sort)" = "$before" ] || fail "a refused run changed the folder"
+# --force removes what a run made: what only has such a name stops it before anything is removed, or stays.
+held() { (cd both && find . -type f -exec sha256sum {} + | sort); }
+echo mine >both/step-by-step.txt
+before=$(held)
+for stranger in best/a step-00000009/notes.txt step-00000009/int4/config.json step-00000004/notes.txt; do
+    mkdir -p "both/$(dirname "$stranger")" && echo mine >"both/$stranger"
+    expect_last 2 "--force does not remove it; move it to another folder" train both --force --set steps=3
+    rm "both/$stranger" && rmdir "both/$(dirname "$stranger")" 2>/dev/null || true
+    rmdir both/step-00000009 2>/dev/null || true
+    [ "$(held)" = "$before" ] || fail "--force was refused for $stranger, and yet changed the folder"
+done
+mv both/metrics.jsonl kept.jsonl && echo '{"epoch":1}' >both/metrics.jsonl
+expect_last 2 "both/metrics.jsonl holds no metrics of a run: --force does not remove it" train both --force --set steps=3
+mv kept.jsonl both/metrics.jsonl
 good train both --force --set steps=3
+[ "$(cat both/step-by-step.txt)" = mine ] || fail "--force removed a file that no run made"
 [ "$(lines both/metrics.jsonl)" = 3 ] && [ ! -e both/step-00000004 ] || fail "not begun anew: $(ls both)"
 expect 2 "choose one" train both --force --resume
 
