@@ -46,6 +46,17 @@ static void random_row(rt_rng *r, int64_t V, int32_t *ids, float *logp, float *r
     *rest = (float)fmax(0, 1 - mass);
 }
 
+/* An id that is none of the K. */
+static int32_t random_tail(rt_rng *r, int64_t V, const int32_t *topk)
+{
+    for (;;) {
+        const int32_t id = (int32_t)rt_rng_below(r, (uint32_t)V);
+        int           k  = 0;
+        while (k < K && topk[k] != id) k++;
+        if (k == K) return id;
+    }
+}
+
 typedef struct document {
     int32_t *ids, *topk_ids, *tail_ids;
     float   *topk_logprob, *actual, *rest, *entropy;
@@ -72,7 +83,7 @@ static rt_status add_document(ds_writer *w, const document *d, rt_rng *r, int64_
         d->actual[i] = -10;
         random_row(r, V, d->topk_ids + i * K, d->topk_logprob + i * K, d->rest + i);
         d->entropy[i] = 0.3f;
-        for (int j = 0; j < M; j++) d->tail_ids[i * M + j] = (int32_t)rt_rng_below(r, (uint32_t)V);
+        for (int j = 0; j < M; j++) d->tail_ids[i * M + j] = random_tail(r, V, d->topk_ids + i * K);
     }
     for (int64_t i = 0; i + 1 < T; i++)
         for (int k = 0; k < K; k++)

@@ -122,11 +122,7 @@ static rt_status read_weights(ds_shard *s, int64_t first, int64_t n, columns *c)
 {
     if (!ds_shard_has_weight(s)) return RT_OK;
     RT_TRY(RT_NEW(c->weight, n));
-    RT_TRY(ds_shard_column(s, COL_WEIGHT, first, n, c->weight));
-    for (int64_t i = 0; i < n; i++)
-        RT_CHECK(isfinite(c->weight[i]) && c->weight[i] >= 0, RT_EFORMAT, "%s: row %lld has the weight %g, expected a number from 0 on",
-                 ds_shard_path(s), (long long)(first + i), (double)c->weight[i]);
-    return RT_OK;
+    return ds_shard_column(s, COL_WEIGHT, first, n, c->weight);
 }
 
 static rt_status read_columns(ds_shard *s, int64_t first, int64_t n, columns *c)
@@ -139,13 +135,29 @@ static rt_status read_columns(ds_shard *s, int64_t first, int64_t n, columns *c)
     return read_weights(s, first, n, c);
 }
 
+/* What these columns of documents a..b-1 hold, before the first batch. */
+static rt_status check_columns(ds_shard *s, int64_t a, int64_t b, const columns *c)
+{
+    const int64_t *starts = ds_shard_starts(s);
+    for (int64_t i = a; i < b; i++) {
+        const int64_t at = starts[i] - starts[a];
+        const ds_doc  d  = {.n           = starts[i + 1] - starts[i],
+                            .prompt_mask = c->prompt + at,
+                            .valid       = c->valid ? c->valid + at : NULL,
+                            .weight      = c->weight ? c->weight + at : NULL};
+        RT_TRY(ds_shard_check_rows(s, i, 0, &d));
+    }
+    return RT_OK;
+}
+
 static rt_status cut_shard(ds_loader *l, int s)
 {
     const int64_t *starts = ds_shard_starts(l->shard[s]), docs = ds_shard_docs(l->shard[s]);
     for (int64_t a = 0, b; a < docs; a = b) {
         columns c = {0};
         for (b = a + 1; b < docs && starts[b + 1] - starts[a] <= BLOCK;) b++;
-        const rt_status st = read_columns(l->shard[s], starts[a], starts[b] - starts[a], &c);
+        rt_status st = read_columns(l->shard[s], starts[a], starts[b] - starts[a], &c);
+        if (st == RT_OK) st = check_columns(l->shard[s], a, b, &c);
         if (st == RT_OK) cut(l, s, a, b, &c);
         free(c.valid), free(c.prompt), free(c.weight);
         RT_TRY(st);

@@ -1,8 +1,4 @@
-/* loader_fill.c -- sequences of a batch from the documents of shards.
- *
- * Here stands the proof of alignment: every target row of every batch must be about the
- * token that follows it.
- */
+/* loader_fill.c -- sequences of a batch from the documents of shards, whose rows are checked where they are read. */
 #include "data/loader.h"
 #include <math.h>
 #include <stdlib.h>
@@ -83,21 +79,6 @@ typedef struct source {
     ds_doc           d;
 } source;
 
-static rt_status check_alignment(const source *s)
-{
-    const ds_doc *d = &s->d;
-    for (int64_t i = 0; i < d->n; i++) {
-        if (!d->valid[i]) continue;
-        const long long row = (long long)(s->w->from + i);
-        RT_CHECK(row + 1 < s->len, RT_EMISMATCH, "%s: document %lld, row %lld, its last, is valid, but no token follows",
-                 ds_shard_path(s->shard), (long long)s->doc, row);
-        RT_CHECK(d->target_id[i] == d->ids[i + 1], RT_EMISMATCH,
-                 "%s: document %lld, row %lld is about id %d, but the next token is id %d; make the shard again", ds_shard_path(s->shard),
-                 (long long)s->doc, row, (int)d->target_id[i], (int)d->ids[i + 1]);
-    }
-    return RT_OK;
-}
-
 /* Entropy of what lies beyond the first k: the stored rest, and the stored entries k.. */
 static double rest_entropy(const source *s, int64_t i, int64_t k, int64_t stored)
 {
@@ -109,15 +90,11 @@ static double rest_entropy(const source *s, int64_t i, int64_t k, int64_t stored
     return h;
 }
 
-static rt_status fill_target(ds_loader *l, const source *s, int64_t i, int64_t to)
+static void fill_target(ds_loader *l, const source *s, int64_t i, int64_t to)
 {
     ds_batch      *b    = &l->batch;
     const ds_info *info = ds_shard_info(s->shard);
     const int64_t  k = b->k, m = b->m, K = info->k, M = info->m;
-    double         sum = 0;
-    for (int64_t j = 0; j < k; j++) sum += exp((double)s->d.topk_logprob[i * K + j]);
-    RT_CHECK(sum <= 1.01, RT_EFORMAT, "%s: document %lld, row %lld: its probabilities add up to %g", ds_shard_path(s->shard),
-             (long long)s->doc, (long long)(s->w->from + i), sum);
     if (k) memcpy(b->topk_ids + to * k, s->d.topk_ids + i * K, (size_t)k * sizeof *b->topk_ids);
     if (k) memcpy(b->topk_logprob + to * k, s->d.topk_logprob + i * K, (size_t)k * sizeof *b->topk_logprob);
     if (b->sketch) ds_sketch_decode(l->sketch, s->d.sketch + i * info->sketch, b->sketch + to * sketch_width(l));
@@ -125,10 +102,9 @@ static rt_status fill_target(ds_loader *l, const source *s, int64_t i, int64_t t
     b->rest_entropy[to] = (float)rest_entropy(s, i, k, K);
     if (l->o.vocab && info->vocab > l->o.vocab)
         ds_entries_share(l->o.vocab, k, b->topk_ids + to * k, b->topk_logprob + to * k, m, b->tail_ids + to * m, b->rest_entropy + to);
-    return RT_OK;
 }
 
-static rt_status fill_window(ds_loader *l, const source *s, int64_t base, int32_t at)
+static void fill_window(ds_loader *l, const source *s, int64_t base, int32_t at)
 {
     ds_batch *b = &l->batch;
     for (int32_t i = 0; i < s->w->n; i++) {
@@ -143,9 +119,8 @@ static rt_status fill_window(ds_loader *l, const source *s, int64_t base, int32_
         b->target[to] = s->d.ids[i + 1];
         b->count[to]  = 1;
         b->counted++;
-        if (l->o.targets) RT_TRY(fill_target(l, s, i, to));
+        if (l->o.targets) fill_target(l, s, i, to);
     }
-    return RT_OK;
 }
 
 static rt_status read_window(ds_loader *l, const ds_window *w, source *s)
@@ -159,7 +134,7 @@ static rt_status read_window(ds_loader *l, const ds_window *w, source *s)
     s->len                = starts[s->doc + 1] - starts[s->doc];
     RT_TRY(ds_shard_rows(s->shard, s->doc, w->from, w->n, want, &s->d));
     if (l->o.vocab) RT_TRY(ds_ids_check(s->shard, s->doc, w->from, s->d.ids, s->d.n, l->o.vocab));
-    return l->o.targets ? check_alignment(s) : RT_OK;
+    return RT_OK;
 }
 
 rt_status ds_batch_fill(ds_loader *l, int64_t row, const int64_t *item, int64_t n)
@@ -171,7 +146,7 @@ rt_status ds_batch_fill(ds_loader *l, int64_t row, const int64_t *item, int64_t 
     for (int64_t i = 0; i < n; i++) {
         const ds_window *w = &l->window[item[i]];
         RT_TRY(read_window(l, w, &s));
-        RT_TRY(fill_window(l, &s, base, at));
+        fill_window(l, &s, base, at);
         at += w->n;
     }
     for (int32_t t = at; t < T; t++) {

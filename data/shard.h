@@ -69,8 +69,11 @@ extern const ds_attribute ds_attributes[DS_ATTRIBUTES];
 rt_status ds_shard_open_cached(ds_shard **out, const char *path, size_t cache);
 /* Rows first .. first+n-1 of a document, of the columns whose bits (1 << COL_...) are in
  * `want`; texts and cost are left out.  ids and prompt_mask hold one more entry where
- * the document goes on.  Ids are checked against the vocabulary. */
+ * the document goes on.  Ids are checked against the vocabulary, and rows by ds_shard_check_rows. */
 rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsigned want, ds_doc *d);
+/* Are rows first .. first+n-1 of a document, of the columns that are not NULL in *d, what FORMAT.md says of them?  Everyone who
+ * reads rows asks this.  RT_EMISMATCH: a row is not about the token that follows it; RT_EFORMAT: anything else. */
+rt_status ds_shard_check_rows(ds_shard *s, int64_t doc, int64_t first, const ds_doc *d);
 /* The texts, seed and cost of a document alone; the texts belong to the shard and live until its next call. */
 rt_status ds_shard_texts(ds_shard *s, int64_t doc, ds_doc *d);
 int       ds_shard_has(const ds_shard *s, int c); /* column c is there */

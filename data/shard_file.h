@@ -11,6 +11,7 @@ struct ds_shard {
     ds_sketch *sketch; /* NULL until it is asked for */
     void      *rows[DS_COLS];
     int64_t    cap[DS_COLS]; /* rows that rows[c] has room for */
+    uint64_t  *marks;        /* shard_rows.c: a bit for each id, all 0 between rows; NULL until a row is checked */
     char       words[DS_TEXTS][DS_H5_MAX_TEXT + 1];
 };
 

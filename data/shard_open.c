@@ -185,7 +185,7 @@ void ds_shard_close(ds_shard **shard)
     ds_h5_set_close(&s->cost);
     ds_h5_abandon(&s->file); /* nothing to write: closing cannot lose anything */
     ds_sketch_destroy(&s->sketch);
-    free(s->starts);
+    free(s->starts), free(s->marks);
     free(s);
     *shard = NULL;
 }

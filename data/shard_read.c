@@ -85,6 +85,9 @@ static rt_status check_ids(const ds_shard *s, int c, int64_t doc, int64_t first,
     return RT_OK;
 }
 
+/* Columns whose rows are checked together with the others of the target. */
+#define TARGETS (1u << COL_TOPK_IDS | 1u << COL_TOPK_LOGPROB | 1u << COL_ACTUAL | 1u << COL_TAIL | 1u << COL_ENTROPY)
+
 static const void *rows_of(const ds_shard *s, int c, unsigned want) { return s->col[c] && (want & 1u << c) ? s->rows[c] : NULL; }
 
 rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsigned want, ds_doc *d)
@@ -94,7 +97,8 @@ rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsi
     RT_CHECK(first >= 0 && n >= 1 && first <= len - n, RT_EINVAL, "%s: rows %lld to %lld of document %lld, it has %lld",
              ds_h5_path(s->file), (long long)first, (long long)(first + n), (long long)doc, (long long)len);
     const int64_t more = n + (first + n < len);
-    if (want & (1u << COL_TOPK_IDS | 1u << COL_TAIL)) want |= 1u << COL_VALID;
+    if (want & TARGETS) want |= 1u << COL_VALID | 1u << COL_REST | 1u << COL_TARGET | 1u << COL_IDS;
+    if (want & (1u << COL_TAIL | 1u << COL_TOPK_LOGPROB | 1u << COL_ACTUAL)) want |= 1u << COL_TOPK_IDS | 1u << COL_TOPK_LOGPROB;
     for (int c = 0; c < DS_COLS; c++)
         if (s->col[c] && (want & 1u << c)) RT_TRY(read_column(s, c, at + first, c <= COL_PROMPT ? more : n));
     if (want & 1u << COL_IDS) RT_TRY(check_ids(s, COL_IDS, doc, first, more));
@@ -114,7 +118,7 @@ rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsi
                   .weight         = rows_of(s, COL_WEIGHT, want),
                   .sketch         = rows_of(s, COL_SKETCH, want),
                   .cost           = NAN};
-    return RT_OK;
+    return ds_shard_check_rows(s, doc, first, d);
 }
 
 rt_status ds_shard_column(ds_shard *s, ds_col c, int64_t first, int64_t n, void *out) { return ds_h5_set_read(s->col[c], first, n, out); }

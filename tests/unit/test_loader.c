@@ -28,7 +28,7 @@ static int length(int d) { return d % 50 == 7 ? 300 : 10 + (int)(rt_mix64((uint6
 typedef struct sample {
     int32_t ids[MOST], topk[MOST * K], tail[MOST * M];
     uint8_t prompt[MOST], valid[MOST];
-    float   lp[MOST * K], one[MOST];
+    float   lp[MOST * K], one[MOST], rest[MOST];
 } sample;
 
 static ds_doc make(sample *s, int d, int soft)
@@ -39,12 +39,17 @@ static ds_doc make(sample *s, int d, int soft)
         s->prompt[i] = i < 2;
         s->valid[i]  = i < n - 1 && i != 5;
         s->one[i]    = 0.4f;
-        for (int j = 0; j < K; j++) s->topk[i * K + j] = (token(d, i) + j) % V, s->lp[i * K + j] = logf(0.3f / (float)(1 << j));
+        s->rest[i]   = 1;
+        for (int j = 0; j < K; j++) {
+            s->topk[i * K + j] = (token(d, i) + j) % V;
+            s->lp[i * K + j]   = logf(0.3f / (float)(1 << j));
+            s->rest[i] -= 0.3f / (float)(1 << j);
+        }
         for (int j = 0; j < M; j++) s->tail[i * M + j] = (token(d, i) + 10 + j) % V;
     }
     ds_doc x = {.n = n, .ids = s->ids, .prompt_mask = s->prompt, .cost = NAN};
     if (soft)
-        x.valid = s->valid, x.topk_ids = s->topk, x.topk_logprob = s->lp, x.actual_logprob = s->one, x.rest_mass = s->one,
+        x.valid = s->valid, x.topk_ids = s->topk, x.topk_logprob = s->lp, x.actual_logprob = s->one, x.rest_mass = s->rest,
         x.tail_ids = s->tail, x.rest_entropy = s->one;
     return x;
 }

@@ -187,10 +187,10 @@ static void digest_of(int soft, int change, char hex[RT_SHA_HEX])
     case 4: s.doc.seed++; break;
     case 5: s.doc.cost = 1; break;
     case 6: info.vocab++; break;
-    case 7: s.topk[1]++; break;
-    case 8: s.lp[1] -= 0.01f; break;
+    case 7: s.topk[1] += 10; break;
+    case 8: s.lp[1] -= 0.001f; break;
     case 9: s.actual[1]--; break;
-    case 10: s.rest[1] += 0.01f; break;
+    case 10: s.rest[1] += 0.0005f; break;
     case 11: s.tail[1]++; break;
     case 12: s.entropy[1]++; break;
     case 13: s.valid[1] = 0; break;

@@ -21,6 +21,8 @@ typedef struct lie {
     /* of the first row; 0: as it should be */
     int32_t twice, tail_of;               /* an id among its top k a second time; among its tail ids too */
     float   above, actual, entropy, sure; /* sure: of an id that is nearly certain */
+    float   rest;
+    uint8_t mask; /* of its prompt */
     /* of the last row of the first document, which has no target */
     float         number_left;
     int32_t       id_left, about_left;
@@ -45,11 +47,11 @@ static void put_tables(ds_h5 *f, const lie *l)
 {
     const float   nan = NAN, half = logf(0.5f);
     const int32_t ids[] = {1, 2, l->id, 4, 5}, target[] = {2, l->about_left ? l->about_left : -1, l->about, 5, -1};
-    const uint8_t valid[] = {1, 0, 1, 1, 0}, prompt[5] = {0};
+    const uint8_t valid[] = {1, 0, 1, 1, 0}, prompt[5] = {l->mask};
     int32_t       topk[32] = {1, 2, 0, l->id_left, 4, 2, 1, 5, 0, 0};
     float lp[32]   = {half, l->above != 0 ? l->above : half, l->number_left != 0 ? l->number_left : nan, nan, half, half, half, half, nan,
                       nan};
-    float actual[] = {l->actual != 0 ? l->actual : half, nan, half, half, nan}, rest[] = {0, nan, 0, 0, nan};
+    float actual[] = {l->actual != 0 ? l->actual : half, nan, half, half, nan}, rest[] = {l->rest, nan, 0, 0, nan};
     const float  entropy[] = {l->entropy, nan, nan, 0, nan};
     const double cost[2]   = {l->cost, NAN};
     const char   topic[4]  = {(char)l->topic, 0, 't', 0};
@@ -172,19 +174,9 @@ static void broken_promises_are_found(void **state)
 {
     (void)state;
     ds_shard *s;
-    FOUND_IN(honest, l.twice = 1);
-    FOUND_IN(honest, l.above = 1e-5f);
-    FOUND_IN(honest, l.sure = 1e-4f);
-    FOUND_IN(honest, l.above = NAN);
-    FOUND_IN(honest, l.above = -0.5f);
-    FOUND_IN(honest, l.above = -9);
-    FOUND_IN(honest, l.actual = 1e-5f);
-    FOUND_IN(honest, l.actual = -0.5f);
     FOUND_IN(honest, l.about_left = 3);
     FOUND_IN(honest, l.number_left = -1);
     FOUND_IN(honest, l.id_left = 1);
-    FOUND_IN(honest, l.entropy = -0.1f);
-    FOUND_IN(honest, l.entropy = INFINITY);
     FOUND_IN(honest, l.cost = -1);
     FOUND_IN(honest, l.cost = INFINITY);
     FOUND_IN(honest, l.topic = 0xff);
@@ -205,6 +197,58 @@ static void broken_promises_are_found(void **state)
     assert_int_equal(tell(l, &s), RT_OK);
     assert_int_equal(ds_shard_verify(s), RT_OK);
     ds_shard_close(&s);
+}
+
+/* What says that a row is unsound says so to everyone who reads it: the check, readers of documents (evaluation among
+ * them) and the loader of training. */
+static void unsound(lie l)
+{
+    const rt_texts       one  = {{g_path}, 1};
+    const ds_loader_opts opts = {.shards = &one, .T = 5, .rows = 2, .k = 2, .targets = 1, .ordered = 1};
+    ds_shard            *s;
+    ds_doc               d;
+    ds_batch             b;
+    ds_loader           *loader;
+    assert_int_equal(tell(l, &s), RT_OK);
+    assert_int_equal(ds_shard_verify(s), RT_ECHECK);
+    assert_int_equal(ds_shard_doc(s, 0, &d), RT_EFORMAT);
+    assert_non_null(strstr(rt_error_text(), "document 0, row 0: "));
+    ds_shard_close(&s);
+    if (l.actual != 0) return; /* which no objective reads */
+    rt_status st = ds_loader_create(&loader, &opts);
+    if (st == RT_OK) {
+        st = ds_loader_read(loader, 0, 1, &b);
+        ds_loader_destroy(&loader);
+    }
+    assert_int_equal(st, RT_EFORMAT);
+    assert_non_null(strstr(rt_error_text(), "document 0, row 0: "));
+}
+
+#define UNSOUND(...)    \
+    do {                \
+        lie l = honest; \
+        l.__VA_ARGS__;  \
+        unsound(l);     \
+    } while (0)
+
+static void unsound_rows_are_used_by_nobody(void **state)
+{
+    (void)state;
+    UNSOUND(twice = 1);
+    UNSOUND(mask = 2);
+    UNSOUND(rest = NAN);
+    UNSOUND(rest = -0.01f);
+    UNSOUND(rest = 0.5f);
+    UNSOUND(above = 1e-5f);
+    UNSOUND(sure = 1e-4f);
+    UNSOUND(above = NAN);
+    UNSOUND(above = -0.5f);
+    UNSOUND(above = -9);
+    UNSOUND(actual = 1e-5f);
+    UNSOUND(actual = -0.5f);
+    UNSOUND(entropy = -0.1f);
+    UNSOUND(entropy = INFINITY);
+    UNSOUND(entropy = 2.3f); /* log 9 is 2.197 */
 }
 
 static const lie sketched = {.k          = 2,
@@ -257,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lies_are_refused),
         cmocka_unit_test(broken_promises_are_found),
+        cmocka_unit_test(unsound_rows_are_used_by_nobody),
         cmocka_unit_test(lies_of_sketches_are_found),
     };
     return cmocka_run_group_tests_name("shard_lies", tests, set_up, tear_down);
