@@ -1,6 +1,7 @@
 /* json.c -- cJSON with comments, line numbers, duplicate keys and servers' slips. */
 #include "core/json.h"
 #include "core/file.h"
+#include "core/json_exact.h"
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
@@ -37,6 +38,15 @@ static size_t mend_escape(char *p, const char *end)
     return 6;
 }
 
+/* What Python and others write where a number is none. */
+static int is_no_number(const char *p, size_t n)
+{
+    static const char *const words[] = {"NaN", "Infinity", "-NaN", "-Infinity", "nan", "inf", "-nan", "-inf"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (n >= strlen(words[i]) && !memcmp(p, words[i], strlen(words[i]))) return 1;
+    return 0;
+}
+
 /* Outside strings: [-]NaN and [-]Infinity become null or, where that has no
  * room, 9e9, a log-probability that every reader refuses as positive. */
 static size_t mend_number(char *p, const char *end)
@@ -59,7 +69,7 @@ static size_t prepare(char *text, size_t n, int flags)
     size_t      values = 1;
     for (char *p = text; p < end;) {
         if (*p == '"') {
-            for (p++; p < end && *p != '"';) p += *p == '\\' ? (flags & RT_JSON_LENIENT ? mend_escape(p, end) : 2) : 1;
+            for (p++; p < end && *p != '"';) p += *p == '\\' ? (flags & (RT_JSON_LENIENT | RT_JSON_EXACT) ? mend_escape(p, end) : 2) : 1;
             p++;
         } else if ((flags & RT_JSON_COMMENTS) && end - p >= 2 && p[0] == '/' && p[1] == '/') {
             char *stop = memchr(p, '\n', (size_t)(end - p));
@@ -149,9 +159,11 @@ rt_status rt_json_parse(cJSON **out, char *text, size_t n, int flags, const char
     if (!o) {
         const char  *at   = end && end >= text && end <= text + n ? end : text;
         const size_t left = (size_t)(text + n - at);
-        RT_FAIL(RT_EFORMAT, "%s:%d: expected JSON, found \"%.*s\"", name, line_of(text, at), (int)(left < 24 ? left : 24), at);
+        RT_FAIL(RT_EFORMAT, "%s:%d: expected JSON, found \"%.*s\"%s", name, line_of(text, at), (int)(left < 24 ? left : 24), at,
+                is_no_number(at, left) ? "; JSON has no such number: write null, or leave the field out" : "");
     }
     rt_status st = flags & RT_JSON_ANY ? RT_OK : check_top(o, name);
+    if (st == RT_OK && (flags & RT_JSON_EXACT)) st = rt_json_keep_numbers(o, text, (size_t)(end - text));
     if (st == RT_OK && !(flags & RT_JSON_DUPLICATES)) st = find_duplicate(o, name);
     for (; st == RT_OK && end < text + n; end++)
         if (!isspace((unsigned char)*end) && *end)

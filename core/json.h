@@ -15,7 +15,8 @@ enum {
     RT_JSON_COMMENTS   = 1,
     RT_JSON_LENIENT    = 2,
     RT_JSON_DUPLICATES = 4 /* allow */,
-    RT_JSON_ANY        = 8 /* at the top, not only an object */
+    RT_JSON_ANY        = 8 /* at the top, not only an object */,
+    RT_JSON_EXACT      = 16 /* numbers keep their digits for rt_json_print; lone surrogates are read as U+FFFD, NaN is refused */
 };
 
 /* `text` of n bytes is changed in place (comments, NaN); name is for errors
@@ -46,6 +47,10 @@ rt_status rt_utf8_mend(rt_buf *b, const char *text);
 rt_status rt_json_quote(rt_buf *b, const char *s, size_t n);
 /* Append a number with `digits` significant digits; NaN and infinity as null. */
 rt_status rt_json_number(rt_buf *b, double x, int digits);
+
+/* Append a value in one line.  A number parsed with RT_JSON_EXACT is printed with the digits that it was written with, U+0000
+ * as its escape. */
+rt_status rt_json_print(rt_buf *b, const cJSON *v);
 
 /* The entry of names[0..n) nearest to `word` in edit distance; NULL when n = 0. */
 const char *rt_nearest(const char *word, const char *const *names, int n);

@@ -201,7 +201,7 @@ rt_status ds_text_read(const ds_input *in, int64_t *bytes, rt_status (*doc)(void
 /* The next line without its end; *got = 0 at the end of the file.  `where` is for errors. */
 rt_status ds_line_read(FILE *f, rt_buf *line, int *got, const char *where);
 /* One line of JSON lines, an object; the line is changed in place.  Free *out with
- * cJSON_Delete.  Texts of it are read with ds_line_text, which keeps \u0000:
+ * cJSON_Delete.  Its numbers keep their digits (RT_JSON_EXACT).  Texts of it are read with ds_line_text, which keeps \u0000:
  * out = the bytes of string field `key`; RT_EFORMAT when it is missing. */
 rt_status ds_line_parse(cJSON **out, char *line, size_t n, const char *where);
 rt_status ds_line_text(const cJSON *o, const char *key, rt_buf *out, const char *where);

@@ -19,10 +19,7 @@ int ds_utf8_valid(const char *s, size_t n)
 
 /* ---- lines of JSON ------------------------------------------------------------------ */
 
-rt_status ds_line_parse(cJSON **out, char *line, size_t n, const char *where)
-{
-    return rt_json_parse(out, line, n, RT_JSON_LENIENT, where);
-}
+rt_status ds_line_parse(cJSON **out, char *line, size_t n, const char *where) { return rt_json_parse(out, line, n, RT_JSON_EXACT, where); }
 
 rt_status ds_line_text(const cJSON *o, const char *key, rt_buf *out, const char *where)
 {
@@ -122,6 +119,16 @@ static const struct {
               {"topic", offsetof(ds_doc, topic)},
               {"finish", offsetof(ds_doc, finish)}};
 
+/* A text with a column of its own ends at its NUL there. */
+static rt_status check_known(const cJSON *f, const char *where)
+{
+    const char *text = cJSON_GetStringValue(f);
+    for (size_t i = 0; text && i < sizeof places / sizeof *places; i++)
+        RT_CHECK(strcmp(f->string, places[i].key) || !strstr(text, "\xc0\x80"), RT_EFORMAT,
+                 "%s: the field \"%s\" holds U+0000, which a shard's texts cannot; remove it", where, f->string);
+    return RT_OK;
+}
+
 /* A field that a shard has a place for; 0: it has none. */
 static int take_known(ds_doc *d, const cJSON *f)
 {
@@ -148,12 +155,13 @@ static int take_known(ds_doc *d, const cJSON *f)
 static rt_status add_other(reader *r, const cJSON *f)
 {
     const size_t before = r->meta.len;
-    char        *value  = cJSON_PrintUnformatted(f);
-    RT_CHECK(value, RT_ENOMEM, "a field of a document");
-    rt_status st = rt_buf_str(&r->meta, before > 1 ? "," : "");
-    if (st == RT_OK) st = rt_json_quote(&r->meta, f->string, strlen(f->string));
-    if (st == RT_OK) st = rt_buf_fmt(&r->meta, ":%s", value);
-    free(value);
+    rt_buf       key    = {0};
+    rt_status    st     = rt_buf_str(&r->meta, before > 1 ? "," : "");
+    if (st == RT_OK) st = rt_json_bytes(&key, f->string);
+    if (st == RT_OK) st = rt_json_quote(&r->meta, key.p, key.len);
+    if (st == RT_OK) st = rt_buf_str(&r->meta, ":");
+    if (st == RT_OK) st = rt_json_print(&r->meta, f);
+    rt_buf_free(&key);
     if (st != RT_OK || r->meta.len < MAX_META) return st;
     r->meta.len       = before;
     r->meta.p[before] = '\0';
@@ -170,6 +178,7 @@ static rt_status take_others(reader *r, const cJSON *o, const char *text_field)
     RT_TRY(rt_buf_str(&r->meta, "{"));
     cJSON_ArrayForEach(f, o)
     {
+        if (strcmp(f->string, text_field)) RT_TRY(check_known(f, ds_stream_where(r->s)));
         if (strcmp(f->string, text_field) && !cJSON_IsNull(f) && !take_known(&r->t.about, f)) RT_TRY(add_other(r, f));
     }
     if (r->meta.len > 1) {

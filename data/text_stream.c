@@ -36,6 +36,18 @@ static rt_status fill(ds_stream *s)
 
 /* ---- encodings ----------------------------------------------------------------------------- */
 
+/* Without a mark: the largest of a character's four bytes is 0 in UTF-32, and the next one says a plane, of which only few hold characters. */
+static const char *guess_widest(const char *p, size_t n)
+{
+    size_t little = n >= 4, big = n >= 4;
+    if (n > 256) n = 256;
+    for (size_t i = 0; i + 4 <= n; i += 4) {
+        little &= !p[i + 3] && (unsigned char)p[i + 2] <= 3;
+        big &= !p[i] && (unsigned char)p[i + 1] <= 3;
+    }
+    return little ? "UTF-32LE" : big ? "UTF-32BE" : NULL;
+}
+
 /* Without a mark: every other byte of Latin letters in UTF-16 is 0. */
 static const char *guess_wide(const char *p, size_t n)
 {
@@ -51,7 +63,8 @@ static const char *wide_encoding(const char *p, size_t n)
 {
     if (n >= 4 && (!memcmp(p, "\xff\xfe\0\0", 4) || !memcmp(p, "\0\0\xfe\xff", 4))) return "UTF-32";
     if (n >= 2 && (!memcmp(p, "\xff\xfe", 2) || !memcmp(p, "\xfe\xff", 2))) return "UTF-16";
-    return guess_wide(p, n);
+    const char *widest = guess_widest(p, n);
+    return widest ? widest : guess_wide(p, n);
 }
 
 static rt_status check_begin(ds_stream *s)

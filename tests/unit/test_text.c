@@ -99,6 +99,12 @@ static void other_encodings_are_named(void **state)
     refused(&plain, RT_EFORMAT, "iconv -f UTF-16BE ");
     PUT("a.txt", "\xff\xfe\0\0a\0\0\0");
     refused(&plain, RT_EFORMAT, "iconv -f UTF-32 ");
+    PUT("a.txt", "a\0\0\0\n\0\0\0");
+    refused(&plain, RT_EFORMAT, "is UTF-32LE, expected UTF-8; convert it: iconv -f UTF-32LE -t UTF-8");
+    PUT("a.txt", "\0\x01\xf6\0\0\0\0\n");
+    refused(&plain, RT_EFORMAT, "iconv -f UTF-32BE ");
+    PUT("a.txt", "a\0\n\0");
+    refused(&plain, RT_EFORMAT, "iconv -f UTF-16LE ");
     PUT("a.txt", "good\ncaf\xe9 noir\n");
     refused(&plain, RT_EFORMAT, "line 2: byte 0xe9 is no UTF-8; if the file is LATIN1, convert it: iconv -f LATIN1 -t UTF-8");
     PUT("a.txt", "it\x92s\n");
@@ -148,6 +154,24 @@ static void fields_are_kept(void **state)
     snprintf(line, sizeof line, "{\"text\":\"x\",\"long\":\"%05000d\",\"short\":1}\n", 0);
     put_bytes("a.jsonl", line, strlen(line));
     gives(&plain, "x{\"short\":1}(1 left out)|");
+}
+
+/* Numbers keep their digits and texts their U+0000; what a shard cannot keep is refused by name. */
+static void fields_are_kept_exactly(void **state)
+{
+    (void)state;
+    PUT("a.jsonl", "{\"text\":\"x\",\"id\":12345678901234567,\"f\":[1e999,{\"g\":1.50}],\"s\":\"-1\\\"2\",\"z\\u0000\":\"x\\u0000y\"}\n");
+    gives(&plain, "x{\"id\":12345678901234567,\"f\":[1e999,{\"g\":1.50}],\"s\":\"-1\\\"2\",\"z\\u0000\":\"x\\u0000y\"}|");
+    PUT("a.jsonl", "{\"text\":\"x\",\"cost\":0.25,\"a\":-0.10,\"b\":01}\n");
+    gives(&plain, "x(cost 0.25){\"a\":-0.10,\"b\":1}|");
+    PUT("a.jsonl", "{\"text\":\"x\",\"m\":NaN}\n");
+    refused(&plain, RT_EFORMAT, "found \"NaN}\"; JSON has no such number: write null");
+    PUT("a.jsonl", "{\"text\":\"x\",\"m\":-Infinity}\n");
+    refused(&plain, RT_EFORMAT, "JSON has no such number");
+    PUT("a.jsonl", "{\"text\":\"x\",\"topic\":\"a\\u0000b\"}\n");
+    refused(&plain, RT_EFORMAT, "the field \"topic\" holds U+0000");
+    PUT("a.jsonl", "{\"text\":\"x\\ud800\",\"s\":\"\\ud800\"}\n");
+    gives(&plain, "x\xef\xbf\xbd{\"s\":\"\xef\xbf\xbd\"}|");
 }
 
 static void tables(void **state)
@@ -236,6 +260,7 @@ int main(void)
         cmocka_unit_test(other_encodings_are_named),
         cmocka_unit_test(paragraphs_and_files),
         cmocka_unit_test(fields_are_kept),
+        cmocka_unit_test(fields_are_kept_exactly),
         cmocka_unit_test(tables),
         cmocka_unit_test(gzip_and_kinds),
         cmocka_unit_test(folders),
