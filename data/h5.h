@@ -44,8 +44,9 @@ rt_status ds_h5_set_finish(ds_h5_set **s); /* writes the last rows and closes */
  * `cache`: bytes of decompressed chunks kept. */
 rt_status ds_h5_set_open(ds_h5_set **out, ds_h5 *f, const ds_h5_spec *spec, size_t cache);
 rt_status ds_h5_set_read(ds_h5_set *s, int64_t first, int64_t n, void *rows);
-/* Every name in the file, asked for or not, is a data set of a form that we read, or a group of such; else RT_EFORMAT. */
-rt_status ds_h5_check_names(ds_h5 *f);
+/* Every name in the file ("/set", "/group", "/group/set"), asked for or not, is known and a data set of a form that we read, or a group of
+ * such; else RT_EFORMAT. */
+rt_status ds_h5_check_names(ds_h5 *f, int (*known)(const char *name));
 /* Entries a row of a two-dimensional data set; RT_EFORMAT where it has another form. */
 rt_status ds_h5_width(ds_h5 *f, const char *name, int64_t *width);
 int64_t   ds_h5_set_rows(const ds_h5_set *s);

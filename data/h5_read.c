@@ -2,6 +2,7 @@
 #include "data/h5_file.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -103,24 +104,27 @@ static rt_status note_group(void *is_group, int type, ds_h5_cursor m)
     return RT_OK;
 }
 
-/* A data set, or a group of data sets. */
-static rt_status check_object(ds_h5 *f, const ds_h5_link *link, int in_group)
+/* A data set, or a group of data sets, whose name begins with `before`. */
+static rt_status check_object(ds_h5 *f, const char *before, const ds_h5_link *link, int (*known)(const char *name))
 {
     ds_h5_table t;
     ds_h5_group g        = {0};
     int         is_group = 0;
-    rt_status   st       = RT_OK;
-    if (!in_group) RT_TRY(ds_h5_object(&f->in, link->at, note_group, &is_group));
+    char        name[160]; /* a longer one is known to nobody */
+    rt_status   st = RT_OK;
+    snprintf(name, sizeof name, "%s/%s", before, link->name);
+    if (!*before) RT_TRY(ds_h5_object(&f->in, link->at, note_group, &is_group));
+    RT_CHECK(known(name), RT_EFORMAT, "%s: holds %s, which is no part of such a file", f->path, name);
     if (!is_group) return ds_h5_table_read(&t, &f->in, link->at, link->name);
     RT_TRY(ds_h5_group_read(&g, &f->in, link->at));
-    for (int64_t i = 0; st == RT_OK && i < g.links; i++) st = check_object(f, &g.link[i], 1);
+    for (int64_t i = 0; st == RT_OK && i < g.links; i++) st = check_object(f, name, &g.link[i], known);
     ds_h5_group_free(&g);
     return st;
 }
 
-rt_status ds_h5_check_names(ds_h5 *f)
+rt_status ds_h5_check_names(ds_h5 *f, int (*known)(const char *name))
 {
-    for (int64_t i = 0; i < f->root.links; i++) RT_TRY(check_object(f, &f->root.link[i], 0));
+    for (int64_t i = 0; i < f->root.links; i++) RT_TRY(check_object(f, "", &f->root.link[i], known));
     return RT_OK;
 }
 
@@ -141,11 +145,10 @@ rt_status ds_h5_get_int(ds_h5 *f, const char *name, int64_t *v)
 {
     const ds_h5_attribute *a;
     RT_TRY(find_attribute(f, name, DS_H5_INTEGER, &a));
-    ds_h5_cursor   c    = {a->value, (size_t)a->kind.size, 0};
-    const int      bits = 8 * (int)a->kind.size;
-    const uint64_t x = ds_h5_take(&c, (size_t)a->kind.size), top = (uint64_t)1 << (bits - 1);
-    RT_CHECK(a->kind.is_signed || bits < 64 || !(x & top), RT_EFORMAT, "%s: the attribute '%s' is larger than an i64", f->path, name);
-    *v = (int64_t)(a->kind.is_signed && bits < 64 ? (x ^ top) - top : x);
+    RT_CHECK(a->kind.size == 8 && a->kind.is_signed, RT_EFORMAT, "%s: the attribute '%s' must be an i64, found %s%d", f->path, name,
+             a->kind.is_signed ? "i" : "u", 8 * (int)a->kind.size);
+    ds_h5_cursor c = {a->value, (size_t)a->kind.size, 0};
+    *v             = (int64_t)ds_h5_take(&c, (size_t)a->kind.size);
     return RT_OK;
 }
 

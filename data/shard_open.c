@@ -206,10 +206,23 @@ static rt_status deny(ds_shard *s, const char *name, const char *why)
     return RT_OK;
 }
 
+static const char *const decoder[] = {DS_SKETCH_BITS, DS_SKETCH_SCALE, DS_SKETCH_HEAD, DS_SKETCH_MAP, DS_SKETCH_LOSS};
+
+/* A name that some shard holds. */
+static int is_known(const char *name)
+{
+    for (int c = 0; c < DS_COLS; c++)
+        if (!strcmp(name, ds_columns[c].name)) return 1;
+    for (int t = 0; t < DS_TEXTS; t++)
+        if (!strcmp(name, ds_text_names[t])) return 1;
+    for (size_t i = 0; i < sizeof decoder / sizeof *decoder; i++)
+        if (!strcmp(name, decoder[i])) return 1;
+    return !strcmp(name, DS_STARTS) || !strcmp(name, DS_COST) || !strcmp(name, "/doc");
+}
+
 rt_status ds_shard_names(ds_shard *s)
 {
-    static const char *const decoder[] = {DS_SKETCH_BITS, DS_SKETCH_SCALE, DS_SKETCH_HEAD, DS_SKETCH_MAP, DS_SKETCH_LOSS};
-    RT_TRY(ds_h5_check_names(s->file));
+    RT_TRY(ds_h5_check_names(s->file, is_known));
     for (int c = 0; c < DS_COLS; c++)
         if (!s->col[c]) RT_TRY(deny(s, ds_columns[c].name, s->info.soft ? "k or m is 0" : "it is a text shard"));
     for (size_t i = 0; !s->info.sketch && i < sizeof decoder / sizeof *decoder; i++) RT_TRY(deny(s, decoder[i], "it has no sketches"));

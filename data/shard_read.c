@@ -123,13 +123,13 @@ rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsi
 
 rt_status ds_shard_column(ds_shard *s, ds_col c, int64_t first, int64_t n, void *out) { return ds_h5_set_read(s->col[c], first, n, out); }
 
-/* A u64 in decimal and nothing else. */
+/* A u64 in decimal, without zeros before it, and nothing else. */
 static int read_seed(const char *text, uint64_t *seed)
 {
     char *end;
     errno = 0;
     *seed = strtoull(text, &end, 10);
-    return isdigit((unsigned char)*text) && !*end && !errno;
+    return isdigit((unsigned char)*text) && (*text != '0' || !text[1]) && !*end && !errno;
 }
 
 rt_status ds_shard_texts(ds_shard *s, int64_t i, ds_doc *d)

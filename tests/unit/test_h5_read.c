@@ -204,6 +204,30 @@ static void holes_are_refused(void **state)
     refused("never stored");
 }
 
+static void whole_numbers_are_i64(void **state)
+{
+    (void)state;
+    const struct {
+        const char *name;
+        hid_t       type;
+        rt_status   want;
+    } each[]        = {{"i64", H5T_STD_I64LE, RT_OK}, {"u64", H5T_STD_U64LE, RT_EFORMAT}, {"i32", H5T_STD_I32LE, RT_EFORMAT}};
+    const int64_t v = 9;
+    const hid_t   f = create(g_path, 0), space = H5Screate(H5S_SCALAR);
+    ds_h5        *in;
+    int64_t       got = 0;
+    for (size_t i = 0; i < 3; i++) {
+        const hid_t a = H5Acreate2(f, each[i].name, each[i].type, space, H5P_DEFAULT, H5P_DEFAULT);
+        assert_true(H5Awrite(a, H5T_NATIVE_INT64, &v) >= 0);
+        H5Aclose(a);
+    }
+    H5Sclose(space), H5Fclose(f);
+    assert_int_equal(ds_h5_open(&in, g_path), RT_OK);
+    for (size_t i = 0; i < 3; i++) assert_int_equal(ds_h5_get_int(in, each[i].name, &got), each[i].want);
+    assert_int_equal(got, 9);
+    assert_int_equal(ds_h5_close(&in), RT_OK);
+}
+
 static void texts_of_any_length_are_refused(void **state)
 {
     (void)state;
@@ -419,11 +443,12 @@ static void damage_with_right_checksums(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_index_is_read),     cmocka_unit_test(many_names_are_read),
-        cmocka_unit_test(other_forms_are_refused), cmocka_unit_test(wide_rows_make_small_chunks),
-        cmocka_unit_test(holes_are_refused),       cmocka_unit_test(texts_of_any_length_are_refused),
-        cmocka_unit_test(nothing_outside_is_read), cmocka_unit_test(chunks_that_lie_are_refused),
-        cmocka_unit_test(the_file_itself),         cmocka_unit_test(damage_with_right_checksums),
+        cmocka_unit_test(every_index_is_read),         cmocka_unit_test(many_names_are_read),
+        cmocka_unit_test(other_forms_are_refused),     cmocka_unit_test(wide_rows_make_small_chunks),
+        cmocka_unit_test(holes_are_refused),           cmocka_unit_test(texts_of_any_length_are_refused),
+        cmocka_unit_test(whole_numbers_are_i64),       cmocka_unit_test(nothing_outside_is_read),
+        cmocka_unit_test(chunks_that_lie_are_refused), cmocka_unit_test(the_file_itself),
+        cmocka_unit_test(damage_with_right_checksums),
     };
     return cmocka_run_group_tests_name("h5_read", tests, set_up, tear_down);
 }

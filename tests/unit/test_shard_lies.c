@@ -185,6 +185,10 @@ static void broken_promises_are_found(void **state)
     FOUND_IN(honest, l.sampling = "{\"seed\":");
     FOUND_IN(honest, l.extra = "/tail_ids");
     FOUND_IN(honest, l.extra = "/sketch_bits");
+    FOUND_IN(honest, l.extra = "/notes");
+    FOUND_IN(honest, l.extra = "/doc/notes");
+    FOUND_IN(honest, l.extra = "/notes/doc");
+    FOUND_IN(honest, l.seed = "01\0..................0\0...................");
     FOUND_IN(honest, l.seed = "-1\0..................0\0...................");
     FOUND_IN(honest, l.seed = " 1\0..................0\0...................");
     FOUND_IN(honest, l.seed = "18446744073709551616\0"
