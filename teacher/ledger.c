@@ -11,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { APPLICATION = 0x52544c47 /* "RTLG" */, VERSION = 2 };
-
 static const char schema[] = "CREATE TABLE request (key TEXT PRIMARY KEY, state INTEGER NOT NULL, attempts INTEGER NOT NULL,"
                              " status INTEGER, error TEXT, prompt_tokens INTEGER, completion_tokens INTEGER, cost REAL,"
                              " seconds REAL, time INTEGER, answer BLOB, size INTEGER);"
@@ -65,9 +63,21 @@ static rt_status pragma(tc_ledger *l, const char *sql, int64_t *v)
     return got == SQLITE_ROW ? RT_OK : tc_ledger_fail(l, "be read");
 }
 
+rt_status tc_ledger_version(tc_ledger *l, int64_t *version)
+{
+    int64_t application = 0;
+    RT_TRY(pragma(l, "PRAGMA application_id", &application));
+    RT_CHECK(application == TC_LEDGER_APPLICATION, RT_EFORMAT,
+             "%s: expected a ledger of retort, found another SQLite file: name another --ledger", l->path);
+    RT_TRY(pragma(l, "PRAGMA user_version", version));
+    RT_CHECK(*version >= 1 && *version <= TC_LEDGER_VERSION, RT_EFORMAT,
+             "%s: a ledger of version %lld; this program reads versions 1 to %d", l->path, (long long)*version, (int)TC_LEDGER_VERSION);
+    return RT_OK;
+}
+
 static rt_status make_or_check(tc_ledger *l)
 {
-    int64_t application = 0, tables = 0, version = 0;
+    int64_t application = 0, tables = 0;
     RT_TRY(pragma(l, "PRAGMA application_id", &application));
     RT_TRY(pragma(l, "SELECT count(*) FROM sqlite_master", &tables));
     if (!application && !tables) {
@@ -75,12 +85,8 @@ static rt_status make_or_check(tc_ledger *l)
         RT_TRY(tc_ledger_sql(l, schema, "be made"));
         return tc_ledger_sql(l, "COMMIT", "be made");
     }
-    RT_CHECK(application == APPLICATION, RT_EFORMAT, "%s: expected a ledger of retort, found another SQLite file: name another --ledger",
-             l->path);
-    RT_TRY(pragma(l, "PRAGMA user_version", &version));
-    RT_CHECK(version >= 1 && version <= VERSION, RT_EFORMAT, "%s: a ledger of version %lld; this program reads versions 1 to %d", l->path,
-             (long long)version, (int)VERSION);
-    return version == 1 ? tc_ledger_sql(l, upgrade, "be brought to version 2") : RT_OK;
+    RT_TRY(tc_ledger_version(l, &l->version));
+    return l->version == 1 ? tc_ledger_sql(l, upgrade, "be brought to version 2") : RT_OK;
 }
 
 static rt_status open_all(tc_ledger *l)
@@ -108,6 +114,7 @@ static rt_status open_all(tc_ledger *l)
 rt_status tc_ledger_open(tc_ledger **out, const char *path)
 {
     tc_ledger *l = NULL;
+    if (rt_file_exists(path)) RT_TRY(tc_ledger_identify(path, 1));
     RT_TRY(RT_NEW(l, 1));
     l->made      = !rt_file_exists(path);
     rt_status st = rt_strdup(&l->path, path);

@@ -3,12 +3,6 @@
 #include "teacher/ledger_db.h"
 #include <string.h>
 
-static rt_status open_existing(tc_ledger **l, const char *path)
-{
-    RT_CHECK(rt_file_exists(path), RT_ENOENT, "%s: no such ledger", path);
-    return tc_ledger_open(l, path);
-}
-
 /* ---- stats --------------------------------------------------------------------------------------- */
 
 static void add_state(tc_ledger_stats *s, sqlite3_stmt *row)
@@ -40,15 +34,17 @@ static void add_reason(tc_ledger_stats *s, sqlite3_stmt *row)
     tc_tally_add(&s->reasons, (const char *)sqlite3_column_text(row, 0), sqlite3_column_int64(row, 1));
 }
 
+/* `size`: an expression for the bytes of an answer as it came (version 1 has no column for it). */
+#define BY_STATE(size)                                                                                                                \
+    "SELECT state, count(*), sum(" size "), sum(length(answer)), sum(prompt_tokens), sum(completion_tokens), sum(cost), sum(seconds)" \
+    " FROM request GROUP BY state"
+
 rt_status tc_ledger_look(const char *path, tc_ledger_stats *out)
 {
     tc_ledger      *l = NULL;
     tc_ledger_stats s = {0};
-    RT_TRY(open_existing(&l, path));
-    rt_status st = each_row(l,
-                            "SELECT state, count(*), sum(coalesce(size, length(answer))), sum(length(answer)), sum(prompt_tokens),"
-                            " sum(completion_tokens), sum(cost), sum(seconds) FROM request GROUP BY state",
-                            add_state, &s);
+    RT_TRY(tc_ledger_open_read(&l, path));
+    rt_status st = each_row(l, l->version == 1 ? BY_STATE("length(answer)") : BY_STATE("coalesce(size, length(answer))"), add_state, &s);
     if (st == RT_OK)
         st = each_row(l, "SELECT coalesce(error, ''), count(*) FROM request WHERE state < 3 GROUP BY error ORDER BY count(*) DESC",
                       add_reason, &s);
@@ -121,7 +117,8 @@ static rt_status prune(tc_ledger *l, const char *shard)
 rt_status tc_ledger_prune(const char *path, const char *shard)
 {
     tc_ledger *l = NULL;
-    RT_TRY(open_existing(&l, path));
+    RT_TRY(tc_ledger_identify(path, 0));
+    RT_TRY(tc_ledger_open(&l, path));
     const rt_status st = prune(l, shard);
     tc_ledger_close(&l);
     return st;

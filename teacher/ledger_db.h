@@ -4,10 +4,13 @@
 #include "teacher/ledger.h"
 #include <sqlite3.h>
 
+enum { TC_LEDGER_APPLICATION = 0x52544c47 /* "RTLG" */, TC_LEDGER_VERSION = 2 };
+
 struct tc_ledger {
     sqlite3      *db;
     char         *path;
     int           made; /* by this handle: the file was not there before */
+    int64_t       version;
     rt_buf        packed;
     sqlite3_stmt *put, *find, *note, *noted;
 };
@@ -18,6 +21,15 @@ rt_status tc_ledger_sql(tc_ledger *l, const char *sql, const char *what);
 rt_status tc_ledger_prepare(tc_ledger *l, sqlite3_stmt **s, const char *sql);
 /* Run a prepared statement that gives no rows, and make it ready for the next call. */
 rt_status tc_ledger_step(tc_ledger *l, sqlite3_stmt *s);
+
+/* The version of an open ledger.  RT_EFORMAT: another program's file, or a version that this one does not know. */
+rt_status tc_ledger_version(tc_ledger *l, int64_t *version);
+
+/* ledger_file.c: RT_EFORMAT where an existing file is no ledger; nothing is written.  may_be_new: an empty file and an
+ * empty database, of which tc_ledger_open makes one, will do. */
+rt_status tc_ledger_identify(const char *path, int may_be_new);
+/* For reading alone, of any version: no byte of the ledger changes.  tc_ledger_close. */
+rt_status tc_ledger_open_read(tc_ledger **out, const char *path);
 
 /* ledger_pack.c: an answer as it is kept (zstd), and as it came (`size` bytes).  *out is replaced. */
 rt_status tc_ledger_pack(rt_buf *out, const void *answer, size_t n);

@@ -131,6 +131,85 @@ static void other_files_are_refused(void **state)
     assert_int_not_equal(tc_ledger_open(&l, other), RT_OK);
 }
 
+static void read_all(const char *name, rt_buf *b)
+{
+    rt_buf_clear(b);
+    assert_int_equal(rt_file_read(b, name, 1 << 24), RT_OK);
+}
+
+/* Neither a look nor a pruning nor a run that is told the wrong name changes a byte of another program's file. */
+static void other_files_are_left_as_they_are(void **state)
+{
+    static const char *const made[] = {NULL, "CREATE TABLE a(b)", "CREATE TABLE a(b); PRAGMA application_id=7",
+                                       "CREATE TABLE request(key, state, answer)"};
+    char                     other[96];
+    rt_buf                   before = {0}, after = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
+        tc_ledger      *l  = NULL;
+        sqlite3        *db = NULL;
+        tc_ledger_stats s;
+        snprintf(other, sizeof other, "%s/foreign%zu", dir, i);
+        assert_int_equal(rt_file_write(other, "", 0), RT_OK);
+        if (made[i]) {
+            assert_int_equal(sqlite3_open(other, &db), SQLITE_OK);
+            assert_int_equal(sqlite3_exec(db, made[i], NULL, NULL, NULL), SQLITE_OK);
+            sqlite3_close(db);
+        }
+        read_all(other, &before);
+        assert_int_equal(tc_ledger_look(other, &s), RT_EFORMAT);
+        assert_non_null(strstr(rt_error_text(), "expected a ledger of retort"));
+        assert_int_equal(tc_ledger_prune(other, NULL), RT_EFORMAT);
+        if (made[i]) assert_int_equal(tc_ledger_open(&l, other), RT_EFORMAT);
+        read_all(other, &after);
+        assert_int_equal(after.len, before.len);
+        if (before.len) assert_memory_equal(after.p, before.p, before.len);
+        snprintf(other, sizeof other, "%s/foreign%zu-wal", dir, i);
+        assert_false(rt_file_exists(other));
+    }
+    rt_buf_free(&before);
+    rt_buf_free(&after);
+}
+
+/* A look leaves a ledger as it is: one that was closed, one of a process that was killed, and one that is in use. */
+static void a_look_changes_nothing(void **state)
+{
+    char            name[96], log[104];
+    tc_ledger      *l   = NULL;
+    const tc_entry  put = entry(TC_DONE, "answer");
+    tc_ledger_stats s;
+    rt_buf          before = {0}, after = {0};
+    (void)state;
+    snprintf(name, sizeof name, "%s/100%%23 of?them#.ledger", dir);
+    snprintf(log, sizeof log, "%s-wal", name);
+    for (int killed = 0; killed < 2; killed++) {
+        const pid_t child = fork();
+        if (!child) {
+            if (tc_ledger_open(&l, name) != RT_OK || tc_ledger_put(l, killed ? "k2" : "k1", &put) != RT_OK) _exit(1);
+            if (!killed) tc_ledger_close(&l);
+            _exit(0);
+        }
+        int status = -1;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        assert_int_equal(rt_file_exists(log), killed);
+        read_all(killed ? log : name, &before);
+        assert_int_equal(tc_ledger_look(name, &s), RT_OK);
+        assert_int_equal(s.done, killed + 1);
+        assert_int_equal(rt_file_exists(log), killed);
+        read_all(killed ? log : name, &after);
+        assert_int_equal(after.len, before.len);
+        assert_memory_equal(after.p, before.p, before.len);
+    }
+    assert_int_equal(tc_ledger_open(&l, name), RT_OK);
+    assert_int_equal(tc_ledger_put(l, "k3", &put), RT_OK);
+    assert_int_equal(tc_ledger_look(name, &s), RT_EINVAL);
+    assert_non_null(strstr(rt_error_text(), "another process"));
+    tc_ledger_close(&l);
+    rt_buf_free(&before);
+    rt_buf_free(&after);
+}
+
 /* What a killed child has reported as committed is there. */
 static void commits_survive_kill(void **state)
 {
@@ -221,6 +300,8 @@ static void old_ledgers_are_read(void **state)
     assert_int_equal(sqlite3_open(other, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, old, NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
+    assert_int_equal(tc_ledger_look(other, &s), RT_OK); /* as it is, of version 1 */
+    assert_int_equal(s.done, 1);
     assert_int_equal(tc_ledger_open(&l, other), RT_OK);
     assert_int_equal(tc_ledger_put(l, "k3", &put), RT_OK);
     tc_ledger_close(&l);
@@ -318,6 +399,8 @@ int main(void)
         cmocka_unit_test(a_failure_keeps_the_answer),
         cmocka_unit_test(the_key_tells_requests_apart),
         cmocka_unit_test(other_files_are_refused),
+        cmocka_unit_test(other_files_are_left_as_they_are),
+        cmocka_unit_test(a_look_changes_nothing),
         cmocka_unit_test(commits_survive_kill),
         cmocka_unit_test(answers_are_compressed),
         cmocka_unit_test(old_ledgers_are_read),
