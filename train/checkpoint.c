@@ -106,7 +106,7 @@ static rt_status clean(const char *out, int64_t keep, int64_t best)
     RT_TRY(rt_dir_list(&names, &n, out));
     rt_status st = RT_OK;
     for (int i = n - 1; st == RT_OK && i >= 0; i--) {
-        const int whole = tr_is_checkpoint(names[i], &step), left = !strncmp(names[i], "step-", 5) && strstr(names[i], ".tmp");
+        const int whole = tr_is_checkpoint(names[i], &step), left = tr_checkpoint_part(names[i]) == TR_HALF;
         if (!(left || (whole && ++kept > keep && step != best))) continue;
         st = rt_path(&path, out, names[i]);
         if (st == RT_OK) st = rt_dir_remove(path.p);

@@ -14,6 +14,20 @@ int tr_is_checkpoint(const char *name, int64_t *step)
     return *step > 0;
 }
 
+tr_name tr_checkpoint_part(const char *name)
+{
+    char    whole[14];
+    int64_t step;
+    snprintf(whole, sizeof whole, "%s", name);
+    if (!tr_is_checkpoint(whole, &step)) return TR_OTHERS;
+    const char  *rest = name + 13;
+    const size_t n    = strlen(".damaged");
+    if (!*rest) return TR_WHOLE;
+    if (!strcmp(rest, ".tmp")) return TR_HALF;
+    if (strncmp(rest, ".damaged", n) || (rest[n] && (rest[n] != '.' || !rest[n + 1]))) return TR_OTHERS;
+    return rest[n + strspn(rest + n, ".0123456789")] ? TR_OTHERS : TR_ASIDE;
+}
+
 static rt_status check_file(const char *dir, const cJSON *e)
 {
     char        hex[RT_SHA_HEX], path[4096];
@@ -72,14 +86,16 @@ rt_status tr_checkpoint_verify(const char *dir, int64_t step)
 /* One entry of the folder, from the newest name on. */
 static rt_status look_at(tr_found *f, const char *out, const char *name)
 {
-    int64_t step;
-    f->traces |= !strncmp(name, "step-", 5) || !strcmp(name, "metrics.jsonl");
+    int64_t       step;
+    const tr_name part = tr_checkpoint_part(name);
+    f->traces |= part != TR_OTHERS || !strcmp(name, "metrics.jsonl");
+    f->aside += part == TR_ASIDE;
     if (f->step || !tr_is_checkpoint(name, &step)) return RT_OK;
     RT_TRY(rt_path(&f->dir, out, name));
     if (tr_checkpoint_verify(f->dir.p, step) == RT_OK) f->step = step;
-    else if (!f->damaged) {
-        f->damaged = step;
-        return rt_buf_fmt(&f->why, "%s/%s is damaged: %s", out, name, rt_error_text());
+    else {
+        if (!f->damaged) f->damaged = step;
+        return rt_buf_fmt(&f->why, "%s%s/%s is damaged: %s", f->why.len ? "; " : "", out, name, rt_error_text());
     }
     return RT_OK;
 }
@@ -114,7 +130,7 @@ static rt_status set_aside(const char *out, const char *name)
     char from[4096], to[4096];
     snprintf(from, sizeof from, "%s/%s", out, name);
     snprintf(to, sizeof to, "%s/%s.damaged", out, name);
-    RT_TRY(rt_dir_remove(to));
+    for (int i = 2; rt_file_exists(to); i++) snprintf(to, sizeof to, "%s/%s.damaged.%d", out, name, i);
     RT_CHECK(!rename(from, to), rt_status_of_errno(errno), "%s: cannot be renamed: %s", from, strerror(errno));
     return RT_OK;
 }
@@ -135,16 +151,6 @@ rt_status tr_checkpoint_set_aside(const char *out, int64_t newer_than)
 }
 
 /* ---- what a run made, and nothing else ------------------------------------------------------------------ */
-
-/* step-00000100, or the same with what a killed run or a damaged file makes of it. */
-static int is_step(const char *name)
-{
-    char        whole[14];
-    int64_t     step;
-    const char *rest = strlen(name) > 13 ? name + 13 : "";
-    snprintf(whole, sizeof whole, "%s", name);
-    return tr_is_checkpoint(whole, &step) && (!*rest || !strncmp(rest, ".damaged", 8) || !strncmp(rest, ".tmp", 4));
-}
 
 static int is_part(const char *name)
 {
@@ -189,7 +195,7 @@ static rt_status check_metrics(const char *path)
 static rt_status check_entry(const char *path, const char *name, int *ours)
 {
     struct stat s;
-    const int   step = is_step(name), link = !strcmp(name, "latest") || !strcmp(name, "best");
+    const int   step = tr_checkpoint_part(name) != TR_OTHERS, link = !strcmp(name, "latest") || !strcmp(name, "best");
     *ours = step || link || !strcmp(name, "metrics.jsonl") || !strcmp(name, "metrics.lost.jsonl");
     if (!*ours) return RT_OK;
     RT_CHECK(!lstat(path, &s) && (step   ? S_ISDIR(s.st_mode)

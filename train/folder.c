@@ -3,6 +3,7 @@
 #include "train/trainer.h"
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- is there a run already? ------------------------------------------------------------------------------ */
@@ -18,18 +19,41 @@ static rt_status refuse(const tr_folder *f)
              "%s holds a run, but no complete checkpoint: %s; bring it back from a copy, set \"out\" to another folder, or begin anew with "
              "--force (which removes that run)",
              f->out, x->why.p);
+    RT_CHECK(
+        !x->aside, RT_EINVAL,
+        "%s holds a run whose only checkpoints are %lld that were set aside as damaged (step-....damaged); bring one back from a copy, set \"out\" "
+        "to another folder, or begin anew with --force (which removes that run)",
+        f->out, (long long)x->aside);
     RT_FAIL(RT_EINVAL,
             "%s holds a run that ended before its first checkpoint; begin it again with --resume, or set \"out\" to another folder",
             f->out);
+}
+
+/* A copy that follows links has folders where a run keeps links: they would be found when the first checkpoint is written. */
+static rt_status check_links(const char *out)
+{
+    static const char *const links[] = {"latest", "best"};
+    char                     path[4096];
+    struct stat              s;
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        snprintf(path, sizeof path, "%s/%s", out, links[i]);
+        RT_CHECK(
+            lstat(path, &s) || S_ISLNK(s.st_mode), RT_EINVAL,
+            "%s is no link to a checkpoint, as of a copy that followed links (cp -rL): remove or rename it; the checkpoints are in step-...",
+            path);
+    }
+    return RT_OK;
 }
 
 static rt_status look(tr_folder *f, const tr_run_opts *o)
 {
     tr_found *x = &f->found;
     RT_TRY(tr_checkpoint_find(f->out, x));
+    f->replaced = o->force && x->traces;
     if (o->force || !x->traces) return tr_found_free(x), RT_OK;
+    RT_TRY(check_links(f->out));
     if (!o->resume) return refuse(f);
-    if (x->damaged && !x->step) return refuse(f);
+    if (!x->step && (x->damaged || x->aside)) return refuse(f);
     if (x->damaged) rt_note("%s; going on from step %lld", x->why.p, (long long)x->step);
     else if (!x->step) rt_note("%s holds no checkpoint: beginning at step 1", f->out);
     return RT_OK;

@@ -203,7 +203,11 @@ static rt_status one_step(run *r)
 
 static rt_status interrupted(const run *r)
 {
-    RT_CHECK(r->step > r->first, RT_EINTR, "interrupted before the first step; nothing was done");
+    RT_CHECK(r->step > 0, RT_EINTR, "interrupted before the first step; %s",
+             r->folder.replaced ? "the earlier run was removed, as --force says" : "nothing was done");
+    RT_CHECK(r->step > r->first, RT_EINTR,
+             "interrupted before step %lld of %lld; the checkpoint is still %s/step-%08lld, go on with --resume", (long long)r->step + 1,
+             (long long)r->c->steps, r->c->out, (long long)r->step);
     RT_FAIL(RT_EINTR, "interrupted after step %lld of %lld; a checkpoint is in %s/step-%08lld, go on with --resume", (long long)r->step,
             (long long)r->c->steps, r->c->out, (long long)r->step);
 }

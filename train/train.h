@@ -189,7 +189,8 @@ typedef struct tr_found {
     int64_t step;    /* of the newest complete checkpoint; 0: there is none */
     int64_t damaged; /* the newest that does not verify, where no complete one is newer; 0: none */
     rt_buf  dir;     /* of `step` */
-    rt_buf  why;     /* what is wrong with `damaged`, in a line */
+    rt_buf  why;     /* what is wrong with each that does not verify, in a line */
+    int64_t aside;   /* damaged ones that were set aside before */
     int     traces;  /* a run was here: a checkpoint, whole or not, or metrics */
 } tr_found;
 /* Every file is compared with its checkpoint's manifest.  A folder that is not there holds nothing. */

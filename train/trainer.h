@@ -110,19 +110,23 @@ void tr_objective_data(const tr_objective *o, ds_loader_opts *d);
 /* ---- checkpoints' inside ---- */
 
 #define TR_STATE "state-000-of-001.h5"
+/* What a name in `out` is of a run: a checkpoint, one that is half written, one that was set aside, or another's. */
+typedef enum tr_name { TR_OTHERS, TR_WHOLE, TR_HALF, TR_ASIDE } tr_name;
+tr_name   tr_checkpoint_part(const char *name);
 int       tr_is_checkpoint(const char *name, int64_t *step);             /* "step-00000100" */
 rt_status tr_point(const char *out, const char *link, const char *name); /* the link out/LINK */
 rt_status tr_checkpoint_verify(const char *dir, int64_t step);           /* every file as its manifest says, and of this step */
 /* Rank 0, where a run goes on after `step` steps: `best` names the checkpoint that the state names, or none; what is forgotten is noted.
  * measured_anew: the validation is not the one that the state's lowest loss is of. */
 rt_status tr_best_settle(tr_trainer *t, int64_t step, int measured_anew);
-rt_status tr_checkpoint_set_aside(const char *out, int64_t newer_than); /* damaged ones, as step-....damaged */
-rt_status tr_checkpoint_remove_all(const char *out);                    /* all of a run */
+rt_status tr_checkpoint_set_aside(const char *out, int64_t newer_than); /* damaged ones, as step-....damaged[.N] */
+rt_status tr_checkpoint_remove_all(const char *out);                    /* all of a run, and nothing else */
 
 /* The run's folder, on rank 0 (folder.c): its lock, what an earlier run left, metrics.jsonl. */
 typedef struct tr_folder {
     const char *out;
-    int         made; /* by this run */
+    int         made;     /* by this run */
+    int         replaced; /* an earlier run was here, which --force removes */
     rt_lock    *lock;
     tr_found    found;
     FILE       *log;

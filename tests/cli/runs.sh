@@ -88,6 +88,51 @@ good train both --resume --set steps=4
 grep -q 'metrics of earlier steps are missing' err || fail "nothing is said about missing metrics: $(cat err)"
 [ "$(tr -d '\n' <both/metrics.jsonl | tr -dc '\0' | wc -c)" = 0 ] || fail "zeros in the metrics"
 
+# --force removes a run and nothing of the user's; an interrupt before its first step says what is gone.
+good train mine --set steps=2
+cp -r mine/step-00000002 mine/step-00000002-kept
+cp -r mine/step-00000002 mine/step-00000001.damaged.2
+mkdir mine/step-00000003.tmp mine/step-00000003.tmp.mine
+echo notes >mine/step-by-step.txt
+good train mine --force --set steps=1
+[ "$(ls mine | tr '\n' ' ')" = "latest metrics.jsonl step-00000001 step-00000002-kept step-00000003.tmp.mine step-by-step.txt " ] || fail "--force leaves: $(ls mine)"
+
+# early WORDS OUT...: SIGTERM in the first step, which is long; the error says WORDS.
+early() {
+    local words=$1 code=0
+    shift
+    "$dir/train" "$@" batch.sequences=4000 batch.micro=8 steps=9 >out 2>err &
+    first=$!
+    for _ in $(seq 400); do [ ! -s out ] || break; sleep 0.02; done
+    kill -TERM $first
+    wait $first || code=$?
+    [ $code = 130 ] && grep -qF "$words" err || fail "exit $code, '$words' is not in: $(cat err)"
+}
+early "interrupted before step 2 of 9; the checkpoint is still mine/step-00000001, go on with --resume" mine --resume --change batch.sequences --set
+early "interrupted before the first step; the earlier run was removed, as --force says" mine --force --set
+early "interrupted before the first step; nothing was done" fresh --set
+good train mine --force --set steps=1
+
+# A copy that followed links is refused before the first step, with the remedy.
+cp -rL mine copied
+expect 2 "copied/latest is no link to a checkpoint, as of a copy that followed links (cp -rL): remove or rename it" train copied --resume --set steps=2
+rm -r copied/latest
+good train copied --resume --set steps=2
+
+# Each damaged checkpoint is named, none that was set aside before is replaced, and such a folder holds something.
+good train torn --set steps=6 checkpoint.keep=3
+break_weights torn/step-00000006
+rm torn/step-00000004/model.safetensors
+good train torn --resume --set steps=6 checkpoint.keep=3
+grep -q 'torn/step-00000006 is damaged: model.safetensors has .*; torn/step-00000004 is damaged: .*; going on from step 2' err || fail "not each is named: $(cat err)"
+break_weights torn/step-00000006
+good train torn --resume --set steps=6 checkpoint.keep=3
+[ -d torn/step-00000006.damaged ] && [ -d torn/step-00000006.damaged.2 ] || fail "what was set aside is replaced: $(ls torn)"
+rm -r torn/step-0000000[246]
+for ask in "" --resume; do # shellcheck disable=SC2086 # a word or none
+    expect 2 "torn holds a run whose only checkpoints are 3 that were set aside as damaged" train torn $ask
+done
+
 # Metrics are cut between lines, by the step that each names: whatever was cut off, put in front or damaged, no two lines are glued and none is lost.
 steps_of() { sed -n 's/^{.*"step":\([0-9]*\),.*}$/\1/p' "$1" | tr '\n' ' '; }
 good train logged
