@@ -41,4 +41,10 @@ const char *cli_program(void);
 const char *cli_build(void);
 /* What `retort --version` shows: "NAME VERSION" lines of program, commit, kernel and libraries. */
 rt_status cli_versions(rt_buf *out);
+
+/* Results on standard output, where names and texts of others must not command a terminal (print.c).  Of text, control characters and
+ * bytes that are no UTF-8 become '?'; JSON loses nothing: the control characters that rt_json_quote leaves become escapes. */
+void cli_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void cli_print_text(rt_buf *b);
+void cli_print_json(const rt_buf *b);
 #endif

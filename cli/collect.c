@@ -1,5 +1,6 @@
 /* collect.c -- what the commands that ask a teacher share: options and the summary. */
 #include "cli/collect.h"
+#include "cli/cli.h"
 #include "core/clock.h"
 #include "core/json.h"
 #include <signal.h>
@@ -91,7 +92,9 @@ rt_status cli_collect_end(const cli_collect *c, const char *command, const tc_re
 {
     rt_buf          b  = {0};
     const rt_status st = c->json ? as_json(c, r, &b) : as_text(c, command, r, &b);
-    if (st == RT_OK) puts(b.p);
+    if (st == RT_OK && c->json) cli_print_json(&b);
+    else if (st == RT_OK) cli_print_text(&b);
+    if (st == RT_OK) puts("");
     rt_buf_free(&b);
     return st;
 }

@@ -13,13 +13,13 @@ static rt_status print_part(const data_options *o, const ds_part *p)
 {
     rt_buf b = {0};
     if (!o->json) {
-        printf("%s: %lld documents, %lld tokens\n", p->path, (long long)p->docs, (long long)p->tokens);
+        cli_print("%s: %lld documents, %lld tokens\n", p->path, (long long)p->docs, (long long)p->tokens);
         return RT_OK;
     }
     rt_status st = rt_buf_str(&b, "{\"path\":");
     if (st == RT_OK) st = rt_json_quote(&b, p->path, strlen(p->path));
     if (st == RT_OK) st = rt_buf_fmt(&b, ",\"documents\":%lld,\"tokens\":%lld}\n", (long long)p->docs, (long long)p->tokens);
-    if (st == RT_OK) fputs(b.p, stdout);
+    if (st == RT_OK) cli_print_json(&b);
     rt_buf_free(&b);
     return st;
 }
@@ -103,10 +103,10 @@ static rt_status verify_one(const data_options *o, const char *path)
             st = rt_buf_fmt(&b, ",\"ok\":true,\"documents\":%lld,\"tokens\":%lld", (long long)ds_shard_docs(s),
                             (long long)ds_shard_tokens(s));
         if (st == RT_OK) st = o->digest ? rt_buf_fmt(&b, ",\"digest\":\"%s\"}\n", hex) : rt_buf_str(&b, "}\n");
-        if (st == RT_OK) fputs(b.p, stdout);
+        if (st == RT_OK) cli_print_json(&b);
     } else if (st == RT_OK) {
-        if (o->digest) printf("%s  %s\n", hex, path);
-        else printf("%s: sound, %lld documents, %lld tokens\n", path, (long long)ds_shard_docs(s), (long long)ds_shard_tokens(s));
+        if (o->digest) cli_print("%s  %s\n", hex, path);
+        else cli_print("%s: sound, %lld documents, %lld tokens\n", path, (long long)ds_shard_docs(s), (long long)ds_shard_tokens(s));
     }
     rt_buf_free(&b);
     ds_shard_close(&s);

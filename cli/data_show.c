@@ -1,4 +1,5 @@
 /* data_show.c -- retort data inspect|stats: what is in a shard, for people and as JSON. */
+#include "cli/cli.h"
 #include "cli/data.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -26,7 +27,7 @@ static void show_info(const ds_shard *s, const ds_sketch *sketch)
     struct tm      tm;
     char           date[32] = "unknown";
     if (gmtime_r(&when, &tm)) strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S UTC", &tm);
-    printf("%s: a %s shard\n", ds_shard_path(s), i->soft ? "soft" : "text");
+    cli_print("%s: a %s shard\n", ds_shard_path(s), i->soft ? "soft" : "text");
     printf("  %-12s %lld\n  %-12s %lld\n", "documents", (long long)ds_shard_docs(s), "tokens", (long long)n);
     printf("  %-12s %lld (%.1f a token)\n", "bytes", (long long)bytes, n ? (double)bytes / (double)n : 0.0);
     printf("  %-12s %lld\n", "vocabulary", (long long)i->vocab);
@@ -91,7 +92,7 @@ static rt_status inspect(const data_options *o, ds_shard *s, const ds_tokenizer 
         return o->doc >= 0 ? data_show_doc(s, o->doc, t, sketch) : RT_OK;
     }
     const rt_status st = info_json(&b, s, sketch);
-    if (st == RT_OK) fputs(b.p, stdout);
+    if (st == RT_OK) cli_print_json(&b);
     rt_buf_free(&b);
     return st;
 }
@@ -153,8 +154,8 @@ static void show_stats(const ds_shard *s, const stats *a)
 {
     const double  n = (double)ds_shard_tokens(s), docs = (double)ds_shard_docs(s), rows = (double)a->valid;
     const int64_t bytes = rt_file_size(ds_shard_path(s));
-    printf("%s\n  %-20s %.0f\n  %-20s %.0f (%.0f of them prompt, %.1f a document)\n", ds_shard_path(s), "documents", docs, "tokens", n,
-           (double)a->prompt, ratio(n, docs));
+    cli_print("%s\n  %-20s %.0f\n  %-20s %.0f (%.0f of them prompt, %.1f a document)\n", ds_shard_path(s), "documents", docs, "tokens", n,
+              (double)a->prompt, ratio(n, docs));
     printf("  %-20s %lld (%.1f a token)\n", "bytes", (long long)bytes, ratio((double)bytes, n));
     if (ds_shard_info(s)->soft) {
         printf("  %-20s %.0f\n", "rows with a target", rows);
@@ -198,7 +199,7 @@ rt_status data_stats(const data_options *o, const char *path)
     RT_TRY(ds_shard_open(&s, path));
     rt_status st = gather(s, &a);
     if (st == RT_OK && o->json) st = stats_json(&b, s, &a);
-    if (st == RT_OK && o->json) fputs(b.p, stdout);
+    if (st == RT_OK && o->json) cli_print_json(&b);
     if (st == RT_OK && !o->json) show_stats(s, &a);
     rt_buf_free(&b);
     ds_shard_close(&s);

@@ -43,7 +43,8 @@ static rt_status print(const ev_result *r, const char *model, int json)
                 : rt_buf_fmt(&b, "%s: %lld tokens\n", model, (long long)r->tokens));
     for (size_t i = 0; i < sizeof f / sizeof *f; i++) RT_TRY(add(&b, f[i].name, f[i].v, json));
     if (json) RT_TRY(rt_buf_str(&b, "}\n"));
-    fputs(b.p, stdout);
+    if (json) cli_print_json(&b);
+    else cli_print_text(&b);
     rt_buf_free(&b);
     if (r->teacher_ce > r->ce)
         rt_note(

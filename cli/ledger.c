@@ -1,4 +1,5 @@
 /* ledger.c -- retort ledger stats|prune: what the answers of a teacher take, and making them smaller. */
+#include "cli/cli.h"
 #include "cli/collect.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -45,7 +46,8 @@ static rt_status show(const options *o, const char *path)
     rt_buf          b = {0};
     RT_TRY(tc_ledger_look(path, &s));
     const rt_status st = o->json ? as_json(&b, path, &s) : as_text(&b, path, &s);
-    if (st == RT_OK) fputs(b.p, stdout);
+    if (st == RT_OK && o->json) cli_print_json(&b);
+    else if (st == RT_OK) cli_print_text(&b);
     rt_buf_free(&b);
     return st;
 }
@@ -56,7 +58,7 @@ static rt_status prune(const options *o, const char *path)
     RT_TRY(tc_ledger_prune(path, o->shard));
     const int64_t after = rt_file_size(path);
     if (o->json) return show(o, path);
-    printf("%s: %.1f MB instead of %.1f MB\n", path, (double)after * 1e-6, (double)before * 1e-6);
+    cli_print("%s: %.1f MB instead of %.1f MB\n", path, (double)after * 1e-6, (double)before * 1e-6);
     return RT_OK;
 }
 

@@ -64,7 +64,8 @@ static rt_status report(const quantize_options *o, const quality *before, const 
 {
     rt_buf          b  = {0};
     const rt_status st = (o->json ? report_json : report_text)(&b, o, before, after);
-    if (st == RT_OK) fputs(b.p, stdout);
+    if (st == RT_OK && o->json) cli_print_json(&b);
+    else if (st == RT_OK) cli_print_text(&b);
     rt_buf_free(&b);
     return st;
 }

@@ -1,4 +1,5 @@
 /* score.c -- retort score: what a teacher, a server or a model in this process, says about given text. */
+#include "cli/cli.h"
 #include "cli/collect.h"
 #include "core/clock.h"
 #include "core/file.h"
@@ -76,7 +77,9 @@ static rt_status print(const cli_collect *c, const md_captured *r, double second
 {
     rt_buf          b  = {0};
     const rt_status st = c->json ? as_json(&b, c, r, seconds) : as_text(&b, c, r, seconds);
-    if (st == RT_OK) puts(b.p);
+    if (st == RT_OK && c->json) cli_print_json(&b);
+    else if (st == RT_OK) cli_print_text(&b);
+    if (st == RT_OK) puts("");
     rt_buf_free(&b);
     return st;
 }

@@ -26,7 +26,7 @@ static void print_validation(void *ud, const tr_metrics *m)
 {
     (void)ud;
     if (!m->validated || isnan(m->valid_ce)) return;
-    printf("train: step %lld: validation loss %.4f, perplexity %.1f", (long long)m->step, m->valid_ce, exp(m->valid_ce));
+    cli_print("train: step %lld: validation loss %.4f, perplexity %.1f", (long long)m->step, m->valid_ce, exp(m->valid_ce));
     if (!isnan(m->valid_kl) && m->outcomes)
         printf(", kl %.4f over %lld outcomes (eval --teacher's is no less)", m->valid_kl, (long long)m->outcomes);
     else if (!isnan(m->valid_kl)) printf(", kl %.4f", m->valid_kl);
@@ -36,21 +36,22 @@ static void print_validation(void *ud, const tr_metrics *m)
 
 static void print_end(const tr_config *c, const tr_summary *s)
 {
-    printf("train: %s: %lld steps; %.2f million tokens in %.0f s", c->out, (long long)s->last.step, (double)s->tokens * 1e-6, s->seconds);
+    cli_print("train: %s: %lld steps; %.2f million tokens in %.0f s", c->out, (long long)s->last.step, (double)s->tokens * 1e-6,
+              s->seconds);
     if (s->last.validated && !isnan(s->last.valid_ce)) printf("; validation loss %.4f", s->last.valid_ce);
     else if (!isnan(s->last.loss)) printf("; loss of the last batch %.4f", s->last.loss);
     if (s->best_step && s->best_step != s->last.step)
-        printf(", lowest %.4f in %s/best (step %lld)", s->best_ce, c->out, (long long)s->best_step);
-    if (!isnan(s->teacher_ce)) printf("; the teacher's own cross-entropy %.4f on %s", s->teacher_ce, s->teacher_on);
+        cli_print(", lowest %.4f in %s/best (step %lld)", s->best_ce, c->out, (long long)s->best_step);
+    if (!isnan(s->teacher_ce)) cli_print("; the teacher's own cross-entropy %.4f on %s", s->teacher_ce, s->teacher_on);
     if (s->last.skipped || s->last.empty)
         printf("; %lld steps skipped, %lld without a row that counts", (long long)s->last.skipped, (long long)s->last.empty);
-    printf("; checkpoint %s/latest\n", c->out);
+    cli_print("; checkpoint %s/latest\n", c->out);
 }
 
 static void print_begin(const tr_config *c, const char *objective, int64_t step)
 {
-    if (step) printf("train: %s: %s; on from step %lld of %lld\n", c->out, objective, (long long)step, (long long)c->steps);
-    else printf("train: %s: %s; %lld steps\n", c->out, objective, (long long)c->steps);
+    if (step) cli_print("train: %s: %s; on from step %lld of %lld\n", c->out, objective, (long long)step, (long long)c->steps);
+    else cli_print("train: %s: %s; %lld steps\n", c->out, objective, (long long)c->steps);
     fflush(stdout);
 }
 

@@ -79,4 +79,14 @@ status=0
 [ "$status" = 4 ] || fail "a full disk: status $status, $(cat err)"
 [ ! -e full.h5 ] && ! compgen -G '*tmp*' > /dev/null || fail "a full disk left $(ls)"
 ls y*.h5 y.jsonl > /dev/null 2>&1 && fail "something that was refused left a file"
+# a name cannot command a terminal; JSON keeps it, as escapes
+name=$(printf 'n\033]0;x\007\302\233y')
+cp all.h5 "$name.h5"
+for words in "verify" "verify --digest" "inspect" "stats" "export --tokenizer tok --out n.jsonl"; do
+    # shellcheck disable=SC2086
+    "$RETORT" data $words "$name.h5" > out
+    LC_ALL=C grep -q $'[\001-\010\013-\037\177]\|\302\233' out && fail "data $words prints control characters: $(cat -v out)"
+done
+"$RETORT" data inspect "$name.h5" --json > out
+grep -qF '"path":"n\u001b]0;x\u0007\u009by.h5"' out || fail "inspect --json: $(cat -v out)"
 echo "data: all good"

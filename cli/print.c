@@ -1,0 +1,35 @@
+/* print.c -- results on standard output, in which names and texts of others cannot command a terminal. */
+#include "cli/cli.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { CLI_PATH = 4096 };
+
+void cli_print_text(rt_buf *b)
+{
+    rt_text_clean_lines(b->p, b->len);
+    fwrite(b->p, 1, b->len, stdout);
+}
+
+void cli_print(const char *fmt, ...)
+{
+    char    text[3 * CLI_PATH];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    cli_print_text(&(rt_buf){.p = text, .len = strlen(text)});
+}
+
+/* rt_json_quote escapes what JSON asks for, and what it stores must not change; C1 controls, U+0080 to U+009F, stand in
+ * strings alone, so each may be an escape here. */
+void cli_print_json(const rt_buf *b)
+{
+    for (size_t i = 0; i < b->len; i++) {
+        const unsigned char c = (unsigned char)b->p[i], next = i + 1 < b->len ? (unsigned char)b->p[i + 1] : 0;
+        if (c == 0xc2 && next >= 0x80 && next < 0xa0) printf("\\u%04x", next), i++;
+        else if (c == 0x7f) fputs("\\u007f", stdout);
+        else putchar(c);
+    }
+}
