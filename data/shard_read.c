@@ -144,8 +144,9 @@ rt_status ds_shard_texts(ds_shard *s, int64_t i, ds_doc *d)
                  (long long)i, ds_text_names[t]);
     }
     RT_TRY(ds_h5_set_read(s->cost, i, 1, &cost));
-    RT_CHECK(read_seed(s->words[TEXT_SEED], &seed), RT_EFORMAT, "%s: document %lld: its seed is '%.30s', expected a u64 in decimal without zeros before it",
-             ds_h5_path(s->file), (long long)i, s->words[TEXT_SEED]);
+    RT_CHECK(read_seed(s->words[TEXT_SEED], &seed), RT_EFORMAT,
+             "%s: document %lld: its seed is '%.30s', expected a u64 in decimal without zeros before it", ds_h5_path(s->file), (long long)i,
+             s->words[TEXT_SEED]);
     d->request = s->words[TEXT_REQUEST];
     d->recipe  = s->words[TEXT_RECIPE];
     d->topic   = s->words[TEXT_TOPIC];

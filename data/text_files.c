@@ -86,8 +86,19 @@ static int is_folder(const char *path)
     return !stat(path, &s) && S_ISDIR(s.st_mode);
 }
 
-static rt_status add_folder(ds_files *f, const char *folder, int depth)
+/* A folder that is being read, and those that it lies in. */
+typedef struct inside {
+    struct stat          s;
+    const struct inside *outer;
+} inside;
+
+static rt_status add_folder(ds_files *f, const char *folder, const inside *outer, int depth)
 {
+    inside self = {.outer = outer};
+    RT_CHECK(!stat(folder, &self.s), RT_ENOENT, "%s: this folder cannot be looked at", folder);
+    for (const inside *o = outer; o; o = o->outer)
+        RT_CHECK(o->s.st_dev != self.s.st_dev || o->s.st_ino != self.s.st_ino, RT_EINVAL,
+                 "%s: this link leads back to a folder that it lies in; remove it, or name the folders one by one", folder);
     char **names = NULL;
     int    n     = 0;
     rt_buf path  = {0};
@@ -97,7 +108,7 @@ static rt_status add_folder(ds_files *f, const char *folder, int depth)
     for (int i = 0; st == RT_OK && i < n; i++) {
         if (names[i][0] == '.') continue;
         st = rt_path(&path, folder, names[i]);
-        if (st == RT_OK && is_folder(path.p)) st = add_folder(f, path.p, depth + 1);
+        if (st == RT_OK && is_folder(path.p)) st = add_folder(f, path.p, &self, depth + 1);
         else if (st == RT_OK && format_of(path.p) >= 0) st = add(f, path.p, format_of(path.p));
     }
     rt_names_free(&names, n);
@@ -110,7 +121,7 @@ static rt_status add_name(ds_files *f, const char *name, int said)
     const int64_t before = f->n;
     if (!strcmp(name, "-")) return add(f, name, said >= 0 ? said : DS_LINES);
     if (is_folder(name)) {
-        RT_TRY(add_folder(f, name, 0));
+        RT_TRY(add_folder(f, name, NULL, 0));
         RT_CHECK(f->n > before, RT_EINVAL,
                  "%s: this folder holds no file whose name ends with .txt, .md, .jsonl, .ndjson, .csv or .tsv (perhaps .gz)", name);
         return RT_OK;

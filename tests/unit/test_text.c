@@ -245,6 +245,10 @@ static void folders(void **state)
     assert_memory_equal(g_got.p, "0|inner|1|2|", 12);
     assert_non_null(strstr(g_got.p, "|299|"));
     assert_null(strstr(g_got.p, "no|"));
+    snprintf(sub, sizeof sub, "%s/d/000a/up", g_dir);
+    assert_int_equal(symlink("..", sub), 0);
+    refused(&plain, RT_EINVAL, "d/000a/up: this link leads back to a folder that it lies in");
+    assert_int_equal(unlink(sub), 0);
 }
 
 static int end(void **state)
