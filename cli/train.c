@@ -55,9 +55,10 @@ static void print_begin(const tr_config *c, const char *objective, int64_t step)
     fflush(stdout);
 }
 
-static rt_status print_config(const tr_config *c)
+static rt_status print_config(const tr_config *c, const rt_comm *comm)
 {
     rt_buf b = {0};
+    if (comm->rank) return RT_OK;
     RT_TRY(tr_config_print(&b, c));
     fputs(b.p, stdout);
     rt_buf_free(&b);
@@ -105,6 +106,19 @@ static rt_status check_words(const train_options *o, int argc)
     return RT_OK;
 }
 
+/* Ranks whose command lines are well learn of one whose is not, and of one that will only print. */
+static rt_status same_task(rt_comm *comm, const train_options *o, rt_status mine)
+{
+    int64_t any = o->print_config;
+    RT_TRY(comm->max_i64(comm, &any, 1));
+    if (mine == RT_OK && any && !o->print_config)
+        mine = rt_fail(
+            RT_EMISMATCH, __FILE__, __LINE__,
+            "ranks were given different things: --print-config is not given on rank %d, but on another; start all ranks with the same",
+            comm->rank);
+    return rt_comm_agree(comm, mine);
+}
+
 static rt_status run(const void *options, int argc, char **argv)
 {
     const train_options *o = options;
@@ -113,15 +127,11 @@ static rt_status run(const void *options, int argc, char **argv)
     rt_status            st = check_words(o, argc);
     if (st == RT_OK) st = tr_config_known(&o->change, "--change");
     if (st == RT_OK) st = tr_config_read(&c, argc ? argv[0] : NULL, &o->set);
-    if (o->print_config) {
-        if (st == RT_OK) st = print_config(&c);
-    } else { /* ranks whose command lines are well learn of one whose is not */
-        const rt_status open = tr_comm_open(&comm);
-        if (open == RT_OK) st = rt_comm_agree(comm, st);
-        else if (st == RT_OK) st = open;
-        if (st == RT_OK) st = train(&c, o, comm);
-        tr_comm_close();
-    }
+    const rt_status open = tr_comm_open(&comm);
+    if (open == RT_OK) st = same_task(comm, o, st);
+    else if (st == RT_OK) st = open;
+    if (st == RT_OK) st = o->print_config ? print_config(&c, comm) : train(&c, o, comm);
+    tr_comm_close();
     tr_config_free(&c);
     return st;
 }

@@ -12,6 +12,7 @@ typedef struct comparison {
     cJSON           *then, *manifest, *inputs; /* the checkpoint's configuration and manifest; what files hold now */
     rt_buf           refused, shape, noted;
     int              measured_anew;
+    md_config        was; /* the checkpoint's shape */
 } comparison;
 
 static int may_change(const comparison *o, const char *key)
@@ -56,12 +57,26 @@ static int is_of_validation(const char *key)
     return 0;
 }
 
+/* model.init names another model: may the checkpoint's tensors be of its shape? */
+static int is_shape(const comparison *o, int i)
+{
+    md_config        read;
+    const md_config *a = &o->was, *b = &o->c->shape;
+    if (strcmp(tr_config_key(i), "model.init")) return 0;
+    if (strcmp(o->c->init, "new")) {
+        if (md_config_read(&read, o->c->init) != RT_OK) return 0; /* it is said when the model is loaded */
+        b = &read;
+    }
+    return (b->V && a->V != b->V) || a->C != b->C || a->L != b->L || a->H != b->H || a->KV != b->KV || a->D != b->D || a->F != b->F ||
+           strcmp(a->family, strcmp(o->c->init, "new") ? b->family : o->c->family) != 0;
+}
+
 static rt_status compare_key(comparison *o, int i)
 {
     const cJSON *then = tr_config_value(o->then, i), *now = tr_config_value(o->c->json, i);
     if (!then || is_same(o, i, then, now)) return RT_OK; /* a key that the program which wrote it did not know */
     o->measured_anew |= is_of_validation(tr_config_key(i));
-    rt_buf   *list = list_for(o, i, then);
+    rt_buf   *list = is_shape(o, i) ? &o->shape : list_for(o, i, then);
     char     *a = cJSON_PrintUnformatted(then), *b = cJSON_PrintUnformatted(now);
     rt_status st = a && b ? rt_buf_fmt(list, "%s%s (%.80s in the checkpoint, now %.80s)", list->len ? ", " : "", tr_config_key(i), a, b)
                           : rt_fail(RT_ENOMEM, __FILE__, __LINE__, "comparing configurations");
@@ -87,6 +102,7 @@ static rt_status read_all(comparison *o, const char *dir, const char *inputs)
     RT_TRY(rt_json_read(&o->then, path, RT_JSON_COMMENTS));
     snprintf(path, sizeof path, "%s/manifest.json", dir);
     RT_TRY(rt_json_read(&o->manifest, path, 0));
+    RT_TRY(md_config_read(&o->was, dir));
     o->inputs = cJSON_Parse(inputs);
     RT_CHECK(o->inputs, RT_ENOMEM, "comparing configurations");
     return RT_OK;

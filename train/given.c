@@ -213,13 +213,24 @@ static rt_status add_newest(rt_buf *b, const char *out)
                   : rt_buf_fmt(b, "newest checkpoint\t0\tmissing (there is none in %s)\n", out);
 }
 
-/* Rank 0 has verified its files against its manifest. */
+/* The manifests are compared between ranks, and the files with their rank's manifest. */
 static rt_status add_checkpoint(rt_buf *b, const char *out, int64_t step)
 {
     char path[4096], hex[RT_SHA_HEX];
     snprintf(path, sizeof path, "%s/step-%08lld/manifest.json", out, (long long)step);
     RT_TRY(rt_sha_file(path, hex));
     return rt_buf_fmt(b, "checkpoint\t%s\t%s (SHA-256 %.12s)\n", hex, path, hex);
+}
+
+/* Rank 0 has when it looked for the checkpoint; other hosts may have other files under the same manifest. */
+static rt_status verify_own(const char *out, int64_t step)
+{
+    char dir[4096], why[RT_COMM_TEXT];
+    snprintf(dir, sizeof dir, "%s/step-%08lld", out, (long long)step);
+    const rt_status st = tr_checkpoint_verify(dir, step);
+    if (st == RT_OK) return RT_OK;
+    snprintf(why, sizeof why, "%s", rt_error_text());
+    return rt_fail(st, __FILE__, __LINE__, "%s is damaged: %s; copy it from the host of rank 0", dir, why);
 }
 
 rt_status tr_given_agree_checkpoint(const tr_config *c, rt_comm *comm, int64_t step)
@@ -230,6 +241,7 @@ rt_status tr_given_agree_checkpoint(const tr_config *c, rt_comm *comm, int64_t s
     if (st == RT_OK) st = agree(comm, &b);
     if (st == RT_OK && step) st = rt_comm_agree(comm, add_checkpoint(&b, c->out, step));
     if (st == RT_OK && step) st = agree(comm, &b);
+    if (st == RT_OK && step) st = rt_comm_agree(comm, comm->rank ? verify_own(c->out, step) : RT_OK);
     rt_buf_free(&b);
     return st;
 }

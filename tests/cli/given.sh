@@ -30,7 +30,7 @@ rank1() { # CODE WORDS OUT WORDS...
     local code=$1 words=$2
     shift 2
     ends "$code" mpirun -n 2 sh rank "$@"
-    grep '^retort: ' err >said || fail "nothing is said: $(cat err)"
+    grep '^retort: ' err >said || fail "nothing is said of $words: $(cat err)"
     [ "$(wc -l <said)" = 1 ] && grep -qF -- "$words" said || fail "'$words' is not the one line in: $(cat said)"
 }
 rank1 2 "optim.lr is 0.001 on rank 0, 0.002 on rank 1" x optim.lr=2e-3
@@ -42,6 +42,7 @@ rank1 2 "data.train is $dir/text.h5 (text, 100 documents, content " x data.train
 rank1 2 "number of data.valid is 0 on rank 0, 1 on rank 1" x data.valid=text.h5
 rank1 2 "teacher.model is none on rank 0, run/latest (content " x teacher.model=run/latest
 rank1 2 "--resume is not given on rank 0, given on rank 1" x --resume
+rank1 2 "--print-config is not given on rank 0, but on another" x --print-config
 rank1 2 'no key "optim.lrr"' x optim.lrr=1
 rank1 2 'none.h5: no such shard' x data.train=none.h5
 set=RETORT_CPU=ref rank1 2 "kernels (RETORT_CPU, RETORT_PRODUCT, OPENBLAS_CORETYPE) is " x
@@ -61,5 +62,9 @@ resumed "newest checkpoint is same/step-00000002 on rank 0, missing (there is no
 cp -r same elsewhere/same
 echo " " >>elsewhere/same/step-00000002/manifest.json
 cd=elsewhere rank1 2 "checkpoint is same/step-00000002/manifest.json (SHA-256 " same
+rm -r elsewhere/same
+cp -r same elsewhere/same # the same manifest, but other weights
+printf X | dd of=elsewhere/same/step-00000002/state-000-of-001.h5 bs=1 seek=3000 conv=notrunc 2>/dev/null
+cd=elsewhere rank1 2 "same/step-00000002 is damaged: state-000-of-001.h5 has SHA-256 " same
 good mpirun -n 2 sh rank same
 echo "given: good"

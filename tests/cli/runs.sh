@@ -101,9 +101,10 @@ good train mine --force --set steps=1
 early() {
     local words=$1 code=0
     shift
+    rm -f out err
     "$dir/train" "$@" batch.sequences=4000 batch.micro=8 steps=9 >out 2>err &
     first=$!
-    for _ in $(seq 400); do [ ! -s out ] || break; sleep 0.02; done
+    for _ in $(seq 400); do [ ! -s out ] || break; sleep 0.05; done
     kill -TERM $first
     wait $first || code=$?
     [ $code = 130 ] && grep -qF "$words" err || fail "exit $code, '$words' is not in: $(cat err)"
@@ -173,6 +174,8 @@ dtype=f32|dtype ("bf16" in the checkpoint, now "f32")
 steps=5|steps (6 in the checkpoint, now 5)
 LIST
 expect 2 "with another shape: model.C (16 in the checkpoint, now 32), model.L (1 in the checkpoint, now 2)" "${go[@]}" model.C=32 model.L=2
+good train wide --set model.C=32 steps=1
+expect 2 'with another shape: model.init ("new" in the checkpoint, now "wide/latest")' "${go[@]}" model.init=wide/latest --change model.init
 expect 2 "optim.lr (0.001 in the checkpoint, now 0.002), seed (0" "${go[@]}" optim.lr=2e-3 seed=4
 expect 2 "now 4); give" "${go[@]}" optim.lr=2e-3 seed=4 --change optim.lr
 expect 2 'no key "optim.lrr"; the nearest is "optim.lr"' "${go[@]}" --change optim.lrr
