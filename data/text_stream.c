@@ -11,26 +11,81 @@
 enum { MAX_LINE = 1 << 28, BLOCK = 1 << 16 };
 
 struct ds_stream {
-    char   *name; /* for people */
-    gzFile  z;
-    int64_t line;
-    size_t  at, n; /* in block */
-    char    block[BLOCK];
-    char    where[4352];
+    char         *name;              /* for people */
+    int           fd, gzip, between; /* between: members of a gzip file */
+    z_stream      z;                 /* next_in: bytes of raw that wait */
+    int64_t       line, offset;
+    size_t        at, n; /* in block */
+    char          block[BLOCK];
+    unsigned char raw[BLOCK];
+    char          where[4352];
 };
+
+/* More bytes of the file; z.avail_in = 0 at its end. */
+static rt_status read_raw(ds_stream *s)
+{
+    size_t  n = 0;
+    ssize_t got;
+    do { /* as much as there is: a pipe may give a byte at a time */
+        got = read(s->fd, s->raw + n, BLOCK - n);
+        if (got > 0) n += (size_t)got;
+    } while ((got > 0 && n < BLOCK) || (got < 0 && errno == EINTR));
+    RT_CHECK(got >= 0, rt_status_of_errno(errno), "%s: reading failed: %s", s->name, strerror(errno));
+    s->z.next_in  = s->raw;
+    s->z.avail_in = (unsigned)n;
+    s->offset += (int64_t)n;
+    return RT_OK;
+}
+
+/* Behind a member of a gzip file: another one, zeros that fill a block, or nothing. */
+static rt_status next_member(ds_stream *s)
+{
+    for (;;) {
+        if (!s->z.avail_in) RT_TRY(read_raw(s));
+        if (!s->z.avail_in || *s->z.next_in) break;
+        s->z.next_in++, s->z.avail_in--;
+    }
+    RT_CHECK(!s->z.avail_in || *s->z.next_in == 0x1f, RT_EFORMAT,
+             "%s: bytes follow the end of the gzip data; the file is damaged, or something was added to it", s->name);
+    inflateReset(&s->z);
+    s->between = 1;
+    return RT_OK;
+}
+
+static rt_status inflate_some(ds_stream *s)
+{
+    s->z.next_out  = (unsigned char *)s->block;
+    s->z.avail_out = BLOCK;
+    while (s->z.avail_out == BLOCK) {
+        if (!s->z.avail_in) RT_TRY(read_raw(s));
+        if (!s->z.avail_in && s->between) break;
+        RT_CHECK(s->z.avail_in, RT_EFORMAT, "%s: the gzip file is cut: it ends in the middle", s->name);
+        s->between     = 0;
+        const int code = inflate(&s->z, Z_NO_FLUSH);
+        RT_CHECK(code == Z_OK || code == Z_STREAM_END || code == Z_BUF_ERROR, RT_EFORMAT,
+                 "%s: cannot be decompressed (%s); the file is damaged or cut", s->name, s->z.msg ? s->z.msg : "no reason given");
+        if (code == Z_STREAM_END) RT_TRY(next_member(s));
+    }
+    s->n = BLOCK - s->z.avail_out;
+    return RT_OK;
+}
 
 static rt_status fill(ds_stream *s)
 {
-    int         code = 0;
-    const int   n    = gzread(s->z, s->block, BLOCK);
-    const char *text = n < 0 ? gzerror(s->z, &code) : "";
-    RT_CHECK(n >= 0 || code != Z_ERRNO, rt_status_of_errno(errno), "%s: reading failed: %s", s->name, strerror(errno));
-    RT_CHECK(n >= 0, RT_EFORMAT, "%s: cannot be decompressed (%s); the file is damaged or cut", s->name, text);
-    s->at = 0;
-    s->n  = (size_t)n;
-    if (n) return RT_OK;
-    gzerror(s->z, &code); /* an early end is no failed read, but noted */
-    RT_CHECK(code != Z_BUF_ERROR, RT_EFORMAT, "%s: the gzip file is cut: it ends in the middle", s->name);
+    s->at = s->n = 0;
+    if (s->gzip) return inflate_some(s);
+    if (!s->z.avail_in) RT_TRY(read_raw(s));
+    memcpy(s->block, s->z.next_in, s->z.avail_in);
+    s->n          = s->z.avail_in;
+    s->z.avail_in = 0;
+    return RT_OK;
+}
+
+static rt_status look_at_begin(ds_stream *s)
+{
+    RT_TRY(read_raw(s));
+    s->gzip = s->z.avail_in >= 2 && s->raw[0] == 0x1f && s->raw[1] == 0x8b;
+    if (s->gzip) RT_CHECK(inflateInit2(&s->z, 15 + 16) == Z_OK, RT_ENOMEM, "%s: zlib's memory", s->name);
     return RT_OK;
 }
 
@@ -99,9 +154,8 @@ static rt_status open_stream(ds_stream *s, const char *path)
     RT_TRY(rt_strdup(&s->name, standard ? "standard input" : path));
     const int fd = standard ? dup(0) : open(path, O_RDONLY | O_CLOEXEC);
     RT_CHECK(fd >= 0, rt_status_of_errno(errno), "%s: cannot be opened for reading: %s", s->name, strerror(errno));
-    s->z = gzdopen(fd, "rb");
-    if (!s->z) close(fd);
-    RT_CHECK(s->z, RT_ENOMEM, "%s: zlib's memory", s->name);
+    s->fd = fd;
+    RT_TRY(look_at_begin(s));
     return check_begin(s);
 }
 
@@ -109,6 +163,7 @@ rt_status ds_stream_open(ds_stream **out, const char *path)
 {
     ds_stream *s;
     RT_TRY(RT_NEW(s, 1));
+    s->fd              = -1;
     const rt_status st = open_stream(s, path);
     if (st == RT_OK) *out = s;
     else ds_stream_close(&s);
@@ -119,7 +174,8 @@ void ds_stream_close(ds_stream **stream)
 {
     ds_stream *s = *stream;
     if (!s) return;
-    if (s->z) gzclose(s->z);
+    if (s->gzip) inflateEnd(&s->z);
+    if (s->fd >= 0) close(s->fd);
     free(s->name);
     free(s);
     *stream = NULL;
@@ -159,7 +215,7 @@ const char *ds_stream_where(ds_stream *s)
     return s->where;
 }
 
-int64_t ds_stream_offset(const ds_stream *s) { return (int64_t)gzoffset(s->z); }
+int64_t ds_stream_offset(const ds_stream *s) { return s->offset - (int64_t)s->z.avail_in; }
 
 int ds_is_blank(const char *s, size_t n)
 {

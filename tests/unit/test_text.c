@@ -207,6 +207,10 @@ static void gzip_and_kinds(void **state)
     put_gzip("a.txt.gz", "one\ntwo\nthree and more\n");
     assert_int_equal(truncate(g_name, rt_file_size(g_name) - 9), 0);
     refused(&plain, RT_EFORMAT, "gzip file is cut");
+    put_gzip("a.txt.gz", "one\ntwo\n");
+    FILE *junk = fopen(g_name, "ab");
+    fputs("junk", junk), fclose(junk);
+    refused(&plain, RT_EFORMAT, "bytes follow the end of the gzip data");
     PUT("a.log", "one\n");
     refused(&plain, RT_EINVAL, "for other names say --format");
     gives(&lines, "one|");
