@@ -17,7 +17,7 @@ void tc_endpoint_guard(const tc_options *o);
 /* Check the address and find the key (environment, file).  RT_EINVAL says what is wrong
  * with either, without quoting a key. */
 rt_status tc_endpoint_make(tc_endpoint *e, const tc_options *o);
-/* Overwrite every occurrence of the key (of 8 letters or more) in text with '*', also with letters escaped as JSON,
- * C, HTML or addresses do: a server that repeats it must not put it into a message or the ledger. */
+/* Overwrite every occurrence of the key (of 8 letters or more) in text with '*', in any form that scrub.c knows: a
+ * server that repeats it must not put it into a message or the ledger. */
 void tc_endpoint_scrub(const tc_endpoint *e, char *text, size_t n);
 #endif

@@ -127,6 +127,36 @@ static void no_form_of_the_key_is_left(void **state)
     rt_buf_free(&b);
 }
 
+/* Forms of one key, written out. */
+static void no_coding_of_the_key_is_left(void **state)
+{
+    static const char *const forms[] = {"sk-Zq7/Ab\n9+XYZsecretKEY42",
+                                        "sk-Zq7/Ab9\x01+XYZsecret\xe2\x80\x8bKEY42",
+                                        "sk-Zq7/Ab9&plus;XYZsecretKEY42",
+                                        "sk-Zq7&#00000000047;Ab9+XYZsecretKEY42",
+                                        "sk-Zq7%252FAb9+XYZsecretKEY42",
+                                        "sk-Zq7&amp;#47;Ab9+XYZsecretKEY42",
+                                        "sk-Zq7\\057Ab9+XYZsecretKEY42",
+                                        "sk-Zq7\\u{2f}Ab9+XYZsecretKEY42",
+                                        "sk-Zq7\\U0000002fAb9+XYZsecretKEY42",
+                                        "&#115 &#107 -Zq7/Ab9+XYZsecretKEY42",
+                                        "SK-ZQ7/AB9+XYZSECRETKEY42",
+                                        "sk-Zq7/Ab9+XYZ=\r\nsecretKEY42",
+                                        "c2stWnE3L0FiOStYWVpzZWNyZXRLRVk0Mg==",
+                                        "QmVhcmVyIHNrLVpxNy9BYjkrWFlac2VjcmV0S0VZNDI=",
+                                        "736b2d5a71372f4162392b58595a7365637265744b45593432",
+                                        "24YEKtercesZYX+9bA/7qZ-ks"};
+    tc_endpoint              e       = {.key = "sk-Zq7/Ab9+XYZsecretKEY42"};
+    char                     text[128];
+    (void)state;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        snprintf(text, sizeof text, "before %s after", forms[i]);
+        tc_endpoint_scrub(&e, text, strlen(text));
+        const size_t stars = strspn(text + 7, "*");
+        if (stars < 20 || strspn(text + 7 + stars, "=") + 7 + stars + 6 != strlen(text)) fail_msg("%s: %s", forms[i], text);
+    }
+}
+
 static rt_status score(const char *name, const replay_options *o)
 {
     char          out[96], in[96];
@@ -245,9 +275,10 @@ int main(void)
 {
     rt_threads_set(1); /* the tests fork: a child has no pool */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(loopback_is_an_address),        cmocka_unit_test(no_form_of_the_key_is_left),
-        cmocka_unit_test(an_escaped_key_is_not_told),    cmocka_unit_test(no_core_dump_holds_the_key),
-        cmocka_unit_test(no_answer_commands_a_terminal), cmocka_unit_test(a_string_may_hold_nul),
+        cmocka_unit_test(loopback_is_an_address),       cmocka_unit_test(no_form_of_the_key_is_left),
+        cmocka_unit_test(no_coding_of_the_key_is_left), cmocka_unit_test(an_escaped_key_is_not_told),
+        cmocka_unit_test(no_core_dump_holds_the_key),   cmocka_unit_test(no_answer_commands_a_terminal),
+        cmocka_unit_test(a_string_may_hold_nul),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
