@@ -231,7 +231,7 @@ static rt_status read_body(cJSON **o, char *body, size_t n)
 {
     RT_CHECK(n > 0, RT_EINVAL, "the request has no body: expected a JSON object");
     RT_CHECK(!holds_nul(body, n), RT_EINVAL, "the request holds the character U+0000, which no text may hold");
-    return rt_json_parse(o, body, n, RT_JSON_DUPLICATES, "the request");
+    return rt_json_parse(o, body, n, 0, "the request");
 }
 
 static rt_status answer(inf_desk *d, inf_task task, const cJSON *o, inf_reply *r)

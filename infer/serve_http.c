@@ -4,6 +4,7 @@
 #include "infer/serve.h"
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 static const inf_route routes[] = {
@@ -97,6 +98,9 @@ static enum MHD_Result refuse(inf_job *j)
         return send_error(j->connection, j->refused, "there is no such path here; docs/serve.md lists those there are");
     case MHD_HTTP_METHOD_NOT_ALLOWED:
         return send_error(j->connection, j->refused, *j->route->method == 'G' ? "this path takes GET" : "this path takes POST");
+    case MHD_HTTP_NOT_IMPLEMENTED:
+        return send_error(j->connection, j->refused,
+                          "the only transfer coding here is chunked; send the body so, or with a Content-Length");
     case MHD_HTTP_CONTENT_TOO_LARGE:
         return send_error(j->connection, j->refused, "the request's body is larger than 8 MB; send fewer or shorter prompts");
     default: return send_error(j->connection, j->refused, "the server has too much to do; try again later");
@@ -114,6 +118,12 @@ static enum MHD_Result begin(inf_server *s, struct MHD_Connection *c, const char
     j->route = r;
     if (!r) j->refused = MHD_HTTP_NOT_FOUND;
     else if (strcmp(r->method, method) && !(!strcmp(method, "HEAD") && !strcmp(r->method, "GET"))) j->refused = MHD_HTTP_METHOD_NOT_ALLOWED;
+    /* Where such a body ends cannot be told, so none of it is read. */
+    const char *coding = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+    if (coding && strcasecmp(coding, "chunked") != 0) {
+        j->refused = MHD_HTTP_NOT_IMPLEMENTED;
+        return refuse(j);
+    }
     /* A body that is far too large is not even read. */
     if (text && strtoull(text, NULL, 10) > 4 * (size_t)SERVE_MAX_BODY) {
         j->refused = MHD_HTTP_CONTENT_TOO_LARGE;

@@ -622,6 +622,24 @@ static void wrong_requests_are_told_what_is_wrong(void **state)
     expect_error("POST", "/health", "", 405, "GET");
 }
 
+static void other_transfer_codings_are_answered(void **state)
+{
+    static const char *const codings[] = {"gzip", "gzip, chunked", "identity"};
+    (void)state;
+    for (size_t i = 0; i < sizeof codings / sizeof *codings; i++) {
+        char      text[256], got[32] = "";
+        const int fd = dial();
+        assert_true(fd >= 0);
+        const int len = snprintf(text, sizeof text,
+                                 "POST /tokenize HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: %s\r\n\r\n2\r\n{}\r\n0\r\n\r\n", codings[i]);
+        assert_true(send_all(fd, text, (size_t)len));
+        assert_true(recv(fd, got, sizeof got - 1, MSG_WAITALL) > 12);
+        if (strncmp(got, "HTTP/1.1 501", 12) != 0 && strncmp(got, "HTTP/1.1 400", 12) != 0) fail_msg("%s: %s", codings[i], got);
+        close(fd);
+    }
+    expect_error("POST", "/v1/completions", "{\"prompt\":\"a\",\"max_tokens\":1,\"prompt\":\"b\"}", 400, "\"prompt\" stands twice");
+}
+
 static void a_body_over_the_cap_is_refused(void **state)
 {
     const size_t n    = (size_t)9 << 20;
@@ -769,6 +787,7 @@ int main(void)
         cmocka_unit_test(models_and_health),
         cmocka_unit_test(tokens_go_there_and_back),
         cmocka_unit_test(wrong_requests_are_told_what_is_wrong),
+        cmocka_unit_test(other_transfer_codings_are_answered),
         cmocka_unit_test(a_body_over_the_cap_is_refused),
         cmocka_unit_test(a_taken_port_is_refused),
         cmocka_unit_test(a_half_closed_connection_is_answered),
