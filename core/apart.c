@@ -79,7 +79,7 @@ static int read_report(int from, report *r, const char *what, pid_t child)
     return n == sizeof *r;
 }
 
-static rt_status wait_for(pid_t child, int from, const char *what)
+static rt_status wait_for(pid_t child, int from, const char *what, int *killed)
 {
     report r;
     int    ended = 0;
@@ -89,13 +89,14 @@ static rt_status wait_for(pid_t child, int from, const char *what)
     const int told = read_report(from, &r, what, child);
     while (waitpid(child, &ended, 0) < 0 && errno == EINTR) {}
     rt_interrupt_last_words("");
+    *killed = !told;
     RT_CHECK(told, RT_EIO, "%s: process %ld, which wrote it, was ended before it was complete (%s %d)", what, (long)child,
              WIFSIGNALED(ended) ? "signal" : "exit code", WIFSIGNALED(ended) ? WTERMSIG(ended) : WEXITSTATUS(ended));
     if (r.status != RT_OK) return rt_fail(r.status, __FILE__, __LINE__, "%s", r.text);
     return RT_OK;
 }
 
-rt_status rt_apart(rt_status (*work)(void *ud), void *ud, const char *what)
+static rt_status attempt(rt_status (*work)(void *ud), void *ud, const char *what, int *killed)
 {
     int ends[2];
     RT_CHECK(!pipe(ends), rt_status_of_errno(errno), "a pipe to another process: %s", strerror(errno));
@@ -104,10 +105,19 @@ rt_status rt_apart(rt_status (*work)(void *ud), void *ud, const char *what)
     if (!child) run(work, ud, ends[1]);
     const int err = errno;
     close(ends[1]);
-    const rt_status st = child > 0 ? wait_for(child, ends[0], what)
+    const rt_status st = child > 0 ? wait_for(child, ends[0], what, killed)
                                    : rt_fail(rt_status_of_errno(err), __FILE__, __LINE__, "a process of its own: %s", strerror(err));
     close(ends[0]);
     return st;
+}
+
+rt_status rt_apart(rt_status (*work)(void *ud), void *ud, const char *what)
+{
+    int       killed = 0;
+    rt_status st     = attempt(work, ud, what, &killed);
+    if (!killed) return st;
+    rt_note("%s; it is written once more", rt_error_text());
+    return attempt(work, ud, what, &killed);
 }
 
 void rt_apart_exclude(void *p, size_t bytes)

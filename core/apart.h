@@ -10,7 +10,7 @@
 #include "core/status.h"
 #include <stddef.h>
 
-/* Runs `work`, which writes `what`, there and waits: returns its status, and its message is the record of this thread.  On an interrupt a note
+/* Runs `work`, which writes `what`, there and waits; once more where the child is killed.  So `work` must stand being begun twice.  Returns its status; its message is the record of this thread.  On an interrupt a note
  * names the child; a second Ctrl-C ends the waiting process, not the child. */
 rt_status rt_apart(rt_status (*work)(void *ud), void *ud, const char *what);
 /* Memory of at least 64 MB that no child needs: its pages are not shared with one, so that writing them costs no copy. */

@@ -96,8 +96,7 @@ rt_status tr_point(const char *out, const char *as, const char *name)
     return rt_file_sync(out);
 }
 
-/* Older checkpoints than the newest `keep` go, except the best, and what a killed run left half written. */
-static rt_status clean(const char *out, int64_t keep, int64_t best)
+rt_status tr_checkpoint_clean(const char *out, int64_t keep, int64_t best)
 {
     char  **names;
     int     n;
@@ -145,7 +144,7 @@ static rt_status write_all(tr_trainer *t, int64_t step)
     if (st == RT_OK) st = rt_file_rename(tmp, path);
     if (st == RT_OK) st = tr_point(t->c->out, "latest", name);
     if (st == RT_OK && t->best_step == step) st = tr_point(t->c->out, "best", name);
-    if (st == RT_OK) return clean(t->c->out, t->c->checkpoint_keep, t->best_step);
+    if (st == RT_OK) return tr_checkpoint_clean(t->c->out, t->c->checkpoint_keep, t->best_step);
     return st;
 }
 
@@ -160,12 +159,25 @@ static rt_status write_snapshot(void *ud)
     return write_all(o->t, o->step);
 }
 
+/* What is half written takes no room, and the error says what there is to go on from. */
+static rt_status give_up(const char *out, const char *path, rt_status st)
+{
+    char          why[1024], tmp[8192], link[4096], last[64] = "";
+    const ssize_t n = (snprintf(link, sizeof link, "%s/latest", out), readlink(link, last, sizeof last - 1));
+    snprintf(why, sizeof why, "%s", rt_error_text());
+    snprintf(tmp, sizeof tmp, "%s.tmp", path);
+    if (rt_dir_remove(tmp) != RT_OK) rt_note("%s", rt_error_text());
+    if (n <= 0) return rt_fail(st, __FILE__, __LINE__, "%s; there is no earlier checkpoint", why);
+    return rt_fail(st, __FILE__, __LINE__, "%s; the last checkpoint is %s/%s, go on with --resume", why, out, last);
+}
+
 rt_status tr_checkpoint_save(tr_trainer *t, int64_t step)
 {
     snapshot o = {t, step};
     char     path[4096];
     snprintf(path, sizeof path, "%s/step-%08lld", t->c->out, (long long)step);
-    return rt_apart(write_snapshot, &o, path);
+    const rt_status st = rt_apart(write_snapshot, &o, path);
+    return st == RT_OK ? RT_OK : give_up(t->c->out, path, st);
 }
 
 rt_status tr_checkpoint_write(tr_trainer *t, int64_t step)

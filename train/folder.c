@@ -87,6 +87,7 @@ rt_status tr_folder_begin(tr_folder *f, const tr_run_opts *o)
 {
     if (o->force) RT_TRY(tr_checkpoint_remove_all(f->out));
     else if (f->found.damaged) RT_TRY(tr_checkpoint_set_aside(f->out, f->found.step));
+    RT_TRY(tr_checkpoint_clean(f->out, INT64_MAX, 0)); /* before anything needs the room */
     return tr_log_open(&f->log, f->out, f->found.step);
 }
 

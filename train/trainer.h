@@ -120,7 +120,9 @@ rt_status tr_checkpoint_verify(const char *dir, int64_t step);           /* ever
  * measured_anew: the validation is not the one that the state's lowest loss is of. */
 rt_status tr_best_settle(tr_trainer *t, int64_t step, int measured_anew);
 rt_status tr_checkpoint_set_aside(const char *out, int64_t newer_than); /* damaged ones, as step-....damaged[.N] */
-rt_status tr_checkpoint_remove_all(const char *out);                    /* all of a run, and nothing else */
+/* Older checkpoints than the newest `keep` go, except the best, and what a killed run left half written. */
+rt_status tr_checkpoint_clean(const char *out, int64_t keep, int64_t best);
+rt_status tr_checkpoint_remove_all(const char *out); /* all of a run, and nothing else */
 
 /* The run's folder, on rank 0 (folder.c): its lock, what an earlier run left, metrics.jsonl. */
 typedef struct tr_folder {

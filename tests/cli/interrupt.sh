@@ -79,6 +79,15 @@ kill -9 $run
 stops 137
 goes_on
 
+# The writer is killed: it is started once more.
+begin "${train[@]}"
+kill -TERM $run
+wait_for 10 grep -q 'interrupted: process' err || fail "nothing is said after SIGTERM"
+kill -9 "$(sed -n 's/.*interrupted: process \([0-9]*\) writes.*/\1/p' err)"
+stops 130
+grep -q 'was ended before it was complete (signal 9); it is written once more' err || fail "not tried again: $(cat err)"
+goes_on
+
 command -v mpirun >/dev/null || { echo "interrupt: good, without mpirun" && exit 0; }
 ranks=(mpirun -n 2 "${train[@]}")
 for signal in INT TERM USR1; do

@@ -88,6 +88,15 @@ good train both --resume --set steps=4
 grep -q 'metrics of earlier steps are missing' err || fail "nothing is said about missing metrics: $(cat err)"
 [ "$(tr -d '\n' <both/metrics.jsonl | tr -dc '\0' | wc -c)" = 0 ] || fail "zeros in the metrics"
 
+# A checkpoint that cannot be written, here for the limit of a file's size: the error says what is left, and no half of it stays.
+good train limited --set steps=2
+ends 4 bash -c 'ulimit -f 40 && exec train limited --resume --set steps=4'
+grep -q 'limited/step-00000004.tmp/.*: cannot write .*; the last checkpoint is limited/step-00000002, go on with --resume' err || fail "what is left is not said: $(cat err)"
+[ ! -e limited/step-00000004.tmp ] || fail "a half stays"
+mkdir limited/step-00000009.tmp
+good train limited --resume --set steps=2
+[ ! -e limited/step-00000009.tmp ] || fail "a half of a killed run stays"
+
 # --force removes a run and nothing of the user's; an interrupt before its first step says what is gone.
 good train mine --set steps=2
 cp -r mine/step-00000002 mine/step-00000002-kept
