@@ -105,7 +105,7 @@ static void put_code(char *to, size_t n, const cJSON *e)
 {
     const cJSON *x = code_in(e, is_code);
     if (cJSON_IsNumber(x)) snprintf(to, n, ", code %.10g", x->valuedouble);
-    else snprintf(to, n, x ? ", code %.40s" : "", x ? x->valuestring : "");
+    else snprintf(to, n, "%s%.40s", x ? ", code " : "", x ? x->valuestring : "");
     rt_text_clean(to);
 }
 
