@@ -238,17 +238,6 @@ rt_status rt_json_text(const cJSON *o, const char *key, const char **v, const ch
     return RT_OK;
 }
 
-size_t rt_utf8_length(const char *text, size_t n)
-{
-    const unsigned char *s = (const unsigned char *)text, c = s[0];
-    const size_t         len = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
-    if (!len || len > n) return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    if ((c == 0xe0 && s[1] < 0xa0) || (c == 0xed && s[1] > 0x9f) || (c == 0xf0 && s[1] < 0x90) || (c == 0xf4 && s[1] > 0x8f)) return 0;
-    return len;
-}
-
 rt_status rt_utf8_mend(rt_buf *b, const char *text)
 {
     RT_TRY(rt_buf_str(b, ""));

@@ -7,6 +7,7 @@
 #ifndef RT_CORE_JSON_H
 #define RT_CORE_JSON_H
 #include "core/memory.h"
+#include "core/utf8.h"
 #include <cjson/cJSON.h>
 
 /* More values than this in one text are refused: a tree takes about 120 bytes of each. */
@@ -39,8 +40,6 @@ int rt_json_whole(const cJSON *e, int64_t least, int64_t most, int64_t *v);
  * itself.  Whatever is more than a name or a number is read with it. */
 rt_status rt_json_bytes(rt_buf *b, const char *string);
 
-/* Bytes of the UTF-8 character at s (n bytes are there), 0 when it is none (RFC 3629). */
-size_t rt_utf8_length(const char *s, size_t n);
 /* Append a text with every byte that is no UTF-8 replaced by U+FFFD. */
 rt_status rt_utf8_mend(rt_buf *b, const char *text);
 /* Append "..." with escapes; bytes that are no UTF-8 become U+FFFD. */

@@ -1,6 +1,6 @@
 /* status.c -- the thread-local error record. */
 #include "core/status.h"
-#include "core/json.h"
+#include "core/utf8.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
