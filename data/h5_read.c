@@ -143,7 +143,7 @@ static rt_status find_attribute(const ds_h5 *f, const char *name, ds_h5_class cl
 
 rt_status ds_h5_get_int(ds_h5 *f, const char *name, int64_t *v)
 {
-    const ds_h5_attribute *a;
+    const ds_h5_attribute *a = NULL;
     RT_TRY(find_attribute(f, name, DS_H5_INTEGER, &a));
     RT_CHECK(a->kind.size == 8 && a->kind.is_signed, RT_EFORMAT, "%s: the attribute '%s' must be an i64, found %s%d", f->path, name,
              a->kind.is_signed ? "i" : "u", 8 * (int)a->kind.size);
@@ -154,7 +154,7 @@ rt_status ds_h5_get_int(ds_h5 *f, const char *name, int64_t *v)
 
 rt_status ds_h5_get_text(ds_h5 *f, const char *name, rt_buf *out)
 {
-    const ds_h5_attribute *a;
+    const ds_h5_attribute *a = NULL;
     RT_TRY(find_attribute(f, name, DS_H5_TEXT, &a));
     rt_buf_clear(out);
     return rt_buf_add(out, a->value, strnlen((const char *)a->value, (size_t)a->kind.size));

@@ -2,6 +2,7 @@
 #include "core/file.h"
 #include "teacher/ledger_db.h"
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,7 +36,7 @@ rt_status tc_ledger_identify(const char *path, int may_be_new)
     RT_CHECK(!stat(path, &s), RT_ENOENT, "%s: no such ledger", path);
     RT_CHECK(S_ISREG(s.st_mode), RT_EFORMAT, "%s: expected a ledger of retort, found no regular file: name another --ledger", path);
     FILE *f = fopen(path, "rb");
-    RT_CHECK(f, RT_EIO, "%s: the ledger cannot be read: %m", path);
+    RT_CHECK(f, RT_EIO, "%s: the ledger cannot be read: %s", path, strerror(errno));
     const size_t n = fread(h, 1, sizeof h, f);
     fclose(f);
     if (!n && may_be_new) return RT_OK;
