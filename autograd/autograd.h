@@ -125,12 +125,16 @@ typedef struct ag_targets {
     ag_match       match; /* the hidden-state term (ag_match_hidden) */
     double         match_weight;
     /* results of the last replay: scaled sums over this batch's rows */
-    double loss, kl,
-        ce; /* kl: a true divergence whatever is minimised, KL(p||q) over all ids or over k + 1 outcomes, at `temperature`; else NaN */
-    double  matched; /* the hidden-state term, part of loss */
-    int64_t rows;    /* rows that counted */
-    int64_t bad_row; /* the first of them whose teacher's logits are not finite numbers: losses and gradients are void; -1: none */
+    double  loss, ce;
+    double  kl;         /* a true divergence whatever is minimised: KL(p||q) over all ids or over k + 1 outcomes, at `temperature` */
+    double  kl_missing; /* of the rows that have none, which kl leaves out: no exact entry is stored, or none is an id of the student's */
+    double  matched;    /* the hidden-state term, part of loss */
+    int64_t rows;       /* rows that counted */
+    int64_t bad_row;    /* the first of them whose teacher's logits are not finite numbers: losses and gradients are void; -1: none */
 } ag_targets;
+
+/* The mean divergence of the rows that have one, from sums of kl and kl_missing over a whole global batch; NaN where no row has one. */
+double ag_mean_kl(double kl, double kl_missing);
 
 /* hidden[N,C] x w[V,C] x targets -> the scaled loss.  Blocks of rows, never [N,V]; in
  * ag_step the gradient is made in the same pass.  targets: an ag_opaque input. */

@@ -13,6 +13,9 @@
 /* Cross-entropy alone has none. */
 static double temperature(const ag_targets *t) { return t->objective != AG_CE && t->temperature > 0 ? t->temperature : 1; }
 
+/* Shares of a global batch add up to 1 but for rounding. */
+double ag_mean_kl(double kl, double kl_missing) { return kl_missing < 1 - 1e-9 ? kl / (1 - kl_missing) : NAN; }
+
 static double ce_weight(const ag_targets *t) { return t->objective == AG_CE ? 1 : t->ce_weight; }
 
 int ag_row_work(const ag_targets *t) { return temperature(t) != 1 || t->objective > AG_KL; }

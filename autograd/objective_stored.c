@@ -150,12 +150,12 @@ static double value_of(const ag_state *s, const parts *o, double log_rest, doubl
     return v - (o->bucket != 0 ? o->bucket * log_rest : 0) + (o->both > 0 ? log_q : 0);
 }
 
-/* What is shown, whatever is minimised: the KL over k + 1 outcomes, K and the rest.  NaN where nothing exact is stored. */
+/* What is shown, whatever is minimised: the KL over k + 1 outcomes, K and the rest.  NaN where the row has no exact entry. */
 static double shown(const ag_state *s, double log_rest)
 {
     double kl = plogp(s) + xlogx(s->R) - s->R * log_rest;
     for (int64_t i = 0; i < s->k; i++) kl -= s->p[i] * (s->zk[i] - s->lse);
-    return s->r.t->k ? fmax(kl, 0) : NAN; /* below 0 by rounding alone */
+    return s->k ? fmax(kl, 0) : NAN; /* below 0 by rounding alone */
 }
 
 /* ---- gradient --------------------------------------------------------------------------------------- */

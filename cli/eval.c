@@ -46,6 +46,9 @@ static rt_status print(const ev_result *r, const char *model, int json)
     if (json) cli_print_json(&b);
     else cli_print_text(&b);
     rt_buf_free(&b);
+    if (r->kl_missing * 10 >= r->tokens && r->tokens)
+        rt_note("warning: none of the stored ids of %lld of %lld rows is one of the model's: kl_topk leaves these rows out",
+                (long long)r->kl_missing, (long long)r->tokens);
     if (r->teacher_ce > r->ce)
         rt_note(
             "warning: the teacher is the worse model of this text (cross-entropy %.3f, the model's %.3f): divergence from it is no measure "

@@ -11,7 +11,8 @@ typedef struct ev_result {
     double  teacher_ce; /* of that teacher on the same rows; NaN without one */
     int     unknown,
         teacher_unknown; /* 1: the model's (the teacher's) folder has no tokenizer.json, so that nothing says whether its ids are the shards' */
-    double kl_topk;      /* against the shards' k stored ids and the rest as one outcome; NaN for text shards */
+    double  kl_topk;     /* against the shards' k stored ids and the rest as one outcome; NaN for text shards */
+    int64_t kl_missing; /* rows that kl_topk leaves out, since none of their stored ids is one of the model's */
 } ev_result;
 
 typedef struct ev_opts {

@@ -25,7 +25,7 @@ typedef struct scan {
     row           *rows; /* [max] */
     /* sums */
     double  ce, kl, kl_topk, teacher_ce, agree, correct, bin_confidence[BINS], bin_correct[BINS];
-    int64_t counted, bin[BINS];
+    int64_t counted, stored, bin[BINS]; /* stored: rows with a stored id of the model's */
     int     soft, unknown, teacher_unknown;
 } scan;
 
@@ -37,10 +37,11 @@ static int64_t argmax(const real *z, int64_t V)
     return best;
 }
 
-/* KL over k + 1 outcomes: the stored ids, and all others together. */
+/* KL over k + 1 outcomes: the stored ids, and all others together.  NaN where the model has none of these ids. */
 static double kl_topk(const scan *c, int64_t i, const real *z, double lse)
 {
     double kl = 0, P = 0, Q = 0;
+    if (c->topk_ids[i * c->k] < 0) return NAN;
     for (int64_t j = i * c->k; j < (i + 1) * c->k && c->topk_ids[j] >= 0; j++) {
         const double lp = (double)c->topk_logprob[j], lq = (double)z[c->topk_ids[j]] - lse, p = exp(lp);
         if (p > 0) kl += p * (lp - lq);
@@ -94,8 +95,8 @@ static void add_rows(scan *c)
         const row *r = &c->rows[t];
         if (c->target[t] < 0) continue;
         const int b = bin_of(r->confidence);
-        c->ce += r->ce, c->kl += r->kl, c->teacher_ce += r->teacher_ce, c->kl_topk += r->kl_topk, c->agree += r->agree,
-            c->correct += r->correct;
+        c->ce += r->ce, c->kl += r->kl, c->teacher_ce += r->teacher_ce, c->agree += r->agree, c->correct += r->correct;
+        if (c->soft && !isnan(r->kl_topk)) c->kl_topk += r->kl_topk, c->stored++;
         c->bin_confidence[b] += r->confidence, c->bin_correct[b] += r->correct, c->bin[b]++;
         c->counted++;
     }
@@ -176,7 +177,8 @@ static ev_result finish(const scan *c)
     r.kl         = c->teacher ? c->kl / n : NAN;
     r.teacher_ce = c->teacher ? c->teacher_ce / n : NAN;
     r.agree      = c->teacher ? c->agree / n : NAN;
-    r.kl_topk    = c->soft ? c->kl_topk / n : NAN;
+    r.kl_topk    = c->stored ? c->kl_topk / (double)c->stored : NAN;
+    r.kl_missing = c->soft ? c->counted - c->stored : 0;
     return r;
 }
 

@@ -6,6 +6,18 @@
 #include <string.h>
 
 enum { MANY_EMPTY = 10 };
+static const double MANY_MISSING = 0.1;
+
+/* What the ranks add up of a batch: its targets' scaled sums. */
+enum { LOSS, KL, KL_MISSING, CE, SUMS };
+
+static void add_sums(double sums[SUMS], const ag_targets *t)
+{
+    sums[LOSS] += t->loss;
+    sums[KL] += t->kl;
+    sums[KL_MISSING] += t->kl_missing;
+    sums[CE] += t->ce;
+}
 
 /* Forward and backward over what was loaded. */
 static rt_status compute(tr_trainer *t, int add, int hunt)
@@ -22,7 +34,7 @@ static rt_status compute(tr_trainer *t, int add, int hunt)
 }
 
 /* This rank's micro-batches: their gradients add up, their scaled losses too. */
-static rt_status run_share(tr_trainer *t, int64_t first, double scale, double sums[3], int hunt)
+static rt_status run_share(tr_trainer *t, int64_t first, double scale, double sums[SUMS], int hunt)
 {
     int64_t from, to;
     tr_share(t->comm, t->c->sequences, &from, &to);
@@ -33,9 +45,7 @@ static rt_status run_share(tr_trainer *t, int64_t first, double scale, double su
         RT_TRY(tr_pass_load(&t->train, first + at, n, scale));
         t->seconds[TR_DATA] += rt_now() - began;
         RT_TRY(compute(t, at > from, hunt));
-        sums[0] += t->train.targets.loss;
-        sums[1] += t->train.targets.kl;
-        sums[2] += t->train.targets.ce;
+        add_sums(sums, &t->train.targets);
     }
     return RT_OK;
 }
@@ -50,18 +60,18 @@ static rt_status sum_gradients(tr_trainer *t)
 }
 
 /* Gradients and losses; waits for the slowest rank. */
-static rt_status sum_over_ranks(tr_trainer *t, rt_status mine, double sums[3])
+static rt_status sum_over_ranks(tr_trainer *t, rt_status mine, double sums[SUMS])
 {
     tr_saver_still(t->saver);
     rt_status st = rt_comm_agree(t->comm, mine);
     if (st == RT_OK) st = sum_gradients(t);
-    if (st == RT_OK) st = t->comm->sum_f64(t->comm, sums, 3);
+    if (st == RT_OK) st = t->comm->sum_f64(t->comm, sums, SUMS);
     tr_saver_moving(t->saver);
     return st;
 }
 
 /* Both passes over the share; scale: 1 / weight of the rows that count in the global batch. */
-static rt_status pass_share(tr_trainer *t, int64_t s, double sums[3], int hunt)
+static rt_status pass_share(tr_trainer *t, int64_t s, double sums[SUMS], int hunt)
 {
     const int64_t first        = s * t->c->sequences;
     t->train.targets.ce_weight = tr_ce_weight(&t->objective, s, t->c->steps);
@@ -71,19 +81,31 @@ static rt_status pass_share(tr_trainer *t, int64_t s, double sums[3], int hunt)
 
 rt_status tr_hunt(tr_trainer *t, int64_t s)
 {
-    double sums[3] = {0};
+    double sums[SUMS] = {0};
     return pass_share(t, s, sums, 1);
+}
+
+/* Rows whose stored ids are all beyond the student's matrix.  (Of a loss that is not finite, no row has a divergence.) */
+static void say_missing(tr_trainer *t, int64_t s, const ag_targets *read, double loss, double share)
+{
+    if (t->comm->rank || t->missing_said || !read->k || !isfinite(loss) || share < MANY_MISSING) return;
+    t->missing_said = 1;
+    rt_note(
+        "warning: step %lld: none of the stored ids of %.0f %% of the rows is one of the student's (model.V %lld): kl leaves these rows out",
+        (long long)s + 1, 100 * share, (long long)t->model->config.V);
 }
 
 rt_status tr_trainer_gradients(tr_trainer *t, int64_t s, tr_metrics *m)
 {
-    double       sums[3] = {0};
-    rt_status    st      = pass_share(t, s, sums, 0);
-    const double began   = rt_now();
+    double       sums[SUMS] = {0};
+    rt_status    st         = pass_share(t, s, sums, 0);
+    const double began      = rt_now();
     RT_TRY(sum_over_ranks(t, st, sums));
     t->seconds[TR_COMMUNICATION] += rt_now() - began;
-    *m = (tr_metrics){.step = s + 1, .loss = sums[0], .kl = sums[1], .ce = sums[2], .valid_ce = NAN, .valid_kl = NAN};
+    *m    = (tr_metrics){.step = s + 1, .loss = sums[LOSS], .ce = sums[CE], .valid_ce = NAN, .valid_kl = NAN};
+    m->kl = ag_mean_kl(sums[KL], sums[KL_MISSING]);
     if (!(t->weight > 0)) m->loss = m->kl = m->ce = NAN; /* the mean of nothing */
+    else say_missing(t, s, &t->train.targets, m->loss, sums[KL_MISSING]);
     const double summed = rt_now();
     m->grad_norm        = opt_grad_norm(t->opt);
     t->seconds[TR_OPTIMISER] += rt_now() - summed;
@@ -147,7 +169,7 @@ rt_status tr_trainer_step(tr_trainer *t, int64_t s, tr_metrics *m)
 
 rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m)
 {
-    double    sums[2] = {0}, weight = 0;
+    double    sums[SUMS] = {0}, weight = 0;
     int64_t   from, to;
     rt_status st = RT_OK;
     if (!t->valid.p) return RT_OK;
@@ -162,18 +184,17 @@ rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m)
         ag_forward(t->valid.p);
         tr_saver_moving(t->saver);
         st = tr_saver_taken(t->saver) ? rt_fail(RT_EINTR, __FILE__, __LINE__, "interrupted") : tr_pass_check(&t->valid, t);
-        sums[0] += t->valid.targets.ce;
-        sums[1] += t->valid.targets.kl;
+        add_sums(sums, &t->valid.targets);
     }
     tr_saver_still(t->saver);
     st = rt_comm_agree(t->comm, st);
-    if (st == RT_OK) st = t->comm->sum_f64(t->comm, sums, 2);
+    if (st == RT_OK) st = t->comm->sum_f64(t->comm, sums, SUMS);
     tr_saver_moving(t->saver);
     RT_TRY(st);
     m->outcomes  = t->valid.targets.topk_ids ? t->valid.targets.k + 1 : 0;
     m->validated = 1;
-    m->valid_ce  = weight > 0 ? sums[0] : NAN;
-    m->valid_kl  = weight > 0 ? sums[1] : NAN;
+    m->valid_ce  = weight > 0 ? sums[CE] : NAN;
+    m->valid_kl  = weight > 0 ? ag_mean_kl(sums[KL], sums[KL_MISSING]) : NAN;
     if (!(weight > 0) && !t->comm->rank)
         rt_note("warning: no row of data.valid counts (documents of one token, or prompts alone): the validation loss is null");
     if (!(t->best_step && t->best_ce <= m->valid_ce) && isfinite(m->valid_ce)) t->best_step = m->step, t->best_ce = m->valid_ce;

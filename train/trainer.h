@@ -81,7 +81,7 @@ struct tr_trainer {
     double           weight;            /* of the rows that count in the last global batch */
     int64_t          skipped, in_a_row; /* steps without finite gradients: in all (kept in checkpoints), and just now */
     int64_t          empty;             /* steps without a row that counts (kept in checkpoints) */
-    int              empty_said;
+    int              empty_said, missing_said;
     int64_t          best_step; /* of the lowest validation loss (kept in checkpoints); 0: none */
     double           best_ce;
     tr_pass          train, valid; /* valid.p is NULL without validation shards */

@@ -148,12 +148,18 @@ static void run_block(const block *b, int first)
     if (a->din[0]) rt_parallel(b->n, return_row, (void *)(uintptr_t)b);
 }
 
+static void add_kl(ag_targets *t, double kl, int64_t row)
+{
+    if (isnan(kl)) t->kl_missing += t->scale * (t->weight ? (double)t->weight[row] : 1);
+    else t->kl += t->scale * kl;
+}
+
 static void add_results(ag_targets *t, const block *b)
 {
     for (int64_t i = 0; i < b->n; i++) {
         t->loss += t->scale * b->result[i].loss;
-        t->kl += t->scale * b->result[i].kl;
         t->ce += t->scale * b->result[i].ce;
+        add_kl(t, b->result[i].kl, b->row[i]);
         if (b->result[i].bad && t->bad_row < 0) t->bad_row = b->row[i];
     }
     t->rows += b->n;
@@ -175,9 +181,9 @@ static void run(const ag_args *a, int gradient)
     b.row    = (int64_t *)(void *)(b.result + R);
     if (a->attr.i[1]) b.y = (real *)(void *)(b.row + R), b.tx = b.y + R * V;
     b.t->loss = b.t->matched;
-    b.t->kl = b.t->ce = 0;
-    b.t->rows         = 0;
-    b.t->bad_row      = -1;
+    b.t->kl = b.t->kl_missing = b.t->ce = 0;
+    b.t->rows                           = 0;
+    b.t->bad_row                        = -1;
     if (gradient) clear(a);
     for (int64_t n = 0; n < N;) {
         for (b.n = 0; n < N && b.n < R; n++)

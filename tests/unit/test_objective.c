@@ -578,6 +578,36 @@ static void rows_without_target_get_no_gradient(void **state)
         }
 }
 
+/* kl is the mean over the rows of which an exact entry is known, by their weights; the mean of none is NaN. */
+static void rows_without_an_entry_have_no_divergence(void **state)
+{
+    static const float weight[ROWS] = {1, 2, 0.5F, 1, 3, 1, 0.25F};
+    static head        h;
+    (void)state;
+    for (int o = AG_SAMPLED; o < AG_KL; o++)
+        for (int missing = 0; missing <= ROWS; missing++) {
+            double kl = 0, known = 0, all = 0;
+            make_head(&h, (ag_objective)o);
+            h.t.weight = weight;
+            memset(h.count, 1, sizeof h.count);
+            for (int i = 0; i < missing * HEAD_K; i++) h.ids[i] = -1;
+            for (int n = 0; n < ROWS; n++) all += (double)weight[n];
+            h.t.scale = 1 / all;
+            ag_step(h.p, 0);
+            for (int n = missing; n < ROWS; n++) {
+                real z[HEAD_V];
+                memcpy(z, h.x + n * HEAD_V, sizeof z);
+                kl += row_loss(&h, n, z).kl;
+                known += (double)weight[n];
+            }
+            const double got = ag_mean_kl(h.t.kl, h.t.kl_missing);
+            close_to("kl_missing", h.t.kl_missing, 1 - known / all);
+            if (missing == ROWS) assert_true(isnan(got));
+            else close_to("mean kl", got, kl / known);
+            ag_plan_destroy(&h.p), ag_graph_destroy(&h.g);
+        }
+}
+
 /* A teacher with rows that the student lacks is its first rows; one that lacks the student's last rows gives these ids nothing. */
 static void matrices_may_be_padded_to_different_sizes(void **state)
 {
@@ -645,12 +675,19 @@ static void entries_are_drawn_from_the_teacher(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_agree_with_the_definitions),     cmocka_unit_test(certain_teachers),
-        cmocka_unit_test(without_samples_or_entropy),          cmocka_unit_test(steep_logits),
-        cmocka_unit_test(a_rest_that_underflows_stays_finite), cmocka_unit_test(divergences_are_not_negative),
-        cmocka_unit_test(sampled_divergence_is_unbiased),      cmocka_unit_test(a_token_from_the_teacher_stands_for_the_rest),
-        cmocka_unit_test(rows_without_target_get_no_gradient), cmocka_unit_test(entries_are_drawn_from_the_teacher),
-        cmocka_unit_test(rows_may_hold_fewer_entries),         cmocka_unit_test(matrices_may_be_padded_to_different_sizes),
+        cmocka_unit_test(rows_agree_with_the_definitions),
+        cmocka_unit_test(certain_teachers),
+        cmocka_unit_test(without_samples_or_entropy),
+        cmocka_unit_test(steep_logits),
+        cmocka_unit_test(a_rest_that_underflows_stays_finite),
+        cmocka_unit_test(divergences_are_not_negative),
+        cmocka_unit_test(sampled_divergence_is_unbiased),
+        cmocka_unit_test(a_token_from_the_teacher_stands_for_the_rest),
+        cmocka_unit_test(rows_without_target_get_no_gradient),
+        cmocka_unit_test(entries_are_drawn_from_the_teacher),
+        cmocka_unit_test(rows_may_hold_fewer_entries),
+        cmocka_unit_test(rows_without_an_entry_have_no_divergence),
+        cmocka_unit_test(matrices_may_be_padded_to_different_sizes),
     };
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
