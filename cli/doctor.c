@@ -201,7 +201,7 @@ static rt_status doctor_run(const void *options, int argc, char **argv)
     RT_CHECK(argc == 0, RT_EINVAL, "doctor takes no words, found '%s'", argv[0]);
     rt_status st = examine(&r, o);
     if (st == RT_OK && o->json) printf("{\"ok\":%s%s,\"checks\":[%s]}\n", r.bad ? "false" : "true", r.numbers.p, r.checks.p);
-    else if (st == RT_OK) fputs(r.text.p, stdout);
+    else if (st == RT_OK) cli_print_text(&r.text);
     if (st == RT_OK && r.bad) st = rt_fail(RT_ECHECK, __FILE__, __LINE__, "something here is BAD: the line below it says what to do");
     rt_buf_free(&r.text);
     rt_buf_free(&r.checks);

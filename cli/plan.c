@@ -64,8 +64,8 @@ static rt_status print_json(const tr_memory *m, const rt_buf *learnt, int fits, 
 
 static void print_table(const tr_config *c, const tr_memory *m, const char *learnt, double gflops, double seconds)
 {
-    printf("%.1f million parameters, %s, %lld sequences of %lld tokens a step, %lld at once\n%s\n\n", (double)m->parameters * 1e-6,
-           c->dtype, (long long)c->sequences, (long long)c->seq, (long long)m->micro, learnt);
+    cli_print("%.1f million parameters, %s, %lld sequences of %lld tokens a step, %lld at once\n%s\n\n", (double)m->parameters * 1e-6,
+              c->dtype, (long long)c->sequences, (long long)c->seq, (long long)m->micro, learnt);
     for (int i = 0; i < TR_PURPOSES; i++)
         if (m->bytes[i]) printf("  %-24s %10.1f MB\n", tr_purpose(i), (double)m->bytes[i] * 1e-6);
     printf("  %-24s %10.1f MB   (%.1f MB are available)\n\n", "in all", (double)m->total * 1e-6, (double)rt_memory_available() * 1e-6);

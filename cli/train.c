@@ -60,7 +60,7 @@ static rt_status print_config(const tr_config *c, const rt_comm *comm)
     rt_buf b = {0};
     if (comm->rank) return RT_OK;
     RT_TRY(tr_config_print(&b, c));
-    fputs(b.p, stdout);
+    cli_print_json(&b);
     rt_buf_free(&b);
     return RT_OK;
 }
