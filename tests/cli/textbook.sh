@@ -13,7 +13,7 @@ expect_last 2 "none.json" "$RETORT" textbook "$dir/none.json" --teacher http://1
 expect_last 2 "--count 0" "$RETORT" textbook "$recipes/glossary.json" --teacher http://127.0.0.1:1 --out "$dir/x.h5" --tokenizer "$dir/tok"
 expect_last 2 "--tokenizer" "$RETORT" textbook "$recipes/glossary.json" --teacher http://127.0.0.1:1 --out "$dir/x.h5" --count 3
 
-begin_server "$REPLAY" "$dir/port" none 0 "$sha"
+begin_server "$REPLAY" "$dir/port" none 0 "$sha" "$dir/tok"
 book=("$RETORT" textbook "$recipes/glossary.json" --teacher "$url" --tokenizer "$dir/tok" --out "$dir/book.h5" --count 20)
 "${book[@]}" | grep -q '20 answers new, 0 from the ledger; 20 documents' || fail "summary: $("${book[@]}")"
 "$RETORT" data verify "$dir/book.h5" >/dev/null || fail "the shard is not sound"

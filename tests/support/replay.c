@@ -139,14 +139,23 @@ static void put_scores(rt_buf *b, const ask *a, const replay_options *o, replay_
     rt_buf_fmt(b, "}],\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%d}}", (long long)a->n, o->plain);
 }
 
+static void put_text(rt_buf *b, const int32_t *ids, int64_t n, const replay_options *o, replay_fault f)
+{
+    rt_buf text = {0};
+    if (f == REPLAY_TEXT) rt_buf_str(&text, "these are not the words of the ids");
+    else if (o->words) ds_decode(o->words, ids, n, 0, &text);
+    rt_buf_str(b, "{\"choices\":[{\"index\":0,\"text\":");
+    rt_json_quote(b, text.p ? text.p : "", text.len);
+    rt_buf_free(&text);
+}
+
 static void put_generation(rt_buf *b, ask *a, const replay_options *o, replay_fault f)
 {
     row           r;
     const int64_t n = a->max_tokens < 12 ? a->max_tokens : 12, P = a->n;
     for (int64_t j = 0; j < n; j++) a->ids[P + j] = (int32_t)(o->one_text ? (uint64_t)j + 1 : rt_mix2(a->seed, (uint64_t)j) % REPLAY_VOCAB);
-    rt_buf_str(b, "{\"choices\":[{\"index\":0,\"text\":\"");
-    if (f == REPLAY_TEXT) rt_buf_str(b, "these are not the words of the ids");
-    rt_buf_fmt(b, "\",\"finish_reason\":%s", o->finish ? o->finish : "\"length\"");
+    put_text(b, a->ids + P, n, o, f);
+    rt_buf_fmt(b, ",\"finish_reason\":%s", o->finish ? o->finish : "\"length\"");
     put_ids(b, WIRE_PROMPT_TOKEN_IDS, a->ids, P, 0);
     put_ids(b, WIRE_TOKEN_IDS, a->ids + P, n, 0);
     rt_buf_str(b, ",\"logprobs\":{\"tokens\":[");
@@ -230,8 +239,9 @@ static int fault_answer(rt_buf *b, replay_fault f, const char *auth, const char 
 static void put_models(rt_buf *b, const replay_options *o)
 {
     rt_buf_fmt(b, "{\"object\":\"list\",\"data\":[{\"id\":\"tiny\",\"max_model_len\":%lld", (long long)(o->max_len ? o->max_len : 512));
+    const char *own = o->words ? ds_tokenizer_identity(o->words) : replay_tokenizer;
     if (!o->plain)
-        rt_buf_fmt(b, ",\"tokenizer_sha256\":\"%s\",\"vocab_size\":%d,\"max_logprobs\":32", o->tokenizer ? o->tokenizer : replay_tokenizer,
+        rt_buf_fmt(b, ",\"tokenizer_sha256\":\"%s\",\"vocab_size\":%d,\"max_logprobs\":32", o->tokenizer ? o->tokenizer : own,
                    (int)REPLAY_VOCAB);
     rt_buf_str(b, "}]}");
 }

@@ -5,8 +5,7 @@
  */
 #ifndef TESTS_REPLAY_H
 #define TESTS_REPLAY_H
-#include <stddef.h>
-#include <stdint.h>
+#include "data/data.h"
 
 enum { REPLAY_VOCAB = 320 };
 extern const char replay_tokenizer[]; /* the SHA-256 that it claims; replay_options may say another */
@@ -39,7 +38,7 @@ typedef enum replay_fault {
     REPLAY_ENTROPY,   /* the rest's entropy does not fit its mass */
     REPLAY_NAMES,     /* token_ids and logprobs.tokens name different tokens */
     REPLAY_TWO,       /* two choices */
-    REPLAY_TEXT       /* completions: another text than the ids are (usually it is left empty: the server has no tokenizer) */
+    REPLAY_TEXT       /* completions: another text than the ids are */
 } replay_fault;
 
 typedef struct replay_options {
@@ -48,13 +47,15 @@ typedef struct replay_options {
     double       delay;       /* seconds before each answer */
     int          plain;       /* /v1/models says no more than vLLM does; no samples, no entropy */
     int64_t      max_len;     /* 0: 512 */
-    const char  *tokenizer;   /* NULL: replay_tokenizer */
+    const char  *tokenizer;   /* the identity that is claimed; NULL: that of `words`, else replay_tokenizer */
     const char  *text;        /* what chat answers; NULL: a sentence of its own per request */
     size_t       text_n;      /* of it; 0: up to its NUL */
     int          one_text;    /* completions always write the same tokens */
     const char  *only;        /* the fault meets only requests whose body holds this; NULL: all */
     const char  *retry_after; /* of REPLAY_LIMIT; NULL: "1" */
     const char  *finish;      /* finish_reason as JSON; NULL: "length" (completions), "stop" (chat) */
+
+    const ds_tokenizer *words; /* makes the text of what completions write; NULL: it is left empty */
 } replay_options;
 
 typedef struct replay replay;

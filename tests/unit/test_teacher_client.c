@@ -12,6 +12,7 @@
 #include "core/threads.h"
 #include "teacher/ledger.h"
 #include "teacher/teacher.h"
+#include "tests/support/collect.h"
 #include "tests/support/replay.h"
 #include <math.h>
 #include <signal.h>
@@ -25,18 +26,11 @@
 enum { DOCS = 40 };
 static const char key[] = "sk-a-key-that-must-not-be-seen";
 
-static char    dir[64], in[96], url[64];
-static replay *server;
-
-static void path_of(char to[96], const char *name) { snprintf(to, 96, "%s/%s", dir, name); }
-
 static rt_status write_input(void)
 {
-    ds_writer *w    = NULL;
-    ds_info    info = {.vocab = REPLAY_VOCAB};
-    rt_rng     rng  = {5};
-    snprintf(info.tokenizer, sizeof info.tokenizer, "%s", replay_tokenizer);
-    RT_TRY(ds_writer_create(&w, in, &info));
+    ds_writer *w   = NULL;
+    rt_rng     rng = {5};
+    RT_TRY(ct_input(&w));
     for (int d = 0; d < DOCS; d++) {
         int32_t ids[32];
         ds_doc  doc = {.n = 2 + d % 30, .ids = ids, .topic = "t", .cost = (double)NAN, .seed = (uint64_t)d};
@@ -48,37 +42,9 @@ static rt_status write_input(void)
 
 static int set_up(void **state)
 {
-    const replay_options o = {0};
-    (void)state;
     signal(SIGPIPE, SIG_IGN);
-    snprintf(dir, sizeof dir, "/tmp/test_teacher.XXXXXX");
-    if (!mkdtemp(dir)) return -1;
-    path_of(in, "in.h5");
     setenv("RETORT_API_KEY", key, 1);
-    server = replay_start(&o);
-    if (!server || write_input() != RT_OK) return -1;
-    snprintf(url, sizeof url, "http://127.0.0.1:%d", replay_port(server));
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    replay_stop(&server);
-    return rt_dir_remove(dir) == RT_OK ? 0 : -1;
-}
-
-static tc_options options(const char *out)
-{
-    tc_options o = tc_options_default();
-    o.teacher = url, o.out = out, o.k = 5, o.m = 4, o.in_flight = 4, o.retries = 3, o.retry_base = 0.01, o.seed = 11;
-    return o;
-}
-
-static rt_status score(const tc_options *o, tc_report *r)
-{
-    const rt_texts shards = {{in}, 1};
-    return tc_score(o, &shards, r);
+    return ct_open(state) || write_input() != RT_OK ? -1 : 0;
 }
 
 static void digest_of(const char *path, char hex[RT_SHA_HEX])
@@ -94,11 +60,11 @@ static void digest_of(const char *path, char hex[RT_SHA_HEX])
 static void expect_same_digest(const char *name, const replay_options *o, tc_report *r)
 {
     char out[96], reference[96], a[RT_SHA_HEX], b[RT_SHA_HEX];
-    path_of(reference, "reference.h5");
-    path_of(out, name);
-    const tc_options t = options(out);
-    replay_set(server, o);
-    const rt_status st = score(&t, r);
+    ct_path(reference, "reference.h5");
+    ct_path(out, name);
+    const tc_options t = ct_options(out);
+    replay_set(ct_server, o);
+    const rt_status st = ct_score(&t, r);
     if (st != RT_OK) print_message("%s: %s\n", name, rt_error_text());
     assert_int_equal(st, RT_OK);
     digest_of(reference, a);
@@ -115,14 +81,14 @@ static void scores_are_rows(void **state)
     ds_doc    d;
     tc_report r;
     (void)state;
-    path_of(out, "reference.h5");
-    const tc_options     t = options(out);
+    ct_path(out, "reference.h5");
+    const tc_options     t = ct_options(out);
     const replay_options o = {0};
-    replay_set(server, &o);
-    assert_int_equal(score(&t, &r), RT_OK);
+    replay_set(ct_server, &o);
+    assert_int_equal(ct_score(&t, &r), RT_OK);
     assert_int_equal(r.asked, DOCS);
     assert_int_equal(r.documents, DOCS);
-    assert_true(replay_saw_key(server, key));
+    assert_true(replay_saw_key(ct_server, key));
     assert_int_equal(ds_shard_open(&s, out), RT_OK);
     assert_int_equal(ds_shard_verify(s), RT_OK);
     assert_int_equal(ds_shard_info(s)->k, 5);
@@ -149,24 +115,24 @@ static void a_second_run_asks_nothing(void **state)
     char      out[96], a[RT_SHA_HEX], b[RT_SHA_HEX];
     tc_report r;
     (void)state;
-    path_of(out, "reference.h5");
-    tc_options           t = options(out);
+    ct_path(out, "reference.h5");
+    tc_options           t = ct_options(out);
     const replay_options o = {.fault = REPLAY_500, .faults = -1};
-    replay_set(server, &o);
-    assert_int_equal(score(&t, &r), RT_OK);
+    replay_set(ct_server, &o);
+    assert_int_equal(ct_score(&t, &r), RT_OK);
     assert_true(r.already);
     t.seed = 12;
-    assert_int_equal(score(&t, &r), RT_EINVAL);
+    assert_int_equal(ct_score(&t, &r), RT_EINVAL);
     t.seed = 11;
     digest_of(out, a);
     assert_int_equal(unlink(out), 0);
     t.teacher = "http://127.0.0.1:1"; /* the ledger has everything: no server is needed */
-    assert_int_equal(score(&t, &r), RT_OK);
+    assert_int_equal(ct_score(&t, &r), RT_OK);
     assert_int_equal(r.known, DOCS);
     assert_int_equal(r.asked, 0);
     digest_of(out, b);
     assert_string_equal(a, b);
-    assert_int_equal(replay_asked(server), 0);
+    assert_int_equal(replay_asked(ct_server), 0);
 }
 
 static void in_flight_is_kept(void **state)
@@ -175,8 +141,8 @@ static void in_flight_is_kept(void **state)
     (void)state;
     const replay_options o = {.delay = 0.03};
     expect_same_digest("slow.h5", &o, &r);
-    assert_true(replay_peak(server) > 1);
-    assert_true(replay_peak(server) <= 4);
+    assert_true(replay_peak(ct_server) > 1);
+    assert_true(replay_peak(ct_server) <= 4);
 }
 
 /* ---- a bad one ----------------------------------------------------------------------------- */
@@ -187,8 +153,8 @@ static void begin_ledger(const char *name)
     char       path[96], ledger[112], from[96];
     tc_ledger *l = NULL;
     rt_buf     b = {0};
-    path_of(from, "reference.h5.ledger");
-    path_of(path, name);
+    ct_path(from, "reference.h5.ledger");
+    ct_path(path, name);
     snprintf(ledger, sizeof ledger, "%s.ledger", path);
     assert_int_equal(tc_ledger_open(&l, from), RT_OK);
     assert_int_equal(tc_ledger_noted(l, "probe", &b), RT_OK);
@@ -213,7 +179,7 @@ static void passing_faults_are_survived(void **state)
         begin_ledger(name);
         const double began = rt_now();
         expect_same_digest(name, &o, &r);
-        assert_int_equal(replay_asked(server), DOCS + 2);
+        assert_int_equal(replay_asked(ct_server), DOCS + 2);
         if (faults[i] == REPLAY_LIMIT) assert_true(rt_now() - began >= 0.9); /* Retry-After: 1 */
     }
 }
@@ -223,15 +189,15 @@ static void expect_failure(const char *name, replay_fault f, const char *words)
     char                 out[96];
     tc_report            r;
     const replay_options o = {.fault = f, .faults = -1}, fine = {0};
-    path_of(out, name);
-    const tc_options t = options(out);
+    ct_path(out, name);
+    const tc_options t = ct_options(out);
     begin_ledger(name);
-    replay_set(server, &o);
-    const rt_status st = score(&t, &r);
+    replay_set(ct_server, &o);
+    const rt_status st = ct_score(&t, &r);
     if (st != RT_ENET || !strstr(rt_error_text(), words)) print_message("%s: %s\n", name, rt_error_text());
     assert_int_equal(st, RT_ENET);
     assert_non_null(strstr(rt_error_text(), words));
-    assert_non_null(strstr(rt_error_text(), url));
+    assert_non_null(strstr(rt_error_text(), ct_url));
     assert_non_null(strstr(rt_error_text(), "run the same command again"));
     assert_null(strstr(rt_error_text(), key));
     assert_null(strchr(rt_error_text(), '\n'));
@@ -246,7 +212,7 @@ static void lasting_faults_are_told(void **state)
     expect_failure("f401.h5", REPLAY_401, "HTTP 401: wrong key: ");
     expect_failure("f400.h5", REPLAY_400, "HTTP 400: no such thing");
     expect_failure("fquota.h5", REPLAY_QUOTA, "no money left");
-    expect_failure("fcut.h5", REPLAY_CUT, "failed 4 times for document");
+    expect_failure("fcut.h5", REPLAY_CUT, "failed 3 times for document");
     expect_failure("fhtml.h5", REPLAY_GARBAGE, "server answered no JSON");
     expect_failure("fnan.h5", REPLAY_NAN, "a log-probability is missing or no number");
     expect_failure("fshort.h5", REPLAY_SHORT, "\"prompt_logprobs\" with");
@@ -265,11 +231,11 @@ static void bad_answers_are_kept(void **state)
     tc_report            r;
     const replay_options o = {.fault = REPLAY_GARBAGE, .faults = -1};
     (void)state;
-    path_of(out, "bad.h5");
-    const tc_options t = options(out);
+    ct_path(out, "bad.h5");
+    const tc_options t = ct_options(out);
     begin_ledger("bad.h5");
-    replay_set(server, &o);
-    assert_int_equal(score(&t, &r), RT_ENET);
+    replay_set(ct_server, &o);
+    assert_int_equal(ct_score(&t, &r), RT_ENET);
     snprintf(command, sizeof command, "%s.ledger", out);
     rt_buf b = {0};
     assert_int_equal(rt_file_read(&b, command, 1 << 24), RT_OK);
@@ -284,13 +250,13 @@ static void a_refused_connection_is_told(void **state)
     char      out[96];
     tc_report r;
     (void)state;
-    path_of(out, "refused.h5");
-    tc_options t = options(out);
+    ct_path(out, "refused.h5");
+    tc_options t = ct_options(out);
     t.teacher    = "http://127.0.0.1:1";
-    assert_int_equal(score(&t, &r), RT_ENET);
+    assert_int_equal(ct_score(&t, &r), RT_ENET);
     assert_non_null(strstr(rt_error_text(), "http://127.0.0.1:1 cannot be reached"));
     assert_false(rt_file_exists(out));
-    path_of(out, "refused.h5.ledger");
+    ct_path(out, "refused.h5.ledger");
     assert_false(rt_file_exists(out));
 }
 
@@ -300,34 +266,34 @@ static void expect_refused(tc_options t, rt_status wanted, const char *words)
 {
     char      out[96];
     tc_report r;
-    path_of(out, "wrong.h5");
+    ct_path(out, "wrong.h5");
     t.out              = out;
-    const rt_status st = score(&t, &r);
+    const rt_status st = ct_score(&t, &r);
     if (st != wanted || !strstr(rt_error_text(), words)) print_message("%s\n", rt_error_text());
     assert_int_equal(st, wanted);
     assert_non_null(strstr(rt_error_text(), words));
     assert_null(strstr(rt_error_text(), key));
-    path_of(out, "wrong.h5.ledger");
+    ct_path(out, "wrong.h5.ledger");
     assert_false(rt_file_exists(out)); /* what failed at once leaves nothing */
 }
 
 static void wrong_input_is_refused(void **state)
 {
-    tc_options     t = options(NULL);
+    tc_options     t = ct_options(NULL);
     replay_options o = {.tokenizer = "00000000000000000000000000000000000000000000000000000000000000bb"};
     char           file[96];
     (void)state;
-    replay_set(server, &o);
+    replay_set(ct_server, &o);
     expect_refused(t, RT_EMISMATCH, "00bb");
     expect_refused(t, RT_EMISMATCH, replay_tokenizer);
     o = (replay_options){.max_len = 20};
-    replay_set(server, &o);
+    replay_set(ct_server, &o);
     expect_refused(t, RT_EINVAL, "document 19 of");
     o = (replay_options){.plain = 1};
-    replay_set(server, &o);
+    replay_set(ct_server, &o);
     expect_refused(t, RT_EINVAL, "use --m 0");
     o = (replay_options){0};
-    replay_set(server, &o);
+    replay_set(ct_server, &o);
     t.model = "other";
     expect_refused(t, RT_EINVAL, "no model 'other'");
     t.model = NULL, t.k = 40;
@@ -338,8 +304,8 @@ static void wrong_input_is_refused(void **state)
     expect_refused(t, RT_EINVAL, "holds '@'");
     t.teacher = "ftp://127.0.0.1";
     expect_refused(t, RT_EINVAL, "expected http://");
-    t = options(NULL);
-    path_of(file, "key");
+    t = ct_options(NULL);
+    ct_path(file, "key");
     assert_int_equal(rt_file_write(file, key, strlen(key)), RT_OK);
     t.key_file = file;
     chmod(file, 0644);
@@ -358,15 +324,15 @@ static void kills_lose_nothing(void **state)
     const replay_options o      = {.delay = 0.01};
     int                  killed = 0, status = 0;
     (void)state;
-    path_of(out, "killed.h5");
-    path_of(reference, "reference.h5");
-    replay_set(server, &o);
+    ct_path(out, "killed.h5");
+    ct_path(reference, "reference.h5");
+    replay_set(ct_server, &o);
     for (int round = 0; round < 20; round++) {
         const pid_t child = fork();
         if (!child) {
-            const tc_options t = options(out);
+            const tc_options t = ct_options(out);
             tc_report        r;
-            _exit(score(&t, &r) == RT_OK ? 0 : 1);
+            _exit(ct_score(&t, &r) == RT_OK ? 0 : 1);
         }
         rt_sleep(0.12 * rt_rng_uniform(&rng));
         kill(child, SIGKILL);
@@ -375,13 +341,13 @@ static void kills_lose_nothing(void **state)
         if (WIFEXITED(status)) assert_int_equal(WEXITSTATUS(status), 0);
     }
     assert_true(killed > 0);
-    const tc_options t = options(out);
+    const tc_options t = ct_options(out);
     tc_report        r;
-    assert_int_equal(score(&t, &r), RT_OK);
+    assert_int_equal(ct_score(&t, &r), RT_OK);
     digest_of(reference, a);
     digest_of(out, b);
     assert_string_equal(a, b);
-    assert_true(replay_asked(server) < 20 * DOCS / 2); /* most answers were not asked again */
+    assert_true(replay_asked(ct_server) < 20 * DOCS / 2); /* most answers were not asked again */
 }
 
 /* The whole folder: shards, ledgers, all that was written. */
@@ -391,10 +357,10 @@ static void no_file_holds_the_key(void **state)
     int    n     = 0;
     rt_buf path = {0}, b = {0};
     (void)state;
-    assert_int_equal(rt_dir_list(&names, &n, dir), RT_OK);
+    assert_int_equal(rt_dir_list(&names, &n, ct_dir), RT_OK);
     for (int i = 0; i < n; i++) {
         if (!strcmp(names[i], "key")) continue;
-        assert_int_equal(rt_path(&path, dir, names[i]), RT_OK);
+        assert_int_equal(rt_path(&path, ct_dir, names[i]), RT_OK);
         assert_int_equal(rt_file_read(&b, path.p, 1 << 26), RT_OK);
         for (size_t at = 0; at + sizeof key <= b.len; at++) assert_false(b.p[at] == key[0] && !memcmp(b.p + at, key, sizeof key - 1));
     }
@@ -418,5 +384,5 @@ int main(void)
         cmocka_unit_test(kills_lose_nothing),
         cmocka_unit_test(no_file_holds_the_key),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, ct_close);
 }

@@ -12,34 +12,19 @@
 #include "teacher/dialect.h"
 #include "teacher/ledger.h"
 #include "teacher/teacher.h"
+#include "tests/support/collect.h"
 #include "tests/support/replay.h"
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { DOCS = 24 };
 
-static char    dir[64], in[96], url[64], tokenizer[96], sha[RT_SHA_HEX];
-static replay *server;
-
-static void path_of(char to[96], const char *name) { snprintf(to, 96, "%s/%s", dir, name); }
-
-static const char *write_file(const char *name, const char *text)
-{
-    static char path[96];
-    path_of(path, name);
-    assert_int_equal(rt_file_write(path, text, strlen(text)), RT_OK);
-    return path;
-}
-
 /* Document d is the ids 200 + d, d, d + 1. */
 static rt_status write_input(void)
 {
-    ds_writer *w    = NULL;
-    ds_info    info = {.vocab = REPLAY_VOCAB};
-    snprintf(info.tokenizer, sizeof info.tokenizer, "%s", replay_tokenizer);
-    RT_TRY(ds_writer_create(&w, in, &info));
+    ds_writer *w = NULL;
+    RT_TRY(ct_input(&w));
     for (int d = 0; d < DOCS; d++) {
         const int32_t ids[] = {200 + d, d, d + 1};
         const ds_doc  doc   = {.n = 3, .ids = ids, .cost = (double)NAN};
@@ -48,52 +33,16 @@ static rt_status write_input(void)
     return ds_writer_finish(&w);
 }
 
-static int set_up(void **state)
-{
-    rt_progress p = {0};
-    (void)state;
-    snprintf(dir, sizeof dir, "/tmp/test_losses.XXXXXX");
-    if (!mkdtemp(dir)) return -1;
-    path_of(in, "in.h5");
-    path_of(tokenizer, "tok");
-    rt_quiet(1);
-    const rt_texts files = {{write_file("text.txt", "the water is cold and the fire is hot, the stone is hard and the wood is soft\n")}, 1};
-    if (ds_tokenizer_train(&(ds_input){.names = files.v, .n = files.n}, 280, "<|end|>", tokenizer, &p) != RT_OK || write_input() != RT_OK)
-        return -1;
-    ds_tokenizer *t = NULL;
-    if (ds_tokenizer_load(&t, tokenizer) != RT_OK) return -1;
-    snprintf(sha, sizeof sha, "%s", ds_tokenizer_identity(t));
-    ds_tokenizer_destroy(&t);
-    const replay_options o = {0};
-    server                 = replay_start(&o);
-    if (!server) return -1;
-    snprintf(url, sizeof url, "http://127.0.0.1:%d", replay_port(server));
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    replay_stop(&server);
-    return rt_dir_remove(dir) == RT_OK ? 0 : -1;
-}
-
-static tc_options options(const char *out)
-{
-    tc_options o = tc_options_default();
-    o.teacher = url, o.out = out, o.k = 5, o.m = 4, o.in_flight = 4, o.retries = 2, o.retry_base = 0.01, o.seed = 11;
-    return o;
-}
+static int set_up(void **state) { return ct_open(state) || ct_learn() || write_input() != RT_OK ? -1 : 0; }
 
 static rt_status score(const char *name, const replay_options *server_is, const char *max_failed, tc_report *r)
 {
-    const rt_texts shards = {{in}, 1};
-    char           out[96];
-    path_of(out, name);
-    tc_options o = options(out);
+    char out[96];
+    ct_path(out, name);
+    tc_options o = ct_options(out);
     o.max_failed = max_failed;
-    replay_set(server, server_is);
-    return tc_score(&o, &shards, r);
+    replay_set(ct_server, server_is);
+    return ct_score(&o, r);
 }
 
 static void expect_text(const char *words)
@@ -106,7 +55,7 @@ static int64_t documents_of(const char *name)
 {
     char      path[96];
     ds_shard *s = NULL;
-    path_of(path, name);
+    ct_path(path, name);
     assert_int_equal(ds_shard_open(&s, path), RT_OK);
     assert_int_equal(ds_shard_verify(s), RT_OK);
     const int64_t n = ds_shard_docs(s);
@@ -138,7 +87,7 @@ static void one_bad_request_does_not_end_the_run(void **state)
         assert_non_null(strstr(r.failures.name[0], why[i]));
         assert_int_equal(documents_of(name), DOCS - 1);
         /* a 400 is not asked again, the others are: twice */
-        assert_int_equal(replay_asked(server), DOCS + 1 + (faults[i] == REPLAY_400 ? 0 : 2));
+        assert_int_equal(replay_asked(ct_server), DOCS + 1 + (faults[i] == REPLAY_400 ? 0 : 2));
         assert_int_equal(score(name, &o, NULL, &r), RT_OK);
         assert_true(r.already);
         assert_int_equal(r.failed, 1);
@@ -152,7 +101,7 @@ static void what_failed_is_asked_again(void **state)
     tc_report            r;
     const replay_options fine = {0};
     (void)state;
-    path_of(path, "one1.h5");
+    ct_path(path, "one1.h5");
     assert_int_equal(remove(path), 0);
     assert_int_equal(score("one1.h5", &fine, NULL, &r), RT_OK);
     assert_int_equal(r.known, DOCS - 1);
@@ -167,7 +116,7 @@ static void the_ledger_has_the_reason(void **state)
     rt_buf b     = {0};
     int    found = 0;
     (void)state;
-    path_of(path, "one0.h5.ledger");
+    ct_path(path, "one0.h5.ledger");
     assert_int_equal(rt_file_read(&b, path, 1 << 24), RT_OK);
     for (size_t i = 0; i + 23 < b.len; i++) found |= !memcmp(b.p + i, "HTTP 400: no such thing", 23);
     assert_true(found);
@@ -217,15 +166,9 @@ static const char chat[] = "{\"name\": \"c\", \"kind\": \"chat\", \"template\": 
 
 static rt_status write_book(const char *name, const char *text, const replay_options *server_is, const char *finish, tc_report *r)
 {
-    char out[96], file[96];
-    path_of(out, name);
-    snprintf(file, sizeof file, "%s", write_file("recipe.json", text));
-    tc_options          o = options(out);
-    tc_textbook_options t = {.recipe = file, .count = 8, .min_tokens = 2, .text_only = text == chat};
+    tc_textbook_options t = {.count = 8, .min_tokens = 2, .text_only = text == chat};
     if (finish) t.finish = (rt_texts){{finish}, 1};
-    o.tokenizer = tokenizer, o.m = -1, o.vocab = REPLAY_VOCAB;
-    replay_set(server, server_is);
-    return tc_textbook(&o, &t, r);
+    return ct_book(name, text, t, server_is, r);
 }
 
 static void a_text_that_is_refused_is_counted(void **state)
@@ -237,10 +180,10 @@ static void a_text_that_is_refused_is_counted(void **state)
     assert_int_equal(write_book("null.h5", chat, &null, NULL, &r), RT_OK);
     assert_int_equal(r.failed, 2);
     assert_string_equal(r.failures.name[0], "no text: finish_reason \"content_filter\"");
-    assert_int_equal(replay_asked(server), 8); /* the server said why: once each */
+    assert_int_equal(replay_asked(ct_server), 8); /* the server said why: once each */
     assert_int_equal(write_book("mute.h5", chat, &mute, NULL, &r), RT_OK);
     assert_int_equal(r.failed, 2);
-    assert_int_equal(replay_asked(server), 8 + 2 * 2);
+    assert_int_equal(replay_asked(ct_server), 8 + 2 * 2);
 }
 
 static void texts_that_ended_badly_are_kept_out(void **state)
@@ -252,7 +195,7 @@ static void texts_that_ended_badly_are_kept_out(void **state)
     char                     name[32];
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        const replay_options o = {.plain = 1, .finish = bad[i]};
+        const replay_options o = {.plain = 1, .finish = bad[i], .words = ct_words};
         snprintf(name, sizeof name, "bad%zu.h5", i);
         assert_int_equal(write_book(name, recipe, &o, NULL, &r), RT_EINVAL);
         expect_text("8 ended badly");
@@ -265,7 +208,7 @@ static void texts_that_ended_badly_are_kept_out(void **state)
         expect_text(words[i]);
     }
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-        const replay_options o = {.plain = 1, .finish = good[i]};
+        const replay_options o = {.plain = 1, .finish = good[i], .words = ct_words};
         snprintf(name, sizeof name, "good%zu.h5", i);
         assert_int_equal(write_book(name, recipe, &o, NULL, &r), RT_OK);
         assert_int_equal(r.documents, 8);
@@ -284,15 +227,15 @@ static void two_sources_that_differ_are_refused(void **state)
                   {REPLAY_DROP_K, "it seems to stand in the place of the 5-th"},
                   {REPLAY_ENTROPY, "an entropy of "},
                   {REPLAY_TWO, "another choice than the one"},
-                  {REPLAY_TEXT, "server answered the text \"these are not"}};
+                  {REPLAY_TEXT, "are not the words of the ids"}};
     (void)state;
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
-        const replay_options o    = {.fault     = faults[i].f,
-                                     .faults    = -1,
-                                     .only      = "max_tokens\":12",
-                                     .tokenizer = sha,
-                                     .one_text  = faults[i].f == REPLAY_TEXT},
-                             fine = {.tokenizer = sha};
+        const replay_options o    = {.fault    = faults[i].f,
+                                     .faults   = -1,
+                                     .only     = "max_tokens\":12",
+                                     .words    = ct_words,
+                                     .one_text = faults[i].f == REPLAY_TEXT},
+                             fine = {.words = ct_words};
         char      name[32];
         tc_report r;
         snprintf(name, sizeof name, "differ%zu.h5", i);
@@ -306,7 +249,7 @@ static void two_sources_that_differ_are_refused(void **state)
 static void short_answers_are_looked_at_together(void **state)
 {
     char                 brief[sizeof recipe];
-    const replay_options o = {.fault = REPLAY_DROP_K, .faults = -1, .only = "max_tokens\":8", .plain = 1};
+    const replay_options o = {.fault = REPLAY_DROP_K, .faults = -1, .only = "max_tokens\":8", .plain = 1, .words = ct_words};
     tc_report            r;
     (void)state;
     snprintf(brief, sizeof brief, "%s", recipe);
@@ -356,5 +299,5 @@ int main(void)
         cmocka_unit_test(short_answers_are_looked_at_together),
         cmocka_unit_test(places_are_counted),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, ct_close);
 }

@@ -10,6 +10,7 @@
 #include "core/json.h"
 #include "core/threads.h"
 #include "teacher/endpoint.h"
+#include "tests/support/collect.h"
 #include "tests/support/replay.h"
 #include <math.h>
 #include <signal.h>
@@ -22,26 +23,6 @@
 #include <unistd.h>
 
 static const char key[] = "sk-Zq7/Ab9/XYZ&\"secret\\%KEY42";
-static char       dir[64], url[64];
-static replay    *server;
-
-static int set_up(void **state)
-{
-    const replay_options o = {0};
-    (void)state;
-    snprintf(dir, sizeof dir, "/tmp/test_secrets.XXXXXX");
-    server = replay_start(&o);
-    if (!mkdtemp(dir) || !server) return -1;
-    snprintf(url, sizeof url, "http://127.0.0.1:%d", replay_port(server));
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    replay_stop(&server);
-    return rt_dir_remove(dir) == RT_OK ? 0 : -1;
-}
 
 /* ---- where the key may go ---------------------------------------------------------------------- */
 
@@ -159,25 +140,21 @@ static void no_coding_of_the_key_is_left(void **state)
 
 static rt_status score(const char *name, const replay_options *o)
 {
-    char          out[96], in[96];
+    char          out[96];
     tc_report     r;
-    ds_info       info  = {.vocab = REPLAY_VOCAB};
     ds_writer    *w     = NULL;
     const int32_t ids[] = {5, 6, 7};
     const ds_doc  doc   = {.n = 3, .ids = ids, .cost = (double)NAN};
-    snprintf(in, sizeof in, "%s/in.h5", dir);
-    snprintf(out, sizeof out, "%s/%s", dir, name);
-    snprintf(info.tokenizer, sizeof info.tokenizer, "%s", replay_tokenizer);
-    if (!rt_file_exists(in)) {
-        assert_int_equal(ds_writer_create(&w, in, &info), RT_OK);
+    ct_path(out, name);
+    if (!rt_file_exists(ct_in)) {
+        assert_int_equal(ct_input(&w), RT_OK);
         assert_int_equal(ds_writer_add(w, &doc), RT_OK);
         assert_int_equal(ds_writer_finish(&w), RT_OK);
     }
-    tc_options     x      = tc_options_default();
-    const rt_texts shards = {{in}, 1};
-    x.teacher = url, x.out = out, x.k = 5, x.retries = 0, x.retry_base = 0.01;
-    replay_set(server, o);
-    return tc_score(&x, &shards, &r);
+    tc_options x = ct_options(out);
+    x.retries    = 0;
+    replay_set(ct_server, o);
+    return ct_score(&x, &r);
 }
 
 static void an_escaped_key_is_not_told(void **state)
@@ -190,9 +167,9 @@ static void an_escaped_key_is_not_told(void **state)
     assert_int_equal(score("key.h5", &o), RT_ENET);
     assert_non_null(strstr(rt_error_text(), "wrong key: ***"));
     assert_null(strstr(rt_error_text(), "XYZ"));
-    assert_int_equal(rt_dir_list(&names, &n, dir), RT_OK);
+    assert_int_equal(rt_dir_list(&names, &n, ct_dir), RT_OK);
     for (int i = 0; i < n; i++) {
-        assert_int_equal(rt_path(&path, dir, names[i]), RT_OK);
+        assert_int_equal(rt_path(&path, ct_dir, names[i]), RT_OK);
         assert_int_equal(rt_file_read(&b, path.p, 1 << 26), RT_OK);
         for (size_t at = 0; at + 3 <= b.len; at++) assert_false(!memcmp(b.p + at, "XYZ", 3));
     }
@@ -209,7 +186,7 @@ static void no_core_dump_holds_the_key(void **state)
         const pid_t child = fork();
         if (!child) {
             const replay_options o = {0};
-            if (chdir(dir)) _exit(2);
+            if (chdir(ct_dir)) _exit(2);
             prctl(PR_SET_DUMPABLE, 1);
             if (!with_key) unsetenv("RETORT_API_KEY");
             score(with_key ? "with.h5" : "without.h5", &o);
@@ -280,5 +257,5 @@ int main(void)
         cmocka_unit_test(no_core_dump_holds_the_key),   cmocka_unit_test(no_answer_commands_a_terminal),
         cmocka_unit_test(a_string_may_hold_nul),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, ct_open, ct_close);
 }

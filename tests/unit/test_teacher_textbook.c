@@ -6,56 +6,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 /* clang-format on */
-#include "core/file.h"
 #include "teacher/recipe.h"
 #include "teacher/teacher.h"
+#include "tests/support/collect.h"
 #include "tests/support/replay.h"
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static char          dir[64], url[64], tokenizer[96], sha[RT_SHA_HEX];
-static ds_tokenizer *t;
-static replay       *server;
-
-static void path_of(char to[96], const char *name) { snprintf(to, 96, "%s/%s", dir, name); }
-
-static const char *write_file(const char *name, const char *text)
-{
-    static char path[96];
-    path_of(path, name);
-    assert_int_equal(rt_file_write(path, text, strlen(text)), RT_OK);
-    return path;
-}
-
-static int set_up(void **state)
-{
-    rt_progress p = {0};
-    (void)state;
-    snprintf(dir, sizeof dir, "/tmp/test_textbook.XXXXXX");
-    if (!mkdtemp(dir)) return -1;
-    path_of(tokenizer, "tok");
-    const rt_texts files = {{write_file("text.txt", "the water is cold and the fire is hot, the stone is hard and the wood is soft\n")}, 1};
-    rt_quiet(1);
-    if (ds_tokenizer_train(&(ds_input){.names = files.v, .n = files.n}, 280, "<|end|>", tokenizer, &p) != RT_OK ||
-        ds_tokenizer_load(&t, tokenizer) != RT_OK)
-        return -1;
-    snprintf(sha, sizeof sha, "%s", ds_tokenizer_identity(t));
-    const replay_options o = {.tokenizer = sha};
-    server                 = replay_start(&o);
-    if (!server) return -1;
-    snprintf(url, sizeof url, "http://127.0.0.1:%d", replay_port(server));
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    replay_stop(&server);
-    ds_tokenizer_destroy(&t);
-    return rt_dir_remove(dir) == RT_OK ? 0 : -1;
-}
+static int set_up(void **state) { return ct_open(state) || ct_learn() ? -1 : 0; }
 
 static const char completion[] =
     "{\"name\": \"g\", \"kind\": \"completion\", \"template\": \"{topic} (noun):\", \"topics\": [\"fire\", \"stone\", \"wood\"],"
@@ -66,15 +25,8 @@ static const char chat[] =
 
 static rt_status write_book(const char *recipe, const char *out, int64_t count, int text_only, const replay_options *o, tc_report *r)
 {
-    static char path[96];
-    char        file[96];
-    path_of(path, out);
-    snprintf(file, sizeof file, "%s", write_file("recipe.json", recipe));
-    tc_options                x = tc_options_default();
-    const tc_textbook_options b = {.recipe = file, .count = count, .min_tokens = 2, .text_only = text_only};
-    x.teacher = url, x.tokenizer = tokenizer, x.out = path, x.k = 5, x.in_flight = 4, x.retry_base = 0.01, x.seed = 3;
-    replay_set(server, o);
-    const rt_status st = tc_textbook(&x, &b, r);
+    const tc_textbook_options t  = {.count = count, .min_tokens = 2, .text_only = text_only};
+    const rt_status           st = ct_book(out, recipe, t, o, r);
     if (st != RT_OK) print_message("%s: %s\n", out, rt_error_text());
     return st;
 }
@@ -82,7 +34,7 @@ static rt_status write_book(const char *recipe, const char *out, int64_t count, 
 static void open_book(const char *name, ds_shard **s)
 {
     char path[96];
-    path_of(path, name);
+    ct_path(path, name);
     assert_int_equal(ds_shard_open(s, path), RT_OK);
     assert_int_equal(ds_shard_verify(*s), RT_OK);
 }
@@ -91,7 +43,7 @@ static void open_book(const char *name, ds_shard **s)
 
 static void completions_fill_a_soft_shard(void **state)
 {
-    const replay_options o = {.tokenizer = sha};
+    const replay_options o = {.words = ct_words};
     tc_report            r;
     ds_shard            *s = NULL;
     ds_doc               d;
@@ -105,12 +57,12 @@ static void completions_fill_a_soft_shard(void **state)
     assert_int_equal(ds_shard_doc(s, 4, &d), RT_OK);
     assert_string_equal(d.recipe, "g");
     assert_string_equal(d.finish, "length");
-    assert_int_equal(d.ids[0], ds_tokenizer_bos(t));
+    assert_int_equal(d.ids[0], ds_tokenizer_bos(ct_words));
     int64_t prompt = 0;
     while (d.prompt_mask[prompt]) prompt++;
     assert_int_equal(d.n, prompt + 12);
-    assert_int_not_equal(d.ids[prompt - 1], ds_tokenizer_eos(t)); /* a prompt is no whole document */
-    assert_int_equal(ds_decode(t, d.ids, prompt, 1, &text), RT_OK);
+    assert_int_not_equal(d.ids[prompt - 1], ds_tokenizer_eos(ct_words)); /* a prompt is no whole document */
+    assert_int_equal(ds_decode(ct_words, d.ids, prompt, 1, &text), RT_OK);
     assert_non_null(strstr(text.p, d.topic));
     assert_non_null(strstr(text.p, " (noun):"));
     for (int64_t i = 0; i < d.n; i++) assert_int_equal(d.valid[i], i >= prompt - 1 && i < d.n - 1);
@@ -121,17 +73,10 @@ static void completions_fill_a_soft_shard(void **state)
 /* vLLM's shape: no samples, no entropy, nothing said about tokenizer and vocabulary. */
 static void a_plain_server_will_do(void **state)
 {
-    const replay_options o = {.plain = 1};
+    const replay_options o = {.plain = 1, .words = ct_words};
     tc_report            r;
-    char                 path[96], out[96];
     (void)state;
-    path_of(out, "plain.h5");
-    snprintf(path, sizeof path, "%s", write_file("recipe.json", completion));
-    tc_options                x = tc_options_default();
-    const tc_textbook_options b = {.recipe = path, .count = 4};
-    x.teacher = url, x.tokenizer = tokenizer, x.out = out, x.vocab = REPLAY_VOCAB;
-    replay_set(server, &o);
-    assert_int_equal(tc_textbook(&x, &b, &r), RT_OK);
+    assert_int_equal(write_book(completion, "plain.h5", 4, 0, &o, &r), RT_OK);
     ds_shard *s = NULL;
     open_book("plain.h5", &s);
     assert_string_equal(ds_shard_info(s)->dialect, "vllm");
@@ -143,7 +88,7 @@ static void a_plain_server_will_do(void **state)
 /* A base model may be asked for text alone: its own ids, no targets. */
 static void completions_fill_a_text_shard(void **state)
 {
-    const replay_options o = {.tokenizer = sha};
+    const replay_options o = {.words = ct_words};
     tc_report            r;
     ds_shard            *s = NULL;
     ds_doc               d;
@@ -161,7 +106,7 @@ static void completions_fill_a_text_shard(void **state)
 
 static void duplicates_are_dropped(void **state)
 {
-    const replay_options o = {.tokenizer = sha, .one_text = 1};
+    const replay_options o = {.words = ct_words, .one_text = 1};
     tc_report            r;
     (void)state;
     assert_int_equal(write_book(completion, "dup.h5", 9, 0, &o, &r), RT_OK);
@@ -184,9 +129,9 @@ static void chat_gives_text(void **state)
     open_book("chat.h5", &s);
     assert_false(ds_shard_info(s)->soft);
     assert_int_equal(ds_shard_doc(s, 0, &d), RT_OK);
-    assert_int_equal(ds_decode(t, d.ids, d.n, 1, &text), RT_OK);
-    assert_int_equal(d.ids[0], ds_tokenizer_bos(t));
-    assert_int_equal(d.ids[d.n - 1], ds_tokenizer_eos(t));
+    assert_int_equal(ds_decode(ct_words, d.ids, d.n, 1, &text), RT_OK);
+    assert_int_equal(d.ids[0], ds_tokenizer_bos(ct_words));
+    assert_int_equal(d.ids[d.n - 1], ds_tokenizer_eos(ct_words));
     assert_int_equal(strncmp(text.p, "Water boils at ", 15), 0);
     ds_shard_close(&s);
     rt_buf_free(&text);
@@ -211,12 +156,12 @@ static void a_nul_is_a_letter(void **state)
     assert_int_equal(r.duplicates, 2);
     open_book("nul.h5", &s);
     assert_int_equal(ds_shard_doc(s, 0, &d), RT_OK);
-    assert_int_equal(ds_decode(t, d.ids, d.n, 1, &text), RT_OK);
+    assert_int_equal(ds_decode(ct_words, d.ids, d.n, 1, &text), RT_OK);
     assert_int_equal(text.len, sizeof half - 1);
     assert_memory_equal(text.p, half, sizeof half - 1);
     ds_shard_close(&s);
     rt_buf_free(&text);
-    path_of(path, "nul.h5");
+    ct_path(path, "nul.h5");
     assert_int_equal(remove(path), 0); /* the ledger has three; a fourth, of another end, is no duplicate */
     assert_int_equal(write_book(chat, "nul.h5", 4, 1, &p, &r), RT_OK);
     assert_int_equal(r.documents, 2);
@@ -228,7 +173,7 @@ static void another_tokenizer_is_refused(void **state)
     tc_report            r;
     (void)state;
     assert_int_equal(write_book(completion, "tok.h5", 1, 0, &o, &r), RT_EMISMATCH);
-    assert_non_null(strstr(rt_error_text(), sha));
+    assert_non_null(strstr(rt_error_text(), ds_tokenizer_identity(ct_words)));
     assert_non_null(strstr(rt_error_text(), replay_tokenizer));
 }
 
@@ -239,7 +184,7 @@ static void every_combination_has_its_prompt(void **state)
     tc_recipe *r = NULL;
     rt_buf     b = {0};
     (void)state;
-    assert_int_equal(tc_recipe_read(&r, write_file("recipe.json", chat)), RT_OK);
+    assert_int_equal(tc_recipe_read(&r, ct_write("recipe.json", chat)), RT_OK);
     assert_int_equal(tc_recipe_combinations(r), 4);
     assert_int_equal(tc_recipe_prompt(r, 0, &b), RT_OK);
     assert_string_equal(b.p, "Tell a child about fire, plainly.");
@@ -266,7 +211,7 @@ static void bad_recipes_are_named(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         tc_recipe *r = NULL;
-        assert_int_equal(tc_recipe_read(&r, write_file("bad.json", bad[i][0])), RT_EFORMAT);
+        assert_int_equal(tc_recipe_read(&r, ct_write("bad.json", bad[i][0])), RT_EFORMAT);
         assert_null(r);
         if (!strstr(rt_error_text(), bad[i][1])) print_message("%s\n", rt_error_text());
         assert_non_null(strstr(rt_error_text(), bad[i][1]));
@@ -308,5 +253,5 @@ int main(void)
         cmocka_unit_test(bad_recipes_are_named),
         cmocka_unit_test(shipped_recipes_are_sound),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, ct_close);
 }
