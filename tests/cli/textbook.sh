@@ -27,3 +27,13 @@ expect_last 2 "add --text-only" "${chapter[@]}"
 "$RETORT" data export "$dir/chapter.h5" --tokenizer "$dir/tok" --out "$dir/chapter.jsonl" >/dev/null 2>&1
 grep -q 'Water boils at' "$dir/chapter.jsonl" || fail "the text is not in the shard"
 end_server
+
+# A model of this program: texts that a stop string cut agree with ids that hold it.
+teacher=$SOURCE_DIR/experiments/teacher/model
+echo '{"name":"cut","kind":"completion","template":"{topic} (noun):","topics":["river","stone"],"stop":[" of"," a"],"sampling":{"max_tokens":24}}' >"$dir/cut.json"
+begin_server "$RETORT" serve "$teacher" --port 0 --port-file "$dir/port"
+good "$RETORT" textbook "$dir/cut.json" --teacher "$url" --tokenizer "$teacher" --out "$dir/cut.h5" --count 12 --min-tokens 1 --retries 0
+grep -q '12 answers new' "$dir/out" || fail "texts that were cut are refused: $(cat "$dir/out" "$dir/err")"
+good "$RETORT" data export "$dir/cut.h5" --tokenizer "$teacher" --out "$dir/cut.jsonl"
+grep -q '"finish":"stop"' "$dir/cut.jsonl" || fail "no text was cut: $(head -n 3 "$dir/cut.jsonl")"
+end_server

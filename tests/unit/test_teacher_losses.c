@@ -230,11 +230,7 @@ static void two_sources_that_differ_are_refused(void **state)
                   {REPLAY_TEXT, "are not the words of the ids"}};
     (void)state;
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
-        const replay_options o    = {.fault    = faults[i].f,
-                                     .faults   = -1,
-                                     .only     = "max_tokens\":12",
-                                     .words    = ct_words,
-                                     .one_text = faults[i].f == REPLAY_TEXT},
+        const replay_options o    = {.fault = faults[i].f, .faults = -1, .only = "max_tokens\":12", .words = ct_words},
                              fine = {.words = ct_words};
         char      name[32];
         tc_report r;

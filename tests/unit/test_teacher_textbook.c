@@ -177,6 +177,18 @@ static void another_tokenizer_is_refused(void **state)
     assert_non_null(strstr(rt_error_text(), replay_tokenizer));
 }
 
+/* Whether or not the server says its tokenizer, and with or without probabilities. */
+static void an_empty_text_beside_ids_is_refused(void **state)
+{
+    const replay_options own = {.tokenizer = ds_tokenizer_identity(ct_words)}, plain = {.plain = 1};
+    tc_report            r;
+    (void)state;
+    assert_int_equal(write_book(completion, "empty.h5", 3, 0, &own, &r), RT_ENET);
+    assert_non_null(strstr(rt_error_text(), "a text that ends after 0 bytes"));
+    assert_int_equal(write_book(completion, "void.h5", 3, 1, &plain, &r), RT_ENET);
+    assert_non_null(strstr(rt_error_text(), "a text that ends after 0 bytes"));
+}
+
 /* ---- recipes ---------------------------------------------------------------------------------- */
 
 static void every_combination_has_its_prompt(void **state)
@@ -249,6 +261,7 @@ int main(void)
         cmocka_unit_test(chat_gives_text),
         cmocka_unit_test(a_nul_is_a_letter),
         cmocka_unit_test(another_tokenizer_is_refused),
+        cmocka_unit_test(an_empty_text_beside_ids_is_refused),
         cmocka_unit_test(every_combination_has_its_prompt),
         cmocka_unit_test(bad_recipes_are_named),
         cmocka_unit_test(shipped_recipes_are_sound),

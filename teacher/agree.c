@@ -1,0 +1,141 @@
+/* agree.c -- do a text and the token ids beside it say the same?
+ *
+ * Both are read character by character.  White space does not count: decoders differ in it.  Bytes that are no character
+ * are U+FFFD in a server's text, or left out.  A text may end earlier than its ids: before an end token, before the tokens
+ * that leave a character incomplete (a server waits for the rest of it), and at a stop string.
+ */
+#include "teacher/agree.h"
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { BLANK = 1, MARK = 2, LETTER = 4 }; /* MARK: what servers show as U+FFFD: that itself, NUL, bytes that are no UTF-8 */
+
+typedef struct character {
+    const char *s;
+    size_t      n; /* 0: the end */
+    int         kind;
+} character;
+
+static character character_at(const rt_buf *b, size_t at)
+{
+    if (at >= b->len) return (character){"", 0, 0};
+    const char  *s     = b->p + at;
+    const size_t whole = rt_utf8_length(s, b->len - at);
+    const int    mark  = !whole || !*s || (whole == 3 && !memcmp(s, "\xef\xbf\xbd", 3));
+    return (character){s, whole ? whole : 1, mark ? MARK : isspace((unsigned char)*s) ? BLANK : LETTER};
+}
+
+/* The first place from `at` on that is of none of these kinds. */
+static size_t skip(const rt_buf *b, size_t at, int kinds)
+{
+    for (character c = character_at(b, at); c.kind & kinds; c = character_at(b, at)) at += c.n;
+    return at;
+}
+
+/* ---- what ids stand for ----------------------------------------------------------------------- */
+
+typedef struct reading {
+    rt_buf bytes;
+    size_t least;    /* a text reaches to here at least, unless a stop string ended it */
+    size_t text, at; /* how far the text and the bytes are the same */
+    int    same;
+} reading;
+
+static int ends_whole(const rt_buf *b)
+{
+    for (size_t back = 1; back <= 4 && back <= b->len; back++) {
+        const character c = character_at(b, b->len - back);
+        if (c.kind != MARK) return c.n == back;
+    }
+    return 0;
+}
+
+/* Ids beyond the tokenizer are padding of a model's matrix: they stand for nothing, here as in servers. */
+static rt_status decode(reading *r, const ds_tokenizer *t, const int32_t *ids, int64_t n, int skip_special)
+{
+    RT_TRY(rt_buf_str(&r->bytes, ""));
+    for (int64_t i = 0; i < n; i++) {
+        const int ends = i == n - 1 && ds_ends_have(ds_tokenizer_ends(t), ids[i]);
+        RT_TRY(ds_decode(t, ids + i, 1, skip_special, &r->bytes));
+        if (!ends && ends_whole(&r->bytes)) r->least = r->bytes.len;
+    }
+    return RT_OK;
+}
+
+/* ---- comparing -------------------------------------------------------------------------------- */
+
+/* U+FFFD of a text may also show a Latin-1 letter of an added token: byte-level decoders take it for a byte. */
+static int shows(character text, character ids)
+{
+    if (text.kind == MARK) return ids.kind == MARK || (ids.n == 2 && (unsigned char)*ids.s < 0xc4);
+    return text.n == ids.n && !memcmp(text.s, ids.s, ids.n);
+}
+
+/* Do the bytes begin with the whole text? */
+static int begins(reading *r, const rt_buf *text)
+{
+    for (r->text = skip(text, 0, BLANK); r->text < text->len; r->text = skip(text, r->text, BLANK)) {
+        const character c   = character_at(text, r->text);
+        r->at               = skip(&r->bytes, r->at, c.kind == MARK ? BLANK : BLANK | MARK);
+        const character ids = character_at(&r->bytes, r->at);
+        if (!shows(c, ids)) return 0;
+        r->text += c.n;
+        r->at += ids.n;
+    }
+    return 1;
+}
+
+/* Does a stop string begin at `at`, or end there?  (Some servers keep it in the text.) */
+static int stops_at(const rt_buf *b, size_t at, const char *const *stop, int stops)
+{
+    for (int s = 0; s < stops; s++) {
+        const size_t n = strlen(stop[s]);
+        if (n <= b->len - at && !memcmp(b->p + at, stop[s], n)) return 1;
+        if (n <= at && !memcmp(b->p + at - n, stop[s], n)) return 1;
+    }
+    return 0;
+}
+
+static void compare(reading *r, const rt_buf *text, const char *const *stop, int stops)
+{
+    if (!begins(r, text)) return;
+    const size_t from = r->at;
+    r->at             = skip(&r->bytes, from, BLANK | MARK);
+    r->same           = r->at >= r->least;
+    for (size_t at = from; !r->same && at <= r->at; at++) r->same = stops_at(&r->bytes, at, stop, stops);
+}
+
+/* ---- both readings ------------------------------------------------------------------------------ */
+
+enum { SHOWN = 64 };
+
+static const char *rest_of(char out[SHOWN], const rt_buf *b, size_t at)
+{
+    if (at < b->len) snprintf(out, SHOWN, "goes on with \"%.40s\"", b->p + at);
+    else snprintf(out, SHOWN, "ends");
+    return out;
+}
+
+static rt_status differ(const reading *r, const rt_buf *text)
+{
+    char of_text[SHOWN], of_ids[SHOWN];
+    RT_FAIL(RT_EFORMAT,
+            "server answered a text that %s after %zu bytes, where that of its token ids %s (in the tokenizer of --tokenizer: is it the "
+            "teacher's?)",
+            rest_of(of_text, text, r->text), r->text, rest_of(of_ids, &r->bytes, r->at));
+}
+
+rt_status tc_agree(const ds_tokenizer *t, const int32_t *ids, int64_t n, const rt_buf *text, const char *const *stop, int stops)
+{
+    reading   r[2] = {{.text = 0}}; /* with special tokens, and without: servers show them or not */
+    rt_status st   = RT_OK;
+    for (int i = 0; st == RT_OK && i < 2; i++) {
+        st = decode(&r[i], t, ids, n, i);
+        if (st == RT_OK) compare(&r[i], text, stop, stops);
+    }
+    if (st == RT_OK && !r[0].same && !r[1].same) st = differ(&r[r[1].text > r[0].text], text);
+    rt_buf_free(&r[0].bytes);
+    rt_buf_free(&r[1].bytes);
+    return st;
+}
