@@ -1,4 +1,5 @@
 /* file.c -- files that are whole or not there. */
+#define _GNU_SOURCE /* renameat2 */
 #include "core/file.h"
 #include <dirent.h>
 #include <errno.h>
@@ -142,6 +143,18 @@ rt_status rt_dir_remove(const char *path)
     rt_names_free(&names, n);
     rt_buf_free(&p);
     return st;
+}
+
+rt_status rt_dir_replace(const char *from, const char *to)
+{
+    RT_TRY(rt_file_sync(from));
+    if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE)) {
+        RT_TRY(rt_file_sync_folder(to));
+        return rt_dir_remove(from);
+    }
+    if (errno != ENOENT && errno != EINVAL && errno != ENOSYS) return SYS_FAIL(to, "be replaced");
+    RT_TRY(rt_dir_remove(to)); /* nothing stands there, or names cannot be exchanged */
+    return rt_file_rename(from, to);
 }
 
 rt_status rt_path(rt_buf *out, const char *dir, const char *name)

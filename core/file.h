@@ -22,6 +22,9 @@ rt_status rt_dir_remove(const char *path);                         /* with all i
 rt_status rt_path(rt_buf *out, const char *dir, const char *name); /* out = "dir/name" */
 int       rt_file_exists(const char *path);
 int64_t   rt_file_size(const char *path); /* -1: cannot be read */
+/* The folder `from` in the place of `to`, which goes; durable.  One of both stands there at each moment, except on file systems that cannot
+ * exchange two names (NFS). */
+rt_status rt_dir_replace(const char *from, const char *to);
 
 /* Before a command makes the file or folder `path`: RT_EINVAL where something stands there.  What a command made before is
  * not its to replace, unless the user asks: rt_output_check is for commands that have --force. */

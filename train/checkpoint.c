@@ -140,8 +140,7 @@ static rt_status write_all(tr_trainer *t, int64_t step)
     snprintf(tmp, sizeof tmp, "%s/%s.tmp", t->c->out, name);
     snprintf(path, sizeof path, "%s/%s", t->c->out, name);
     rt_status st = fill_folder(t, tmp, step);
-    if (st == RT_OK) st = rt_dir_remove(path); /* the same step, from an interrupted run */
-    if (st == RT_OK) st = rt_file_rename(tmp, path);
+    if (st == RT_OK) st = rt_dir_replace(tmp, path); /* the same step, from before its validation */
     if (st == RT_OK) st = tr_point(t->c->out, "latest", name);
     if (st == RT_OK && t->best_step == step) st = tr_point(t->c->out, "best", name);
     if (st == RT_OK) return tr_checkpoint_clean(t->c->out, t->c->checkpoint_keep, t->best_step);

@@ -73,6 +73,7 @@ void tr_folder_close(tr_folder *f)
     rt_lock_release(&f->lock);
     if (f->made) rmdir(f->out); /* goes only while it is empty: a run that was refused leaves nothing */
     tr_found_free(&f->found);
+    rt_buf_free(&f->line);
     *f = (tr_folder){0};
 }
 
@@ -88,7 +89,7 @@ rt_status tr_folder_begin(tr_folder *f, const tr_run_opts *o)
     if (o->force) RT_TRY(tr_checkpoint_remove_all(f->out));
     else if (f->found.damaged) RT_TRY(tr_checkpoint_set_aside(f->out, f->found.step));
     RT_TRY(tr_checkpoint_clean(f->out, INT64_MAX, 0)); /* before anything needs the room */
-    return tr_log_open(&f->log, f->out, f->found.step);
+    return tr_log_open(&f->log, &f->line, f->out, f->found.step);
 }
 
 rt_status tr_folder_log(tr_folder *f, const rt_buf *line)

@@ -10,9 +10,11 @@
 static const char LOG[] = "metrics.jsonl", LOST[] = "metrics.lost.jsonl";
 
 typedef struct sorted {
-    rt_buf  kept, lost;
+    rt_buf  kept, lost, last;         /* last: the line of the checkpoint's step */
     int64_t steps, later, unreadable; /* lines: of the checkpoint's steps, of others, that are no whole line of JSON */
 } sorted;
+
+static void free_sorted(sorted *s) { rt_buf_free(&s->kept), rt_buf_free(&s->lost), rt_buf_free(&s->last); }
 
 /* Of a line of n bytes; 0: it names none; -1: it is no JSON object. */
 static int64_t step_of(const char *line, size_t n)
@@ -37,6 +39,10 @@ static rt_status sort_line(sorted *s, const char *line, size_t n, int whole, int
     s->steps += keep && step;
     s->later += step > last;
     s->unreadable += step < 0;
+    if (step && step == last) {
+        rt_buf_clear(&s->last);
+        RT_TRY(rt_buf_add(&s->last, line, n));
+    }
     RT_TRY(rt_buf_add(keep ? &s->kept : &s->lost, line, n));
     return rt_buf_str(keep ? &s->kept : &s->lost, "\n");
 }
@@ -81,7 +87,7 @@ static rt_status settle(const char *out, const char *path, const sorted *s)
     return rt_file_write(path, s->kept.len ? s->kept.p : "", s->kept.len);
 }
 
-static rt_status read_and_settle(const char *out, const char *path, int64_t last)
+static rt_status read_and_settle(rt_buf *line, const char *out, const char *path, int64_t last)
 {
     rt_buf    all = {0};
     sorted    s   = {0};
@@ -89,16 +95,39 @@ static rt_status read_and_settle(const char *out, const char *path, int64_t last
     if (st == RT_OK) st = sort_all(&s, &all, last);
     if (st == RT_OK) st = settle(out, path, &s);
     if (st == RT_OK) say(&s, path, last);
-    rt_buf_free(&all), rt_buf_free(&s.kept), rt_buf_free(&s.lost);
+    if (st == RT_OK) *line = s.last, s.last = (rt_buf){0};
+    free_sorted(&s), rt_buf_free(&all);
     return st;
 }
 
-rt_status tr_log_open(FILE **log, const char *out, int64_t last)
+static rt_status open_end(FILE **log, const char *path)
 {
-    char path[4096];
-    snprintf(path, sizeof path, "%s/%s", out, LOG);
-    RT_TRY(read_and_settle(out, path, last));
     *log = fopen(path, "a");
     RT_CHECK(*log, rt_status_of_errno(errno), "%s: cannot be opened: %s", path, strerror(errno));
     return RT_OK;
+}
+
+rt_status tr_log_open(FILE **log, rt_buf *line, const char *out, int64_t last)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", out, LOG);
+    RT_TRY(read_and_settle(line, out, path, last));
+    return open_end(log, path);
+}
+
+/* All of the log is whole and of steps up to this one: its line is what a log up to the step before would lose. */
+rt_status tr_log_replace(FILE **log, const char *out, int64_t step, const rt_buf *line)
+{
+    char   path[4096];
+    rt_buf all = {0};
+    sorted s   = {0};
+    snprintf(path, sizeof path, "%s/%s", out, LOG);
+    rt_status st = rt_file_read(&all, path, (size_t)1 << 40);
+    if (st == RT_OK) st = sort_all(&s, &all, step - 1);
+    if (st == RT_OK) st = rt_buf_add(&s.kept, line->p, line->len);
+    if (st == RT_OK) st = rt_file_write(path, s.kept.p, s.kept.len);
+    free_sorted(&s), rt_buf_free(&all);
+    RT_TRY(st);
+    fclose(*log);
+    return open_end(log, path);
 }

@@ -16,6 +16,7 @@ typedef struct run {
     double             saved_at;
     int64_t            snapshot, logged; /* rank 0: of the checkpoint that the saver's thread had written; of the last line of metrics */
     tr_metrics         pending;          /* of a step that is being validated */
+    tr_metrics         owed;             /* of the checkpoint's step, whose validation was interrupted; step 0: none */
     double             began;            /* of this process's first step */
     int64_t            first;
     rt_progress        progress;
@@ -26,33 +27,12 @@ typedef struct run {
 
 /* ---- metrics ----------------------------------------------------------------------------------------------- */
 
-rt_status tr_metrics_json(rt_buf *b, const tr_metrics *m)
-{
-    const struct {
-        const char *name;
-        double      v;
-    } fields[] = {{"loss", m->loss}, {"kl", m->kl}, {"ce", m->ce}, {"grad_norm", m->grad_norm}, {"lr", m->lr}, {"tok_s", m->tok_s}};
-    RT_TRY(rt_buf_fmt(b, "{\"step\":%lld", (long long)m->step));
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-        RT_TRY(rt_buf_fmt(b, ",\"%s\":", fields[i].name));
-        RT_TRY(rt_json_number(b, fields[i].v, 9));
-    }
-    if (m->skipped) RT_TRY(rt_buf_fmt(b, ",\"skipped\":%lld", (long long)m->skipped));
-    if (m->validated) {
-        RT_TRY(rt_buf_str(b, ",\"valid_ce\":"));
-        RT_TRY(rt_json_number(b, m->valid_ce, 9));
-        RT_TRY(rt_buf_str(b, ",\"valid_kl\":"));
-        RT_TRY(rt_json_number(b, m->valid_kl, 9));
-    }
-    return rt_buf_str(b, "}\n");
-}
-
+/* A step has one line: what was written before its validation is replaced. */
 static rt_status write_line(run *r, const tr_metrics *m)
 {
-    rt_buf b = {0};
-    if (r->logged == m->step) return RT_OK;
+    rt_buf    b  = {0};
     rt_status st = tr_metrics_json(&b, m);
-    if (st == RT_OK) st = tr_folder_log(&r->folder, &b);
+    if (st == RT_OK) st = r->logged == m->step ? tr_log_replace(&r->folder.log, r->c->out, m->step, &b) : tr_folder_log(&r->folder, &b);
     if (st == RT_OK) r->logged = m->step;
     rt_buf_free(&b);
     return st;
@@ -100,6 +80,21 @@ static rt_status settle_best(run *r)
     return r->comm->broadcast(r->comm, &r->t->best_ce, sizeof r->t->best_ce);
 }
 
+static int is_last(const run *r) { return r->step == r->c->steps; }
+
+static int validation_is_due(const run *r) { return is_last(r) || (r->c->eval_every && r->step % r->c->eval_every == 0); }
+
+/* An interrupt in a validation leaves a checkpoint, and its step's line of metrics without the validation. */
+static rt_status find_owed(run *r)
+{
+    if (!r->step || !validation_is_due(r) || !r->t->valid.p) return RT_OK;
+    const int here = !r->comm->rank && r->folder.line.len;
+    RT_TRY(rt_comm_agree(r->comm, here ? tr_metrics_read(&r->owed, r->step, &r->folder.line) : RT_OK));
+    if (r->owed.validated) r->owed.step = 0;
+    r->logged = r->owed.step;
+    return r->comm->broadcast(r->comm, &r->owed, sizeof r->owed);
+}
+
 static rt_status begin(run *r)
 {
     RT_TRY(tr_given_agree(r->c, r->comm, r->o));
@@ -113,6 +108,7 @@ static rt_status begin(run *r)
     if (r->step) RT_TRY(read_checkpoint(r));
     RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : tr_folder_begin(&r->folder, r->o)));
     RT_TRY(settle_best(r));
+    RT_TRY(find_owed(r));
     r->first = r->saved = r->step;
     return RT_OK;
 }
@@ -190,15 +186,28 @@ static rt_status one_step(run *r)
     const double tokens = (double)(r->c->sequences * r->c->seq);
     RT_TRY(tr_trainer_step(r->t, r->step, &m));
     r->step++;
-    m.tok_s        = tokens * (double)(r->step - r->first) / (rt_now() - r->began);
-    const int last = r->step == r->c->steps;
-    if (last || (r->c->eval_every && r->step % r->c->eval_every == 0)) RT_TRY(validate(r, &m));
+    m.tok_s = tokens * (double)(r->step - r->first) / (rt_now() - r->began);
+    if (validation_is_due(r)) RT_TRY(validate(r, &m));
     show(r, &m);
     RT_TRY(rt_comm_agree(r->comm, log_metrics(r, &m)));
     keep_last(r, &m);
-    if (last) RT_TRY(check_learned(r));
+    if (is_last(r)) RT_TRY(check_learned(r));
     const int due = r->c->checkpoint_every && r->step % r->c->checkpoint_every == 0;
-    return last || due || r->t->best_step == r->step ? checkpoint(r) : RT_OK;
+    return is_last(r) || due || r->t->best_step == r->step ? checkpoint(r) : RT_OK;
+}
+
+/* The validation that an interrupt left out.  The line that says it is made comes last: until then it is found again. */
+static rt_status make_up(run *r)
+{
+    tr_metrics *m = &r->owed;
+    if (!m->step) return RT_OK;
+    m->skipped = r->t->skipped, m->empty = r->t->empty;
+    RT_TRY(validate(r, m));
+    if (r->t->best_step == r->step) r->saved = 0; /* the checkpoint does not know it */
+    RT_TRY(checkpoint(r));
+    RT_TRY(rt_comm_agree(r->comm, log_metrics(r, m)));
+    keep_last(r, m);
+    return is_last(r) ? check_learned(r) : RT_OK;
 }
 
 static rt_status interrupted(const run *r)
@@ -206,8 +215,8 @@ static rt_status interrupted(const run *r)
     RT_CHECK(r->step > 0, RT_EINTR, "interrupted before the first step; %s",
              r->folder.replaced ? "the earlier run was removed, as --force says" : "nothing was done");
     RT_CHECK(r->step > r->first, RT_EINTR,
-             "interrupted before step %lld of %lld; the checkpoint is still %s/step-%08lld, go on with --resume", (long long)r->step + 1,
-             (long long)r->c->steps, r->c->out, (long long)r->step);
+             "interrupted with no step done after step %lld of %lld; the checkpoint is still %s/step-%08lld, go on with --resume",
+             (long long)r->step, (long long)r->c->steps, r->c->out, (long long)r->step);
     RT_FAIL(RT_EINTR, "interrupted after step %lld of %lld; a checkpoint is in %s/step-%08lld, go on with --resume", (long long)r->step,
             (long long)r->c->steps, r->c->out, (long long)r->step);
 }
@@ -223,15 +232,14 @@ static rt_status loop(run *r)
     int64_t wish = NOTHING;
     r->began = r->saved_at = rt_now();
     rt_progress_begin(&r->progress, "training", "steps", r->c->steps, r->step);
-    while (r->step < r->c->steps) {
+    rt_status st = make_up(r);
+    while (st == RT_OK && r->step < r->c->steps) {
         RT_TRY(ask(r, &wish));
         if (wish == STOP) return stop(r);
         if (wish == SAVE) RT_TRY(checkpoint(r));
-        const rt_status st = one_step(r);
-        if (st == RT_EINTR) return interrupted(r);
-        RT_TRY(st);
+        st = one_step(r);
     }
-    return RT_OK;
+    return st == RT_EINTR ? interrupted(r) : st;
 }
 
 static rt_status watched_loop(run *r)
@@ -290,7 +298,7 @@ rt_status tr_run(const tr_config *c, rt_comm *comm, const tr_run_opts *o)
     run       r  = {.c = c, .o = o, .comm = comm};
     rt_status st = begin(&r);
     if (st == RT_OK) {
-        st = r.step < c->steps ? say_begin(&r) : say_done(&r);
+        st = r.step < c->steps || r.owed.step ? say_begin(&r) : say_done(&r);
         if (st == RT_OK) st = watched_loop(&r);
         rt_progress_end(&r.progress);
         if (st == RT_OK) say_end(&r);

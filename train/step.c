@@ -19,6 +19,13 @@ static void add_sums(double sums[SUMS], const ag_targets *t)
     sums[CE] += t->ce;
 }
 
+/* The saver's thread wrote a checkpoint: what this thread works at need not be finished. */
+static rt_status check_interrupt(const tr_trainer *t)
+{
+    RT_CHECK(!tr_saver_taken(t->saver), RT_EINTR, "interrupted");
+    return RT_OK;
+}
+
 /* Forward and backward over what was loaded. */
 static rt_status compute(tr_trainer *t, int add, int hunt)
 {
@@ -29,7 +36,7 @@ static rt_status compute(tr_trainer *t, int add, int hunt)
     else ag_step(t->train.p, add);
     tr_saver_moving(t->saver);
     RT_TRY(st);
-    RT_CHECK(!tr_saver_taken(t->saver), RT_EINTR, "interrupted");
+    RT_TRY(check_interrupt(t));
     return tr_pass_check(&t->train, t);
 }
 
@@ -167,30 +174,43 @@ rt_status tr_trainer_step(tr_trainer *t, int64_t s, tr_metrics *m)
 
 /* ---- validation ----------------------------------------------------------------------------------------- */
 
-rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m)
+/* This rank's share of the first n sequences. */
+static rt_status measure_share(tr_trainer *t, int64_t n, double weight, double sums[SUMS])
 {
-    double    sums[SUMS] = {0}, weight = 0;
-    int64_t   from, to;
-    rt_status st = RT_OK;
-    if (!t->valid.p) return RT_OK;
-    const int64_t all = ds_loader_epoch(t->valid.loader), most = t->c->eval_sequences, n = most && most < all ? most : all;
+    int64_t from, to;
     tr_share(t->comm, n, &from, &to);
-    st = ds_loader_weight(t->valid.loader, 0, n, &weight);
-    for (int64_t at = from; st == RT_OK && at < to; at += t->valid.B) {
-        st = tr_pass_load(&t->valid, at, to - at < t->valid.B ? to - at : t->valid.B, weight > 0 ? 1 / weight : 0);
-        if (st != RT_OK) break;
+    for (int64_t at = from; at < to; at += t->valid.B) {
+        RT_TRY(tr_pass_load(&t->valid, at, to - at < t->valid.B ? to - at : t->valid.B, weight > 0 ? 1 / weight : 0));
         tr_saver_still(t->saver);
         tr_pass_teach(&t->valid);
         ag_forward(t->valid.p);
         tr_saver_moving(t->saver);
-        st = tr_saver_taken(t->saver) ? rt_fail(RT_EINTR, __FILE__, __LINE__, "interrupted") : tr_pass_check(&t->valid, t);
+        RT_TRY(check_interrupt(t));
+        RT_TRY(tr_pass_check(&t->valid, t));
         add_sums(sums, &t->valid.targets);
     }
+    return RT_OK;
+}
+
+/* All ranks end as rank 0 does where the interrupt's checkpoint, which lacks this validation, was written while it waited for them. */
+static rt_status measure(tr_trainer *t, int64_t n, double *weight, double sums[SUMS])
+{
+    rt_status st = ds_loader_weight(t->valid.loader, 0, n, weight);
+    if (st == RT_OK) st = measure_share(t, n, *weight, sums);
     tr_saver_still(t->saver);
     st = rt_comm_agree(t->comm, st);
     if (st == RT_OK) st = t->comm->sum_f64(t->comm, sums, SUMS);
     tr_saver_moving(t->saver);
     RT_TRY(st);
+    return rt_comm_agree(t->comm, check_interrupt(t));
+}
+
+rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m)
+{
+    double sums[SUMS] = {0}, weight = 0;
+    if (!t->valid.p) return RT_OK;
+    const int64_t all = ds_loader_epoch(t->valid.loader), most = t->c->eval_sequences;
+    RT_TRY(measure(t, most && most < all ? most : all, &weight, sums));
     m->outcomes  = t->valid.targets.topk_ids ? t->valid.targets.k + 1 : 0;
     m->validated = 1;
     m->valid_ce  = weight > 0 ? sums[CE] : NAN;

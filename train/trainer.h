@@ -132,6 +132,7 @@ typedef struct tr_folder {
     rt_lock    *lock;
     tr_found    found;
     FILE       *log;
+    rt_buf      line; /* of the step of the checkpoint, as the log has it; empty: it has none */
 } tr_folder;
 /* Locks it and looks: refuses a run that is there unless asked to go on or to begin anew. */
 rt_status tr_folder_open(tr_folder *f, const tr_config *c, const tr_run_opts *o);
@@ -139,8 +140,13 @@ rt_status tr_folder_open(tr_folder *f, const tr_config *c, const tr_run_opts *o)
 rt_status tr_folder_begin(tr_folder *f, const tr_run_opts *o);
 rt_status tr_folder_log(tr_folder *f, const rt_buf *line);
 rt_status tr_folder_sync(tr_folder *f); /* the log is durable */
-/* out/metrics.jsonl at its end.  Before, lines of steps after `last`, and what is no whole line of JSON, go to metrics.lost.jsonl, with a note. */
-rt_status tr_log_open(FILE **log, const char *out, int64_t last);
+/* out/metrics.jsonl at its end.  Before, lines of steps after `last`, and what is no whole line of JSON, go to metrics.lost.jsonl, with a note.
+ * line: of the step `last`, or empty. */
+rt_status tr_log_open(FILE **log, rt_buf *line, const char *out, int64_t last);
+/* Another line for the last step, atomically and durably. */
+rt_status tr_log_replace(FILE **log, const char *out, int64_t step, const rt_buf *line);
+/* What a line of metrics.jsonl says of a step; what it has no number for is NaN. */
+rt_status tr_metrics_read(tr_metrics *m, int64_t step, rt_buf *line);
 void      tr_folder_close(tr_folder *f);
 
 /* ---- what a run was given (given.c) ---- */

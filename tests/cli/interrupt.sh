@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SIGINT, SIGTERM, SIGUSR1, to a run, to one of its ranks or to mpirun, leave a complete checkpoint however long the write takes, and --resume
-# goes on from it: with a disk on which it takes $DELAY seconds, and in the middle of a step that is longer than a launcher waits.
+# goes on from it: with a disk on which it takes $DELAY seconds, in the middle of a step that is longer than a launcher waits, and in a validation.
 # shellcheck source=tests/support/cli.sh
 source "$SOURCE_DIR/tests/support/cli.sh"
 [ "$(nm -D "$RETORT" | grep -c __asan_init)" = 0 ] || { echo "skipped: nothing can be preloaded before the address sanitizer" && exit 77; }
@@ -88,8 +88,62 @@ stops 130
 grep -q 'was ended before it was complete (signal 9); it is written once more' err || fail "not tried again: $(cat err)"
 goes_on
 
+# A validation is interrupted, and so is the one that makes up for it: the run ends with the metrics, best and summary of a calm one.
+for i in $(seq 30000); do echo "text $i of the vessel and the oil"; done >long.txt
+good "$RETORT" data import long.txt --tokenizer tok --out long.h5
+again() { # COMMAND...: in the background, until it begins
+    "$@" --resume >out 2>err &
+    run=$!
+    wait_for 60 grep -q "on from step 2 of 2" out || fail "does not go on: $(cat err)"
+}
+below() { # PID: the processes that it started, and those that they did
+    for child in $(ps -o pid= --ppid "$1"); do echo "$child" && below "$child"; done
+}
+lines() { sed 's/,"tok_s":[^,}]*//' "$1/metrics.jsonl"; }
+# validation_interrupted COMMAND...: in the validation after step 2, its last.
+validation_interrupted() {
+    local DELAY=0 tries=0
+    set -- "$@" data.valid=long.h5 eval.every=1 steps=2
+    rm -rf run && good "$@" && rm -rf calm && mv run calm
+    until [ -e run ] && [ "$step" = 2 ] && ! grep -q '"step":2,.*valid_ce' run/metrics.jsonl; do # a slow machine may not have come to it
+        [ $((tries += 1)) -le 5 ] || fail "no validation was interrupted: $(cat run/metrics.jsonl err)"
+        begin "$@"
+        kill -USR1 $run
+        stops 130
+    done
+    again "$@"
+    sleep 0.2
+    kill -USR1 $run
+    stops 130
+    grep -q "interrupted with no step done after step 2 of 2; the checkpoint is still run/step-00000002, go on" err || fail "$(cat err)"
+    SLOW_DISK=60 LD_PRELOAD=$SLOW_DISK_LIB again "$@" # kill -9 where the checkpoint gets another best
+    wait_for 60 [ -d run/step-00000002.tmp ] || fail "the checkpoint is not written again: $(ls run) $(cat err)"
+    mapfile -t ours < <(below $run)
+    kill -9 $run "${ours[@]}"
+    wait $run 2>/dev/null || true
+    wait_for 10 eval "! ps -p $(IFS=, && echo "${ours[*]}") >/dev/null" || fail "cannot be killed"
+    [ -e run/step-00000002/manifest.json ] && [ "$(wc -l <run/metrics.jsonl)" = 2 ] || fail "lost: $(ls run) $(cat run/metrics.jsonl)"
+    good "$@" --resume
+    lines calm | cmp - <(lines run) || fail "other metrics: $(cat run/metrics.jsonl)"
+    [ "$(readlink run/best)" = step-00000002 ] && [ -z "$(find run -name '*.tmp*' -o -name .lock)" ] || fail "$(ls -l run)"
+    tail -n 1 out | grep -q "^train: run: 2 steps; .*; validation loss [0-9.]*" || fail "no summary: $(cat out err)"
+}
+validation_interrupted "${train[@]}"
+
 command -v mpirun >/dev/null || { echo "interrupt: good, without mpirun" && exit 0; }
 ranks=(mpirun -n 2 "${train[@]}")
+validation_interrupted "${ranks[@]}"
+# The checkpoint is written while rank 0, done with its share of the validation, waits for the other, which stands still.
+DELAY=0 begin "${ranks[@]}" data.valid=long.h5 eval.every=1 steps=2
+mapfile -t ours < <(ps -o pid= --ppid $run)
+kill -STOP "${ours[1]}"
+sleep 3
+kill -USR1 "${ours[0]}"
+wait_for 60 [ -d run/step-00000002 ] || fail "no checkpoint while a rank stands still: $(ls run) $(cat err)"
+kill -CONT "${ours[1]}"
+stops 130
+good "${ranks[@]}" data.valid=long.h5 eval.every=1 steps=2 --resume
+lines calm | cmp - <(lines run) || fail "other metrics: $(cat run/metrics.jsonl)"
 for signal in INT TERM USR1; do
     code=1 # Open MPI's own, after a signal that it does not pass on
     [ $signal != USR1 ] || code=130

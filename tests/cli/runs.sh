@@ -118,7 +118,7 @@ early() {
     wait $first || code=$?
     [ $code = 130 ] && grep -qF "$words" err || fail "exit $code, '$words' is not in: $(cat err)"
 }
-early "interrupted before step 2 of 9; the checkpoint is still mine/step-00000001, go on with --resume" mine --resume --change batch.sequences --set
+early "interrupted with no step done after step 1 of 9; the checkpoint is still mine/step-00000001, go on with --resume" mine --resume --change batch.sequences --set
 early "interrupted before the first step; the earlier run was removed, as --force says" mine --force --set
 early "interrupted before the first step; nothing was done" fresh --set
 good train mine --force --set steps=1
@@ -246,6 +246,43 @@ rm -rf again && cp -r shown again
 mv again/$newest again/step--0000007
 good train again data.valid=other.h5 eval.every=0 steps=10 optim.lr=0.5 --resume
 grep -q "on from step [0-6] of 10" out || fail "step--0000007 is taken for a checkpoint: $(cat out err)"
+
+# A validation that is due at the checkpoint's step and that its line lacks, as after an interrupt in it, is made first: metrics, `best`,
+# checkpoints and summary are then those of a run that was not interrupted.
+# same_as_calm TRAIN...: owed, which this goes on with, and calm. The state holds times of its own; what it says of the best is seen in the link.
+same_as_calm() {
+    for run in owed calm; do sed -i 's/,"tok_s":[^,}]*//' $run/metrics.jsonl; done
+    diff -r -x manifest.json -x 'state-*' owed calm >differs || fail "owed and calm differ: $(cat differs)"
+    rm owed/best
+    good "$@" --resume
+    grep -q 'owed: done, [24] steps$' err && [ "$(names owed)" = "$(names calm)" ] || fail "best is $(names owed), not $(names calm): $(cat out err)"
+}
+lacks_validation() { sed -i '$s/,"valid_ce".*}/}/' "$1/metrics.jsonl"; } # RUN: the line of its last step
+made_up() { # STEP: it was made, and the summary knows it
+    grep -q "^train: step $1: validation loss " out && tail -n 1 out | grep -q '^train: owed: [24] steps; .*; validation loss [0-9.]*' || fail "not made up: $(cat out err)"
+}
+for steps in 2 4; do # the checkpoint is of the last step, or not; it does not know that it is the best
+    rm -rf owed calm
+    owed=(train owed data.valid=other.h5 eval.every=2 steps="$steps")
+    good "${owed[@]}" && mv owed calm
+    good train owed data.valid=[] steps=2
+    good "${owed[@]}" --resume
+    made_up 2
+    same_as_calm "${owed[@]}"
+done
+for rate in 0.001 3; do # it knows the best, which is itself (killed before the line was replaced) or an earlier one
+    rm -rf owed calm
+    owed=(train owed data.valid=other.h5 eval.every=1 steps=2 optim.lr="$rate")
+    good "${owed[@]}" && cp -r owed calm
+    lacks_validation owed
+    good "${owed[@]}" --resume
+    made_up 2
+    same_as_calm "${owed[@]}"
+done
+[ "$(names owed)" = step-00000001 ] || fail "the test wants a run whose last step is not its best: $(cat owed/metrics.jsonl)"
+sed -i '$d' owed/metrics.jsonl # of a step without a line nothing is invented
+good "${owed[@]}" --resume
+grep -q 'owed: done, 2 steps$' err && [ "$(steps_of owed/metrics.jsonl)" = "1 " ] || fail "a line is invented: $(cat owed/metrics.jsonl out err)"
 
 good "$RETORT" report shown
 [ "$(head -n 1 out)" = "step,loss,kl,ce,grad_norm,lr,tok_s,skipped,valid_ce,valid_kl" ] && [ "$(lines out)" = 8 ] || fail "CSV: $(cat out)"

@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "teacher/ledger.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,14 @@ static int was_synced(const char *dir, const char *name)
     return 0;
 }
 
+static char removed[256]; /* the file that went last */
+
+int unlink(const char *path)
+{
+    snprintf(removed, sizeof removed, "%s", path);
+    return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+}
+
 static char dir[64];
 
 static int set_up(void **state)
@@ -71,6 +80,28 @@ static void new_folders_are_durable(void **state)
     syncs = 0;
     assert_int_equal(rt_dir_make(path), RT_OK); /* nothing new */
     assert_int_equal(syncs, 0);
+}
+
+/* What stands in the place is taken apart elsewhere: whoever is killed meanwhile leaves the old folder or the new one. */
+static void a_folder_is_replaced_at_once(void **state)
+{
+    char   old[128], new[128], file[160];
+    rt_buf b = {0};
+    (void)state;
+    snprintf(old, sizeof old, "%s/old", dir), snprintf(new, sizeof new, "%s/new", dir);
+    for (int i = 0; i < 2; i++) { /* nothing stands there; the folder that was put there */
+        assert_int_equal(rt_dir_make(new), RT_OK);
+        snprintf(file, sizeof file, "%s/file", new);
+        assert_int_equal(rt_file_write(file, i ? "new" : "old", 3), RT_OK);
+        syncs = 0;
+        assert_int_equal(rt_dir_replace(new, old), RT_OK);
+        assert_true(was_synced(dir, "/new") && was_synced(dir, "") && !rt_file_exists(new));
+    }
+    assert_string_equal(removed, file);
+    snprintf(file, sizeof file, "%s/file", old);
+    assert_int_equal(rt_file_read(&b, file, 16), RT_OK);
+    assert_string_equal(b.p, "new");
+    rt_buf_free(&b);
 }
 
 static void a_new_ledger_is_durable(void **state)
@@ -111,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_folders_are_durable),
+        cmocka_unit_test(a_folder_is_replaced_at_once),
         cmocka_unit_test(a_new_ledger_is_durable),
         cmocka_unit_test(a_tree_is_bounded),
     };
