@@ -26,6 +26,14 @@ static int wants_help(int argc, char **argv)
     return 0;
 }
 
+static rt_status print_help(const rt_command *c, char *name)
+{
+    char *words[] = {name, NULL};
+    int   print   = 1;
+    if (c->help) RT_TRY(c->help(&print));
+    return print ? cli_help.run(NULL, 1, words) : RT_OK;
+}
+
 /* Words that begin with @share/ name files that come with the program.  The new words live as long as it does. */
 static rt_status expand_share(int argc, char **argv)
 {
@@ -57,10 +65,7 @@ static rt_status dispatch(int argc, char **argv)
     if (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h")) return print(cli_overview);
     if (!strcmp(argv[0], "--version")) return print(cli_versions);
     RT_TRY(cli_find(&c, argv[0]));
-    if (wants_help(argc - 1, argv + 1)) {
-        char *words[] = {argv[0], NULL};
-        return cli_help.run(NULL, 1, words);
-    }
+    if (wants_help(argc - 1, argv + 1)) return print_help(c, argv[0]);
     RT_TRY(expand_share(argc - 1, argv + 1));
     return run_command(c, argc - 1, argv + 1);
 }

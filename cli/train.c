@@ -106,17 +106,29 @@ static rt_status check_words(const train_options *o, int argc)
     return RT_OK;
 }
 
+enum task { TRAIN, PRINT_CONFIG, HELP };
+
 /* Ranks whose command lines are well learn of one whose is not, and of one that will only print. */
-static rt_status same_task(rt_comm *comm, const train_options *o, rt_status mine)
+static rt_status same_task(rt_comm *comm, enum task task, rt_status mine)
 {
-    int64_t any = o->print_config;
+    static const char *const options[] = {[PRINT_CONFIG] = "--print-config", [HELP] = "--help"};
+    int64_t                  any       = task;
     RT_TRY(comm->max_i64(comm, &any, 1));
-    if (mine == RT_OK && any && !o->print_config)
-        mine = rt_fail(
-            RT_EMISMATCH, __FILE__, __LINE__,
-            "ranks were given different things: --print-config is not given on rank %d, but on another; start all ranks with the same",
-            comm->rank);
+    if (mine == RT_OK && any > task)
+        mine = rt_fail(RT_EMISMATCH, __FILE__, __LINE__,
+                       "ranks were given different things: %s is not given on rank %d, but on another; start all ranks with the same",
+                       options[any], comm->rank);
     return rt_comm_agree(comm, mine);
+}
+
+/* A rank that printed it and left would leave the others waiting in MPI_Init. */
+static rt_status help(int *print)
+{
+    rt_comm *comm;
+    RT_TRY(tr_comm_open(&comm));
+    const rt_status st = same_task(comm, HELP, RT_OK);
+    *print             = !comm->rank;
+    return st;
 }
 
 static rt_status run(const void *options, int argc, char **argv)
@@ -128,10 +140,9 @@ static rt_status run(const void *options, int argc, char **argv)
     if (st == RT_OK) st = tr_config_known(&o->change, "--change");
     if (st == RT_OK) st = tr_config_read(&c, argc ? argv[0] : NULL, &o->set);
     const rt_status open = tr_comm_open(&comm);
-    if (open == RT_OK) st = same_task(comm, o, st);
+    if (open == RT_OK) st = same_task(comm, o->print_config ? PRINT_CONFIG : TRAIN, st);
     else if (st == RT_OK) st = open;
     if (st == RT_OK) st = o->print_config ? print_config(&c, comm) : train(&c, o, comm);
-    tr_comm_close();
     tr_config_free(&c);
     return st;
 }
@@ -169,4 +180,5 @@ const rt_command cli_train = {
     .options = options,
     .size    = sizeof(train_options),
     .run     = run,
+    .help    = help,
 };

@@ -8,8 +8,6 @@
 #include <limits.h>
 #include <mpi.h>
 
-static int g_open;
-
 static rt_status failed(const char *what, int code)
 {
     char text[MPI_MAX_ERROR_STRING];
@@ -63,6 +61,8 @@ static void abandon(rt_comm *c, int code)
     MPI_Abort(MPI_COMM_WORLD, code);
 }
 
+static void finalize(void) { MPI_Finalize(); }
+
 rt_status tr_comm_open(rt_comm **out)
 {
     static rt_comm world = {.sum_f32   = sum_f32,
@@ -82,15 +82,9 @@ rt_status tr_comm_open(rt_comm **out)
     MPI_TRY(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here));
     MPI_TRY(MPI_Comm_size(here, &world.local));
     MPI_Comm_free(&here);
-    g_open = 1;
-    *out   = &world;
+    RT_CHECK(!atexit(finalize), RT_ENOMEM, "MPI: no room for what is done at the process's end");
+    *out = &world;
     return RT_OK;
-}
-
-void tr_comm_close(void)
-{
-    if (g_open) MPI_Finalize();
-    g_open = 0;
 }
 
 rt_status tr_library_versions(rt_buf *out)
@@ -109,6 +103,5 @@ rt_status tr_comm_open(rt_comm **out)
              "started by mpirun, but this program was built without MPI; install libopenmpi-dev and build again");
     return RT_OK;
 }
-void      tr_comm_close(void) {}
 rt_status tr_library_versions(rt_buf *out) { return rt_buf_str(out, "no MPI"); }
 #endif

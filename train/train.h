@@ -95,9 +95,9 @@ rt_status tr_check_fit(const tr_config *c, const md_config *shape, const rt_comm
 
 /* ---- ranks ------------------------------------------------------------------------------------- */
 
-/* MPI where it was built in and the program was started by mpirun, else a world of one. */
+/* MPI where it was built in and the program was started by mpirun, else a world of one.  Ranks wait for each other when the process exits: a
+ * launcher ends those that still run once one has left with an error, and they are to have said theirs. */
 rt_status tr_comm_open(rt_comm **out);
-void      tr_comm_close(void);
 rt_status tr_library_versions(rt_buf *out); /* "Open MPI 4.1.4", or "none" */
 
 /* ---- the run -------------------------------------------------------------------------------------- */

@@ -15,7 +15,8 @@ good "$RETORT" train config.json --set model.tokenizer=tok data.train=text.h5 ou
 cp text.h5 copy.h5
 mkdir elsewhere
 
-# rank1 WORDS...: two ranks of the same run, the second with these words besides ($cd: in that folder, $set: NAME=VALUE of its environment).
+# rank1 CODE WORDS OUT WORDS...: two ranks of the same run, the second with these words besides ($cd: in that folder, $set: NAME=VALUE of its
+# environment), end with this code; all that both say is one line that holds the first words. Each rank says it to a file of its own.
 cat >rank <<'SH'
 #!/bin/sh
 out=$1
@@ -23,15 +24,20 @@ shift
 [ "$OMPI_COMM_WORLD_RANK" = 1 ] || set --
 [ "$OMPI_COMM_WORLD_RANK" != 1 ] || cd "${cd:-.}"
 [ "$OMPI_COMM_WORLD_RANK" != 1 ] || [ -z "$set" ] || export "$set"
+exec 2>>"$dir/said.$OMPI_COMM_WORLD_RANK"
 exec "$RETORT" train "$dir/config.json" --threads 1 --set model.tokenizer="$dir/tok" data.train="$dir/text.h5" out="$out" "$@"
 SH
 export dir cd='' set=''
-rank1() { # CODE WORDS OUT WORDS...
+said() { # WORDS
+    grep -h '^retort: ' said.? >said || fail "nothing is said of $1: $(cat said.? err)"
+    [ "$(wc -l <said)" = 1 ] && grep -qF -- "$1" said || fail "'$1' is not the one line in: $(cat said)"
+}
+rank1() {
     local code=$1 words=$2
     shift 2
+    rm -f said.?
     ends "$code" mpirun -n 2 sh rank "$@"
-    grep '^retort: ' err >said || fail "nothing is said of $words: $(cat err)"
-    [ "$(wc -l <said)" = 1 ] && grep -qF -- "$words" said || fail "'$words' is not the one line in: $(cat said)"
+    said "$words"
 }
 rank1 2 "optim.lr is 0.001 on rank 0, 0.002 on rank 1" x optim.lr=2e-3
 rank1 2 "steps is 2 on rank 0, 4 on rank 1" x steps=4
@@ -43,6 +49,8 @@ rank1 2 "number of data.valid is 0 on rank 0, 1 on rank 1" x data.valid=text.h5
 rank1 2 "teacher.model is none on rank 0, run/latest (content " x teacher.model=run/latest
 rank1 2 "--resume is not given on rank 0, given on rank 1" x --resume
 rank1 2 "--print-config is not given on rank 0, but on another" x --print-config
+rank1 2 "--help is not given on rank 0, but on another" x --help
+rank1 2 "train has no option --helpp" x --helpp
 rank1 2 'no key "optim.lrr"' x optim.lrr=1
 rank1 2 'none.h5: no such shard' x data.train=none.h5
 set=RETORT_CPU=ref rank1 2 "kernels (RETORT_CPU, RETORT_PRODUCT, OPENBLAS_CORETYPE) is " x
@@ -50,6 +58,24 @@ set=RETORT_PRODUCT=openblas RETORT_PRODUCT=own rank1 2 "products: our own on ran
 [ "$(uname -m)" != x86_64 ] || set=OPENBLAS_CORETYPE=Nehalem RETORT_PRODUCT=openblas OPENBLAS_CORETYPE=Prescott rank1 2 "Prescott on rank 0, " x
 set=RETORT_CPU=none rank1 2 "RETORT_CPU=none" x
 [ ! -e x ] || fail "ranks that did not agree left a folder"
+
+# Rank 0 speaks for all, and the others wait with their end until it has: here it writes to a reader who comes late.
+cat >slow <<'SH'
+#!/bin/sh
+[ "$OMPI_COMM_WORLD_RANK" = 0 ] || exec sh rank x optim.lr=2e-3
+{ head -c 65536 /dev/zero >&2; exec sh rank x; } 2>"$dir/said.0"
+SH
+rm -f said.?
+mkfifo said.0
+{ sleep 3; tr -d '\0'; } <said.0 >late &
+ends 2 mpirun -n 2 sh slow
+wait $!
+mv late said.0
+said "optim.lr is 0.001 on rank 0, 0.002 on rank 1"
+
+# All ranks ask for help: one text.
+good mpirun -n 2 "$RETORT" train --help
+[ "$(grep -c '^usage: retort train' out)" = 1 ] || fail "help: $(cat out)"
 
 # The same content under another path is the same; a checkpoint that one rank does not see, or sees another, is not.
 good mpirun -n 2 sh rank same data.train=copy.h5

@@ -274,7 +274,6 @@ static rt_status ranks(const char *dtype, const char *out, char **words)
     if (f) fclose(f);
     tr_trainer_destroy(&t);
     tr_config_free(&c);
-    tr_comm_close();
     return RT_OK;
 }
 
