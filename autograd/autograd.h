@@ -42,6 +42,7 @@ ag_id ag_view(ag_graph *g, ag_id x, int nd, const int64_t *shape);
  * -1 and ag_plan_create() reports that first error. */
 ag_id ag_add(ag_graph *g, ag_id a, ag_id b);                 /* y = a + b, same shape             */
 ag_id ag_mul(ag_graph *g, ag_id a, ag_id b);                 /* y = a * b, same shape             */
+ag_id ag_bias(ag_graph *g, ag_id x, ag_id b);                /* x[N,C] + b[C] on each row         */
 ag_id ag_sum(ag_graph *g, ag_id x);                          /* y = sum_i x_i, a real scalar      */
 ag_id ag_embed(ag_graph *g, ag_id ids, ag_id w);             /* rows ids[N] of w[V,C]: [N,C]      */
 ag_id ag_linear(ag_graph *g, ag_id x, ag_id w);              /* x[N,C] w[M,C]^T: [N,M]            */

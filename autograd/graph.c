@@ -93,6 +93,7 @@ static ag_attr heads(const ag_heads *h) { return (ag_attr){.i = {h->B, h->T, h->
 
 ag_id ag_add(ag_graph *g, ag_id a, ag_id b) { return add_node(g, &ag_op_add, (ag_id[]){a, b}, none()); }
 ag_id ag_mul(ag_graph *g, ag_id a, ag_id b) { return add_node(g, &ag_op_mul, (ag_id[]){a, b}, none()); }
+ag_id ag_bias(ag_graph *g, ag_id x, ag_id b) { return add_node(g, &ag_op_bias, (ag_id[]){x, b}, none()); }
 ag_id ag_sum(ag_graph *g, ag_id x) { return add_node(g, &ag_op_sum, (ag_id[]){x}, none()); }
 ag_id ag_embed(ag_graph *g, ag_id ids, ag_id w) { return add_node(g, &ag_op_embed, (ag_id[]){ids, w}, none()); }
 ag_id ag_linear(ag_graph *g, ag_id x, ag_id w) { return add_node(g, &ag_op_linear, (ag_id[]){x, w}, none()); }

@@ -75,13 +75,17 @@ static inline real *ag_scratch(const ag_args *a, int thread) { return a->scratch
 /* din[j] = dout, or += dout; nothing where they are the same memory. */
 void ag_pass(const ag_args *a, int j);
 
+/* din[j], a vector of C, = or += the sum of parts [parts, C] in `shared`, in their order: the end of a sum over rows. */
+void ag_add_parts(const ag_args *a, int j, int64_t parts);
+
 enum { AG_BLOCK = 1024 }; /* elements of an elementwise item; reals on the stack */
 static inline int64_t ag_blocks(int64_t n) { return (n + AG_BLOCK - 1) / AG_BLOCK; }
 
 /* The operator table.  enum, table and tests all expand this list. */
 #define AG_OPS(X) \
     X(add)        \
-    X(mul) X(sum) X(embed) X(linear) X(linear_add) X(rmsnorm) X(swiglu) X(rope) X(attention) X(attention_cached) X(match_hidden) X(head)
+    X(mul)        \
+    X(bias) X(sum) X(embed) X(linear) X(linear_add) X(rmsnorm) X(swiglu) X(rope) X(attention) X(attention_cached) X(match_hidden) X(head)
 #define X(n) extern const ag_op ag_op_##n;
 AG_OPS(X)
 #undef X

@@ -91,7 +91,7 @@ static void run(inf_session *s, int plan, const int32_t *ids)
 static void head(inf_session *s, int plan)
 {
     const md_config *c = &s->m->config;
-    const md_tensor *w = c->tied ? &s->m->t[0] : &s->m->t[s->m->n - 1];
+    const md_tensor *w = md_head(s->m);
     void            *hidden;
     ag_plan_value(s->p[plan], s->g[plan].value, &hidden);
     const real *x = kn_load(hidden, md_activations(s->m), (plan_T[plan] - 1) * c->C, c->C, s->x);

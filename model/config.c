@@ -1,7 +1,7 @@
 /* config.c -- config.json and generation_config.json in Hugging Face's layout. */
 #include "core/file.h"
 #include "core/json.h"
-#include "model/family.h"
+#include "model/arch.h"
 #include "model/files.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,14 +21,12 @@ static rt_status read_bos(int32_t *id, const cJSON *o, const char *path)
 
 static rt_status read_fields(md_config *c, const cJSON *o, const char *path)
 {
-    const char      *known, *type = "";
-    const md_family *f;
+    const char *type = "";
     RT_TRY(rt_json_text(o, "model_type", &type, path));
     if (!strcmp(type, quantised_type))
         RT_TRY(rt_json_text(cJSON_GetObjectItemCaseSensitive(o, "quantization_config"), "base_model_type", &type, path));
-    RT_CHECK(f = md_family_find(type, &known), RT_EFORMAT, "%s: model_type \"%s\": this version knows %s", path, type, known);
-    snprintf(c->family, sizeof c->family, "%s", f->name);
-    c->qk_norm  = f->qk_norm;
+    RT_CHECK(md_family_find(type), RT_EFORMAT, "%s: model_type \"%s\": this version knows %s", path, type, MD_FAMILY_NAMES);
+    snprintf(c->family, sizeof c->family, "%s", type);
     c->norm_eps = 1e-6;
     RT_TRY(rt_json_int(o, "vocab_size", &c->V, path));
     RT_TRY(rt_json_int(o, "hidden_size", &c->C, path));
@@ -79,7 +77,7 @@ static rt_status add_ends(rt_buf *b, const ds_ends *e)
 static rt_status add_type(rt_buf *b, const md_config *c)
 {
     if (!c->bits)
-        return rt_buf_fmt(b, "  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n", md_family_find(c->family, NULL)->architecture,
+        return rt_buf_fmt(b, "  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n", md_family_find(c->family)->architecture,
                           c->family);
     RT_TRY(rt_buf_fmt(b, "  \"architectures\": [\"RetortQuantizedForCausalLM\"],\n  \"model_type\": \"%s\",\n", quantised_type));
     return rt_buf_fmt(
@@ -100,9 +98,8 @@ static rt_status config_text(rt_buf *b, const md_model *m, kn_type type)
     RT_TRY(rt_buf_fmt(b, "  \"intermediate_size\": %lld,\n  \"max_position_embeddings\": %lld,\n", (long long)c->F, (long long)c->context));
     RT_TRY(rt_buf_fmt(b, "  \"rms_norm_eps\": %.9g,\n  \"rope_theta\": %.17g,\n", c->norm_eps, c->rope_theta));
     RT_TRY(rt_buf_fmt(b, "  \"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": %.17g},\n", c->rope_theta));
-    RT_TRY(rt_buf_fmt(b,
-                      "  \"hidden_act\": \"silu\",\n  \"attention_bias\": false,\n  \"mlp_bias\": false,\n  \"tie_word_embeddings\": %s,\n",
-                      c->tied ? "true" : "false"));
+    RT_TRY(rt_buf_fmt(b, "  \"hidden_act\": \"silu\",\n%s  \"mlp_bias\": false,\n  \"tie_word_embeddings\": %s,\n",
+                      md_has(c, MD_QKV_BIAS) ? "" : "  \"attention_bias\": false,\n", c->tied ? "true" : "false"));
     RT_TRY(add_token(b, "bos_token_id", c->bos));
     RT_TRY(add_ends(b, &c->ends));
     return rt_buf_fmt(b, "  \"torch_dtype\": \"%s\"\n}\n", type == KN_BF16 ? "bfloat16" : "float32");

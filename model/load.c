@@ -1,14 +1,13 @@
 /* load.c -- weights from a model folder, checked: shapes are those of config.json, and every weight is a finite number.
  * Of a quantised matrix NAME there are NAME.q (U8), NAME.scale and NAME.zero (F32). */
 #include "core/file.h"
+#include "model/arch.h"
 #include "model/files.h"
 #include "model/folder.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char head_name[] = "lm_head.weight";
 
 static rt_status check_shape(const md_folder *f, const md_tensor *w, const md_st_tensor *t)
 {
@@ -38,7 +37,7 @@ static rt_status check_finite(const md_folder *f, const md_tensor *w, const real
 static const md_st_tensor *find_plain(const md_folder *f, const md_model *m, const md_tensor *w, md_st **file)
 {
     const md_st_tensor *t = md_folder_find(f, w->name, "", file);
-    return !t && m->config.tied && w == m->t ? md_folder_find(f, head_name, "", file) : t;
+    return !t && m->config.tied && w->role == MD_EMBEDDING ? md_folder_find(f, md_role_name(MD_HEAD), "", file) : t;
 }
 
 static rt_status load_plain(const md_folder *f, const md_model *m, md_tensor *w, kn_type type)
@@ -122,8 +121,8 @@ static int same_bytes(md_st *a, const md_st_tensor *x, md_st *b, const md_st_ten
     const int64_t n = x->end - x->begin;
     char         *p = NULL, *q = NULL;
     if (strcmp(x->dtype, y->dtype) != 0 || n != y->end - y->begin) return 0;
-    *st = rt_alloc((void **)&p, n, 1, head_name);
-    if (*st == RT_OK) *st = rt_alloc((void **)&q, n, 1, head_name);
+    *st = rt_alloc((void **)&p, n, 1, x->name);
+    if (*st == RT_OK) *st = rt_alloc((void **)&q, n, 1, x->name);
     if (*st == RT_OK) *st = md_st_read(a, x, p);
     if (*st == RT_OK) *st = md_st_read(b, y, q);
     const int same = *st == RT_OK && !memcmp(p, q, (size_t)n);
@@ -135,11 +134,12 @@ static int same_bytes(md_st *a, const md_st_tensor *x, md_st *b, const md_st_ten
 static rt_status look_at_head(const md_folder *f, md_config *c)
 {
     md_st              *own = NULL, *other = NULL;
-    const md_st_tensor *h = md_folder_find(f, head_name, "", &own), *e = md_folder_find(f, "model.embed_tokens.weight", "", &other);
-    rt_status           st = RT_OK;
+    const md_st_tensor *h = md_folder_find(f, md_role_name(MD_HEAD), "", &own),
+                       *e = md_folder_find(f, md_role_name(MD_EMBEDDING), "", &other);
+    rt_status st          = RT_OK;
     if (!c->tied) return RT_OK;
     if (h && e) c->tied = same_bytes(own, h, other, e, &st);
-    else c->tied = !md_folder_find(f, head_name, ".q", &own);
+    else c->tied = !md_folder_find(f, md_role_name(MD_HEAD), ".q", &own);
     return st;
 }
 
@@ -167,7 +167,7 @@ static rt_status check_name(const md_folder *f, const md_model *m, const md_tens
     const int   part = dot && (!strcmp(dot, ".q") || !strcmp(dot, ".scale") || !strcmp(dot, ".zero"));
     const int   n    = part ? (int)(dot - name) : (int)strlen(name);
     snprintf(want.name, sizeof want.name, "%.*s", n, name);
-    if (strstr(name, "rotary_emb.inv_freq") || (m->config.tied && !strcmp(want.name, head_name))) return RT_OK;
+    if (strstr(name, "rotary_emb.inv_freq") || (m->config.tied && !strcmp(want.name, md_role_name(MD_HEAD)))) return RT_OK;
     found = n < MD_NAME ? bsearch(&key, known, (size_t)m->n, sizeof key, by_name) : NULL;
     RT_CHECK(found, RT_EFORMAT, "%s: the tensor %s has no place in a %s model", md_folder_dir(f), name, m->config.family);
     return check_part(f, *found, name, part);

@@ -10,12 +10,11 @@
 #include "kernels/kernels.h"
 
 typedef struct md_config {
-    char    family[24]; /* "llama", "qwen3": a row of the table in model/family.c */
+    char    family[24]; /* "llama": a row of MD_FAMILIES in model/arch.h */
     int64_t V, C, L, H, KV, D, F;
     int64_t context; /* largest number of positions */
     double  rope_theta, norm_eps;
     int     tied;        /* the head is the embedding */
-    int     qk_norm;     /* RMSNorm of each head of q and k before rotation */
     int64_t bits, group; /* of its quantised matrices; 0: there are none */
     int32_t bos;         /* -1: none */
     ds_ends ends;        /* the tokens that end a text: those of config.json and generation_config.json */
@@ -28,30 +27,37 @@ typedef struct md_tensor {
     int     is_vector;
     kn_type type;
     void   *data; /* rows x cols; quantised: see kn_quant in kernels.h */
+    int     role; /* which of the tensors of model/arch.h */
+    int64_t layer;
 } md_tensor;
 
 typedef struct md_model {
     md_config  config;
-    md_tensor *t; /* embedding; per layer norms and matrices; final norm; head if untied */
+    md_tensor *t; /* [n], in the order of MD_TENSORS in model/arch.h */
     int        n;
     char      *dir; /* where it was read from (its tokenizer lives there); NULL: new */
 } md_model;
 
+/* The names of the families, for a text: "llama, ...". */
+extern const char md_family_list[]; /* each behind ", " */
+#define MD_FAMILY_NAMES (md_family_list + 2)
+
 /* RT_EINVAL that names the field and the rule (H a multiple of KV, D even, all sizes >= 1). */
 rt_status md_config_check(const md_config *c);
-int64_t   md_config_parameters(const md_config *c);
+int64_t   md_config_parameters(const md_config *c);      /* of a checked configuration, as is the next */
+int64_t   md_config_layer_products(const md_config *c);  /* multiply-adds of a token with the matrices of one layer */
 rt_status md_config_read(md_config *c, const char *dir); /* DIR/config.json */
 
 /* Names and shapes, no memory. */
 rt_status md_skeleton(md_model **out, const md_config *c);
 /* Zeroed weights of type KN_REAL or KN_BF16 (norms too). */
 rt_status md_create(md_model **out, const md_config *c, kn_type type);
-/* Normal(0, 0.5 / sqrt(C)), output matrices of a block scaled by 1/sqrt(2 L), norms 1; a pure
+/* Normal(0, 0.5 / sqrt(C)), output matrices of a block scaled by 1/sqrt(2 L), norms 1, biases 0; a pure
  * function of (config, seed). */
 void       md_init(md_model *m, uint64_t seed);
 void       md_destroy(md_model **m);
 int64_t    md_bytes(const md_model *m);
-kn_type    md_activations(const md_model *m);            /* that of its norms: KN_REAL or KN_BF16 */
+kn_type    md_activations(const md_model *m);            /* that of its vectors: KN_REAL or KN_BF16 */
 md_tensor *md_find(const md_model *m, const char *name); /* NULL: none */
 
 /* The head's matrix [V, C]: tied to the embedding or its own. */

@@ -4,7 +4,7 @@
  * this program does not compute is refused by name, whatever its spelling; one that changes nothing is accepted.
  */
 #include "core/json.h"
-#include "model/family.h"
+#include "model/arch.h"
 #include "model/files.h"
 #include <string.h>
 
@@ -100,13 +100,13 @@ static int has_windowed_layer(const cJSON *types, int64_t from, int64_t layers)
     return 0;
 }
 
-/* Of the families here only Qwen3 has windows; one as wide as the context hides nothing. */
+/* A window as wide as the context hides nothing. */
 static rt_status check_window(const md_config *c, const cJSON *o, const char *path)
 {
     const cJSON *none   = cJSON_GetObjectItemCaseSensitive(o, "sliding_window");
     int          on     = 0;
     int64_t      window = 4096, from = 28;
-    if (!md_family_find(c->family, NULL)->window) return RT_OK;
+    if (!md_has(c, MD_WINDOW)) return RT_OK;
     RT_TRY(rt_json_bool(o, "use_sliding_window", &on, path));
     RT_TRY(rt_json_int(o, "sliding_window", &window, path));
     RT_TRY(rt_json_int(o, "max_window_layers", &from, path));
@@ -147,7 +147,7 @@ rt_status md_settings_read(md_config *c, const cJSON *o, const char *path)
 {
     RT_TRY(read_rope(c, o, path));
     RT_TRY(check_activation(o, path));
-    RT_TRY(refuse_true(o, "attention_bias", path));
+    if (!md_has(c, MD_QKV_BIAS)) RT_TRY(refuse_true(o, "attention_bias", path)); /* a family that has biases does not ask this key */
     RT_TRY(refuse_true(o, "mlp_bias", path));
     RT_TRY(check_window(c, o, path));
     return read_quantisation(c, o, path);

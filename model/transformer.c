@@ -1,6 +1,6 @@
 /* transformer.c -- the student, written once as calls to ag_*; it serves training,
  * validation, scoring and decoding. */
-#include "model/model.h"
+#include "model/arch.h"
 #include <stdlib.h>
 
 typedef struct builder {
@@ -9,51 +9,59 @@ typedef struct builder {
     const md_model      *m;
     const md_graph_opts *opts;
     int64_t              N;
-    int                  next; /* cursor over the tensors, which stand in order of use */
+    int64_t              layer; /* whose weights are asked for; 0 of those that stand once */
     ag_heads             heads;
 } builder;
 
-static ag_id weight(builder *b) { return b->o->weight[b->next++]; }
+static ag_id weight(const builder *b, md_role r) { return b->o->weight[md_place(b->m, r, b->layer)]; }
 
-static ag_id norm(builder *b, ag_id x) { return ag_rmsnorm(b->g, x, weight(b), b->m->config.norm_eps); }
+static ag_id norm(const builder *b, ag_id x, md_role w) { return ag_rmsnorm(b->g, x, weight(b, w), b->m->config.norm_eps); }
 
 /* RMSNorm of each head: rows of [N heads, D]. */
-static ag_id head_norm(builder *b, ag_id x, int64_t heads)
+static ag_id head_norm(const builder *b, ag_id x, md_role w, int64_t heads)
 {
     const int64_t D = b->m->config.D;
-    return ag_view(b->g, norm(b, ag_view(b->g, x, 2, (int64_t[]){b->N * heads, D})), 2, (int64_t[]){b->N, heads * D});
+    return ag_view(b->g, norm(b, ag_view(b->g, x, 2, (int64_t[]){b->N * heads, D}), w), 2, (int64_t[]){b->N, heads * D});
 }
 
+/* q, k or v [N, heads D] of x. */
+static ag_id project(const builder *b, ag_id x, md_role w, md_role bias)
+{
+    const ag_id y = ag_linear(b->g, x, weight(b, w));
+    return md_has(&b->m->config, MD_QKV_BIAS) ? ag_bias(b->g, y, weight(b, bias)) : y;
+}
+
+static ag_id rotate(const builder *b, ag_id x) { return ag_rope(b->g, x, b->o->pos, b->o->rope, b->m->config.D); }
+
 /* r + attention(x) */
-static ag_id attention(builder *b, ag_id x, ag_id r, int64_t layer)
+static ag_id attention(const builder *b, ag_id x, ag_id r)
 {
     const md_config *c = &b->m->config;
     ag_graph        *g = b->g;
-    ag_id            q = ag_linear(g, x, weight(b)), k = ag_linear(g, x, weight(b)), v = ag_linear(g, x, weight(b));
-    if (c->qk_norm) {
-        q = head_norm(b, q, c->H);
-        k = head_norm(b, k, c->KV);
+    ag_id            q = project(b, x, MD_Q, MD_Q_BIAS), k = project(b, x, MD_K, MD_K_BIAS), v = project(b, x, MD_V, MD_V_BIAS);
+    if (md_has(c, MD_QK_NORM)) {
+        q = head_norm(b, q, MD_Q_NORM, c->H);
+        k = head_norm(b, k, MD_K_NORM, c->KV);
     }
-    q             = ag_rope(g, q, b->o->pos, b->o->rope, c->D);
-    k             = ag_rope(g, k, b->o->pos, b->o->rope, c->D);
+    q = rotate(b, q), k = rotate(b, k);
     const ag_id y = b->opts->use == MD_DECODE
-                        ? ag_attention_cached(g, q, k, v, b->o->cache_k[layer], b->o->cache_v[layer], b->o->past, &b->heads)
+                        ? ag_attention_cached(g, q, k, v, b->o->cache_k[b->layer], b->o->cache_v[b->layer], b->o->past, &b->heads)
                         : ag_attention(g, q, k, v, b->o->start, &b->heads);
-    return ag_linear_add(g, y, weight(b), r);
+    return ag_linear_add(g, y, weight(b, MD_O), r);
 }
 
 /* r + mlp(x) */
-static ag_id mlp(builder *b, ag_id x, ag_id r)
+static ag_id mlp(const builder *b, ag_id x, ag_id r)
 {
-    const ag_id gate = ag_linear(b->g, x, weight(b)), up = ag_linear(b->g, x, weight(b));
-    return ag_linear_add(b->g, ag_swiglu(b->g, gate, up), weight(b), r);
+    const ag_id gate = ag_linear(b->g, x, weight(b, MD_GATE)), up = ag_linear(b->g, x, weight(b, MD_UP));
+    return ag_linear_add(b->g, ag_swiglu(b->g, gate, up), weight(b, MD_DOWN), r);
 }
 
-static ag_id block(builder *b, ag_id x, int64_t layer)
+static ag_id block(const builder *b, ag_id x)
 {
     if (b->opts->recompute) ag_segment_begin(b->g);
-    x = attention(b, norm(b, x), x, layer);
-    x = mlp(b, norm(b, x), x);
+    x = attention(b, norm(b, x, MD_ATTENTION_NORM), x);
+    x = mlp(b, norm(b, x, MD_MLP_NORM), x);
     if (b->opts->recompute) ag_segment_end(b->g);
     return x;
 }
@@ -86,12 +94,13 @@ static void add_leaves(builder *b)
 static void build(builder *b)
 {
     add_leaves(b);
-    const ag_id embedding = weight(b);
-    ag_id       x         = ag_embed(b->g, b->o->ids, embedding);
-    for (int64_t l = 0; l < b->m->config.L; l++) x = block(b, x, l);
-    x = norm(b, x);
+    const md_config *c = &b->m->config;
+    ag_id            x = ag_embed(b->g, b->o->ids, weight(b, MD_EMBEDDING));
+    for (; b->layer < c->L; b->layer++) x = block(b, x);
+    b->layer = 0;
+    x        = norm(b, x, MD_FINAL_NORM);
     if (b->o->projection >= 0) x = ag_match_hidden(b->g, x, b->o->projection, b->o->targets);
-    b->o->value = b->o->targets < 0 ? x : ag_head(b->g, x, b->m->config.tied ? embedding : weight(b), b->o->targets, &b->opts->head);
+    b->o->value = b->o->targets < 0 ? x : ag_head(b->g, x, weight(b, c->tied ? MD_EMBEDDING : MD_HEAD), b->o->targets, &b->opts->head);
 }
 
 rt_status md_graph_create(md_graph *out, const md_model *m, const md_graph_opts *opts)

@@ -1,22 +1,19 @@
-/* weights.c -- which tensors a configuration has, and their first values. */
+/* weights.c -- a model in memory: its tensors, their first values, their end. */
 #include "core/rng.h"
-#include "model/family.h"
+#include "model/arch.h"
 #include "model/files.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PER_LAYER = 11 };
-
 rt_status md_config_check(const md_config *c)
 {
-    const char *known;
     const struct {
         const char *name;
         int64_t     v;
     } sizes[] = {{"V", c->V}, {"C", c->C}, {"L", c->L}, {"H", c->H}, {"KV", c->KV}, {"D", c->D}, {"F", c->F}, {"context", c->context}};
-    RT_CHECK(md_family_find(c->family, &known), RT_EINVAL, "model family \"%s\": this version knows %s", c->family, known);
+    RT_CHECK(md_family_find(c->family), RT_EINVAL, "model family \"%s\": this version knows %s", c->family, MD_FAMILY_NAMES);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         RT_CHECK(sizes[i].v >= 1 && sizes[i].v <= (int64_t)1 << 24, RT_EINVAL, "model.%s must be between 1 and 2^24, found %lld",
                  sizes[i].name, (long long)sizes[i].v);
@@ -27,62 +24,16 @@ rt_status md_config_check(const md_config *c)
     return RT_OK;
 }
 
-static void name_it(md_tensor *t, int64_t layer, const char *what)
-{
-    if (layer < 0) snprintf(t->name, sizeof t->name, "%s.weight", what);
-    else snprintf(t->name, sizeof t->name, "model.layers.%lld.%s.weight", (long long)layer, what);
-}
-
-static void add(md_model *m, int64_t layer, const char *what, int64_t rows, int64_t cols)
-{
-    md_tensor *t = &m->t[m->n++];
-    name_it(t, layer, what);
-    t->rows      = rows ? rows : 1;
-    t->cols      = cols;
-    t->is_vector = rows == 0;
-}
-
-/* The order is the order of use; the graph builder walks it with a cursor. */
-static void list_tensors(md_model *m)
-{
-    const md_config *c = &m->config;
-    add(m, -1, "model.embed_tokens", c->V, c->C);
-    for (int64_t l = 0; l < c->L; l++) {
-        add(m, l, "input_layernorm", 0, c->C);
-        add(m, l, "self_attn.q_proj", c->H * c->D, c->C);
-        add(m, l, "self_attn.k_proj", c->KV * c->D, c->C);
-        add(m, l, "self_attn.v_proj", c->KV * c->D, c->C);
-        if (c->qk_norm) add(m, l, "self_attn.q_norm", 0, c->D), add(m, l, "self_attn.k_norm", 0, c->D);
-        add(m, l, "self_attn.o_proj", c->C, c->H * c->D);
-        add(m, l, "post_attention_layernorm", 0, c->C);
-        add(m, l, "mlp.gate_proj", c->F, c->C);
-        add(m, l, "mlp.up_proj", c->F, c->C);
-        add(m, l, "mlp.down_proj", c->C, c->F);
-    }
-    add(m, -1, "model.norm", 0, c->C);
-    if (!c->tied) add(m, -1, "lm_head", c->V, c->C);
-}
-
 rt_status md_skeleton(md_model **out, const md_config *c)
 {
     md_model *m;
     RT_TRY(md_config_check(c));
     RT_TRY(RT_NEW(m, 1));
     m->config          = *c;
-    const rt_status st = RT_NEW(m->t, c->L * PER_LAYER + 3);
-    if (st != RT_OK) {
-        md_destroy(&m);
-        return st;
-    }
-    list_tensors(m);
-    *out = m;
-    return RT_OK;
-}
-
-int64_t md_config_parameters(const md_config *c)
-{
-    const int64_t attention = c->C * c->D * (2 * c->H + 2 * c->KV), mlp = 3 * c->C * c->F, norms = 2 * c->C + (c->qk_norm ? 2 * c->D : 0);
-    return c->L * (attention + mlp + norms) + c->C + c->V * c->C * (c->tied ? 1 : 2);
+    const rt_status st = md_tensors(&m->t, &m->n, c);
+    if (st != RT_OK) md_destroy(&m);
+    else *out = m;
+    return st;
 }
 
 rt_status md_create(md_model **out, const md_config *c, kn_type type)
@@ -103,23 +54,25 @@ rt_status md_create(md_model **out, const md_config *c, kn_type type)
 
 /* Narrow models start too small with the usual 0.02: the student of the demo ends 0.085 nats better with
  * 0.5 / sqrt(C), which is 0.02 for C = 625 (experiments/decisions/0004). */
-static double deviation(const md_model *m, const md_tensor *t)
+static double deviation(const md_config *c, md_first first)
 {
-    const int output = strstr(t->name, "o_proj") || strstr(t->name, "down_proj");
-    return 0.5 / sqrt((double)m->config.C) * (output ? 1 / sqrt(2.0 * (double)m->config.L) : 1);
+    return 0.5 / sqrt((double)c->C) * (first == OUTPUT ? 1 / sqrt(2.0 * (double)c->L) : 1);
+}
+
+static void init_tensor(md_tensor *t, const md_config *c, uint64_t seed)
+{
+    const md_first first = md_first_value((md_role)t->role);
+    const double   sd    = deviation(c, first);
+    rt_rng         r     = {seed};
+    for (int64_t j = 0; j < t->rows * t->cols; j++) {
+        const real x = first == ONES ? 1 : first == ZEROS ? 0 : (real)(sd * rt_rng_normal(&r));
+        kn_put(t->data, t->type, j, &x, 1, 0);
+    }
 }
 
 void md_init(md_model *m, uint64_t seed)
 {
-    for (int i = 0; i < m->n; i++) {
-        md_tensor   *t  = &m->t[i];
-        const double sd = deviation(m, t);
-        rt_rng       r  = {rt_mix2(seed, (uint64_t)i)};
-        for (int64_t j = 0; j < t->rows * t->cols; j++) {
-            const real x = t->is_vector ? 1 : (real)(sd * rt_rng_normal(&r));
-            kn_put(t->data, t->type, j, &x, 1, 0);
-        }
-    }
+    for (int i = 0; i < m->n; i++) init_tensor(&m->t[i], &m->config, rt_mix2(seed, (uint64_t)i));
 }
 
 static void free_tensor(md_tensor *t)
@@ -154,7 +107,7 @@ int64_t md_bytes(const md_model *m)
     return n;
 }
 
-kn_type md_activations(const md_model *m) { return m->t[1].type; }
+kn_type md_activations(const md_model *m) { return m->t[md_place(m, MD_FINAL_NORM, 0)].type; }
 
 md_tensor *md_find(const md_model *m, const char *name)
 {
@@ -163,7 +116,7 @@ md_tensor *md_find(const md_model *m, const char *name)
     return NULL;
 }
 
-const md_tensor *md_head(const md_model *m) { return m->config.tied ? &m->t[0] : &m->t[m->n - 1]; }
+const md_tensor *md_head(const md_model *m) { return &m->t[md_place(m, m->config.tied ? MD_EMBEDDING : MD_HEAD, 0)]; }
 
 rt_status md_head_widen(real **out, const md_model *m)
 {

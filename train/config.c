@@ -24,7 +24,7 @@ static const key keys[] = {
     {"model.init", PATH, TR_FILES, AT(init), "\"new\"", 0, 0, "\"new\", or the folder of a model to start from"},
     {"model.tokenizer", PATH, TR_FREE_FILES, AT(tokenizer), "null", 0, 0,
      "folder whose tokenizer the checkpoints carry: that of model.init, if it has one; null: that of model.init"},
-    {"model.family", TEXT, TR_SHAPE, AT(family), "\"llama\"", 0, 0, "llama, qwen3 (norms on q and k)"},
+    {"model.family", TEXT, TR_SHAPE, AT(family), "\"llama\"", 0, 0, MD_FAMILY_NAMES},
     {"model.V", INT, TR_SHAPE, AT(shape.V), "0", 0, 1 << 24, "vocabulary; 0: that of the shards"},
     {"model.C", INT, TR_SHAPE, AT(shape.C), "96", 1, 1 << 20, "width"},
     {"model.L", INT, TR_SHAPE, AT(shape.L), "3", 1, 1000, "layers"},
@@ -332,8 +332,7 @@ static rt_status check(tr_config *c)
              "configuration keys \"out\", \"model.init\" and \"model.family\" need a text");
     RT_CHECK(strlen(c->family) < sizeof c->shape.family, RT_EINVAL, "model.family: \"%.40s\" is none", c->family);
     strcpy(c->shape.family, c->family);
-    c->shape.qk_norm = !strcmp(c->family, "qwen3");
-    c->shape.bos     = -1;
+    c->shape.bos = -1;
     return RT_OK;
 }
 

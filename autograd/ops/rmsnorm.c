@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { ROWS = 64, COLUMNS = 64 }; /* of an item of backward, of dw */
+enum { ROWS = 64 }; /* of an item of backward */
 
 /* Shapes in, shapes out: the only function that may fail.  `saved` (r[N]) lives from
  * forward to backward; within one step `scratch` (four rows) is each thread's, `shared` (parts of dw) all threads'. */
@@ -63,23 +63,12 @@ static void backward_rows(int64_t item, int thread, void *ud)
     }
 }
 
-/* The parts are added in their order, by one owner a column: no races, one order. */
-static void backward_columns(int64_t item, int thread, void *ud)
-{
-    const ag_args *a     = ud;
-    const int64_t  parts = (a->shape[0]->d[0] + ROWS - 1) / ROWS, C = a->shape[0]->d[1], c = item * COLUMNS,
-                  n   = C - c < COLUMNS ? C - c : COLUMNS;
-    real sum[COLUMNS] = {0};
-    (void)thread;
-    for (int64_t i = 0; i < parts; i++) a->k->add(sum, sum, a->shared + i * C + c, n);
-    kn_put(a->din[1], a->din_type[1], c, sum, n, a->acc >> 1 & 1);
-}
-
 /* din[i] is NULL where nobody wants that gradient; bit i of acc says "add". */
 static void backward(const ag_args *a)
 {
-    rt_parallel((a->shape[0]->d[0] + ROWS - 1) / ROWS, backward_rows, (void *)(uintptr_t)a);
-    if (a->din[1]) rt_parallel((a->shape[0]->d[1] + COLUMNS - 1) / COLUMNS, backward_columns, (void *)(uintptr_t)a);
+    const int64_t parts = (a->shape[0]->d[0] + ROWS - 1) / ROWS;
+    rt_parallel(parts, backward_rows, (void *)(uintptr_t)a);
+    if (a->din[1]) ag_add_parts(a, 1, parts);
 }
 
 /* keeps: backward reads x, w and what forward saved; the planner keeps nothing else alive.  cheap: what reads y in its

@@ -60,8 +60,8 @@ train_step() {
 
 golden_logits() {
     local model
-    [ -f "$out/models/llama/golden.safetensors" ] || "$python" $here/make_models.py "$out/models" --only llama llama-tied llama-bf16 qwen3
-    for model in llama llama-tied llama-bf16 qwen3; do
+    [ -f "$out/models/llama/golden.safetensors" ] || "$python" $here/make_models.py "$out/models" --only llama llama-tied llama-bf16 qwen2 qwen3
+    for model in llama llama-tied llama-bf16 qwen2 qwen3; do
         check "logits of transformers' $model" compare_logits "$out/models/$model"
         check "greedy tokens of transformers' $model" compare_greedy "$out/models/$model"
     done
@@ -100,7 +100,7 @@ TEXT
 golden_steps() {
     local student lines line words
     mapfile -t lines < <(variants)
-    for student in llama-tied qwen3; do
+    for student in llama-tied qwen2 qwen3; do
         for line in "${lines[@]}"; do
             read -ra words <<<"$line"
             check "golden steps of $student, ${words[0]}" train_step $student "${words[@]}"
@@ -122,7 +122,7 @@ other_files() {
 }
 
 [ "$part" != speed ] || exec "$python" $here/speed.py --out "$out/speed.md" "$@"
-[ "$out/kd/case.json" -nt $here/make_kd_case.py ] || "$python" $here/make_kd_case.py "$out/kd" --students llama-tied qwen3
+[ "$out/kd/case.json" -nt $here/make_kd_case.py ] || "$python" $here/make_kd_case.py "$out/kd" --students llama-tied qwen2 qwen3
 rm -f "$out/kd/steps.h5"
 "$python" $here/make_shard.py "$out/kd" "$out/kd/steps.h5"
 golden_logits

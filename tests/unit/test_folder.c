@@ -25,7 +25,6 @@ static md_config shape(const char *family)
     md_config c = {
         .V = V, .C = C, .L = 1, .H = 2, .KV = 1, .D = 4, .F = 16, .context = 32, .rope_theta = 10000, .norm_eps = 1e-5, .bos = -1};
     snprintf(c.family, sizeof c.family, "%s", family);
-    c.qk_norm = !strcmp(family, "qwen3");
     return c;
 }
 
@@ -155,6 +154,8 @@ static void only_settings_that_change_results_are_refused(void **state)
                {"qwen3", "\"use_sliding_window\": true, \"sliding_window\": 32, \"max_window_layers\": 0,", NULL},
                {"qwen3", "\"use_sliding_window\": true, \"sliding_window\": null, \"max_window_layers\": 0,", NULL},
                {"qwen3", "\"use_sliding_window\": false, \"sliding_window\": 4, \"max_window_layers\": 0,", NULL},
+               {"qwen2", "\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 0,", "use_sliding_window true"},
+               {"qwen2", "\"attention_bias\": true,", NULL},
                {"llama", "\"bos_token_id\": null,", NULL},
                {"llama", "\"bos_token_id\": 1e18,", "\"bos_token_id\""},
                {"llama", "\"bos_token_id\": 1.5,", "\"bos_token_id\" must be a whole number"},

@@ -55,6 +55,12 @@ static void case_rmsnorm(net *t)
     ag_id w = ag_add(t->g, ag_param(t->g, "w", KN_REAL, 1, (int64_t[]){7}), ag_input(t->g, "c", KN_REAL, 1, (int64_t[]){7}));
     reduce(t, ag_rmsnorm(t->g, A(t, "x", 3, 7), w, 1e-5), 3, 7);
 }
+static void case_bias(net *t)
+{
+    ag_id b = ag_add(t->g, ag_param(t->g, "b", KN_REAL, 1, (int64_t[]){3}), ag_input(t->g, "c", KN_REAL, 1, (int64_t[]){3}));
+    ag_id x = A(t, "x", 70, 3), y = ag_bias(t->g, x, b); /* more than a block of rows; x is read again, so that its gradient is added to */
+    reduce(t, ag_mul(t->g, y, ag_linear_add(t->g, x, A(t, "w", 3, 3), y)), 70, 3);
+}
 static void case_swiglu(net *t) { reduce(t, ag_swiglu(t->g, A(t, "g", 3, 5), A(t, "u", 3, 5)), 3, 5); }
 static void case_rope(net *t)
 {

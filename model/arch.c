@@ -1,0 +1,117 @@
+/* arch.c -- families and tensors as tables (arch.h), and what is derived from them. */
+#include "model/arch.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const md_family families[] = {
+#define X(name, architecture, parts) {#name, architecture, parts},
+    MD_FAMILIES(X)
+#undef X
+};
+
+#define X(name, ...) ", " #name
+const char md_family_list[] = MD_FAMILIES(X);
+#undef X
+
+const md_family *md_family_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        if (!strcmp(families[i].name, name)) return &families[i];
+    return NULL;
+}
+
+int md_has(const md_config *c, unsigned part) { return ((md_family_find(c->family)->parts | (c->tied ? 0U : MD_UNTIED)) & part) == part; }
+
+/* ---- tensors ---------------------------------------------------------------------------------------------- */
+
+typedef struct row {
+    const char *name;
+    unsigned    part;
+    md_first    first;
+} row;
+
+static const row rows[] = {
+#define X(role, name, rows, columns, first, part) {name, part, first},
+    MD_TENSORS(X)
+#undef X
+};
+
+static void set_shape(md_tensor *t, const md_config *c)
+{
+    switch (t->role) {
+#define X(id, name, n, columns, ...) \
+    case id: t->rows = (n), t->cols = (columns); break;
+        MD_TENSORS(X)
+#undef X
+    default: break;
+    }
+    t->is_vector = t->rows == 0;
+    if (t->is_vector) t->rows = 1;
+}
+
+static int is_of_a_layer(int role) { return strchr(rows[role].name, '*') != NULL; }
+
+static void set_name(md_tensor *t)
+{
+    const char *name = rows[t->role].name, *star = strchr(name, '*');
+    if (star) snprintf(t->name, sizeof t->name, "%.*s%lld%s", (int)(star - name), name, (long long)t->layer, star + 1);
+    else snprintf(t->name, sizeof t->name, "%s", name);
+}
+
+/* The tensors of roles from .. to-1 of a layer that the model has; t NULL: they are only counted. */
+static int list(md_tensor *t, const md_config *c, int from, int to, int64_t layer)
+{
+    int n = 0;
+    for (int r = from; r < to; r++) {
+        if (!md_has(c, rows[r].part)) continue;
+        if (t) {
+            t[n] = (md_tensor){.role = r, .layer = layer};
+            set_name(&t[n]);
+            set_shape(&t[n], c);
+        }
+        n++;
+    }
+    return n;
+}
+
+rt_status md_tensors(md_tensor **t, int *n, const md_config *c)
+{
+    int first = 0, end;
+    while (!is_of_a_layer(first)) first++;
+    for (end = first; is_of_a_layer(end);) end++;
+    const int each = list(NULL, c, first, end, 0), once = list(NULL, c, 0, first, 0) + list(NULL, c, end, MD_ROLES, 0);
+    RT_TRY(RT_NEW(*t, c->L * each + once));
+    *n = list(*t, c, 0, first, 0);
+    for (int64_t l = 0; l < c->L; l++) *n += list(*t + *n, c, first, end, l);
+    *n += list(*t + *n, c, end, MD_ROLES, 0);
+    return RT_OK;
+}
+
+md_first md_first_value(md_role r) { return rows[r].first; }
+
+const char *md_role_name(md_role r) { return rows[r].name; }
+
+int md_place(const md_model *m, md_role r, int64_t layer)
+{
+    for (int i = 0; i < m->n; i++)
+        if (m->t[i].role == (int)r && m->t[i].layer == layer) return i;
+    return -1;
+}
+
+/* Weights of one layer, or of the tensors that stand once. */
+static int64_t count(const md_config *c, int layer, int matrices)
+{
+    int64_t n = 0;
+    for (int r = 0; r < MD_ROLES; r++) {
+        md_tensor t = {.role = r};
+        if (is_of_a_layer(r) != layer || !md_has(c, rows[r].part)) continue;
+        set_shape(&t, c);
+        if (!matrices || !t.is_vector) n += t.rows * t.cols;
+    }
+    return n;
+}
+
+int64_t md_config_parameters(const md_config *c) { return c->L * count(c, 1, 0) + count(c, 0, 0); }
+
+int64_t md_config_layer_products(const md_config *c) { return count(c, 1, 1); }

@@ -1,0 +1,75 @@
+/* arch.h -- what a transformer of the Llama class is made of.  Private to model/.
+ *
+ * Two tables are the one place where this stands: families (MD_FAMILIES) and tensors (MD_TENSORS).  Names, shapes, counts of
+ * parameters, FLOPs, first values, what a folder must hold and the text of "known families" are derived from them;
+ * transformer.c asks for weights by role.  A family that differs in more than its parts has a file arch_NAME.c.
+ */
+#ifndef MD_ARCH_H
+#define MD_ARCH_H
+#include "model/model.h"
+
+/* What only some models have. */
+enum {
+    MD_QK_NORM  = 1, /* RMSNorm of each head of q and k before rotation */
+    MD_QKV_BIAS = 2, /* biases of q, k and v */
+    MD_WINDOW   = 4, /* layers may have a sliding window (refused: not computed) */
+    MD_UNTIED   = 8  /* a head of its own: of a model, not of a family */
+};
+
+/* clang-format off */
+
+/* config.json's model_type (md_config.family), its architectures[0], its parts */
+#define MD_FAMILIES(X)                               \
+    X(llama, "LlamaForCausalLM", 0)                  \
+    X(qwen2, "Qwen2ForCausalLM", MD_QKV_BIAS | MD_WINDOW) \
+    X(qwen3, "Qwen3ForCausalLM", MD_QK_NORM | MD_WINDOW)
+
+/* Role; Hugging Face's name, "*" for the number of the layer; rows (0: a vector) and columns for md_config *c; first value;
+ * the part that it belongs to (0: every model has it).  The order is that of the files and of the seeds of first values. */
+#define MD_TENSORS(X)                                                                                             \
+    X(MD_EMBEDDING,      "model.embed_tokens.weight",                        c->V,         c->C,         NORMAL, 0)           \
+    X(MD_ATTENTION_NORM, "model.layers.*.input_layernorm.weight",            0,            c->C,         ONES,   0)           \
+    X(MD_Q,              "model.layers.*.self_attn.q_proj.weight",           c->H * c->D,  c->C,         NORMAL, 0)           \
+    X(MD_K,              "model.layers.*.self_attn.k_proj.weight",           c->KV * c->D, c->C,         NORMAL, 0)           \
+    X(MD_V,              "model.layers.*.self_attn.v_proj.weight",           c->KV * c->D, c->C,         NORMAL, 0)           \
+    X(MD_Q_BIAS,         "model.layers.*.self_attn.q_proj.bias",             0,            c->H * c->D,  ZEROS,  MD_QKV_BIAS) \
+    X(MD_K_BIAS,         "model.layers.*.self_attn.k_proj.bias",             0,            c->KV * c->D, ZEROS,  MD_QKV_BIAS) \
+    X(MD_V_BIAS,         "model.layers.*.self_attn.v_proj.bias",             0,            c->KV * c->D, ZEROS,  MD_QKV_BIAS) \
+    X(MD_Q_NORM,         "model.layers.*.self_attn.q_norm.weight",           0,            c->D,         ONES,   MD_QK_NORM)  \
+    X(MD_K_NORM,         "model.layers.*.self_attn.k_norm.weight",           0,            c->D,         ONES,   MD_QK_NORM)  \
+    X(MD_O,              "model.layers.*.self_attn.o_proj.weight",           c->C,         c->H * c->D,  OUTPUT, 0)           \
+    X(MD_MLP_NORM,       "model.layers.*.post_attention_layernorm.weight",   0,            c->C,         ONES,   0)           \
+    X(MD_GATE,           "model.layers.*.mlp.gate_proj.weight",              c->F,         c->C,         NORMAL, 0)           \
+    X(MD_UP,             "model.layers.*.mlp.up_proj.weight",                c->F,         c->C,         NORMAL, 0)           \
+    X(MD_DOWN,           "model.layers.*.mlp.down_proj.weight",              c->C,         c->F,         OUTPUT, 0)           \
+    X(MD_FINAL_NORM,     "model.norm.weight",                                0,            c->C,         ONES,   0)           \
+    X(MD_HEAD,           "lm_head.weight",                                   c->V,         c->C,         NORMAL, MD_UNTIED)
+/* clang-format on */
+
+typedef enum md_role {
+#define X(role, ...) role,
+    MD_TENSORS(X)
+#undef X
+        MD_ROLES
+} md_role;
+
+typedef enum md_first { ZEROS, ONES, NORMAL, OUTPUT /* NORMAL of a block's output matrix, smaller the more layers add up */ } md_first;
+
+typedef struct md_family {
+    const char *name, *architecture;
+    unsigned    parts;
+} md_family;
+
+const md_family *md_family_find(const char *name); /* NULL: not a family that Retort knows */
+
+/* Is this part in the model? */
+int md_has(const md_config *c, unsigned part);
+
+/* The tensors of a configuration, in order, without values: *t is [*n]; free(). */
+rt_status md_tensors(md_tensor **t, int *n, const md_config *c);
+md_first  md_first_value(md_role r);
+/* Hugging Face's name of a tensor that stands once. */
+const char *md_role_name(md_role r);
+/* Where in md_model.t; -1: the model has no such tensor.  `layer` of a tensor that stands once: 0. */
+int md_place(const md_model *m, md_role r, int64_t layer);
+#endif
