@@ -23,11 +23,7 @@ static rt_status make_plan(inf_session *s, int i)
     md_graph           *g = &s->g[i];
     RT_TRY(md_graph_create(g, s->m, &o));
     RT_TRY(ag_plan_create(&s->p[i], g->g, g->value, &f));
-    ag_plan_bind(s->p[i], g->ids, s->ids, NULL);
-    ag_plan_bind(s->p[i], g->pos, s->pos, NULL);
-    ag_plan_bind(s->p[i], g->past, &s->past, NULL);
-    ag_plan_bind(s->p[i], g->rope, s->rope, NULL);
-    for (int w = 0; w < s->m->n; w++) ag_plan_bind(s->p[i], g->weight[w], s->m->t[w].data, NULL);
+    md_bind(s->p[i], g, &(md_leaves){.m = s->m, .ids = s->ids, .pos = s->pos, .past = &s->past, .rope = s->rope});
     for (int64_t l = 0; l < s->m->config.L; l++) {
         ag_plan_bind(s->p[i], g->cache_k[l], s->cache[2 * l], NULL);
         ag_plan_bind(s->p[i], g->cache_v[l], s->cache[2 * l + 1], NULL);

@@ -135,6 +135,19 @@ typedef struct md_graph_opts {
 
 rt_status md_graph_create(md_graph *out, const md_model *m, const md_graph_opts *o);
 void      md_graph_destroy(md_graph *g);
+
+/* The leaves that every use of a model has. The arrays stay the caller's and outlive the plan. */
+typedef struct md_leaves {
+    const md_model *m;
+    int32_t        *ids, *pos;    /* [B T] */
+    int32_t        *start, *past; /* [B T], NULL in MD_DECODE; [1], NULL in the others */
+    real           *rope;         /* md_rope */
+    real           *grads;        /* MD_TRAIN: the gradient of m->t[i] is at grads + grad_at[i]; else NULL */
+    const int64_t  *grad_at;
+} md_leaves;
+/* Binds them to a plan of g.  targets, projection and caches are the caller's to bind. */
+void md_bind(ag_plan *p, const md_graph *g, const md_leaves *l);
+
 /* The rotary table of a model: real [2, context, D/2]; free(). */
 rt_status md_rope(real **out, const md_config *c);
 

@@ -73,11 +73,7 @@ static rt_status plan_for(md_scorer *s, int64_t n, length_plan **out)
     const ag_plan_opts  f = {.forward_only = 1};
     if (!l->g.g) RT_TRY(md_graph_create(&l->g, s->m, &o));
     RT_TRY(ag_plan_create(&l->p, l->g.g, l->g.value, &f));
-    ag_plan_bind(l->p, l->g.ids, s->ids, NULL);
-    ag_plan_bind(l->p, l->g.pos, s->pos, NULL);
-    ag_plan_bind(l->p, l->g.start, s->start, NULL);
-    ag_plan_bind(l->p, l->g.rope, s->rope, NULL);
-    for (int i = 0; i < s->m->n; i++) ag_plan_bind(l->p, l->g.weight[i], s->m->t[i].data, NULL);
+    md_bind(l->p, &l->g, &(md_leaves){.m = s->m, .ids = s->ids, .pos = s->pos, .start = s->start, .rope = s->rope});
     return RT_OK;
 }
 

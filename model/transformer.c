@@ -121,6 +121,16 @@ rt_status md_graph_create(md_graph *out, const md_model *m, const md_graph_opts 
     return RT_OK;
 }
 
+void md_bind(ag_plan *p, const md_graph *g, const md_leaves *l)
+{
+    ag_plan_bind(p, g->ids, l->ids, NULL);
+    ag_plan_bind(p, g->pos, l->pos, NULL);
+    if (l->start) ag_plan_bind(p, g->start, l->start, NULL);
+    if (l->past) ag_plan_bind(p, g->past, l->past, NULL);
+    ag_plan_bind(p, g->rope, l->rope, NULL);
+    for (int i = 0; i < l->m->n; i++) ag_plan_bind(p, g->weight[i], l->m->t[i].data, l->grads ? l->grads + l->grad_at[i] : NULL);
+}
+
 void md_graph_destroy(md_graph *g)
 {
     ag_graph_destroy(&g->g);

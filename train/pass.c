@@ -44,13 +44,15 @@ static rt_status make_plan(tr_pass *o, tr_trainer *t, md_use use, const tr_objec
     const ag_plan_opts  p = {.forward_only = use != MD_TRAIN, .recompute = t->c->recompute};
     RT_TRY(md_graph_create(&o->g, t->model, &g));
     RT_TRY(ag_plan_create(&o->p, o->g.g, o->g.value, &p));
-    ag_plan_bind(o->p, o->g.ids, o->ids, NULL);
-    ag_plan_bind(o->p, o->g.pos, o->pos, NULL);
-    ag_plan_bind(o->p, o->g.start, o->start, NULL);
-    ag_plan_bind(o->p, o->g.rope, t->rope, NULL);
+    md_bind(o->p, &o->g,
+            &(md_leaves){.m       = t->model,
+                         .ids     = o->ids,
+                         .pos     = o->pos,
+                         .start   = o->start,
+                         .rope    = t->rope,
+                         .grads   = use == MD_TRAIN ? t->grads : NULL,
+                         .grad_at = t->grad_at});
     ag_plan_bind(o->p, o->g.targets, &o->targets, NULL);
-    for (int i = 0; i < t->model->n; i++)
-        ag_plan_bind(o->p, o->g.weight[i], t->model->t[i].data, use == MD_TRAIN ? t->grads + t->grad_at[i] : NULL);
     if (g.match) ag_plan_bind(o->p, o->g.projection, t->projection.data, t->grads + t->grad_at[t->model->n]);
     return RT_OK;
 }

@@ -79,11 +79,7 @@ rt_status tr_teacher_join(tr_pass *o, const tr_teacher *t, const tr_objective *o
     const md_tensor    *w = md_head(t->model);
     RT_TRY(md_graph_create(&o->tg, t->model, &g));
     RT_TRY(ag_plan_create(&o->tp, o->tg.g, o->tg.value, &p));
-    ag_plan_bind(o->tp, o->tg.ids, o->ids, NULL);
-    ag_plan_bind(o->tp, o->tg.pos, o->pos, NULL);
-    ag_plan_bind(o->tp, o->tg.start, o->start, NULL);
-    ag_plan_bind(o->tp, o->tg.rope, t->rope, NULL);
-    for (int i = 0; i < t->model->n; i++) ag_plan_bind(o->tp, o->tg.weight[i], t->model->t[i].data, NULL);
+    md_bind(o->tp, &o->tg, &(md_leaves){.m = t->model, .ids = o->ids, .pos = o->pos, .start = o->start, .rope = t->rope});
     o->seed            = seed;
     o->targets.teacher = (ag_teacher){.hidden_type = g.activations,
                                       .w           = t->head ? t->head : w->data,
