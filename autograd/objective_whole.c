@@ -42,7 +42,7 @@ static void lose_kl(ag_state *s, int gradient)
 {
     const ag_row *r = &s->r;
     s->value = s->kl = not_negative(s->moment / s->sum_y - log(s->sum_y) + log(s->sum));
-    if (gradient) r->k->blend(r->z, (real)(s->scale * (s->by_kl + s->by_q) / s->sum), r->y, (real)(-s->scale * s->by_kl / s->sum_y), r->V);
+    if (gradient) r->k->axpby(r->z, (real)(s->scale * (s->by_kl + s->by_q) / s->sum), r->y, (real)(-s->scale * s->by_kl / s->sum_y), r->V);
 }
 
 static void lose_other(ag_state *s, int gradient)
@@ -59,7 +59,7 @@ static void lose_other(ag_state *s, int gradient)
                                                r->V - v < KN_ROW_BLOCK ? r->V - v : KN_ROW_BLOCK, &d);
     s->value = not_negative(d.value);
     s->kl    = not_negative(d.kl);
-    if (gradient) r->k->blend(r->z, (real)(s->scale * (s->by_q - s->by_kl * d.moment)), r->y, (real)(s->scale * s->by_kl), r->V);
+    if (gradient) r->k->axpby(r->z, (real)(s->scale * (s->by_q - s->by_kl * d.moment)), r->y, (real)(s->scale * s->by_kl), r->V);
 }
 
 void ag_whole_lose(ag_state *s, int gradient) { (s->r.t->objective == AG_KL ? lose_kl : lose_other)(s, gradient); }

@@ -1,4 +1,4 @@
-/* bench.c -- retort bench step|products|optimiser: how fast this machine trains, and against what. */
+/* bench.c -- retort bench step|gemm|optimiser: how fast this machine trains, and against what. */
 #include "cli/bench.h"
 #include "cli/cli.h"
 #include "core/clock.h"
@@ -8,15 +8,19 @@ static rt_status run(const void *options, int argc, char **argv)
 {
     const bench_options *o    = options;
     const char          *what = argc ? argv[0] : "";
-    RT_CHECK(argc == 1, RT_EINVAL, "bench: expected one of step, products, optimiser (see 'retort bench --help')");
+    RT_CHECK(argc == 1, RT_EINVAL, "bench: expected one of step, gemm, optimiser (see 'retort bench --help')");
     RT_CHECK(o->threads >= 0 && o->threads <= RT_MAX_THREADS, RT_EINVAL, "--threads must be between 1 and %d", RT_MAX_THREADS);
     RT_CHECK(o->steps >= 1 && o->warmup >= 0, RT_EINVAL, "--steps must be at least 1 and --warmup at least 0");
     if (o->threads) rt_threads_set((int)o->threads);
     RT_TRY(kn_init());
     if (!strcmp(what, "step")) return o->objective ? bench_objective(o) : bench_step(o);
-    if (!strcmp(what, "products")) return bench_products(o);
+    if (!strcmp(what, "products")) {
+        rt_note("'bench products' is now called 'bench gemm'; version 0.3 will not know it any more");
+        what = "gemm";
+    }
+    if (!strcmp(what, "gemm")) return bench_gemm(o);
     if (!strcmp(what, "optimiser")) return bench_optimiser(o);
-    RT_FAIL(RT_EINVAL, "bench: there is no '%s'; expected step, products or optimiser", what);
+    RT_FAIL(RT_EINVAL, "bench: there is no '%s'; expected step, gemm or optimiser", what);
 }
 
 static const rt_option options[] = {
@@ -34,12 +38,12 @@ static const bench_options defaults = {.preset = "S", .steps = 8, .warmup = 3};
 
 const rt_command cli_bench = {
     .name     = "bench",
-    .usage    = "step|products|optimiser [--preset S] [--threads N]",
+    .usage    = "step|gemm|optimiser [--preset S] [--threads N]",
     .summary  = "how fast this machine trains, and against what",
     .text     = "step        real training steps on random text and a random teacher's 16 most likely tokens: tokens/s,\n"
                 "            floating-point rate, memory, where the time goes, and the figure to watch: the time that the\n"
                 "            step's own matrix products take when they run alone, over the time of the step\n"
-                "products    the rate of matrix products: ours and OpenBLAS's\n"
+                "gemm        the rate of matrix products by each gemm backend: ours and OpenBLAS's\n"
                 "optimiser   AdamW's one pass over weights, moments and gradients against copying memory\n\n"
                 "XS is a toy, S has 12.6 million parameters and steps of 8 x 512 tokens, M 100 million and 4 x 512.\n\n"
                 "  retort bench step --preset S --threads 2\n"

@@ -14,7 +14,7 @@ typedef struct bench_options {
 
 rt_status bench_step(const bench_options *o);
 rt_status bench_objective(const bench_options *o); /* steps of an objective and of cross-entropy in turn */
-rt_status bench_products(const bench_options *o);
+rt_status bench_gemm(const bench_options *o);
 rt_status bench_optimiser(const bench_options *o);
 
 /* ---- what steps run on --------------------------------------------------------------------------- */

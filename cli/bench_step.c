@@ -93,7 +93,7 @@ static void print_json(const bench *b, double step, int64_t faults)
         "{\"preset\":\"%s\",\"threads\":%d,\"cores\":%d,\"dtype\":\"%s\",\"tok_s\":%.1f,\"ms\":%.2f,\"gflops\":%.2f,\"sgemm_gflops\":%.2f,"
         "\"products_share\":%.4f,\"products_ms\":%.2f,\"rss_mb\":%.0f,\"minor_faults\":%lld,\"kernel\":\"%s\",\"engine\":\"%s\",\"work_ms\":{",
         b->place.preset->name, rt_threads(), rt_cores_allowed(), b->c.dtype, tokens / step, step * 1e3, flops(b) / step * 1e-9, b->sgemm,
-        b->alone / step, b->alone * 1e3, (double)b->rss / 1e6, (long long)faults, kn_get()->isa, kn_product_is_blas() ? "openblas" : "own");
+        b->alone / step, b->alone * 1e3, (double)b->rss / 1e6, (long long)faults, kn_get()->isa, kn_gemm_name());
     for (int i = 0; i < TR_WORKS; i++) printf("%s\"%s\":%.2f", i ? "," : "", bench_work_keys[i], b->work[i] * 1e3);
     printf("},\"idle\":%.4f}\n", b->idle);
 }
@@ -101,9 +101,8 @@ static void print_json(const bench *b, double step, int64_t faults)
 static void print_table(const bench *b, double step, int64_t faults)
 {
     const double tokens = (double)(b->c.sequences * b->c.seq);
-    printf("preset %s: %lld sequences of %lld tokens, %s, %d threads on %d cores, %s kernels, products by %s\n\n", b->place.preset->name,
-           (long long)b->c.sequences, (long long)b->c.seq, b->c.dtype, rt_threads(), rt_cores_allowed(), kn_get()->isa,
-           kn_product_is_blas() ? "OpenBLAS" : "our own kernel");
+    printf("preset %s: %lld sequences of %lld tokens, %s, %d threads on %d cores, %s kernels, gemm: %s\n\n", b->place.preset->name,
+           (long long)b->c.sequences, (long long)b->c.seq, b->c.dtype, rt_threads(), rt_cores_allowed(), kn_get()->isa, kn_gemm_name());
     printf("  %-26s %9.1f    (%.1f ms a step, median of %lld)\n", "tokens/s", tokens / step, step * 1e3, (long long)b->o->steps);
     printf("  %-26s %9.1f    (best square product: %.1f)\n", "GF/s of the model", flops(b) / step * 1e-9, b->sgemm);
     printf("  %-26s %9.3f    (alone they take %.1f ms)\n", "products / step", b->alone / step, b->alone * 1e3);
@@ -119,7 +118,7 @@ static rt_status measure(bench *b)
     RT_TRY(tr_trainer_create(&b->t, &b->c, rt_comm_self()));
     RT_TRY(run_steps(b));
     RT_TRY(bench_alone(&b->list, &b->alone));
-    RT_TRY(cli_measure_products(&b->sgemm, 1536, 0.5));
+    RT_TRY(cli_measure_gemm(&b->sgemm, 1536, 0.5));
     const int64_t n = b->o->steps;
     qsort(b->faults, (size_t)n, sizeof *b->faults, by_count);
     (b->o->json ? print_json : print_table)(b, bench_median(b->seconds, n), b->faults[n / 2]);

@@ -89,9 +89,9 @@ static rt_status check_products(struct report *r)
     char      value[128];
     const int threads = rt_threads();
     rt_threads_set(1);
-    RT_TRY(cli_measure_products(&one, 960, 0.4));
+    RT_TRY(cli_measure_gemm(&one, 960, 0.4));
     rt_threads_set(threads);
-    RT_TRY(cli_measure_products(&all, 960, 0.4));
+    RT_TRY(cli_measure_gemm(&all, 960, 0.4));
     snprintf(value, sizeof value, "%s: %.0f GF/s on 1 thread, %.0f on %d", kn_type_name(KN_REAL), one, all, threads);
     RT_TRY(add_number(r, "gflops_1", one));
     RT_TRY(add_number(r, "gflops_all", all));

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-rt_status cli_measure_products(double *gflops, int64_t n, double seconds)
+rt_status cli_measure_gemm(double *gflops, int64_t n, double seconds)
 {
     real *m = NULL;
     RT_TRY(RT_NEW(m, 3 * n * n));

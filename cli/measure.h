@@ -6,7 +6,7 @@
 
 /* Best rate of square products of side n in 1e9 floating-point operations a second; about `seconds` long.
  * On all threads, after kn_init. */
-rt_status cli_measure_products(double *gflops, int64_t n, double seconds);
+rt_status cli_measure_gemm(double *gflops, int64_t n, double seconds);
 /* Best rate of copying one array of `bytes` into another on all threads, in 1e9 bytes a
  * second, read and written bytes both counted. */
 rt_status cli_measure_copy(double *gb_s, int64_t bytes);

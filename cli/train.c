@@ -79,7 +79,7 @@ static rt_status prepare(const rt_comm *comm, const train_options *o, tr_run_opt
     if (comm->rank) rt_quiet(1);
     warn_of_binding(comm);
     RT_TRY(kn_init());
-    return cli_measure_products(&r->gflops, 512, 0.05);
+    return cli_measure_gemm(&r->gflops, 512, 0.05);
 }
 
 static rt_status train(const tr_config *c, const train_options *o, rt_comm *comm)

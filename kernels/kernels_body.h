@@ -70,13 +70,13 @@ static inline float bf16_to_float(kn_bf16 h)
     return v.f;
 }
 
-static void widen(real *restrict y, const kn_bf16 *restrict x, int64_t n)
+static void from_bf16(real *restrict y, const kn_bf16 *restrict x, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) y[i] = (real)bf16_to_float(x[i]);
 }
 
 /* To nearest, ties to even, by adding half of what is cut off; a NaN, which that might carry out of its range, stays and is made quiet. */
-static void narrow(kn_bf16 *restrict y, const real *restrict x, int64_t n)
+static void to_bf16(kn_bf16 *restrict y, const real *restrict x, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         union {
@@ -184,9 +184,9 @@ static real exp_moment(real *restrict y, const real *restrict z, real my, real m
     return total;
 }
 
-static void blend(real *restrict z, real a, const real *restrict y, real b, int64_t n)
+static void axpby(real *restrict y, real b, const real *restrict x, real a, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++) z[i] = a * z[i] + b * y[i];
+    for (int64_t i = 0; i < n; i++) y[i] = b * y[i] + a * x[i];
 }
 
 /* Of each element: q, p; d = log(p/q); r = p/q and its logarithm lr, with q no smaller than e^-87, where D has long been level. */
@@ -267,34 +267,11 @@ static void adamw(real *restrict w, real *restrict m, real *restrict v, const re
 
 extern const kn_table KN_CAT(kn_table, KN_ISA);
 
-const kn_table KN_CAT(kn_table, KN_ISA) = {
-    .isa           = KN_STR(KN_ISA),
-    .openblas      = KN_OPENBLAS,
-    .mr            = MR,
-    .nr            = NR,
-    .micro         = micro,
-    .pack_tiles    = pack_tiles,
-    .pack          = pack,
-    .widen         = widen,
-    .narrow        = narrow,
-    .dot           = dot,
-    .dot_bf16      = dot_bf16,
-    .dot_u8        = dot_u8,
-    .dot_u4        = dot_u4,
-    .sum           = sum,
-    .max           = max,
-    .scale         = scale,
-    .axpy          = axpy,
-    .add           = add,
-    .mul           = mul,
-    .exp_sub       = exp_sub,
-    .exp_moment    = exp_moment,
-    .blend         = blend,
-    .diverge       = {reverse_kl, jsd, skew, skew_reverse, tv},
-    .softmax_back  = softmax_back,
-    .norm_back     = norm_back,
-    .silu_mul      = silu_mul,
-    .silu_mul_back = silu_mul_back,
-    .rotate        = rotate,
-    .adamw         = adamw,
+const kn_table KN_CAT(kn_table, KN_ISA) = {.isa      = KN_STR(KN_ISA),
+                                           .openblas = KN_OPENBLAS,
+                                           .gemm     = {MR, NR, micro, pack_a, pack_b},
+                                           .diverge  = {reverse_kl, jsd, skew, skew_reverse, tv},
+#define X(type, name, args) .name = name,
+                                           KN_KERNELS(X)
+#undef X
 };

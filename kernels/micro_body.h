@@ -1,4 +1,4 @@
-/* micro_body.h -- the inner loops of the matrix product, part of kernels_body.h.
+/* micro_body.h -- the inner loops of gemm, part of kernels_body.h.
  *
  * A micro tile of MR x NR sums stays in registers while k runs: NV vectors across, each
  * multiplied with MR broadcast elements of A.  One operand, B, is packed beforehand into panels
@@ -43,35 +43,36 @@ static void micro(real *c, int64_t ldc, const kn_rows *a, const real *b, int64_t
 }
 
 /* Rows of memory along M: tiles of MR columns one after another, to[tile][k][MR] at distances of `tile`. */
-static void pack_tiles(real *restrict to, int64_t tile, const void *x, kn_type t, int64_t ld, int64_t M, int64_t K)
+static void pack_a(real *restrict to, int64_t tile, const void *x, kn_type t, int64_t ld, int64_t M, int64_t K)
 {
     real row[KN_MAX_TILE] = {0};
     for (int64_t k = 0; k < K; k++, to += MR) {
         if (t == KN_REAL) memcpy(row, (const real *)x + k * ld, (size_t)M * sizeof(real));
-        else widen(row, (const kn_bf16 *)x + k * ld, M);
+        else from_bf16(row, (const kn_bf16 *)x + k * ld, M);
         for (int64_t i = 0, at = 0; i < M; i += MR, at += tile)
             for (int r = 0; r < MR; r++) to[at + r] = row[i + r]; /* beyond M: 0, read by nobody */
     }
 }
 
-static inline real widened(const void *x, kn_type t, int64_t i)
+static inline real cast(const void *x, kn_type t, int64_t i)
 {
     return t == KN_REAL ? ((const real *)x)[i] : (real)bf16_to_float(((const kn_bf16 *)x)[i]);
 }
 
 /* Memory runs along the panel: to[k][j] = x[k ld + j]. */
-static inline __attribute__((always_inline)) void pack_along(real *restrict to, const void *x, kn_type t, int64_t ld, int64_t n, int64_t K)
+static inline __attribute__((always_inline)) void pack_rows(real *restrict to, const void *x, kn_type t, int64_t ld, int64_t n, int64_t K)
 {
     for (int64_t k = 0; k < K; k++, to += NR) {
         if (n == NR)
-            for (int64_t j = 0; j < NR; j++) to[j] = widened(x, t, k * ld + j);
+            for (int64_t j = 0; j < NR; j++) to[j] = cast(x, t, k * ld + j);
         else
-            for (int64_t j = 0; j < NR; j++) to[j] = j < n ? widened(x, t, k * ld + j) : 0;
+            for (int64_t j = 0; j < NR; j++) to[j] = j < n ? cast(x, t, k * ld + j) : 0;
     }
 }
 
 /* Memory runs along k: to[k][j] = x[j ld + k], turned in squares of TURN columns. */
-static inline __attribute__((always_inline)) void pack_across(real *restrict to, const void *x, kn_type t, int64_t ld, int64_t n, int64_t K)
+static inline __attribute__((always_inline)) void pack_transposed(real *restrict to, const void *x, kn_type t, int64_t ld, int64_t n,
+                                                                  int64_t K)
 {
     real square[NR][TURN];
     memset(square, 0, sizeof square);
@@ -79,19 +80,19 @@ static inline __attribute__((always_inline)) void pack_across(real *restrict to,
         const int64_t w = K - k0 < TURN ? K - k0 : TURN;
         for (int64_t j = 0; j < n; j++) {
             if (w == TURN)
-                for (int64_t k = 0; k < TURN; k++) square[j][k] = widened(x, t, j * ld + k0 + k);
+                for (int64_t k = 0; k < TURN; k++) square[j][k] = cast(x, t, j * ld + k0 + k);
             else
-                for (int64_t k = 0; k < w; k++) square[j][k] = widened(x, t, j * ld + k0 + k);
+                for (int64_t k = 0; k < w; k++) square[j][k] = cast(x, t, j * ld + k0 + k);
         }
         for (int64_t k = 0; k < w; k++)
             for (int64_t j = 0; j < NR; j++) to[k * NR + j] = square[j][k];
     }
 }
 
-static void pack(real *to, const void *x, kn_type t, int64_t ld, int across, int64_t n, int64_t K)
+static void pack_b(real *to, const void *x, kn_type t, int64_t ld, int transposed, int64_t n, int64_t K)
 {
-    if (t == KN_REAL && across) pack_across(to, x, KN_REAL, ld, n, K);
-    else if (t == KN_REAL) pack_along(to, x, KN_REAL, ld, n, K);
-    else if (across) pack_across(to, x, KN_BF16, ld, n, K);
-    else pack_along(to, x, KN_BF16, ld, n, K);
+    if (t == KN_REAL && transposed) pack_transposed(to, x, KN_REAL, ld, n, K);
+    else if (t == KN_REAL) pack_rows(to, x, KN_REAL, ld, n, K);
+    else if (transposed) pack_transposed(to, x, KN_BF16, ld, n, K);
+    else pack_rows(to, x, KN_BF16, ld, n, K);
 }

@@ -206,7 +206,7 @@ static int convert(real *x, const char *from, const char *dtype, int64_t n)
         for (int64_t i = 0; i < n; i++) x[i] = (real)((const float *)(const void *)from)[i];
     else if (!strcmp(dtype, "F64"))
         for (int64_t i = 0; i < n; i++) x[i] = (real)((const double *)(const void *)from)[i];
-    else if (!strcmp(dtype, "BF16")) kn_get()->widen(x, (const kn_bf16 *)(const void *)from, n);
+    else if (!strcmp(dtype, "BF16")) kn_get()->from_bf16(x, (const kn_bf16 *)(const void *)from, n);
     else if (!strcmp(dtype, "F16"))
         for (int64_t i = 0; i < n; i++) x[i] = (real)half_to_double(((const uint16_t *)(const void *)from)[i]);
     else return 0;

@@ -45,7 +45,7 @@ static rt_status make(opt_state *s, const opt_param *p)
         if (p[i].type == KN_REAL) v->master = p[i].weight;
         else {
             RT_TRY(rt_alloc((void **)&v->master, v->n, sizeof(real), "master weights"));
-            kn_get()->widen(v->master, p[i].weight, v->n);
+            kn_get()->from_bf16(v->master, p[i].weight, v->n);
         }
     }
     return make_blocks(s);

@@ -46,15 +46,15 @@ one() { # NAME VARIABLE=VALUE...
 words=("$@")
 began=$SECONDS
 for table in ref avx2 avx512 neon; do
-    runs "$table;" RETORT_CPU=$table RETORT_PRODUCT=own || continue
-    one "$table, own gemm" RETORT_CPU=$table RETORT_PRODUCT=own
-    runs "$table; OpenBLAS" RETORT_CPU=$table RETORT_PRODUCT=openblas || continue
-    one "$table, OpenBLAS" RETORT_CPU=$table RETORT_PRODUCT=openblas
+    runs "$table;" RETORT_CPU=$table RETORT_GEMM=own || continue
+    one "$table, own gemm" RETORT_CPU=$table RETORT_GEMM=own
+    runs "$table; OpenBLAS" RETORT_CPU=$table RETORT_GEMM=openblas || continue
+    one "$table, OpenBLAS" RETORT_CPU=$table RETORT_GEMM=openblas
 done
 while read -r core flags; do
     # shellcheck disable=SC2086 # the flags are words
-    cpu_has $flags && runs ".* $core MAX_THREADS" OPENBLAS_CORETYPE="$core" RETORT_PRODUCT=openblas || continue # it replaces what it lacks
-    one "OpenBLAS for $core" OPENBLAS_CORETYPE="$core" RETORT_PRODUCT=openblas
+    cpu_has $flags && runs ".* $core MAX_THREADS" OPENBLAS_CORETYPE="$core" RETORT_GEMM=openblas || continue # it replaces what it lacks
+    one "OpenBLAS for $core" OPENBLAS_CORETYPE="$core" RETORT_GEMM=openblas
 done < <(core_types)
 [ ${#failed[@]} = 0 ] || {
     printf 'numeric: FAILED: %s\n' "${failed[@]}"

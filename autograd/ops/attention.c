@@ -161,7 +161,7 @@ static void forward_tile(const ag_args *a, const running *r, const int32_t *star
     while (next_block(&q)) {
         scores(r->S, r->Q, r->K, &q, D);
         soften(a, r, &q, start);
-        mix(r->O, r->S, r->V, T, &q, D, a->k->nr);
+        mix(r->O, r->S, r->V, T, &q, D, a->k->gemm.nr);
     }
     for (int64_t i = 0; i < q.rows; i++) {
         a->k->scale(r->O + i * D, r->O + i * D, 1 / r->sum[i], D);
@@ -225,9 +225,9 @@ static void backward_block(const ag_args *a, const panels *p, const tile *q, con
     scores(p->S, p->Q, p->K_turned, q, D);
     scores(p->dS, p->dO, p->V_turned, q, D);
     score_gradients(a, p, q, start, b * T + q->t0, h);
-    spread(p->dV, p->S, p->dO_packed, q, D, a->k->nr);
-    spread(p->dK, p->dS, p->Q_packed, q, D, a->k->nr);
-    mix(p->dQ, p->dS, p->K, T, q, D, a->k->nr);
+    spread(p->dV, p->S, p->dO_packed, q, D, a->k->gemm.nr);
+    spread(p->dK, p->dS, p->Q_packed, q, D, a->k->gemm.nr);
+    mix(p->dQ, p->dS, p->K, T, q, D, a->k->gemm.nr);
 }
 
 static void backward_tile(const ag_args *a, const panels *p, const int32_t *start, int64_t b, int64_t h, int64_t t0)

@@ -20,10 +20,10 @@ grep -q 'rank under mpirun' "$dir/text" || fail "does not see that it is a rank:
 
 # Without OpenBLAS: well where our own kernel multiplies, an error where OpenBLAS is to.
 without=(env RETORT_BLAS=/no/such/library OMPI_COMM_WORLD_SIZE=1)
-"${without[@]}" RETORT_PRODUCT=own "$RETORT" doctor --quick >"$dir/text" || fail "exit $? without OpenBLAS: $(cat "$dir/text")"
+"${without[@]}" RETORT_GEMM=own "$RETORT" doctor --quick >"$dir/text" || fail "exit $? without OpenBLAS: $(cat "$dir/text")"
 grep -q '^good  kernel .*; no OpenBLAS$' "$dir/text" || fail "does not say that there is no OpenBLAS: $(cat "$dir/text")"
 code=0
-"${without[@]}" RETORT_PRODUCT=openblas "$RETORT" doctor --quick >"$dir/text" 2>"$dir/err" || code=$?
+"${without[@]}" RETORT_GEMM=openblas "$RETORT" doctor --quick >"$dir/text" 2>"$dir/err" || code=$?
 [ $code = 2 ] || fail "exit $code where the OpenBLAS to use is missing, expected 2"
 grep -q 'install libopenblas0-pthread' "$dir/err" || fail "does not say how to get OpenBLAS: $(cat "$dir/err")"
 

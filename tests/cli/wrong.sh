@@ -93,7 +93,7 @@ expect 2 '"model.C" must be a whole number between 1 and 1048576, found -3' "${t
 expect 2 "found -3" "$RETORT" generate $model --prompt text --max-tokens -3
 expect 4 "make the model smaller" "${train[@]}" out=x model.C=600000 model.L=500 model.F=600000
 case $(nm -D "$RETORT" | grep -c __asan_init) in
-0) RETORT_PRODUCT=openblas expect 4 "address space" "${no_memory[@]}" "${train[@]}" out=x ;;
+0) RETORT_GEMM=openblas expect 4 "address space" "${no_memory[@]}" "${train[@]}" out=x ;;
 *) echo "wrong: skipped: no limit on memory under the address sanitizer" ;;
 esac
 [ -z "$(ls -d x x.h5 2>/dev/null)" ] || fail "what was refused left a file"

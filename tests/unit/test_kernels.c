@@ -86,12 +86,17 @@ static int guards_hold(const real *y, int64_t n)
 
 typedef int (*check_fn)(const kn_table *k, int64_t n, uint64_t seed);
 
-static int check_dots(const kn_table *k, int64_t n, uint64_t seed)
+/* a . b, a . h (b in bf16) and a . u from index 1 on: what they are, and what their rounding is measured by. */
+typedef struct dots {
+    wide dot, bf16, u8, scale;
+} dots;
+
+static dots fill_dots(const kn_table *k, int64_t n, uint64_t seed)
 {
-    wide dot = 0, bf = 0, u8 = 0, scale = 0;
+    dots d = {0};
     fill_normal(g_a, n + 1, seed), fill_normal(g_b, n + 1, seed + 1);
     if (seed & 1) fill_odd(g_a, n + 1, seed);
-    k->narrow(g_h + 1, g_b + 1, n);
+    k->to_bf16(g_h + 1, g_b + 1, n);
     for (int64_t i = 1; i <= n; i++) {
         g_u[i]       = (uint8_t)(i * 37 + (int64_t)seed);
         const real h = (union {
@@ -99,12 +104,30 @@ static int check_dots(const kn_table *k, int64_t n, uint64_t seed)
                            float    f;
                        }){.u = (uint32_t)g_h[i] << 16}
                            .f;
-        dot += (wide)g_a[i] * (wide)g_b[i], bf += (wide)g_a[i] * (wide)h, u8 += (wide)g_a[i] * g_u[i];
-        scale += fabsl((wide)g_a[i]) * fmaxl(g_u[i], fmaxl(fabsl((wide)g_b[i]), fabsl((wide)h)));
+        d.dot += (wide)g_a[i] * (wide)g_b[i], d.bf16 += (wide)g_a[i] * (wide)h, d.u8 += (wide)g_a[i] * g_u[i];
+        d.scale += fabsl((wide)g_a[i]) * fmaxl(g_u[i], fmaxl(fabsl((wide)g_b[i]), fabsl((wide)h)));
     }
-    const double ulps = 8 + (double)n / 16;
-    return !near(k->dot(g_a + 1, g_b + 1, n), dot, ulps, scale) + !near(k->dot_bf16(g_a + 1, g_h + 1, n), bf, ulps, scale) +
-           !near(k->dot_u8(g_a + 1, g_u + 1, n), u8, ulps, scale);
+    return d;
+}
+
+static double dot_ulps(int64_t n) { return 8 + (double)n / 16; }
+
+static int check_dot(const kn_table *k, int64_t n, uint64_t seed)
+{
+    const dots d = fill_dots(k, n, seed);
+    return !near(k->dot(g_a + 1, g_b + 1, n), d.dot, dot_ulps(n), d.scale);
+}
+
+static int check_dot_bf16(const kn_table *k, int64_t n, uint64_t seed)
+{
+    const dots d = fill_dots(k, n, seed);
+    return !near(k->dot_bf16(g_a + 1, g_h + 1, n), d.bf16, dot_ulps(n), d.scale);
+}
+
+static int check_dot_u8(const kn_table *k, int64_t n, uint64_t seed)
+{
+    const dots d = fill_dots(k, n, seed);
+    return !near(k->dot_u8(g_a + 1, g_u + 1, n), d.u8, dot_ulps(n), d.scale);
 }
 
 static int check_dot_u4(const kn_table *k, int64_t n, uint64_t seed)
@@ -119,43 +142,115 @@ static int check_dot_u4(const kn_table *k, int64_t n, uint64_t seed)
     return !near(k->dot_u4(g_a + 1, g_u + 1, 2 * n), want, 8 + (double)n / 8, scale);
 }
 
-static int check_sum_max(const kn_table *k, int64_t n, uint64_t seed)
+/* The same bits on every table. */
+static int check_sum(const kn_table *k, int64_t n, uint64_t seed)
 {
-    wide sum = 0, scale = 0, max = -INFINITY;
+    wide sum = 0, scale = 0;
+    fill_normal(g_a, n + 1, seed);
+    if (seed & 1) fill_odd(g_a, n + 1, seed);
+    for (int64_t i = 1; i <= n; i++) sum += (wide)g_a[i], scale += fabsl((wide)g_a[i]);
+    const real s = k->sum(g_a + 1, n), same = kn_at(0)->sum(g_a + 1, n);
+    return !near(s, sum, dot_ulps(n), scale) + !(s == same || (isnan(s) && isnan(same)));
+}
+
+static int check_max(const kn_table *k, int64_t n, uint64_t seed)
+{
+    wide max = -INFINITY;
     fill_normal(g_a, n + 1, seed);
     if (seed & 1) fill_odd(g_a, n + 1, seed);
     if (seed == 2) g_a[1] = (real)NAN; /* where the search begins */
-    for (int64_t i = 1; i <= n; i++) {
-        sum += (wide)g_a[i], scale += fabsl((wide)g_a[i]);
+    for (int64_t i = 1; i <= n; i++)
         if ((wide)g_a[i] > max) max = (wide)g_a[i];
-    }
-    const int  all_nan = n == 1 && isnan(sum);
-    const real s = k->sum(g_a + 1, n), same = kn_at(0)->sum(g_a + 1, n), m = k->max(g_a + 1, n);
-    return !near(s, sum, 8 + (double)n / 16, scale) + !(s == same || (isnan(s) && isnan(same))) +
-           !(all_nan ? isinf(m) && m < 0 : m == (real)max);
+    const real m = k->max(g_a + 1, n);
+    return !(n == 1 && isnan(g_a[1]) ? isinf(m) && m < 0 : m == (real)max);
 }
 
-static int check_simple(const kn_table *k, int64_t n, uint64_t seed)
+static void fill_pair(int64_t n, uint64_t seed)
+{
+    fill_odd(g_a, n + 1, seed), fill_normal(g_b, n + 1, seed + 1);
+    clear(g_y), memcpy(g_y + 1, g_b + 1, (size_t)n * sizeof(real));
+}
+
+static int check_add(const kn_table *k, int64_t n, uint64_t seed)
+{
+    int wrong = 0;
+    fill_pair(n, seed), k->add(g_y + 1, g_a + 1, g_b + 1, n);
+    for (int64_t i = 1; i <= n; i++) wrong += !near(g_y[i], (wide)(g_a[i] + g_b[i]), 0, 0);
+    return wrong + !guards_hold(g_y, n);
+}
+
+static int check_mul(const kn_table *k, int64_t n, uint64_t seed)
+{
+    int wrong = 0;
+    fill_pair(n, seed), k->mul(g_y + 1, g_a + 1, g_b + 1, n);
+    for (int64_t i = 1; i <= n; i++) wrong += !near(g_y[i], (wide)(g_a[i] * g_b[i]), 0, 0);
+    return wrong + !guards_hold(g_y, n);
+}
+
+static int check_scale(const kn_table *k, int64_t n, uint64_t seed)
 {
     const real s     = (real)0.75;
     int        wrong = 0;
-    fill_odd(g_a, n + 1, seed), fill_normal(g_b, n + 1, seed + 1);
-    clear(g_y), k->add(g_y + 1, g_a + 1, g_b + 1, n), wrong += !guards_hold(g_y, n);
-    for (int64_t i = 1; i <= n; i++) wrong += !near(g_y[i], (wide)(g_a[i] + g_b[i]), 0, 0);
-    clear(g_y), k->mul(g_y + 1, g_a + 1, g_b + 1, n), wrong += !guards_hold(g_y, n);
-    for (int64_t i = 1; i <= n; i++) wrong += !near(g_y[i], (wide)(g_a[i] * g_b[i]), 0, 0);
-    clear(g_y), k->scale(g_y + 1, g_a + 1, s, n), wrong += !guards_hold(g_y, n);
+    fill_pair(n, seed), k->scale(g_y + 1, g_a + 1, s, n);
     for (int64_t i = 1; i <= n; i++) wrong += !near(g_y[i], (wide)(g_a[i] * s), 0, 0);
-    clear(g_y), memcpy(g_y + 1, g_b + 1, (size_t)n * sizeof(real));
-    k->axpy(g_y + 1, g_a + 1, s, n), wrong += !guards_hold(g_y, n);
+    return wrong + !guards_hold(g_y, n);
+}
+
+static int check_axpy(const kn_table *k, int64_t n, uint64_t seed)
+{
+    const real s     = (real)0.75;
+    int        wrong = 0;
+    fill_pair(n, seed), k->axpy(g_y + 1, g_a + 1, s, n);
     for (int64_t i = 1; i <= n; i++) {
         const wide p = (wide)g_a[i] * (wide)s, b = (wide)g_b[i];
         wrong += !near(g_y[i], b + p, 1.1, fabsl(b) + fabsl(p));
     }
-    return wrong;
+    return wrong + !guards_hold(g_y, n);
 }
 
-static int check_exp(const kn_table *k, int64_t n, uint64_t seed)
+static int check_axpby(const kn_table *k, int64_t n, uint64_t seed)
+{
+    const real a = (real)0.75, b = (real)-1.3;
+    int        wrong = 0;
+    fill_pair(n, seed), k->axpby(g_y + 1, b, g_a + 1, a, n);
+    for (int64_t i = 1; i <= n; i++) {
+        const wide p = (wide)g_a[i] * (wide)a, q = (wide)g_b[i] * (wide)b;
+        wrong += !near(g_y[i], q + p, 2, fabsl(q) + fabsl(p));
+    }
+    return wrong + !guards_hold(g_y, n);
+}
+
+/* Conversions bit by bit: bf16_conversions_are_exact and long_bf16_conversions_agree, below. */
+static int check_from_bf16(const kn_table *k, int64_t n, uint64_t seed)
+{
+    int wrong = 0;
+    for (int64_t i = 1; i <= n; i++) g_h[i] = (kn_bf16)(rt_mix2(seed, (uint64_t)i) & 0xbfff); /* no NaN */
+    clear(g_y), k->from_bf16(g_y + 1, g_h + 1, n);
+    for (int64_t i = 1; i <= n; i++) {
+        const uint32_t u = (uint32_t)g_h[i] << 16;
+        float          want;
+        memcpy(&want, &u, sizeof want);
+        wrong += !(g_y[i] == (real)want);
+    }
+    return wrong + !guards_hold(g_y, n);
+}
+
+static int check_to_bf16(const kn_table *k, int64_t n, uint64_t seed)
+{
+    int wrong = 0;
+    fill_odd(g_a, n + 1, seed);
+    g_h[n + 1] = 0x1234;
+    k->to_bf16(g_h + 1, g_a + 1, n), k->from_bf16(g_y + 1, g_h + 1, n);
+    for (int64_t i = 1; i <= n; i++) {
+        const wide a = (wide)g_a[i], y = (wide)g_y[i];
+        if (isnan(a)) wrong += !isnan(y);
+        else if (isinf(y)) wrong += !(fabsl(a) > 3.38e38L && a * y > 0);
+        else wrong += !(fabsl(y - a) <= fabsl(a) / 256 + 1e-40L); /* half a unit in the eighth bit; subnormals are coarser */
+    }
+    return wrong + (g_h[n + 1] != 0x1234);
+}
+
+static int check_exp_sub(const kn_table *k, int64_t n, uint64_t seed)
 {
     const real m     = (real)(seed % 5) - 2;
     wide       sum   = 0;
@@ -172,6 +267,23 @@ static int check_exp(const kn_table *k, int64_t n, uint64_t seed)
     k->exp_sub(g_z + 1, g_z + 1, m, n);
     wrong += memcmp(g_z + 1, g_y + 1, (size_t)n * sizeof(real)) != 0;
     return wrong + !guards_hold(g_y, n) + !near(got, sum, 8 + (double)n / 16, sum);
+}
+
+static int check_exp_moment(const kn_table *k, int64_t n, uint64_t seed)
+{
+    const real my = (real)1.5, mz = (real)0.5;
+    real       moment = 2;
+    wide       sum = 0, want = 2, scale = 2;
+    int        wrong = 0;
+    fill_normal(g_a, n + 1, seed), fill_normal(g_b, n + 1, seed + 1);
+    clear(g_y), memcpy(g_y + 1, g_a + 1, (size_t)n * sizeof(real));
+    const real got = k->exp_moment(g_y + 1, g_b + 1, my, mz, n, &moment);
+    for (int64_t i = 1; i <= n; i++) {
+        const wide e = exp_clamped((wide)(real)(g_a[i] - my)), d = ((wide)g_a[i] - (wide)my) - ((wide)g_b[i] - (wide)mz);
+        wrong += !near(g_y[i], e, 3, 0);
+        sum += e, want += e * d, scale += e * (fabsl((wide)g_a[i]) + fabsl((wide)g_b[i]) + 2);
+    }
+    return wrong + !guards_hold(g_y, n) + !near(got, sum, dot_ulps(n), sum) + !near(moment, want, dot_ulps(n), scale);
 }
 
 static int check_norm_back(const kn_table *k, int64_t n, uint64_t seed)
@@ -199,13 +311,20 @@ static int check_softmax_back(const kn_table *k, int64_t n, uint64_t seed)
     return wrong + !guards_hold(g_y, n);
 }
 
-static int check_silu(const kn_table *k, int64_t n, uint64_t seed)
+static int check_silu_mul(const kn_table *k, int64_t n, uint64_t seed)
+{
+    int wrong = 0;
+    fill_odd(g_a, n + 1, seed), fill_normal(g_b, n + 1, seed + 1);
+    clear(g_y), k->silu_mul(g_y + 1, g_a + 1, g_b + 1, n);
+    for (int64_t i = 1; i <= n; i++)
+        wrong += !near(g_y[i], (wide)(real)((wide)g_a[i] / (1 + exp_clamped(-(wide)g_a[i]))) * (wide)g_b[i], 8, 0);
+    return wrong + !guards_hold(g_y, n);
+}
+
+static int check_silu_mul_back(const kn_table *k, int64_t n, uint64_t seed)
 {
     int wrong = 0;
     fill_odd(g_a, n + 1, seed), fill_normal(g_b, n + 1, seed + 1), fill_normal(g_c, n + 1, seed + 2);
-    clear(g_y), k->silu_mul(g_y + 1, g_a + 1, g_b + 1, n), wrong += !guards_hold(g_y, n);
-    for (int64_t i = 1; i <= n; i++)
-        wrong += !near(g_y[i], (wide)(real)((wide)g_a[i] / (1 + exp_clamped(-(wide)g_a[i]))) * (wide)g_b[i], 8, 0);
     clear(g_y), clear(g_z), k->silu_mul_back(g_y + 1, g_z + 1, g_a + 1, g_b + 1, g_c + 1, n);
     for (int64_t i = 1; i <= n; i++) {
         const wide g = (wide)g_a[i], u = (wide)g_b[i], d = (wide)g_c[i], s = 1 / (1 + exp_clamped(-g)), us = u * s * d;
@@ -254,16 +373,11 @@ static int check_adamw(const kn_table *k, int64_t n, uint64_t seed)
 static const struct {
     const char *name;
     check_fn    check;
-} checks[] = {{"dot, dot_bf16, dot_u8", check_dots},
-              {"dot_u4", check_dot_u4},
-              {"sum, max", check_sum_max},
-              {"add, mul, scale, axpy", check_simple},
-              {"exp_sub", check_exp},
-              {"norm_back", check_norm_back},
-              {"softmax_back", check_softmax_back},
-              {"silu_mul, its gradient", check_silu},
-              {"rotate", check_rotate},
-              {"adamw", check_adamw}};
+} checks[] = {
+#define X(type, name, args) {#name, check_##name},
+    KN_KERNELS(X)
+#undef X
+};
 
 static void every_kernel_of_every_table(void **state)
 {
@@ -328,11 +442,11 @@ static void bf16_conversions_are_exact(void **state)
                 bits[i]    = h << 16 | low[i];
                 g_a[1 + i] = (real)float_of(bits[i]);
             }
-            kn_at(t)->narrow(g_h + 1, g_a + 1, 6);
+            kn_at(t)->to_bf16(g_h + 1, g_a + 1, 6);
             for (int i = 0; i < 6; i++)
                 if (!rounds_to(bits[i], g_h[1 + i])) fail_msg("%s: %08x was rounded to %04x", kn_at(t)->isa, bits[i], g_h[1 + i]);
             g_h[1] = (kn_bf16)h;
-            kn_at(t)->widen(g_y + 1, g_h + 1, 1);
+            kn_at(t)->from_bf16(g_y + 1, g_h + 1, 1);
             const float want = float_of(h << 16);
             assert_true(isnan(want) ? isnan(g_y[1]) : (float)g_y[1] == want && signbit((float)g_y[1]) == signbit(want));
         }
@@ -346,13 +460,13 @@ static void long_bf16_conversions_agree(void **state)
             kn_bf16 one;
             fill_odd(g_a, sizes[s] + 1, s);
             memset(g_h, 0x55, sizeof g_h);
-            kn_at(t)->narrow(g_h + 1, g_a + 1, sizes[s]);
+            kn_at(t)->to_bf16(g_h + 1, g_a + 1, sizes[s]);
             assert_int_equal(g_h[0], 0x5555);
             assert_int_equal(g_h[sizes[s] + 1], 0x5555);
-            clear(g_y), kn_at(t)->widen(g_y + 1, g_h + 1, sizes[s]);
+            clear(g_y), kn_at(t)->from_bf16(g_y + 1, g_h + 1, sizes[s]);
             assert_true(guards_hold(g_y, sizes[s]));
             for (int64_t i = 1; i <= sizes[s]; i++) {
-                kn_at(0)->narrow(&one, g_a + i, 1);
+                kn_at(0)->to_bf16(&one, g_a + i, 1);
                 assert_int_equal(g_h[i], one);
                 assert_true(isnan(g_a[i]) ? isnan(g_y[i]) : (float)g_y[i] == float_of((uint32_t)one << 16));
             }
@@ -390,7 +504,7 @@ static forms make_forms(int64_t rows, int64_t cols, uint64_t seed)
             f.h[trans][pad]                   = memory(h * ld, sizeof(kn_bf16));
             for (int64_t i = 0; i < h; i++)
                 for (int64_t j = 0; j < ld; j++) x[i * ld + j] = j < w ? (real)f.plain[trans ? j * cols + i : i * cols + j] : (real)NAN;
-            kn_get()->narrow(f.h[trans][pad], x, h * ld);
+            kn_get()->to_bf16(f.h[trans][pad], x, h * ld);
         }
     return f;
 }
@@ -431,20 +545,19 @@ static int count_wrong(const double *want, const forms *a, const forms *b, void 
     for (int64_t i = 0; i < M; i++) {
         const real *got = kn_load(c, t, i * ldc, ldc, work);
         for (int64_t j = 0; j < N; j++) row[j] = (real)(want[i * N + j] + (acc ? (double)start : 0));
-        if (bf16) kn_at(0)->narrow(h, row, ldc), kn_at(0)->widen(row, h, ldc);
+        if (bf16) kn_at(0)->to_bf16(h, row, ldc), kn_at(0)->from_bf16(row, h, ldc);
         for (int64_t j = 0; j < ldc; j++) wrong += !(got[j] == row[j]);
     }
     return wrong;
 }
 
-/* From here on table t, its products by its own kernel or by OpenBLAS; 0 where there is no OpenBLAS. */
-static int choose(int t, int blas)
+/* From here on table t and this gemm backend. */
+static void choose(int t, const char *backend)
 {
     setenv("RETORT_CPU", kn_at(t)->isa, 1);
     assert_int_equal(kn_init(), RT_OK);
     assert_string_equal(kn_get()->isa, kn_at(t)->isa);
-    kn_product_use_blas(blas);
-    return kn_product_is_blas() == blas;
+    assert_int_equal(kn_gemm_use(backend), RT_OK);
 }
 
 static void choose_best(void)
@@ -458,8 +571,8 @@ static void check_variants(const forms *a, const forms *b, const double *want, v
     for (int v = first; v < VARIANTS; v += stride) {
         const int wrong = count_wrong(want, a, b, c, v);
         if (wrong)
-            fail_msg("%s%s: M %lld, N %lld, K %lld, variant %02x: %d wrong", kn_get()->isa, kn_product_is_blas() ? ", OpenBLAS" : "",
-                     (long long)a->rows, (long long)b->cols, (long long)a->cols, (unsigned)v, wrong);
+            fail_msg("%s, %s: M %lld, N %lld, K %lld, variant %02x: %d wrong", kn_get()->isa, kn_gemm_name(), (long long)a->rows,
+                     (long long)b->cols, (long long)a->cols, (unsigned)v, wrong);
     }
 }
 
@@ -470,8 +583,10 @@ static void check_shape(int64_t M, int64_t N, int64_t K, int first, int stride)
     void   *c    = memory(M * (N + PAD), sizeof(real));
     multiply(want, &a, &b);
     for (int t = 0; kn_at(t); t++)
-        for (int blas = 0; blas < 2; blas++)
-            if (choose(t, blas)) check_variants(&a, &b, want, c, first, stride);
+        for (int i = 0; kn_gemm_name_at(i); i++) {
+            choose(t, kn_gemm_name_at(i));
+            check_variants(&a, &b, want, c, first, stride);
+        }
     free_forms(&a), free_forms(&b), free(want), free(c);
 }
 
@@ -566,7 +681,7 @@ static void matvec_takes_every_type(void **state)
     (void)state;
     multiply(want, &w, &x);
     for (int t = 0; kn_at(t); t++) {
-        choose(t, 0);
+        choose(t, "own");
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) check_matvec(rows[i], &w, &x, want);
         check_quantised(8, x.x[0][0]), check_quantised(4, x.x[0][0]);
     }

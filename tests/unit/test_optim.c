@@ -85,7 +85,7 @@ static opt_state *begin(kn_type type)
             g_plain[i].w[j] = (double)g_weight[i][j];
             g_plain[i].m[j] = g_plain[i].v[j] = 0;
         }
-        kn_get()->narrow(g_half[i], g_weight[i], g_n[i]);
+        kn_get()->to_bf16(g_half[i], g_weight[i], g_n[i]);
         p[i] = (opt_param){type == KN_REAL ? (void *)g_weight[i] : (void *)g_half[i], type, g_grad[i], g_n[i], !i};
     }
     assert_int_equal(opt_bytes(p, 2), (N0 + N1) * (int64_t)sizeof(real) * (type == KN_REAL ? 2 : 3));
@@ -136,7 +136,7 @@ static void check_halves(opt_state *s)
     kn_bf16 want;
     for (int i = 0; i < 2; i++)
         for (int64_t j = 0; j < g_n[i]; j++) {
-            kn_at(0)->narrow(&want, opt_at(s, i).master + j, 1);
+            kn_at(0)->to_bf16(&want, opt_at(s, i).master + j, 1);
             assert_int_equal(g_half[i][j], want);
         }
 }

@@ -1,9 +1,12 @@
-/* bench_products.c -- matrix products alone: those of a step, and square ones by both engines. */
+/* bench_gemm.c -- gemm alone: the products of a step, and square ones by each backend. */
 #include "cli/bench.h"
 #include "cli/measure.h"
 #include "core/clock.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+enum { MOST_BACKENDS = 8, ROUNDS = 3 };
 
 static void seen(void *ud, const kn_mat *a, const kn_mat *b, int64_t M, int64_t N, int64_t K)
 {
@@ -46,27 +49,34 @@ rt_status bench_alone(const bench_list *l, double *seconds)
     return RT_OK;
 }
 
-/* Both engines over the same tiles, in turn. */
-rt_status bench_products(const bench_options *o)
+/* All backends over the same product, in turn; the best of ROUNDS each. */
+static rt_status measure_all(double best[MOST_BACKENDS], int *n)
 {
-    double    best[2] = {0}, rate;
-    char      theirs[16];
-    const int engine = kn_product_is_blas(), both = kn_have_blas();
-    for (int i = 0; i < 6; i += both ? 1 : 2) {
-        kn_product_use_blas(i % 2);
-        RT_TRY(cli_measure_products(&rate, 1536, 0.4));
-        if (rate > best[i % 2]) best[i % 2] = rate;
+    const char *in_use = kn_gemm_name();
+    double      rate;
+    for (*n = 0; *n < MOST_BACKENDS && kn_gemm_name_at(*n); ++*n) best[*n] = 0;
+    for (int i = 0; i < ROUNDS * *n; i++) {
+        RT_TRY(kn_gemm_use(kn_gemm_name_at(i % *n)));
+        RT_TRY(cli_measure_gemm(&rate, 1536, 0.4));
+        if (rate > best[i % *n]) best[i % *n] = rate;
     }
-    if (both) snprintf(theirs, sizeof theirs, "%.1f", best[1]);
-    else snprintf(theirs, sizeof theirs, "%s", o->json ? "null" : "none");
-    kn_product_use_blas(engine);
-    if (o->json)
-        printf("{\"threads\":%d,\"own_gflops\":%.1f,\"openblas_gflops\":%s,\"engine\":\"%s\"}\n", rt_threads(), best[0], theirs,
-               engine ? "openblas" : "own");
-    else
-        printf(
-            "products of 1536 x 1536 on %d threads, GF/s\n  %s our own kernel   %6.1f\n  %s OpenBLAS         %6s\n* in use; RETORT_PRODUCT=own "
-            "or openblas chooses\n",
-            rt_threads(), engine ? " " : "*", best[0], engine ? "*" : " ", theirs);
+    return kn_gemm_use(in_use);
+}
+
+rt_status bench_gemm(const bench_options *o)
+{
+    double best[MOST_BACKENDS];
+    int    n;
+    RT_TRY(measure_all(best, &n));
+    if (o->json) {
+        printf("{\"threads\":%d", rt_threads());
+        for (int i = 0; i < n; i++) printf(",\"%s_gflops\":%.1f", kn_gemm_name_at(i), best[i]);
+        printf(",\"engine\":\"%s\"}\n", kn_gemm_name());
+        return RT_OK;
+    }
+    printf("products of 1536 x 1536 on %d threads, GF/s\n", rt_threads());
+    for (int i = 0; i < n; i++)
+        printf("  %s %-16s %6.1f\n", strcmp(kn_gemm_name_at(i), kn_gemm_name()) ? " " : "*", kn_gemm_name_at(i), best[i]);
+    printf("* in use; RETORT_GEMM chooses\n");
     return RT_OK;
 }

@@ -1,0 +1,36 @@
+/* gemm_openblas.c -- tiles by OpenBLAS.
+ *
+ * OpenBLAS's bits depend on the shape of a call, and its own threads cut shapes by their number: it gets one thread, and tiles
+ * that are a function of the shape alone.
+ */
+#include "kernels/gemm.h"
+
+enum { MIN_TILES = 12, MIN_NT = 128, MIN_MT = 72 }; /* finer until there is work for every core */
+
+static void cut(kn_gemm_job *j)
+{
+    j->mt = KN_MT, j->nt = KN_NT;
+    while (kn_parts(j->M, j->mt) * kn_parts(j->nb, j->nt) < MIN_TILES && j->nt > MIN_NT) j->nt /= 2;
+    while (kn_parts(j->M, j->mt) * kn_parts(j->nb, j->nt) < MIN_TILES && j->mt > MIN_MT) j->mt /= 2;
+}
+
+/* An operand's block: where it lies, or cast. */
+static const real *block(const kn_mat *m, int64_t r0, int64_t rows, int64_t c0, int64_t cols, real *work, int64_t *ld)
+{
+    *ld = m->ld;
+    if (m->t == KN_REAL) return (const real *)m->p + (m->trans ? c0 * m->ld + r0 : r0 * m->ld + c0);
+    kn_copy_block(work, ld, m, r0, rows, c0, cols);
+    return work;
+}
+
+static void tile(const kn_gemm_job *j, kn_gemm_space *w, real *c, int64_t ldc, int64_t m0, int64_t m, int64_t n0, int64_t n, int acc)
+{
+    const int64_t step = j->a.t == KN_REAL && j->b.t == KN_REAL ? KN_BLAS_K : KN_KT;
+    for (int64_t k = 0, lda, ldb; k < j->kb; k += step) {
+        const int64_t kt = j->kb - k < step ? j->kb - k : step;
+        const real   *a = block(&j->a, m0, m, j->k0 + k, kt, w->a, &lda), *b = block(&j->b, j->k0 + k, kt, n0, n, w->b, &ldb);
+        kn_blas(c, ldc, a, lda, j->a.trans, b, ldb, j->b.trans, m, n, kt, acc || k, w->blas);
+    }
+}
+
+const kn_gemm_backend kn_gemm_openblas = {.name = "openblas", .load = kn_blas_init, .ready = kn_have_blas, .cut = cut, .tile = tile};

@@ -1,0 +1,113 @@
+/* gemm_own.c -- our own gemm backend: packed panels and the table's register tile.
+ *
+ * B is packed into panels of nr columns once a range, by all threads; then a tile copies its rows of A, block by block of k,
+ * into the core's own cache and runs the table's micro kernel over the panels.  bf16 becomes `real` on the way into panel and
+ * block, so that the cast costs no pass of its own.  An element's sum runs over k in order, whatever the tile: with this
+ * backend an output row depends on its own operands alone.
+ */
+#include "kernels/gemm.h"
+#include <string.h>
+
+enum { MT = 96, PACK_K = 64, PACK_N = 256 }; /* MT: a block of A stays in a core's cache */
+
+_Static_assert(KN_NT % KN_MAX_NR == 0 && PACK_N % KN_MAX_NR == 0, "tiles and items begin where a panel does");
+
+static const kn_gemm_kernel *kernel(void) { return &kn_get()->gemm; }
+
+/* ---- panels: one thread ---------------------------------------------------------------------- */
+
+int64_t kn_panels(int64_t N, int64_t K) { return kn_parts(N, kernel()->nr) * kernel()->nr * K; }
+
+static void pack_panel(real *to, const kn_mat *b, int64_t n0, int64_t N, int64_t k0, int64_t K)
+{
+    const int64_t at = b->trans ? n0 * b->ld + k0 : k0 * b->ld + n0, n = N - n0 < kernel()->nr ? N - n0 : kernel()->nr;
+    kernel()->pack_b(to, (const char *)b->p + (size_t)at * kn_size(b->t), b->t, b->ld, b->trans, n, K);
+}
+
+void kn_pack(real *to, kn_mat b, int64_t N, int64_t K)
+{
+    for (int64_t n = 0; n < N; n += kernel()->nr) pack_panel(to + n * K, &b, n, N, 0, K);
+}
+
+kn_rows kn_plain(const real *p, int64_t row, int64_t col) { return (kn_rows){p, row, col, kernel()->mr * row}; }
+
+/* A panel of n < nr columns goes through a tile of its own, so that nothing beyond C is written. */
+static void edge(real *c, int64_t ldc, kn_rows a, const real *b, int64_t M, int64_t n, int64_t K, int acc)
+{
+    _Alignas(RT_ALIGN) real t[KN_MAX_MR * KN_MAX_NR];
+    const int64_t           mr = kernel()->mr, nr = kernel()->nr;
+    for (int64_t i = 0; i < M; i += mr, a.p += a.tile) {
+        const int64_t m = M - i < mr ? M - i : mr;
+        kernel()->micro(t, nr, &a, b, m, K, 0);
+        for (int64_t r = 0; r < m; r++)
+            for (int64_t j = 0; j < n; j++) c[(i + r) * ldc + j] = (acc ? c[(i + r) * ldc + j] : 0) + t[r * nr + j];
+    }
+}
+
+void kn_gemm_packed(real *c, int64_t ldc, kn_rows a, const real *panels, int64_t packed_k, int64_t M, int64_t N, int64_t K, int acc)
+{
+    const int64_t nr = kernel()->nr;
+    int64_t       n  = 0;
+    for (; n + nr <= N; n += nr) kernel()->micro(c + n, ldc, &a, panels + n * packed_k, M, K, acc);
+    if (n < N) edge(c + n, ldc, a, panels + n * packed_k, M, N - n, K, acc);
+}
+
+/* ---- the backend --------------------------------------------------------------------------------- */
+
+/* Panels of one block of k stand together, in the order in which a tile reads them. */
+static real *panels_at(const kn_gemm_job *j, int64_t n, int64_t k, int64_t kt)
+{
+    return j->panels + kn_panels(j->nb, k) + (n - j->n0) * kt;
+}
+
+/* An item is a block of some rows and columns: what it reads comes in whole lines of the cache. */
+static void pack_item(int64_t item, int thread, void *ud)
+{
+    const kn_gemm_job *j       = ud;
+    const int64_t      columns = kn_parts(j->nb, PACK_N), k1 = item / columns * PACK_K, n1 = j->n0 + item % columns * PACK_N;
+    const int64_t      k0 = k1 / KN_KT * KN_KT, kt = j->kb - k0 < KN_KT ? j->kb - k0 : KN_KT, k = j->kb - k1 < PACK_K ? j->kb - k1 : PACK_K;
+    const int64_t      end = j->n0 + j->nb;
+    (void)thread;
+    for (int64_t n = n1; n < n1 + PACK_N && n < end; n += kernel()->nr)
+        pack_panel(panels_at(j, n, k0, kt) + (k1 - k0) * kernel()->nr, &j->b, n, end, j->k0 + k1, k);
+}
+
+static void pack(kn_gemm_job *j) { rt_parallel(kn_parts(j->kb, PACK_K) * kn_parts(j->nb, PACK_N), pack_item, j); }
+
+/* Sums do not depend on the cut, so that it may follow the threads: as many tiles for each. */
+static void cut(kn_gemm_job *j)
+{
+    const int64_t down = kn_parts(kn_parts(j->M, MT), rt_threads()) * rt_threads(), mr = kernel()->mr;
+    j->mt = kn_parts(kn_parts(j->M, down), mr) * mr;
+    j->nt = j->ct == KN_REAL ? j->nb : KN_NT;
+}
+
+/* Rows m0 .. m0+m of A, k .. k+kt, in the core's cache: as they are, or in tiles where A is transposed. */
+static kn_rows rows_of(const kn_gemm_job *j, real *work, int64_t m0, int64_t m, int64_t k, int64_t kt)
+{
+    int64_t lda;
+    if (j->a.trans) {
+        const int64_t tile = kt * kernel()->mr;
+        kernel()->pack_a(work, tile, (const char *)j->a.p + (size_t)(k * j->a.ld + m0) * kn_size(j->a.t), j->a.t, j->a.ld, m, kt);
+        return (kn_rows){work, 1, kernel()->mr, tile};
+    }
+    kn_copy_block(work, &lda, &j->a, m0, m, k, kt);
+    return kn_plain(work, lda, 1);
+}
+
+static void tile(const kn_gemm_job *j, kn_gemm_space *w, real *c, int64_t ldc, int64_t m0, int64_t m, int64_t n0, int64_t n, int acc)
+{
+    for (int64_t k = 0; k < j->kb; k += KN_KT) {
+        const int64_t kt = j->kb - k < KN_KT ? j->kb - k : KN_KT;
+        kn_gemm_packed(c, ldc, rows_of(j, w->a, m0, m, j->k0 + k, kt), panels_at(j, n0, k, kt), kt, m, n, kt, acc || k);
+    }
+}
+
+static rt_status load(const kn_table *t)
+{
+    (void)t;
+    return RT_OK;
+}
+static int ready(void) { return 1; }
+
+const kn_gemm_backend kn_gemm_own = {.name = "own", .load = load, .ready = ready, .cut = cut, .pack = pack, .tile = tile};
