@@ -67,26 +67,50 @@ ag_id ag_attention_cached(ag_graph *g, ag_id q, ag_id k, ag_id v, ag_id cache_k,
 
 /* ---- the distillation head ------------------------------------------------------------------ */
 
-/* Per row: p teacher, q student, K the k stored ids, P their mass, R = max(0, 1 - P) the rest, x the token that follows.
- * The first need k + m entries a row, from AG_KL on a teacher's whole distribution (ag_targets.teacher). */
+/* What an objective learns from: text alone; k stored entries a row (and m samples of the rest where `samples`); a teacher's whole
+ * distribution (ag_target_rows.teacher). */
+typedef enum ag_needs { AG_TEXT, AG_ENTRIES, AG_WHOLE } ag_needs;
+
+/* clang-format off */
+
+/* Constant; word in configurations; what it needs; samples; its usual share of cross-entropy (what was measured to be best:
+ * experiments/objectives); the kernel of a divergence from a whole distribution (-1: none); source.
+ * Per row: p teacher, q student, K the k stored ids, P their mass, R = max(0, 1 - P) the tail, x the token that follows. */
+#define AG_OBJECTIVE_LIST(X)                                                                                                        \
+    X(AG_CE, "ce", AG_TEXT, 0, 1, -1, "-log q_x")                                                                                  \
+    X(AG_SAMPLED, "sampled", AG_ENTRIES, 1, 0.1, -1, "K exact, each of m samples of the tail weighs R/m: unbiased estimate of KL(p||q)") \
+    X(AG_TAIL, "tail", AG_ENTRIES, 0, 0.5, -1, "KL over k + 1 outcomes: K and one bucket for the tail")                            \
+    X(AG_RENORM, "renorm", AG_ENTRIES, 0, 0, -1, "KL(p/P over K || q): biased")                                                    \
+    X(AG_RENORM_BOTH, "renorm-both", AG_ENTRIES, 0, 0, -1, "KL(p/P over K || q/Q over K): says nothing about the tail")            \
+    X(AG_TRUNCATED, "truncated", AG_ENTRIES, 0, 0, -1, "sum_K p log(p/q): no divergence, biased as renorm")                        \
+    X(AG_RESIDUAL, "residual", AG_ENTRIES, 0, 0, -1, "K exact, all of R on x")                                                     \
+    X(AG_ONEHOT, "onehot", AG_ENTRIES, 0, 0, -1, "K exact, 1 on x where x is not in K: unbiased where x was drawn from p")         \
+    X(AG_TAIL_TOKEN, "tail-token", AG_ENTRIES, 0, 0, -1, "tail, and x among all outside K where it is there: onehot's mean with R exact") \
+    X(AG_KL, "kl", AG_WHOLE, 0, 0.1, -1, "KL(p||q)")                                                                               \
+    X(AG_REVERSE, "reverse", AG_WHOLE, 0, 0, KN_REVERSE, "KL(q||p)")                                                               \
+    X(AG_JSD, "jsd", AG_WHOLE, 0, 0, KN_JSD, "beta KL(p||m) + (1-beta) KL(q||m), m = beta p + (1-beta) q")                         \
+    X(AG_SKEW, "skew", AG_WHOLE, 0, 0, KN_SKEW, "KL(p || alpha p + (1-alpha) q)")                                                  \
+    X(AG_SKEW_REVERSE, "skew-reverse", AG_WHOLE, 0, 0, KN_SKEW_REVERSE, "KL(q || (1-alpha) p + alpha q)")                          \
+    X(AG_TV, "tv", AG_WHOLE, 0, 0, KN_TV, "half the sum of |p - q|")
+/* clang-format on */
+
 typedef enum ag_objective {
-    AG_CE,           /* -log q_x                                                                          */
-    AG_SAMPLED,      /* K exact, each of m samples of the rest weighs R/m: unbiased estimate of KL(p||q)  */
-    AG_TAIL,         /* KL over k + 1 outcomes: K and one bucket for the rest                             */
-    AG_RENORM,       /* KL(p/P over K || q): biased                                                       */
-    AG_RENORM_BOTH,  /* KL(p/P over K || q/Q over K): says nothing about the rest                         */
-    AG_TRUNCATED,    /* sum_K p log(p/q): no divergence, biased as AG_RENORM                              */
-    AG_RESIDUAL,     /* K exact, all of R on x                                                            */
-    AG_ONEHOT,       /* K exact, 1 on x where x is not in K: unbiased where x was drawn from p            */
-    AG_TAIL_TOKEN,   /* AG_TAIL, and x among all outside K where it is there: AG_ONEHOT's mean with the rest's mass exact */
-    AG_KL,           /* KL(p||q)                                                                          */
-    AG_REVERSE,      /* KL(q||p)                                                                          */
-    AG_JSD,          /* beta KL(p||m) + (1-beta) KL(q||m), m = beta p + (1-beta) q                        */
-    AG_SKEW,         /* KL(p || alpha p + (1-alpha) q)                                                    */
-    AG_SKEW_REVERSE, /* KL(q || (1-alpha) p + alpha q)                                                   */
-    AG_TV,           /* half the sum of |p - q|                                                           */
-    AG_OBJECTIVES
+#define X(id, ...) id,
+    AG_OBJECTIVE_LIST(X)
+#undef X
+        AG_OBJECTIVES
 } ag_objective;
+
+typedef struct ag_objective_info {
+    const char *word;
+    ag_needs    needs;
+    int         samples;
+    double      ce_weight;
+    int         divergence; /* of kn_table.diverge; -1: none */
+    const char *formula;
+} ag_objective_info;
+extern const ag_objective_info ag_objectives[AG_OBJECTIVES];
+const ag_objective_info       *ag_objective_find(const char *word); /* NULL: none is called so */
 
 /* A teacher's logits of row n are w [V, C] times its hidden row n.  Where its V is larger than the student's, the first rows
  * are its distribution: that given that the id is one of the student's.  Where it is smaller, the ids that it lacks count
@@ -104,17 +128,23 @@ typedef enum ag_match { AG_NO_MATCH, AG_MATCH_MSE, AG_MATCH_COSINE } ag_match;
 
 enum { AG_MAX_ENTRIES = 512 }; /* largest k and m */
 
-/* Bound to the head's `targets` input.  Arrays as in ds_batch (data/data.h), N rows.  Zeroed settings are neutral. */
-typedef struct ag_targets {
-    ag_objective   objective;
-    double         ce_weight;    /* loss = (1 - ce_weight) divergence + ce_weight ce + z_loss lse^2 */
-    double         scale;        /* 1 / sum of weights of the rows that count in the whole global batch */
-    double         temperature;  /* of the divergence: both rows' logits are divided by it; 0 is 1 */
-    int            t2;           /* the divergence is multiplied by temperature^2 */
-    double         beta, alpha;  /* AG_JSD; AG_SKEW, AG_SKEW_REVERSE */
-    double         bucket_share; /* AG_SAMPLED, AG_TAIL_TOKEN: so much of the rest's shape is left to the student, as in AG_TAIL */
-    double         z_loss;
-    int64_t        k, m;
+/* How rows are learnt from.  Zeroed settings are neutral. */
+typedef struct ag_loss_settings {
+    ag_objective objective;
+    double       ce_weight;    /* loss = (1 - ce_weight) divergence + ce_weight ce + z_loss lse^2 */
+    double       temperature;  /* of the divergence: both rows' logits are divided by it; 0 is 1 */
+    int          t2;           /* the divergence is multiplied by temperature^2 */
+    double       beta, alpha;  /* AG_JSD; AG_SKEW, AG_SKEW_REVERSE */
+    double       bucket_share; /* AG_SAMPLED, AG_TAIL_TOKEN: so much of the tail's shape is left to the student, as in AG_TAIL */
+    double       z_loss;
+    int64_t      k, m;
+    ag_match     match; /* the hidden-state term (ag_match_hidden) */
+    double       match_weight;
+} ag_loss_settings;
+
+/* What is known of the N rows of a batch; arrays as in ds_batch (data/data.h), not owned. */
+typedef struct ag_target_rows {
+    double         scale;    /* 1 / sum of weights of the rows that count in the whole global batch */
     const int32_t *target;   /* [N] */
     const uint8_t *count;    /* [N] */
     const float   *weight;   /* [N] of rows that count; NULL: 1 each */
@@ -123,15 +153,23 @@ typedef struct ag_targets {
     const int32_t *tail_ids;     /* [N, m]; the same */
     const float   *rest_entropy; /* [N]; NaN: unknown */
     ag_teacher     teacher;
-    ag_match       match; /* the hidden-state term (ag_match_hidden) */
-    double         match_weight;
-    /* results of the last replay: scaled sums over this batch's rows */
+} ag_target_rows;
+
+/* Of the last replay: scaled sums over this batch's rows. */
+typedef struct ag_loss_result {
     double  loss, ce;
     double  kl;         /* a true divergence whatever is minimised: KL(p||q) over all ids or over k + 1 outcomes, at `temperature` */
     double  kl_missing; /* of the rows that have none, which kl leaves out: no exact entry is stored, or none is an id of the student's */
     double  matched;    /* the hidden-state term, part of loss */
     int64_t rows;       /* rows that counted */
     int64_t bad_row;    /* the first of them whose teacher's logits are not finite numbers: losses and gradients are void; -1: none */
+} ag_loss_result;
+
+/* Bound to the head's `targets` input. */
+typedef struct ag_targets {
+    ag_loss_settings settings;
+    ag_target_rows   rows;
+    ag_loss_result   result;
 } ag_targets;
 
 /* The mean divergence of the rows that have one, from sums of kl and kl_missing over a whole global batch; NaN where no row has one. */
@@ -143,7 +181,7 @@ typedef struct ag_head_opts {
     int64_t teacher; /* C of targets.teacher; 0: none */
     int     work;    /* another temperature than 1, or a divergence after AG_KL, will be asked for */
 } ag_head_opts;
-int   ag_row_work(const ag_targets *t); /* ag_head_opts.work for these settings */
+int   ag_row_work(const ag_loss_settings *s); /* ag_head_opts.work for these settings */
 ag_id ag_opaque(ag_graph *g, const char *name);
 void  ag_head_block(
      int64_t bytes); /* of logits at once, in graphs built from here on; 64 MB unless changed; a teacher's take as much again */

@@ -9,16 +9,34 @@
  */
 #include "autograd/objective.h"
 #include <math.h>
+#include <string.h>
+
+const ag_objective_info ag_objectives[AG_OBJECTIVES] = {
+#define X(id, ...) {__VA_ARGS__},
+    AG_OBJECTIVE_LIST(X)
+#undef X
+};
+
+const ag_objective_info *ag_objective_find(const char *word)
+{
+    for (int i = 0; i < AG_OBJECTIVES; i++)
+        if (!strcmp(ag_objectives[i].word, word)) return &ag_objectives[i];
+    return NULL;
+}
 
 /* Cross-entropy alone has none. */
-static double temperature(const ag_targets *t) { return t->objective != AG_CE && t->temperature > 0 ? t->temperature : 1; }
+static double temperature(const ag_loss_settings *t) { return t->objective != AG_CE && t->temperature > 0 ? t->temperature : 1; }
 
 /* Shares of a global batch add up to 1 but for rounding. */
 double ag_mean_kl(double kl, double kl_missing) { return kl_missing < 1 - 1e-9 ? kl / (1 - kl_missing) : NAN; }
 
-static double ce_weight(const ag_targets *t) { return t->objective == AG_CE ? 1 : t->ce_weight; }
+static double ce_weight(const ag_loss_settings *t) { return t->objective == AG_CE ? 1 : t->ce_weight; }
 
-int ag_row_work(const ag_targets *t) { return temperature(t) != 1 || t->objective > AG_KL; }
+static int is_whole(const ag_loss_settings *t) { return ag_objectives[t->objective].needs == AG_WHOLE; }
+
+static int has_kernel(const ag_loss_settings *t) { return ag_objectives[t->objective].divergence >= 0; }
+
+int ag_row_work(const ag_loss_settings *t) { return temperature(t) != 1 || has_kernel(t); }
 
 double ag_block_sum(const kn_table *k, const real *x, int64_t n)
 {
@@ -38,24 +56,24 @@ double ag_soften(const kn_table *k, real *e, const real *z, int64_t n, double *m
 
 static void begin(ag_state *s, const ag_row *r)
 {
-    const ag_targets *t = r->t;
-    const double      T = temperature(t);
-    s->r                = *r;
-    s->x                = t->target[r->n];
-    s->zx               = (double)r->z[s->x];
-    s->scale            = t->scale * (t->weight ? (double)t->weight[r->n] : 1);
-    s->by_kl            = (1 - ce_weight(t)) * (t->t2 ? T : 1 / T); /* T^2 or 1, times d(z / T)/dz */
-    s->by_q             = 0;
-    s->value            = 0;
-    s->kl               = NAN;
+    const ag_loss_settings *t = r->set;
+    const double            T = temperature(t);
+    s->r                      = *r;
+    s->x                      = r->rows->target[r->n];
+    s->zx                     = (double)r->z[s->x];
+    s->scale                  = r->rows->scale * (r->rows->weight ? (double)r->rows->weight[r->n] : 1);
+    s->by_kl                  = (1 - ce_weight(t)) * (t->t2 ? T : 1 / T); /* T^2 or 1, times d(z / T)/dz */
+    s->by_q                   = 0;
+    s->value                  = 0;
+    s->kl                     = NAN;
 }
 
 /* Cross-entropy and z-loss, from a log-sum-exp at temperature 1; returns their coefficient of q. */
 static double at_one(const ag_state *s, double lse, double zx, ag_row_result *o)
 {
-    const ag_targets *t = s->r.t;
-    o->ce               = lse - zx;
-    o->loss             = ce_weight(t) * o->ce + t->z_loss * lse * lse;
+    const ag_loss_settings *t = s->r.set;
+    o->ce                     = lse - zx;
+    o->loss                   = ce_weight(t) * o->ce + t->z_loss * lse * lse;
     return ce_weight(t) + 2 * t->z_loss * lse;
 }
 
@@ -64,33 +82,33 @@ static double at_one(const ag_state *s, double lse, double zx, ag_row_result *o)
 static double leave_one(ag_state *s, ag_row_result *o)
 {
     const ag_row *r = &s->r;
-    const real    T = (real)temperature(r->t);
+    const real    T = (real)temperature(r->set);
     double        max;
     const double  sum = ag_soften(r->k, r->work, r->z, r->V, &max), by_q = at_one(s, max + log(sum), s->zx, o);
     r->k->scale(r->z, r->z, 1 / T, r->V);
-    if (r->t->objective >= AG_KL) r->k->scale(r->y, r->y, 1 / T, r->V);
+    if (is_whole(r->set)) r->k->scale(r->y, r->y, 1 / T, r->V);
     s->zx /= (double)T;
     return s->scale * by_q / sum;
 }
 
 ag_row_result ag_row_loss(const ag_row *r, int gradient)
 {
-    const ag_targets *t = r->t;
-    const double      T = temperature(t), a = ce_weight(t);
-    const int         whole = t->objective >= AG_KL;
-    ag_row_result     o     = {0};
-    ag_state          s;
-    double            waiting = 0;
+    const ag_loss_settings *t = r->set;
+    const double            T = temperature(t), a = ce_weight(t);
+    const int               whole = is_whole(t);
+    ag_row_result           o     = {0};
+    ag_state                s;
+    double                  waiting = 0;
     begin(&s, r);
     if (T != 1) waiting = leave_one(&s, &o);
     (whole ? ag_whole_take : ag_stored_take)(&s);
-    s.sum = ag_soften(r->k, t->objective > AG_KL ? r->work + r->V : r->z, r->z, r->V, &s.max);
+    s.sum = ag_soften(r->k, has_kernel(t) ? r->work + r->V : r->z, r->z, r->V, &s.max);
     s.lse = s.max + log(s.sum);
     if (T == 1) s.by_q = at_one(&s, s.lse, s.zx, &o);
     (whole ? ag_whole_lose : ag_stored_lose)(&s, gradient);
     if (gradient && T != 1) r->k->axpy(r->z, r->work, (real)waiting, r->V);
     if (gradient && a > 0) r->z[s.x] -= (real)(s.scale * a);
-    const double w = t->weight ? (double)t->weight[r->n] : 1;
+    const double w = r->rows->weight ? (double)r->rows->weight[r->n] : 1;
     if (a < 1) o.loss += (1 - a) * (t->t2 ? T * T : 1) * s.value;
     return (ag_row_result){.loss = w * o.loss, .kl = w * s.kl, .ce = w * o.ce};
 }

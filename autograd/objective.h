@@ -14,14 +14,15 @@ typedef struct ag_row_result {
 
 /* One row, for one thread. */
 typedef struct ag_row {
-    const kn_table   *k;
-    const ag_targets *t;
-    int64_t           n, V;
-    real             *z, *y; /* [V] logits of the student, and of the teacher where there are; both are used up */
-    real             *work;  /* [3 V] where ag_row_work says so: exponentials at temperature 1; the student's; the teacher's */
+    const kn_table         *k;
+    const ag_loss_settings *set;
+    const ag_target_rows   *rows;
+    int64_t                 n, V;
+    real                   *z, *y; /* [V] logits of the student, and of the teacher where there are; both are used up */
+    real                   *work;  /* [3 V] where ag_row_work says so: exponentials at temperature 1; the student's; the teacher's */
 } ag_row;
 
-/* Loss of the row; with `gradient`, z becomes t->scale weight dloss/dz. */
+/* Loss of the row; with `gradient`, z becomes rows->scale weight dloss/dz. */
 ag_row_result ag_row_loss(const ag_row *r, int gradient);
 
 /* ---- between the three files --------------------------------------------------------------- */

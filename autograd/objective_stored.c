@@ -46,7 +46,7 @@ static double rest_at(double R, double entropy, double T, double most)
 
 static void temper(ag_state *s, double T)
 {
-    double rest = rest_at(s->R, (double)s->r.t->rest_entropy[s->r.n], T, (double)(s->r.V - s->k)), sum = rest;
+    double rest = rest_at(s->R, (double)s->r.rows->rest_entropy[s->r.n], T, (double)(s->r.V - s->k)), sum = rest;
     for (int64_t i = 0; i < s->k; i++) sum += s->p[i] = exp(s->lp[i] /= T);
     for (int64_t i = 0; i < s->k; i++) s->p[i] /= sum, s->lp[i] -= log(sum);
     s->R = rest / sum, s->P = 1 - s->R;
@@ -61,17 +61,17 @@ static int64_t given(const int32_t *ids, int64_t n)
 
 void ag_stored_take(ag_state *s)
 {
-    const ag_targets *t = s->r.t;
-    const real       *z = s->r.z;
-    s->k                = t->objective == AG_CE ? 0 : t->k;
-    s->m                = t->objective == AG_SAMPLED ? t->m : 0;
-    s->ids              = s->k ? t->topk_ids + s->r.n * s->k : NULL;
-    s->tail             = s->m ? t->tail_ids + s->r.n * s->m : NULL;
-    s->P                = 0;
+    const ag_loss_settings *t = s->r.set;
+    const real             *z = s->r.z;
+    s->k                      = t->objective == AG_CE ? 0 : t->k;
+    s->m                      = t->objective == AG_SAMPLED ? t->m : 0;
+    s->ids                    = s->k ? s->r.rows->topk_ids + s->r.n * s->k : NULL;
+    s->tail                   = s->m ? s->r.rows->tail_ids + s->r.n * s->m : NULL;
+    s->P                      = 0;
     s->k = given(s->ids, s->k), s->m = given(s->tail, s->m);
     for (int64_t i = 0; i < s->k; i++) {
         s->zk[i]        = (double)z[s->ids[i]];
-        s->lp[i]        = (double)t->topk_logprob[s->r.n * t->k + i]; /* the row may have fewer than k */
+        s->lp[i]        = (double)s->r.rows->topk_logprob[s->r.n * t->k + i]; /* the row may have fewer than k */
         s->P += s->p[i] = exp(s->lp[i]);
     }
     for (int64_t j = 0; j < s->m; j++) s->zt[j] = (double)z[s->tail[j]];
@@ -99,24 +99,24 @@ static int is_in_k(const ag_state *s)
 /* Where the entropy of what was sampled is unknown, all constants are left out: D is a cross-entropy then. */
 static parts sampled_parts(const ag_state *s)
 {
-    const ag_targets *t     = s->r.t;
-    const double      share = s->m ? 1 - t->bucket_share : 0, H = (double)t->rest_entropy[s->r.n];
-    const int         known = s->m && !isnan(H) && !(t->temperature > 0 && t->temperature != 1);
-    parts             o     = {.k = 1, .sample = share * s->R / (double)(s->m ? s->m : 1), .bucket = s->m ? t->bucket_share * s->R : 0};
+    const ag_loss_settings *t     = s->r.set;
+    const double            share = s->m ? 1 - t->bucket_share : 0, H = (double)s->r.rows->rest_entropy[s->r.n];
+    const int               known = s->m && !isnan(H) && !(t->temperature > 0 && t->temperature != 1);
+    parts                   o = {.k = 1, .sample = share * s->R / (double)(s->m ? s->m : 1), .bucket = s->m ? t->bucket_share * s->R : 0};
     if (known) o.constant = plogp(s) - share * H + t->bucket_share * xlogx(s->R);
     return o;
 }
 
 static parts token_parts(const ag_state *s)
 {
-    const double hit = is_in_k(s) ? 0 : 1 - s->r.t->bucket_share;
+    const double hit = is_in_k(s) ? 0 : 1 - s->r.set->bucket_share;
     return (parts){.k = 1, .x = hit, .bucket = s->R - hit, .constant = plogp(s) + xlogx(s->R)};
 }
 
 static parts choose(const ag_state *s)
 {
     const double P = s->P > 1e-30 ? s->P : INFINITY;
-    switch (s->r.t->objective) {
+    switch (s->r.set->objective) {
     case AG_SAMPLED: return sampled_parts(s);
     case AG_TAIL: return (parts){.k = 1, .bucket = s->R, .constant = plogp(s) + xlogx(s->R)};
     case AG_RENORM:
@@ -206,7 +206,7 @@ void ag_stored_lose(ag_state *s, int gradient)
 {
     const parts  o      = choose(s);
     const double rest_q = o.bucket != 0 ? rest_for_gradient(s) : rest_for_show(s), log_q = o.both > 0 ? log_mass_on_k(s) : 0;
-    if (s->r.t->objective != AG_CE) {
+    if (s->r.set->objective != AG_CE) {
         s->value = value_of(s, &o, log(rest_q), log_q);
         s->kl    = shown(s, log(rest_q));
     }

@@ -11,13 +11,11 @@
 #include "autograd/objective.h"
 #include <math.h>
 
-static kn_divergence kernel_of(ag_objective o) { return (kn_divergence)(o - AG_REVERSE); }
-
 void ag_whole_take(ag_state *s)
 {
     const ag_row *r = &s->r;
     double        sum, max, moment = 0;
-    if (r->t->objective == AG_KL) {
+    if (r->set->objective == AG_KL) {
         s->soft.max_y = r->k->max(r->y, r->V), s->soft.max_z = r->k->max(r->z, r->V);
         sum = 0;
         for (int64_t v = 0; v < r->V; v += KN_ROW_BLOCK) {
@@ -47,19 +45,19 @@ static void lose_kl(ag_state *s, int gradient)
 
 static void lose_other(ag_state *s, int gradient)
 {
-    const ag_row      *r   = &s->r;
-    const ag_targets  *t   = r->t;
-    kn_divergence_sums d   = {0};
-    const real         mix = (real)(t->objective == AG_JSD ? t->beta : t->alpha);
-    const real        *ez = r->work + r->V, *ey = ez + r->V;
+    const ag_row           *r   = &s->r;
+    const ag_loss_settings *t   = r->set;
+    kn_divergence_sums      d   = {0};
+    const real              mix = (real)(t->objective == AG_JSD ? t->beta : t->alpha);
+    const real             *ez = r->work + r->V, *ey = ez + r->V;
     s->soft.max_z = (real)s->max, s->soft.log_z = (real)log(s->sum);
     s->soft.inv_z = (real)(1 / s->sum), s->soft.inv_y = (real)(1 / s->sum_y);
     for (int64_t v = 0; v < r->V; v += KN_ROW_BLOCK)
-        r->k->diverge[kernel_of(t->objective)](r->z + v, r->y + v, ez + v, ey + v, &s->soft, mix,
-                                               r->V - v < KN_ROW_BLOCK ? r->V - v : KN_ROW_BLOCK, &d);
+        r->k->diverge[ag_objectives[t->objective].divergence](r->z + v, r->y + v, ez + v, ey + v, &s->soft, mix,
+                                                              r->V - v < KN_ROW_BLOCK ? r->V - v : KN_ROW_BLOCK, &d);
     s->value = not_negative(d.value);
     s->kl    = not_negative(d.kl);
     if (gradient) r->k->axpby(r->z, (real)(s->scale * (s->by_q - s->by_kl * d.moment)), r->y, (real)(s->scale * s->by_kl), r->V);
 }
 
-void ag_whole_lose(ag_state *s, int gradient) { (s->r.t->objective == AG_KL ? lose_kl : lose_other)(s, gradient); }
+void ag_whole_lose(ag_state *s, int gradient) { (s->r.set->objective == AG_KL ? lose_kl : lose_other)(s, gradient); }

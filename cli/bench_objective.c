@@ -87,9 +87,8 @@ static rt_status make_side(side *s, const bench *b, const char *kind, const char
 /* Whole distributions come from a teacher in process, stored kinds from the rows. */
 static rt_status measure(bench *b)
 {
-    int i = 0;
-    while (tr_objective_word(i) && strcmp(tr_objective_word(i), b->o->objective)) i++;
-    RT_TRY(make_side(&b->with, b, b->o->objective, i - 1 >= AG_KL && tr_objective_word(i) ? b->place.teacher : NULL));
+    const ag_objective_info *kind = ag_objective_find(b->o->objective);
+    RT_TRY(make_side(&b->with, b, b->o->objective, kind && kind->needs == AG_WHOLE ? b->place.teacher : NULL));
     RT_TRY(make_side(&b->ce, b, "ce", NULL));
     RT_TRY(run_steps(b));
     print(b);

@@ -30,16 +30,15 @@ static rt_status tokenizer_size(const char *dir, int64_t *V)
  * what serves the configuration. */
 static rt_status look_at_inputs(const tr_config *c, md_config *shape, ds_info *info)
 {
-    ds_shard *s    = NULL;
-    int       kind = -1; /* "auto" */
-    while (strcmp(tr_objective_word(kind + 1), c->kind)) kind++;
-    const int there = c->train.n && rt_file_exists(c->train.v[0]);
+    ds_shard                *s     = NULL;
+    const ag_objective_info *kind  = ag_objective_find(c->kind); /* NULL: "auto" */
+    const int                there = c->train.n && rt_file_exists(c->train.v[0]);
     if (strcmp(c->init, "new")) RT_TRY(md_config_read(shape, c->init));
     if (!shape->V && !there && c->tokenizer) RT_TRY(tokenizer_size(c->tokenizer, &shape->V));
     RT_CHECK(shape->V || c->train.n, RT_EINVAL,
              "the vocabulary is not known; name a shard (data.train), a tokenizer (model.tokenizer) or set model.V");
-    *info = (ds_info){.soft = 1, .vocab = shape->V, .k = c->k >= 0 ? c->k : 16, .m = c->m >= 0 ? c->m : kind == AG_SAMPLED ? 16 : 0};
-    if (kind >= AG_KL) info->sketch = 64, info->rank = 8 * info->sketch; /* at most */
+    *info = (ds_info){.soft = 1, .vocab = shape->V, .k = c->k >= 0 ? c->k : 16, .m = c->m >= 0 ? c->m : kind && kind->samples ? 16 : 0};
+    if (kind && kind->needs == AG_WHOLE) info->sketch = 64, info->rank = 8 * info->sketch; /* at most */
     if (shape->V && !there) return RT_OK;
     RT_TRY(ds_shard_open(&s, c->train.v[0]));
     *info = *ds_shard_info(s);

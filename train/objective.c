@@ -3,25 +3,19 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const words[]   = {"ce",         "sampled", "tail",    "renorm", "renorm-both", "truncated",    "residual", "onehot",
-                                      "tail-token", "kl",      "reverse", "jsd",    "skew",        "skew-reverse", "tv"};
 static const char *const matches[] = {"none", "mse", "cosine"};
-
-_Static_assert(sizeof words / sizeof *words == AG_OBJECTIVES, "a word for each objective");
 
 enum { FRESH = 8 }; /* k and m of entries drawn from a teacher in process, where none are asked for */
 
-const char *tr_objective_word(int i) { return i == 0 ? "auto" : i <= AG_OBJECTIVES ? words[i - 1] : NULL; }
+const char *tr_objective_word(int i) { return i == 0 ? "auto" : i <= AG_OBJECTIVES ? ag_objectives[i - 1].word : NULL; }
 const char *tr_match_word(int i) { return i <= AG_MATCH_COSINE ? matches[i] : NULL; }
 
-/* What was measured to be best: experiments/objectives. */
-static const double BUCKET_SHARE = 0.85; /* of tail-token */
-static double       usual_ce_weight(ag_objective o) { return o == AG_TAIL ? 0.5 : o == AG_KL || o == AG_SAMPLED ? 0.1 : 0; }
+static const double BUCKET_SHARE = 0.85; /* of tail-token: what was measured to be best (experiments/objectives) */
 
 static ag_objective choose(const tr_config *c, const ds_info *info)
 {
-    for (int i = 0; i < AG_OBJECTIVES; i++)
-        if (!strcmp(c->kind, words[i])) return (ag_objective)i;
+    const ag_objective_info *asked = ag_objective_find(c->kind);
+    if (asked) return (ag_objective)(asked - ag_objectives);
     if (c->teacher || info->sketch > 0) return AG_KL;
     return !info->soft ? AG_CE : info->m > 0 ? AG_SAMPLED : AG_TAIL_TOKEN;
 }
@@ -31,8 +25,8 @@ static ag_objective choose(const tr_config *c, const ds_info *info)
 /* k + m entries out of the shards. */
 static rt_status take_stored(tr_objective *o, const tr_config *c, const ds_info *info)
 {
-    const char *shard = c->train.v[0], *kind = words[o->t.objective];
-    const int   sampled = o->t.objective == AG_SAMPLED;
+    const char *shard = c->train.v[0], *kind = ag_objectives[o->t.objective].word;
+    const int   sampled = ag_objectives[o->t.objective].samples;
     RT_CHECK(info->soft, RT_EMISMATCH,
              "objective \"%s\" needs teacher probabilities, %s is a text shard; make a soft one with retort score", kind, shard);
     RT_CHECK(info->k || info->m, RT_EMISMATCH,
@@ -63,14 +57,14 @@ static rt_status take_stored(tr_objective *o, const tr_config *c, const ds_info 
 /* k + m entries of a teacher in process, drawn afresh in every pass. */
 static rt_status take_fresh(tr_objective *o, const tr_config *c)
 {
-    const int sampled = o->t.objective == AG_SAMPLED;
+    const int sampled = ag_objectives[o->t.objective].samples;
     o->t.k            = c->k < 0 ? FRESH : c->k;
     o->t.m            = !sampled ? 0 : c->m < 0 ? FRESH : c->m;
     o->fresh          = 1;
     RT_CHECK(o->t.k >= (sampled ? 0 : 1) && o->t.k <= MD_TEACHER_MAX_K && (!sampled || (o->t.m >= 1 && o->t.m <= AG_MAX_ENTRIES)),
              RT_EINVAL,
              "objective \"%s\" with k %lld, m %lld from teacher.model: k must be from %d to %d, and m from 1 to %d for \"sampled\"",
-             words[o->t.objective], (long long)o->t.k, (long long)o->t.m, sampled ? 0 : 1, MD_TEACHER_MAX_K, AG_MAX_ENTRIES);
+             ag_objectives[o->t.objective].word, (long long)o->t.k, (long long)o->t.m, sampled ? 0 : 1, MD_TEACHER_MAX_K, AG_MAX_ENTRIES);
     return RT_OK;
 }
 
@@ -81,12 +75,12 @@ static rt_status take_whole(tr_objective *o, const tr_config *c, const ds_info *
         c->k < 0 && c->m < 0, RT_EINVAL,
         "objective.k and objective.m are for objectives that learn from entries, \"%s\" learns from whole distributions; leave them out, or "
         "name another objective.kind",
-        words[o->t.objective]);
+        ag_objectives[o->t.objective].word);
     RT_CHECK(
         c->teacher || info->sketch, RT_EMISMATCH,
         "objective \"%s\" needs the teacher's whole distribution, %s holds %s; set teacher.model to the teacher's folder, or store sketches "
         "(retort score --model DIR --sketch 64)",
-        words[o->t.objective], c->train.v[0],
+        ag_objectives[o->t.objective].word, c->train.v[0],
         !info->soft ? "text"
         : info->k   ? "the most likely entries alone"
                     : "samples alone");
@@ -111,21 +105,21 @@ rt_status tr_objective_resolve(tr_objective *out, const tr_config *c, const ds_i
     const ag_objective kind = o.t.objective;
     o.t.z_loss              = c->z_loss;
     o.t.bucket_share        = !isnan(c->bucket_share) ? c->bucket_share : kind == AG_TAIL_TOKEN ? BUCKET_SHARE : 0;
-    if (kind >= AG_KL) RT_TRY(take_whole(&o, c, info));
-    else if (kind != AG_CE && c->teacher) RT_TRY(take_fresh(&o, c));
-    else if (kind != AG_CE) RT_TRY(take_stored(&o, c, info));
+    const ag_needs needs    = ag_objectives[kind].needs;
+    if (needs == AG_WHOLE) RT_TRY(take_whole(&o, c, info));
+    else if (needs == AG_ENTRIES) RT_TRY(c->teacher ? take_fresh(&o, c) : take_stored(&o, c, info));
     RT_CHECK(
         kind != AG_SAMPLED || o.t.k > 0 || o.t.temperature == 1, RT_EINVAL,
         "objective.temperature is %g, but samples alone (k = 0) are drawn at 1 and say nothing of another; leave it at 1, or learn from "
         "sketches or teacher.model",
         o.t.temperature);
     RT_TRY(take_match(&o, c));
-    o.teacher     = c->teacher && (kind != AG_CE || o.t.match);
-    o.ce_weight   = kind == AG_CE ? 1 : isnan(c->ce_weight) ? usual_ce_weight(kind) : c->ce_weight;
-    o.ce_end      = kind == AG_CE || isnan(c->ce_weight_end) ? o.ce_weight : c->ce_weight_end;
+    o.teacher     = c->teacher && (needs != AG_TEXT || o.t.match);
+    o.ce_weight   = needs == AG_TEXT || isnan(c->ce_weight) ? ag_objectives[kind].ce_weight : c->ce_weight;
+    o.ce_end      = needs == AG_TEXT || isnan(c->ce_weight_end) ? o.ce_weight : c->ce_weight_end;
     o.t.ce_weight = o.ce_weight;
     o.work        = ag_row_work(&o.t);
-    o.logits      = kind >= AG_KL || o.fresh;
+    o.logits      = needs == AG_WHOLE || o.fresh;
     *out          = o;
     return RT_OK;
 }
@@ -146,7 +140,7 @@ rt_status tr_objective_say(rt_buf *b, const tr_config *c, const ds_info *info)
 {
     tr_objective o;
     RT_TRY(tr_objective_resolve(&o, c, info));
-    RT_TRY(rt_buf_fmt(b, "%s from ", words[o.t.objective]));
+    RT_TRY(rt_buf_fmt(b, "%s from ", ag_objectives[o.t.objective].word));
     RT_TRY(say_source(b, &o, c, info));
     if (o.t.objective != AG_CE && (o.ce_weight > 0 || o.ce_end > 0)) {
         RT_TRY(rt_buf_fmt(b, ", with %g", o.ce_weight));

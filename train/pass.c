@@ -27,7 +27,7 @@ static rt_status make_teacher(tr_pass *o, tr_trainer *t, const tr_objective *obj
     if (!objective->sketch) return RT_OK;
     const ds_sketch *s = ds_loader_sketch(o->loader);
     RT_TRY(RT_NEW(o->sketch, o->B * o->T * (s->r + 1)));
-    o->targets.teacher =
+    o->targets.rows.teacher =
         (ag_teacher){.hidden = o->sketch, .hidden_type = KN_REAL, .w = s->head, .w_type = KN_BF16, .C = s->r + 1, .V = s->V};
     return RT_OK;
 }
@@ -39,8 +39,8 @@ static rt_status make_plan(tr_pass *o, tr_trainer *t, md_use use, const tr_objec
                              .T           = o->T,
                              .activations = t->type,
                              .recompute   = t->c->recompute,
-                             .head        = {.teacher = objective->logits ? o->targets.teacher.C : 0, .work = objective->work},
-                             .match       = use == MD_TRAIN && objective->t.match ? o->targets.teacher.C : 0};
+                             .head        = {.teacher = objective->logits ? o->targets.rows.teacher.C : 0, .work = objective->work},
+                             .match       = use == MD_TRAIN && objective->t.match ? o->targets.rows.teacher.C : 0};
     const ag_plan_opts  p = {.forward_only = use != MD_TRAIN, .recompute = t->c->recompute};
     RT_TRY(md_graph_create(&o->g, t->model, &g));
     RT_TRY(ag_plan_create(&o->p, o->g.g, o->g.value, &p));
@@ -65,7 +65,7 @@ rt_status tr_pass_create(tr_pass *o, tr_trainer *t, md_use use, const ds_loader_
     d.rows           = B;
     d.tokenizer      = t->tokenizer;
     d.vocab          = shared_ids(t);
-    o->targets       = objective->t;
+    o->targets       = (ag_targets){.settings = objective->t};
     tr_objective_data(objective, &d);
     RT_TRY(ds_loader_create(&o->loader, &d));
     RT_TRY(make_buffers(o));
@@ -85,10 +85,10 @@ void tr_pass_destroy(tr_pass *o)
 
 static void take_targets(tr_pass *o, const ds_batch *b)
 {
-    ag_targets *t = &o->targets;
-    t->target     = b->target;
-    t->count      = o->count;
-    t->weight     = b->weight;
+    ag_target_rows *t = &o->targets.rows;
+    t->target         = b->target;
+    t->count          = o->count;
+    t->weight         = b->weight;
     if (b->topk_ids || b->tail_ids) {
         t->topk_ids     = b->topk_ids;
         t->topk_logprob = b->topk_logprob;
@@ -111,8 +111,8 @@ rt_status tr_pass_load(tr_pass *o, int64_t first, int64_t n, double scale)
     for (int64_t i = N; i < N + rest; i++) o->ids[i] = o->pos[i] = 0, o->start[i] = (int32_t)(i % o->T);
     for (int64_t i = 0; i < N; i++) o->rows += o->count[i];
     o->tokens += N;
-    o->first         = first;
-    o->targets.scale = scale;
+    o->first              = first;
+    o->targets.rows.scale = scale;
     take_targets(o, &b);
     return RT_OK;
 }
@@ -128,17 +128,16 @@ void tr_pass_teach(tr_pass *o)
 /* The first row that counts with a hidden state of the teacher's that is not finite; -1: none, or nothing reads them. */
 static int64_t bad_hidden(const tr_pass *o)
 {
-    const ag_targets *t    = &o->targets;
-    const ag_teacher *from = &t->teacher;
+    const ag_teacher *from = &o->targets.rows.teacher;
     const size_t      row  = (size_t)from->C * kn_size(from->hidden_type);
-    for (int64_t n = 0; t->match && n < o->B * o->T; n++)
+    for (int64_t n = 0; o->targets.settings.match && n < o->B * o->T; n++)
         if (o->count[n] && kn_not_finite((const char *)from->hidden + (size_t)n * row, from->hidden_type, from->C) >= 0) return n;
     return -1;
 }
 
 rt_status tr_pass_check(const tr_pass *o, const tr_trainer *t)
 {
-    const int64_t hidden = bad_hidden(o), n = hidden < 0 ? o->targets.bad_row : hidden;
+    const int64_t hidden = bad_hidden(o), n = hidden < 0 ? o->targets.result.bad_row : hidden;
     const char   *what = hidden < 0 ? "logits" : "hidden states";
     if (n < 0) return RT_OK;
     RT_CHECK(o->tp, RT_ECHECK,

@@ -11,12 +11,12 @@ static const double MANY_MISSING = 0.1;
 /* What the ranks add up of a batch: its targets' scaled sums. */
 enum { LOSS, KL, KL_MISSING, CE, SUMS };
 
-static void add_sums(double sums[SUMS], const ag_targets *t)
+static void add_sums(double sums[SUMS], const ag_loss_result *r)
 {
-    sums[LOSS] += t->loss;
-    sums[KL] += t->kl;
-    sums[KL_MISSING] += t->kl_missing;
-    sums[CE] += t->ce;
+    sums[LOSS] += r->loss;
+    sums[KL] += r->kl;
+    sums[KL_MISSING] += r->kl_missing;
+    sums[CE] += r->ce;
 }
 
 /* The saver's thread wrote a checkpoint: what this thread works at need not be finished. */
@@ -52,7 +52,7 @@ static rt_status run_share(tr_trainer *t, int64_t first, double scale, double su
         RT_TRY(tr_pass_load(&t->train, first + at, n, scale));
         t->seconds[TR_DATA] += rt_now() - began;
         RT_TRY(compute(t, at > from, hunt));
-        add_sums(sums, &t->train.targets);
+        add_sums(sums, &t->train.targets.result);
     }
     return RT_OK;
 }
@@ -80,8 +80,8 @@ static rt_status sum_over_ranks(tr_trainer *t, rt_status mine, double sums[SUMS]
 /* Both passes over the share; scale: 1 / weight of the rows that count in the global batch. */
 static rt_status pass_share(tr_trainer *t, int64_t s, double sums[SUMS], int hunt)
 {
-    const int64_t first        = s * t->c->sequences;
-    t->train.targets.ce_weight = tr_ce_weight(&t->objective, s, t->c->steps);
+    const int64_t first                 = s * t->c->sequences;
+    t->train.targets.settings.ce_weight = tr_ce_weight(&t->objective, s, t->c->steps);
     RT_TRY(ds_loader_weight(t->train.loader, first, t->c->sequences, &t->weight));
     return run_share(t, first, t->weight > 0 ? 1 / t->weight : 0, sums, hunt);
 }
@@ -93,9 +93,9 @@ rt_status tr_hunt(tr_trainer *t, int64_t s)
 }
 
 /* Rows whose stored ids are all beyond the student's matrix.  (Of a loss that is not finite, no row has a divergence.) */
-static void say_missing(tr_trainer *t, int64_t s, const ag_targets *read, double loss, double share)
+static void say_missing(tr_trainer *t, int64_t s, int64_t k, double loss, double share)
 {
-    if (t->comm->rank || t->missing_said || !read->k || !isfinite(loss) || share < MANY_MISSING) return;
+    if (t->comm->rank || t->missing_said || !k || !isfinite(loss) || share < MANY_MISSING) return;
     t->missing_said = 1;
     rt_note(
         "warning: step %lld: none of the stored ids of %.0f %% of the rows is one of the student's (model.V %lld): kl leaves these rows out",
@@ -112,7 +112,7 @@ rt_status tr_trainer_gradients(tr_trainer *t, int64_t s, tr_metrics *m)
     *m    = (tr_metrics){.step = s + 1, .loss = sums[LOSS], .ce = sums[CE], .valid_ce = NAN, .valid_kl = NAN};
     m->kl = ag_mean_kl(sums[KL], sums[KL_MISSING]);
     if (!(t->weight > 0)) m->loss = m->kl = m->ce = NAN; /* the mean of nothing */
-    else say_missing(t, s, &t->train.targets, m->loss, sums[KL_MISSING]);
+    else say_missing(t, s, t->objective.t.k, m->loss, sums[KL_MISSING]);
     const double summed = rt_now();
     m->grad_norm        = opt_grad_norm(t->opt);
     t->seconds[TR_OPTIMISER] += rt_now() - summed;
@@ -187,7 +187,7 @@ static rt_status measure_share(tr_trainer *t, int64_t n, double weight, double s
         tr_saver_moving(t->saver);
         RT_TRY(check_interrupt(t));
         RT_TRY(tr_pass_check(&t->valid, t));
-        add_sums(sums, &t->valid.targets);
+        add_sums(sums, &t->valid.targets.result);
     }
     return RT_OK;
 }
@@ -211,7 +211,7 @@ rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m)
     if (!t->valid.p) return RT_OK;
     const int64_t all = ds_loader_epoch(t->valid.loader), most = t->c->eval_sequences;
     RT_TRY(measure(t, most && most < all ? most : all, &weight, sums));
-    m->outcomes  = t->valid.targets.topk_ids ? t->valid.targets.k + 1 : 0;
+    m->outcomes  = t->valid.targets.rows.topk_ids ? t->valid.targets.settings.k + 1 : 0;
     m->validated = 1;
     m->valid_ce  = weight > 0 ? sums[CE] : NAN;
     m->valid_kl  = weight > 0 ? ag_mean_kl(sums[KL], sums[KL_MISSING]) : NAN;

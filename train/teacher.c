@@ -51,7 +51,7 @@ void tr_teacher_free(tr_teacher *o)
 static void draw(void *ud, int64_t n, const real *logits, int64_t V)
 {
     tr_pass       *o = ud;
-    const int64_t  k = o->targets.k, m = o->targets.m;
+    const int64_t  k = o->targets.settings.k, m = o->targets.settings.m;
     const uint64_t at  = (uint64_t)(o->first * o->T + n);
     md_teacher_row row = {
         .topk_ids = o->topk_ids + n * k, .topk_logprob = o->topk_logprob + n * k, .tail_ids = m ? o->tail_ids + n * m : NULL};
@@ -62,13 +62,13 @@ static void draw(void *ud, int64_t n, const real *logits, int64_t V)
 static rt_status make_entries(tr_pass *o)
 {
     const int64_t N = o->B * o->T;
-    RT_TRY(RT_NEW(o->topk_ids, N * o->targets.k));
-    RT_TRY(RT_NEW(o->topk_logprob, N * o->targets.k));
-    RT_TRY(RT_NEW(o->tail_ids, N * o->targets.m));
+    RT_TRY(RT_NEW(o->topk_ids, N * o->targets.settings.k));
+    RT_TRY(RT_NEW(o->topk_logprob, N * o->targets.settings.k));
+    RT_TRY(RT_NEW(o->tail_ids, N * o->targets.settings.m));
     RT_TRY(RT_NEW(o->rest_entropy, N));
-    o->targets.topk_ids = o->topk_ids, o->targets.topk_logprob = o->topk_logprob;
-    o->targets.tail_ids = o->tail_ids, o->targets.rest_entropy = o->rest_entropy;
-    o->targets.teacher.draw = draw, o->targets.teacher.draw_ud = o;
+    o->targets.rows.topk_ids = o->topk_ids, o->targets.rows.topk_logprob = o->topk_logprob;
+    o->targets.rows.tail_ids = o->tail_ids, o->targets.rows.rest_entropy = o->rest_entropy;
+    o->targets.rows.teacher.draw = draw, o->targets.rows.teacher.draw_ud = o;
     return RT_OK;
 }
 
@@ -80,12 +80,12 @@ rt_status tr_teacher_join(tr_pass *o, const tr_teacher *t, const tr_objective *o
     RT_TRY(md_graph_create(&o->tg, t->model, &g));
     RT_TRY(ag_plan_create(&o->tp, o->tg.g, o->tg.value, &p));
     md_bind(o->tp, &o->tg, &(md_leaves){.m = t->model, .ids = o->ids, .pos = o->pos, .start = o->start, .rope = t->rope});
-    o->seed            = seed;
-    o->targets.teacher = (ag_teacher){.hidden_type = g.activations,
-                                      .w           = t->head ? t->head : w->data,
-                                      .w_type      = t->head ? KN_REAL : w->type,
-                                      .C           = t->model->config.C,
-                                      .V           = t->model->config.V};
+    o->seed                 = seed;
+    o->targets.rows.teacher = (ag_teacher){.hidden_type = g.activations,
+                                           .w           = t->head ? t->head : w->data,
+                                           .w_type      = t->head ? KN_REAL : w->type,
+                                           .C           = t->model->config.C,
+                                           .V           = t->model->config.V};
     return objective->fresh ? make_entries(o) : RT_OK;
 }
 
@@ -101,5 +101,5 @@ void tr_teacher_run(tr_pass *o)
     void *hidden;
     ag_forward(o->tp);
     ag_plan_value(o->tp, o->tg.value, &hidden);
-    o->targets.teacher.hidden = hidden;
+    o->targets.rows.teacher.hidden = hidden;
 }

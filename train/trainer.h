@@ -13,12 +13,12 @@ rt_status tr_config_resolve(cJSON *value, const char *folder);
 
 /* What the configuration asks for, and what serves it. */
 typedef struct tr_objective {
-    ag_targets t; /* its settings, k, m */
-    double     ce_weight, ce_end;
-    int        stored, sketch; /* out of the shards: k + m entries; a sketch of the whole distribution */
-    int        teacher, fresh; /* a teacher in process; k + m entries drawn from it in every pass */
-    int        logits;         /* the head makes the teacher's logits */
-    int        work;           /* ag_head_opts */
+    ag_loss_settings t;
+    double           ce_weight, ce_end;
+    int              stored, sketch; /* out of the shards: k + m entries; a sketch of the whole distribution */
+    int              teacher, fresh; /* a teacher in process; k + m entries drawn from it in every pass */
+    int              logits;         /* the head makes the teacher's logits */
+    int              work;           /* ag_head_opts */
 } tr_objective;
 
 /* Resolves "auto", k, m and weights; RT_EMISMATCH where the shards or the missing teacher cannot serve it. */

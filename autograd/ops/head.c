@@ -60,7 +60,7 @@ static void take(const block *b, real *to, const void *rows, kn_type t, int64_t 
 static void take_row(int64_t i, int thread, void *ud)
 {
     const block      *b = ud;
-    const ag_teacher *t = &b->t->teacher;
+    const ag_teacher *t = &b->t->rows.teacher;
     const int64_t     C = b->a->shape[0]->d[1];
     take(b, b->x + i * C, b->a->in[0], b->a->type[0], b->row[i], C, thread);
     if (b->y) take(b, b->tx + i * t->C, t->hidden, t->hidden_type, b->row[i], t->C, thread);
@@ -69,7 +69,7 @@ static void take_row(int64_t i, int thread, void *ud)
 /* Rows of the teacher's matrix that are read. */
 static int64_t shared_ids(const block *b, int64_t V)
 {
-    const int64_t Vt = b->t->teacher.V;
+    const int64_t Vt = b->t->rows.teacher.V;
     return Vt && Vt < V ? Vt : V;
 }
 
@@ -78,15 +78,16 @@ static void fill_lacking(const block *b, real *y, int64_t V)
 {
     const int64_t n = shared_ids(b, V);
     if (n == V) return;
-    const real low = b->a->k->max(y, n) - (real)(30 * fmax(b->t->temperature, 1));
+    const real low = b->a->k->max(y, n) - (real)(30 * fmax(b->t->settings.temperature, 1));
     for (int64_t v = n; v < V; v++) y[v] = low;
 }
 
 static void lose_row(const block *b, int64_t i, int thread)
 {
     const int64_t     V = b->a->shape[1]->d[0];
-    const ag_teacher *t = &b->t->teacher;
-    const ag_row      r = {b->a->k, b->t, b->row[i], V, b->z + i * V, b->y ? b->y + i * V : NULL, ag_scratch(b->a, thread)};
+    const ag_teacher *t = &b->t->rows.teacher;
+    const ag_row      r = {
+             b->a->k, &b->t->settings, &b->t->rows, b->row[i], V, b->z + i * V, b->y ? b->y + i * V : NULL, ag_scratch(b->a, thread)};
     if (b->y && kn_not_finite(r.y, KN_REAL, shared_ids(b, V)) >= 0) {
         b->result[i] = (ag_row_result){.bad = 1};
         return;
@@ -136,11 +137,11 @@ static void run_block(const block *b, int first)
     const ag_args *a = b->a;
     const int64_t  C = a->shape[0]->d[1], V = a->shape[1]->d[0];
     const kn_mat   x = {b->x, KN_REAL, C, 0}, w_t = {a->in[1], a->type[1], C, 1};
-    const int64_t  Ct = b->t->teacher.C;
+    const int64_t  Ct = b->t->rows.teacher.C;
     rt_parallel(b->n, take_row, (void *)(uintptr_t)b);
     kn_gemm(b->z, KN_REAL, V, x, w_t, b->n, V, C, NULL);
     if (b->y)
-        kn_gemm(b->y, KN_REAL, V, (kn_mat){b->tx, KN_REAL, Ct, 0}, (kn_mat){b->t->teacher.w, b->t->teacher.w_type, Ct, 1}, b->n,
+        kn_gemm(b->y, KN_REAL, V, (kn_mat){b->tx, KN_REAL, Ct, 0}, (kn_mat){b->t->rows.teacher.w, b->t->rows.teacher.w_type, Ct, 1}, b->n,
                 shared_ids(b, V), Ct, NULL);
     rt_parallel((b->n + ROWS_AN_ITEM - 1) / ROWS_AN_ITEM, lose_rows, (void *)(uintptr_t)b);
     if (!b->gradient) return;
@@ -150,19 +151,19 @@ static void run_block(const block *b, int first)
 
 static void add_kl(ag_targets *t, double kl, int64_t row)
 {
-    if (isnan(kl)) t->kl_missing += t->scale * (t->weight ? (double)t->weight[row] : 1);
-    else t->kl += t->scale * kl;
+    if (isnan(kl)) t->result.kl_missing += t->rows.scale * (t->rows.weight ? (double)t->rows.weight[row] : 1);
+    else t->result.kl += t->rows.scale * kl;
 }
 
 static void add_results(ag_targets *t, const block *b)
 {
     for (int64_t i = 0; i < b->n; i++) {
-        t->loss += t->scale * b->result[i].loss;
-        t->ce += t->scale * b->result[i].ce;
+        t->result.loss += t->rows.scale * b->result[i].loss;
+        t->result.ce += t->rows.scale * b->result[i].ce;
         add_kl(t, b->result[i].kl, b->row[i]);
-        if (b->result[i].bad && t->bad_row < 0) t->bad_row = b->row[i];
+        if (b->result[i].bad && t->result.bad_row < 0) t->result.bad_row = b->row[i];
     }
-    t->rows += b->n;
+    t->result.rows += b->n;
 }
 
 /* Rows without a target get no gradient: zeros where the others are set, not added. */
@@ -180,21 +181,21 @@ static void run(const ag_args *a, int gradient)
     b.result = (ag_row_result *)(void *)(b.z + R * V + (R * V) % 2);
     b.row    = (int64_t *)(void *)(b.result + R);
     if (a->attr.i[1]) b.y = (real *)(void *)(b.row + R), b.tx = b.y + R * V;
-    b.t->loss = b.t->matched;
-    b.t->kl = b.t->kl_missing = b.t->ce = 0;
-    b.t->rows                           = 0;
-    b.t->bad_row                        = -1;
+    b.t->result.loss = b.t->result.matched;
+    b.t->result.kl = b.t->result.kl_missing = b.t->result.ce = 0;
+    b.t->result.rows                                         = 0;
+    b.t->result.bad_row                                      = -1;
     if (gradient) clear(a);
     for (int64_t n = 0; n < N;) {
         for (b.n = 0; n < N && b.n < R; n++)
-            if (b.t->count[n]) b.row[b.n++] = n;
+            if (b.t->rows.count[n]) b.row[b.n++] = n;
         if (!b.n) break;
         run_block(&b, first);
         add_results(b.t, &b);
         first = 0;
     }
     if (first && gradient && a->din[1] && !(a->acc & 2)) memset(a->din[1], 0, (size_t)(V * C) * sizeof(real));
-    *(real *)a->out = (real)b.t->loss;
+    *(real *)a->out = (real)b.t->result.loss;
 }
 
 static void forward(const ag_args *a) { run(a, 0); }

@@ -68,9 +68,9 @@ static void lose_row(int64_t i, int thread, void *ud)
     const block      *b = ud;
     const ag_targets *t = b->t;
     const int64_t     n = b->at + i, Ct = teacher_width(b);
-    const real       *h = kn_load(t->teacher.hidden, t->teacher.hidden_type, n * t->teacher.C, Ct, ag_scratch(b->a, thread));
-    const double      u = t->count[n] ? t->scale * t->match_weight * (t->weight ? (double)t->weight[n] : 1) : 0;
-    b->loss[i]          = u > 0 ? u * (t->match == AG_MATCH_COSINE ? cosine : mean_square)(b->y + i * Ct, h, Ct, u) : 0;
+    const real       *h = kn_load(t->rows.teacher.hidden, t->rows.teacher.hidden_type, n * t->rows.teacher.C, Ct, ag_scratch(b->a, thread));
+    const double u = t->rows.count[n] ? t->rows.scale * t->settings.match_weight * (t->rows.weight ? (double)t->rows.weight[n] : 1) : 0;
+    b->loss[i]     = u > 0 ? u * (t->settings.match == AG_MATCH_COSINE ? cosine : mean_square)(b->y + i * Ct, h, Ct, u) : 0;
     if (u <= 0) memset(b->y + i * Ct, 0, (size_t)Ct * sizeof(real));
 }
 
@@ -109,7 +109,7 @@ static void forward(const ag_args *a)
         lose(&b);
         for (int64_t i = 0; i < b.n; i++) sum += b.loss[i];
     }
-    b.t->matched = sum;
+    b.t->result.matched = sum;
     memcpy(a->out, a->in[0], (size_t)ag_len(a->shape[0]) * kn_size(a->type[0]));
 }
 

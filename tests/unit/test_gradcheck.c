@@ -110,16 +110,16 @@ static void fill_arrays(void)
     for (int i = 0; i < V * CT; i++) g_head[i] = (real)rt_rng_normal(&r);
 }
 
-/* `with` has the settings; the arrays are the same for all. */
-static ag_targets targets_of(ag_targets with)
+/* The arrays are the same for all. */
+static ag_targets targets_of(const ag_loss_settings *with, const float *weight)
 {
-    with.scale = 0.2, with.k = K, with.m = M;
-    with.target = g_target, with.count = g_count, with.topk_ids = g_topk, with.topk_logprob = g_logp;
-    with.tail_ids = g_tail, with.rest_entropy = g_entropy;
-    with.teacher = (ag_teacher){.hidden = g_hidden, .w = g_head, .hidden_type = KN_REAL, .w_type = KN_REAL, .C = CT};
-    with.beta    = with.beta > 0 ? with.beta : 0.3;
-    with.alpha   = 0.1;
-    return with;
+    ag_targets t = {.settings = *with, .rows = {.scale = 0.2, .target = g_target, .count = g_count, .weight = weight}};
+    t.settings.k = K, t.settings.m = M;
+    t.settings.beta  = with->beta > 0 ? with->beta : 0.3;
+    t.settings.alpha = 0.1;
+    t.rows.topk_ids = g_topk, t.rows.topk_logprob = g_logp, t.rows.tail_ids = g_tail, t.rows.rest_entropy = g_entropy;
+    t.rows.teacher = (ag_teacher){.hidden = g_hidden, .w = g_head, .hidden_type = KN_REAL, .w_type = KN_REAL, .C = CT};
+    return t;
 }
 
 /* ---- the check -------------------------------------------------------------------------------- */
@@ -173,7 +173,7 @@ static int count_wrong(net *t, ag_plan *p)
     return wrong;
 }
 
-static int check(void (*build)(net *), ag_targets with)
+static int check(void (*build)(net *), const ag_loss_settings *with, const float *weight)
 {
     net          t = {0};
     ag_plan     *p = NULL;
@@ -182,7 +182,7 @@ static int check(void (*build)(net *), ag_targets with)
     memset(g_x, 0, sizeof g_x), memset(g_g, 0, sizeof g_g);
     assert_int_equal(ag_graph_create(&t.g, KN_REAL), RT_OK);
     build(&t);
-    t.t = targets_of(with);
+    t.t = targets_of(with, weight);
     if (ag_plan_create(&p, t.g, t.loss, &o) != RT_OK) fail_msg("%s", rt_error_text());
     bind_leaves(&t, p, &r);
     const int wrong = count_wrong(&t, p);
@@ -196,26 +196,26 @@ static void every_op(void **state)
 {
     (void)state;
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
-        const int wrong = check(cases[c].build, (ag_targets){.objective = AG_CE});
+        const int wrong = check(cases[c].build, &(ag_loss_settings){.objective = AG_CE}, NULL);
         if (wrong) fail_msg("%s: %d gradients are wrong", cases[c].name, wrong);
     }
 }
 
 static void every_objective(void **state)
 {
-    static const ag_targets settings[] = {
+    static const ag_loss_settings settings[] = {
         {.ce_weight = 0},
         {.ce_weight = 0.5},
         {.temperature = 2},
         {.ce_weight = 0.3, .temperature = 1.5, .t2 = 1, .z_loss = 0.01},
-        {.ce_weight = 0.3, .z_loss = 0.01, .weight = g_weight, .bucket_share = 0.4},
+        {.ce_weight = 0.3, .z_loss = 0.01, .bucket_share = 0.4},
     };
     (void)state;
     for (int o = AG_CE; o < AG_OBJECTIVES; o++)
         for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
-            ag_targets with = settings[i];
-            with.objective  = (ag_objective)o;
-            const int wrong = check(case_head, with);
+            ag_loss_settings with = settings[i];
+            with.objective        = (ag_objective)o;
+            const int wrong       = check(case_head, &with, with.bucket_share > 0 ? g_weight : NULL);
             if (wrong) fail_msg("objective %d, settings %zu: %d gradients are wrong", o, i, wrong);
         }
 }
@@ -224,8 +224,8 @@ static void hidden_states_are_matched(void **state)
 {
     (void)state;
     for (int m = AG_NO_MATCH; m <= AG_MATCH_COSINE; m++) {
-        const ag_targets with  = {.objective = AG_KL, .match = (ag_match)m, .match_weight = m ? 0.7 : 0, .weight = g_weight};
-        const int        wrong = check(case_match_hidden, with);
+        const ag_loss_settings with  = {.objective = AG_KL, .match = (ag_match)m, .match_weight = m ? 0.7 : 0};
+        const int              wrong = check(case_match_hidden, &with, g_weight);
         if (wrong) fail_msg("hidden-state term %d: %d gradients are wrong", m, wrong);
     }
 }

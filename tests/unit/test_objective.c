@@ -40,6 +40,8 @@ static void close_to(const char *what, double got, double want)
         fail_msg("%s is %.12g, not %.12g", what, got, want);
 }
 
+static ag_needs needs(int o) { return ag_objectives[o].needs; }
+
 /* ---- the definitions ------------------------------------------------------------------------------------ */
 
 /* q = softmax(z / T); returns the log-sum-exp of z / T. */
@@ -61,18 +63,18 @@ typedef struct stored {
 
 static stored take(const row_case *c)
 {
-    stored o = {.T = c->t.temperature > 0 ? c->t.temperature : 1};
+    stored o = {.T = c->t.settings.temperature > 0 ? c->t.settings.temperature : 1};
     double Z, ids;
-    for (int64_t i = 0; i < c->t.k; i++) o.P += o.p[i] = exp((double)c->logp[i]);
+    for (int64_t i = 0; i < c->t.settings.k; i++) o.P += o.p[i] = exp((double)c->logp[i]);
     o.rest = fmax(0, 1 - o.P);
     o.lse  = softmax(g_q, g_z, c->V, o.T);
     if (o.T == 1) return o;
     ids    = isnan(c->entropy) || o.rest <= 0 ? 1 : exp((double)c->entropy / o.rest) * o.rest; /* even over so many */
-    ids    = fmax(1, fmin(ids, (double)(c->V - c->t.k)));
+    ids    = fmax(1, fmin(ids, (double)(c->V - c->t.settings.k)));
     o.rest = o.rest > 0 ? ids * pow(o.rest / ids, 1 / o.T) : 0;
     Z      = o.rest;
-    for (int64_t i = 0; i < c->t.k; i++) Z += o.p[i] = pow(o.p[i], 1 / o.T);
-    for (int64_t i = 0; i < c->t.k; i++) o.p[i] /= Z;
+    for (int64_t i = 0; i < c->t.settings.k; i++) Z += o.p[i] = pow(o.p[i], 1 / o.T);
+    for (int64_t i = 0; i < c->t.settings.k; i++) o.p[i] /= Z;
     o.rest /= Z, o.P = 1 - o.rest;
     return o;
 }
@@ -86,7 +88,7 @@ static double hit(const stored *o, int32_t v, double t, double weight)
 
 static int in_k(const row_case *c, int64_t v)
 {
-    for (int64_t i = 0; i < c->t.k; i++)
+    for (int64_t i = 0; i < c->t.settings.k; i++)
         if (c->ids[i] == v) return 1;
     return 0;
 }
@@ -95,7 +97,7 @@ static int in_k(const row_case *c, int64_t v)
 static double on_k(const row_case *c, const stored *o, double P, double weight)
 {
     double kl = 0;
-    for (int64_t i = 0; i < c->t.k; i++) kl += plogp(o->p[i] / P) + hit(o, c->ids[i], o->p[i] / P, weight);
+    for (int64_t i = 0; i < c->t.settings.k; i++) kl += plogp(o->p[i] / P) + hit(o, c->ids[i], o->p[i] / P, weight);
     return kl;
 }
 
@@ -111,20 +113,20 @@ static double tail(const row_case *c, const stored *o, double weight) { return o
 
 static double sampled(const row_case *c, const stored *o, double weight)
 {
-    const double b = c->t.m ? c->t.bucket_share : 0, constant = (1 - b) * (double)c->entropy;
+    const double b = c->t.settings.m ? c->t.settings.bucket_share : 0, constant = (1 - b) * (double)c->entropy;
     double       loss = on_k(c, o, 1, weight) + bucket(c, b * o->rest, weight) - plogp(b * o->rest), plogps = 0;
-    for (int64_t j = 0; j < c->t.m; j++) loss += hit(o, c->tail[j], (1 - b) * o->rest / (double)c->t.m, weight);
-    for (int64_t i = 0; i < c->t.k; i++) plogps += plogp(o->p[i]);
-    return c->t.m && !isnan(c->entropy) && o->T == 1 ? loss - constant + b * plogp(o->rest)
-                                                     : loss - plogps; /* what is unknown is a constant */
+    for (int64_t j = 0; j < c->t.settings.m; j++) loss += hit(o, c->tail[j], (1 - b) * o->rest / (double)c->t.settings.m, weight);
+    for (int64_t i = 0; i < c->t.settings.k; i++) plogps += plogp(o->p[i]);
+    return c->t.settings.m && !isnan(c->entropy) && o->T == 1 ? loss - constant + b * plogp(o->rest)
+                                                              : loss - plogps; /* what is unknown is a constant */
 }
 
 static double both(const row_case *c, const stored *o, double weight)
 {
     double       Q  = 0;
     const double kl = on_k(c, o, o->P, weight);
-    for (int64_t i = 0; i < c->t.k; i++) Q += g_q[c->ids[i]];
-    for (int64_t i = 0; i < c->t.k; i++) g_w[c->ids[i]] += weight * g_q[c->ids[i]] / Q;
+    for (int64_t i = 0; i < c->t.settings.k; i++) Q += g_q[c->ids[i]];
+    for (int64_t i = 0; i < c->t.settings.k; i++) g_w[c->ids[i]] += weight * g_q[c->ids[i]] / Q;
     return kl + log(Q);
 }
 
@@ -132,21 +134,21 @@ static double both(const row_case *c, const stored *o, double weight)
 static double with_target(const row_case *c, const stored *o, double on_x, double weight)
 {
     double plogps = 0;
-    for (int64_t i = 0; i < c->t.k; i++) plogps += plogp(o->p[i]);
+    for (int64_t i = 0; i < c->t.settings.k; i++) plogps += plogp(o->p[i]);
     return on_k(c, o, 1, weight) - plogps + hit(o, c->target, on_x, weight);
 }
 
 /* The definitions over the vocabulary, by logarithms of the softmaxes. */
 static double whole(const row_case *c, const stored *o, double weight, double *kl)
 {
-    const double lse_y = softmax(g_p, g_y, c->V, o->T), a = c->t.alpha, b = c->t.beta;
+    const double lse_y = softmax(g_p, g_y, c->V, o->T), a = c->t.settings.alpha, b = c->t.settings.beta;
     double       d = 0;
     *kl            = 0;
     for (int64_t v = 0; v < c->V; v++) {
         const double lp = (double)g_y[v] / o->T - lse_y, lq = (double)g_z[v] / o->T - o->lse, p = g_p[v], q = g_q[v];
         const double m_jsd = b * p + (1 - b) * q, m = a * p + (1 - a) * q, m_back = (1 - a) * p + a * q;
         *kl += p * (lp - lq);
-        switch (c->t.objective) {
+        switch (c->t.settings.objective) {
         case AG_KL: d += p * (lp - lq), g_w[v] += weight * -p; break;
         case AG_REVERSE: d += q * (lq - lp), g_w[v] += weight * q * (lq - lp + 1); break;
         case AG_JSD:
@@ -166,9 +168,9 @@ static double whole(const row_case *c, const stored *o, double weight, double *k
 
 static double divergence(const row_case *c, const stored *o, double weight, double *kl)
 {
-    if (c->t.objective >= AG_KL) return whole(c, o, weight, kl);
-    *kl = c->t.k ? tail(c, o, 0) : NAN; /* what is shown: k + 1 outcomes */
-    switch (c->t.objective) {
+    if (needs((int)c->t.settings.objective) == AG_WHOLE) return whole(c, o, weight, kl);
+    *kl = c->t.settings.k ? tail(c, o, 0) : NAN; /* what is shown: k + 1 outcomes */
+    switch (c->t.settings.objective) {
     case AG_SAMPLED: return sampled(c, o, weight);
     case AG_TAIL: return tail(c, o, weight);
     case AG_RENORM: return on_k(c, o, o->P, weight);
@@ -176,7 +178,7 @@ static double divergence(const row_case *c, const stored *o, double weight, doub
     case AG_TRUNCATED: return on_k(c, o, 1, weight);
     case AG_RESIDUAL: return with_target(c, o, o->rest, weight);
     case AG_TAIL_TOKEN: {
-        const double hit_x = in_k(c, c->target) ? 0 : 1 - c->t.bucket_share;
+        const double hit_x = in_k(c, c->target) ? 0 : 1 - c->t.settings.bucket_share;
         return tail(c, o, weight) + hit(o, c->target, hit_x, weight) + (hit_x > 0 ? bucket(c, -hit_x, weight) : 0);
     }
     case AG_ONEHOT: return with_target(c, o, !in_k(c, c->target), weight);
@@ -194,13 +196,13 @@ static void add_gradient(int64_t V, double T)
 
 static ag_row_result define(const row_case *c)
 {
-    const double  a = c->t.objective == AG_CE ? 1 : c->t.ce_weight, n = c->t.weight ? (double)c->weight : 1;
+    const double  a = c->t.settings.objective == AG_CE ? 1 : c->t.settings.ce_weight, n = c->t.rows.weight ? (double)c->weight : 1;
     ag_row_result r = {.kl = NAN};
     memset(g_want, 0, (size_t)c->V * sizeof *g_want);
-    if (c->t.objective != AG_CE) {
+    if (c->t.settings.objective != AG_CE) {
         memset(g_w, 0, (size_t)c->V * sizeof *g_w);
         const stored o = take(c);
-        const double f = c->t.t2 ? o.T * o.T : 1;
+        const double f = c->t.settings.t2 ? o.T * o.T : 1;
         r.loss         = n * (1 - a) * f * divergence(c, &o, n * (1 - a) * f, &r.kl);
         r.kl *= n;
         add_gradient(c->V, o.T);
@@ -208,9 +210,9 @@ static ag_row_result define(const row_case *c)
     memset(g_w, 0, (size_t)c->V * sizeof *g_w);
     const double lse = softmax(g_q, g_z, c->V, 1);
     r.ce             = n * (lse - (double)g_z[c->target]);
-    r.loss += a * r.ce + n * c->t.z_loss * lse * lse;
+    r.loss += a * r.ce + n * c->t.settings.z_loss * lse * lse;
     g_w[c->target] -= n * a;
-    for (int64_t v = 0; v < c->V; v++) g_want[v] += n * 2 * c->t.z_loss * lse * g_q[v];
+    for (int64_t v = 0; v < c->V; v++) g_want[v] += n * 2 * c->t.settings.z_loss * lse * g_q[v];
     add_gradient(c->V, 1);
     return r;
 }
@@ -219,12 +221,13 @@ static ag_row_result define(const row_case *c)
 
 static ag_row_result lose(const kn_table *k, row_case *own, int gradient)
 {
-    own->t.target = &own->target, own->t.count = &own->count, own->t.topk_ids = own->ids, own->t.topk_logprob = own->logp;
-    own->t.tail_ids = own->tail, own->t.rest_entropy = &own->entropy;
-    if (own->t.weight) own->t.weight = &own->weight;
+    own->t.rows.target = &own->target, own->t.rows.count = &own->count, own->t.rows.topk_ids = own->ids,
+    own->t.rows.topk_logprob = own->logp;
+    own->t.rows.tail_ids = own->tail, own->t.rows.rest_entropy = &own->entropy;
+    if (own->t.rows.weight) own->t.rows.weight = &own->weight;
     memcpy(g_out, g_z, (size_t)own->V * sizeof *g_z);
     memcpy(g_out_y, g_y, (size_t)own->V * sizeof *g_y);
-    const ag_row r = {k, &own->t, 0, own->V, g_out, g_out_y, g_work};
+    const ag_row r = {k, &own->t.settings, &own->t.rows, 0, own->V, g_out, g_out_y, g_work};
     return ag_row_loss(&r, gradient);
 }
 
@@ -233,42 +236,45 @@ static void compare(const row_case *c)
     const double        scale = 0.125;
     row_case            own   = *c;
     const ag_row_result want  = define(c);
-    own.t.scale               = scale;
+    own.t.rows.scale          = scale;
     for (int i = 0; kn_at(i); i++)
         for (int gradient = 0; gradient < 2; gradient++) {
             const ag_row_result got = lose(kn_at(i), &own, gradient);
             char                what[64];
-            snprintf(what, sizeof what, "%s, objective %d: ", kn_at(i)->isa, (int)c->t.objective);
+            snprintf(what, sizeof what, "%s, objective %d: ", kn_at(i)->isa, (int)c->t.settings.objective);
             close_to(strcat(what, "loss"), got.loss, want.loss), close_to("kl", got.kl, want.kl), close_to("ce", got.ce, want.ce);
             for (int64_t v = 0; gradient && v < c->V; v++)
-                if (!(fabs((double)g_out[v] / scale - g_want[v]) <= tolerance * fmax(1, fmax(c->t.z_loss, own.t.weight ? 3 : 1))))
-                    fail_msg("%s: objective %d, d/dz[%lld] is %.9g, not %.9g", kn_at(i)->isa, (int)c->t.objective, (long long)v,
+                if (!(fabs((double)g_out[v] / scale - g_want[v]) <=
+                      tolerance * fmax(1, fmax(c->t.settings.z_loss, own.t.rows.weight ? 3 : 1))))
+                    fail_msg("%s: objective %d, d/dz[%lld] is %.9g, not %.9g", kn_at(i)->isa, (int)c->t.settings.objective, (long long)v,
                              (double)g_out[v] / scale, g_want[v]);
         }
 }
 
 static void compare_all(row_case *c)
 {
-    static const float      yes;
-    static const ag_targets settings[] = {{.ce_weight = 0},
-                                          {.ce_weight = 0.3, .bucket_share = 0.25},
-                                          {.ce_weight = 1},
-                                          {.ce_weight = 0.5, .temperature = 2, .t2 = 1, .weight = &yes},
-                                          {.ce_weight = 0, .temperature = 0.7, .z_loss = 1e-3}};
+    static const float            yes;
+    static const ag_loss_settings settings[] = {{.ce_weight = 0},
+                                                {.ce_weight = 0.3, .bucket_share = 0.25},
+                                                {.ce_weight = 1},
+                                                {.ce_weight = 0.5, .temperature = 2, .t2 = 1},
+                                                {.ce_weight = 0, .temperature = 0.7, .z_loss = 1e-3}};
+    const ag_targets              was        = c->t;
     for (int o = AG_CE; o < AG_OBJECTIVES; o++)
         for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
-            const ag_targets was = c->t;
-            c->t                 = settings[i];
-            c->t.objective = (ag_objective)o, c->t.k = was.k, c->t.m = was.m, c->t.beta = 0.3, c->t.alpha = 0.1;
+            c->t.settings           = settings[i];
+            c->t.settings.objective = (ag_objective)o, c->t.settings.k = was.settings.k, c->t.settings.m = was.settings.m;
+            c->t.settings.beta = 0.3, c->t.settings.alpha = 0.1;
+            c->t.rows.weight = settings[i].t2 ? &yes : NULL;
             compare(c);
-            c->t = was;
         }
+    c->t = was;
 }
 
 /* k stored ids that hold `mass`, m samples outside; logits of this spread. */
 static row_case make_case(int64_t V, int64_t k, int64_t m, double mass, double spread, uint64_t seed)
 {
-    row_case c     = {.t = {.k = k, .m = m}, .V = V, .count = 1, .entropy = 0.2f, .weight = 2.5f};
+    row_case c     = {.t.settings = {.k = k, .m = m}, .V = V, .count = 1, .entropy = 0.2f, .weight = 2.5f};
     rt_rng   r     = {seed};
     double   total = 0;
     for (int64_t v = 0; v < V; v++) g_z[v] = (real)(spread * rt_rng_normal(&r)), g_y[v] = (real)(spread * rt_rng_normal(&r));
@@ -344,7 +350,7 @@ static void a_rest_that_underflows_stays_finite(void **state)
         for (int i = 0; all && i < 4; i++) c.ids[i] = i;
         for (int i = 0; i < 4; i++) g_z[c.ids[i]] = 80;
         c.V = all ? 4 : c.V, c.target = all ? 1 : c.target;
-        c.t.objective = AG_TAIL, c.t.scale = 1;
+        c.t.settings.objective = AG_TAIL, c.t.rows.scale = 1;
         const ag_row_result r = lose(kn_get(), &c, 1);
         assert_true(isfinite(r.kl) && r.kl > 0.3 * 60 && r.loss == r.kl);
         for (int64_t v = 0; v < c.V; v++) assert_true(isfinite(g_out[v]) && fabs((double)g_out[v]) <= 1);
@@ -359,12 +365,12 @@ static void divergences_are_not_negative(void **state)
         const double lse = softmax(g_q, g_z, c.V, 1);
         for (int i = 0; i < 8 && seed % 3 == 0; i++) c.logp[i] = (float)((double)g_z[c.ids[i]] - lse); /* q = p on K */
         for (int v = 0; v < 97 && seed % 3 == 0; v++) g_y[v] = g_z[v] + 3;                             /* and everywhere */
-        c.t.beta = 0.1, c.t.alpha = 0.1;
+        c.t.settings.beta = 0.1, c.t.settings.alpha = 0.1;
         for (int o = AG_SAMPLED; o < AG_OBJECTIVES; o++) {
-            c.t.objective         = (ag_objective)o;
-            const ag_row_result r = lose(kn_get(), &c, 0);
-            assert_true(r.kl >= 0 && (o < AG_KL || r.loss >= 0));
-            if (seed % 3 == 0) assert_true(r.kl < 1e-6 && (o < AG_KL || r.loss < 1e-6));
+            c.t.settings.objective = (ag_objective)o;
+            const ag_row_result r  = lose(kn_get(), &c, 0);
+            assert_true(r.kl >= 0 && (needs(o) != AG_WHOLE || r.loss >= 0));
+            if (seed % 3 == 0) assert_true(r.kl < 1e-6 && (needs(o) != AG_WHOLE || r.loss < 1e-6));
         }
     }
 }
@@ -392,7 +398,7 @@ static void sampled_divergence_is_unbiased(void **state)
     for (int v = 0; v < V; v++) p[v] /= total, full += p[v] * (log(p[v]) - ((double)g_z[v] - lse));
     for (int v = K; v < V; v++) mass += p[v], entropy -= plogp(p[v]);
     for (int i = 0; i < K; i++) c.ids[i] = i, c.logp[i] = (float)log(p[i]);
-    c.entropy = (float)entropy, c.t.objective = AG_SAMPLED;
+    c.entropy = (float)entropy, c.t.settings.objective = AG_SAMPLED;
     for (int d = 0; d < DRAWS; d++) {
         for (int j = 0; j < M; j++) c.tail[j] = draw(p, K, V, mass, &r);
         const double kl = lose(kn_get(), &c, 0).loss;
@@ -415,10 +421,10 @@ static void a_token_from_the_teacher_stands_for_the_rest(void **state)
     for (int v = 0; v < V; v++) total += p[v] = 1.0 / (v + 2);
     for (int v = 0; v < V; v++) p[v] /= total;
     for (int i = 0; i < K; i++) c.ids[i] = i, c.logp[i] = (float)log(p[i]);
-    c.t.scale = 1;
+    c.t.rows.scale = 1;
     softmax(g_q, g_z, V, 1);
     for (int kind = 0; kind < 2; kind++) {
-        c.t.objective = kind ? AG_TAIL_TOKEN : AG_ONEHOT;
+        c.t.settings.objective = kind ? AG_TAIL_TOKEN : AG_ONEHOT;
         memset(mean, 0, sizeof mean);
         for (int d = 0; d < DRAWS; d++) {
             c.target = draw(p, 0, V, 1, &r);
@@ -436,17 +442,17 @@ static ag_row_result lose_as_third(row_case *own)
     static int32_t target[3], ids[3 * MAX_K], tail[3 * MAX_M];
     static float   logp[3 * MAX_K], entropy[3];
     static uint8_t count[3];
-    const int64_t  k = own->t.k, m = own->t.m;
+    const int64_t  k = own->t.settings.k, m = own->t.settings.m;
     for (int64_t i = 0; i < 2 * k; i++) ids[i] = (int32_t)(i % k), logp[i] = -9;
     for (int64_t j = 0; j < 2 * m; j++) tail[j] = (int32_t)(k + j % m);
     memcpy(ids + 2 * k, own->ids, (size_t)k * sizeof *ids);
     memcpy(logp + 2 * k, own->logp, (size_t)k * sizeof *logp);
     memcpy(tail + 2 * m, own->tail, (size_t)m * sizeof *tail);
     target[2] = own->target, count[2] = own->count, entropy[2] = own->entropy;
-    own->t.target = target, own->t.count = count, own->t.topk_ids = ids, own->t.topk_logprob = logp;
-    own->t.tail_ids = tail, own->t.rest_entropy = entropy, own->t.weight = NULL;
+    own->t.rows.target = target, own->t.rows.count = count, own->t.rows.topk_ids = ids, own->t.rows.topk_logprob = logp;
+    own->t.rows.tail_ids = tail, own->t.rows.rest_entropy = entropy, own->t.rows.weight = NULL;
     memcpy(g_out, g_z, (size_t)own->V * sizeof *g_z);
-    const ag_row r = {kn_get(), &own->t, 2, own->V, g_out, g_out_y, g_work};
+    const ag_row r = {kn_get(), &own->t.settings, &own->t.rows, 2, own->V, g_out, g_out_y, g_work};
     return ag_row_loss(&r, 1);
 }
 
@@ -456,12 +462,13 @@ static void rows_may_hold_fewer_entries(void **state)
     enum { V = 33, KEPT = 5, DRAWN = 3 };
     static real gradient[V];
     (void)state;
-    for (int o = AG_SAMPLED; o < AG_KL; o++) {
-        row_case few    = make_case(V, 8, 6, 0.7, 2, 1), all;
-        few.t.objective = (ag_objective)o, few.t.scale = 1, few.t.ce_weight = 0.2;
-        few.t.k = KEPT, few.t.m = DRAWN;
-        all     = few;
-        all.t.k = 8, all.t.m = 6;
+    for (int o = 0; o < AG_OBJECTIVES; o++) {
+        if (needs(o) != AG_ENTRIES) continue;
+        row_case few             = make_case(V, 8, 6, 0.7, 2, 1), all;
+        few.t.settings.objective = (ag_objective)o, few.t.rows.scale = 1, few.t.settings.ce_weight = 0.2;
+        few.t.settings.k = KEPT, few.t.settings.m = DRAWN;
+        all              = few;
+        all.t.settings.k = 8, all.t.settings.m = 6;
         const ag_row_result want = lose(kn_get(), &few, 1);
         memcpy(gradient, g_out, sizeof gradient);
         for (int i = KEPT; i < 8; i++) all.ids[i] = -1;
@@ -513,14 +520,14 @@ static void make_head(head *h, ag_objective o)
     const ag_plan_opts opts = {.poison = 1};
     memset(h, 0, sizeof *h);
     fill_head(h);
-    h->t        = (ag_targets){.objective = o, .ce_weight = 0.5, .scale = 0.25, .k = HEAD_K, .m = 1, .beta = 0.5, .alpha = 0.1};
-    h->t.target = h->target, h->t.count = h->count, h->t.topk_ids = h->ids, h->t.topk_logprob = h->logp;
-    h->t.tail_ids = h->tail, h->t.rest_entropy = h->entropy;
-    h->t.teacher = (ag_teacher){.hidden = h->hidden, .w = h->teacher, .C = HEAD_C};
+    h->t = (ag_targets){.settings = {.objective = o, .ce_weight = 0.5, .k = HEAD_K, .m = 1, .beta = 0.5, .alpha = 0.1}, .rows.scale = 0.25};
+    h->t.rows.target = h->target, h->t.rows.count = h->count, h->t.rows.topk_ids = h->ids, h->t.rows.topk_logprob = h->logp;
+    h->t.rows.tail_ids = h->tail, h->t.rows.rest_entropy = h->entropy;
+    h->t.rows.teacher = (ag_teacher){.hidden = h->hidden, .w = h->teacher, .C = HEAD_C};
     assert_int_equal(ag_graph_create(&h->g, KN_REAL), RT_OK);
     const ag_id x = ag_param(h->g, "x", KN_REAL, 2, (int64_t[]){ROWS, HEAD_V}), t = ag_opaque(h->g, "targets");
     const ag_id w    = ag_param(h->g, "w", KN_REAL, 2, (int64_t[]){HEAD_V, HEAD_V});
-    const ag_id loss = ag_head(h->g, x, w, t, &(ag_head_opts){.teacher = HEAD_C, .work = o > AG_KL});
+    const ag_id loss = ag_head(h->g, x, w, t, &(ag_head_opts){.teacher = HEAD_C, .work = ag_objectives[o].divergence >= 0});
     if (ag_plan_create(&h->p, h->g, loss, &opts) != RT_OK) fail_msg("%s", rt_error_text());
     ag_plan_bind(h->p, x, h->x, h->dx), ag_plan_bind(h->p, w, h->w, h->dw), ag_plan_bind(h->p, t, &h->t, NULL);
 }
@@ -531,7 +538,7 @@ static ag_row_result row_loss(head *h, int n, real *z)
         g_y[v] = 0;
         for (int c = 0; c < HEAD_C; c++) g_y[v] += h->teacher[v * HEAD_C + c] * h->hidden[n * HEAD_C + c];
     }
-    const ag_row r = {kn_get(), &h->t, n, HEAD_V, z, g_y, g_work};
+    const ag_row r = {kn_get(), &h->t.settings, &h->t.rows, n, HEAD_V, z, g_y, g_work};
     return ag_row_loss(&r, 1);
 }
 
@@ -546,9 +553,9 @@ static void check_rows(head *h)
             continue;
         }
         const ag_row_result r = row_loss(h, n, dz + n * HEAD_V);
-        loss += h->t.scale * r.loss, kl += h->t.scale * r.kl, ce += h->t.scale * r.ce;
+        loss += h->t.rows.scale * r.loss, kl += h->t.rows.scale * r.kl, ce += h->t.rows.scale * r.ce;
     }
-    close_to("loss", h->t.loss, loss), close_to("kl", h->t.kl, kl), close_to("ce", h->t.ce, ce);
+    close_to("loss", h->t.result.loss, loss), close_to("kl", h->t.result.kl, kl), close_to("ce", h->t.result.ce, ce);
     for (int i = 0; i < ROWS * HEAD_V; i++) close_to("dx", (double)h->dx[i], (double)dz[i]);
     for (int v = 0; v < HEAD_V; v++)
         for (int c = 0; c < HEAD_V; c++) {
@@ -569,10 +576,10 @@ static void rows_without_target_get_no_gradient(void **state)
             int64_t rows = 0;
             for (int n = 0; n < ROWS; n++) rows += h.count[n] = masks[k] >> n & 1;
             const double loss = ag_step(h.p, 0);
-            assert_int_equal(h.t.rows, rows);
-            close_to("the step's loss", loss, h.t.loss);
+            assert_int_equal(h.t.result.rows, rows);
+            close_to("the step's loss", loss, h.t.result.loss);
             close_to("the forward pass's loss", ag_forward(h.p), loss);
-            if (!rows) assert_true(loss == 0 && h.t.kl == 0 && h.t.ce == 0);
+            if (!rows) assert_true(loss == 0 && h.t.result.kl == 0 && h.t.result.ce == 0);
             check_rows(&h);
             ag_plan_destroy(&h.p), ag_graph_destroy(&h.g);
         }
@@ -584,15 +591,15 @@ static void rows_without_an_entry_have_no_divergence(void **state)
     static const float weight[ROWS] = {1, 2, 0.5F, 1, 3, 1, 0.25F};
     static head        h;
     (void)state;
-    for (int o = AG_SAMPLED; o < AG_KL; o++)
-        for (int missing = 0; missing <= ROWS; missing++) {
+    for (int o = 0; o < AG_OBJECTIVES; o++)
+        for (int missing = 0; needs(o) == AG_ENTRIES && missing <= ROWS; missing++) {
             double kl = 0, known = 0, all = 0;
             make_head(&h, (ag_objective)o);
-            h.t.weight = weight;
+            h.t.rows.weight = weight;
             memset(h.count, 1, sizeof h.count);
             for (int i = 0; i < missing * HEAD_K; i++) h.ids[i] = -1;
             for (int n = 0; n < ROWS; n++) all += (double)weight[n];
-            h.t.scale = 1 / all;
+            h.t.rows.scale = 1 / all;
             ag_step(h.p, 0);
             for (int n = missing; n < ROWS; n++) {
                 real z[HEAD_V];
@@ -600,8 +607,8 @@ static void rows_without_an_entry_have_no_divergence(void **state)
                 kl += row_loss(&h, n, z).kl;
                 known += (double)weight[n];
             }
-            const double got = ag_mean_kl(h.t.kl, h.t.kl_missing);
-            close_to("kl_missing", h.t.kl_missing, 1 - known / all);
+            const double got = ag_mean_kl(h.t.result.kl, h.t.result.kl_missing);
+            close_to("kl_missing", h.t.result.kl_missing, 1 - known / all);
             if (missing == ROWS) assert_true(isnan(got));
             else close_to("mean kl", got, kl / known);
             ag_plan_destroy(&h.p), ag_graph_destroy(&h.g);
@@ -617,16 +624,17 @@ static void matrices_may_be_padded_to_different_sizes(void **state)
     (void)state;
     for (int padded = 0; padded < 2; padded++) {
         make_head(&h, AG_KL);
-        h.t.teacher.V = padded ? HEAD_V + 3 : 0;
+        h.t.rows.teacher.V = padded ? HEAD_V + 3 : 0;
         memset(h.count, 1, sizeof h.count);
         loss[padded] = ag_step(h.p, 0);
         ag_plan_destroy(&h.p), ag_graph_destroy(&h.g);
     }
     assert_true(loss[0] == loss[1]);
-    for (int o = AG_KL; o < AG_OBJECTIVES; o++) {
+    for (int o = 0; o < AG_OBJECTIVES; o++) {
+        if (needs(o) != AG_WHOLE) continue;
         make_head(&h, (ag_objective)o);
-        h.t.teacher.V   = HEAD_V - LACKS;
-        h.t.temperature = o % 2 ? 2 : 1;
+        h.t.rows.teacher.V       = HEAD_V - LACKS;
+        h.t.settings.temperature = o % 2 ? 2 : 1;
         memset(h.count, 1, sizeof h.count);
         assert_true(isfinite(ag_step(h.p, 0)));
         for (int i = 0; i < ROWS * HEAD_V; i++) assert_true(isfinite(h.dx[i]));
@@ -635,9 +643,9 @@ static void matrices_may_be_padded_to_different_sizes(void **state)
             for (int i = 0; i < (HEAD_V - LACKS) * HEAD_C; i++) y[i / HEAD_C] += h.teacher[i] * h.hidden[n * HEAD_C + i % HEAD_C];
             softmax(g_p, y, HEAD_V - LACKS, o % 2 ? 2 : 1);
             softmax(g_q, h.x + n * HEAD_V, HEAD_V, o % 2 ? 2 : 1);
-            for (int v = 0; v < HEAD_V - LACKS; v++) kl += h.t.scale * g_p[v] * log(g_p[v] / g_q[v]);
+            for (int v = 0; v < HEAD_V - LACKS; v++) kl += h.t.rows.scale * g_p[v] * log(g_p[v] / g_q[v]);
         }
-        if (o == AG_KL) close_to("kl", h.t.kl, kl);
+        if (o == AG_KL) close_to("kl", h.t.result.kl, kl);
         ag_plan_destroy(&h.p), ag_graph_destroy(&h.g);
     }
 }
@@ -660,7 +668,7 @@ static void entries_are_drawn_from_the_teacher(void **state)
     (void)state;
     for (int drawn = 0; drawn < 2; drawn++) {
         make_head(&h, AG_SAMPLED);
-        if (drawn) h.t.teacher.draw = draw_row, h.t.teacher.draw_ud = &h;
+        if (drawn) h.t.rows.teacher.draw = draw_row, h.t.rows.teacher.draw_ud = &h;
         for (int n = 0; n < ROWS; n++) {
             h.count[n] = n != 3;
             if (drawn) h.logp[n * HEAD_K] = (float)NAN; /* to be filled */
