@@ -172,7 +172,7 @@ static rt_status write_folder(const md_model *m, const char *from, const char *o
     rt_status st    = md_save(m, out, type);
     if (st == RT_OK) st = remove_tokenizer(out);
     if (st == RT_OK) st = ds_tokenizer_copy(from, out);
-    if (st != RT_OK && fresh) rt_dir_remove(out);
+    if (st != RT_OK && fresh) (void)rt_dir_remove(out); /* the first error is the one to report */
     return st;
 }
 

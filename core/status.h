@@ -27,7 +27,14 @@
     X(ENOSPC, 4, "no space left")                     \
     X(EINTR, 130, "interrupted")
 
-typedef enum rt_status {
+/* A status that nobody looks at is a warning of clang (./run lint): gcc has this attribute for functions alone. */
+#ifdef __clang__
+#define RT_MUST_USE __attribute__((warn_unused_result))
+#else
+#define RT_MUST_USE
+#endif
+
+typedef enum RT_MUST_USE rt_status {
 #define X(name, code, text) RT_##name,
     RT_STATUS_MAP(X)
 #undef X
@@ -63,13 +70,13 @@ int         rt_status_exit(rt_status s);
         if (rt_s_ != RT_OK) return rt_trace(rt_s_, __FILE__, __LINE__); \
     } while (0)
 /* For functions that hold resources: need `rt_status st` and a label in scope. */
-#define RT_TRY_OR(expr, label)                \
-    do {                                      \
-        st = (expr);                          \
-        if (st != RT_OK) {                    \
-            rt_trace(st, __FILE__, __LINE__); \
-            goto label;                       \
-        }                                     \
+#define RT_TRY_OR(expr, label)                     \
+    do {                                           \
+        st = (expr);                               \
+        if (st != RT_OK) {                         \
+            st = rt_trace(st, __FILE__, __LINE__); \
+            goto label;                            \
+        }                                          \
     } while (0)
 #define RT_CHECK_OR(cond, label, code, ...)                        \
     do {                                                           \

@@ -47,7 +47,7 @@ static hid_t access_list(void)
 rt_status ds_h5_file_new(ds_h5 **out, const char *path, int writing)
 {
     ds_h5 *f;
-    RT_NEW(f, 1);
+    RT_TRY(RT_NEW(f, 1));
     f->writing         = writing;
     f->id              = -1;
     f->in.fd           = -1;

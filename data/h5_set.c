@@ -28,7 +28,7 @@ static hid_t type_of(const ds_h5_spec *s, int memory)
 rt_status ds_h5_set_new(ds_h5_set **out, ds_h5 *f, const ds_h5_spec *spec)
 {
     ds_h5_set *s;
-    RT_NEW(s, 1);
+    RT_TRY(RT_NEW(s, 1));
     const rt_status st = rt_strdup(&s->name, spec->name);
     if (st != RT_OK) {
         free(s);

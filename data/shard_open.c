@@ -164,7 +164,7 @@ rt_status ds_shard_open_cached(ds_shard **out, const char *path, size_t cache)
 {
     ds_shard *s;
     RT_CHECK(rt_file_exists(path), RT_ENOENT, "%s: no such shard", path);
-    RT_NEW(s, 1);
+    RT_TRY(RT_NEW(s, 1));
     const rt_status st = open_all(s, path, cache);
     if (st != RT_OK) {
         ds_shard_close(&s);

@@ -72,7 +72,7 @@ rt_status ds_writer_create(ds_writer **out, const char *path, const ds_info *inf
     ds_writer *w;
     RT_TRY(check_info(info, path));
     RT_TRY(rt_output_new(path));
-    RT_NEW(w, 1);
+    RT_TRY(RT_NEW(w, 1));
     w->info            = *info;
     const rt_status st = begin(w, path);
     if (st != RT_OK) {

@@ -98,11 +98,11 @@ static rt_status check_names(const table *t)
     for (int i = 0; i < t->names; i++)
         if (!strcmp(t->name[i], t->needed)) return RT_OK;
     for (int i = 0; i < t->names && b.len < 200; i++) RT_TRY(rt_buf_fmt(&b, "%s%.40s", i ? ", " : "", t->name[i]));
-    rt_fail(RT_EFORMAT, __FILE__, __LINE__,
-            "%s: there is no column \"%s\"; name the one that holds the text with --text-field; there are: %s", ds_stream_where(t->s),
-            t->needed, b.p ? b.p : "none");
+    const rt_status st = rt_fail(RT_EFORMAT, __FILE__, __LINE__,
+                                 "%s: there is no column \"%s\"; name the one that holds the text with --text-field; there are: %s",
+                                 ds_stream_where(t->s), t->needed, b.p ? b.p : "none");
     rt_buf_free(&b);
-    return RT_EFORMAT;
+    return st;
 }
 
 static rt_status read_rows(table *t, rt_status (*row)(void *ud, const cJSON *o), void *ud)
