@@ -12,7 +12,7 @@ static rt_status best_of(double *seconds, const opt_param *p)
 {
     const opt_adamw o = {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .clip = 1};
     opt_state      *s = NULL;
-    RT_TRY(opt_create(&s, p, 1));
+    RT_TRY(opt_create(&s, p, 1, 0, opt_blocks(p, 1)));
     for (int t = 1; t <= RUNS; t++) {
         const double began = rt_now();
         opt_step(s, &o, o.lr, 1, t);

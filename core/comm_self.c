@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static rt_status keep_f32(rt_comm *c, float *x, int64_t n)
+static rt_status keep_all(rt_comm *c, void *x, int64_t n, size_t size)
 {
-    (void)c, (void)x, (void)n;
+    (void)c, (void)x, (void)n, (void)size;
     return RT_OK;
 }
 static rt_status keep_f64(rt_comm *c, double *x, int64_t n)
@@ -36,17 +36,24 @@ static void leave(rt_comm *c, int code)
 
 rt_comm *rt_comm_self(void)
 {
-    static rt_comm self = {.rank      = 0,
-                           .size      = 1,
-                           .local     = 1,
-                           .sum_f32   = keep_f32,
-                           .sum_f64   = keep_f64,
-                           .sum_i64   = keep_i64,
-                           .max_i64   = keep_i64,
-                           .broadcast = keep_bytes,
-                           .barrier   = nothing,
-                           .abandon   = leave};
+    static rt_comm self = {.rank           = 0,
+                           .size           = 1,
+                           .local          = 1,
+                           .reduce_scatter = keep_all,
+                           .all_gather     = keep_all,
+                           .sum_f64        = keep_f64,
+                           .sum_i64        = keep_i64,
+                           .max_i64        = keep_i64,
+                           .broadcast      = keep_bytes,
+                           .barrier        = nothing,
+                           .abandon        = leave};
     return &self;
+}
+
+void rt_comm_share(const rt_comm *c, int rank, int64_t n, int64_t *from, int64_t *to)
+{
+    *from = n * rank / c->size;
+    *to   = n * (rank + 1) / c->size;
 }
 
 rt_status rt_comm_share_text(rt_comm *c, char text[RT_COMM_TEXT])

@@ -14,16 +14,24 @@ typedef struct block {
 struct opt_state {
     opt_param *p;
     opt_view  *v;
-    block     *b;
+    block     *b;       /* [blocks] of all parameters */
     double    *squares; /* [blocks] */
     int        n;
-    int64_t    blocks;
+    int64_t    blocks, from, to; /* the range */
 };
+
+static int64_t blocks_of(const opt_param *p) { return (p->n + BLOCK - 1) / BLOCK; }
+
+int64_t opt_blocks(const opt_param *p, int n)
+{
+    int64_t total = 0;
+    for (int i = 0; i < n; i++) total += blocks_of(&p[i]);
+    return total;
+}
 
 static rt_status make_blocks(opt_state *s)
 {
-    int64_t total = 0;
-    for (int i = 0; i < s->n; i++) total += (s->p[i].n + BLOCK - 1) / BLOCK;
+    const int64_t total = opt_blocks(s->p, s->n);
     RT_TRY(RT_NEW(s->b, total));
     RT_TRY(RT_NEW(s->squares, total));
     for (int i = 0; i < s->n; i++)
@@ -32,30 +40,48 @@ static rt_status make_blocks(opt_state *s)
     return RT_OK;
 }
 
+/* The view of each parameter: from the first of its blocks in the range to the last. */
+static void cut_views(opt_state *s)
+{
+    for (int64_t i = s->from; i < s->to; i++) {
+        opt_view *v = &s->v[s->b[i].param];
+        if (!v->n) v->at = s->b[i].at;
+        v->n += s->b[i].n;
+    }
+}
+
+static rt_status make_view(opt_view *v, const opt_param *p)
+{
+    RT_TRY(rt_alloc((void **)&v->m, v->n, sizeof(real), "first moments"));
+    RT_TRY(rt_alloc((void **)&v->v, v->n, sizeof(real), "second moments"));
+    if (p->type == KN_REAL) {
+        v->master = (real *)p->weight + v->at;
+        return RT_OK;
+    }
+    RT_TRY(rt_alloc((void **)&v->master, v->n, sizeof(real), "master weights"));
+    kn_type_of(p->type)->to_real(v->master, p->weight, v->at, v->n);
+    return RT_OK;
+}
+
 static rt_status make(opt_state *s, const opt_param *p)
 {
     RT_TRY(RT_NEW(s->p, s->n));
     RT_TRY(RT_NEW(s->v, s->n));
     memcpy(s->p, p, (size_t)s->n * sizeof *p);
-    for (int i = 0; i < s->n; i++) {
-        opt_view *v = &s->v[i];
-        v->n        = p[i].n;
-        RT_TRY(rt_alloc((void **)&v->m, v->n, sizeof(real), "first moments"));
-        RT_TRY(rt_alloc((void **)&v->v, v->n, sizeof(real), "second moments"));
-        if (p[i].type == KN_REAL) v->master = p[i].weight;
-        else {
-            RT_TRY(rt_alloc((void **)&v->master, v->n, sizeof(real), "master weights"));
-            kn_get()->from_bf16(v->master, p[i].weight, v->n);
-        }
-    }
-    return make_blocks(s);
+    RT_TRY(make_blocks(s));
+    cut_views(s);
+    for (int i = 0; i < s->n; i++)
+        if (s->v[i].n) RT_TRY(make_view(&s->v[i], &p[i]));
+    return RT_OK;
 }
 
-rt_status opt_create(opt_state **out, const opt_param *p, int n)
+rt_status opt_create(opt_state **out, const opt_param *p, int n, int64_t from, int64_t to)
 {
     opt_state *s;
     RT_TRY(RT_NEW(s, 1));
     s->n               = n;
+    s->from            = from;
+    s->to              = to;
     const rt_status st = make(s, p);
     if (st != RT_OK) opt_destroy(&s);
     else *out = s;
@@ -104,22 +130,26 @@ typedef struct pass {
     real       decay;
 } pass;
 
-static void publish_block(opt_state *s, const block *b)
+/* b's place in the arrays of its parameter's view. */
+static int64_t in_view(const opt_state *s, const block *b) { return b->at - s->v[b->param].at; }
+
+static void sync_block(opt_state *s, const block *b)
 {
     const opt_param *p = &s->p[b->param];
-    if (p->type != KN_REAL) kn_put(p->weight, p->type, b->at, s->v[b->param].master + b->at, b->n, 0);
+    if (p->type != KN_REAL) kn_put(p->weight, p->type, b->at, s->v[b->param].master + in_view(s, b), b->n, 0);
 }
 
 static void step_block(int64_t item, int thread, void *ud)
 {
-    const pass     *u = ud;
-    const block    *b = &u->s->b[item];
-    const opt_view *v = &u->s->v[b->param];
-    kn_adamw        o = u->o;
+    const pass     *u  = ud;
+    const block    *b  = &u->s->b[u->s->from + item];
+    const opt_view *v  = &u->s->v[b->param];
+    const int64_t   at = in_view(u->s, b);
+    kn_adamw        o  = u->o;
     (void)thread;
     o.decay = u->s->p[b->param].decay ? u->decay : 0;
-    kn_get()->adamw(v->master + b->at, v->m + b->at, v->v + b->at, u->s->p[b->param].grad + b->at, &o, b->n);
-    publish_block(u->s, b);
+    kn_get()->adamw(v->master + at, v->m + at, v->v + at, u->s->p[b->param].grad + b->at, &o, b->n);
+    sync_block(u->s, b);
 }
 
 void opt_step(opt_state *s, const opt_adamw *o, double lr, double norm, int64_t t)
@@ -133,12 +163,12 @@ void opt_step(opt_state *s, const opt_adamw *o, double lr, double norm, int64_t 
                                 .scale    = (real)clip,
                                 .correct1 = (real)(1 - pow(o->beta1, (double)t)),
                                 .correct2 = (real)(1 - pow(o->beta2, (double)t))};
-    rt_parallel(s->blocks, step_block, &u);
+    rt_parallel(s->to - s->from, step_block, &u);
 }
 
 opt_view opt_at(opt_state *s, int i) { return s->v[i]; }
 
-void opt_publish(opt_state *s)
+void opt_sync_weights(opt_state *s)
 {
-    for (int64_t i = 0; i < s->blocks; i++) publish_block(s, &s->b[i]);
+    for (int64_t i = s->from; i < s->to; i++) sync_block(s, &s->b[i]);
 }

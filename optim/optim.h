@@ -37,21 +37,26 @@ typedef struct opt_param {
 
 typedef struct opt_state opt_state;
 
-rt_status opt_create(opt_state **out, const opt_param *p, int n);
-void      opt_destroy(opt_state **s);
-int64_t   opt_bytes(const opt_param *p, int n); /* what opt_create will allocate */
+/* The parameters are cut into blocks by shape alone, in their order.  A state may own a range of blocks: the moments and masters
+ * of these, and the steps that change them. */
+int64_t opt_blocks(const opt_param *p, int n);
 
-/* 2-norm of all gradients: sums of squares in blocks fixed by shape, added in order, in f64. */
+/* A state of blocks from .. to of these parameters: 0 .. opt_blocks for all. */
+rt_status opt_create(opt_state **out, const opt_param *p, int n, int64_t from, int64_t to);
+void      opt_destroy(opt_state **s);
+int64_t   opt_bytes(const opt_param *p, int n); /* what opt_create will allocate for all blocks */
+
+/* 2-norm of all gradients, whatever the range: sums of squares by block, added in order, in f64. */
 double opt_grad_norm(const opt_state *s);
 /* Step number t = 1, 2, ...: clip by min(1, clip / (norm + 1e-6)), then AdamW (see kn_adamw). */
 void opt_step(opt_state *s, const opt_adamw *o, double lr, double norm, int64_t t);
 
-/* The state of parameter i, [n] each: for checkpoints.  The master of a KN_REAL weight is the weight. */
+/* The state of elements at .. at+n of parameter i, those of the range: for checkpoints.  The master of a KN_REAL weight is the weight. */
 typedef struct opt_view {
-    real   *master, *m, *v;
-    int64_t n;
+    real   *master, *m, *v; /* [n] */
+    int64_t at, n;          /* n 0: none of it is in the range */
 } opt_view;
 opt_view opt_at(opt_state *s, int i);
 /* After masters were changed from outside: round them into the weights. */
-void opt_publish(opt_state *s);
+void opt_sync_weights(opt_state *s);
 #endif

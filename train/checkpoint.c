@@ -205,7 +205,7 @@ static rt_status get_state(ds_h5 *f, tr_trainer *t)
         RT_TRY(get_reals(f, i, "m", v.m, v.n));
         RT_TRY(get_reals(f, i, "v", v.v, v.n));
     }
-    opt_publish(t->opt);
+    opt_sync_weights(t->opt);
     return RT_OK;
 }
 

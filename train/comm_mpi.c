@@ -1,6 +1,8 @@
 /* comm_mpi.c -- ranks over MPI.  A program that mpirun did not start never calls MPI_Init.
  *
- * Sums go to rank 0 and come back: every rank gets the same bits. */
+ * Gradients: each rank receives the others' parts of its own share, adds them in rank order, and sends the sums to all.  Each
+ * byte crosses once in each direction, and the bits do not depend on an algorithm that MPI chooses.  Sums of a few numbers go to
+ * rank 0 and come back. */
 #include "train/train.h"
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +24,93 @@ static rt_status failed(const char *what, int code)
         if (code_ != MPI_SUCCESS) return failed(#call, code_); \
     } while (0)
 
-enum { CHUNK = 1 << 28 }; /* elements a call: counts are ints */
+enum { CHUNK = 1 << 28 };      /* elements a call: counts are ints */
+enum { PART_BYTES = 4 << 20 }; /* what all ranks together send to one at once */
+
+static char        *g_parts; /* [PART_BYTES] */
+static MPI_Request *g_wait;  /* [2 size] */
+
+/* ---- gradients ------------------------------------------------------------------------------------------- */
+
+/* The elements at .. at+chunk of a rank's share of x[n]: *x is where they are, returned how many. */
+static int piece(const rt_comm *c, int rank, int64_t n, int64_t at, int64_t chunk, size_t size, char **x)
+{
+    int64_t from, to;
+    rt_comm_share(c, rank, n, &from, &to);
+    *x += (size_t)(from + at) * size;
+    return (int)(to - from - at < 0 ? 0 : to - from - at < chunk ? to - from - at : chunk);
+}
+
+static int64_t longest_share(const rt_comm *c, int64_t n) { return (n + c->size - 1) / c->size; }
+
+static void add_f32(float *x, const float *parts, int64_t chunk, int64_t n, int ranks)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float s = parts[i];
+        for (int r = 1; r < ranks; r++) s += parts[r * chunk + i];
+        x[i] = s;
+    }
+}
+
+static void add_f64(double *x, const double *parts, int64_t chunk, int64_t n, int ranks)
+{
+    for (int64_t i = 0; i < n; i++) {
+        double s = parts[i];
+        for (int r = 1; r < ranks; r++) s += parts[r * chunk + i];
+        x[i] = s;
+    }
+}
+
+/* Every rank's elements at .. at+chunk go to their owner, who adds them. */
+static rt_status reduce_piece(rt_comm *c, void *x, int64_t n, int64_t at, int64_t chunk, size_t size)
+{
+    const MPI_Datatype t    = size == 8 ? MPI_DOUBLE : MPI_FLOAT;
+    char              *mine = x;
+    const int          m    = piece(c, c->rank, n, at, chunk, size, &mine);
+    for (int r = 0; r < c->size; r++) {
+        char     *theirs = x;
+        const int k      = piece(c, r, n, at, chunk, size, &theirs);
+        MPI_TRY(MPI_Irecv(g_parts + (size_t)(r * chunk) * size, m, t, r, 0, MPI_COMM_WORLD, &g_wait[2 * r]));
+        MPI_TRY(MPI_Isend(theirs, k, t, r, 0, MPI_COMM_WORLD, &g_wait[2 * r + 1]));
+    }
+    MPI_TRY(MPI_Waitall(2 * c->size, g_wait, MPI_STATUSES_IGNORE));
+    if (size == 8) add_f64((double *)(void *)mine, (const double *)(const void *)g_parts, chunk, m, c->size);
+    else add_f32((float *)(void *)mine, (const float *)(const void *)g_parts, chunk, m, c->size);
+    return RT_OK;
+}
+
+static rt_status reduce_scatter(rt_comm *c, void *x, int64_t n, size_t size)
+{
+    const int64_t chunk = PART_BYTES / (int64_t)size / c->size;
+    for (int64_t at = 0; at < longest_share(c, n); at += chunk) RT_TRY(reduce_piece(c, x, n, at, chunk, size));
+    return RT_OK;
+}
+
+/* Elements at .. at+chunk of each share go to all. */
+static rt_status gather_piece(rt_comm *c, void *x, int64_t n, int64_t at, int64_t chunk, size_t size)
+{
+    char     *mine = x;
+    const int m    = piece(c, c->rank, n, at, chunk, size, &mine) * (int)size;
+    int       k    = 0;
+    for (int r = 0; r < c->size; r++) {
+        char     *theirs = x;
+        const int bytes  = piece(c, r, n, at, chunk, size, &theirs) * (int)size;
+        if (r == c->rank) continue;
+        MPI_TRY(MPI_Irecv(theirs, bytes, MPI_BYTE, r, 0, MPI_COMM_WORLD, &g_wait[k++]));
+        MPI_TRY(MPI_Isend(mine, m, MPI_BYTE, r, 0, MPI_COMM_WORLD, &g_wait[k++]));
+    }
+    MPI_TRY(MPI_Waitall(k, g_wait, MPI_STATUSES_IGNORE));
+    return RT_OK;
+}
+
+static rt_status all_gather(rt_comm *c, void *x, int64_t n, size_t size)
+{
+    const int64_t chunk = PART_BYTES / (int64_t)size;
+    for (int64_t at = 0; at < longest_share(c, n); at += chunk) RT_TRY(gather_piece(c, x, n, at, chunk, size));
+    return RT_OK;
+}
+
+/* ---- few numbers ----------------------------------------------------------------------------------------- */
 
 static rt_status reduce(rt_comm *c, void *x, int64_t n, MPI_Datatype t, size_t size, MPI_Op op)
 {
@@ -35,7 +123,6 @@ static rt_status reduce(rt_comm *c, void *x, int64_t n, MPI_Datatype t, size_t s
     return RT_OK;
 }
 
-static rt_status sum_f32(rt_comm *c, float *x, int64_t n) { return reduce(c, x, n, MPI_FLOAT, sizeof *x, MPI_SUM); }
 static rt_status sum_f64(rt_comm *c, double *x, int64_t n) { return reduce(c, x, n, MPI_DOUBLE, sizeof *x, MPI_SUM); }
 static rt_status sum_i64(rt_comm *c, int64_t *x, int64_t n) { return reduce(c, x, n, MPI_INT64_T, sizeof *x, MPI_SUM); }
 static rt_status max_i64(rt_comm *c, int64_t *x, int64_t n) { return reduce(c, x, n, MPI_INT64_T, sizeof *x, MPI_MAX); }
@@ -61,17 +148,22 @@ static void abandon(rt_comm *c, int code)
     MPI_Abort(MPI_COMM_WORLD, code);
 }
 
-static void finalize(void) { MPI_Finalize(); }
+static void finalize(void)
+{
+    MPI_Finalize();
+    free(g_parts), free(g_wait);
+}
 
 rt_status tr_comm_open(rt_comm **out)
 {
-    static rt_comm world = {.sum_f32   = sum_f32,
-                            .sum_f64   = sum_f64,
-                            .sum_i64   = sum_i64,
-                            .max_i64   = max_i64,
-                            .broadcast = broadcast,
-                            .barrier   = barrier,
-                            .abandon   = abandon};
+    static rt_comm world = {.reduce_scatter = reduce_scatter,
+                            .all_gather     = all_gather,
+                            .sum_f64        = sum_f64,
+                            .sum_i64        = sum_i64,
+                            .max_i64        = max_i64,
+                            .broadcast      = broadcast,
+                            .barrier        = barrier,
+                            .abandon        = abandon};
     *out                 = rt_comm_self();
     if (!getenv("OMPI_COMM_WORLD_SIZE") && !getenv("PMI_SIZE") && !getenv("PMIX_RANK")) return RT_OK;
     MPI_TRY(MPI_Init(NULL, NULL));
@@ -82,6 +174,8 @@ rt_status tr_comm_open(rt_comm **out)
     MPI_TRY(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here));
     MPI_TRY(MPI_Comm_size(here, &world.local));
     MPI_Comm_free(&here);
+    RT_TRY(rt_alloc((void **)&g_parts, PART_BYTES, 1, "parts of the ranks' gradients"));
+    RT_TRY(RT_NEW(g_wait, 2 * world.size));
     RT_CHECK(!atexit(finalize), RT_ENOMEM, "MPI: no room for what is done at the process's end");
     *out = &world;
     return RT_OK;

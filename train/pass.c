@@ -147,9 +147,3 @@ rt_status tr_pass_check(const tr_pass *o, const tr_trainer *t)
             "teacher.model %s: its %s after token %lld of sequence %lld are not finite numbers: its weights are damaged or too large",
             t->c->teacher, what, (long long)(n % o->T), (long long)(o->first + n / o->T));
 }
-
-void tr_share(const rt_comm *c, int64_t n, int64_t *from, int64_t *to)
-{
-    *from = n * c->rank / c->size;
-    *to   = n * (c->rank + 1) / c->size;
-}

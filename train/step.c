@@ -44,7 +44,7 @@ static rt_status compute(tr_trainer *t, int add, int hunt)
 static rt_status run_share(tr_trainer *t, int64_t first, double scale, double sums[SUMS], int hunt)
 {
     int64_t from, to;
-    tr_share(t->comm, t->c->sequences, &from, &to);
+    rt_comm_share(t->comm, t->comm->rank, t->c->sequences, &from, &to);
     if (from == to) memset(t->grads, 0, (size_t)t->n_grads * sizeof(real));
     for (int64_t at = from; at < to; at += t->train.B) {
         const int64_t n     = to - at < t->train.B ? to - at : t->train.B;
@@ -59,11 +59,8 @@ static rt_status run_share(tr_trainer *t, int64_t first, double scale, double su
 
 static rt_status sum_gradients(tr_trainer *t)
 {
-#ifdef RT_REAL_F64
-    return t->comm->sum_f64(t->comm, t->grads, t->n_grads);
-#else
-    return t->comm->sum_f32(t->comm, t->grads, t->n_grads);
-#endif
+    RT_TRY(t->comm->reduce_scatter(t->comm, t->grads, t->n_grads, sizeof *t->grads));
+    return t->comm->all_gather(t->comm, t->grads, t->n_grads, sizeof *t->grads);
 }
 
 /* Gradients and losses; waits for the slowest rank. */
@@ -178,7 +175,7 @@ rt_status tr_trainer_step(tr_trainer *t, int64_t s, tr_metrics *m)
 static rt_status measure_share(tr_trainer *t, int64_t n, double weight, double sums[SUMS])
 {
     int64_t from, to;
-    tr_share(t->comm, n, &from, &to);
+    rt_comm_share(t->comm, t->comm->rank, n, &from, &to);
     for (int64_t at = from; at < to; at += t->valid.B) {
         RT_TRY(tr_pass_load(&t->valid, at, to - at < t->valid.B ? to - at : t->valid.B, weight > 0 ? 1 / weight : 0));
         tr_saver_still(t->saver);

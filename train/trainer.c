@@ -123,7 +123,8 @@ static rt_status make_optimiser(tr_trainer *t)
         const md_tensor *w = tr_parameter(t, i);
         p[i]               = (opt_param){w->data, w->type, t->grads + t->grad_at[i], w->rows * w->cols, !w->is_vector};
     }
-    const rt_status st = opt_create(&t->opt, p, tr_parameters(t));
+    const rt_status st =
+        opt_create(&t->opt, p, tr_parameters(t), 0, opt_blocks(p, tr_parameters(t))); /* all: ranks do not share the state yet */
     free(p);
     return st;
 }

@@ -100,8 +100,6 @@ rt_status tr_pass_load(tr_pass *o, int64_t first, int64_t n, double scale);
 void tr_pass_teach(tr_pass *o);
 /* After the student's: RT_ECHECK where the teacher, or the shards' sketches of it, gave a row that counts no finite numbers. */
 rt_status tr_pass_check(const tr_pass *o, const tr_trainer *t);
-/* This rank's share [*from, *to) of n sequences. */
-void tr_share(const rt_comm *c, int64_t n, int64_t *from, int64_t *to);
 /* This rank's gradients of step s again, looking for the operator that makes the first value which is not finite. */
 rt_status tr_hunt(tr_trainer *t, int64_t s);
 /* What of the shards an objective reads. */

@@ -19,6 +19,9 @@ compare() { # FILE1 FILE2 LOSS_TOLERANCE
         }' "$1" "$2"
 }
 
+for n in 1 2 3 4; do
+    good timeout 60 mpirun -n $n "$(dirname "$program")/test_comm"
+done
 for dtype in f32 bf16; do
     for n in 1 2 4; do
         mkdir "$dir/$dtype$n"

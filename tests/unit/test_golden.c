@@ -213,7 +213,7 @@ static void set_projection(tr_trainer *t, const char *student)
     ok(md_st_open(&f, path));
     assert_int_equal(v.n, md_st_count(md_st_at(f, 0)));
     ok(md_st_read_real(f, md_st_at(f, 0), v.master));
-    opt_publish(tr_trainer_optimiser(t));
+    opt_sync_weights(tr_trainer_optimiser(t));
     md_st_close(&f);
 }
 

@@ -89,7 +89,7 @@ static opt_state *begin(kn_type type)
         p[i] = (opt_param){type == KN_REAL ? (void *)g_weight[i] : (void *)g_half[i], type, g_grad[i], g_n[i], !i};
     }
     assert_int_equal(opt_bytes(p, 2), (N0 + N1) * (int64_t)sizeof(real) * (type == KN_REAL ? 2 : 3));
-    if (opt_create(&s, p, 2) != RT_OK) fail_msg("%s", rt_error_text());
+    if (opt_create(&s, p, 2, 0, opt_blocks(p, 2)) != RT_OK) fail_msg("%s", rt_error_text());
     return s;
 }
 
@@ -185,13 +185,13 @@ static void clip_0_is_off(void **state)
     opt_destroy(&s);
 }
 
-static void masters_from_outside_are_published(void **state)
+static void masters_from_outside_reach_the_weights(void **state)
 {
     opt_state *s = begin(KN_BF16);
     (void)state;
     for (int i = 0; i < 2; i++)
         for (int64_t j = 0; j < g_n[i]; j++) opt_at(s, i).master[j] = (real)(1.0 / (double)(j + 3));
-    opt_publish(s);
+    opt_sync_weights(s);
     check_halves(s);
     opt_destroy(&s);
 }
@@ -215,6 +215,41 @@ static void threads_do_not_change_norms_and_steps(void **state)
     assert_true(norm[0] == norm[1]);
 }
 
+/* Any cut of the blocks into ranges, each with a state of its own, steps to the same bits. */
+static void ranges_step_as_the_whole(void **state)
+{
+    (void)state;
+    for (int bf16 = 0; bf16 < 2; bf16++)
+        for (int parts = 1; parts <= 4; parts++) {
+            static real  whole[2][N0];
+            opt_state   *s    = begin(bf16 ? KN_BF16 : KN_REAL), *part[4];
+            const double norm = draw_gradients(1);
+            opt_step(s, &how, 0.01, norm, 1), opt_step(s, &how, 0.01, norm, 2);
+            for (int i = 0; i < 2; i++) memcpy(whole[i], opt_at(s, i).master, (size_t)g_n[i] * sizeof(real));
+            opt_destroy(&s);
+            opt_destroy(&(opt_state *){begin(bf16 ? KN_BF16 : KN_REAL)}); /* the weights as they began */
+            opt_param p[2];
+            for (int i = 0; i < 2; i++)
+                p[i] = (opt_param){bf16 ? (void *)g_half[i] : (void *)g_weight[i], bf16 ? KN_BF16 : KN_REAL, g_grad[i], g_n[i], !i};
+            const int64_t blocks = opt_blocks(p, 2);
+            int64_t       seen   = 0;
+            for (int k = 0; k < parts; k++)
+                assert_int_equal(opt_create(&part[k], p, 2, blocks * k / parts, blocks * (k + 1) / parts), RT_OK);
+            for (int k = 0; k < parts; k++) {
+                assert_true(opt_grad_norm(part[k]) == opt_grad_norm(part[0]));
+                opt_step(part[k], &how, 0.01, norm, 1), opt_step(part[k], &how, 0.01, norm, 2);
+            }
+            for (int k = 0; k < parts; k++)
+                for (int i = 0; i < 2; i++) {
+                    const opt_view v = opt_at(part[k], i);
+                    if (v.n) assert_memory_equal(v.master, whole[i] + v.at, (size_t)v.n * sizeof(real));
+                    seen += v.n;
+                }
+            assert_int_equal(seen, N0 + N1);
+            for (int k = 0; k < parts; k++) opt_destroy(&part[k]);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,8 +259,9 @@ int main(void)
         cmocka_unit_test(steps_agree_with_a_plain_loop),
         cmocka_unit_test(no_gradient_means_decay_alone),
         cmocka_unit_test(clip_0_is_off),
-        cmocka_unit_test(masters_from_outside_are_published),
+        cmocka_unit_test(masters_from_outside_reach_the_weights),
         cmocka_unit_test(threads_do_not_change_norms_and_steps),
+        cmocka_unit_test(ranges_step_as_the_whole),
     };
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
