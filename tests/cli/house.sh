@@ -46,7 +46,7 @@ offered=$(bash -c 'source "$1"; COMP_WORDS=(retort train c.json --set seed = 3 o
 ! command -v zsh >/dev/null || zsh -n "$dir/retort.zsh" || fail "the completion for zsh does not parse"
 
 # Tables of the help stay tables in the manual page.
-awk '/^\.nf/ { table = 1 } /^\.fi/ { table = 0 } /^products  / { found = table } END { exit !found }' "$dir/retort.1" ||
+awk '/^\.nf/ { table = 1 } /^\.fi/ { table = 0 } /^gemm  / { found = table } END { exit !found }' "$dir/retort.1" ||
     fail "the manual page fills the table of retort bench"
 
 # A terminal gets no control characters from a model, a file gets all that it wrote.
