@@ -50,7 +50,7 @@ static rt_status as_json(const cli_collect *c, const tc_report *r, rt_buf *b)
     RT_TRY(rt_json_quote(b, c->out, strlen(c->out)));
     RT_TRY(rt_buf_fmt(b,
                       ",\"already\":%s,\"asked\":%lld,\"known\":%lld,\"documents\":%lld,\"tokens\":%lld,\"duplicates\":%lld,\"short\":%lld",
-                      r->already ? "true" : "false", (long long)r->asked, (long long)r->known, (long long)r->documents,
+                      r->already ? "true" : "false", (long long)r->received, (long long)r->known, (long long)r->documents,
                       (long long)r->tokens, (long long)r->duplicates, (long long)r->short_ones));
     RT_TRY(rt_buf_fmt(b, ",\"failed\":%lld", (long long)r->failed));
     RT_TRY(cli_tally_json(b, "failures", &r->failures));
@@ -81,7 +81,7 @@ static rt_status as_text(const cli_collect *c, const char *command, const tc_rep
                           (long long)r->documents, (long long)r->tokens));
         return losses(c, r, b);
     }
-    RT_TRY(rt_buf_fmt(b, "%s: %lld answers new, %lld from the ledger; %lld documents, %lld tokens", command, (long long)r->asked,
+    RT_TRY(rt_buf_fmt(b, "%s: %lld answers new, %lld from the ledger; %lld documents, %lld tokens", command, (long long)r->received,
                       (long long)r->known, (long long)r->documents, (long long)r->tokens));
     RT_TRY(losses(c, r, b));
     RT_TRY(rt_buf_fmt(b, "; %s has %.1f MB; %.1f s", c->out, (double)r->bytes / 1e6, r->seconds));

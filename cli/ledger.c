@@ -20,7 +20,7 @@ static rt_status as_json(rt_buf *b, const char *path, const tc_ledger_stats *s)
                       (long long)s->bad, (long long)s->failed));
     RT_TRY(cli_tally_json(b, "reasons", &s->reasons));
     RT_TRY(rt_buf_fmt(b, ",\"bytes\":%lld,\"bytes_answered\":%lld,\"bytes_kept\":%lld,\"prompt_tokens\":%lld,\"completion_tokens\":%lld",
-                      (long long)s->file, (long long)s->answers, (long long)s->kept, (long long)s->prompt_tokens,
+                      (long long)s->file, (long long)s->responses, (long long)s->kept, (long long)s->prompt_tokens,
                       (long long)s->completion_tokens));
     return rt_buf_fmt(b, ",\"cost\":%.6f,\"seconds\":%.3f}\n", s->cost, s->seconds);
 }
@@ -30,7 +30,7 @@ static rt_status as_text(rt_buf *b, const char *path, const tc_ledger_stats *s)
     const int64_t held = s->done + s->in_shard;
     RT_TRY(rt_buf_fmt(b, "%s: %.1f MB\n  %-12s %lld requests; the answers to %lld of them were removed, a shard holds them\n", path,
                       (double)s->file * 1e-6, "answered", (long long)held, (long long)s->in_shard));
-    RT_TRY(rt_buf_fmt(b, "  %-12s %.1f MB, kept in %.1f MB\n", "answers", (double)s->answers * 1e-6, (double)s->kept * 1e-6));
+    RT_TRY(rt_buf_fmt(b, "  %-12s %.1f MB, kept in %.1f MB\n", "answers", (double)s->responses * 1e-6, (double)s->kept * 1e-6));
     RT_TRY(rt_buf_fmt(b, "  %-12s %lld prompt, %lld generated, as the server counted them\n", "tokens", (long long)s->prompt_tokens,
                       (long long)s->completion_tokens));
     if (s->cost > 0) RT_TRY(rt_buf_fmt(b, "  %-12s %.4f\n", "cost", s->cost));

@@ -21,25 +21,25 @@ rt_status tc_dialect_find(const tc_dialect **out, const char *name)
     return st;
 }
 
-const char *tc_ask_path(const tc_ask *a) { return a->chat ? "/v1/chat/completions" : "/v1/completions"; }
+const char *tc_request_path(const tc_request *q) { return q->chat ? "/v1/chat/completions" : "/v1/completions"; }
 
-void tc_answer_free(tc_answer *a)
+void tc_response_free(tc_response *x)
 {
-    free(a->ids), free(a->prompt_mask), free(a->valid), free(a->topk_ids), free(a->topk_logprob);
-    free(a->actual_logprob), free(a->rest_mass), free(a->tail_ids), free(a->rest_entropy);
-    rt_buf_free(&a->text);
-    *a = (tc_answer){0};
+    free(x->ids), free(x->prompt_mask), free(x->valid), free(x->topk_ids), free(x->topk_logprob);
+    free(x->actual_logprob), free(x->rest_mass), free(x->tail_ids), free(x->rest_entropy);
+    rt_buf_free(&x->text);
+    *x = (tc_response){0};
 }
 
-void tc_answer_doc(const tc_answer *a, int soft, ds_doc *d)
+void tc_response_doc(const tc_response *x, int soft, ds_doc *d)
 {
-    *d = (ds_doc){.n = a->n, .ids = a->ids, .prompt_mask = a->prompt_mask, .finish = a->finish};
+    *d = (ds_doc){.n = x->n, .ids = x->ids, .prompt_mask = x->prompt_mask, .finish = x->finish};
     if (!soft) return;
-    d->valid          = a->valid;
-    d->topk_ids       = a->topk_ids;
-    d->topk_logprob   = a->topk_logprob;
-    d->actual_logprob = a->actual_logprob;
-    d->rest_mass      = a->rest_mass;
-    d->tail_ids       = a->tail_ids;
-    d->rest_entropy   = a->rest_entropy;
+    d->valid          = x->valid;
+    d->topk_ids       = x->topk_ids;
+    d->topk_logprob   = x->topk_logprob;
+    d->actual_logprob = x->actual_logprob;
+    d->rest_mass      = x->rest_mass;
+    d->tail_ids       = x->tail_ids;
+    d->rest_entropy   = x->rest_entropy;
 }

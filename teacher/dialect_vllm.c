@@ -5,11 +5,11 @@
  */
 #include "teacher/dialect.h"
 
-static rt_status ask(rt_buf *body, const tc_ask *a, const char *model)
+static rt_status write(rt_buf *body, const tc_request *q, const char *model)
 {
-    return tc_completions_ask(body, a, model, tc_dialect_vllm.score_tokens, 0);
+    return tc_completions_write(body, q, model, tc_dialect_vllm.score_tokens, 0);
 }
 
-static rt_status read(tc_answer *out, const tc_ask *a, const rt_buf *reply) { return tc_completions_read(out, a, reply, 0); }
+static rt_status read(tc_response *out, const tc_request *q, const rt_buf *reply) { return tc_completions_read(out, q, reply, 0); }
 
-const tc_dialect tc_dialect_vllm = {.name = "vllm", .tails = 0, .score_tokens = 1, .ask = ask, .read = read};
+const tc_dialect tc_dialect_vllm = {.name = "vllm", .tails = 0, .score_tokens = 1, .write = write, .read = read};

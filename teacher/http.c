@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 
 /* A link that was cut is noticed within a minute: while a server computes, TCP asks whether it is still there. */
-enum { KEEP_IDLE = 20, KEEP_APART = 10, UNANSWERED_MS = 40000, STALL_SECONDS = 60 };
+enum { KEEP_IDLE = 20, KEEP_APART = 10, UNACKNOWLEDGED_MS = 40000, STALL_SECONDS = 60 };
 enum { CONNECT_SECONDS = 10, RECEIVE_BUFFER = 256 << 10 };
 
 typedef struct slot {
@@ -112,7 +112,7 @@ void tc_http_scrub(const tc_http *h, char *text) { tc_endpoint_scrub(&h->at, tex
 
 static int set_up_socket(void *ud, curl_socket_t fd, curlsocktype what)
 {
-    const int most = UNANSWERED_MS;
+    const int most = UNACKNOWLEDGED_MS;
     (void)ud, (void)what;
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &most, sizeof most);
     return CURL_SOCKOPT_OK;
@@ -262,7 +262,7 @@ static void collect(tc_http *h, tc_reply *replies, int cap, int *n)
     }
 }
 
-/* An answer that has begun and brings nothing more.  (libcurl's own limit of speed would count the time in which a server
+/* A response that has begun and brings nothing more.  (libcurl's own limit of speed would count the time in which a server
  * computes before it answers.) */
 static void collect_stalled(tc_http *h, tc_reply *replies, int cap, int *n)
 {

@@ -5,12 +5,12 @@
 
 enum {
     TC_MAX_IN_FLIGHT = 1024,
-    TC_MAX_HELD      = 256 << 20 /* bytes of one answer, and of all that are being received together */
+    TC_MAX_HELD      = 256 << 20 /* bytes of one response, and of all that are being received together */
 };
 
 typedef struct tc_reply {
     int64_t tag;         /* of the request */
-    long    status;      /* HTTP; 0: no answer, see error */
+    long    status;      /* HTTP; 0: no response, see error */
     rt_buf  body;        /* the caller frees it */
     double  retry_after; /* seconds; negative: not said */
     double  seconds;
@@ -30,7 +30,7 @@ rt_status tc_http_send(tc_http *h, const char *path, rt_buf *body, int64_t tag);
 rt_status tc_http_wait(tc_http *h, double seconds, tc_reply *replies, int cap, int *n);
 /* tc_endpoint_scrub with the server's key: for what was made from a reply. */
 void tc_http_scrub(const tc_http *h, char *text);
-/* Does the server answer at all?  Asked over a connection of its own, for at most ten seconds. */
+/* Does the server answer at all?  One request over a connection of its own, for at most ten seconds. */
 int tc_http_alive(const tc_http *h);
 /* One request, alone: send and wait for its reply.  RT_EINTR on Ctrl-C. */
 rt_status tc_http_one(tc_http *h, const char *path, rt_buf *body, tc_reply *reply);

@@ -1,4 +1,4 @@
-/* ledger.c -- every request and its answer, on disk (SQLite).
+/* ledger.c -- every request and its response, on disk (SQLite).
  *
  * WAL with synchronous=FULL: a commit is one fsync and is then durable.  The lock is
  * exclusive for the life of the handle: two collectors on one ledger would pay twice,
@@ -16,7 +16,7 @@ static const char schema[] = "CREATE TABLE request (key TEXT PRIMARY KEY, state 
                              " seconds REAL, time INTEGER, answer BLOB, size INTEGER);"
                              "CREATE TABLE note (name TEXT PRIMARY KEY, text TEXT NOT NULL);"
                              "PRAGMA application_id=1381256263; PRAGMA user_version=2;";
-/* Version 1 kept every answer as it came. */
+/* Version 1 kept every response as it came. */
 static const char upgrade[] = "BEGIN; ALTER TABLE request ADD COLUMN size INTEGER; PRAGMA user_version=2; COMMIT;";
 
 /* SQLite names a full disk itself; a quota or `ulimit -f` is a failed write to it. */
@@ -192,15 +192,15 @@ rt_status tc_ledger_step(tc_ledger *l, sqlite3_stmt *s)
     return st;
 }
 
-/* Good answers are kept compressed; bad ones, few and there to be looked at, as they came. */
-static rt_status bind_answer(tc_ledger *l, sqlite3_stmt *s, const tc_entry *e)
+/* Good responses are kept compressed; bad ones, few and there to be looked at, as they came. */
+static rt_status bind_response(tc_ledger *l, sqlite3_stmt *s, const tc_entry *e)
 {
-    if (!e->answer) return RT_OK;
+    if (!e->response) return RT_OK;
     if (e->state != TC_DONE) {
-        sqlite3_bind_blob64(s, 9, e->answer, e->n, SQLITE_STATIC);
+        sqlite3_bind_blob64(s, 9, e->response, e->n, SQLITE_STATIC);
         return RT_OK;
     }
-    RT_TRY(tc_ledger_pack(&l->packed, e->answer, e->n));
+    RT_TRY(tc_ledger_pack(&l->packed, e->response, e->n));
     sqlite3_bind_blob64(s, 9, l->packed.p, l->packed.len, SQLITE_STATIC);
     sqlite3_bind_int64(s, 10, (int64_t)e->n);
     return RT_OK;
@@ -217,7 +217,7 @@ rt_status tc_ledger_put(tc_ledger *l, const char *key, const tc_entry *e)
     bind_count(s, 6, e->completion_tokens);
     bind_real(s, 7, e->cost);
     bind_real(s, 8, e->seconds);
-    RT_TRY(bind_answer(l, s, e));
+    RT_TRY(bind_response(l, s, e));
     return tc_ledger_step(l, s);
 }
 
@@ -231,7 +231,7 @@ static double column_real(sqlite3_stmt *s, int at)
     return sqlite3_column_type(s, at) == SQLITE_NULL ? (double)NAN : sqlite3_column_double(s, at);
 }
 
-static rt_status read_row(const tc_ledger *l, sqlite3_stmt *s, tc_entry *e, rt_buf *answer)
+static rt_status read_row(const tc_ledger *l, sqlite3_stmt *s, tc_entry *e, rt_buf *response)
 {
     *e = (tc_entry){.state             = (tc_state)sqlite3_column_int(s, 0),
                     .attempts          = sqlite3_column_int64(s, 1),
@@ -240,22 +240,22 @@ static rt_status read_row(const tc_ledger *l, sqlite3_stmt *s, tc_entry *e, rt_b
                     .completion_tokens = column_count(s, 4),
                     .cost              = column_real(s, 5),
                     .seconds           = column_real(s, 6)};
-    if (!answer) return RT_OK;
-    rt_buf_clear(answer);
+    if (!response) return RT_OK;
+    rt_buf_clear(response);
     const void   *p    = sqlite3_column_blob(s, 7);
     const size_t  n    = p ? (size_t)sqlite3_column_bytes(s, 7) : 0;
     const int64_t size = column_count(s, 8);
-    return p && size >= 0 ? tc_ledger_unpack(answer, p, n, size, l->path) : rt_buf_add(answer, p, n);
+    return p && size >= 0 ? tc_ledger_unpack(response, p, n, size, l->path) : rt_buf_add(response, p, n);
 }
 
-rt_status tc_ledger_find(tc_ledger *l, const char *key, tc_entry *e, rt_buf *answer)
+rt_status tc_ledger_find(tc_ledger *l, const char *key, tc_entry *e, rt_buf *response)
 {
     sqlite3_stmt *s = l->find;
     sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
-    sqlite3_bind_int(s, 2, answer != NULL);
+    sqlite3_bind_int(s, 2, response != NULL);
     const int got = sqlite3_step(s);
     rt_status st  = RT_OK;
-    if (got == SQLITE_ROW) st = read_row(l, s, e, answer);
+    if (got == SQLITE_ROW) st = read_row(l, s, e, response);
     else if (got == SQLITE_DONE) *e = (tc_entry){.state = TC_ABSENT, .prompt_tokens = -1, .completion_tokens = -1};
     else st = tc_ledger_fail(l, "be read");
     sqlite3_reset(s);

@@ -1,6 +1,6 @@
-/* ledger.h -- every request and its answer, on disk (SQLite).
+/* ledger.h -- every request and its response, on disk (SQLite).
  *
- * One row a request, keyed by what makes the answer (tc_ledger_key).  An answer that
+ * One row a request, keyed by what makes the response (tc_ledger_key).  A response that
  * was committed survives kill -9 and power loss.  One process at a time.  It is plain
  * SQL: SELECT state, count(*), sum(cost) FROM request GROUP BY state;  `answer` is zstd
  * where `size`, its bytes, is not NULL.
@@ -11,17 +11,17 @@
 
 typedef enum tc_state {
     TC_ABSENT   = 0,
-    TC_FAILED   = 1, /* no answer; `error` says why */
-    TC_BAD      = 2, /* an answer that says something impossible; kept for looking at */
+    TC_FAILED   = 1, /* no response; `error` says why */
+    TC_BAD      = 2, /* a response that says something impossible; kept for looking at */
     TC_DONE     = 3,
-    TC_IN_SHARD = 4 /* the answer was removed (tc_ledger_prune): a shard holds it */
+    TC_IN_SHARD = 4 /* the response was removed (tc_ledger_prune): a shard holds it */
 } tc_state;
 
 typedef struct tc_entry {
     tc_state    state;
     int64_t     attempts; /* filled by tc_ledger_find; counted by tc_ledger_put */
     long        status;   /* HTTP, 0: none */
-    const char *answer;   /* NULL: none */
+    const char *response; /* NULL: none */
     size_t      n;
     const char *error;                            /* NULL: none */
     int64_t     prompt_tokens, completion_tokens; /* -1: unknown */
@@ -44,9 +44,9 @@ rt_status tc_ledger_begin(tc_ledger *l);
 rt_status tc_ledger_commit(tc_ledger *l);
 rt_status tc_ledger_put(tc_ledger *l, const char *key, const tc_entry *e); /* attempts + 1 */
 /* What is known of a request; e->state = TC_ABSENT when nothing.  `answer` (may be
- * NULL) gets the body; e->answer and e->error stay NULL. */
-rt_status tc_ledger_find(tc_ledger *l, const char *key, tc_entry *e, rt_buf *answer);
-rt_status tc_ledger_count(tc_ledger *l, int64_t *done); /* answers that are safe */
+ * NULL) gets the body; e->response and e->error stay NULL. */
+rt_status tc_ledger_find(tc_ledger *l, const char *key, tc_entry *e, rt_buf *response);
+rt_status tc_ledger_count(tc_ledger *l, int64_t *done); /* responses that are safe */
 
 /* Named texts of the run itself (the probe). */
 rt_status tc_ledger_note(tc_ledger *l, const char *name, const char *text);

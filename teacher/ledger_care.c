@@ -10,7 +10,7 @@ static void add_state(tc_ledger_stats *s, sqlite3_stmt *row)
     int64_t *const states[] = {NULL, &s->failed, &s->bad, &s->done, &s->in_shard};
     const int      state    = sqlite3_column_int(row, 0);
     if (state >= 1 && state <= TC_IN_SHARD) *states[state] += sqlite3_column_int64(row, 1);
-    s->answers += sqlite3_column_int64(row, 2);
+    s->responses += sqlite3_column_int64(row, 2);
     s->kept += sqlite3_column_int64(row, 3);
     s->prompt_tokens += sqlite3_column_int64(row, 4);
     s->completion_tokens += sqlite3_column_int64(row, 5);
@@ -34,7 +34,7 @@ static void add_reason(tc_ledger_stats *s, sqlite3_stmt *row)
     tc_tally_add(&s->reasons, (const char *)sqlite3_column_text(row, 0), sqlite3_column_int64(row, 1));
 }
 
-/* `size`: an expression for the bytes of an answer as it came (version 1 has no column for it). */
+/* `size`: an expression for the bytes of a response as it came (version 1 has no column for it). */
 #define BY_STATE(size)                                                                                                                \
     "SELECT state, count(*), sum(" size "), sum(length(answer)), sum(prompt_tokens), sum(completion_tokens), sum(cost), sum(seconds)" \
     " FROM request GROUP BY state"
@@ -56,7 +56,7 @@ rt_status tc_ledger_look(const char *path, tc_ledger_stats *out)
 
 /* ---- pruning ------------------------------------------------------------------------------------- */
 
-/* Answers that are kept as they came: compressed one by one. */
+/* Responses that are kept as they came: compressed one by one. */
 static rt_status pack_old(tc_ledger *l)
 {
     sqlite3_stmt *from = NULL, *to = NULL;
@@ -89,7 +89,7 @@ static rt_status drop_held(tc_ledger *l, ds_shard *s)
     return st;
 }
 
-static rt_status drop_answers(tc_ledger *l, const char *shard)
+static rt_status drop_responses(tc_ledger *l, const char *shard)
 {
     ds_shard *s = NULL;
     if (!shard) return RT_OK;
@@ -103,7 +103,7 @@ static rt_status drop_answers(tc_ledger *l, const char *shard)
 static rt_status prune(tc_ledger *l, const char *shard)
 {
     RT_TRY(tc_ledger_begin(l));
-    rt_status st = drop_answers(l, shard);
+    rt_status st = drop_responses(l, shard);
     if (st == RT_OK) st = tc_ledger_sql(l, "UPDATE request SET answer=NULL, size=NULL WHERE state < 3", "be pruned");
     if (st == RT_OK) st = pack_old(l);
     if (st != RT_OK) {

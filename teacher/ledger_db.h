@@ -31,7 +31,7 @@ rt_status tc_ledger_identify(const char *path, int may_be_new);
 /* For reading alone, of any version: no byte of the ledger changes.  tc_ledger_close. */
 rt_status tc_ledger_open_read(tc_ledger **out, const char *path);
 
-/* ledger_pack.c: an answer as it is kept (zstd), and as it came (`size` bytes).  *out is replaced. */
-rt_status tc_ledger_pack(rt_buf *out, const void *answer, size_t n);
+/* ledger_pack.c: a response as it is kept (zstd), and as it came (`size` bytes).  *out is replaced. */
+rt_status tc_ledger_pack(rt_buf *out, const void *response, size_t n);
 rt_status tc_ledger_unpack(rt_buf *out, const void *packed, size_t n, int64_t size, const char *where);
 #endif

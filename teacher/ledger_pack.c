@@ -1,4 +1,4 @@
-/* ledger_pack.c -- answers are kept compressed: JSON with log-probabilities shrinks to a quarter. */
+/* ledger_pack.c -- responses are kept compressed: JSON with log-probabilities shrinks to a quarter. */
 #include "teacher/http.h"
 #include "teacher/ledger_db.h"
 #include <stdlib.h>
@@ -16,10 +16,10 @@ static rt_status make_room(rt_buf *out, size_t n)
     return RT_OK;
 }
 
-rt_status tc_ledger_pack(rt_buf *out, const void *answer, size_t n)
+rt_status tc_ledger_pack(rt_buf *out, const void *response, size_t n)
 {
     RT_TRY(make_room(out, ZSTD_compressBound(n)));
-    const size_t len = ZSTD_compress(out->p, out->cap, answer, n, LEVEL);
+    const size_t len = ZSTD_compress(out->p, out->cap, response, n, LEVEL);
     RT_CHECK(!ZSTD_isError(len), RT_ENOMEM, "an answer cannot be compressed: %s", ZSTD_getErrorName(len));
     out->len = len;
     return RT_OK;

@@ -18,7 +18,7 @@ static rt_status wait_for(const tc_options *o, const tc_endpoint *e, double seco
     return RT_OK;
 }
 
-/* One request, asked again while the server is busy or still loading. */
+/* One request, sent again while the server is busy or still loading. */
 static rt_status patiently(tc_http *h, const tc_endpoint *e, const tc_options *o, const char *path, const rt_buf *body, tc_reply *reply)
 {
     char text[512];
@@ -28,7 +28,7 @@ static rt_status patiently(tc_http *h, const tc_endpoint *e, const tc_options *o
         const rt_status st = tc_http_one(h, path, body ? &copy : NULL, reply);
         rt_buf_free(&copy);
         RT_TRY(st);
-        const tc_verdict v = tc_judge(reply, text, sizeof text);
+        const tc_class v = tc_classify(reply, text, sizeof text);
         if (v == TC_ACCEPT) return RT_OK;
         tc_http_scrub(h, text);
         const int    refused = !reply->status; /* nobody listens there: waiting is not what is wanted */
@@ -110,21 +110,21 @@ static rt_status choose_dialect(tc_server *s, const tc_options *o)
 static rt_status score_tiny(tc_server *s, tc_http *h, const tc_endpoint *e, const tc_options *o, int64_t k, int64_t vocab)
 {
     static const int32_t ids[] = {1, 2, 3, 1};
-    const tc_ask         a     = {.ids = ids, .n = 4, .k = k, .m = s->dialect->tails ? 1 : 0, .vocab = vocab, .temperature = 1, .top_p = 1};
-    tc_answer            x     = {0};
+    const tc_request     q     = {.ids = ids, .n = 4, .k = k, .m = s->dialect->tails ? 1 : 0, .vocab = vocab, .temperature = 1, .top_p = 1};
+    tc_response          x     = {0};
     tc_reply             reply = {0};
     rt_buf               body  = {0};
-    rt_status            st    = s->dialect->ask(&body, &a, s->model);
-    if (st == RT_OK) st = patiently(h, e, o, tc_ask_path(&a), &body, &reply);
+    rt_status            st    = s->dialect->write(&body, &q, s->model);
+    if (st == RT_OK) st = patiently(h, e, o, tc_request_path(&q), &body, &reply);
     if (st == RT_OK) {
-        s->scores = s->dialect->read(&x, &a, &reply.body) == RT_OK;
+        s->scores = s->dialect->read(&x, &q, &reply.body) == RT_OK;
         s->echoes = reply.body.p && strstr(reply.body.p, "\"" WIRE_PROMPT_TOKEN_IDS "\"") != NULL;
         if (!s->scores)
             st = rt_fail(RT_EFORMAT, __FILE__, __LINE__,
                          "%s (dialect %s) was asked for the probabilities of a short prompt: %s; is it the right --dialect?", e->url,
                          s->dialect->name, rt_error_text());
     }
-    tc_answer_free(&x);
+    tc_response_free(&x);
     rt_buf_free(&body);
     rt_buf_free(&reply.body);
     return st;

@@ -16,7 +16,7 @@ typedef struct tc_server {
 
 /* GET /v1/models; and, when k > 0 and `tiny`, score a tiny prompt with k (and the dialect's
  * samples of the rest).  RT_EINVAL: no such model, or it cannot give k; RT_ENET, RT_EFORMAT as of
- * any answer. */
+ * any response. */
 rt_status tc_probe(tc_server *s, tc_http *h, const tc_endpoint *e, const tc_options *o, int64_t k, int64_t vocab, int tiny);
 /* JSON, at most 1,000 letters, equal for equal servers; and back. */
 rt_status tc_server_text(const tc_server *s, rt_buf *json);

@@ -1,4 +1,4 @@
-/* rows.c -- one row of an answer: the alternatives for one token, checked.
+/* rows.c -- one row of a response: the alternatives for one token, checked.
  *
  * A server sends the k most likely plus the actual token, unsorted.  We sort by rank,
  * keep k, and remember the actual token's log-probability apart.
@@ -24,14 +24,14 @@ typedef struct entry {
     double  logprob;
 } entry;
 
-#define ANSWERED(...) RT_FAIL(RT_EFORMAT, "server answered " __VA_ARGS__)
+#define TC_MALFORMED(...) RT_FAIL(RT_EFORMAT, "server answered " __VA_ARGS__)
 
 rt_status tc_id_read(int32_t *id, const cJSON *x, int64_t vocab, const char *field, int64_t at)
 {
     const double d = cJSON_IsNumber(x) ? x->valuedouble : -1.0;
-    if (!(d >= 0) || d != floor(d)) ANSWERED("%s[%lld]: expected a token id", field, (long long)at);
+    if (!(d >= 0) || d != floor(d)) TC_MALFORMED("%s[%lld]: expected a token id", field, (long long)at);
     if (d >= (double)vocab)
-        ANSWERED("%s[%lld]: token id %.0f, but the vocabulary has %lld entries", field, (long long)at, d, (long long)vocab);
+        TC_MALFORMED("%s[%lld]: token id %.0f, but the vocabulary has %lld entries", field, (long long)at, d, (long long)vocab);
     *id = (int32_t)d;
     return RT_OK;
 }
@@ -40,9 +40,11 @@ rt_status tc_id_read(int32_t *id, const cJSON *x, int64_t vocab, const char *fie
 static rt_status id_of_digits(int32_t *id, const char *s, int64_t vocab, const char *field, int64_t at)
 {
     const size_t n = strspn(s, "0123456789");
-    if (!n || s[n] || (n > 1 && s[0] == '0')) ANSWERED("%s[%lld]: expected a token id as key, found \"%.40s\"", field, (long long)at, s);
+    if (!n || s[n] || (n > 1 && s[0] == '0'))
+        TC_MALFORMED("%s[%lld]: expected a token id as key, found \"%.40s\"", field, (long long)at, s);
     const int64_t v = n > 10 ? INT64_MAX : strtoll(s, NULL, 10);
-    if (v >= vocab) ANSWERED("%s[%lld]: token id %.24s, but the vocabulary has %lld entries", field, (long long)at, s, (long long)vocab);
+    if (v >= vocab)
+        TC_MALFORMED("%s[%lld]: token id %.24s, but the vocabulary has %lld entries", field, (long long)at, s, (long long)vocab);
     *id = (int32_t)v;
     return RT_OK;
 }
@@ -51,28 +53,28 @@ rt_status tc_id_named(int32_t *id, const char *name, int64_t vocab, const char *
 {
     static const char prefix[] = "token_id:";
     if (!name || strncmp(name, prefix, sizeof prefix - 1))
-        ANSWERED("%s[%lld]: expected \"token_id:N\", found \"%.40s\"", field, (long long)at, name ? name : "null");
+        TC_MALFORMED("%s[%lld]: expected \"token_id:N\", found \"%.40s\"", field, (long long)at, name ? name : "null");
     return id_of_digits(id, name + sizeof prefix - 1, vocab, field, at);
 }
 
 static rt_status check_logprob(double x, const char *field, int64_t at)
 {
-    if (!isfinite(x)) ANSWERED("%s[%lld]: a log-probability is missing or no number", field, (long long)at);
-    if (x > 1e-6) ANSWERED("%s[%lld]: a log-probability of %g is above 0", field, (long long)at, x);
+    if (!isfinite(x)) TC_MALFORMED("%s[%lld]: a log-probability is missing or no number", field, (long long)at);
+    if (x > 1e-6) TC_MALFORMED("%s[%lld]: a log-probability of %g is above 0", field, (long long)at, x);
     return RT_OK;
 }
 
-static rt_status read_entry(entry *e, const cJSON *o, const tc_ask *a, const char *field, int64_t at)
+static rt_status read_entry(entry *e, const cJSON *o, const tc_request *q, const char *field, int64_t at)
 {
     const char *key = o->string ? o->string : "";
-    if (strncmp(key, "token_id:", 9)) RT_TRY(id_of_digits(&e->id, key, a->vocab, field, at));
-    else RT_TRY(tc_id_named(&e->id, key, a->vocab, field, at));
+    if (strncmp(key, "token_id:", 9)) RT_TRY(id_of_digits(&e->id, key, q->vocab, field, at));
+    else RT_TRY(tc_id_named(&e->id, key, q->vocab, field, at));
     const cJSON *lp = cJSON_IsObject(o) ? cJSON_GetObjectItemCaseSensitive(o, WIRE_LOGPROB) : o;
     const cJSON *rk = cJSON_IsObject(o) ? cJSON_GetObjectItemCaseSensitive(o, WIRE_RANK) : NULL;
     e->logprob      = cJSON_IsNumber(lp) && lp->valuedouble < 9e9 ? lp->valuedouble : (double)NAN; /* 9e9: how core/json reads NaN */
     e->rank         = 0;
     if (rk && !cJSON_IsNull(rk) && !rt_json_whole(rk, 1, MAX_RANK, &e->rank))
-        ANSWERED("%s[%lld]: the rank of token id %d is no whole number from 1 on", field, (long long)at, e->id);
+        TC_MALFORMED("%s[%lld]: the rank of token id %d is no whole number from 1 on", field, (long long)at, e->id);
     RT_TRY(check_logprob(e->logprob, field, at));
     if (e->logprob > 0) e->logprob = 0;
     return RT_OK;
@@ -89,7 +91,7 @@ static int by_rank(const void *x, const void *y)
 /* The ranks against the log-probabilities: a rank is at least one more than the number of better alternatives that are
  * listed, and the k entries that are kept have no better ones that are not.  (Equal ones may share a rank, or all have
  * the last of theirs.) */
-static rt_status check_ranks(const entry *e, int64_t c, const tc_ask *a, const char *field, int64_t at)
+static rt_status check_ranks(const entry *e, int64_t c, const tc_request *q, const char *field, int64_t at)
 {
     for (int64_t i = 0; i < c; i++) {
         int64_t better = 0, as_good = 0;
@@ -99,111 +101,112 @@ static rt_status check_ranks(const entry *e, int64_t c, const tc_ask *a, const c
             as_good += e[j].logprob >= e[i].logprob - 1e-6;
         }
         if (e[i].rank <= better)
-            ANSWERED("%s[%lld]: token id %d has rank %lld, but %lld others are more likely", field, (long long)at, e[i].id,
-                     (long long)e[i].rank, (long long)better);
-        if (i < a->k && e[i].rank > as_good)
-            ANSWERED("%s[%lld]: token id %d has rank %lld, but it stands where rank %lld should: the top %lld are not all there", field,
-                     (long long)at, e[i].id, (long long)e[i].rank, (long long)i + 1, (long long)a->k);
+            TC_MALFORMED("%s[%lld]: token id %d has rank %lld, but %lld others are more likely", field, (long long)at, e[i].id,
+                         (long long)e[i].rank, (long long)better);
+        if (i < q->k && e[i].rank > as_good)
+            TC_MALFORMED("%s[%lld]: token id %d has rank %lld, but it stands where rank %lld should: the top %lld are not all there", field,
+                         (long long)at, e[i].id, (long long)e[i].rank, (long long)i + 1, (long long)q->k);
     }
     return RT_OK;
 }
 
 /* All alternatives of one row, most likely first; *n of at most k + 2. */
-static rt_status read_entries(entry *e, int64_t *n, const cJSON *o, const tc_ask *a, const char *field, int64_t at)
+static rt_status read_entries(entry *e, int64_t *n, const cJSON *o, const tc_request *q, const char *field, int64_t at)
 {
     int64_t c = 0, ranked = 0;
     if (!cJSON_IsObject(o))
-        ANSWERED("%s[%lld]: expected an object of alternatives, found %s", field, (long long)at,
-                 o && !cJSON_IsNull(o) ? "another type" : "null");
+        TC_MALFORMED("%s[%lld]: expected an object of alternatives, found %s", field, (long long)at,
+                     o && !cJSON_IsNull(o) ? "another type" : "null");
     for (const cJSON *x = o->child; x; x = x->next, c++) {
-        if (c >= a->k + 2) ANSWERED("%s[%lld]: more than the %lld alternatives asked for", field, (long long)at, (long long)a->k + 1);
-        RT_TRY(read_entry(&e[c], x, a, field, at));
+        if (c >= q->k + 2) TC_MALFORMED("%s[%lld]: more than the %lld alternatives asked for", field, (long long)at, (long long)q->k + 1);
+        RT_TRY(read_entry(&e[c], x, q, field, at));
         ranked += e[c].rank > 0;
     }
-    if (c < a->k) ANSWERED("%s[%lld]: %lld alternatives, %lld were asked for", field, (long long)at, (long long)c, (long long)a->k);
+    if (c < q->k) TC_MALFORMED("%s[%lld]: %lld alternatives, %lld were asked for", field, (long long)at, (long long)c, (long long)q->k);
     if (ranked && ranked < c) /* the one without may have taken the place of another */
-        ANSWERED("%s[%lld]: %lld of %lld alternatives have a rank, expected all or none", field, (long long)at, (long long)ranked,
-                 (long long)c);
+        TC_MALFORMED("%s[%lld]: %lld of %lld alternatives have a rank, expected all or none", field, (long long)at, (long long)ranked,
+                     (long long)c);
     qsort(e, (size_t)c, sizeof *e, by_rank);
     for (int64_t i = 0; i < c; i++)
         for (int64_t j = 0; j < i; j++)
-            if (e[i].id == e[j].id) ANSWERED("%s[%lld]: token id %d stands twice", field, (long long)at, e[i].id);
+            if (e[i].id == e[j].id) TC_MALFORMED("%s[%lld]: token id %d stands twice", field, (long long)at, e[i].id);
     *n = c;
-    return !ranked ? RT_OK : check_ranks(e, c, a, field, at);
+    return !ranked ? RT_OK : check_ranks(e, c, q, field, at);
 }
 
 /* Keep the k most likely; what they do not cover is the rest. */
-static rt_status keep_top(tc_answer *out, const tc_ask *a, int64_t row, const entry *e, const char *field, int64_t at)
+static rt_status keep_top(tc_response *out, const tc_request *q, int64_t row, const entry *e, const char *field, int64_t at)
 {
     double sum = 0;
-    for (int64_t i = 0; i < a->k; i++) {
+    for (int64_t i = 0; i < q->k; i++) {
         if (i && e[i].logprob > e[i - 1].logprob + 1e-5)
-            ANSWERED("%s[%lld]: token id %d has a worse rank than %d but more probability", field, (long long)at, e[i].id, e[i - 1].id);
+            TC_MALFORMED("%s[%lld]: token id %d has a worse rank than %d but more probability", field, (long long)at, e[i].id, e[i - 1].id);
         sum += exp(e[i].logprob);
-        out->topk_ids[row * a->k + i]     = e[i].id;
-        out->topk_logprob[row * a->k + i] = (float)e[i].logprob;
+        out->topk_ids[row * q->k + i]     = e[i].id;
+        out->topk_logprob[row * q->k + i] = (float)e[i].logprob;
     }
-    if (sum > 1 + SUM_SLACK) ANSWERED("%s[%lld]: the probabilities sum to %.6f, above 1", field, (long long)at, sum);
+    if (sum > 1 + SUM_SLACK) TC_MALFORMED("%s[%lld]: the probabilities sum to %.6f, above 1", field, (long long)at, sum);
     out->rest_mass[row] = sum < 1 ? (float)(1 - sum) : 0.0F;
     return RT_OK;
 }
 
-rt_status tc_row_read(tc_answer *out, const tc_ask *a, int64_t row, const cJSON *alternatives, double actual, const char *field, int64_t at)
+rt_status tc_row_read(tc_response *out, const tc_request *q, int64_t row, const cJSON *alternatives, double actual, const char *field,
+                      int64_t at)
 {
     entry         e[TC_MAX_K + 2];
     int64_t       n  = 0;
     const int32_t id = out->ids[row + 1];
-    RT_TRY(read_entries(e, &n, alternatives, a, field, at));
-    RT_TRY(keep_top(out, a, row, e, field, at));
+    RT_TRY(read_entries(e, &n, alternatives, q, field, at));
+    RT_TRY(keep_top(out, q, row, e, field, at));
     for (int64_t i = 0; i < n; i++)
         if (e[i].id == id) {
             if (fabs(actual - e[i].logprob) > 1e-3)
-                ANSWERED("%s[%lld]: two log-probabilities for token id %d, %g and %g", field, (long long)at, id, actual, e[i].logprob);
+                TC_MALFORMED("%s[%lld]: two log-probabilities for token id %d, %g and %g", field, (long long)at, id, actual, e[i].logprob);
             actual = e[i].logprob;
         }
-    if (isnan(actual)) ANSWERED("%s[%lld]: nothing about token id %d, which stands there", field, (long long)at, id);
+    if (isnan(actual)) TC_MALFORMED("%s[%lld]: nothing about token id %d, which stands there", field, (long long)at, id);
     RT_TRY(check_logprob(actual, field, at));
     int inside = 0;
-    for (int64_t i = 0; i < a->k; i++) inside |= e[i].id == id;
-    if (!inside && actual > e[a->k - 1].logprob + 1e-4)
-        ANSWERED("%s[%lld]: token id %d is more likely than the last of the top %lld but not among them", field, (long long)at, id,
-                 (long long)a->k);
+    for (int64_t i = 0; i < q->k; i++) inside |= e[i].id == id;
+    if (!inside && actual > e[q->k - 1].logprob + 1e-4)
+        TC_MALFORMED("%s[%lld]: token id %d is more likely than the last of the top %lld but not among them", field, (long long)at, id,
+                     (long long)q->k);
     out->actual_logprob[row] = actual < 0 ? (float)actual : 0.0F;
     out->valid[row]          = 1;
     return RT_OK;
 }
 
-rt_status tc_row_tail(tc_answer *out, const tc_ask *a, int64_t row, const cJSON *ids, const char *field, int64_t at)
+rt_status tc_row_tail(tc_response *out, const tc_request *q, int64_t row, const cJSON *ids, const char *field, int64_t at)
 {
     int64_t n = 0;
-    if (!cJSON_IsArray(ids)) ANSWERED("%s[%lld]: expected a list of %lld token ids", field, (long long)at, (long long)a->m);
+    if (!cJSON_IsArray(ids)) TC_MALFORMED("%s[%lld]: expected a list of %lld token ids", field, (long long)at, (long long)q->m);
     for (const cJSON *x = ids->child; x; x = x->next, n++) {
         int32_t id = 0;
-        if (n >= a->m) ANSWERED("%s[%lld]: more than the %lld samples asked for", field, (long long)at, (long long)a->m);
-        RT_TRY(tc_id_read(&id, x, a->vocab, field, at));
-        for (int64_t i = 0; i < a->k; i++) {
-            if (out->topk_ids[row * a->k + i] != id) continue;
+        if (n >= q->m) TC_MALFORMED("%s[%lld]: more than the %lld samples asked for", field, (long long)at, (long long)q->m);
+        RT_TRY(tc_id_read(&id, x, q->vocab, field, at));
+        for (int64_t i = 0; i < q->k; i++) {
+            if (out->topk_ids[row * q->k + i] != id) continue;
             if (out->rest_mass[row] > REST_ZERO)
-                ANSWERED("%s[%lld]: the sample %d of the rest is among the top %lld", field, (long long)at, id, (long long)a->k);
+                TC_MALFORMED("%s[%lld]: the sample %d of the rest is among the top %lld", field, (long long)at, id, (long long)q->k);
             out->rest_mass[row] = 0; /* no rest, so any id stands here with weight 0 */
         }
-        out->tail_ids[row * a->m + n] = id;
+        out->tail_ids[row * q->m + n] = id;
     }
-    if (n < a->m) ANSWERED("%s[%lld]: %lld samples, %lld were asked for", field, (long long)at, (long long)n, (long long)a->m);
+    if (n < q->m) TC_MALFORMED("%s[%lld]: %lld samples, %lld were asked for", field, (long long)at, (long long)n, (long long)q->m);
     return RT_OK;
 }
 
-rt_status tc_row_entropy(tc_answer *out, const tc_ask *a, int64_t row, const cJSON *x, const char *field, int64_t at)
+rt_status tc_row_entropy(tc_response *out, const tc_request *q, int64_t row, const cJSON *x, const char *field, int64_t at)
 {
     const double h = cJSON_IsNumber(x) ? x->valuedouble : (double)NAN;
-    if (!(h >= -1e-6 && h <= log((double)a->vocab) + 1))
-        ANSWERED("%s[%lld]: expected an entropy between 0 and log(vocabulary)", field, (long long)at);
+    if (!(h >= -1e-6 && h <= log((double)q->vocab) + 1))
+        TC_MALFORMED("%s[%lld]: expected an entropy between 0 and log(vocabulary)", field, (long long)at);
     /* n tokens that share the mass r have at most the entropy r log(n / r); none of them is likelier than the k-th. */
-    const double r = (double)out->rest_mass[row], last = (double)out->topk_logprob[row * a->k + a->k - 1];
-    const double most = r > 0 ? r * log((double)a->vocab / r) : 0;
+    const double r = (double)out->rest_mass[row], last = (double)out->topk_logprob[row * q->k + q->k - 1];
+    const double most = r > 0 ? r * log((double)q->vocab / r) : 0;
     if (h > most + ENTROPY_SLACK || h < -r * last - ENTROPY_SLACK)
-        ANSWERED("%s[%lld]: an entropy of %.6f, but a rest of mass %.6f after the top %lld has %.6f to %.6f", field, (long long)at, h, r,
-                 (long long)a->k, -r * last, most);
+        TC_MALFORMED("%s[%lld]: an entropy of %.6f, but a rest of mass %.6f after the top %lld has %.6f to %.6f", field, (long long)at, h,
+                     r, (long long)q->k, -r * last, most);
     out->rest_entropy[row] = h > 0 ? (float)h : 0.0F;
     return RT_OK;
 }

@@ -1,7 +1,7 @@
 /* run.c -- what every collection does: find the server, see what is missing, ask for it,
- * and hand the answers over in the order of the input.
+ * and hand the responses over in the order of the input.
  *
- * A ledger belongs to one teacher, whose probe it keeps.  So a run whose answers are all
+ * A ledger belongs to one teacher, whose probe it keeps.  So a run whose responses are all
  * there needs no server, and one that is continued notices when the server has changed.
  */
 #include "teacher/run.h"
@@ -92,7 +92,7 @@ static rt_status same_server(const tc_run *r, const tc_server *a, const tc_serve
 }
 
 /* Ask the server what it is.  The ledger keeps what it said the first time. */
-static rt_status ask_server(tc_run *r)
+static rt_status probe_server(tc_run *r)
 {
     tc_server s = {0};
     RT_TRY(tc_probe(&s, r->http, &r->at, r->o, r->k, r->vocab, !r->server.scores));
@@ -138,7 +138,7 @@ static rt_status open_all(tc_run *r, const char *tokenizer, int64_t m)
     RT_TRY(tc_http_create(&r->http, &r->at));
     RT_TRY(open_ledger(r));
     RT_TRY(from_ledger(r));
-    if (!r->server.dialect) RT_TRY(ask_server(r));
+    if (!r->server.dialect) RT_TRY(probe_server(r));
     return check_server(r, tokenizer, m);
 }
 
@@ -165,30 +165,30 @@ void tc_run_close(tc_run *r)
 
 /* ---- collecting ---------------------------------------------------------------------------- */
 
-rt_status tc_run_ask(tc_run *r, int64_t i, tc_ask *a)
+rt_status tc_run_request(tc_run *r, int64_t i, tc_request *q)
 {
-    *a = (tc_ask){.k = r->k, .m = r->m, .vocab = r->vocab, .temperature = 1, .top_p = 1};
-    return r->source->make(r->source->ud, i, a);
+    *q = (tc_request){.k = r->k, .m = r->m, .vocab = r->vocab, .temperature = 1, .top_p = 1};
+    return r->source->make(r->source->ud, i, q);
 }
 
-static rt_status ask(void *ud, int64_t i, rt_buf *body)
+static rt_status write(void *ud, int64_t i, rt_buf *body)
 {
-    tc_run *r = ud;
-    tc_ask  a;
-    RT_TRY(tc_run_ask(r, i, &a));
-    return r->server.dialect->ask(body, &a, r->server.model);
+    tc_run    *r = ud;
+    tc_request q;
+    RT_TRY(tc_run_request(r, i, &q));
+    return r->server.dialect->write(body, &q, r->server.model);
 }
 
-static rt_status check(void *ud, int64_t i, const rt_buf *answer, tc_usage *u)
+static rt_status check(void *ud, int64_t i, const rt_buf *response, tc_usage *u)
 {
-    tc_run   *r = ud;
-    tc_ask    a;
-    tc_answer x = {0};
-    RT_TRY(tc_run_ask(r, i, &a));
-    RT_TRY(r->server.dialect->read(&x, &a, answer));
+    tc_run     *r = ud;
+    tc_request  q;
+    tc_response x = {0};
+    RT_TRY(tc_run_request(r, i, &q));
+    RT_TRY(r->server.dialect->read(&x, &q, response));
     const rt_status st = r->source->agree ? r->source->agree(r->source->ud, &x) : RT_OK;
     if (st == RT_OK) *u = (tc_usage){x.prompt_tokens, x.completion_tokens, x.n ? x.n : x.completion_tokens > 0 ? x.completion_tokens : 0};
-    tc_answer_free(&x);
+    tc_response_free(&x);
     return st;
 }
 
@@ -203,13 +203,13 @@ static rt_status look_up(tc_run *r, rt_buf *body, rt_sha *set)
 {
     tc_entry e;
     for (int64_t i = 0; i < r->source->n; i++) {
-        tc_ask a;
-        RT_TRY(tc_run_ask(r, i, &a));
+        tc_request q;
+        RT_TRY(tc_run_request(r, i, &q));
         rt_buf_clear(body);
-        RT_TRY(r->server.dialect->ask(body, &a, r->server.model));
-        RT_TRY(tc_ledger_key(r->keys[i], r->server.dialect->name, r->server.model, tc_ask_path(&a), body));
+        RT_TRY(r->server.dialect->write(body, &q, r->server.model));
+        RT_TRY(tc_ledger_key(r->keys[i], r->server.dialect->name, r->server.model, tc_request_path(&q), body));
         RT_TRY(tc_ledger_find(r->ledger, r->keys[i], &e, NULL));
-        r->done[i] = e.state == TC_DONE ? TC_ANSWERED : e.state == TC_FAILED || e.state == TC_BAD ? TC_FAILED_BEFORE : TC_NEW;
+        r->done[i] = e.state == TC_DONE ? TC_RECEIVED : e.state == TC_FAILED || e.state == TC_BAD ? TC_FAILED_BEFORE : TC_NEW;
         r->report->known += e.state == TC_DONE;
         rt_sha_add(set, r->keys[i], RT_SHA_HEX);
     }
@@ -247,16 +247,22 @@ static rt_status compare_with_out(tc_run *r, const char *settings)
 
 rt_status tc_run_collect(tc_run *r, const tc_source *source, rt_buf *settings)
 {
-    tc_ask first;
+    tc_request first;
     r->source = source;
     RT_CHECK(source->n > 0, RT_EINVAL, "nothing to ask: the input holds no documents");
     RT_TRY(look_up_all(r, settings));
     if (rt_file_exists(r->o->out)) return compare_with_out(r, settings->p);
     if (r->report->known == source->n) return RT_OK;
-    if (!r->fresh) RT_TRY(ask_server(r));
-    RT_TRY(tc_run_ask(r, 0, &first));
-    tc_work w = {
-        .n = source->n, .path = tc_ask_path(&first), .ask = ask, .check = check, .name = name, .ud = r, .keys = r->keys, .done = r->done};
+    if (!r->fresh) RT_TRY(probe_server(r));
+    RT_TRY(tc_run_request(r, 0, &first));
+    tc_work w = {.n     = source->n,
+                 .path  = tc_request_path(&first),
+                 .write = write,
+                 .check = check,
+                 .name  = name,
+                 .ud    = r,
+                 .keys  = r->keys,
+                 .done  = r->done};
     RT_TRY(max_failed(&w.max_failed, r->o->max_failed, source->n));
     if (r->o->progress) rt_progress_begin(r->o->progress, "asking", "requests", source->n, r->report->known);
     const rt_status st = tc_schedule(r->http, r->ledger, &w, r->o, r->at.url, r->report);

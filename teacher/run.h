@@ -1,5 +1,5 @@
 /* run.h -- what every collection does: find the server, see what is missing, ask for it,
- * and hand the answers over in the order of the input. */
+ * and hand the responses over in the order of the input. */
 #ifndef TC_RUN_H
 #define TC_RUN_H
 #include "teacher/ledger.h"
@@ -8,9 +8,9 @@
 
 typedef struct tc_source { /* n requests; make() is called from several threads */
     int64_t n;
-    rt_status (*make)(void *ud, int64_t i, tc_ask *a); /* a borrows from ud */
+    rt_status (*make)(void *ud, int64_t i, tc_request *q); /* q borrows from ud */
     rt_status (*name)(void *ud, int64_t i, char name[TC_NAME]);
-    rt_status (*agree)(void *ud, const tc_answer *x); /* do text and ids say the same?  NULL: nobody can tell */
+    rt_status (*agree)(void *ud, const tc_response *x); /* do text and ids say the same?  NULL: nobody can tell */
     void *ud;
 } tc_source;
 
@@ -37,16 +37,16 @@ typedef struct tc_run {
 rt_status tc_run_open(tc_run *r, const tc_options *o, int64_t k, int64_t m, const char *tokenizer, int64_t vocab, tc_report *report);
 void      tc_run_close(tc_run *r);
 
-/* Ask for all answers of `source` that the ledger does not have.  `settings`: JSON members
+/* Ask for all responses of `source` that the ledger does not have.  `settings`: JSON members
  * that, with the requests, make the shard what it is; it grows by "requests".  When OUT
  * exists: report->already when it was made by these very requests, else RT_EINVAL. */
 rt_status tc_run_collect(tc_run *r, const tc_source *source, rt_buf *settings);
 
 /* Request i with the settings of this run; from several threads. */
-rt_status tc_run_ask(tc_run *r, int64_t i, tc_ask *a);
-/* Every answer in the order of the input, to take(); parsed in parallel.  Requests without one are passed over. */
-typedef rt_status (*tc_take)(void *ud, int64_t i, const tc_answer *x, const tc_entry *e);
-rt_status tc_run_answers(tc_run *r, tc_take take, void *ud);
+rt_status tc_run_request(tc_run *r, int64_t i, tc_request *q);
+/* Every response in the order of the input, to take(); parsed in parallel.  Requests without one are passed over. */
+typedef rt_status (*tc_take)(void *ud, int64_t i, const tc_response *x, const tc_entry *e);
+rt_status tc_run_responses(tc_run *r, tc_take take, void *ud);
 
 /* The attributes of the shard that this run writes. */
 rt_status tc_run_info(tc_run *r, ds_info *info, const char *tokenizer, const char *settings);

@@ -1,4 +1,4 @@
-/* schedule.c -- keep many requests in flight until every answer is in the ledger.
+/* schedule.c -- keep many requests in flight until every response is in the ledger.
  *
  * The number in flight grows by one per window of successes and halves when the server
  * says 429 or 503.  A request that failed waits (exponential, with jitter, at least
@@ -19,7 +19,7 @@
 enum { ROUND = 64, STREAK = 16 /* so many requests given up one after another are the server's fault */ };
 #define MAX_DELAY           60.0
 #define LONG_WAIT           5.0
-#define DRAIN_AFTER_FAILURE 30.0 /* seconds that answers under way (and paid for) may still take */
+#define DRAIN_AFTER_FAILURE 30.0 /* seconds that responses under way (and paid for) may still take */
 #define DRAIN_AFTER_SIGNAL  2.0  /* also where no more will come */
 
 typedef enum job_state { FREE, FLYING, WAITING } job_state;
@@ -31,11 +31,11 @@ typedef struct job {
     double    due;
 } job;
 
-typedef struct verdict { /* of one reply of a round */
-    tc_verdict what;
-    tc_usage   usage;
-    char       text[512];
-} verdict;
+typedef struct outcome { /* of one reply of a round */
+    tc_class what;
+    tc_usage usage;
+    char     text[512];
+} outcome;
 
 typedef struct run {
     tc_http          *http;
@@ -47,7 +47,7 @@ typedef struct run {
     job              *jobs;
     int64_t           next;   /* first request not yet looked at in this pass */
     tc_known          pass;   /* TC_NEW, TC_FAILED_BEFORE, then TC_ANSWERED: nothing is left to send */
-    int64_t           streak; /* given up since the last good answer */
+    int64_t           streak; /* given up since the last good response */
     double            window; /* how many may fly */
     double            pause;  /* nothing is sent before this time */
     double            said;   /* until when people know that nothing is sent */
@@ -57,7 +57,7 @@ typedef struct run {
     int64_t           tokens;
     int               first; /* of the replies that are checked together */
     tc_reply          replies[ROUND];
-    verdict           verdicts[ROUND];
+    outcome           outcomes[ROUND];
     int               gone;                  /* the server cannot be reached any more */
     rt_status         stopped;               /* why nothing more is sent */
     char              why[1024], last[1024]; /* last: about the last request that was given up */
@@ -75,7 +75,7 @@ static int64_t count(const run *r, job_state s)
 static rt_status send_job(run *r, job *j)
 {
     rt_buf    body = {0};
-    rt_status st   = r->work->ask(r->work->ud, j->i, &body);
+    rt_status st   = r->work->write(r->work->ud, j->i, &body);
     if (st == RT_OK) st = tc_http_send(r->http, r->work->path, &body, j - r->jobs);
     rt_buf_free(&body);
     if (st == RT_OK) j->state = FLYING;
@@ -86,10 +86,10 @@ static rt_status send_job(run *r, job *j)
 static int64_t next_request(run *r)
 {
     const tc_work *w = r->work;
-    while (r->pass != TC_ANSWERED) {
+    while (r->pass != TC_RECEIVED) {
         while (r->next < w->n && w->done[r->next] != r->pass) r->next++;
         if (r->next < w->n) return r->next++;
-        r->pass = r->pass == TC_NEW ? TC_FAILED_BEFORE : TC_ANSWERED;
+        r->pass = r->pass == TC_NEW ? TC_FAILED_BEFORE : TC_RECEIVED;
         r->next = 0;
     }
     return -1;
@@ -121,10 +121,10 @@ static void check_one(int64_t i, int thread, void *ud)
     run            *r     = ud;
     const int64_t   n     = r->first + i;
     const tc_reply *reply = &r->replies[n];
-    verdict        *v     = &r->verdicts[n];
+    outcome        *v     = &r->outcomes[n];
     (void)thread;
-    *v      = (verdict){.usage = {-1, -1, 0}};
-    v->what = tc_judge(reply, v->text, sizeof v->text);
+    *v      = (outcome){.usage = {-1, -1, 0}};
+    v->what = tc_classify(reply, v->text, sizeof v->text);
     if (v->what == TC_ACCEPT) {
         const rt_status st = r->work->check(r->work->ud, r->jobs[reply->tag].i, &reply->body, &v->usage);
         if (st == RT_OK) return;
@@ -153,13 +153,13 @@ static double cost_of(const run *r, const tc_usage *u)
 static rt_status keep(run *r, int n)
 {
     const tc_reply *reply = &r->replies[n];
-    const verdict  *v     = &r->verdicts[n];
+    const outcome  *v     = &r->outcomes[n];
     const int       came  = reply->status >= 200 && reply->status < 300;
     const tc_entry  e     = {.state             = v->what == TC_ACCEPT ? TC_DONE
                                                   : came               ? TC_BAD
                                                                        : TC_FAILED,
                              .status            = reply->status,
-                             .answer            = came ? reply->body.p : NULL,
+                             .response          = came ? reply->body.p : NULL,
                              .n                 = reply->body.len,
                              .error             = v->what == TC_ACCEPT ? NULL : v->text,
                              .prompt_tokens     = v->usage.prompt_tokens,
@@ -185,7 +185,7 @@ static void stop(run *r, rt_status why, const char *text)
 }
 
 /* "URL failed 4 times for document 7 of a.h5, last: ..." */
-static void describe(const run *r, const job *j, const verdict *v, char *text, size_t n)
+static void describe(const run *r, const job *j, const outcome *v, char *text, size_t n)
 {
     char name[TC_NAME];
     if (r->work->name(r->work->ud, j->i, name) != RT_OK) snprintf(name, sizeof name, "request %lld", (long long)j->i);
@@ -194,12 +194,12 @@ static void describe(const run *r, const job *j, const verdict *v, char *text, s
 }
 
 /* Does this failure end the run?  `text`: what is to be said beside it. */
-static int ends_the_run(run *r, const verdict *v, int answered, char *text, size_t n)
+static int ends_the_run(run *r, const outcome *v, int responded, char *text, size_t n)
 {
     const int64_t streak = r->o->in_flight > STREAK ? r->o->in_flight : STREAK, failed = r->report->failed;
     *text = '\0';
     if (v->what == TC_STOP) return 1;
-    r->gone = !answered && !tc_http_alive(r->http);
+    r->gone = !responded && !tc_http_alive(r->http);
     if (r->gone) return 1;
     if (failed > r->work->max_failed)
         snprintf(text, n, "; %lld requests failed, %lld may (--max-failed)", (long long)failed, (long long)r->work->max_failed);
@@ -207,7 +207,7 @@ static int ends_the_run(run *r, const verdict *v, int answered, char *text, size
     return *text != '\0';
 }
 
-static void give_up(run *r, job *j, const verdict *v, int answered)
+static void give_up(run *r, job *j, const outcome *v, int responded)
 {
     char text[sizeof r->why], more[96];
     describe(r, j, v, text, sizeof text - sizeof more);
@@ -215,15 +215,15 @@ static void give_up(run *r, job *j, const verdict *v, int answered)
     r->streak++;
     tc_tally_add(&r->report->failures, v->text, 1);
     snprintf(r->last, sizeof r->last, "%s", text);
-    if (r->stopped == RT_OK && ends_the_run(r, v, answered, more, sizeof more)) stop(r, RT_ENET, strcat(text, more));
+    if (r->stopped == RT_OK && ends_the_run(r, v, responded, more, sizeof more)) stop(r, RT_ENET, strcat(text, more));
     *j = (job){0};
 }
 
-static void accept(run *r, job *j, const verdict *v)
+static void accept(run *r, job *j, const outcome *v)
 {
     *j        = (job){0};
     r->streak = 0;
-    r->report->asked++;
+    r->report->received++;
     r->tokens += v->usage.tokens;
     if (v->usage.prompt_tokens > 0) r->report->prompt_tokens += v->usage.prompt_tokens;
     if (v->usage.completion_tokens > 0) r->report->completion_tokens += v->usage.completion_tokens;
@@ -232,7 +232,7 @@ static void accept(run *r, job *j, const verdict *v)
     r->window = fmin((double)r->o->in_flight, r->window + 1 / r->window);
 }
 
-static void again(run *r, job *j, const verdict *v, double retry_after, double now)
+static void again(run *r, job *j, const outcome *v, double retry_after, double now)
 {
     const double base = fmin(MAX_DELAY, r->o->retry_base * pow(2, (double)j->failures));
     double       wait = base * (0.5 + 0.5 * rt_rng_uniform(&r->jitter));
@@ -250,7 +250,7 @@ static void decide(run *r, int n)
     const double now  = rt_now();
     int          slow = 0;
     for (int i = 0; i < n; i++) {
-        const verdict *v = &r->verdicts[i];
+        const outcome *v = &r->outcomes[i];
         job           *j = &r->jobs[r->replies[i].tag];
         slow |= v->what == TC_SLOW_DOWN;
         if (v->what == TC_ACCEPT) accept(r, j, v);
@@ -258,7 +258,7 @@ static void decide(run *r, int n)
         const int final = v->what == TC_STOP || v->what == TC_REFUSED;
         if (final || (v->what != TC_ACCEPT && j->failures > r->o->retries)) give_up(r, j, v, r->replies[i].status != 0);
     }
-    if (slow) r->window = fmax(1, r->window / 2); /* once a round: one overload answers many requests */
+    if (slow) r->window = fmax(1, r->window / 2); /* once a round: one overload delays many requests */
 }
 
 static void show(const run *r)
@@ -268,7 +268,7 @@ static void show(const run *r)
     if (!r->o->progress) return;
     snprintf(extra, sizeof extra, "%d in flight, %.0f tokens/s", tc_http_in_flight(r->http), spent > 0 ? (double)r->tokens / spent : 0);
     if (r->pause > now + 1) snprintf(extra, sizeof extra, "waiting %.0f s: %.100s", r->pause - now, r->reason);
-    rt_progress_at(r->o->progress, r->report->known + r->report->asked, extra);
+    rt_progress_at(r->o->progress, r->report->known + r->report->received, extra);
 }
 
 static rt_status receive(run *r, double seconds)
@@ -312,7 +312,7 @@ static double until_due(const run *r, double now)
     return t > now ? t - now : 0.001;
 }
 
-/* Answers that are under way are taken, but nobody waits for them for long. */
+/* Responses that are under way are taken, but nobody waits for them for long. */
 static rt_status drain(run *r)
 {
     const double end = rt_now() + (r->stopped == RT_EINTR || r->gone ? DRAIN_AFTER_SIGNAL : DRAIN_AFTER_FAILURE);
@@ -330,11 +330,11 @@ static rt_status loop(run *r)
         if (rt_interrupted()) stop(r, RT_EINTR, "interrupted");
         if (r->stopped != RT_OK) return drain(r);
         RT_TRY(fill(r, now));
-        if (r->pass == TC_ANSWERED && !count(r, FLYING) && !count(r, WAITING)) break;
+        if (r->pass == TC_RECEIVED && !count(r, FLYING) && !count(r, WAITING)) break;
         say_wait(r, now);
         RT_TRY(receive(r, until_due(r, now)));
     }
-    if (!r->report->known && !r->report->asked) stop(r, RT_ENET, r->last);
+    if (!r->report->known && !r->report->received) stop(r, RT_ENET, r->last);
     return RT_OK;
 }
 
@@ -348,7 +348,7 @@ rt_status tc_schedule(tc_http *h, tc_ledger *l, const tc_work *w, const tc_optio
     if (st == RT_OK) st = loop(r);
     if (st == RT_OK && r->stopped != RT_OK)
         st = rt_fail(r->stopped, __FILE__, __LINE__, "%s; %lld of %lld answers are safe in %s: run the same command again to go on", r->why,
-                     (long long)(report->known + report->asked), (long long)w->n, tc_ledger_path(l));
+                     (long long)(report->known + report->received), (long long)w->n, tc_ledger_path(l));
     free(r->jobs);
     free(r);
     return st;

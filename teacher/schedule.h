@@ -1,4 +1,4 @@
-/* schedule.h -- keep many requests in flight until every answer is in the ledger. */
+/* schedule.h -- keep many requests in flight until every response is in the ledger. */
 #ifndef TC_SCHEDULE_H
 #define TC_SCHEDULE_H
 #include "teacher/http.h"
@@ -10,37 +10,37 @@ typedef struct tc_usage {
     int64_t prompt_tokens, completion_tokens, tokens;
 } tc_usage; /* -1: unknown; tokens: in the record */
 
-typedef enum tc_known { TC_NEW, TC_ANSWERED, TC_FAILED_BEFORE } tc_known; /* what the ledger says of a request */
+typedef enum tc_known { TC_NEW, TC_RECEIVED, TC_FAILED_BEFORE } tc_known; /* what the ledger says of a request */
 
 typedef struct tc_work { /* n requests, each a pure function of its index */
     int64_t     n;
     const char *path;
-    rt_status (*ask)(void *ud, int64_t i, rt_buf *body);
-    /* Is this answer sound?  RT_EFORMAT "server answered ...": ask again; RT_ECHECK: the server says that this
+    rt_status (*write)(void *ud, int64_t i, rt_buf *body);
+    /* Is this response sound?  RT_EFORMAT "server answered ...": send again; RT_ECHECK: the server says that this
      * request gets none.  From several threads. */
-    rt_status (*check)(void *ud, int64_t i, const rt_buf *answer, tc_usage *u);
+    rt_status (*check)(void *ud, int64_t i, const rt_buf *response, tc_usage *u);
     rt_status (*name)(void *ud, int64_t i, char name[TC_NAME]); /* "document 7 of a.h5" */
     void *ud;
     char (*keys)[RT_SHA_HEX];
     const uint8_t *done;       /* tc_known; what failed in an earlier run is asked last, so that every run comes further */
-    int64_t        max_failed; /* more requests without an answer end the run */
+    int64_t        max_failed; /* more requests without a response end the run */
 } tc_work;
 
 /* Ask for everything that is not done.  o gives in_flight, retries, prices, progress.
  * r counts.  A request that is refused, or has failed more than o->retries times, is given up: it stays in the
  * ledger with its reason, and the others go on.  RT_ENET: too many were given up, or the server is gone;
- * RT_EINTR: Ctrl-C; then answers are missing, all that came are safe. */
+ * RT_EINTR: Ctrl-C; then responses are missing, all that came are safe. */
 rt_status tc_schedule(tc_http *h, tc_ledger *l, const tc_work *w, const tc_options *o, const char *url, tc_report *r);
 
-typedef enum tc_verdict {
+typedef enum tc_class {
     TC_ACCEPT,    /* look at the body */
-    TC_RETRY,     /* ask again */
-    TC_SLOW_DOWN, /* ask again, and less at once */
+    TC_RETRY,     /* send the request again */
+    TC_SLOW_DOWN, /* send it again, and fewer at once */
     TC_REFUSED,   /* this request will not be answered, others may */
     TC_STOP       /* none will */
-} tc_verdict;
+} tc_class;
 /* What a reply asks for.  Unless it is TC_ACCEPT, `why` (n bytes) is one line: "connection refused", or
- * "HTTP 429: Rate limit reached" with the server's message capped.  An error in an answer of
- * status 200 is judged as the error that it is. */
-tc_verdict tc_judge(const tc_reply *reply, char *why, size_t n);
+ * "HTTP 429: Rate limit reached" with the server's message capped.  An error in a response of
+ * status 200 is classified as the error that it is. */
+tc_class tc_classify(const tc_reply *reply, char *why, size_t n);
 #endif

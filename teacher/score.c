@@ -1,6 +1,6 @@
 /* score.c -- the probabilities of given text: shards in, a soft shard out.
  *
- * All token ids are held in memory (4 bytes a token); answers are not.
+ * All token ids are held in memory (4 bytes a token); responses are not.
  */
 #include "core/rng.h"
 #include "teacher/run.h"
@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct text {  /* one document of the input */
-    int64_t  first, n; /* in ids */
+typedef struct document { /* of the input */
+    int64_t  first, n;    /* in ids */
     int      shard;
     int64_t  number; /* in its shard */
     uint64_t seed;
     char    *recipe, *topic, *finish, *meta;
-} text;
+} document;
 
 typedef struct score {
     const rt_texts *shards;
@@ -24,7 +24,7 @@ typedef struct score {
     int32_t        *ids;
     uint8_t        *mask;
     int64_t         tokens, cap_ids, cap_mask;
-    text           *texts;
+    document       *documents;
     int64_t         n, cap;
     uint64_t        seed;
     ds_writer      *writer;
@@ -32,7 +32,7 @@ typedef struct score {
 
 /* ---- the input ----------------------------------------------------------------------------- */
 
-static rt_status keep_text(char **to, const char *from) { return from && *from ? rt_strdup(to, from) : RT_OK; }
+static rt_status copy_string(char **to, const char *from) { return from && *from ? rt_strdup(to, from) : RT_OK; }
 
 static rt_status add_tokens(score *s, const ds_doc *d)
 {
@@ -47,14 +47,14 @@ static rt_status add_tokens(score *s, const ds_doc *d)
 
 static rt_status add_doc(score *s, const ds_doc *d, int shard, int64_t number)
 {
-    RT_TRY(rt_grow((void **)&s->texts, s->n, &s->cap, sizeof *s->texts));
-    text *t = &s->texts[s->n];
-    *t      = (text){.first = s->tokens, .n = d->n, .shard = shard, .number = number, .seed = d->seed};
-    s->n++; /* from here on, score_free frees its texts */
-    RT_TRY(keep_text(&t->recipe, d->recipe));
-    RT_TRY(keep_text(&t->topic, d->topic));
-    RT_TRY(keep_text(&t->finish, d->finish));
-    RT_TRY(keep_text(&t->meta, d->meta));
+    RT_TRY(rt_grow((void **)&s->documents, s->n, &s->cap, sizeof *s->documents));
+    document *t = &s->documents[s->n];
+    *t          = (document){.first = s->tokens, .n = d->n, .shard = shard, .number = number, .seed = d->seed};
+    s->n++; /* from here on, score_free frees its strings */
+    RT_TRY(copy_string(&t->recipe, d->recipe));
+    RT_TRY(copy_string(&t->topic, d->topic));
+    RT_TRY(copy_string(&t->finish, d->finish));
+    RT_TRY(copy_string(&t->meta, d->meta));
     return add_tokens(s, d);
 }
 
@@ -104,16 +104,16 @@ static rt_status check_tokenizer(const score *s, const char *dir)
 static rt_status name(void *ud, int64_t i, char out[TC_NAME])
 {
     const score *s = ud;
-    snprintf(out, TC_NAME, "document %lld of %.240s", (long long)s->texts[i].number, s->shards->v[s->texts[i].shard]);
+    snprintf(out, TC_NAME, "document %lld of %.240s", (long long)s->documents[i].number, s->shards->v[s->documents[i].shard]);
     return RT_OK;
 }
 
-static rt_status make(void *ud, int64_t i, tc_ask *a)
+static rt_status make(void *ud, int64_t i, tc_request *q)
 {
     const score *s = ud;
-    a->ids         = s->ids + s->texts[i].first;
-    a->n           = s->texts[i].n;
-    a->seed        = rt_mix2(s->seed, (uint64_t)i);
+    q->ids         = s->ids + s->documents[i].first;
+    q->n           = s->documents[i].n;
+    q->seed        = rt_mix2(s->seed, (uint64_t)i);
     return RT_OK;
 }
 
@@ -124,11 +124,11 @@ static rt_status check_lengths(score *s)
     char             which[TC_NAME];
     for (int64_t i = 0; t->max_len && i < s->n; i++) {
         const int64_t room = t->max_len - t->dialect->score_tokens;
-        if (s->texts[i].n <= room) continue;
+        if (s->documents[i].n <= room) continue;
         RT_TRY(name(s, i, which));
         RT_FAIL(RT_EINVAL,
                 "%s has %lld tokens, the teacher takes at most %lld; cut the text when it is imported, or serve with a longer context",
-                which, (long long)s->texts[i].n, (long long)room);
+                which, (long long)s->documents[i].n, (long long)room);
     }
     return RT_OK;
 }
@@ -138,8 +138,8 @@ static rt_status check_ids(score *s)
 {
     char which[TC_NAME];
     for (int64_t i = 0; i < s->n; i++)
-        for (int64_t j = 0; j < s->texts[i].n; j++) {
-            const int32_t id = s->ids[s->texts[i].first + j];
+        for (int64_t j = 0; j < s->documents[i].n; j++) {
+            const int32_t id = s->ids[s->documents[i].first + j];
             if (id < s->run.vocab) continue;
             RT_TRY(name(s, i, which));
             RT_FAIL(RT_EMISMATCH, "%s: token %lld is id %d, the teacher has %lld ids; leave out texts with this token", which, (long long)j,
@@ -150,12 +150,12 @@ static rt_status check_ids(score *s)
 
 /* ---- the output ---------------------------------------------------------------------------- */
 
-static rt_status take(void *ud, int64_t i, const tc_answer *x, const tc_entry *e)
+static rt_status take(void *ud, int64_t i, const tc_response *x, const tc_entry *e)
 {
-    score      *s = ud;
-    const text *t = &s->texts[i];
-    ds_doc      d;
-    tc_answer_doc(x, 1, &d);
+    score          *s = ud;
+    const document *t = &s->documents[i];
+    ds_doc          d;
+    tc_response_doc(x, 1, &d);
     d.prompt_mask = s->mask + t->first;
     d.request     = s->run.keys[i];
     d.recipe      = t->recipe;
@@ -175,7 +175,7 @@ static rt_status write_out(score *s, const char *settings)
     ds_info info;
     RT_TRY(tc_run_info(&s->run, &info, s->input.tokenizer, settings));
     RT_TRY(ds_writer_create(&s->writer, s->run.o->out, &info));
-    RT_TRY(tc_run_answers(&s->run, take, s));
+    RT_TRY(tc_run_responses(&s->run, take, s));
     return ds_writer_finish(&s->writer);
 }
 
@@ -202,8 +202,9 @@ static void score_free(score *s)
     ds_writer_abandon(&s->writer);
     tc_run_close(&s->run);
     ds_tokenizer_destroy(&s->tokenizer);
-    for (int64_t i = 0; i < s->n; i++) free(s->texts[i].recipe), free(s->texts[i].topic), free(s->texts[i].finish), free(s->texts[i].meta);
-    free(s->texts);
+    for (int64_t i = 0; i < s->n; i++)
+        free(s->documents[i].recipe), free(s->documents[i].topic), free(s->documents[i].finish), free(s->documents[i].meta);
+    free(s->documents);
     free(s->ids);
     free(s->mask);
 }

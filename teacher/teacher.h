@@ -2,7 +2,7 @@
  * inside teacher/.
  *
  * A run is a list of requests, each a pure function of the input, the options and its
- * index.  Every answer is in the ledger, on disk, before it counts as received; the
+ * index.  Every response is in the ledger, on disk, before it counts as received; the
  * shard is written at the end, in the order of the input, from the ledger alone.  A request
  * that cannot be answered is left out and counted; too many of them end the run.  So a
  * run that was killed at any moment is continued by running it again: it asks only what
@@ -45,8 +45,8 @@ typedef struct tc_tally { /* how often each of a few words came; further ones ar
 void tc_tally_add(tc_tally *t, const char *name, int64_t n);
 
 typedef struct tc_report {                     /* what a run did */
-    int64_t  asked, known;                     /* answers new, answers that the ledger had */
-    int64_t  failed;                           /* requests without an answer: the shard lacks them */
+    int64_t  received, known;                  /* responses new, responses that the ledger had */
+    int64_t  failed;                           /* requests without a response: the shard lacks them */
     tc_tally failures;                         /* why; empty where an earlier run asked */
     int64_t  documents, tokens;                /* written */
     int64_t  duplicates, short_ones;           /* texts dropped (tc_textbook) */
@@ -77,15 +77,15 @@ rt_status tc_textbook(const tc_options *o, const tc_textbook_options *t, tc_repo
 
 /* What a ledger holds. */
 typedef struct tc_ledger_stats {
-    int64_t  done, in_shard, bad, failed; /* requests: answered, answered and pruned, with a bad answer, with none */
+    int64_t  done, in_shard, bad, failed; /* requests: answered, answered and pruned, with a bad response, with none */
     tc_tally reasons;                     /* of the last two */
-    int64_t  answers, kept;               /* bytes of answers: as they came, as they are kept */
+    int64_t  responses, kept;             /* bytes of responses: as they came, as they are kept */
     int64_t  file;                        /* bytes of the file */
     int64_t  prompt_tokens, completion_tokens;
     double   cost, seconds; /* seconds: of all requests, one after another */
 } tc_ledger_stats;
 rt_status tc_ledger_look(const char *path, tc_ledger_stats *s); /* a ledger that is there; RT_ENOENT */
-/* Make a ledger smaller: answers that an older version kept as they came are compressed, those of bad requests
+/* Make a ledger smaller: responses that an older version kept as they came are compressed, those of bad requests
  * removed, and, where `shard` (may be NULL) is sound, those to the requests that it holds.  Their rows stay. */
 rt_status tc_ledger_prune(const char *path, const char *shard);
 

@@ -23,7 +23,7 @@ typedef struct textbook {
     ds_ids                    *ids;     /* [combinations]; their tokens, completion only */
     uint64_t                  *seen;    /* hashes of texts kept; 0: free */
     int64_t                    seen_size;
-    tc_places                  places;
+    tc_ranks                   ranks;
     ds_writer                 *writer;
 } textbook;
 
@@ -58,25 +58,25 @@ static rt_status name(void *ud, int64_t i, char out[TC_NAME])
     return RT_OK;
 }
 
-static rt_status make(void *ud, int64_t i, tc_ask *a)
+static rt_status make(void *ud, int64_t i, tc_request *q)
 {
     const textbook *b = ud;
     const int64_t   c = combination(b, i);
-    a->chat           = b->recipe->chat;
-    a->text           = b->prompts[c].p;
-    a->system         = b->recipe->system;
-    if (!a->chat) a->ids = b->ids[c].v, a->n = b->ids[c].n;
-    a->max_tokens  = b->max_tokens;
-    a->temperature = b->recipe->temperature;
-    a->top_p       = b->recipe->top_p;
-    a->stops       = b->recipe->stops;
-    memcpy(a->stop, b->recipe->stop, sizeof a->stop);
-    a->seed = rt_mix2(b->o->seed, (uint64_t)i);
+    q->chat           = b->recipe->chat;
+    q->text           = b->prompts[c].p;
+    q->system         = b->recipe->system;
+    if (!q->chat) q->ids = b->ids[c].v, q->n = b->ids[c].n;
+    q->max_tokens  = b->max_tokens;
+    q->temperature = b->recipe->temperature;
+    q->top_p       = b->recipe->top_p;
+    q->stops       = b->recipe->stops;
+    memcpy(q->stop, b->recipe->stop, sizeof q->stop);
+    q->seed = rt_mix2(b->o->seed, (uint64_t)i);
     return RT_OK;
 }
 
 /* A server of vLLM's kind does not say its tokenizer: here another one shows. */
-static rt_status agree(void *ud, const tc_answer *x)
+static rt_status agree(void *ud, const tc_response *x)
 {
     const textbook *b = ud;
     if (!x->n) return RT_OK; /* text alone */
@@ -97,7 +97,7 @@ static rt_status check_lengths(const textbook *b)
 /* ---- the output ----------------------------------------------------------------------------- */
 
 /* Has this very text been kept before?  Of one that came as ids, these count.  64 bits of SHA-256 in an open table. */
-static rt_status is_new(textbook *b, const tc_answer *x, int *fresh)
+static rt_status is_new(textbook *b, const tc_response *x, int *fresh)
 {
     char hex[RT_SHA_HEX];
     if (x->n) RT_TRY(rt_sha_bytes(x->ids + x->prompt, (size_t)(x->n - x->prompt) * sizeof *x->ids, hex));
@@ -116,7 +116,7 @@ static int ended_itself(const char *finish) { return !strcmp(finish, "stop") || 
 
 /* A document of text that came without ids: encoded here, behind the prompt's tokens, or,
  * where a chat template hid those, behind the beginning of a text.  *given: tokens not written. */
-static rt_status encode_text(const textbook *b, const tc_answer *x, int64_t c, ds_ids *ids, int64_t *given)
+static rt_status encode_text(const textbook *b, const tc_response *x, int64_t c, ds_ids *ids, int64_t *given)
 {
     const int32_t eos = ds_tokenizer_eos(b->tokenizer);
     if (b->recipe->chat) RT_TRY(ds_encode(b->tokenizer, "", 0, DS_PROMPT, ids));
@@ -126,7 +126,7 @@ static rt_status encode_text(const textbook *b, const tc_answer *x, int64_t c, d
     return ids->n > *given && eos >= 0 && ended_itself(x->finish) ? ds_ids_add(ids, eos) : RT_OK;
 }
 
-static rt_status add_doc(textbook *b, int64_t i, const tc_answer *x, const tc_entry *e, ds_doc *d)
+static rt_status add_doc(textbook *b, int64_t i, const tc_response *x, const tc_entry *e, ds_doc *d)
 {
     d->request = b->run.keys[i];
     d->recipe  = b->recipe->name;
@@ -156,7 +156,7 @@ static int is_wanted(const textbook *b, const char *finish)
     return 0;
 }
 
-static rt_status keep(textbook *b, int64_t i, const tc_answer *x, const tc_entry *e, ds_doc *d, int64_t prompt)
+static rt_status keep(textbook *b, int64_t i, const tc_response *x, const tc_entry *e, ds_doc *d, int64_t prompt)
 {
     int fresh = 0;
     if (!is_wanted(b, x->finish)) {
@@ -173,7 +173,7 @@ static rt_status keep(textbook *b, int64_t i, const tc_answer *x, const tc_entry
     return RT_OK;
 }
 
-static rt_status keep_text(textbook *b, int64_t i, const tc_answer *x, const tc_entry *e)
+static rt_status keep_text(textbook *b, int64_t i, const tc_response *x, const tc_entry *e)
 {
     ds_ids    ids    = {0};
     int64_t   prompt = 0;
@@ -188,13 +188,13 @@ static rt_status keep_text(textbook *b, int64_t i, const tc_answer *x, const tc_
     return st;
 }
 
-static rt_status take(void *ud, int64_t i, const tc_answer *x, const tc_entry *e)
+static rt_status take(void *ud, int64_t i, const tc_response *x, const tc_entry *e)
 {
     textbook *b = ud;
     ds_doc    d;
     if (!x->n) return keep_text(b, i, x, e);
-    tc_answer_doc(x, b->run.k > 0, &d);
-    if (b->run.k) tc_places_add(&b->places, x);
+    tc_response_doc(x, b->run.k > 0, &d);
+    if (b->run.k) tc_ranks_add(&b->ranks, x);
     return keep(b, i, x, e, &d, x->prompt);
 }
 
@@ -215,8 +215,8 @@ static rt_status write_out(textbook *b, const char *settings)
     ds_info info;
     RT_TRY(tc_run_info(&b->run, &info, ds_tokenizer_identity(b->tokenizer), settings));
     RT_TRY(ds_writer_create(&b->writer, b->o->out, &info));
-    RT_TRY(tc_run_answers(&b->run, take, b));
-    RT_TRY(tc_places_check(&b->places, b->run.k, b->recipe->temperature));
+    RT_TRY(tc_run_responses(&b->run, take, b));
+    RT_TRY(tc_ranks_check(&b->ranks, b->run.k, b->recipe->temperature));
     if (!b->run.report->documents) return nothing_is_left(b);
     return ds_writer_finish(&b->writer);
 }

@@ -40,7 +40,7 @@ static tc_entry entry(tc_state state, const char *answer)
 {
     return (tc_entry){.state             = state,
                       .status            = 200,
-                      .answer            = answer,
+                      .response          = answer,
                       .n                 = answer ? strlen(answer) : 0,
                       .prompt_tokens     = 7,
                       .completion_tokens = -1,
@@ -310,7 +310,7 @@ static void old_ledgers_are_read(void **state)
         assert_int_equal(s.done, 2);
         assert_int_equal(s.bad, 1);
         assert_string_equal(s.reasons.name[0], "no JSON");
-        assert_int_equal(s.answers, 200003 + (pruned ? 0 : 6));
+        assert_int_equal(s.responses, 200003 + (pruned ? 0 : 6));
         assert_true(pruned ? s.kept < 2000 : s.kept > 200000);
         assert_true(pruned ? s.file < 100000 : s.file > 200000);
         assert_int_equal(tc_ledger_open(&l, other), RT_OK);

@@ -86,7 +86,7 @@ static void scores_are_rows(void **state)
     const replay_options o = {0};
     replay_set(ct_server, &o);
     assert_int_equal(ct_score(&t, &r), RT_OK);
-    assert_int_equal(r.asked, DOCS);
+    assert_int_equal(r.received, DOCS);
     assert_int_equal(r.documents, DOCS);
     assert_true(replay_saw_key(ct_server, key));
     assert_int_equal(ds_shard_open(&s, out), RT_OK);
@@ -129,7 +129,7 @@ static void a_second_run_asks_nothing(void **state)
     t.teacher = "http://127.0.0.1:1"; /* the ledger has everything: no server is needed */
     assert_int_equal(ct_score(&t, &r), RT_OK);
     assert_int_equal(r.known, DOCS);
-    assert_int_equal(r.asked, 0);
+    assert_int_equal(r.received, 0);
     digest_of(out, b);
     assert_string_equal(a, b);
     assert_int_equal(replay_asked(ct_server), 0);

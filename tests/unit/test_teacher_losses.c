@@ -105,7 +105,7 @@ static void what_failed_is_asked_again(void **state)
     assert_int_equal(remove(path), 0);
     assert_int_equal(score("one1.h5", &fine, NULL, &r), RT_OK);
     assert_int_equal(r.known, DOCS - 1);
-    assert_int_equal(r.asked, 1);
+    assert_int_equal(r.received, 1);
     assert_int_equal(r.failed, 0);
     assert_int_equal(documents_of("one1.h5"), DOCS);
 }
@@ -153,7 +153,7 @@ static void every_run_comes_further(void **state)
     expect_text("the last 16 requests all failed");
     const replay_options late = {.fault = REPLAY_400, .faults = -1, .only = "[20"};
     assert_int_equal(score("on.h5", &late, "9", &r), RT_ENET);
-    assert_true(r.asked >= DOCS - 16 - 4); /* four more were under way in the first run */
+    assert_true(r.received >= DOCS - 16 - 4); /* four more were under way in the first run */
 }
 
 /* ---- texts ------------------------------------------------------------------------------------ */
@@ -202,7 +202,7 @@ static void texts_that_ended_badly_are_kept_out(void **state)
         expect_text(words[i]);
         assert_int_equal(write_book(name, recipe, &o, words[i], &r), RT_OK); /* asked for: kept, from the ledger */
         assert_int_equal(r.documents, 8);
-        assert_int_equal(r.asked, 0);
+        assert_int_equal(r.received, 0);
         snprintf(name, sizeof name, "badchat%zu.h5", i);
         assert_int_equal(write_book(name, chat, &o, NULL, &r), RT_EINVAL);
         expect_text(words[i]);
@@ -257,27 +257,27 @@ static void short_answers_are_looked_at_together(void **state)
 }
 
 /* Rows whose written token is the last of k, as often as its probability says, and every time. */
-static void places_are_counted(void **state)
+static void ranks_are_counted(void **state)
 {
     enum { ROWS = 60, K = 3 };
-    int32_t   ids[ROWS + 1], top[ROWS * K];
-    uint8_t   valid[ROWS + 1] = {0};
-    float     lp[ROWS * K];
-    tc_answer x = {.n = ROWS + 1, .k = K, .ids = ids, .valid = valid, .topk_ids = top, .topk_logprob = lp};
+    int32_t     ids[ROWS + 1], top[ROWS * K];
+    uint8_t     valid[ROWS + 1] = {0};
+    float       lp[ROWS * K];
+    tc_response x = {.n = ROWS + 1, .k = K, .ids = ids, .valid = valid, .topk_ids = top, .topk_logprob = lp};
     (void)state;
     for (int every = 1; every <= 10; every += 9) {
-        tc_places p = {0};
+        tc_ranks p = {0};
         for (int i = 0; i < ROWS; i++) {
             for (int j = 0; j < K; j++) top[i * K + j] = 10 + j, lp[i * K + j] = logf(j == 2 ? 0.1F : 0.4F);
             ids[i + 1] = i % every ? 10 : 12, valid[i] = 1;
         }
-        tc_places_add(&p, &x);
+        tc_ranks_add(&p, &x);
         assert_int_equal(p.last, ROWS / every);
         assert_float_equal(p.expected, 6, 1e-4);
-        assert_int_equal(tc_places_check(&p, K, 1), every == 1 ? RT_EFORMAT : RT_OK);
-        assert_int_equal(tc_places_check(&p, K, 1.5), RT_OK);
+        assert_int_equal(tc_ranks_check(&p, K, 1), every == 1 ? RT_EFORMAT : RT_OK);
+        assert_int_equal(tc_ranks_check(&p, K, 1.5), RT_OK);
         p.outside = 1;
-        assert_int_equal(tc_places_check(&p, K, 1), RT_OK);
+        assert_int_equal(tc_ranks_check(&p, K, 1), RT_OK);
     }
 }
 
@@ -293,7 +293,7 @@ int main(void)
         cmocka_unit_test(texts_that_ended_badly_are_kept_out),
         cmocka_unit_test(two_sources_that_differ_are_refused),
         cmocka_unit_test(short_answers_are_looked_at_together),
-        cmocka_unit_test(places_are_counted),
+        cmocka_unit_test(ranks_are_counted),
     };
     return cmocka_run_group_tests(tests, set_up, ct_close);
 }

@@ -1,4 +1,4 @@
-/* test_teacher_answers.c -- single answers: what is refused in a row of alternatives, and which replies are errors. */
+/* test_teacher_responses.c -- single responses: what is refused in a row of alternatives, and which replies are errors. */
 /* clang-format off */
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,13 +19,13 @@
 static rt_status read_row(const char *row)
 {
     enum { N = 2, K = 3 };
-    int32_t   ids[N] = {1, 6}, top[N * K];
-    uint8_t   valid[N];
-    float     lp[N * K], actual[N], rest[N];
-    tc_answer x = {
+    int32_t     ids[N] = {1, 6}, top[N * K];
+    uint8_t     valid[N];
+    float       lp[N * K], actual[N], rest[N];
+    tc_response x = {
         .n = N, .k = K, .ids = ids, .valid = valid, .topk_ids = top, .topk_logprob = lp, .actual_logprob = actual, .rest_mass = rest};
-    const tc_ask a = {.k = K, .vocab = 10};
-    cJSON       *o = cJSON_Parse(row);
+    const tc_request a = {.k = K, .vocab = 10};
+    cJSON           *o = cJSON_Parse(row);
     assert_non_null(o);
     const rt_status st = tc_row_read(&x, &a, 0, o, (double)NAN, "row", 0);
     if (st == RT_OK) assert_int_equal(top[0], 3);
@@ -64,13 +64,13 @@ static void ranks_cannot_be_switched_off(void **state)
     }
 }
 
-/* ---- errors in an answer of success ------------------------------------------------------------- */
+/* ---- errors under a status of success ------------------------------------------------------------- */
 
-static tc_verdict judge(const char *body, char *why, size_t n)
+static tc_class classify(const char *body, char *why, size_t n)
 {
     tc_reply r = {.status = 200};
     assert_int_equal(rt_buf_str(&r.body, body), RT_OK);
-    const tc_verdict v = tc_judge(&r, why, n);
+    const tc_class v = tc_classify(&r, why, n);
     rt_buf_free(&r.body);
     return v;
 }
@@ -79,7 +79,7 @@ static void errors_in_any_envelope_are_told(void **state)
 {
     static const struct {
         const char *body, *words;
-        tc_verdict  v;
+        tc_class    v;
     } bad[] = {
         {"{\"error\":{\"message\":\"out of order\",\"code\":429}}", "error: out of order, code 429", TC_SLOW_DOWN},
         {"{\"error\":\"out of order\",\"code\":401}", "error: out of order, code 401", TC_STOP},
@@ -108,10 +108,10 @@ static void errors_in_any_envelope_are_told(void **state)
     char why[512];
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        const tc_verdict v = judge(bad[i].body, why, sizeof why);
+        const tc_class v = classify(bad[i].body, why, sizeof why);
         if (v != bad[i].v || !strstr(why, bad[i].words)) fail_msg("%s: %d, %s", bad[i].body, (int)v, v == TC_ACCEPT ? "taken" : why);
     }
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_int_equal(judge(good[i], why, sizeof why), TC_ACCEPT);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_int_equal(classify(good[i], why, sizeof why), TC_ACCEPT);
 }
 
 int main(void)

@@ -1,35 +1,35 @@
-/* answers.c -- the answers of a run, from the ledger, in the order of the input: read a block, parse it in parallel, hand it over. */
+/* responses.c -- the responses of a run, from the ledger, in the order of the input: read a block, parse it in parallel, hand it over. */
 #include "core/clock.h"
 #include "core/threads.h"
 #include "teacher/run.h"
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BLOCK = 32 /* answers parsed at once, at most */ };
+enum { BLOCK = 32 /* responses parsed at once, at most */ };
 
 typedef struct block {
-    tc_run   *run;
-    int64_t   first;
-    rt_buf    reply[BLOCK];
-    tc_answer x[BLOCK];
-    tc_entry  e[BLOCK];
-    rt_status st[BLOCK];
-    char      why[BLOCK][256];
+    tc_run     *run;
+    int64_t     first;
+    rt_buf      reply[BLOCK];
+    tc_response x[BLOCK];
+    tc_entry    e[BLOCK];
+    rt_status   st[BLOCK];
+    char        why[BLOCK][256];
 } block;
 
 static void parse(int64_t n, int thread, void *ud)
 {
-    block *b = ud;
-    tc_ask a;
+    block     *b = ud;
+    tc_request q;
     (void)thread;
     b->st[n] = RT_OK;
     if (b->e[n].state != TC_DONE) return;
-    b->st[n] = tc_run_ask(b->run, b->first + n, &a);
-    if (b->st[n] == RT_OK) b->st[n] = b->run->server.dialect->read(&b->x[n], &a, &b->reply[n]);
+    b->st[n] = tc_run_request(b->run, b->first + n, &q);
+    if (b->st[n] == RT_OK) b->st[n] = b->run->server.dialect->read(&b->x[n], &q, &b->reply[n]);
     if (b->st[n] != RT_OK) snprintf(b->why[n], sizeof b->why[n], "%s", rt_error_text());
 }
 
-/* The answers from b->first on that are parsed together; *n of at most BLOCK. */
+/* The responses from b->first on that are parsed together; *n of at most BLOCK. */
 static rt_status read_block(block *b, int64_t *n)
 {
     const int64_t left  = b->run->source->n - b->first;
@@ -60,7 +60,7 @@ static rt_status hand_over(block *b, int64_t *read, tc_take take, void *ud)
     return RT_OK;
 }
 
-rt_status tc_run_answers(tc_run *r, tc_take take, void *ud)
+rt_status tc_run_responses(tc_run *r, tc_take take, void *ud)
 {
     block    *b  = NULL;
     rt_status st = RT_OK;
@@ -68,7 +68,7 @@ rt_status tc_run_answers(tc_run *r, tc_take take, void *ud)
     b->run = r;
     for (int64_t n = 0; st == RT_OK && b->first < r->source->n; b->first += n) {
         st = hand_over(b, &n, take, ud);
-        for (int64_t j = 0; j < BLOCK; j++) tc_answer_free(&b->x[j]), rt_buf_free(&b->reply[j]);
+        for (int64_t j = 0; j < BLOCK; j++) tc_response_free(&b->x[j]), rt_buf_free(&b->reply[j]);
         if (st == RT_OK && rt_interrupted())
             st = rt_fail(RT_EINTR, __FILE__, __LINE__,
                          "interrupted while %s was written; all answers are safe in %s: run the same command again to go on", r->o->out,

@@ -1,4 +1,4 @@
-/* judge.c -- what a reply means for the run, and how it is told to people. */
+/* classify.c -- what a reply means for the run, and how it is told to people. */
 #define _GNU_SOURCE
 #include "core/json.h"
 #include "teacher/schedule.h"
@@ -56,7 +56,7 @@ static int names_error(const cJSON *o)
            (kind && !strcmp(kind, "error"));
 }
 
-/* The part of an answer that tells an error: all of it, its first entry or its first choice; where nothing usable is
+/* The part of a response that tells an error: all of it, its first entry or its first choice; where nothing usable is
  * there, a bare message will do.  NULL: none. */
 static const cJSON *error_in(const cJSON *o)
 {
@@ -109,7 +109,7 @@ static void put_code(char *to, size_t n, const cJSON *e)
     rt_text_clean(to);
 }
 
-/* ---- the verdict --------------------------------------------------------------------------- */
+/* ---- the class --------------------------------------------------------------------------- */
 
 static int mentions(const tc_reply *r, const char *const *words, size_t n)
 {
@@ -132,7 +132,7 @@ static int prompt_is_filtered(const tc_reply *r)
     return mentions(r, codes, sizeof codes / sizeof *codes);
 }
 
-static tc_verdict verdict_of(long status, const tc_reply *r)
+static tc_class class_of(long status, const tc_reply *r)
 {
     if (status < 500 && prompt_is_filtered(r)) return TC_REFUSED;
     switch (status) {
@@ -158,7 +158,7 @@ static tc_verdict verdict_of(long status, const tc_reply *r)
     }
 }
 
-static tc_verdict judge_success(const tc_reply *r, const cJSON *o, char *why, size_t n)
+static tc_class classify_success(const tc_reply *r, const cJSON *o, char *why, size_t n)
 {
     char         line[QUOTE + 8] = "", code[64] = "";
     const cJSON *e = error_in(o);
@@ -168,28 +168,28 @@ static tc_verdict judge_success(const tc_reply *r, const cJSON *o, char *why, si
     put_code(code, sizeof code, e);
     snprintf(why, n, "HTTP %ld that holds an error%s%s%s", r->status, line[0] ? ": " : " without a message", line, code);
     const cJSON *status = code_in(e, is_status);
-    return verdict_of(status ? status_of(status) : 500, r); /* 500 where it does not say */
+    return class_of(status ? status_of(status) : 500, r); /* 500 where it does not say */
 }
 
-static tc_verdict judge_failure(const tc_reply *r, const cJSON *o, char *why, size_t n)
+static tc_class classify_failure(const tc_reply *r, const cJSON *o, char *why, size_t n)
 {
     char        line[QUOTE + 8] = "";
     const char *message         = message_of(o);
     quote(line, sizeof line, message ? message : r->body.p ? r->body.p : "");
     snprintf(why, n, "HTTP %ld%s%s", r->status, line[0] ? ": " : " without a message", line);
-    return verdict_of(r->status, r);
+    return class_of(r->status, r);
 }
 
-tc_verdict tc_judge(const tc_reply *r, char *why, size_t n)
+tc_class tc_classify(const tc_reply *r, char *why, size_t n)
 {
     if (!r->status) {
         snprintf(why, n, "%s", r->error);
         rt_text_clean(why);
         return r->crowded ? TC_SLOW_DOWN : TC_RETRY;
     }
-    cJSON           *o    = body_of(r);
-    const int        fine = r->status >= 200 && r->status < 300;
-    const tc_verdict v    = fine ? judge_success(r, o, why, n) : judge_failure(r, o, why, n);
+    cJSON         *o    = body_of(r);
+    const int      fine = r->status >= 200 && r->status < 300;
+    const tc_class v    = fine ? classify_success(r, o, why, n) : classify_failure(r, o, why, n);
     cJSON_Delete(o);
     return v;
 }
