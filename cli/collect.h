@@ -23,7 +23,7 @@ typedef struct cli_collect {
         {"k", RT_OPT_INT, offsetof(T, f.k), "N", "most likely tokens to keep per position (default 8)"},                                 \
         {"m", RT_OPT_INT, offsetof(T, f.m), "N", "samples of the rest per position (default 8 where the teacher draws them, else 0)"},   \
         {"seed", RT_OPT_INT, offsetof(T, f.seed), "N", "seed of the run (default 0)"},                                                   \
-        {"dialect", RT_OPT_TEXT, offsetof(T, f.dialect), "NAME", "auto, retort or vllm (default auto)"},                                 \
+        {"dialect", RT_OPT_TEXT, offsetof(T, f.dialect), "NAME", TC_DIALECT_NAMES " (default auto)"},                                    \
         {"vocab", RT_OPT_INT, offsetof(T, f.vocab), "N", "entries of the teacher's vocabulary, where the server does not say"},          \
         {"ledger", RT_OPT_TEXT, offsetof(T, f.ledger), "FILE", "where answers are kept (default OUT.ledger)"},                           \
         {"in-flight", RT_OPT_INT, offsetof(T, f.in_flight), "N", "most requests at once (default 16)"},                                  \

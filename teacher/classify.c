@@ -1,7 +1,6 @@
-/* classify.c -- what a reply means for the run, and how it is told to people. */
+/* classify.c -- what a reply means for the run, and how it is told to people: the errors of all servers that are known. */
 #define _GNU_SOURCE
-#include "core/json.h"
-#include "teacher/schedule.h"
+#include "teacher/dialect.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,7 +157,7 @@ static tc_class class_of(long status, const tc_reply *r)
     }
 }
 
-static tc_class classify_success(const tc_reply *r, const cJSON *o, char *why, size_t n)
+static tc_class classify_success(const tc_reply *r, const cJSON *o, tc_outcome *out)
 {
     char         line[QUOTE + 8] = "", code[64] = "";
     const cJSON *e = error_in(o);
@@ -166,30 +165,33 @@ static tc_class classify_success(const tc_reply *r, const cJSON *o, char *why, s
     const char *message = message_of(e);
     quote(line, sizeof line, message ? message : "");
     put_code(code, sizeof code, e);
-    snprintf(why, n, "HTTP %ld that holds an error%s%s%s", r->status, line[0] ? ": " : " without a message", line, code);
+    snprintf(out->text, sizeof out->text, "HTTP %ld that holds an error%s%s%s", r->status, line[0] ? ": " : " without a message", line,
+             code);
     const cJSON *status = code_in(e, is_status);
     return class_of(status ? status_of(status) : 500, r); /* 500 where it does not say */
 }
 
-static tc_class classify_failure(const tc_reply *r, const cJSON *o, char *why, size_t n)
+static tc_class classify_failure(const tc_reply *r, const cJSON *o, tc_outcome *out)
 {
     char        line[QUOTE + 8] = "";
     const char *message         = message_of(o);
     quote(line, sizeof line, message ? message : r->body.p ? r->body.p : "");
-    snprintf(why, n, "HTTP %ld%s%s", r->status, line[0] ? ": " : " without a message", line);
+    snprintf(out->text, sizeof out->text, "HTTP %ld%s%s", r->status, line[0] ? ": " : " without a message", line);
     return class_of(r->status, r);
 }
 
-tc_class tc_classify(const tc_reply *r, char *why, size_t n)
+static tc_class classify_silence(const tc_reply *r, tc_outcome *out)
 {
-    if (!r->status) {
-        snprintf(why, n, "%s", r->error);
-        rt_text_clean(why);
-        return r->crowded ? TC_SLOW_DOWN : TC_RETRY;
-    }
-    cJSON         *o    = body_of(r);
-    const int      fine = r->status >= 200 && r->status < 300;
-    const tc_class v    = fine ? classify_success(r, o, why, n) : classify_failure(r, o, why, n);
+    snprintf(out->text, sizeof out->text, "%s", r->error);
+    rt_text_clean(out->text);
+    return r->crowded ? TC_SLOW_DOWN : TC_RETRY;
+}
+
+void tc_classify(tc_outcome *out, const tc_reply *r)
+{
+    const int fine = r->status >= 200 && r->status < 300;
+    cJSON    *o    = body_of(r);
+    *out           = (tc_outcome){.wait = r->wait};
+    out->what      = !r->status ? classify_silence(r, out) : fine ? classify_success(r, o, out) : classify_failure(r, o, out);
     cJSON_Delete(o);
-    return v;
 }

@@ -10,20 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TC_MALFORMED(...) RT_FAIL(RT_EFORMAT, "server answered " __VA_ARGS__)
-
 /* ---- the request ------------------------------------------------------------------------- */
-
-static rt_status add_ids(rt_buf *b, const int32_t *ids, int64_t n)
-{
-    char number[16];
-    RT_TRY(rt_buf_str(b, ",\"prompt\":["));
-    for (int64_t i = 0; i < n; i++) {
-        const int len = snprintf(number, sizeof number, "%s%d", i ? "," : "", ids[i]);
-        RT_TRY(rt_buf_add(b, number, (size_t)len));
-    }
-    return rt_buf_str(b, "]");
-}
 
 static rt_status add_message(rt_buf *b, const char *before, const char *role, const char *text)
 {
@@ -32,45 +19,75 @@ static rt_status add_message(rt_buf *b, const char *before, const char *role, co
     return rt_buf_str(b, "}");
 }
 
-static rt_status add_prompt(rt_buf *b, const tc_request *q)
+rt_status tc_body_begin(rt_buf *b, const char *model)
 {
-    if (q->chat) {
-        RT_TRY(rt_buf_str(b, ",\"messages\":["));
-        if (q->system) RT_TRY(add_message(b, "", "system", q->system));
-        RT_TRY(add_message(b, q->system ? "," : "", "user", q->text));
-        return rt_buf_str(b, "]");
+    RT_TRY(rt_buf_str(b, "{\"model\":"));
+    return rt_json_quote(b, model, strlen(model));
+}
+
+rt_status tc_body_messages(rt_buf *b, const tc_request *q)
+{
+    RT_TRY(rt_buf_str(b, ",\"messages\":["));
+    if (q->system) RT_TRY(add_message(b, "", "system", q->system));
+    RT_TRY(add_message(b, q->system ? "," : "", "user", q->text));
+    return rt_buf_str(b, "]");
+}
+
+rt_status tc_body_ids(rt_buf *b, const tc_request *q)
+{
+    char number[16];
+    RT_TRY(rt_buf_str(b, ",\"prompt\":["));
+    for (int64_t i = 0; i < q->n; i++) {
+        const int len = snprintf(number, sizeof number, "%s%d", i ? "," : "", q->ids[i]);
+        RT_TRY(rt_buf_add(b, number, (size_t)len));
     }
-    if (q->ids) return add_ids(b, q->ids, q->n);
+    return rt_buf_str(b, "]");
+}
+
+rt_status tc_body_text(rt_buf *b, const tc_request *q)
+{
     RT_TRY(rt_buf_str(b, ",\"prompt\":"));
     return rt_json_quote(b, q->text, strlen(q->text));
 }
 
-static rt_status add_generation(rt_buf *b, const tc_request *q)
+rt_status tc_body_sampling(rt_buf *b, const tc_request *q)
 {
     RT_TRY(rt_buf_fmt(b, ",\"max_tokens\":%lld,\"temperature\":%.9g,\"top_p\":%.9g", (long long)q->max_tokens, q->temperature, q->top_p));
     for (int i = 0; i < q->stops; i++) {
         RT_TRY(rt_buf_str(b, i ? "," : ",\"stop\":["));
         RT_TRY(rt_json_quote(b, q->stop[i], strlen(q->stop[i])));
     }
-    if (q->stops) RT_TRY(rt_buf_str(b, "]"));
+    return q->stops ? rt_buf_str(b, "]") : RT_OK;
+}
+
+/* Other programs read numbers as doubles: 53 bits. */
+rt_status tc_body_seed(rt_buf *b, const tc_request *q)
+{
+    return rt_buf_fmt(b, ",\"" WIRE_SEED "\":%llu", (unsigned long long)(q->seed >> 11));
+}
+
+static rt_status add_generation(rt_buf *b, const tc_request *q)
+{
+    RT_TRY(tc_body_sampling(b, q));
     if (q->chat) return RT_OK; /* only fields that every chat server knows */
     if (q->k) RT_TRY(rt_buf_fmt(b, ",\"" WIRE_LOGPROBS "\":%lld,\"" WIRE_TOKENS_AS_IDS "\":true", (long long)q->k));
     return rt_buf_str(b, ",\"skip_special_tokens\":false,\"" WIRE_RETURN_TOKEN_IDS "\":true");
 }
 
-rt_status tc_completions_write(rt_buf *b, const tc_request *q, const char *model, int64_t score_tokens, int tails)
+static rt_status add_scoring(rt_buf *b, const tc_request *q, int64_t tokens)
 {
-    RT_TRY(rt_buf_str(b, "{\"model\":"));
-    RT_TRY(rt_json_quote(b, model, strlen(model)));
-    RT_TRY(add_prompt(b, q));
-    if (q->max_tokens) RT_TRY(add_generation(b, q));
-    else
-        RT_TRY(rt_buf_fmt(
-            b, ",\"max_tokens\":%lld,\"temperature\":1,\"top_p\":1,\"" WIRE_PROMPT_LOGPROBS "\":%lld,\"" WIRE_RETURN_TOKEN_IDS "\":true",
-            (long long)score_tokens, (long long)q->k));
-    /* Other programs read numbers as doubles: 53 bits.  Ours takes all 64, as text. */
-    RT_TRY(rt_buf_fmt(b, ",\"" WIRE_SEED "\":%llu", (unsigned long long)(q->seed >> 11)));
-    if (tails && q->k) /* ours refuses questions about the rest where there is no top k */
+    return rt_buf_fmt(
+        b, ",\"max_tokens\":%lld,\"temperature\":1,\"top_p\":1,\"" WIRE_PROMPT_LOGPROBS "\":%lld,\"" WIRE_RETURN_TOKEN_IDS "\":true",
+        (long long)tokens, (long long)q->k);
+}
+
+rt_status tc_completions_write(rt_buf *b, const tc_dialect *d, const tc_request *q, const char *model)
+{
+    RT_TRY(tc_body_begin(b, model));
+    RT_TRY(q->chat ? tc_body_messages(b, q) : q->ids ? tc_body_ids(b, q) : tc_body_text(b, q));
+    RT_TRY(q->max_tokens ? add_generation(b, q) : add_scoring(b, q, d->score_tokens));
+    RT_TRY(tc_body_seed(b, q));
+    if (d->tails && q->k) /* the server refuses questions about the rest where there is no top k; it takes all 64 bits, as text */
         RT_TRY(rt_buf_fmt(b, ",\"" WIRE_RETORT "\":{\"" WIRE_TAIL_SAMPLES "\":%lld,\"" WIRE_SEED "\":\"%llu\"}", (long long)q->m,
                           (unsigned long long)q->seed));
     return rt_buf_str(b, "}");
@@ -92,7 +109,7 @@ static rt_status list_of(const cJSON **first, const cJSON *o, const char *key, i
     return RT_OK;
 }
 
-static rt_status allocate(tc_response *x, const tc_request *q, int64_t n, int tails)
+static rt_status allocate(tc_response *x, const tc_dialect *d, const tc_request *q, int64_t n)
 {
     x->n = n, x->k = q->k, x->m = q->m;
     RT_TRY(RT_NEW(x->ids, n));
@@ -104,7 +121,7 @@ static rt_status allocate(tc_response *x, const tc_request *q, int64_t n, int ta
     RT_TRY(RT_NEW(x->actual_logprob, n));
     RT_TRY(RT_NEW(x->rest_mass, n));
     if (q->m) RT_TRY(RT_NEW(x->tail_ids, n * q->m));
-    return tails ? RT_NEW(x->rest_entropy, n) : RT_OK;
+    return d->tails ? RT_NEW(x->rest_entropy, n) : RT_OK;
 }
 
 /* Rows first .. first+n-1 of samples and entropies; `skip`: entry 0 of the lists is about nothing. */
@@ -124,7 +141,7 @@ static rt_status read_rest(tc_response *x, const tc_request *q, const cJSON *o, 
 }
 
 /* Where the server repeats the prompt's ids, they must be the ones that were sent. */
-static rt_status check_echo(const tc_request *q, const cJSON *choice)
+static rt_status check_echo(tc_response *out, const tc_request *q, const cJSON *choice)
 {
     const cJSON *x  = NULL;
     int32_t      id = 0;
@@ -135,24 +152,25 @@ static rt_status check_echo(const tc_request *q, const cJSON *choice)
         if (id != q->ids[i])
             TC_MALFORMED(WIRE_PROMPT_TOKEN_IDS "[%lld] = %d, but %d was sent: it changes the prompt", (long long)i, id, q->ids[i]);
     }
+    out->echoes = 1;
     return RT_OK;
 }
 
-static rt_status read_scores(tc_response *x, const tc_request *q, const cJSON *choice, int tails)
+static rt_status read_scores(tc_response *x, const tc_dialect *d, const tc_request *q, const cJSON *choice)
 {
     const cJSON *p = NULL;
     RT_TRY(list_of(&p, choice, WIRE_PROMPT_LOGPROBS, q->n));
-    RT_TRY(allocate(x, q, q->n, tails));
+    RT_TRY(allocate(x, d, q, q->n));
     memcpy(x->ids, q->ids, (size_t)q->n * sizeof *x->ids);
     for (int64_t t = 1; t < q->n; t++) {
         p = p->next;
         RT_TRY(tc_row_read(x, q, t - 1, p, (double)NAN, WIRE_PROMPT_LOGPROBS, t));
     }
-    return tails ? read_rest(x, q, choice, WIRE_PROMPT_TAIL_IDS, WIRE_PROMPT_REST_ENTROPY, 0, q->n - 1, 1) : RT_OK;
+    return d->tails ? read_rest(x, q, choice, WIRE_PROMPT_TAIL_IDS, WIRE_PROMPT_REST_ENTROPY, 0, q->n - 1, 1) : RT_OK;
 }
 
 /* Generated ids: "token_ids" where the server sends them, else logprobs.tokens. */
-static rt_status read_generated_ids(tc_response *x, const tc_request *q, const cJSON *choice, const cJSON *logprobs, int tails)
+static rt_status read_generated_ids(tc_response *x, const tc_dialect *d, const tc_request *q, const cJSON *choice, const cJSON *logprobs)
 {
     const cJSON *l     = get(choice, WIRE_TOKEN_IDS);
     const int    named = !cJSON_IsArray(l);
@@ -161,7 +179,7 @@ static rt_status read_generated_ids(tc_response *x, const tc_request *q, const c
     if (!cJSON_IsArray(l)) TC_MALFORMED("neither \"" WIRE_TOKEN_IDS "\" nor logprobs.tokens");
     const int64_t n = cJSON_GetArraySize(l);
     if (n > q->max_tokens + 1) TC_MALFORMED("%lld tokens, at most %lld were asked for", (long long)n, (long long)q->max_tokens);
-    RT_TRY(allocate(x, q, q->n + n, tails && q->k));
+    RT_TRY(allocate(x, d, q, q->n + n));
     x->prompt = q->n;
     if (q->n) memcpy(x->ids, q->ids, (size_t)q->n * sizeof *x->ids);
     memset(x->prompt_mask, 1, (size_t)q->n);
@@ -187,34 +205,10 @@ static rt_status check_names(const tc_response *x, const tc_request *q, const cJ
     return RT_OK;
 }
 
-void tc_ranks_add(tc_ranks *p, const tc_response *x)
-{
-    for (int64_t i = 0; i + 1 < x->n; i++) {
-        const int32_t *top   = x->topk_ids + i * x->k;
-        int64_t        place = 0;
-        if (!x->valid[i]) continue;
-        while (place < x->k && top[place] != x->ids[i + 1]) place++;
-        p->outside += place == x->k;
-        p->last += place == x->k - 1;
-        p->expected += exp((double)x->topk_logprob[i * x->k + x->k - 1]);
-    }
-}
-
-/* Without ranks nothing in a row says that its last entry has taken the k-th one's place.  But a token that is drawn is
- * the k-th about as often as the k-th is likely, not whenever it is none of the first k-1. */
-rt_status tc_ranks_check(const tc_ranks *p, int64_t k, double temperature)
-{
-    if (k < 2 || temperature > 1 || p->outside || (double)p->last <= 10 + 3 * p->expected) return RT_OK;
-    TC_MALFORMED(
-        "top_logprobs whose last entry is the token that was written %lld times, about %.1f were to be expected: it seems to stand in the "
-        "place of the %lld-th",
-        (long long)p->last, p->expected, (long long)k);
-}
-
-static rt_status read_generated(tc_response *x, const tc_request *q, const cJSON *choice, int tails)
+static rt_status read_generated(tc_response *x, const tc_dialect *d, const tc_request *q, const cJSON *choice)
 {
     const cJSON *logprobs = get(choice, WIRE_LOGPROBS), *lp = NULL, *top = NULL;
-    RT_TRY(read_generated_ids(x, q, choice, logprobs, tails));
+    RT_TRY(read_generated_ids(x, d, q, choice, logprobs));
     const int64_t n = x->n - x->prompt;
     if (!q->k || !n) return RT_OK;
     RT_TRY(check_names(x, q, logprobs));
@@ -228,7 +222,7 @@ static rt_status read_generated(tc_response *x, const tc_request *q, const cJSON
     tc_ranks p = {0};
     tc_ranks_add(&p, x);
     RT_TRY(tc_ranks_check(&p, q->k, q->temperature));
-    return tails ? read_rest(x, q, choice, WIRE_TAIL_IDS, WIRE_REST_ENTROPY, q->n - 1, n, 0) : RT_OK;
+    return d->tails ? read_rest(x, q, choice, WIRE_TAIL_IDS, WIRE_REST_ENTROPY, q->n - 1, n, 0) : RT_OK;
 }
 
 /* No text, and the server says why: asking again would bring the same. */
@@ -257,7 +251,7 @@ static int64_t count_of(const cJSON *usage, const char *key)
     return rt_json_whole(x, 0, 1000000000000, &n) ? n : -1;
 }
 
-static rt_status read_all(tc_response *x, const tc_request *q, const cJSON *o, int tails)
+static rt_status read_all(tc_response *x, const tc_dialect *d, const tc_request *q, const cJSON *o)
 {
     const cJSON *choices = get(o, "choices"), *choice = cJSON_IsArray(choices) ? choices->child : NULL;
     if (!cJSON_IsObject(choice)) TC_MALFORMED("no choices[0]");
@@ -266,20 +260,20 @@ static rt_status read_all(tc_response *x, const tc_request *q, const cJSON *o, i
     x->prompt_tokens     = count_of(get(o, "usage"), "prompt_tokens");
     x->completion_tokens = count_of(get(o, "usage"), "completion_tokens");
     RT_TRY(read_text(x, q, choice));
-    RT_TRY(check_echo(q, choice));
-    if (!q->max_tokens) return read_scores(x, q, choice, tails);
-    return q->chat ? RT_OK : read_generated(x, q, choice, tails);
+    RT_TRY(check_echo(x, q, choice));
+    if (!q->max_tokens) return read_scores(x, d, q, choice);
+    return q->chat ? RT_OK : read_generated(x, d, q, choice);
 }
 
-rt_status tc_completions_read(tc_response *out, const tc_request *q, const rt_buf *reply, int tails)
+rt_status tc_completions_read(tc_response *out, const tc_dialect *d, const tc_request *q, const rt_buf *body)
 {
     tc_response x    = {0};
     cJSON      *o    = NULL;
     rt_buf      copy = {0}; /* the parser mends slips in place; the ledger keeps what was sent */
-    rt_status   st   = rt_buf_add(&copy, reply->p, reply->len);
+    rt_status   st   = rt_buf_add(&copy, body->p, body->len);
     /* ids are checked for doubles in rows.c, so the parser need not compare every pair of keys */
     if (st == RT_OK) st = rt_json_parse(&o, copy.p, copy.len, RT_JSON_LENIENT | RT_JSON_DUPLICATES, "server answered no JSON: body");
-    if (st == RT_OK) st = read_all(&x, q, o, tails);
+    if (st == RT_OK) st = read_all(&x, d, q, o);
     cJSON_Delete(o);
     rt_buf_free(&copy);
     if (st != RT_OK) tc_response_free(&x);

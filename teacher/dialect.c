@@ -1,27 +1,43 @@
-/* dialect.c -- the table of dialects, and the record that they fill. */
+/* dialect.c -- the table of dialects, what they give, and the record that they fill. */
 #include "teacher/dialect.h"
 #include <stdlib.h>
 #include <string.h>
 
-static const tc_dialect *const table[] = {&tc_dialect_retort, &tc_dialect_vllm};
+static const tc_dialect *const table[] = {
+#define X(name) &tc_dialect_##name,
+    TC_DIALECTS(X)
+#undef X
+};
+
+const tc_dialect *tc_dialect_at(int i) { return (size_t)i < sizeof table / sizeof *table ? table[i] : NULL; }
 
 rt_status tc_dialect_find(const tc_dialect **out, const char *name)
 {
-    rt_buf names = {0};
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (!strcmp(table[i]->name, name)) {
-            rt_buf_free(&names);
             *out = table[i];
             return RT_OK;
         }
-        RT_TRY(rt_buf_fmt(&names, ", %s", table[i]->name));
-    }
-    const rt_status st = rt_fail(RT_EINVAL, __FILE__, __LINE__, "--dialect %.40s: expected auto%s", name, names.p);
-    rt_buf_free(&names);
-    return st;
+    RT_FAIL(RT_EINVAL, "--dialect %.40s: expected " TC_DIALECT_NAMES, name);
 }
 
-const char *tc_request_path(const tc_request *q) { return q->chat ? "/v1/chat/completions" : "/v1/completions"; }
+rt_status tc_dialect_gives(const tc_dialect *d, const tc_need *need)
+{
+    RT_CHECK(
+        !need->k || d->max_k, RT_EINVAL,
+        "--k %lld: a server of dialect %s gives text alone, no log-probabilities; let it write with 'retort textbook --text-only', and "
+        "collect log-probabilities from another teacher with 'retort score'",
+        (long long)need->k, d->name);
+    RT_CHECK(need->k <= d->max_k, RT_EINVAL, "--k %lld: a server of dialect %s gives at most %lld alternatives", (long long)need->k,
+             d->name, (long long)d->max_k);
+    RT_CHECK(!need->scores || d->scores, RT_EINVAL,
+             "a server of dialect %s gives log-probabilities of what it writes, not of given text; use 'retort textbook', or score with "
+             "another teacher",
+             d->name);
+    RT_CHECK(need->m <= 0 || d->tails, RT_EINVAL, "--m %lld: a server of dialect %s draws no samples of the rest; use --m 0",
+             (long long)need->m, d->name);
+    return RT_OK;
+}
 
 void tc_response_free(tc_response *x)
 {

@@ -1,11 +1,27 @@
 /* dialect_retort.c -- our own server: vLLM's completions plus samples and entropy of the rest. */
+#include "data/wire.h"
 #include "teacher/dialect.h"
 
-static rt_status write(rt_buf *body, const tc_request *q, const char *model)
+/* Only ours says both, the tokenizer's identity and the vocabulary. */
+static int recognise(const cJSON *models, const char *wanted)
 {
-    return tc_completions_write(body, q, model, tc_dialect_retort.score_tokens, 1);
+    const cJSON *model = tc_openai_model(models, wanted);
+    const char  *sha   = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(model, WIRE_TOKENIZER_SHA256));
+    const cJSON *vocab = cJSON_GetObjectItemCaseSensitive(model, WIRE_VOCAB_SIZE);
+    return sha && *sha && cJSON_IsNumber(vocab) && vocab->valuedouble > 0;
 }
 
-static rt_status read(tc_response *out, const tc_request *q, const rt_buf *reply) { return tc_completions_read(out, q, reply, 1); }
-
-const tc_dialect tc_dialect_retort = {.name = "retort", .tails = 1, .score_tokens = 0, .write = write, .read = read};
+const tc_dialect tc_dialect_retort = {.name         = "retort",
+                                      .max_k        = TC_MAX_K,
+                                      .scores       = 1,
+                                      .tails        = 1,
+                                      .score_tokens = 0,
+                                      .finish       = tc_openai_finish,
+                                      .headers      = &tc_openai_headers,
+                                      .models_path  = TC_OPENAI_MODELS,
+                                      .recognise    = recognise,
+                                      .describe     = tc_openai_describe,
+                                      .path         = tc_openai_path,
+                                      .write        = tc_completions_write,
+                                      .classify     = tc_classify,
+                                      .read         = tc_completions_read};

@@ -1,15 +1,28 @@
-/* dialect_vllm.c -- vLLM's OpenAI server (and whatever answers in its shape).
+/* dialect_vllm.c -- vLLM's OpenAI server, and whatever answers in its shape.
  *
  * Source of the shape: vLLM's protocol definitions of completions, prompt_logprobs and
  * return_token_ids.  Scoring needs max_tokens >= 1; the one token is ignored.
  */
 #include "teacher/dialect.h"
 
-static rt_status write(rt_buf *body, const tc_request *q, const char *model)
+/* The dialect of every server that no other dialect recognises. */
+static int recognise(const cJSON *models, const char *wanted)
 {
-    return tc_completions_write(body, q, model, tc_dialect_vllm.score_tokens, 0);
+    (void)models, (void)wanted;
+    return 1;
 }
 
-static rt_status read(tc_response *out, const tc_request *q, const rt_buf *reply) { return tc_completions_read(out, q, reply, 0); }
-
-const tc_dialect tc_dialect_vllm = {.name = "vllm", .tails = 0, .score_tokens = 1, .write = write, .read = read};
+const tc_dialect tc_dialect_vllm = {.name         = "vllm",
+                                    .max_k        = TC_MAX_K, /* the server has a limit of its own, which it does not tell */
+                                    .scores       = 1,
+                                    .tails        = 0,
+                                    .score_tokens = 1,
+                                    .finish       = tc_openai_finish,
+                                    .headers      = &tc_openai_headers,
+                                    .models_path  = TC_OPENAI_MODELS,
+                                    .recognise    = recognise,
+                                    .describe     = tc_openai_describe,
+                                    .path         = tc_openai_path,
+                                    .write        = tc_completions_write,
+                                    .classify     = tc_classify,
+                                    .read         = tc_completions_read};

@@ -29,12 +29,13 @@ typedef struct slot {
 } slot;
 
 struct tc_http {
-    tc_endpoint        at;
-    CURLM             *multi;
-    struct curl_slist *headers;
-    slot              *slots[TC_MAX_IN_FLIGHT];
-    int                n, in_flight;
-    size_t             held;
+    tc_endpoint           at;
+    CURLM                *multi;
+    struct curl_slist    *headers;
+    const tc_wait_header *wait;
+    slot                 *slots[TC_MAX_IN_FLIGHT];
+    int                   n, in_flight;
+    size_t                held;
 };
 
 static size_t receive(char *data, size_t size, size_t n, void *ud)
@@ -59,16 +60,33 @@ static rt_status add_header(tc_http *h, const char *line)
     return RT_OK;
 }
 
-static rt_status add_headers(tc_http *h)
+static void free_headers(tc_http *h)
 {
-    char auth[TC_KEY + 32];
-    RT_TRY(add_header(h, "Content-Type: application/json"));
-    RT_TRY(add_header(h, "Expect:")); /* else bodies above 1 MB wait a second for 100-continue */
+    for (struct curl_slist *l = h->headers; l; l = l->next) explicit_bzero(l->data, strlen(l->data));
+    curl_slist_free_all(h->headers);
+    h->headers = NULL;
+}
+
+static rt_status add_key_header(tc_http *h, const char *begin)
+{
+    char line[TC_KEY + 128];
     if (!h->at.key[0]) return RT_OK;
-    snprintf(auth, sizeof auth, "Authorization: Bearer %s", h->at.key);
-    const rt_status st = add_header(h, auth);
-    explicit_bzero(auth, sizeof auth);
+    snprintf(line, sizeof line, "%s%s", begin, h->at.key);
+    const rt_status st = add_header(h, line);
+    explicit_bzero(line, sizeof line);
     return st;
+}
+
+rt_status tc_http_headers(tc_http *h, const tc_headers *headers)
+{
+    free_headers(h);
+    h->wait = headers->wait;
+    RT_TRY(add_header(h, "Expect:")); /* else bodies above 1 MB wait a second for 100-continue */
+    for (const char *const *line = headers->request; *line; line++) {
+        const int takes_key = (*line)[strlen(*line) - 1] == ' ';
+        RT_TRY(takes_key ? add_key_header(h, *line) : add_header(h, *line));
+    }
+    return RT_OK;
 }
 
 rt_status tc_http_create(tc_http **out, const tc_endpoint *e)
@@ -78,7 +96,7 @@ rt_status tc_http_create(tc_http **out, const tc_endpoint *e)
     RT_TRY(RT_NEW(h, 1));
     h->at        = *e;
     h->multi     = curl_multi_init();
-    rt_status st = h->multi ? add_headers(h) : rt_fail(RT_ENOMEM, __FILE__, __LINE__, "libcurl: no multi handle");
+    rt_status st = h->multi ? RT_OK : rt_fail(RT_ENOMEM, __FILE__, __LINE__, "libcurl: no multi handle");
     if (st != RT_OK) tc_http_destroy(&h);
     else *out = h;
     return st;
@@ -99,8 +117,7 @@ void tc_http_destroy(tc_http **out)
     if (!h) return;
     for (int i = 0; i < h->n; i++) slot_free(h, h->slots[i]);
     if (h->multi) curl_multi_cleanup(h->multi);
-    for (struct curl_slist *l = h->headers; l; l = l->next) explicit_bzero(l->data, strlen(l->data));
-    curl_slist_free_all(h->headers);
+    free_headers(h);
     explicit_bzero(h->at.key, sizeof h->at.key);
     free(h);
     *out = NULL;
@@ -152,12 +169,12 @@ static size_t ignore(char *data, size_t size, size_t n, void *ud)
     return size * n;
 }
 
-int tc_http_alive(const tc_http *h)
+int tc_http_alive(const tc_http *h, const char *path)
 {
     char  url[TC_URL + 64];
     CURL *c = curl_easy_init();
     if (!c) return 0;
-    snprintf(url, sizeof url, "%s/v1/models", h->at.url);
+    snprintf(url, sizeof url, "%s%s", h->at.url, path);
     set_up(h, c);
     curl_easy_setopt(c, CURLOPT_URL, url);
     curl_easy_setopt(c, CURLOPT_TIMEOUT, (long)CONNECT_SECONDS);
@@ -210,29 +227,26 @@ rt_status tc_http_send(tc_http *h, const char *path, rt_buf *body, int64_t tag)
     return RT_OK;
 }
 
-/* Retry-After in seconds or as a date; OpenAI's retry-after-ms is finer. */
-static double retry_after(CURL *c)
+static double wait_of(const tc_wait_header *w, CURL *c)
 {
-    struct curl_header *x = NULL;
-    char               *end;
-    if (!curl_easy_header(c, "retry-after-ms", 0, CURLH_HEADER, -1, &x)) {
-        const double ms = strtod(x->value, &end);
-        if (end != x->value && ms >= 0) return ms / 1000;
+    for (; w->name; w++) {
+        struct curl_header *x = NULL;
+        char               *end;
+        if (curl_easy_header(c, w->name, 0, CURLH_HEADER, -1, &x)) continue;
+        const double v = strtod(x->value, &end);
+        if (end != x->value && !*end && v >= 0) return v * w->unit;
+        const time_t now = (time_t)rt_unix_time(), t = curl_getdate(x->value, NULL);
+        if (t >= 0) return t > now ? (double)(t - now) : 0;
     }
-    if (curl_easy_header(c, "retry-after", 0, CURLH_HEADER, -1, &x)) return -1;
-    const double s = strtod(x->value, &end);
-    if (end != x->value && !*end && s >= 0) return s;
-    const time_t t = curl_getdate(x->value, NULL);
-    if (t < 0) return -1;
-    return (double)t > (double)rt_unix_time() ? (double)t - (double)rt_unix_time() : 0;
+    return -1;
 }
 
 static void finish(tc_http *h, slot *s, CURLcode code, tc_reply *r)
 {
-    *r = (tc_reply){.tag = s->tag, .retry_after = -1, .seconds = rt_now() - s->began};
+    *r = (tc_reply){.tag = s->tag, .wait = -1, .seconds = rt_now() - s->began};
     if (code == CURLE_OK) {
         curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &r->status);
-        r->retry_after = retry_after(s->easy);
+        r->wait = wait_of(h->wait, s->easy);
     } else if (s->too_large) {
         r->crowded = s->body.len < h->held;
         snprintf(r->error, sizeof r->error, "the %s larger than %d MB",

@@ -19,90 +19,75 @@ static rt_status wait_for(const tc_options *o, const tc_endpoint *e, double seco
 }
 
 /* One request, sent again while the server is busy or still loading. */
-static rt_status patiently(tc_http *h, const tc_endpoint *e, const tc_options *o, const char *path, const rt_buf *body, tc_reply *reply)
+static rt_status patiently(tc_http *h, const tc_endpoint *e, const tc_options *o, const tc_dialect *d, const char *path, const rt_buf *body,
+                           tc_reply *reply)
 {
-    char text[512];
+    tc_outcome v;
     for (int64_t tries = 0;; tries++) {
         rt_buf copy = {0};
         if (body) RT_TRY(rt_buf_add(&copy, body->p, body->len));
         const rt_status st = tc_http_one(h, path, body ? &copy : NULL, reply);
         rt_buf_free(&copy);
         RT_TRY(st);
-        const tc_class v = tc_classify(reply, text, sizeof text);
-        if (v == TC_ACCEPT) return RT_OK;
-        tc_http_scrub(h, text);
-        const int    refused = !reply->status; /* nobody listens there: waiting is not what is wanted */
-        const double said    = reply->retry_after;
+        d->classify(&v, reply);
+        if (v.what == TC_ACCEPT) return RT_OK;
+        tc_http_scrub(h, v.text);
+        const int refused = !reply->status; /* nobody listens there: waiting is not what is wanted */
         rt_buf_free(&reply->body);
-        RT_CHECK(!refused, RT_ENET, "%s cannot be reached: %s; is the server up, and is the address right?", e->url, text);
-        RT_CHECK(v != TC_STOP && v != TC_REFUSED && tries < o->retries, RT_ENET, "%s%s answered %s", e->url, path, text);
-        RT_TRY(wait_for(o, e, said > 0 ? fmin(said, TC_MAX_RETRY_AFTER) : o->retry_base * (double)(tries + 1), text));
+        RT_CHECK(!refused, RT_ENET, "%s cannot be reached: %s; is the server up, and is the address right?", e->url, v.text);
+        RT_CHECK(v.what != TC_STOP && v.what != TC_REFUSED && tries < o->retries, RT_ENET, "%s%s answered %s", e->url, path, v.text);
+        RT_TRY(wait_for(o, e, v.wait > 0 ? fmin(v.wait, TC_MAX_RETRY_AFTER) : o->retry_base * (double)(tries + 1), v.text));
     }
 }
 
-/* ---- GET /v1/models ----------------------------------------------------------------------- */
+/* ---- models and dialect ---------------------------------------------------------------------- */
 
-static const cJSON *model_entry(const cJSON *list, const char *wanted)
+static rt_status get_models(cJSON **models, const tc_dialect *d, tc_http *h, const tc_endpoint *e, const tc_options *o)
 {
-    const cJSON *x = cJSON_IsArray(list) ? list->child : NULL;
-    for (; x && wanted; x = x->next) {
-        const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(x, "id"));
-        if (id && !strcmp(id, wanted)) break;
-    }
-    return x;
-}
-
-/* What is no SHA-256 is left out. */
-static void take_files(tc_server *s, const cJSON *x)
-{
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(x, WIRE_TOKENIZER_FILES), *e;
-    int          n    = 0;
-    cJSON_ArrayForEach(e, list)
-    {
-        const char *sha = cJSON_GetStringValue(e);
-        if (n < 2 && sha && strlen(sha) == 64 && strspn(sha, "0123456789abcdef") == 64) snprintf(s->files[n++], RT_SHA_HEX, "%s", sha);
-    }
-}
-
-static rt_status take_entry(tc_server *s, const cJSON *x, const char *where)
-{
-    const char *id = NULL, *sha = NULL;
-    RT_TRY(rt_json_text(x, "id", &id, where));
-    RT_TRY(rt_json_text(x, WIRE_TOKENIZER_SHA256, &sha, where));
-    RT_TRY(rt_json_int(x, WIRE_VOCAB_SIZE, &s->vocab, where));
-    RT_TRY(rt_json_int(x, WIRE_MAX_MODEL_LEN, &s->max_len, where));
-    RT_TRY(rt_json_int(x, WIRE_MAX_LOGPROBS, &s->max_logprobs, where));
-    RT_CHECK(id && *id && strlen(id) < sizeof s->model, RT_EFORMAT, "%s: server answered a model without an id of 1 to %zu letters", where,
-             sizeof s->model - 1);
-    RT_CHECK(!sha || strspn(sha, "0123456789abcdef") == 64, RT_EFORMAT, "%s: server answered a " WIRE_TOKENIZER_SHA256 " that is none",
-             where);
-    RT_CHECK(s->vocab >= 0 && s->vocab <= INT32_MAX && s->max_len >= 0, RT_EFORMAT, "%s: server answered negative or absurd sizes", where);
-    snprintf(s->model, sizeof s->model, "%s", id);
-    snprintf(s->tokenizer, sizeof s->tokenizer, "%.64s", sha ? sha : "");
-    take_files(s, x);
-    return RT_OK;
-}
-
-static rt_status take_models(tc_server *s, const tc_options *o, rt_buf *body, const char *where)
-{
-    cJSON *list = NULL;
-    RT_TRY(rt_json_parse(&list, body->p, body->len, RT_JSON_LENIENT | RT_JSON_DUPLICATES, where));
-    const cJSON *x = model_entry(cJSON_GetObjectItemCaseSensitive(list, "data"), o->model);
-    rt_status    st =
-        x          ? take_entry(s, x, where)
-           : o->model ? rt_fail(RT_EINVAL, __FILE__, __LINE__, "%s: the server has no model '%.100s'; leave --model out to take its first",
-                                where, o->model)
-                      : rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: server answered no model (expected {\"data\": [{\"id\": ...}]})", where);
-    cJSON_Delete(list);
+    tc_reply reply = {0};
+    char     where[TC_URL + 64];
+    snprintf(where, sizeof where, "%s%s", e->url, d->models_path);
+    RT_TRY(tc_http_headers(h, d->headers));
+    RT_TRY(patiently(h, e, o, d, d->models_path, NULL, &reply));
+    const rt_status st = rt_json_parse(models, reply.body.p, reply.body.len, RT_JSON_LENIENT | RT_JSON_DUPLICATES, where);
+    rt_buf_free(&reply.body);
     return st;
 }
 
-static rt_status choose_dialect(tc_server *s, const tc_options *o)
+static int asks_the_same(const tc_dialect *a, const tc_dialect *b)
 {
-    const int is_auto = !o->dialect || !strcmp(o->dialect, "auto");
-    if (!is_auto) return tc_dialect_find(&s->dialect, o->dialect);
-    s->dialect = s->tokenizer[0] && s->vocab ? &tc_dialect_retort : &tc_dialect_vllm; /* only ours says both */
-    return RT_OK;
+    return a && !strcmp(a->models_path, b->models_path) && a->headers == b->headers;
+}
+
+/* The dialect that o names, or the first one that recognises the server; *models is what the server said to it. */
+static rt_status find_dialect(const tc_dialect **out, cJSON **models, tc_http *h, const tc_endpoint *e, const tc_options *o)
+{
+    const tc_dialect *named = NULL, *last = NULL, *d;
+    rt_status         st = RT_OK;
+    if (o->dialect && strcmp(o->dialect, "auto") != 0) RT_TRY(tc_dialect_find(&named, o->dialect));
+    for (int i = 0; (d = tc_dialect_at(i)); i++) {
+        if (named && d != named) continue;
+        if (!asks_the_same(last, d)) {
+            cJSON_Delete(*models);
+            *models = NULL;
+            st      = get_models(models, d, h, e, o);
+        }
+        last = d;
+        if (st == RT_OK && (named || d->recognise(*models, o->model))) break;
+    }
+    *out = last;
+    return st;
+}
+
+static rt_status describe(tc_server *s, tc_http *h, const tc_endpoint *e, const tc_options *o)
+{
+    cJSON *models = NULL;
+    char   where[TC_URL + 64];
+    RT_TRY(find_dialect(&s->dialect, &models, h, e, o));
+    snprintf(where, sizeof where, "%s%s", e->url, s->dialect->models_path);
+    const rt_status st = s->dialect->describe(s, models, o->model, where);
+    cJSON_Delete(models);
+    return st;
 }
 
 /* ---- a tiny prompt ------------------------------------------------------------------------ */
@@ -110,19 +95,20 @@ static rt_status choose_dialect(tc_server *s, const tc_options *o)
 static rt_status score_tiny(tc_server *s, tc_http *h, const tc_endpoint *e, const tc_options *o, int64_t k, int64_t vocab)
 {
     static const int32_t ids[] = {1, 2, 3, 1};
-    const tc_request     q     = {.ids = ids, .n = 4, .k = k, .m = s->dialect->tails ? 1 : 0, .vocab = vocab, .temperature = 1, .top_p = 1};
+    const tc_dialect    *d     = s->dialect;
+    const tc_request     q     = {.ids = ids, .n = 4, .k = k, .m = d->tails ? 1 : 0, .vocab = vocab, .temperature = 1, .top_p = 1};
     tc_response          x     = {0};
     tc_reply             reply = {0};
     rt_buf               body  = {0};
-    rt_status            st    = s->dialect->write(&body, &q, s->model);
-    if (st == RT_OK) st = patiently(h, e, o, tc_request_path(&q), &body, &reply);
+    rt_status            st    = d->write(&body, d, &q, s->model);
+    if (st == RT_OK) st = patiently(h, e, o, d, d->path(&q), &body, &reply);
     if (st == RT_OK) {
-        s->scores = s->dialect->read(&x, &q, &reply.body) == RT_OK;
-        s->echoes = reply.body.p && strstr(reply.body.p, "\"" WIRE_PROMPT_TOKEN_IDS "\"") != NULL;
+        s->scores = d->read(&x, d, &q, &reply.body) == RT_OK;
+        s->echoes = x.echoes;
         if (!s->scores)
             st = rt_fail(RT_EFORMAT, __FILE__, __LINE__,
                          "%s (dialect %s) was asked for the probabilities of a short prompt: %s; is it the right --dialect?", e->url,
-                         s->dialect->name, rt_error_text());
+                         d->name, rt_error_text());
     }
     tc_response_free(&x);
     rt_buf_free(&body);
@@ -130,22 +116,17 @@ static rt_status score_tiny(tc_server *s, tc_http *h, const tc_endpoint *e, cons
     return st;
 }
 
-rt_status tc_probe(tc_server *out, tc_http *h, const tc_endpoint *e, const tc_options *o, int64_t k, int64_t vocab, int tiny)
+rt_status tc_probe(tc_server *out, tc_http *h, const tc_endpoint *e, const tc_options *o, const tc_need *need, int tiny)
 {
-    tc_server s     = {0};
-    tc_reply  reply = {0};
-    char      where[TC_URL + 16];
-    snprintf(where, sizeof where, "%s/v1/models", e->url);
-    RT_TRY(patiently(h, e, o, "/v1/models", NULL, &reply));
-    rt_status st = take_models(&s, o, &reply.body, where);
-    rt_buf_free(&reply.body);
-    RT_TRY(st);
-    RT_TRY(choose_dialect(&s, o));
+    tc_server     s = {0};
+    const int64_t k = need->k;
+    RT_TRY(describe(&s, h, e, o));
+    RT_TRY(tc_dialect_gives(s.dialect, need));
     RT_CHECK(!s.max_logprobs || k <= s.max_logprobs, RT_EINVAL, "--k %lld: %s gives at most %lld alternatives", (long long)k, e->url,
              (long long)s.max_logprobs);
-    if (s.vocab) vocab = s.vocab;
+    const int64_t vocab = s.vocab ? s.vocab : need->vocab;
     RT_CHECK(!k || vocab >= k, RT_EINVAL, "--k %lld: the vocabulary has only %lld entries", (long long)k, (long long)vocab);
-    if (k && tiny && vocab > 3) RT_TRY(score_tiny(&s, h, e, o, k, vocab));
+    if (k && tiny && s.dialect->scores && vocab > 3) RT_TRY(score_tiny(&s, h, e, o, k, vocab));
     *out = s;
     return RT_OK;
 }
@@ -183,7 +164,7 @@ rt_status tc_server_read(tc_server *out, rt_buf *json)
     if (st == RT_OK) {
         snprintf(s.model, sizeof s.model, "%s", model);
         snprintf(s.tokenizer, sizeof s.tokenizer, "%.64s", sha);
-        take_files(&s, o);
+        tc_openai_files(&s, o);
         *out = s;
     }
     cJSON_Delete(o);

@@ -25,7 +25,7 @@ static void parse(int64_t n, int thread, void *ud)
     b->st[n] = RT_OK;
     if (b->e[n].state != TC_DONE) return;
     b->st[n] = tc_run_request(b->run, b->first + n, &q);
-    if (b->st[n] == RT_OK) b->st[n] = b->run->server.dialect->read(&b->x[n], &q, &b->reply[n]);
+    if (b->st[n] == RT_OK) b->st[n] = b->run->server.dialect->read(&b->x[n], b->run->server.dialect, &q, &b->reply[n]);
     if (b->st[n] != RT_OK) snprintf(b->why[n], sizeof b->why[n], "%s", rt_error_text());
 }
 

@@ -24,8 +24,6 @@ typedef struct entry {
     double  logprob;
 } entry;
 
-#define TC_MALFORMED(...) RT_FAIL(RT_EFORMAT, "server answered " __VA_ARGS__)
-
 rt_status tc_id_read(int32_t *id, const cJSON *x, int64_t vocab, const char *field, int64_t at)
 {
     const double d = cJSON_IsNumber(x) ? x->valuedouble : -1.0;

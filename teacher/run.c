@@ -59,7 +59,7 @@ static rt_status from_ledger(tc_run *r)
              r->server.model);
     RT_CHECK(!o->dialect || !strcmp(o->dialect, "auto") || !strcmp(o->dialect, dialect), RT_EMISMATCH,
              "--dialect %.40s: the ledger %s was begun with %s; name another --ledger", o->dialect, tc_ledger_path(r->ledger), dialect);
-    return RT_OK;
+    return tc_dialect_gives(r->server.dialect, &r->need);
 }
 
 /* Does the server's tokenizer have the identity, or the hash of a file, that was noted?  What its own words leave open, the
@@ -95,7 +95,7 @@ static rt_status same_server(const tc_run *r, const tc_server *a, const tc_serve
 static rt_status probe_server(tc_run *r)
 {
     tc_server s = {0};
-    RT_TRY(tc_probe(&s, r->http, &r->at, r->o, r->k, r->vocab, !r->server.scores));
+    RT_TRY(tc_probe(&s, r->http, &r->at, r->o, &r->need, !r->server.scores));
     r->fresh = 1;
     if (r->server.dialect) return same_server(r, &r->server, &s);
     r->server = s;
@@ -103,7 +103,7 @@ static rt_status probe_server(tc_run *r)
     return tc_ledger_note(r->ledger, "probe", r->scratch.p);
 }
 
-static rt_status check_server(tc_run *r, const char *tokenizer, int64_t m)
+static rt_status check_server(tc_run *r, const char *tokenizer)
 {
     const tc_server *s = &r->server;
     int              same;
@@ -112,10 +112,9 @@ static rt_status check_server(tc_run *r, const char *tokenizer, int64_t m)
              "%s has the tokenizer %s, the input was made with %s; use the teacher's own tokenizer.json for both, or, where one of them "
              "is of an older version, name its folder with --tokenizer",
              r->at.url, s->tokenizer, tokenizer);
-    RT_CHECK(m <= 0 || s->dialect->tails, RT_EINVAL, "--m %lld: a server of dialect %s draws no samples of the rest; use --m 0",
-             (long long)m, s->dialect->name);
-    if (s->vocab) r->vocab = s->vocab;
-    r->m = !r->k ? 0 : m >= 0 ? m : s->dialect->tails ? 8 : 0;
+    r->vocab = s->vocab ? s->vocab : r->need.vocab;
+    r->k     = r->need.k;
+    r->m     = !r->k ? 0 : r->need.m >= 0 ? r->need.m : s->dialect->tails ? 8 : 0;
     return RT_OK;
 }
 
@@ -131,22 +130,23 @@ static rt_status open_ledger(tc_run *r)
     return st;
 }
 
-static rt_status open_all(tc_run *r, const char *tokenizer, int64_t m)
+static rt_status open_all(tc_run *r, const char *tokenizer)
 {
-    RT_TRY(check_options(r->o, r->k, m));
+    RT_TRY(check_options(r->o, r->need.k, r->need.m));
     RT_TRY(tc_endpoint_make(&r->at, r->o));
     RT_TRY(tc_http_create(&r->http, &r->at));
     RT_TRY(open_ledger(r));
     RT_TRY(from_ledger(r));
     if (!r->server.dialect) RT_TRY(probe_server(r));
-    return check_server(r, tokenizer, m);
+    return check_server(r, tokenizer);
 }
 
-rt_status tc_run_open(tc_run *out, const tc_options *o, int64_t k, int64_t m, const char *tokenizer, int64_t vocab, tc_report *report)
+rt_status tc_run_open(tc_run *out, const tc_options *o, const tc_need *need, const char *tokenizer, tc_report *report)
 {
-    tc_run r           = {.o = o, .k = k, .vocab = o->vocab > vocab ? o->vocab : vocab, .report = report, .began = rt_now()};
+    tc_run r = {.o = o, .need = *need, .report = report, .began = rt_now()};
+    if (o->vocab > need->vocab) r.need.vocab = o->vocab;
     *report            = (tc_report){0};
-    const rt_status st = open_all(&r, tokenizer, m);
+    const rt_status st = open_all(&r, tokenizer);
     if (st != RT_OK) tc_run_close(&r);
     else *out = r;
     return st;
@@ -176,7 +176,7 @@ static rt_status write(void *ud, int64_t i, rt_buf *body)
     tc_run    *r = ud;
     tc_request q;
     RT_TRY(tc_run_request(r, i, &q));
-    return r->server.dialect->write(body, &q, r->server.model);
+    return r->server.dialect->write(body, r->server.dialect, &q, r->server.model);
 }
 
 static rt_status check(void *ud, int64_t i, const rt_buf *response, tc_usage *u)
@@ -185,7 +185,7 @@ static rt_status check(void *ud, int64_t i, const rt_buf *response, tc_usage *u)
     tc_request  q;
     tc_response x = {0};
     RT_TRY(tc_run_request(r, i, &q));
-    RT_TRY(r->server.dialect->read(&x, &q, response));
+    RT_TRY(r->server.dialect->read(&x, r->server.dialect, &q, response));
     const rt_status st = r->source->agree ? r->source->agree(r->source->ud, &x) : RT_OK;
     if (st == RT_OK) *u = (tc_usage){x.prompt_tokens, x.completion_tokens, x.n ? x.n : x.completion_tokens > 0 ? x.completion_tokens : 0};
     tc_response_free(&x);
@@ -206,8 +206,8 @@ static rt_status look_up(tc_run *r, rt_buf *body, rt_sha *set)
         tc_request q;
         RT_TRY(tc_run_request(r, i, &q));
         rt_buf_clear(body);
-        RT_TRY(r->server.dialect->write(body, &q, r->server.model));
-        RT_TRY(tc_ledger_key(r->keys[i], r->server.dialect->name, r->server.model, tc_request_path(&q), body));
+        RT_TRY(r->server.dialect->write(body, r->server.dialect, &q, r->server.model));
+        RT_TRY(tc_ledger_key(r->keys[i], r->server.dialect->name, r->server.model, r->server.dialect->path(&q), body));
         RT_TRY(tc_ledger_find(r->ledger, r->keys[i], &e, NULL));
         r->done[i] = e.state == TC_DONE ? TC_RECEIVED : e.state == TC_FAILED || e.state == TC_BAD ? TC_FAILED_BEFORE : TC_NEW;
         r->report->known += e.state == TC_DONE;
@@ -255,14 +255,15 @@ rt_status tc_run_collect(tc_run *r, const tc_source *source, rt_buf *settings)
     if (r->report->known == source->n) return RT_OK;
     if (!r->fresh) RT_TRY(probe_server(r));
     RT_TRY(tc_run_request(r, 0, &first));
-    tc_work w = {.n     = source->n,
-                 .path  = tc_request_path(&first),
-                 .write = write,
-                 .check = check,
-                 .name  = name,
-                 .ud    = r,
-                 .keys  = r->keys,
-                 .done  = r->done};
+    tc_work w = {.n       = source->n,
+                 .dialect = r->server.dialect,
+                 .path    = r->server.dialect->path(&first),
+                 .write   = write,
+                 .check   = check,
+                 .name    = name,
+                 .ud      = r,
+                 .keys    = r->keys,
+                 .done    = r->done};
     RT_TRY(max_failed(&w.max_failed, r->o->max_failed, source->n));
     if (r->o->progress) rt_progress_begin(r->o->progress, "asking", "requests", source->n, r->report->known);
     const rt_status st = tc_schedule(r->http, r->ledger, &w, r->o, r->at.url, r->report);

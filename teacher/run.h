@@ -20,8 +20,9 @@ typedef struct tc_run {
     tc_http          *http;
     tc_ledger        *ledger;
     tc_server         server;
+    tc_need           need;
     int               fresh; /* the server was probed in this run */
-    int64_t           k, m;  /* 0, 0: text alone */
+    int64_t           k, m;  /* of the record; 0, 0: text alone */
     int64_t           vocab; /* of the record: the server's where it says so */
     const tc_source  *source;
     char (*keys)[RT_SHA_HEX];
@@ -31,10 +32,9 @@ typedef struct tc_run {
     tc_report *report;
 } tc_run;
 
-/* Open the ledger and learn about the server: from the ledger, else by asking it.
- * k = 0: text alone.  m < 0: 8 where the teacher draws samples of the rest, else 0.
- * tokenizer and vocab are the input's; RT_EMISMATCH when the server says others. */
-rt_status tc_run_open(tc_run *r, const tc_options *o, int64_t k, int64_t m, const char *tokenizer, int64_t vocab, tc_report *report);
+/* Open the ledger and learn about the server: from the ledger, else by asking it.  tokenizer: the input's.
+ * RT_EMISMATCH: the server says another tokenizer; RT_EINVAL: it does not give what is needed. */
+rt_status tc_run_open(tc_run *r, const tc_options *o, const tc_need *need, const char *tokenizer, tc_report *report);
 void      tc_run_close(tc_run *r);
 
 /* Ask for all responses of `source` that the ledger does not have.  `settings`: JSON members

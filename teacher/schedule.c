@@ -10,7 +10,6 @@
 #include "core/clock.h"
 #include "core/rng.h"
 #include "core/threads.h"
-#include "teacher/dialect.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,9 +31,8 @@ typedef struct job {
 } job;
 
 typedef struct outcome { /* of one reply of a round */
-    tc_class what;
-    tc_usage usage;
-    char     text[512];
+    tc_outcome of;
+    tc_usage   usage;
 } outcome;
 
 typedef struct run {
@@ -123,15 +121,15 @@ static void check_one(int64_t i, int thread, void *ud)
     const tc_reply *reply = &r->replies[n];
     outcome        *v     = &r->outcomes[n];
     (void)thread;
-    *v      = (outcome){.usage = {-1, -1, 0}};
-    v->what = tc_classify(reply, v->text, sizeof v->text);
-    if (v->what == TC_ACCEPT) {
+    *v = (outcome){.usage = {-1, -1, 0}};
+    r->work->dialect->classify(&v->of, reply);
+    if (v->of.what == TC_ACCEPT) {
         const rt_status st = r->work->check(r->work->ud, r->jobs[reply->tag].i, &reply->body, &v->usage);
         if (st == RT_OK) return;
-        v->what = st == RT_ECHECK ? TC_REFUSED : TC_RETRY;
-        snprintf(v->text, sizeof v->text, "%s", rt_error_text());
+        v->of.what = st == RT_ECHECK ? TC_REFUSED : TC_RETRY;
+        snprintf(v->of.text, sizeof v->of.text, "%s", rt_error_text());
     }
-    tc_http_scrub(r->http, v->text); /* again: decoding may have made whole what was escaped */
+    tc_http_scrub(r->http, v->of.text); /* again: decoding may have made whole what was escaped */
 }
 
 /* All n replies, as many at once as TC_PARSED allows. */
@@ -155,16 +153,16 @@ static rt_status keep(run *r, int n)
     const tc_reply *reply = &r->replies[n];
     const outcome  *v     = &r->outcomes[n];
     const int       came  = reply->status >= 200 && reply->status < 300;
-    const tc_entry  e     = {.state             = v->what == TC_ACCEPT ? TC_DONE
-                                                  : came               ? TC_BAD
-                                                                       : TC_FAILED,
+    const tc_entry  e     = {.state             = v->of.what == TC_ACCEPT ? TC_DONE
+                                                  : came                  ? TC_BAD
+                                                                          : TC_FAILED,
                              .status            = reply->status,
                              .response          = came ? reply->body.p : NULL,
                              .n                 = reply->body.len,
-                             .error             = v->what == TC_ACCEPT ? NULL : v->text,
+                             .error             = v->of.what == TC_ACCEPT ? NULL : v->of.text,
                              .prompt_tokens     = v->usage.prompt_tokens,
                              .completion_tokens = v->usage.completion_tokens,
-                             .cost              = v->what == TC_ACCEPT ? cost_of(r, &v->usage) : (double)NAN,
+                             .cost              = v->of.what == TC_ACCEPT ? cost_of(r, &v->usage) : (double)NAN,
                              .seconds           = reply->seconds};
     return tc_ledger_put(r->ledger, r->work->keys[r->jobs[reply->tag].i], &e);
 }
@@ -189,8 +187,8 @@ static void describe(const run *r, const job *j, const outcome *v, char *text, s
 {
     char name[TC_NAME];
     if (r->work->name(r->work->ud, j->i, name) != RT_OK) snprintf(name, sizeof name, "request %lld", (long long)j->i);
-    if (v->what == TC_STOP || v->what == TC_REFUSED) snprintf(text, n, "%s refuses %s: %s", r->url, name, v->text);
-    else snprintf(text, n, "%s failed %lld times for %s, last: %s", r->url, (long long)j->failures, name, v->text);
+    if (v->of.what == TC_STOP || v->of.what == TC_REFUSED) snprintf(text, n, "%s refuses %s: %s", r->url, name, v->of.text);
+    else snprintf(text, n, "%s failed %lld times for %s, last: %s", r->url, (long long)j->failures, name, v->of.text);
 }
 
 /* Does this failure end the run?  `text`: what is to be said beside it. */
@@ -198,8 +196,8 @@ static int ends_the_run(run *r, const outcome *v, int responded, char *text, siz
 {
     const int64_t streak = r->o->in_flight > STREAK ? r->o->in_flight : STREAK, failed = r->report->failed;
     *text = '\0';
-    if (v->what == TC_STOP) return 1;
-    r->gone = !responded && !tc_http_alive(r->http);
+    if (v->of.what == TC_STOP) return 1;
+    r->gone = !responded && !tc_http_alive(r->http, r->work->dialect->models_path);
     if (r->gone) return 1;
     if (failed > r->work->max_failed)
         snprintf(text, n, "; %lld requests failed, %lld may (--max-failed)", (long long)failed, (long long)r->work->max_failed);
@@ -213,7 +211,7 @@ static void give_up(run *r, job *j, const outcome *v, int responded)
     describe(r, j, v, text, sizeof text - sizeof more);
     r->report->failed++;
     r->streak++;
-    tc_tally_add(&r->report->failures, v->text, 1);
+    tc_tally_add(&r->report->failures, v->of.text, 1);
     snprintf(r->last, sizeof r->last, "%s", text);
     if (r->stopped == RT_OK && ends_the_run(r, v, responded, more, sizeof more)) stop(r, RT_ENET, strcat(text, more));
     *j = (job){0};
@@ -232,14 +230,14 @@ static void accept(run *r, job *j, const outcome *v)
     r->window = fmin((double)r->o->in_flight, r->window + 1 / r->window);
 }
 
-static void again(run *r, job *j, const outcome *v, double retry_after, double now)
+static void again(run *r, job *j, const tc_outcome *v, double now)
 {
     const double base = fmin(MAX_DELAY, r->o->retry_base * pow(2, (double)j->failures));
     double       wait = base * (0.5 + 0.5 * rt_rng_uniform(&r->jitter));
-    if (retry_after > 0) wait = fmax(wait, fmin(retry_after, TC_MAX_RETRY_AFTER));
-    if (v->what == TC_SLOW_DOWN && retry_after > 0) r->pause = fmax(r->pause, now + fmin(retry_after, TC_MAX_RETRY_AFTER));
+    if (v->wait > 0) wait = fmax(wait, fmin(v->wait, TC_MAX_RETRY_AFTER));
+    if (v->what == TC_SLOW_DOWN && v->wait > 0) r->pause = fmax(r->pause, now + fmin(v->wait, TC_MAX_RETRY_AFTER));
     snprintf(r->reason, sizeof r->reason, "%s", v->text);
-    if (retry_after > LONG_WAIT) snprintf(r->reason + strlen(r->reason), 40, " (it asks for %.0f s)", fmin(retry_after, 1e15));
+    if (v->wait > LONG_WAIT) snprintf(r->reason + strlen(r->reason), 40, " (it asks for %.0f s)", fmin(v->wait, 1e15));
     j->state = WAITING;
     j->due   = now + wait;
     j->failures++;
@@ -252,11 +250,11 @@ static void decide(run *r, int n)
     for (int i = 0; i < n; i++) {
         const outcome *v = &r->outcomes[i];
         job           *j = &r->jobs[r->replies[i].tag];
-        slow |= v->what == TC_SLOW_DOWN;
-        if (v->what == TC_ACCEPT) accept(r, j, v);
-        else again(r, j, v, r->replies[i].retry_after, now);
-        const int final = v->what == TC_STOP || v->what == TC_REFUSED;
-        if (final || (v->what != TC_ACCEPT && j->failures > r->o->retries)) give_up(r, j, v, r->replies[i].status != 0);
+        slow |= v->of.what == TC_SLOW_DOWN;
+        if (v->of.what == TC_ACCEPT) accept(r, j, v);
+        else again(r, j, &v->of, now);
+        const int final = v->of.what == TC_STOP || v->of.what == TC_REFUSED;
+        if (final || (v->of.what != TC_ACCEPT && j->failures > r->o->retries)) give_up(r, j, v, r->replies[i].status != 0);
     }
     if (slow) r->window = fmax(1, r->window / 2); /* once a round: one overload delays many requests */
 }

@@ -1,7 +1,7 @@
 /* schedule.h -- keep many requests in flight until every response is in the ledger. */
 #ifndef TC_SCHEDULE_H
 #define TC_SCHEDULE_H
-#include "teacher/http.h"
+#include "teacher/dialect.h"
 #include "teacher/ledger.h"
 
 enum { TC_NAME = 320, TC_MAX_RETRY_AFTER = 600 /* seconds; a server that asks for more is asked then */ };
@@ -13,8 +13,9 @@ typedef struct tc_usage {
 typedef enum tc_known { TC_NEW, TC_RECEIVED, TC_FAILED_BEFORE } tc_known; /* what the ledger says of a request */
 
 typedef struct tc_work { /* n requests, each a pure function of its index */
-    int64_t     n;
-    const char *path;
+    int64_t           n;
+    const tc_dialect *dialect;
+    const char       *path;
     rt_status (*write)(void *ud, int64_t i, rt_buf *body);
     /* Is this response sound?  RT_EFORMAT "server answered ...": send again; RT_ECHECK: the server says that this
      * request gets none.  From several threads. */
@@ -31,16 +32,4 @@ typedef struct tc_work { /* n requests, each a pure function of its index */
  * ledger with its reason, and the others go on.  RT_ENET: too many were given up, or the server is gone;
  * RT_EINTR: Ctrl-C; then responses are missing, all that came are safe. */
 rt_status tc_schedule(tc_http *h, tc_ledger *l, const tc_work *w, const tc_options *o, const char *url, tc_report *r);
-
-typedef enum tc_class {
-    TC_ACCEPT,    /* look at the body */
-    TC_RETRY,     /* send the request again */
-    TC_SLOW_DOWN, /* send it again, and fewer at once */
-    TC_REFUSED,   /* this request will not be answered, others may */
-    TC_STOP       /* none will */
-} tc_class;
-/* What a reply asks for.  Unless it is TC_ACCEPT, `why` (n bytes) is one line: "connection refused", or
- * "HTTP 429: Rate limit reached" with the server's message capped.  An error in a response of
- * status 200 is classified as the error that it is. */
-tc_class tc_classify(const tc_reply *reply, char *why, size_t n);
 #endif

@@ -186,7 +186,8 @@ static rt_status run_all(score *s, const tc_options *o, rt_buf *settings, tc_rep
     if (o->tokenizer) RT_TRY(ds_tokenizer_load(&s->tokenizer, o->tokenizer));
     RT_TRY(read_input(s));
     RT_TRY(check_tokenizer(s, o->tokenizer));
-    RT_TRY(tc_run_open(&s->run, o, o->k, o->m, s->input.tokenizer, s->input.vocab, r));
+    const tc_need need = {.k = o->k, .m = o->m, .scores = 1, .vocab = s->input.vocab};
+    RT_TRY(tc_run_open(&s->run, o, &need, s->input.tokenizer, r));
     RT_TRY(check_lengths(s));
     RT_TRY(check_ids(s));
     RT_TRY(rt_buf_fmt(settings, "{\"command\":\"score\",\"seed\":\"%llu\"", (unsigned long long)o->seed));

@@ -12,11 +12,19 @@
 #define TC_TEACHER_H
 #include "data/data.h"
 
+/* The kinds of servers, a file dialect_NAME.c each (dialect.h).  --dialect auto takes the first one that recognises the server;
+ * vllm recognises every server and stays the last. */
+#define TC_DIALECTS(X) \
+    X(retort)          \
+    X(vllm)
+#define TC_DIALECT_COMMA(name) ", " #name
+#define TC_DIALECT_NAMES       "auto" TC_DIALECTS(TC_DIALECT_COMMA)
+
 /* What every command that asks a teacher takes. */
 typedef struct tc_options {
     const char  *teacher;      /* http://HOST:PORT or https://HOST/PATH; a trailing /v1 may stand or not */
     const char  *model;        /* NULL: the first that /v1/models names */
-    const char  *dialect;      /* "auto", "retort" or "vllm"; NULL: auto */
+    const char  *dialect;      /* "auto" or a name of TC_DIALECTS; NULL: auto */
     const char  *key_env;      /* name of the environment variable that holds the key; NULL: RETORT_API_KEY if set */
     const char  *key_file;     /* a file of mode 0600 that holds it; NULL: none */
     int          key_in_clear; /* send the key over plain http to another machine */

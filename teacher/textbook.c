@@ -112,18 +112,25 @@ static rt_status is_new(textbook *b, const tc_response *x, int *fresh)
     return RT_OK;
 }
 
-static int ended_itself(const char *finish) { return !strcmp(finish, "stop") || !strcmp(finish, "eos") || !strcmp(finish, "eos_token"); }
+/* The server's own word for how a whole text ended; NULL: it is no such word. */
+static const tc_finish *whole(const textbook *b, const char *finish)
+{
+    const tc_finish *f = b->run.server.dialect->finish;
+    while (f->word && strcmp(f->word, finish) != 0) f++;
+    return f->word ? f : NULL;
+}
 
 /* A document of text that came without ids: encoded here, behind the prompt's tokens, or,
  * where a chat template hid those, behind the beginning of a text.  *given: tokens not written. */
 static rt_status encode_text(const textbook *b, const tc_response *x, int64_t c, ds_ids *ids, int64_t *given)
 {
-    const int32_t eos = ds_tokenizer_eos(b->tokenizer);
+    const tc_finish *end = whole(b, x->finish);
+    const int32_t    eos = ds_tokenizer_eos(b->tokenizer);
     if (b->recipe->chat) RT_TRY(ds_encode(b->tokenizer, "", 0, DS_PROMPT, ids));
     for (int64_t i = 0; i < b->ids[c].n; i++) RT_TRY(ds_ids_add(ids, b->ids[c].v[i]));
     *given = ids->n;
     RT_TRY(ds_encode(b->tokenizer, x->text.p, x->text.len, DS_ADDED, ids));
-    return ids->n > *given && eos >= 0 && ended_itself(x->finish) ? ds_ids_add(ids, eos) : RT_OK;
+    return ids->n > *given && eos >= 0 && end && end->itself ? ds_ids_add(ids, eos) : RT_OK;
 }
 
 static rt_status add_doc(textbook *b, int64_t i, const tc_response *x, const tc_entry *e, ds_doc *d)
@@ -140,19 +147,14 @@ static rt_status add_doc(textbook *b, int64_t i, const tc_response *x, const tc_
     return RT_OK;
 }
 
-/* Texts that ended by themselves or at the length asked for, in the words of various servers. */
-static const char *const whole[] = {"stop", "length", "eos", "eos_token", "stop_sequence"};
-enum { WHOLE = sizeof whole / sizeof *whole };
-
 /* Half a text must not be learnt like a whole one: what was broken off, filtered or ended without a word is kept out
  * unless its word is among those asked for. */
 static int is_wanted(const textbook *b, const char *finish)
 {
-    const rt_texts    *asked = &b->t->finish;
-    const char *const *words = asked->n ? asked->v : whole;
-    const int          n     = asked->n ? asked->n : WHOLE;
-    for (int i = 0; i < n; i++)
-        if (!strcmp(words[i], *finish ? finish : "none")) return 1;
+    const rt_texts *wanted = &b->t->finish;
+    if (!wanted->n) return whole(b, finish) != NULL;
+    for (int i = 0; i < wanted->n; i++)
+        if (!strcmp(wanted->v[i], *finish ? finish : "none")) return 1;
     return 0;
 }
 
@@ -260,9 +262,11 @@ static rt_status run_all(textbook *b, rt_buf *settings, tc_report *r)
     RT_TRY(ds_tokenizer_load(&b->tokenizer, b->o->tokenizer));
     RT_TRY(prepare(b));
     /* a chat teacher need not have our tokenizer: only its text is taken */
-    const char *sha = b->recipe->chat ? "" : ds_tokenizer_identity(b->tokenizer);
-    RT_TRY(tc_run_open(&b->run, b->o, b->t->text_only ? 0 : b->o->k, b->t->text_only ? -1 : b->o->m, sha,
-                       b->recipe->chat ? 0 : ds_tokenizer_size(b->tokenizer), r));
+    const char   *sha  = b->recipe->chat ? "" : ds_tokenizer_identity(b->tokenizer);
+    const tc_need need = {.k     = b->t->text_only ? 0 : b->o->k,
+                          .m     = b->t->text_only ? -1 : b->o->m,
+                          .vocab = b->recipe->chat ? 0 : ds_tokenizer_size(b->tokenizer)};
+    RT_TRY(tc_run_open(&b->run, b->o, &need, sha, r));
     if (b->recipe->chat) b->run.vocab = ds_tokenizer_size(b->tokenizer);
     RT_TRY(check_lengths(b));
     RT_TRY(add_settings(b, settings));

@@ -94,6 +94,7 @@ static void scores_are_rows(void **state)
     assert_int_equal(ds_shard_info(s)->k, 5);
     assert_int_equal(ds_shard_info(s)->m, 4);
     assert_string_equal(ds_shard_info(s)->dialect, "retort");
+    assert_non_null(strstr(ds_shard_info(s)->probe, "\"echoes_ids\":true,\"scores_prompts\":true"));
     assert_true(ds_shard_has_entropy(s));
     assert_int_equal(ds_shard_docs(s), DOCS);
     assert_int_equal(ds_shard_doc(s, 7, &d), RT_OK);
