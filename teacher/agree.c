@@ -1,4 +1,4 @@
-/* agree.c -- do a text and the token ids beside it say the same?
+/* agree.c -- compares a response's text with the text that its token ids decode to.
  *
  * Both are read character by character.  White space does not count: decoders differ in it.  Bytes that are no character
  * are U+FFFD in a server's text, or left out.  A text may end earlier than its ids: before an end token, before the tokens
@@ -26,7 +26,7 @@ static character character_at(const rt_buf *b, size_t at)
     return (character){s, whole ? whole : 1, mark ? MARK : isspace((unsigned char)*s) ? BLANK : LETTER};
 }
 
-/* The first place from `at` on that is of none of these kinds. */
+/* Returns the first offset from `at` on whose character is of none of these kinds. */
 static size_t skip(const rt_buf *b, size_t at, int kinds)
 {
     for (character c = character_at(b, at); c.kind & kinds; c = character_at(b, at)) at += c.n;
@@ -37,7 +37,7 @@ static size_t skip(const rt_buf *b, size_t at, int kinds)
 
 typedef struct reading {
     rt_buf bytes;
-    size_t least;    /* a text reaches to here at least, unless a stop string ended it */
+    size_t least;    /* the text must reach this offset unless a stop string ended it */
     size_t text, at; /* how far the text and the bytes are the same */
     int    same;
 } reading;
@@ -51,7 +51,7 @@ static int ends_whole(const rt_buf *b)
     return 0;
 }
 
-/* Ids beyond the tokenizer are padding of a model's matrix: they stand for nothing, here as in servers. */
+/* Ids beyond the tokenizer's vocabulary are padding of the model's matrix.  They decode to nothing, here as in servers. */
 static rt_status decode(reading *r, const ds_tokenizer *t, const int32_t *ids, int64_t n, int skip_special)
 {
     RT_TRY(rt_buf_str(&r->bytes, ""));
@@ -65,14 +65,14 @@ static rt_status decode(reading *r, const ds_tokenizer *t, const int32_t *ids, i
 
 /* ---- comparing -------------------------------------------------------------------------------- */
 
-/* U+FFFD of a text may also show a Latin-1 letter of an added token: byte-level decoders take it for a byte. */
+/* U+FFFD may also stand for a Latin-1 character of an added token: byte-level decoders take it for a byte. */
 static int shows(character text, character ids)
 {
     if (text.kind == MARK) return ids.kind == MARK || (ids.n == 2 && (unsigned char)*ids.s < 0xc4);
     return text.n == ids.n && !memcmp(text.s, ids.s, ids.n);
 }
 
-/* Do the bytes begin with the whole text? */
+/* Returns 1 if the decoded bytes begin with the whole text. */
 static int begins(reading *r, const rt_buf *text)
 {
     for (r->text = skip(text, 0, BLANK); r->text < text->len; r->text = skip(text, r->text, BLANK)) {
@@ -86,7 +86,7 @@ static int begins(reading *r, const rt_buf *text)
     return 1;
 }
 
-/* Does a stop string begin at `at`, or end there?  (Some servers keep it in the text.) */
+/* Returns 1 if a stop string begins or ends at `at`.  (Some servers keep it in the text.) */
 static int stops_at(const rt_buf *b, size_t at, const char *const *stop, int stops)
 {
     for (int s = 0; s < stops; s++) {
@@ -128,7 +128,7 @@ static rt_status differ(const reading *r, const rt_buf *text)
 
 rt_status tc_agree(const ds_tokenizer *t, const int32_t *ids, int64_t n, const rt_buf *text, const char *const *stop, int stops)
 {
-    reading   r[2] = {{.text = 0}}; /* with special tokens, and without: servers show them or not */
+    reading   r[2] = {{.text = 0}}; /* decoded with special tokens and without: servers differ */
     rt_status st   = RT_OK;
     for (int i = 0; st == RT_OK && i < 2; i++) {
         st = decode(&r[i], t, ids, n, i);

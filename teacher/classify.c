@@ -1,4 +1,4 @@
-/* classify.c -- what a reply means for the run, and how it is told to people: the errors of all servers that are known. */
+/* classify.c -- classifies a reply (accept, retry, slow down, refuse, stop) and writes its error as one line, for all known servers. */
 #define _GNU_SOURCE
 #include "teacher/dialect.h"
 #include <stdio.h>
@@ -9,7 +9,7 @@ enum { QUOTE = 240 /* letters of a server's message */, MAX_ERROR = 1 << 16 /* b
 
 static const cJSON *get(const cJSON *o, const char *key) { return cJSON_GetObjectItemCaseSensitive(o, key); }
 
-/* What went wrong, in words: a text, or what an object or a list says under one of the names that servers use. */
+/* Returns the error message: a string, or the first string under one of the keys that servers use; NULL: none. */
 static const char *message_of(const cJSON *o)
 {
     static const char *const keys[] = {"error",      "errors",    "base_resp", "message",           "Message",
@@ -46,7 +46,7 @@ static cJSON *body_of(const tc_reply *r)
 
 /* ---- errors in an envelope of success ------------------------------------------------------ */
 
-/* An error said outright, whatever else stands there. */
+/* Returns 1 if o declares an error explicitly, whatever else it contains. */
 static int names_error(const cJSON *o)
 {
     const cJSON *e = get(o, "error"), *list = get(o, "errors");
@@ -67,7 +67,7 @@ static const cJSON *error_in(const cJSON *o)
     return !usable && message_of(top) ? top : NULL;
 }
 
-/* An HTTP status that a value says: a number, one in a text, or a word; 0: none. */
+/* Returns the HTTP status that a value gives as a number, in a string or as a word; 0: none. */
 static long status_of(const cJSON *x)
 {
     static const struct {
@@ -85,7 +85,7 @@ static long status_of(const cJSON *x)
 static int is_status(const cJSON *x) { return status_of(x) > 0; }
 static int is_code(const cJSON *x) { return cJSON_IsNumber(x) || (cJSON_IsString(x) && *x->valuestring); }
 
-/* The first value that is one, among those that servers give beside a message: those of the innermost object first. */
+/* Returns the first value for which is_one() holds, among the keys that accompany a message.  The innermost object comes first. */
 static const cJSON *code_in(const cJSON *e, int (*is_one)(const cJSON *))
 {
     static const char *const inner[] = {"error", "errors", "base_resp"};
@@ -99,7 +99,7 @@ static const cJSON *code_in(const cJSON *e, int (*is_one)(const cJSON *))
     return found;
 }
 
-/* ", code 17" or nothing: the server's own code, which may be no HTTP status. */
+/* Writes ", code 17" or nothing.  The server's code need not be an HTTP status. */
 static void put_code(char *to, size_t n, const cJSON *e)
 {
     const cJSON *x = code_in(e, is_code);
@@ -117,14 +117,14 @@ static int mentions(const tc_reply *r, const char *const *words, size_t n)
     return 0;
 }
 
-/* A quota that is used up comes as 429 too; waiting does not fill it. */
+/* Servers report an exhausted quota as 429 too.  Waiting does not refill it. */
 static int quota_is_used_up(const tc_reply *r)
 {
     static const char *const codes[] = {"insufficient_quota", "credit_balance_exhausted", "spend_limit_exceeded", "usage_limit_exceeded"};
     return mentions(r, codes, sizeof codes / sizeof *codes);
 }
 
-/* Said of one prompt, whatever the status. */
+/* The filter concerns one prompt, whatever the status. */
 static int prompt_is_filtered(const tc_reply *r)
 {
     static const char *const codes[] = {"\"content_filter\"", "\"content_policy_violation\"", "\"moderation_blocked\""};

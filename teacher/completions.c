@@ -60,7 +60,7 @@ rt_status tc_body_sampling(rt_buf *b, const tc_request *q)
     return q->stops ? rt_buf_str(b, "]") : RT_OK;
 }
 
-/* Other programs read numbers as doubles: 53 bits. */
+/* Other programs read numbers as doubles, which hold 53 bits. */
 rt_status tc_body_seed(rt_buf *b, const tc_request *q)
 {
     return rt_buf_fmt(b, ",\"" WIRE_SEED "\":%llu", (unsigned long long)(q->seed >> 11));
@@ -87,7 +87,7 @@ rt_status tc_completions_write(rt_buf *b, const tc_dialect *d, const tc_request 
     RT_TRY(q->chat ? tc_body_messages(b, q) : q->ids ? tc_body_ids(b, q) : tc_body_text(b, q));
     RT_TRY(q->max_tokens ? add_generation(b, q) : add_scoring(b, q, d->score_tokens));
     RT_TRY(tc_body_seed(b, q));
-    if (d->tails && q->k) /* the server refuses questions about the rest where there is no top k; it takes all 64 bits, as text */
+    if (d->tails && q->k) /* retort serve refuses this object without a top k; it reads all 64 bits of the seed from a string */
         RT_TRY(rt_buf_fmt(b, ",\"" WIRE_RETORT "\":{\"" WIRE_TAIL_SAMPLES "\":%lld,\"" WIRE_SEED "\":\"%llu\"}", (long long)q->m,
                           (unsigned long long)q->seed));
     return rt_buf_str(b, "}");
@@ -97,7 +97,7 @@ rt_status tc_completions_write(rt_buf *b, const tc_dialect *d, const tc_request 
 
 static const cJSON *get(const cJSON *o, const char *key) { return cJSON_GetObjectItemCaseSensitive(o, key); }
 
-/* The elements of a list that must have n of them. */
+/* Finds the list `key` and checks that it has n elements. */
 static rt_status list_of(const cJSON **first, const cJSON *o, const char *key, int64_t n)
 {
     const cJSON *l = get(o, key);
@@ -124,7 +124,7 @@ static rt_status allocate(tc_response *x, const tc_dialect *d, const tc_request 
     return d->tails ? RT_NEW(x->rest_entropy, n) : RT_OK;
 }
 
-/* Rows first .. first+n-1 of samples and entropies; `skip`: entry 0 of the lists is about nothing. */
+/* Reads tail samples and entropies into rows first .. first+n-1.  skip = 1: entry 0 of the lists is null. */
 static rt_status read_rest(tc_response *x, const tc_request *q, const cJSON *o, const char *tail, const char *entropy, int64_t first,
                            int64_t n, int skip)
 {
@@ -140,7 +140,7 @@ static rt_status read_rest(tc_response *x, const tc_request *q, const cJSON *o, 
     return RT_OK;
 }
 
-/* Where the server repeats the prompt's ids, they must be the ones that were sent. */
+/* If the server repeats the prompt's ids, they must equal those that were sent. */
 static rt_status check_echo(tc_response *out, const tc_request *q, const cJSON *choice)
 {
     const cJSON *x  = NULL;
@@ -169,7 +169,7 @@ static rt_status read_scores(tc_response *x, const tc_dialect *d, const tc_reque
     return d->tails ? read_rest(x, q, choice, WIRE_PROMPT_TAIL_IDS, WIRE_PROMPT_REST_ENTROPY, 0, q->n - 1, 1) : RT_OK;
 }
 
-/* Generated ids: "token_ids" where the server sends them, else logprobs.tokens. */
+/* Reads the generated ids from "token_ids" if the server sends it, else from logprobs.tokens. */
 static rt_status read_generated_ids(tc_response *x, const tc_dialect *d, const tc_request *q, const cJSON *choice, const cJSON *logprobs)
 {
     const cJSON *l     = get(choice, WIRE_TOKEN_IDS);
@@ -190,7 +190,7 @@ static rt_status read_generated_ids(tc_response *x, const tc_dialect *d, const t
     return RT_OK;
 }
 
-/* Where "logprobs" names the tokens too, they must be the same. */
+/* If "logprobs" names the tokens too, the names must agree with the ids. */
 static rt_status check_names(const tc_response *x, const tc_request *q, const cJSON *logprobs)
 {
     const cJSON *t  = NULL;
@@ -225,7 +225,7 @@ static rt_status read_generated(tc_response *x, const tc_dialect *d, const tc_re
     return d->tails ? read_rest(x, q, choice, WIRE_TAIL_IDS, WIRE_REST_ENTROPY, q->n - 1, n, 0) : RT_OK;
 }
 
-/* No text, and the server says why: asking again would bring the same. */
+/* RT_ECHECK if the server gives a reason for the missing text: a retry would fail in the same way. */
 static rt_status no_text(const cJSON *message, const char *finish)
 {
     const char *refusal = cJSON_GetStringValue(get(message, "refusal"));
@@ -269,9 +269,9 @@ rt_status tc_completions_read(tc_response *out, const tc_dialect *d, const tc_re
 {
     tc_response x    = {0};
     cJSON      *o    = NULL;
-    rt_buf      copy = {0}; /* the parser mends slips in place; the ledger keeps what was sent */
+    rt_buf      copy = {0}; /* the lenient parser changes its input; the ledger stores the original */
     rt_status   st   = rt_buf_add(&copy, body->p, body->len);
-    /* ids are checked for doubles in rows.c, so the parser need not compare every pair of keys */
+    /* rows.c checks ids for duplicates, so the parser need not compare every pair of keys */
     if (st == RT_OK) st = rt_json_parse(&o, copy.p, copy.len, RT_JSON_LENIENT | RT_JSON_DUPLICATES, "server answered no JSON: body");
     if (st == RT_OK) st = read_all(&x, d, q, o);
     cJSON_Delete(o);

@@ -1,4 +1,4 @@
-/* dialect.c -- the table of dialects, what they give, and the record that they fill. */
+/* dialect.c -- the table of dialects, the check of what a run needs, and the record of a response. */
 #include "teacher/dialect.h"
 #include <stdlib.h>
 #include <string.h>

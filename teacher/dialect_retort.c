@@ -1,8 +1,8 @@
-/* dialect_retort.c -- our own server: vLLM's completions plus samples and entropy of the rest. */
+/* dialect_retort.c -- `retort serve`: vLLM's completions plus tail samples and tail entropy. */
 #include "data/wire.h"
 #include "teacher/dialect.h"
 
-/* Only ours says both, the tokenizer's identity and the vocabulary. */
+/* Only `retort serve` reports both a tokenizer identity and a vocabulary size. */
 static int recognise(const cJSON *models, const char *wanted)
 {
     const cJSON *model = tc_openai_model(models, wanted);

@@ -1,4 +1,4 @@
-/* dialect_vllm.c -- vLLM's OpenAI server, and whatever answers in its shape.
+/* dialect_vllm.c -- vLLM's OpenAI server and compatible servers.
  *
  * Source of the shape: vLLM's protocol definitions of completions, prompt_logprobs and
  * return_token_ids.  Scoring needs max_tokens >= 1; the one token is ignored.
@@ -13,7 +13,7 @@ static int recognise(const cJSON *models, const char *wanted)
 }
 
 const tc_dialect tc_dialect_vllm = {.name         = "vllm",
-                                    .max_k        = TC_MAX_K, /* the server has a limit of its own, which it does not tell */
+                                    .max_k        = TC_MAX_K, /* the server's own limit (--max-logprobs) is not reported */
                                     .scores       = 1,
                                     .tails        = 0,
                                     .score_tokens = 1,

@@ -1,7 +1,7 @@
 /* endpoint.c -- the address of a server and the key for it.
  *
- * The key comes from the environment or a private file, is kept in one place, and
- * leaves only through the Authorization header.
+ * The key comes from the environment or a private file, is stored in one place, and
+ * is sent only in the request header that the dialect names.
  */
 #include "teacher/endpoint.h"
 #include "core/file.h"
@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* An address, not a name that looks like one: 127.evil.example may be anywhere.  "localhost" is the one name that
- * libcurl itself takes for 127.0.0.1 and ::1, without asking anybody. */
+/* Returns 1 for a loopback address, not for a name that resembles one: 127.evil.example may resolve to any host.
+ * libcurl itself maps "localhost", and no other name, to 127.0.0.1 and ::1 without a DNS request. */
 static int is_loopback(const char *url_host)
 {
     char            host[TC_URL];

@@ -1,8 +1,8 @@
 /* http.c -- many requests in flight from one thread (libcurl's multi interface).
  *
- * One easy handle per slot, kept and used again, so that connections are too.
+ * Each slot reuses its easy handle, and with it the connection.
  * Redirects are not followed: a POST would become a GET, and the key belongs to
- * one address.  The key is overwritten in whatever comes back.
+ * one address.  The key is overwritten in every reply.
  */
 #include "teacher/http.h"
 #include "core/clock.h"
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* A link that was cut is noticed within a minute: while a server computes, TCP asks whether it is still there. */
+/* TCP keepalive detects a cut link within a minute, also while the server computes. */
 enum { KEEP_IDLE = 20, KEEP_APART = 10, UNACKNOWLEDGED_MS = 40000, STALL_SECONDS = 60 };
 enum { CONNECT_SECONDS = 10, RECEIVE_BUFFER = 256 << 10 };
 
@@ -81,7 +81,7 @@ rt_status tc_http_headers(tc_http *h, const tc_headers *headers)
 {
     free_headers(h);
     h->wait = headers->wait;
-    RT_TRY(add_header(h, "Expect:")); /* else bodies above 1 MB wait a second for 100-continue */
+    RT_TRY(add_header(h, "Expect:")); /* otherwise libcurl waits a second for 100-continue before it sends bodies above 1 MB */
     for (const char *const *line = headers->request; *line; line++) {
         const int takes_key = (*line)[strlen(*line) - 1] == ' ';
         RT_TRY(takes_key ? add_key_header(h, *line) : add_header(h, *line));
@@ -150,7 +150,7 @@ static void set_up(const tc_http *h, CURL *c)
     curl_easy_setopt(c, CURLOPT_SOCKOPTFUNCTION, set_up_socket);
     curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
     curl_easy_setopt(c, CURLOPT_ACCEPT_ENCODING, "");
-    if (h->at.loopback) curl_easy_setopt(c, CURLOPT_PROXY, ""); /* a proxy cannot reach this machine's own loopback */
+    if (h->at.loopback) curl_easy_setopt(c, CURLOPT_PROXY, ""); /* a proxy cannot reach this machine's loopback interface */
 }
 
 static void set_up_slot(const tc_http *h, slot *s)
@@ -276,8 +276,8 @@ static void collect(tc_http *h, tc_reply *replies, int cap, int *n)
     }
 }
 
-/* A response that has begun and brings nothing more.  (libcurl's own limit of speed would count the time in which a server
- * computes before it answers.) */
+/* Ends responses that have begun but stalled.  (libcurl's speed limit would also count the time that a server computes before
+ * it answers.) */
 static void collect_stalled(tc_http *h, tc_reply *replies, int cap, int *n)
 {
     const double now = rt_now();

@@ -5,7 +5,7 @@
 
 enum {
     TC_MAX_IN_FLIGHT = 1024,
-    TC_MAX_HELD      = 256 << 20 /* bytes of one response, and of all that are being received together */
+    TC_MAX_HELD      = 256 << 20 /* bytes of one response, and of all responses being received together */
 };
 
 /* The headers of one kind of server. */
@@ -25,7 +25,7 @@ typedef struct tc_reply { /* an HTTP response, its body not yet parsed */
     rt_buf  body;         /* the caller frees it */
     double  wait;         /* seconds that its headers ask to wait; negative: they do not say */
     double  seconds;
-    int     crowded; /* broken off here: together with others it was more than TC_MAX_HELD */
+    int     crowded; /* the client aborted it: all responses together exceeded TC_MAX_HELD */
     char    error[256];
 } tc_reply;
 
@@ -37,14 +37,14 @@ int       tc_http_in_flight(const tc_http *h);
 /* Sets the headers of all further requests.  Called before the first request, and while none is in flight. */
 rt_status tc_http_headers(tc_http *h, const tc_headers *headers);
 
-/* Send; *body is taken over (becomes {0}).  GET when body is NULL. */
+/* Sends a POST and takes over *body (it becomes {0}); body = NULL: a GET. */
 rt_status tc_http_send(tc_http *h, const char *path, rt_buf *body, int64_t tag);
-/* Wait up to `seconds` for replies; *n of at most cap (a signal or nothing: 0). */
+/* Waits up to `seconds` for replies; *n of at most cap, 0 after a timeout or a signal. */
 rt_status tc_http_wait(tc_http *h, double seconds, tc_reply *replies, int cap, int *n);
-/* tc_endpoint_scrub with the server's key: for what was made from a reply. */
+/* Applies tc_endpoint_scrub with the server's key to text derived from a reply. */
 void tc_http_scrub(const tc_http *h, char *text);
-/* Does the server answer at all?  GET path over a connection of its own, for at most ten seconds. */
+/* Returns 1 if the server responds to GET path on a new connection within ten seconds. */
 int tc_http_alive(const tc_http *h, const char *path);
-/* One request, alone: send and wait for its reply.  RT_EINTR on Ctrl-C. */
+/* Sends one request and waits for its reply.  RT_EINTR: Ctrl-C. */
 rt_status tc_http_one(tc_http *h, const char *path, rt_buf *body, tc_reply *reply);
 #endif

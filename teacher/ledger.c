@@ -16,10 +16,10 @@ static const char schema[] = "CREATE TABLE request (key TEXT PRIMARY KEY, state 
                              " seconds REAL, time INTEGER, answer BLOB, size INTEGER);"
                              "CREATE TABLE note (name TEXT PRIMARY KEY, text TEXT NOT NULL);"
                              "PRAGMA application_id=1381256263; PRAGMA user_version=2;";
-/* Version 1 kept every response as it came. */
+/* Version 1 stored responses uncompressed. */
 static const char upgrade[] = "BEGIN; ALTER TABLE request ADD COLUMN size INTEGER; PRAGMA user_version=2; COMMIT;";
 
-/* SQLite names a full disk itself; a quota or `ulimit -f` is a failed write to it. */
+/* SQLite reports a full disk as such, but a quota or `ulimit -f` as a failed write. */
 static rt_status status_of(sqlite3 *db)
 {
     switch (sqlite3_errcode(db) & 0xff) {
@@ -192,7 +192,7 @@ rt_status tc_ledger_step(tc_ledger *l, sqlite3_stmt *s)
     return st;
 }
 
-/* Good responses are kept compressed; bad ones, few and there to be looked at, as they came. */
+/* Valid responses are stored compressed; bad ones, which are few and are read by people, as received. */
 static rt_status bind_response(tc_ledger *l, sqlite3_stmt *s, const tc_entry *e)
 {
     if (!e->response) return RT_OK;

@@ -12,7 +12,7 @@
 typedef enum tc_state {
     TC_ABSENT   = 0,
     TC_FAILED   = 1, /* no response; `error` says why */
-    TC_BAD      = 2, /* a response that says something impossible; kept for looking at */
+    TC_BAD      = 2, /* an invalid response, stored for inspection */
     TC_DONE     = 3,
     TC_IN_SHARD = 4 /* the response was removed (tc_ledger_prune): a shard holds it */
 } tc_state;
@@ -29,26 +29,26 @@ typedef struct tc_entry {
 } tc_entry;
 
 typedef struct tc_ledger tc_ledger;
-/* Open or make.  RT_EFORMAT: not a ledger; RT_EINVAL: another process has it. */
+/* Opens or creates a ledger.  RT_EFORMAT: the file is not a ledger; RT_EINVAL: another process uses it. */
 rt_status   tc_ledger_open(tc_ledger **out, const char *path);
 void        tc_ledger_close(tc_ledger **l);
-void        tc_ledger_close_empty(tc_ledger **l); /* and remove what was made and has no request: a command failed at once */
+void        tc_ledger_close_empty(tc_ledger **l); /* also deletes a ledger that this handle created and that has no request */
 const char *tc_ledger_path(const tc_ledger *l);
 
-/* SHA-256 of dialect, model, path and body: not of the endpoint, so that the same model
- * behind another address continues the same run. */
+/* SHA-256 of dialect, model, path and body.  The endpoint is left out, so that the same model
+ * at another address continues the run. */
 rt_status tc_ledger_key(char hex[RT_SHA_HEX], const char *dialect, const char *model, const char *path, const rt_buf *body);
 
-/* Between begin and commit several puts cost one fsync; only a commit makes them safe. */
+/* The puts between begin and commit cost one fsync; they are durable after the commit. */
 rt_status tc_ledger_begin(tc_ledger *l);
 rt_status tc_ledger_commit(tc_ledger *l);
 rt_status tc_ledger_put(tc_ledger *l, const char *key, const tc_entry *e); /* attempts + 1 */
-/* What is known of a request; e->state = TC_ABSENT when nothing.  `answer` (may be
- * NULL) gets the body; e->response and e->error stay NULL. */
+/* Reads the entry of a request; e->state = TC_ABSENT if there is none.  `response` (may be
+ * NULL) receives the body; e->response and e->error stay NULL. */
 rt_status tc_ledger_find(tc_ledger *l, const char *key, tc_entry *e, rt_buf *response);
-rt_status tc_ledger_count(tc_ledger *l, int64_t *done); /* responses that are safe */
+rt_status tc_ledger_count(tc_ledger *l, int64_t *done); /* requests with a response */
 
-/* Named texts of the run itself (the probe). */
+/* Named strings of the run itself (the probe). */
 rt_status tc_ledger_note(tc_ledger *l, const char *name, const char *text);
 rt_status tc_ledger_noted(tc_ledger *l, const char *name, rt_buf *text); /* empty: none */
 #endif

@@ -1,4 +1,4 @@
-/* ledger_care.c -- what a ledger holds, and making it smaller. */
+/* ledger_care.c -- statistics of a ledger, and pruning. */
 #include "core/file.h"
 #include "teacher/ledger_db.h"
 #include <string.h>
@@ -56,7 +56,7 @@ rt_status tc_ledger_look(const char *path, tc_ledger_stats *out)
 
 /* ---- pruning ------------------------------------------------------------------------------------- */
 
-/* Responses that are kept as they came: compressed one by one. */
+/* Compresses the responses that version 1 stored uncompressed. */
 static rt_status pack_old(tc_ledger *l)
 {
     sqlite3_stmt *from = NULL, *to = NULL;

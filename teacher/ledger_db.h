@@ -28,7 +28,7 @@ rt_status tc_ledger_version(tc_ledger *l, int64_t *version);
 /* ledger_file.c: RT_EFORMAT where an existing file is no ledger; nothing is written.  may_be_new: an empty file and an
  * empty database, of which tc_ledger_open makes one, will do. */
 rt_status tc_ledger_identify(const char *path, int may_be_new);
-/* For reading alone, of any version: no byte of the ledger changes.  tc_ledger_close. */
+/* Opens a ledger of any version read-only: no byte of it changes.  tc_ledger_close. */
 rt_status tc_ledger_open_read(tc_ledger **out, const char *path);
 
 /* ledger_pack.c: a response as it is kept (zstd), and as it came (`size` bytes).  *out is replaced. */

@@ -1,10 +1,10 @@
-/* ledger_pack.c -- responses are kept compressed: JSON with log-probabilities shrinks to a quarter. */
+/* ledger_pack.c -- compresses responses: JSON with log-probabilities shrinks to a quarter. */
 #include "teacher/http.h"
 #include "teacher/ledger_db.h"
 #include <stdlib.h>
 #include <zstd.h>
 
-enum { LEVEL = 1 /* for this kind of text no other up to 5 packs tighter, and all are slower */ };
+enum { LEVEL = 1 /* levels 2 to 5 compress such JSON no better and are slower */ };
 
 static rt_status make_room(rt_buf *out, size_t n)
 {

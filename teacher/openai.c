@@ -1,4 +1,4 @@
-/* openai.c -- what servers with OpenAI's API share: headers, paths, the list of models, words for the end of a text. */
+/* openai.c -- what servers with OpenAI's API share: headers, paths, the list of models, finish reasons. */
 #include "data/wire.h"
 #include "teacher/dialect.h"
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* probe.c -- what a server can do, found out by asking it: version strings are not believed. */
+/* probe.c -- finds out by requests what a server can do; version strings are not trusted. */
 #include "teacher/probe.h"
 #include "core/clock.h"
 #include "data/wire.h"
@@ -18,7 +18,7 @@ static rt_status wait_for(const tc_options *o, const tc_endpoint *e, double seco
     return RT_OK;
 }
 
-/* One request, sent again while the server is busy or still loading. */
+/* Sends one request, and retries it while the server is busy or loading. */
 static rt_status patiently(tc_http *h, const tc_endpoint *e, const tc_options *o, const tc_dialect *d, const char *path, const rt_buf *body,
                            tc_reply *reply)
 {
@@ -32,7 +32,7 @@ static rt_status patiently(tc_http *h, const tc_endpoint *e, const tc_options *o
         d->classify(&v, reply);
         if (v.what == TC_ACCEPT) return RT_OK;
         tc_http_scrub(h, v.text);
-        const int refused = !reply->status; /* nobody listens there: waiting is not what is wanted */
+        const int refused = !reply->status; /* no server listens there, so a retry is useless */
         rt_buf_free(&reply->body);
         RT_CHECK(!refused, RT_ENET, "%s cannot be reached: %s; is the server up, and is the address right?", e->url, v.text);
         RT_CHECK(v.what != TC_STOP && v.what != TC_REFUSED && tries < o->retries, RT_ENET, "%s%s answered %s", e->url, path, v.text);
@@ -59,7 +59,7 @@ static int asks_the_same(const tc_dialect *a, const tc_dialect *b)
     return a && !strcmp(a->models_path, b->models_path) && a->headers == b->headers;
 }
 
-/* The dialect that o names, or the first one that recognises the server; *models is what the server said to it. */
+/* Finds the dialect that o names, or the first one that recognises the server.  *models is the list that it was shown. */
 static rt_status find_dialect(const tc_dialect **out, cJSON **models, tc_http *h, const tc_endpoint *e, const tc_options *o)
 {
     const tc_dialect *named = NULL, *last = NULL, *d;

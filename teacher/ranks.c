@@ -1,4 +1,4 @@
-/* ranks.c -- where the written tokens stand among the top k: what no single row can show. */
+/* ranks.c -- checks the ranks of generated tokens over many rows. */
 #include "teacher/dialect.h"
 #include <math.h>
 
@@ -15,8 +15,8 @@ void tc_ranks_add(tc_ranks *p, const tc_response *x)
     }
 }
 
-/* Without ranks nothing in a row says that its last entry has taken the k-th one's place.  But a token that is drawn is
- * the k-th about as often as the k-th is likely, not whenever it is none of the first k-1. */
+/* A server that gives no ranks may put the generated token in the place of the k-th likely one, which no single row shows.
+ * Over many rows, a drawn token is the k-th as often as the k-th's probability says, not whenever it is outside the first k-1. */
 rt_status tc_ranks_check(const tc_ranks *p, int64_t k, double temperature)
 {
     if (k < 2 || temperature > 1 || p->outside || (double)p->last <= 10 + 3 * p->expected) return RT_OK;

@@ -88,7 +88,7 @@ static rt_status read_sampling(tc_recipe *r, const cJSON *o, const char *where)
     return RT_OK;
 }
 
-/* The place that {word} names, 0 when there is none: 't', 'a' or 's'. */
+/* Returns 't', 'a' or 's' for the placeholder at p, 0 if there is none. */
 static char place_at(const char *p, size_t *len)
 {
     static const char *const words[] = {"{topic}", "{audience}", "{style}"};

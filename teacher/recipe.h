@@ -1,4 +1,4 @@
-/* recipe.h -- what a teacher is asked to write about, for whom and how: a JSON file (docs/teachers.md). */
+/* recipe.h -- recipes: topics, audiences, styles and sampling of texts to generate, as a JSON file (docs/teachers.md). */
 #ifndef TC_RECIPE_H
 #define TC_RECIPE_H
 #include "teacher/dialect.h"

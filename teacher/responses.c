@@ -1,4 +1,4 @@
-/* responses.c -- the responses of a run, from the ledger, in the order of the input: read a block, parse it in parallel, hand it over. */
+/* responses.c -- reads the responses of a run from the ledger in the order of the input, block by block, each parsed in parallel. */
 #include "core/clock.h"
 #include "core/threads.h"
 #include "teacher/run.h"
@@ -29,7 +29,7 @@ static void parse(int64_t n, int thread, void *ud)
     if (b->st[n] != RT_OK) snprintf(b->why[n], sizeof b->why[n], "%s", rt_error_text());
 }
 
-/* The responses from b->first on that are parsed together; *n of at most BLOCK. */
+/* Reads the responses from b->first on that are parsed together; *n of at most BLOCK. */
 static rt_status read_block(block *b, int64_t *n)
 {
     const int64_t left  = b->run->source->n - b->first;

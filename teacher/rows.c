@@ -11,9 +11,9 @@
 
 /* Sums of k probabilities that left a bf16 or f16 server may exceed 1 by this much. */
 #define SUM_SLACK 1e-3
-/* Entropies and masses of a server are computed apart. */
+/* Servers compute entropies and masses separately. */
 #define ENTROPY_SLACK 1e-3
-/* Rest mass that nine digits cannot tell from 0. */
+/* Tail mass that nine digits cannot distinguish from 0. */
 #define REST_ZERO 1e-6
 
 enum { MAX_RANK = 1000000000 };
@@ -34,7 +34,7 @@ rt_status tc_id_read(int32_t *id, const cJSON *x, int64_t vocab, const char *fie
     return RT_OK;
 }
 
-/* Decimal digits alone, no leading zero: one id has one name. */
+/* Accepts decimal digits without a leading zero, so that each id has one name. */
 static rt_status id_of_digits(int32_t *id, const char *s, int64_t vocab, const char *field, int64_t at)
 {
     const size_t n = strspn(s, "0123456789");
@@ -108,7 +108,7 @@ static rt_status check_ranks(const entry *e, int64_t c, const tc_request *q, con
     return RT_OK;
 }
 
-/* All alternatives of one row, most likely first; *n of at most k + 2. */
+/* Reads all alternatives of one row, most likely first; *n of at most k + 2. */
 static rt_status read_entries(entry *e, int64_t *n, const cJSON *o, const tc_request *q, const char *field, int64_t at)
 {
     int64_t c = 0, ranked = 0;
@@ -121,7 +121,7 @@ static rt_status read_entries(entry *e, int64_t *n, const cJSON *o, const tc_req
         ranked += e[c].rank > 0;
     }
     if (c < q->k) TC_MALFORMED("%s[%lld]: %lld alternatives, %lld were asked for", field, (long long)at, (long long)c, (long long)q->k);
-    if (ranked && ranked < c) /* the one without may have taken the place of another */
+    if (ranked && ranked < c) /* the entry without a rank may have replaced another */
         TC_MALFORMED("%s[%lld]: %lld of %lld alternatives have a rank, expected all or none", field, (long long)at, (long long)ranked,
                      (long long)c);
     qsort(e, (size_t)c, sizeof *e, by_rank);
@@ -132,7 +132,7 @@ static rt_status read_entries(entry *e, int64_t *n, const cJSON *o, const tc_req
     return !ranked ? RT_OK : check_ranks(e, c, q, field, at);
 }
 
-/* Keep the k most likely; what they do not cover is the rest. */
+/* Stores the k most likely entries; the remaining probability is the tail mass. */
 static rt_status keep_top(tc_response *out, const tc_request *q, int64_t row, const entry *e, const char *field, int64_t at)
 {
     double sum = 0;
@@ -186,7 +186,7 @@ rt_status tc_row_tail(tc_response *out, const tc_request *q, int64_t row, const 
             if (out->topk_ids[row * q->k + i] != id) continue;
             if (out->rest_mass[row] > REST_ZERO)
                 TC_MALFORMED("%s[%lld]: the sample %d of the rest is among the top %lld", field, (long long)at, id, (long long)q->k);
-            out->rest_mass[row] = 0; /* no rest, so any id stands here with weight 0 */
+            out->rest_mass[row] = 0; /* the tail is empty, so any id is stored with weight 0 */
         }
         out->tail_ids[row * q->m + n] = id;
     }

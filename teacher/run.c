@@ -1,8 +1,8 @@
-/* run.c -- what every collection does: find the server, see what is missing, ask for it,
+/* run.c -- what every collection does: find the server, look up which responses are missing, request them,
  * and hand the responses over in the order of the input.
  *
- * A ledger belongs to one teacher, whose probe it keeps.  So a run whose responses are all
- * there needs no server, and one that is continued notices when the server has changed.
+ * A ledger belongs to one teacher, whose probe it keeps.  A run without missing responses
+ * needs no server, and a continued run detects a changed server.
  */
 #include "teacher/run.h"
 #include "core/clock.h"
@@ -19,7 +19,7 @@ tc_options tc_options_default(void)
     return (tc_options){.dialect = "auto", .k = 8, .m = -1, .in_flight = 16, .retries = 8, .retry_base = 0.5, .timeout = 600};
 }
 
-/* "20" or "1%" of n requests; NULL: a twentieth, and 10 of few. */
+/* Parses "20" or "1%" of n requests; NULL: 5%, at least 10. */
 static rt_status max_failed(int64_t *most, const char *text, int64_t n)
 {
     char        *end = NULL;
@@ -62,8 +62,8 @@ static rt_status from_ledger(tc_run *r)
     return tc_dialect_gives(r->server.dialect, &r->need);
 }
 
-/* Does the server's tokenizer have the identity, or the hash of a file, that was noted?  What its own words leave open, the
- * tokenizer at hand may say. */
+/* *same: the server's tokenizer has the noted identity or file hash.  If what it reports does not decide this, the tokenizer of
+ * --tokenizer does. */
 static rt_status is_tokenizer(const tc_run *r, const tc_server *s, const char *noted, int *same)
 {
     ds_tokenizer *t = NULL;
@@ -91,7 +91,7 @@ static rt_status same_server(const tc_run *r, const tc_server *a, const tc_serve
     return RT_OK;
 }
 
-/* Ask the server what it is.  The ledger keeps what it said the first time. */
+/* Probes the server.  The ledger stores the result of the first probe. */
 static rt_status probe_server(tc_run *r)
 {
     tc_server s = {0};
@@ -198,7 +198,7 @@ static rt_status name(void *ud, int64_t i, char text[TC_NAME])
     return r->source->name(r->source->ud, i, text);
 }
 
-/* Keys of all requests, which of them are answered, and the digest of the whole set. */
+/* Computes the keys of all requests and their digest, and looks up which have a response. */
 static rt_status look_up(tc_run *r, rt_buf *body, rt_sha *set)
 {
     tc_entry e;

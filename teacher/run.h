@@ -1,4 +1,4 @@
-/* run.h -- what every collection does: find the server, see what is missing, ask for it,
+/* run.h -- what every collection does: find the server, look up which responses are missing, request them,
  * and hand the responses over in the order of the input. */
 #ifndef TC_RUN_H
 #define TC_RUN_H
@@ -10,7 +10,7 @@ typedef struct tc_source { /* n requests; make() is called from several threads 
     int64_t n;
     rt_status (*make)(void *ud, int64_t i, tc_request *q); /* q borrows from ud */
     rt_status (*name)(void *ud, int64_t i, char name[TC_NAME]);
-    rt_status (*agree)(void *ud, const tc_response *x); /* do text and ids say the same?  NULL: nobody can tell */
+    rt_status (*agree)(void *ud, const tc_response *x); /* fails if text and ids differ; NULL: not checked */
     void *ud;
 } tc_source;
 
@@ -32,19 +32,19 @@ typedef struct tc_run {
     tc_report *report;
 } tc_run;
 
-/* Open the ledger and learn about the server: from the ledger, else by asking it.  tokenizer: the input's.
- * RT_EMISMATCH: the server says another tokenizer; RT_EINVAL: it does not give what is needed. */
+/* Opens the ledger and reads the server's description from it; probes the server if there is none.  tokenizer: the input's.
+ * RT_EMISMATCH: the server reports another tokenizer; RT_EINVAL: it does not give what is needed. */
 rt_status tc_run_open(tc_run *r, const tc_options *o, const tc_need *need, const char *tokenizer, tc_report *report);
 void      tc_run_close(tc_run *r);
 
-/* Ask for all responses of `source` that the ledger does not have.  `settings`: JSON members
+/* Requests all responses of `source` that the ledger lacks.  `settings`: JSON members
  * that, with the requests, make the shard what it is; it grows by "requests".  When OUT
  * exists: report->already when it was made by these very requests, else RT_EINVAL. */
 rt_status tc_run_collect(tc_run *r, const tc_source *source, rt_buf *settings);
 
-/* Request i with the settings of this run; from several threads. */
+/* Makes request i with the settings of this run.  Called from several threads. */
 rt_status tc_run_request(tc_run *r, int64_t i, tc_request *q);
-/* Every response in the order of the input, to take(); parsed in parallel.  Requests without one are passed over. */
+/* Calls take() with every response in the order of the input; parsed in parallel.  Requests without a response are skipped. */
 typedef rt_status (*tc_take)(void *ud, int64_t i, const tc_response *x, const tc_entry *e);
 rt_status tc_run_responses(tc_run *r, tc_take take, void *ud);
 

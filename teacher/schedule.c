@@ -1,10 +1,10 @@
 /* schedule.c -- keep many requests in flight until every response is in the ledger.
  *
- * The number in flight grows by one per window of successes and halves when the server
- * says 429 or 503.  A request that failed waits (exponential, with jitter, at least
- * Retry-After) in its place: no more than `in_flight` requests are ever under way, waiting
- * ones included.  Each round of replies is checked in parallel and committed at once.
- * One request that cannot be answered does not end the run; a server that answers nothing does.
+ * The number in flight grows by one per window of successes and halves when a reply
+ * is classified as TC_SLOW_DOWN.  A failed request waits in its place (exponential backoff with jitter, at
+ * least as long as the server asks): no more than `in_flight` requests are ever under way,
+ * waiting ones included.  Each round of replies is checked in parallel and committed at once.
+ * A request that gets no response does not end the run; a server that gives none does.
  */
 #include "teacher/schedule.h"
 #include "core/clock.h"
@@ -15,10 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUND = 64, STREAK = 16 /* so many requests given up one after another are the server's fault */ };
+enum { ROUND = 64, STREAK = 16 /* so many consecutive failed requests mean that the server has failed */ };
 #define MAX_DELAY           60.0
 #define LONG_WAIT           5.0
-#define DRAIN_AFTER_FAILURE 30.0 /* seconds that responses under way (and paid for) may still take */
+#define DRAIN_AFTER_FAILURE 30.0 /* seconds that responses in flight (already paid for) may still take */
 #define DRAIN_AFTER_SIGNAL  2.0  /* also where no more will come */
 
 typedef enum job_state { FREE, FLYING, WAITING } job_state;
@@ -44,21 +44,21 @@ typedef struct run {
     tc_report        *report;
     job              *jobs;
     int64_t           next;   /* first request not yet looked at in this pass */
-    tc_known          pass;   /* TC_NEW, TC_FAILED_BEFORE, then TC_ANSWERED: nothing is left to send */
+    tc_known          pass;   /* TC_NEW, TC_FAILED_BEFORE, then TC_RECEIVED: nothing is left to send */
     int64_t           streak; /* given up since the last good response */
     double            window; /* how many may fly */
     double            pause;  /* nothing is sent before this time */
-    double            said;   /* until when people know that nothing is sent */
+    double            said;   /* end of the last wait that was reported */
     char              reason[600];
     rt_rng            jitter;
     double            began;
     int64_t           tokens;
-    int               first; /* of the replies that are checked together */
+    int               first; /* index of the first reply that is being checked */
     tc_reply          replies[ROUND];
     outcome           outcomes[ROUND];
     int               gone;                  /* the server cannot be reached any more */
     rt_status         stopped;               /* why nothing more is sent */
-    char              why[1024], last[1024]; /* last: about the last request that was given up */
+    char              why[1024], last[1024]; /* last: why the last request was given up */
 } run;
 
 static int64_t count(const run *r, job_state s)
@@ -80,7 +80,7 @@ static rt_status send_job(run *r, job *j)
     return st;
 }
 
-/* The next request to ask, -1 when there is none. */
+/* Returns the next request to send, -1 if there is none. */
 static int64_t next_request(run *r)
 {
     const tc_work *w = r->work;
@@ -129,10 +129,10 @@ static void check_one(int64_t i, int thread, void *ud)
         v->of.what = st == RT_ECHECK ? TC_REFUSED : TC_RETRY;
         snprintf(v->of.text, sizeof v->of.text, "%s", rt_error_text());
     }
-    tc_http_scrub(r->http, v->of.text); /* again: decoding may have made whole what was escaped */
+    tc_http_scrub(r->http, v->of.text); /* a second time, since decoding may have assembled an escaped key */
 }
 
-/* All n replies, as many at once as TC_PARSED allows. */
+/* Checks all n replies, as many at once as TC_PARSED allows. */
 static void check_all(run *r, int n)
 {
     for (int end = r->first = 0; r->first < n; r->first = end) {
@@ -167,7 +167,7 @@ static rt_status keep(run *r, int n)
     return tc_ledger_put(r->ledger, r->work->keys[r->jobs[reply->tag].i], &e);
 }
 
-/* Durable before anything is counted. */
+/* Responses are durable before they are counted. */
 static rt_status keep_all(run *r, int n)
 {
     RT_TRY(tc_ledger_begin(r->ledger));
@@ -177,12 +177,12 @@ static rt_status keep_all(run *r, int n)
 
 static void stop(run *r, rt_status why, const char *text)
 {
-    if (r->stopped != RT_OK) return; /* the first reason is the one that is told */
+    if (r->stopped != RT_OK) return; /* the first reason is reported */
     r->stopped = why;
     snprintf(r->why, sizeof r->why, "%s", text);
 }
 
-/* "URL failed 4 times for document 7 of a.h5, last: ..." */
+/* Writes "URL failed 4 times for document 7 of a.h5, last: ...". */
 static void describe(const run *r, const job *j, const outcome *v, char *text, size_t n)
 {
     char name[TC_NAME];
@@ -191,7 +191,7 @@ static void describe(const run *r, const job *j, const outcome *v, char *text, s
     else snprintf(text, n, "%s failed %lld times for %s, last: %s", r->url, (long long)j->failures, name, v->of.text);
 }
 
-/* Does this failure end the run?  `text`: what is to be said beside it. */
+/* Returns 1 if this failure ends the run.  `text`: added to the error message. */
 static int ends_the_run(run *r, const outcome *v, int responded, char *text, size_t n)
 {
     const int64_t streak = r->o->in_flight > STREAK ? r->o->in_flight : STREAK, failed = r->report->failed;
@@ -286,7 +286,7 @@ static rt_status receive(run *r, double seconds)
 
 /* ---- the loop ----------------------------------------------------------------------------- */
 
-/* When something is sent next; infinity: nothing waits. */
+/* Returns the time of the next retry; infinity: none waits. */
 static double next_due(const run *r)
 {
     double t = (double)INFINITY;
@@ -295,7 +295,7 @@ static double next_due(const run *r)
     return fmax(t, r->pause);
 }
 
-/* A wait that is long, while nothing else goes on, is said once. */
+/* Reports a long wait once, if nothing else is in flight. */
 static void say_wait(run *r, double now)
 {
     const double t = next_due(r);
@@ -310,7 +310,7 @@ static double until_due(const run *r, double now)
     return t > now ? t - now : 0.001;
 }
 
-/* Responses that are under way are taken, but nobody waits for them for long. */
+/* Receives the responses in flight, for a limited time. */
 static rt_status drain(run *r)
 {
     const double end = rt_now() + (r->stopped == RT_EINTR || r->gone ? DRAIN_AFTER_SIGNAL : DRAIN_AFTER_FAILURE);

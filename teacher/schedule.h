@@ -4,7 +4,7 @@
 #include "teacher/dialect.h"
 #include "teacher/ledger.h"
 
-enum { TC_NAME = 320, TC_MAX_RETRY_AFTER = 600 /* seconds; a server that asks for more is asked then */ };
+enum { TC_NAME = 320, TC_MAX_RETRY_AFTER = 600 /* seconds; the longest wait, even if a server asks for more */ };
 
 typedef struct tc_usage {
     int64_t prompt_tokens, completion_tokens, tokens;
@@ -17,19 +17,19 @@ typedef struct tc_work { /* n requests, each a pure function of its index */
     const tc_dialect *dialect;
     const char       *path;
     rt_status (*write)(void *ud, int64_t i, rt_buf *body);
-    /* Is this response sound?  RT_EFORMAT "server answered ...": send again; RT_ECHECK: the server says that this
-     * request gets none.  From several threads. */
+    /* Checks a response.  RT_EFORMAT "server answered ...": the request is sent again; RT_ECHECK: the server gives no
+     * response to this request.  Called from several threads. */
     rt_status (*check)(void *ud, int64_t i, const rt_buf *response, tc_usage *u);
     rt_status (*name)(void *ud, int64_t i, char name[TC_NAME]); /* "document 7 of a.h5" */
     void *ud;
     char (*keys)[RT_SHA_HEX];
-    const uint8_t *done;       /* tc_known; what failed in an earlier run is asked last, so that every run comes further */
+    const uint8_t *done;       /* tc_known; requests that failed in an earlier run are sent last, so that each run makes progress */
     int64_t        max_failed; /* more requests without a response end the run */
 } tc_work;
 
-/* Ask for everything that is not done.  o gives in_flight, retries, prices, progress.
- * r counts.  A request that is refused, or has failed more than o->retries times, is given up: it stays in the
- * ledger with its reason, and the others go on.  RT_ENET: too many were given up, or the server is gone;
- * RT_EINTR: Ctrl-C; then responses are missing, all that came are safe. */
+/* Sends every request that is not done.  o gives in_flight, retries, prices, progress; r counts.
+ * A request that is refused, or has failed more than o->retries times, is given up: the ledger stores the reason,
+ * and the others continue.  RT_ENET: too many were given up, or the server is gone;
+ * RT_EINTR: Ctrl-C.  All responses received so far are in the ledger. */
 rt_status tc_schedule(tc_http *h, tc_ledger *l, const tc_work *w, const tc_options *o, const char *url, tc_report *r);
 #endif

@@ -68,7 +68,7 @@ static rt_status same_input(const score *s, const ds_info *i, const char *path)
 static rt_status read_shard(score *s, ds_shard *h, int number)
 {
     ds_doc        d;
-    const int64_t vocab = ds_shard_info(h)->vocab; /* of soft shards that of a teacher, maybe padded */
+    const int64_t vocab = ds_shard_info(h)->vocab; /* in a soft shard the teacher's vocabulary, which may be padded */
     if (number == 0) s->input = *ds_shard_info(h);
     if (vocab < s->input.vocab) s->input.vocab = vocab;
     RT_TRY(same_input(s, ds_shard_info(h), ds_shard_path(h)));
@@ -117,7 +117,7 @@ static rt_status make(void *ud, int64_t i, tc_request *q)
     return RT_OK;
 }
 
-/* A text that is cut silently would be scored wrongly: refuse before anything is paid. */
+/* Refuses texts that the server would truncate, before any request is paid for. */
 static rt_status check_lengths(score *s)
 {
     const tc_server *t = &s->run.server;
@@ -133,7 +133,7 @@ static rt_status check_lengths(score *s)
     return RT_OK;
 }
 
-/* The same for a text with a token that the teacher lacks. */
+/* Refuses texts with a token that the teacher's vocabulary lacks. */
 static rt_status check_ids(score *s)
 {
     char which[TC_NAME];

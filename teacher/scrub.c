@@ -1,4 +1,4 @@
-/* scrub.c -- overwriting the key in what a server says, in whatever form it repeats it.
+/* scrub.c -- overwrites the key in a server's text, also if the text holds an encoded or escaped form of it.
  *
  * A text is decoded step by step (escapes of JSON, C, HTML and addresses, of which one may stand in another).  At each
  * step its letters, without spaces, control characters, backslashes and all that is no ASCII, are held against the key,

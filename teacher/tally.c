@@ -1,4 +1,4 @@
-/* tally.c -- how often each of a few words came. */
+/* tally.c -- counts how often each of a few words occurs. */
 #include "teacher/teacher.h"
 #include <stdio.h>
 #include <string.h>

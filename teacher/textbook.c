@@ -1,7 +1,7 @@
 /* textbook.c -- text that the teacher writes: a recipe in, a soft or text shard out.
  *
- * Request i asks for combination order[i mod combinations] of the recipe with the seed
- * hash(run seed, i).  The order is shuffled, so that a part of the count covers all.
+ * Request i is for combination order[i mod combinations] of the recipe with the seed
+ * hash(run seed, i).  The order is shuffled, so that a part of the requests covers all topics.
  */
 #include "core/rng.h"
 #include "teacher/agree.h"
@@ -19,7 +19,7 @@ typedef struct textbook {
     tc_run                     run;
     int64_t                    combinations, max_tokens;
     int64_t                   *order;   /* [combinations] */
-    rt_buf                    *prompts; /* [combinations]; filled for those that are asked */
+    rt_buf                    *prompts; /* [combinations]; filled for those that are requested */
     ds_ids                    *ids;     /* [combinations]; their tokens, completion only */
     uint64_t                  *seen;    /* hashes of texts kept; 0: free */
     int64_t                    seen_size;
@@ -75,7 +75,7 @@ static rt_status make(void *ud, int64_t i, tc_request *q)
     return RT_OK;
 }
 
-/* A server of vLLM's kind does not say its tokenizer: here another one shows. */
+/* vLLM does not report its tokenizer; this check detects a wrong one. */
 static rt_status agree(void *ud, const tc_response *x)
 {
     const textbook *b = ud;
@@ -96,7 +96,7 @@ static rt_status check_lengths(const textbook *b)
 
 /* ---- the output ----------------------------------------------------------------------------- */
 
-/* Has this very text been kept before?  Of one that came as ids, these count.  64 bits of SHA-256 in an open table. */
+/* *fresh: the text (its ids, if the server sent them) has not been kept before.  The table holds 64 bits of SHA-256. */
 static rt_status is_new(textbook *b, const tc_response *x, int *fresh)
 {
     char hex[RT_SHA_HEX];
@@ -112,7 +112,7 @@ static rt_status is_new(textbook *b, const tc_response *x, int *fresh)
     return RT_OK;
 }
 
-/* The server's own word for how a whole text ended; NULL: it is no such word. */
+/* Returns the dialect's entry of a finish reason of complete texts; NULL: the text is incomplete. */
 static const tc_finish *whole(const textbook *b, const char *finish)
 {
     const tc_finish *f = b->run.server.dialect->finish;
@@ -120,8 +120,8 @@ static const tc_finish *whole(const textbook *b, const char *finish)
     return f->word ? f : NULL;
 }
 
-/* A document of text that came without ids: encoded here, behind the prompt's tokens, or,
- * where a chat template hid those, behind the beginning of a text.  *given: tokens not written. */
+/* Encodes a text that came without ids, after the prompt's tokens or, in a chat, whose template
+ * hides them, after the beginning of a text.  *given: the number of tokens before the text. */
 static rt_status encode_text(const textbook *b, const tc_response *x, int64_t c, ds_ids *ids, int64_t *given)
 {
     const tc_finish *end = whole(b, x->finish);
@@ -147,8 +147,7 @@ static rt_status add_doc(textbook *b, int64_t i, const tc_response *x, const tc_
     return RT_OK;
 }
 
-/* Half a text must not be learnt like a whole one: what was broken off, filtered or ended without a word is kept out
- * unless its word is among those asked for. */
+/* Returns 1 if a text with this finish reason is kept: those that --finish names, by default those of complete texts. */
 static int is_wanted(const textbook *b, const char *finish)
 {
     const rt_texts *wanted = &b->t->finish;
@@ -261,7 +260,7 @@ static rt_status run_all(textbook *b, rt_buf *settings, tc_report *r)
     RT_TRY(check_options(b));
     RT_TRY(ds_tokenizer_load(&b->tokenizer, b->o->tokenizer));
     RT_TRY(prepare(b));
-    /* a chat teacher need not have our tokenizer: only its text is taken */
+    /* only the text of a chat teacher is used, so its tokenizer may differ */
     const char   *sha  = b->recipe->chat ? "" : ds_tokenizer_identity(b->tokenizer);
     const tc_need need = {.k     = b->t->text_only ? 0 : b->o->k,
                           .m     = b->t->text_only ? -1 : b->o->m,
