@@ -41,7 +41,7 @@ static rt_status expand_share(int argc, char **argv)
         rt_buf path = {0};
         if (*argv[i] != '@') continue;
         RT_TRY(rt_share_path(&path, argv[i]));
-        argv[i] = path.p;
+        argv[i] = rt_buf_detach(&path);
     }
     return RT_OK;
 }

@@ -250,24 +250,6 @@ rt_status rt_utf8_mend(rt_buf *b, const char *text)
     return RT_OK;
 }
 
-rt_status rt_json_quote(rt_buf *b, const char *s, size_t n)
-{
-    RT_TRY(rt_buf_add(b, "\"", 1));
-    for (size_t i = 0; i < n;) {
-        const unsigned char c   = (unsigned char)s[i];
-        const size_t        len = rt_utf8_length(s + i, n - i);
-        if (!len) RT_TRY(rt_buf_str(b, "\xef\xbf\xbd"));
-        else if (c == '"' || c == '\\') RT_TRY(rt_buf_fmt(b, "\\%c", c));
-        else if (c == '\n') RT_TRY(rt_buf_str(b, "\\n"));
-        else if (c < 0x20 || c == 0x7f) RT_TRY(rt_buf_fmt(b, "\\u%04x", c));
-        else RT_TRY(rt_buf_add(b, s + i, len));
-        i += len ? len : 1;
-    }
-    return rt_buf_add(b, "\"", 1);
-}
-
-rt_status rt_json_number(rt_buf *b, double x, int digits) { return isfinite(x) ? rt_buf_fmt(b, "%.*g", digits, x) : rt_buf_str(b, "null"); }
-
 rt_status rt_json_bytes(rt_buf *b, const char *s)
 {
     for (const char *nul; (nul = strstr(s, "\xc0\x80")); s = nul + 2) {

@@ -1,4 +1,4 @@
-/* json.h -- reading JSON with good errors (over cJSON), and writing strings.
+/* json.h -- reading JSON with good errors (over cJSON); json_write.h writes it.
  *
  * Duplicate keys are errors.  Configuration files may hold // comments: they
  * are blanked, so that errors keep their line.  Answers of servers may hold NaN,
@@ -6,6 +6,7 @@
  */
 #ifndef RT_CORE_JSON_H
 #define RT_CORE_JSON_H
+#include "core/json_write.h"
 #include "core/memory.h"
 #include "core/utf8.h"
 #include <cjson/cJSON.h>
@@ -42,10 +43,6 @@ rt_status rt_json_bytes(rt_buf *b, const char *string);
 
 /* Append a text with every byte that is no UTF-8 replaced by U+FFFD. */
 rt_status rt_utf8_mend(rt_buf *b, const char *text);
-/* Append "..." with escapes; bytes that are no UTF-8 become U+FFFD. */
-rt_status rt_json_quote(rt_buf *b, const char *s, size_t n);
-/* Append a number with `digits` significant digits; NaN and infinity as null. */
-rt_status rt_json_number(rt_buf *b, double x, int digits);
 
 /* Append a value in one line.  A number parsed with RT_JSON_EXACT is printed with the digits that it was written with, U+0000
  * as its escape. */

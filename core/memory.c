@@ -130,5 +130,12 @@ void rt_buf_free(rt_buf *b)
     *b = (rt_buf){0};
 }
 
+char *rt_buf_detach(rt_buf *b)
+{
+    char *p = b->p;
+    *b      = (rt_buf){0};
+    return p;
+}
+
 /* Not by RLIMIT_CORE, which does not hold for dumps that go to a program. */
 void rt_memory_keep_secret(void) { prctl(PR_SET_DUMPABLE, 0); }

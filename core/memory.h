@@ -43,4 +43,5 @@ rt_status rt_buf_fmt(rt_buf *b, const char *fmt, ...) __attribute__((format(prin
 rt_status rt_buf_room(rt_buf *b, size_t n); /* memory for n more bytes */
 void      rt_buf_clear(rt_buf *b);          /* len = 0, memory kept */
 void      rt_buf_free(rt_buf *b);           /* back to {0} */
+char     *rt_buf_detach(rt_buf *b);         /* the bytes, now the caller's to free(), and b is {0}; NULL where nothing was added */
 #endif

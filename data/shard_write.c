@@ -55,7 +55,7 @@ static rt_status begin(ds_writer *w, const char *path)
     rt_buf name = {0};
     RT_TRY(rt_strdup(&w->path, path));
     const rt_status st = rt_file_temporary(&name, path);
-    w->tmp             = name.p;
+    w->tmp             = rt_buf_detach(&name);
     if (st != RT_OK) return st;
     RT_TRY(ds_h5_create(&w->file, w->tmp));
     RT_TRY(write_attributes(w->file, &w->info));

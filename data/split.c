@@ -84,7 +84,7 @@ static rt_status make_paths(ds_split *s, const char *out, int parts)
     for (int i = 0; i < s->n; i++) {
         rt_buf b = {0};
         RT_TRY(rt_buf_fmt(&b, parts ? "%.*s-%s.h5" : "%.*s%s.h5", (int)stem, out, s->part[i].name));
-        s->part[i].path = b.p;
+        s->part[i].path = rt_buf_detach(&b);
     }
     return RT_OK;
 }

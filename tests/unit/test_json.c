@@ -1,4 +1,5 @@
-/* test_json.c -- JSON that strangers write: twin keys among many, other types at the top, numbers that no integer holds. */
+/* test_json.c -- JSON that strangers write (twin keys among many, other types at the top, numbers that no integer holds), and the
+ * writer of our own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +10,9 @@
 #include "core/clock.h"
 #include "core/json.h"
 #include "tests/support/check.h"
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static rt_status parse(cJSON **o, const char *text, int flags)
@@ -99,6 +102,149 @@ static void numbers_fit_before_they_are_cast(void **state)
     cJSON_Delete(o);
 }
 
+/* ---- writing ------------------------------------------------------------------------------------- */
+
+/* What was written is `text`, and JSON. */
+static void wrote(rt_json_writer *w, const char *text)
+{
+    cJSON *o;
+    ok(w->st);
+    assert_int_equal(w->depth, 0);
+    assert_string_equal(w->out->p, text);
+    ok(parse(&o, text, RT_JSON_ANY));
+    cJSON_Delete(o);
+    rt_buf_free(w->out);
+}
+
+static void commas_and_brackets_are_the_writers(void **state)
+{
+    (void)state;
+    rt_buf         b = {0};
+    rt_json_writer w = {.out = &b};
+    rt_put_object(&w, NULL);
+    rt_put_array(&w, "none");
+    rt_put_end(&w);
+    rt_put_array(&w, "pairs");
+    for (int i = 0; i < 2; i++) {
+        rt_put_array(&w, NULL);
+        rt_put_int(&w, NULL, i);
+        rt_put_int(&w, NULL, INT64_MIN);
+        rt_put_end(&w);
+    }
+    rt_put_end(&w);
+    rt_put_object(&w, "in");
+    rt_put_bool(&w, "yes", 2);
+    rt_put_bool(&w, "no", 0);
+    rt_put_end(&w);
+    rt_put_null(&w, "last");
+    rt_put_end(&w);
+    wrote(&w,
+          "{\"none\":[],\"pairs\":[[0,-9223372036854775808],[1,-9223372036854775808]],\"in\":{\"yes\":true,\"no\":false},\"last\":null}");
+}
+
+static void strings_and_keys_are_escaped(void **state)
+{
+    (void)state;
+    rt_buf         b = {0};
+    rt_json_writer w = {.out = &b};
+    rt_put_object(&w, NULL);
+    rt_put_text(&w, "a \"key\"", "back\\ line\n tab\t del\x7f \xc3\xa4 bad\xff");
+    rt_put_bytes(&w, "nul", "a\0b", 3);
+    rt_put_text(&w, "none", NULL);
+    rt_put_key(&w, "k\0\"", 3);
+    rt_put_object(&w, NULL);
+    rt_put_raw_key(&w, "\"raw\"", 5);
+    rt_put_raw(&w, NULL, "[1, 2]", 6);
+    rt_put_raw(&w, NULL, "\"x\":1,\"y\":2", 11);
+    rt_put_end(&w);
+    rt_put_format(&w, "seed", "%llu", 18446744073709551615ULL);
+    rt_put_end(&w);
+    wrote(&w, "{\"a \\\"key\\\"\":\"back\\\\ line\\n tab\\u0009 del\\u007f \xc3\xa4 bad\xef\xbf\xbd\",\"nul\":\"a\\u0000b\",\"none\":null,"
+              "\"k\\u0000\\\"\":{\"raw\":[1, 2],\"x\":1,\"y\":2},\"seed\":\"18446744073709551615\"}");
+}
+
+static void numbers_are_numbers_or_null(void **state)
+{
+    (void)state;
+    static const double x[] = {0.1, 1e300, -2.0 / 3, NAN, INFINITY, -INFINITY};
+    rt_buf              b   = {0};
+    rt_json_writer      w   = {.out = &b};
+    rt_put_array(&w, NULL);
+    for (int i = 0; i < 6; i++) rt_put_real(&w, NULL, x[i], 9);
+    for (int i = 2; i < 6; i++) rt_put_fixed(&w, NULL, x[i], 3);
+    rt_put_end(&w);
+    wrote(&w, "[0.1,1e+300,-0.666666667,null,null,null,-0.667,null,null,null]");
+}
+
+static void outer_levels_stand_on_lines(void **state)
+{
+    (void)state;
+    rt_buf         b = {0};
+    rt_json_writer w = {.out = &b, .lines = 1};
+    rt_put_object(&w, NULL);
+    rt_put_int(&w, "a", 1);
+    rt_put_object(&w, "flat");
+    rt_put_text(&w, "b", "c");
+    rt_put_array(&w, "d");
+    rt_put_int(&w, NULL, 1);
+    rt_put_int(&w, NULL, 2);
+    rt_put_end(&w);
+    rt_put_end(&w);
+    w.lines = 2;
+    rt_put_array(&w, "lines");
+    rt_put_int(&w, NULL, 3);
+    rt_put_int(&w, NULL, 4);
+    rt_put_end(&w);
+    rt_put_end(&w);
+    rt_put_line_end(&w);
+    wrote(&w, "{\n  \"a\": 1,\n  \"flat\": {\"b\": \"c\", \"d\": [1, 2]},\n  \"lines\": [\n    3,\n    4\n  ]\n}\n");
+}
+
+/* `st` keeps the first failure, and the text ends where that happened. */
+static void nothing_is_written_after_a_failure(void **state)
+{
+    (void)state;
+    rt_buf         b = {0};
+    rt_json_writer w = {.out = &b};
+    for (int i = 0; i < RT_JSON_DEPTH; i++) rt_put_array(&w, NULL);
+    ok(w.st);
+    rt_put_array(&w, NULL);
+    rt_put_text(&w, "key", "text");
+    rt_put_int(&w, NULL, 1);
+    rt_put_end(&w);
+    assert_int_equal(w.st, RT_EINVAL);
+    assert_string_equal(b.p, "[[[[[[[[[[[[[[[[");
+    rt_buf_clear(&b);
+    w = (rt_json_writer){.out = &b};
+    rt_put_int(&w, NULL, 1);
+    rt_put_end(&w);
+    w.st = w.st == RT_EINVAL ? RT_ENOSPC : RT_OK; /* set by a caller */
+    rt_put_format(&w, NULL, "%0200d", 0);
+    assert_int_equal(w.st, RT_ENOSPC);
+    assert_string_equal(b.p, "1");
+    w = (rt_json_writer){.out = &b};
+    rt_put_format(&w, NULL, "%0127d", 0);
+    ok(w.st);
+    rt_put_format(&w, NULL, "%0128d", 0);
+    assert_int_equal(w.st, RT_EINVAL);
+    rt_buf_free(&b);
+}
+
+static void a_detached_text_is_the_callers(void **state)
+{
+    (void)state;
+    rt_buf b = {0};
+    assert_null(rt_buf_detach(&b));
+    ok(rt_buf_str(&b, "text"));
+    char *text = rt_buf_detach(&b);
+    assert_null(b.p);
+    assert_true(b.len == 0 && b.cap == 0);
+    ok(rt_buf_str(&b, "other"));
+    assert_string_equal(text, "text");
+    free(text);
+    rt_buf_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +252,12 @@ int main(void)
         cmocka_unit_test(many_keys_take_no_longer_than_sorting),
         cmocka_unit_test(the_top_is_an_object),
         cmocka_unit_test(numbers_fit_before_they_are_cast),
+        cmocka_unit_test(commas_and_brackets_are_the_writers),
+        cmocka_unit_test(strings_and_keys_are_escaped),
+        cmocka_unit_test(numbers_are_numbers_or_null),
+        cmocka_unit_test(outer_levels_stand_on_lines),
+        cmocka_unit_test(nothing_is_written_after_a_failure),
+        cmocka_unit_test(a_detached_text_is_the_callers),
     };
     return cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }
