@@ -62,68 +62,102 @@ rt_status md_config_read(md_config *c, const char *dir)
     return st;
 }
 
-static rt_status add_token(rt_buf *b, const char *key, int32_t id) { return id < 0 ? RT_OK : rt_buf_fmt(b, "  \"%s\": %d,\n", key, id); }
+static void put_token(rt_json_writer *w, const char *key, int32_t id)
+{
+    if (id >= 0) rt_put_int(w, key, id);
+}
 
 /* One as a number, which is all that some programs read, several as a list. */
-static rt_status add_ends(rt_buf *b, const ds_ends *e)
+static void put_tokens(rt_json_writer *w, const md_config *c)
 {
-    if (e->n < 2) return add_token(b, "eos_token_id", e->n ? e->id[0] : -1);
-    RT_TRY(rt_buf_str(b, "  \"eos_token_id\": ["));
-    for (int i = 0; i < e->n; i++) RT_TRY(rt_buf_fmt(b, i ? ", %d" : "%d", e->id[i]));
-    return rt_buf_str(b, "],\n");
+    const ds_ends *e = &c->ends;
+    put_token(w, "bos_token_id", c->bos);
+    if (e->n == 1) put_token(w, "eos_token_id", e->id[0]);
+    if (e->n < 2) return;
+    rt_put_array(w, "eos_token_id");
+    for (int i = 0; i < e->n; i++) rt_put_int(w, NULL, e->id[i]);
+    rt_put_end(w);
 }
 
 /* Programs that do not know the quantised form must not load it with random weights: to them its type is unknown. */
-static rt_status add_type(rt_buf *b, const md_config *c)
+static void put_type(rt_json_writer *w, const md_config *c)
 {
-    if (!c->bits)
-        return rt_buf_fmt(b, "  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n", md_family_find(c->family)->architecture,
-                          c->family);
-    RT_TRY(rt_buf_fmt(b, "  \"architectures\": [\"RetortQuantizedForCausalLM\"],\n  \"model_type\": \"%s\",\n", quantised_type));
-    return rt_buf_fmt(
-        b,
-        "  \"quantization_config\": {\"quant_method\": \"retort\", \"base_model_type\": \"%s\", \"bits\": %lld, \"group_size\": %lld},\n",
-        c->family, (long long)c->bits, (long long)c->group);
+    rt_put_array(w, "architectures");
+    rt_put_text(w, NULL, c->bits ? "RetortQuantizedForCausalLM" : md_family_find(c->family)->architecture);
+    rt_put_end(w);
+    rt_put_text(w, "model_type", c->bits ? quantised_type : c->family);
+    if (!c->bits) return;
+    rt_put_object(w, "quantization_config");
+    rt_put_text(w, "quant_method", "retort");
+    rt_put_text(w, "base_model_type", c->family);
+    rt_put_int(w, "bits", c->bits);
+    rt_put_int(w, "group_size", c->group);
+    rt_put_end(w);
 }
 
-static rt_status config_text(rt_buf *b, const md_model *m, kn_type type)
+static void put_config(rt_json_writer *w, const md_config *c, kn_type type)
 {
-    const md_config *c = &m->config;
-    RT_TRY(rt_buf_str(b, "{\n"));
-    RT_TRY(add_type(b, c));
-    RT_TRY(rt_buf_fmt(b, "  \"vocab_size\": %lld,\n  \"hidden_size\": %lld,\n  \"num_hidden_layers\": %lld,\n", (long long)c->V,
-                      (long long)c->C, (long long)c->L));
-    RT_TRY(rt_buf_fmt(b, "  \"num_attention_heads\": %lld,\n  \"num_key_value_heads\": %lld,\n  \"head_dim\": %lld,\n", (long long)c->H,
-                      (long long)c->KV, (long long)c->D));
-    RT_TRY(rt_buf_fmt(b, "  \"intermediate_size\": %lld,\n  \"max_position_embeddings\": %lld,\n", (long long)c->F, (long long)c->context));
-    RT_TRY(rt_buf_fmt(b, "  \"rms_norm_eps\": %.9g,\n  \"rope_theta\": %.17g,\n", c->norm_eps, c->rope_theta));
-    RT_TRY(rt_buf_fmt(b, "  \"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": %.17g},\n", c->rope_theta));
-    RT_TRY(rt_buf_fmt(b, "  \"hidden_act\": \"silu\",\n%s  \"mlp_bias\": false,\n  \"tie_word_embeddings\": %s,\n",
-                      md_has(c, MD_QKV_BIAS) ? "" : "  \"attention_bias\": false,\n", c->tied ? "true" : "false"));
-    RT_TRY(add_token(b, "bos_token_id", c->bos));
-    RT_TRY(add_ends(b, &c->ends));
-    return rt_buf_fmt(b, "  \"torch_dtype\": \"%s\"\n}\n", type == KN_BF16 ? "bfloat16" : "float32");
+    put_type(w, c);
+    rt_put_int(w, "vocab_size", c->V);
+    rt_put_int(w, "hidden_size", c->C);
+    rt_put_int(w, "num_hidden_layers", c->L);
+    rt_put_int(w, "num_attention_heads", c->H);
+    rt_put_int(w, "num_key_value_heads", c->KV);
+    rt_put_int(w, "head_dim", c->D);
+    rt_put_int(w, "intermediate_size", c->F);
+    rt_put_int(w, "max_position_embeddings", c->context);
+    rt_put_real(w, "rms_norm_eps", c->norm_eps, 9);
+    rt_put_real(w, "rope_theta", c->rope_theta, 17);
+    rt_put_object(w, "rope_parameters");
+    rt_put_text(w, "rope_type", "default");
+    rt_put_real(w, "rope_theta", c->rope_theta, 17);
+    rt_put_end(w);
+    rt_put_text(w, "hidden_act", "silu");
+    if (!md_has(c, MD_QKV_BIAS)) rt_put_bool(w, "attention_bias", 0);
+    rt_put_bool(w, "mlp_bias", 0);
+    rt_put_bool(w, "tie_word_embeddings", c->tied);
+    put_tokens(w, c);
+    rt_put_text(w, "torch_dtype", type == KN_BF16 ? "bfloat16" : "float32");
+}
+
+static rt_status config_text(rt_buf *b, const md_config *c, kn_type type)
+{
+    rt_json_writer w = {.out = b, .lines = 1};
+    rt_put_object(&w, NULL);
+    put_config(&w, c, type);
+    rt_put_end(&w);
+    rt_put_line_end(&w);
+    return w.st;
 }
 
 static rt_status generation_text(rt_buf *b, const md_config *c)
 {
-    RT_TRY(rt_buf_str(b, "{\n"));
-    RT_TRY(add_token(b, "bos_token_id", c->bos));
-    RT_TRY(add_ends(b, &c->ends));
-    return rt_buf_str(b, "  \"do_sample\": true\n}\n");
+    rt_json_writer w = {.out = b, .lines = 1};
+    rt_put_object(&w, NULL);
+    put_tokens(&w, c);
+    rt_put_bool(&w, "do_sample", 1);
+    rt_put_end(&w);
+    rt_put_line_end(&w);
+    return w.st;
+}
+
+static rt_status write_text(const char *dir, const char *name, const rt_buf *text)
+{
+    rt_buf    path = {0};
+    rt_status st   = rt_path(&path, dir, name);
+    if (st == RT_OK) st = rt_file_write(path.p, text->p, text->len);
+    rt_buf_free(&path);
+    return st;
 }
 
 rt_status md_config_write(const md_model *m, const char *dir, kn_type type)
 {
-    rt_buf    path = {0}, text = {0};
-    rt_status st = config_text(&text, m, type);
-    if (st == RT_OK) st = rt_path(&path, dir, "config.json");
-    if (st == RT_OK) st = rt_file_write(path.p, text.p, text.len);
-    rt_buf_clear(&text);
-    if (st == RT_OK) st = generation_text(&text, &m->config);
-    if (st == RT_OK) st = rt_path(&path, dir, "generation_config.json");
-    if (st == RT_OK) st = rt_file_write(path.p, text.p, text.len);
-    rt_buf_free(&path);
-    rt_buf_free(&text);
+    rt_buf    config = {0}, generation = {0};
+    rt_status st = config_text(&config, &m->config, type);
+    if (st == RT_OK) st = generation_text(&generation, &m->config);
+    if (st == RT_OK) st = write_text(dir, "config.json", &config);
+    if (st == RT_OK) st = write_text(dir, "generation_config.json", &generation);
+    rt_buf_free(&config);
+    rt_buf_free(&generation);
     return st;
 }

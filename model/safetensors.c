@@ -237,19 +237,36 @@ rt_status md_st_read_i64(md_st *s, const md_st_tensor *t, int64_t *x)
 
 /* ---- writing ---------------------------------------------------------------------------------- */
 
+static void put_tensor(rt_json_writer *w, const md_st_tensor *t)
+{
+    rt_put_object(w, t->name);
+    rt_put_text(w, "dtype", t->dtype);
+    rt_put_array(w, "shape");
+    for (int d = 0; d < t->nd; d++) rt_put_int(w, NULL, t->shape[d]);
+    rt_put_end(w);
+    rt_put_array(w, "data_offsets");
+    rt_put_int(w, NULL, t->begin);
+    rt_put_int(w, NULL, t->end);
+    rt_put_end(w);
+    rt_put_end(w);
+}
+
 static rt_status header_text(rt_buf *b, md_st_tensor *list, int64_t n)
 {
-    int64_t at = 0;
-    RT_TRY(rt_buf_str(b, "{\"__metadata__\":{\"format\":\"pt\"}"));
+    rt_json_writer w  = {.out = b};
+    int64_t        at = 0;
+    rt_put_object(&w, NULL);
+    rt_put_object(&w, "__metadata__");
+    rt_put_text(&w, "format", "pt");
+    rt_put_end(&w);
     for (int64_t i = 0; i < n; i++) {
         md_st_tensor *t = &list[i];
         t->begin        = at;
         t->end          = at += md_st_count(t) * dtype_size(t->dtype);
-        RT_TRY(rt_buf_fmt(b, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", t->name, t->dtype));
-        for (int d = 0; d < t->nd; d++) RT_TRY(rt_buf_fmt(b, "%s%lld", d ? "," : "", (long long)t->shape[d]));
-        RT_TRY(rt_buf_fmt(b, "],\"data_offsets\":[%lld,%lld]}", (long long)t->begin, (long long)t->end));
+        put_tensor(&w, t);
     }
-    RT_TRY(rt_buf_str(b, "}"));
+    rt_put_end(&w);
+    RT_TRY(w.st);
     while (b->len % 8) RT_TRY(rt_buf_str(b, " "));
     return RT_OK;
 }
