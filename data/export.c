@@ -1,6 +1,6 @@
 /* export.c -- documents of a shard as lines of JSON. */
 #include "core/file.h"
-#include "core/json.h"
+#include "core/json_write.h"
 #include "data/data.h"
 #include <errno.h>
 #include <stdio.h>
@@ -8,37 +8,26 @@
 #include <string.h>
 #include <unistd.h>
 
-static rt_status add_field(rt_buf *b, const char *key, const char *text)
-{
-    RT_TRY(rt_buf_fmt(b, ",\"%s\":", key));
-    return rt_json_quote(b, text, strlen(text));
-}
-
-/* The fields of a JSON object, as they are. */
-static rt_status add_meta(rt_buf *b, const char *meta)
-{
-    const size_t n = strlen(meta);
-    if (n < 3) return RT_OK;
-    RT_TRY(rt_buf_str(b, ","));
-    return rt_buf_add(b, meta + 1, n - 2);
-}
-
 static rt_status make_line(rt_buf *line, rt_buf *text, const ds_doc *d, const ds_tokenizer *t)
 {
+    rt_json_writer w = {.out = line};
+    const size_t   n = strlen(d->meta);
     rt_buf_clear(text);
     rt_buf_clear(line);
     RT_TRY(ds_decode(t, d->ids, d->n, 1, text));
-    RT_TRY(rt_buf_str(line, "{\"text\":"));
-    RT_TRY(rt_json_quote(line, text->p ? text->p : "", text->len));
-    RT_TRY(rt_buf_fmt(line, ",\"tokens\":%lld", (long long)d->n));
-    RT_TRY(add_field(line, "request", d->request));
-    RT_TRY(add_field(line, "recipe", d->recipe));
-    RT_TRY(add_field(line, "topic", d->topic));
-    RT_TRY(add_field(line, "finish", d->finish));
-    RT_TRY(rt_buf_fmt(line, ",\"seed\":\"%llu\",\"cost\":", (unsigned long long)d->seed));
-    RT_TRY(rt_json_number(line, d->cost, 9));
-    RT_TRY(add_meta(line, d->meta));
-    return rt_buf_str(line, "}\n");
+    rt_put_object(&w, NULL);
+    rt_put_bytes(&w, "text", text->p, text->len);
+    rt_put_int(&w, "tokens", d->n);
+    rt_put_text(&w, "request", d->request);
+    rt_put_text(&w, "recipe", d->recipe);
+    rt_put_text(&w, "topic", d->topic);
+    rt_put_text(&w, "finish", d->finish);
+    rt_put_format(&w, "seed", "%llu", (unsigned long long)d->seed);
+    rt_put_real(&w, "cost", d->cost, 9);
+    if (n > 2) rt_put_raw(&w, NULL, d->meta + 1, n - 2); /* an object: its fields, as they are */
+    rt_put_end(&w);
+    rt_put_line_end(&w);
+    return w.st;
 }
 
 static rt_status write_lines(ds_shard *s, const ds_tokenizer *t, FILE *f, const char *path, rt_progress *p)
