@@ -2,20 +2,22 @@
 #include "data/wire.h"
 #include "infer/desk.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { DIGITS = 9 }; /* what a float needs to come back unchanged */
 
-static rt_status put_logprob(rt_buf *b, double x)
+static void put_logprob(rt_json_writer *w, const char *key, double x)
 {
-    return isinf(x) ? rt_buf_fmt(b, "%.1f", WIRE_MINUS_INFINITY) : rt_json_number(b, x, DIGITS);
+    if (isinf(x)) rt_put_fixed(w, key, WIRE_MINUS_INFINITY, 1);
+    else rt_put_real(w, key, x, DIGITS);
 }
 
-static rt_status put_ids(rt_buf *b, const int32_t *ids, int64_t n)
+void inf_put_ids(rt_json_writer *w, const char *key, const int32_t *ids, int64_t n)
 {
-    RT_TRY(rt_buf_str(b, "["));
-    for (int64_t i = 0; i < n; i++) RT_TRY(rt_buf_fmt(b, i ? ",%d" : "%d", ids[i]));
-    return rt_buf_str(b, "]");
+    rt_put_array(w, key);
+    for (int64_t i = 0; i < n; i++) rt_put_int(w, NULL, ids[i]);
+    rt_put_end(w);
 }
 
 /* The JSON string of one id. */
@@ -25,12 +27,11 @@ static const char *text_of(const inf_desk *d, int32_t id, size_t *n)
     return d->texts.p + d->text_at[id];
 }
 
-static rt_status put_token(rt_buf *b, const inf_desk *d, const inf_choice *c, int32_t id)
+void inf_put_token(rt_json_writer *w, const char *key, const inf_desk *d, int32_t id)
 {
-    size_t n;
-    if (c->q->tokens_as_ids) return rt_buf_fmt(b, "\"token_id:%d\"", id);
+    size_t      n;
     const char *text = text_of(d, id, &n);
-    return rt_buf_add(b, text, n);
+    rt_put_raw(w, key, text, n);
 }
 
 /* Row i of rows has k ids, and the actual one behind them where it is not among them. */
@@ -48,51 +49,49 @@ static double entry_logprob(const inf_rows *r, int64_t i, int64_t k, int64_t e)
 
 /* ---- prompt_logprobs and what goes with it ------------------------------------------------- */
 
-static rt_status put_prompt_entry(rt_buf *b, const inf_desk *d, const inf_rows *r, int64_t i, int32_t actual)
+static void put_prompt_entry(rt_json_writer *w, const inf_desk *d, const inf_rows *r, int64_t i, int32_t actual)
 {
     const int64_t n = entries(r, i, r->k);
+    rt_put_object(w, NULL);
     for (int64_t e = 0; e < n; e++) {
-        size_t        len;
-        const int32_t id   = entry_id(r, i, r->k, e, actual);
-        const char   *text = text_of(d, id, &len);
-        RT_TRY(rt_buf_fmt(b, "%s\"%d\":{\"" WIRE_LOGPROB "\":", e ? "," : "{", id));
-        RT_TRY(put_logprob(b, entry_logprob(r, i, r->k, e)));
-        RT_TRY(rt_buf_fmt(b, ",\"" WIRE_RANK "\":%lld,\"" WIRE_DECODED_TOKEN "\":", (long long)(e < r->k ? e + 1 : r->actual_rank[i])));
-        RT_TRY(rt_buf_add(b, text, len));
-        RT_TRY(rt_buf_str(b, "}"));
+        char          key[16];
+        const int32_t id = entry_id(r, i, r->k, e, actual);
+        snprintf(key, sizeof key, "%d", id);
+        rt_put_object(w, key);
+        put_logprob(w, WIRE_LOGPROB, entry_logprob(r, i, r->k, e));
+        rt_put_int(w, WIRE_RANK, e < r->k ? e + 1 : r->actual_rank[i]);
+        inf_put_token(w, WIRE_DECODED_TOKEN, d, id);
+        rt_put_end(w);
     }
-    return rt_buf_str(b, "}");
+    rt_put_end(w);
 }
 
-static rt_status put_prompt_logprobs(rt_buf *b, const inf_desk *d, const inf_choice *c)
+static void put_prompt_logprobs(rt_json_writer *w, const inf_desk *d, const inf_choice *c)
 {
-    RT_TRY(rt_buf_str(b, ",\"" WIRE_PROMPT_LOGPROBS "\":[null"));
-    for (int64_t i = 1; i < c->prompt->n; i++) {
-        RT_TRY(rt_buf_str(b, ","));
-        RT_TRY(put_prompt_entry(b, d, &c->before, i, c->prompt->v[i]));
-        RT_CHECK(b->len <= DESK_MAX_ANSWER, RT_EINVAL, "the answer would be larger than %d MB; ask for fewer prompts or logprobs at once",
-                 DESK_MAX_ANSWER >> 20);
+    rt_put_array(w, WIRE_PROMPT_LOGPROBS);
+    rt_put_null(w, NULL);
+    for (int64_t i = 1; w->st == RT_OK && i < c->prompt->n; i++) {
+        put_prompt_entry(w, d, &c->before, i, c->prompt->v[i]);
+        if (w->out->len > DESK_MAX_ANSWER)
+            w->st = rt_fail(RT_EINVAL, __FILE__, __LINE__,
+                            "the answer would be larger than %d MB; ask for fewer prompts or logprobs at once", DESK_MAX_ANSWER >> 20);
     }
-    return rt_buf_str(b, "]");
+    rt_put_end(w);
 }
 
 /* "tail": [[...], ...], "entropy": [...] of rows from .. end-1; rows without content are null. */
-static rt_status put_rest(rt_buf *b, const inf_rows *r, int64_t from, int64_t end, const char *tail, const char *entropy)
+static void put_rest(rt_json_writer *w, const inf_rows *r, int64_t from, int64_t end, const char *tail, const char *entropy)
 {
     if (r->m > 0) {
-        RT_TRY(rt_buf_fmt(b, ",\"%s\":[", tail));
-        for (int64_t i = from; i < end; i++) {
-            if (i > from) RT_TRY(rt_buf_str(b, ","));
-            RT_TRY(r->actual_rank[i] ? put_ids(b, r->tail_ids + i * r->m, r->m) : rt_buf_str(b, "null"));
-        }
-        RT_TRY(rt_buf_str(b, "]"));
+        rt_put_array(w, tail);
+        for (int64_t i = from; i < end; i++)
+            if (r->actual_rank[i]) inf_put_ids(w, NULL, r->tail_ids + i * r->m, r->m);
+            else rt_put_null(w, NULL);
+        rt_put_end(w);
     }
-    RT_TRY(rt_buf_fmt(b, ",\"%s\":[", entropy));
-    for (int64_t i = from; i < end; i++) {
-        if (i > from) RT_TRY(rt_buf_str(b, ","));
-        RT_TRY(r->actual_rank[i] ? rt_json_number(b, r->rest_entropy[i], DIGITS) : rt_buf_str(b, "null"));
-    }
-    return rt_buf_str(b, "]");
+    rt_put_array(w, entropy);
+    for (int64_t i = from; i < end; i++) rt_put_real(w, NULL, r->actual_rank[i] ? r->rest_entropy[i] : NAN, DIGITS);
+    rt_put_end(w);
 }
 
 /* ---- OpenAI's "logprobs" of the shown tokens -------------------------------------------------- */
@@ -122,123 +121,133 @@ static int text_taken(const inf_desk *d, const shown *t, int64_t k, int64_t e)
     return 0;
 }
 
-static rt_status put_top(rt_buf *b, const inf_desk *d, const inf_choice *c, const shown *t)
+static void put_top(rt_json_writer *w, const inf_desk *d, const inf_choice *c, const shown *t)
 {
-    if (!t->rows->actual_rank[t->i]) return rt_buf_str(b, "null");
     const int64_t k = c->q->logprobs < t->rows->k ? c->q->logprobs : t->rows->k, n = entries(t->rows, t->i, k);
-    RT_TRY(rt_buf_str(b, "{"));
+    rt_put_object(w, NULL);
     for (int64_t e = 0; e < n; e++) {
-        if (!c->q->tokens_as_ids && text_taken(d, t, k, e)) continue;
-        if (e) RT_TRY(rt_buf_str(b, ","));
-        RT_TRY(put_token(b, d, c, entry_id(t->rows, t->i, k, e, t->id)));
-        RT_TRY(rt_buf_str(b, ":"));
-        RT_TRY(put_logprob(b, entry_logprob(t->rows, t->i, k, e)));
+        size_t        len;
+        char          key[24];
+        const int32_t id   = entry_id(t->rows, t->i, k, e, t->id);
+        const char   *text = text_of(d, id, &len);
+        if (c->q->tokens_as_ids) {
+            snprintf(key, sizeof key, "token_id:%d", id);
+            put_logprob(w, key, entry_logprob(t->rows, t->i, k, e));
+        } else if (!text_taken(d, t, k, e)) {
+            rt_put_raw_key(w, text, len);
+            put_logprob(w, NULL, entry_logprob(t->rows, t->i, k, e));
+        }
     }
-    return rt_buf_str(b, "}");
+    rt_put_end(w);
 }
 
-static rt_status put_offset(rt_buf *b, const inf_desk *d, const inf_choice *c, int64_t s)
+static void put_offset(rt_json_writer *w, const inf_desk *d, const inf_choice *c, int64_t s)
 {
     (void)d;
-    return rt_buf_fmt(b, "%lld", (long long)c->offset[s]);
+    rt_put_int(w, NULL, c->offset[s]);
 }
 
-static rt_status put_shown_logprob(rt_buf *b, const inf_desk *d, const inf_choice *c, int64_t s)
+static void put_shown_logprob(rt_json_writer *w, const inf_desk *d, const inf_choice *c, int64_t s)
 {
     const shown t = shown_at(c, s);
     (void)d;
-    return t.rows->actual_rank[t.i] ? put_logprob(b, t.rows->actual_logprob[t.i]) : rt_buf_str(b, "null");
+    put_logprob(w, NULL, t.rows->actual_rank[t.i] ? t.rows->actual_logprob[t.i] : NAN);
 }
 
-static rt_status put_shown_token(rt_buf *b, const inf_desk *d, const inf_choice *c, int64_t s)
+static void put_shown_token(rt_json_writer *w, const inf_desk *d, const inf_choice *c, int64_t s)
 {
-    return put_token(b, d, c, shown_at(c, s).id);
+    const int32_t id = shown_at(c, s).id;
+    if (c->q->tokens_as_ids) rt_put_format(w, NULL, "token_id:%d", id);
+    else inf_put_token(w, NULL, d, id);
 }
 
-static rt_status put_shown_top(rt_buf *b, const inf_desk *d, const inf_choice *c, int64_t s)
+static void put_shown_top(rt_json_writer *w, const inf_desk *d, const inf_choice *c, int64_t s)
 {
     const shown t = shown_at(c, s);
-    return put_top(b, d, c, &t);
+    if (t.rows->actual_rank[t.i]) put_top(w, d, c, &t);
+    else rt_put_null(w, NULL);
 }
 
-static rt_status put_logprobs(rt_buf *b, const inf_desk *d, const inf_choice *c, const inf_slice *s)
+static void put_logprobs(rt_json_writer *w, const inf_desk *d, const inf_choice *c, const inf_slice *s)
 {
     static const struct {
         const char *name;
-        rt_status (*put)(rt_buf *, const inf_desk *, const inf_choice *, int64_t);
+        void (*put)(rt_json_writer *, const inf_desk *, const inf_choice *, int64_t);
     } lists[] = {
         {"text_offset", put_offset}, {"token_logprobs", put_shown_logprob}, {"tokens", put_shown_token}, {"top_logprobs", put_shown_top}};
-    if (c->q->logprobs < 0) return rt_buf_str(b, ",\"" WIRE_LOGPROBS "\":null");
-    RT_TRY(rt_buf_str(b, ",\"" WIRE_LOGPROBS "\":{"));
-    for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
-        RT_TRY(rt_buf_fmt(b, "%s\"%s\":[", l ? "," : "", lists[l].name));
-        for (int64_t i = s->token; i < s->token_end; i++) {
-            if (i > s->token) RT_TRY(rt_buf_str(b, ","));
-            RT_TRY(lists[l].put(b, d, c, i));
-        }
-        RT_TRY(rt_buf_str(b, "]"));
+    if (c->q->logprobs < 0) {
+        rt_put_null(w, WIRE_LOGPROBS);
+        return;
     }
-    return rt_buf_str(b, "}");
+    rt_put_object(w, WIRE_LOGPROBS);
+    for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
+        rt_put_array(w, lists[l].name);
+        for (int64_t i = s->token; i < s->token_end; i++) lists[l].put(w, d, c, i);
+        rt_put_end(w);
+    }
+    rt_put_end(w);
 }
 
 /* ---- a choice, an event, an answer -------------------------------------------------------------- */
 
 /* What is about the prompt alone: written once, with the first token. */
-static rt_status put_prompt_part(rt_buf *b, const inf_desk *d, const inf_choice *c)
+static void put_prompt_part(rt_json_writer *w, const inf_desk *d, const inf_choice *c)
 {
     const inf_request *q = c->q;
-    if (q->return_ids) {
-        RT_TRY(rt_buf_str(b, ",\"" WIRE_PROMPT_TOKEN_IDS "\":"));
-        RT_TRY(put_ids(b, c->prompt->v, c->prompt->n));
-    }
-    if (q->prompt_logprobs < 0) return RT_OK;
-    RT_TRY(put_prompt_logprobs(b, d, c));
-    return q->retort ? put_rest(b, &c->before, 0, c->prompt->n, WIRE_PROMPT_TAIL_IDS, WIRE_PROMPT_REST_ENTROPY) : RT_OK;
+    if (q->return_ids) inf_put_ids(w, WIRE_PROMPT_TOKEN_IDS, c->prompt->v, c->prompt->n);
+    if (q->prompt_logprobs < 0) return;
+    put_prompt_logprobs(w, d, c);
+    if (q->retort) put_rest(w, &c->before, 0, c->prompt->n, WIRE_PROMPT_TAIL_IDS, WIRE_PROMPT_REST_ENTROPY);
 }
 
-static rt_status put_finish(rt_buf *b, const inf_choice *c, int last)
-{
-    if (!last) return rt_buf_str(b, ",\"finish_reason\":null,\"stop_reason\":null");
-    RT_TRY(rt_buf_fmt(b, ",\"finish_reason\":\"%s\",\"stop_reason\":", c->finish));
-    return c->stop ? rt_json_quote(b, c->stop, strlen(c->stop)) : rt_buf_str(b, "null");
-}
-
-rt_status inf_answer_choice(rt_buf *b, const inf_desk *d, const inf_choice *c, const inf_slice *s)
+void inf_put_choice(rt_json_writer *w, const inf_desk *d, const inf_choice *c, const inf_slice *s)
 {
     const inf_request *q      = c->q;
     const int64_t      echoed = q->echo ? c->prompt->n : 0, end = s->token_end - echoed;
     const int64_t      from = s->token > echoed ? s->token - echoed : 0;
-    RT_TRY(rt_buf_fmt(b, "{\"index\":%d,\"text\":", c->index));
-    RT_TRY(rt_json_quote(b, c->text.p + s->text, s->text_end - s->text));
-    RT_TRY(put_logprobs(b, d, c, s));
-    RT_TRY(put_finish(b, c, c->finish && s->text_end == c->text.len && s->token_end == c->shown));
-    if (s->token == 0) RT_TRY(put_prompt_part(b, d, c));
-    if (q->return_ids) {
-        RT_TRY(rt_buf_str(b, ",\"" WIRE_TOKEN_IDS "\":"));
-        RT_TRY(end > from ? put_ids(b, c->ids.v + from, end - from) : rt_buf_str(b, "[]"));
-    }
-    if (q->retort && q->logprobs >= 0) RT_TRY(put_rest(b, &c->after, from, end, WIRE_TAIL_IDS, WIRE_REST_ENTROPY));
-    return rt_buf_str(b, "}");
+    const int          last = c->finish && s->text_end == c->text.len && s->token_end == c->shown;
+    rt_put_object(w, NULL);
+    rt_put_int(w, "index", c->index);
+    rt_put_bytes(w, "text", c->text.p + s->text, s->text_end - s->text);
+    put_logprobs(w, d, c, s);
+    rt_put_text(w, "finish_reason", last ? c->finish : NULL);
+    rt_put_text(w, "stop_reason", last ? c->stop : NULL);
+    if (s->token == 0) put_prompt_part(w, d, c);
+    if (q->return_ids) inf_put_ids(w, WIRE_TOKEN_IDS, c->ids.v + from, end - from);
+    if (q->retort && q->logprobs >= 0) put_rest(w, &c->after, from, end, WIRE_TAIL_IDS, WIRE_REST_ENTROPY);
+    rt_put_end(w);
 }
 
-rt_status inf_answer_head(rt_buf *b, const inf_desk *d)
+void inf_put_head(rt_json_writer *w, const inf_desk *d)
 {
-    RT_TRY(rt_buf_fmt(b, "{\"id\":\"cmpl-%016llx\",\"object\":\"text_completion\",\"created\":%lld,\"model\":",
-                      (unsigned long long)d->serial, (long long)d->started));
-    RT_TRY(rt_json_quote(b, d->name, strlen(d->name)));
-    return rt_buf_str(b, ",\"choices\":[");
+    rt_put_object(w, NULL);
+    rt_put_format(w, "id", "cmpl-%016llx", (unsigned long long)d->serial);
+    rt_put_text(w, "object", "text_completion");
+    rt_put_int(w, "created", d->started);
+    rt_put_text(w, "model", d->name);
+    rt_put_array(w, "choices");
 }
 
-rt_status inf_answer_usage(rt_buf *b, int64_t read, int64_t written)
+void inf_put_end(rt_json_writer *w, int64_t read, int64_t written)
 {
-    return rt_buf_fmt(b, "\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld}", (long long)read,
-                      (long long)written, (long long)(read + written));
+    rt_put_end(w);
+    rt_put_object(w, "usage");
+    rt_put_int(w, "prompt_tokens", read);
+    rt_put_int(w, "completion_tokens", written);
+    rt_put_int(w, "total_tokens", read + written);
+    rt_put_end(w);
+    rt_put_end(w);
 }
 
 rt_status inf_answer_event(rt_buf *b, const inf_desk *d, const inf_choice *c, const inf_slice *s)
 {
+    rt_json_writer w = {.out = b};
     RT_TRY(rt_buf_str(b, "data: "));
-    RT_TRY(inf_answer_head(b, d));
-    RT_TRY(inf_answer_choice(b, d, c, s));
-    return rt_buf_str(b, c->q->usage ? "],\"usage\":null}\n\n" : "]}\n\n");
+    inf_put_head(&w, d);
+    inf_put_choice(&w, d, c, s);
+    rt_put_end(&w);
+    if (c->q->usage) rt_put_null(&w, "usage");
+    rt_put_end(&w);
+    RT_TRY(w.st);
+    return rt_buf_str(b, "\n\n");
 }

@@ -93,28 +93,37 @@ void inf_desk_close(inf_desk *d)
 
 rt_status inf_desk_models(const inf_desk *d, rt_buf *out)
 {
-    const ds_tokenizer *t      = d->tokenizer;
-    const char         *former = ds_tokenizer_former(t);
-    RT_TRY(rt_buf_str(out, "{\"object\":\"list\",\"data\":[{\"id\":"));
-    RT_TRY(rt_json_quote(out, d->name, strlen(d->name)));
-    return rt_buf_fmt(out,
-                      ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"retort\",\"" WIRE_MAX_MODEL_LEN "\":%lld,\"" WIRE_VOCAB_SIZE
-                      "\":%lld,\"" WIRE_MAX_LOGPROBS "\":%lld,\"" WIRE_TOKENIZER_SHA256 "\":\"%s\",\"" WIRE_TOKENIZER_FILES
-                      "\":[\"%s\"%s%s%s]}]}",
-                      (long long)d->started, (long long)d->max_len, (long long)d->model->config.V, (long long)d->max_logprobs,
-                      ds_tokenizer_identity(t), ds_tokenizer_file(t), *former ? ",\"" : "", former, *former ? "\"" : "");
+    rt_json_writer w      = {.out = out};
+    const char    *former = ds_tokenizer_former(d->tokenizer);
+    rt_put_object(&w, NULL);
+    rt_put_text(&w, "object", "list");
+    rt_put_array(&w, "data");
+    rt_put_object(&w, NULL);
+    rt_put_text(&w, "id", d->name);
+    rt_put_text(&w, "object", "model");
+    rt_put_int(&w, "created", d->started);
+    rt_put_text(&w, "owned_by", "retort");
+    rt_put_int(&w, WIRE_MAX_MODEL_LEN, d->max_len);
+    rt_put_int(&w, WIRE_VOCAB_SIZE, d->model->config.V);
+    rt_put_int(&w, WIRE_MAX_LOGPROBS, d->max_logprobs);
+    rt_put_text(&w, WIRE_TOKENIZER_SHA256, ds_tokenizer_identity(d->tokenizer));
+    rt_put_array(&w, WIRE_TOKENIZER_FILES);
+    rt_put_text(&w, NULL, ds_tokenizer_file(d->tokenizer));
+    if (*former) rt_put_text(&w, NULL, former);
+    for (int open = 4; open; open--) rt_put_end(&w);
+    return w.st;
 }
 
 /* ---- completions ------------------------------------------------------------------------------- */
 
-static rt_status add_choice(inf_desk *d, const inf_request *q, int i, inf_reply *r, int64_t *written)
+/* Compute a choice; unless its pieces have been sent already, it is written by w. */
+static rt_status add_choice(rt_json_writer *w, inf_desk *d, const inf_request *q, int i, inf_reply *r, int64_t *written)
 {
     inf_choice c;
     rt_status  st = inf_choice_make(&c, d, q, i, r);
     if (st == RT_OK && !q->stream) {
-        const inf_slice all = {.text_end = c.text.len, .token_end = c.shown};
-        if (i) st = rt_buf_str(&r->text, ",");
-        if (st == RT_OK) st = inf_answer_choice(&r->text, d, &c, &all);
+        inf_put_choice(w, d, &c, &(inf_slice){.text_end = c.text.len, .token_end = c.shown});
+        st = w->st;
         if (st == RT_EINVAL) r->status = 400; /* the answer would be too large */
     }
     *written += c.ids.n;
@@ -125,11 +134,12 @@ static rt_status add_choice(inf_desk *d, const inf_request *q, int i, inf_reply 
 static rt_status end_stream(const inf_desk *d, const inf_request *q, inf_reply *r, int64_t read, int64_t written)
 {
     if (q->usage) {
+        rt_json_writer w = {.out = &r->text};
         RT_TRY(rt_buf_str(&r->text, "data: "));
-        RT_TRY(inf_answer_head(&r->text, d));
-        RT_TRY(rt_buf_str(&r->text, "],"));
-        RT_TRY(inf_answer_usage(&r->text, read, written));
-        RT_TRY(rt_buf_str(&r->text, "}\n\n"));
+        inf_put_head(&w, d);
+        inf_put_end(&w, read, written);
+        RT_TRY(w.st);
+        RT_TRY(rt_buf_str(&r->text, "\n\n"));
     }
     RT_TRY(rt_buf_str(&r->text, "data: [DONE]\n\n"));
     return inf_reply_push(r);
@@ -137,18 +147,18 @@ static rt_status end_stream(const inf_desk *d, const inf_request *q, inf_reply *
 
 static rt_status answer_choices(inf_desk *d, const inf_request *q, inf_reply *r)
 {
-    int64_t read = 0, written = 0;
+    rt_json_writer w    = {.out = &r->text};
+    int64_t        read = 0, written = 0;
     d->serial++;
-    if (!q->stream) RT_TRY(inf_answer_head(&r->text, d));
+    if (!q->stream) inf_put_head(&w, d);
     for (int i = 0; i < q->n; i++) {
-        RT_TRY(add_choice(d, q, i, r, &written));
+        RT_TRY(add_choice(&w, d, q, i, r, &written));
         read += q->prompts[i].n;
     }
     r->tokens = read + written;
     if (q->stream) return end_stream(d, q, r, read, written);
-    RT_TRY(rt_buf_str(&r->text, "],"));
-    RT_TRY(inf_answer_usage(&r->text, read, written));
-    return rt_buf_str(&r->text, "}");
+    inf_put_end(&w, read, written);
+    return w.st;
 }
 
 static rt_status complete(inf_desk *d, const cJSON *o, inf_reply *r)
@@ -163,17 +173,20 @@ static rt_status complete(inf_desk *d, const cJSON *o, inf_reply *r)
 
 /* ---- tokens --------------------------------------------------------------------------------------- */
 
-static rt_status put_tokens(const inf_desk *d, const ds_ids *ids, int strings, rt_buf *b)
+static rt_status put_tokens(rt_buf *b, const inf_desk *d, const ds_ids *ids, int strings)
 {
-    RT_TRY(rt_buf_fmt(b, "{\"count\":%lld,\"" WIRE_MAX_MODEL_LEN "\":%lld,\"tokens\":[", (long long)ids->n, (long long)d->max_len));
-    for (int64_t i = 0; i < ids->n; i++) RT_TRY(rt_buf_fmt(b, i ? ",%d" : "%d", ids->v[i]));
-    RT_TRY(rt_buf_str(b, strings ? "],\"token_strs\":[" : "],\"token_strs\":null}"));
-    for (int64_t i = 0; strings && i < ids->n; i++) {
-        const int64_t at = d->text_at[ids->v[i]];
-        if (i) RT_TRY(rt_buf_str(b, ","));
-        RT_TRY(rt_buf_add(b, d->texts.p + at, (size_t)(d->text_at[ids->v[i] + 1] - at)));
-    }
-    return strings ? rt_buf_str(b, "]}") : RT_OK;
+    rt_json_writer w = {.out = b};
+    rt_put_object(&w, NULL);
+    rt_put_int(&w, "count", ids->n);
+    rt_put_int(&w, WIRE_MAX_MODEL_LEN, d->max_len);
+    inf_put_ids(&w, "tokens", ids->v, ids->n);
+    if (strings) {
+        rt_put_array(&w, "token_strs");
+        for (int64_t i = 0; i < ids->n; i++) inf_put_token(&w, NULL, d, ids->v[i]);
+        rt_put_end(&w);
+    } else rt_put_null(&w, "token_strs");
+    rt_put_end(&w);
+    return w.st;
 }
 
 static rt_status tokenize(const inf_desk *d, const cJSON *o, inf_reply *r)
@@ -187,7 +200,7 @@ static rt_status tokenize(const inf_desk *d, const cJSON *o, inf_reply *r)
     RT_TRY(rt_json_bool(o, "add_special_tokens", &special, "the request"));
     RT_TRY(rt_json_bool(o, "return_token_strs", &strings, "the request"));
     rt_status st = inf_text_ids(d, text, special, &ids);
-    if (st == RT_OK) st = put_tokens(d, &ids, strings, &r->text);
+    if (st == RT_OK) st = put_tokens(&r->text, d, &ids, strings);
     r->tokens = ids.n;
     free(ids.v);
     return st;
@@ -195,22 +208,21 @@ static rt_status tokenize(const inf_desk *d, const cJSON *o, inf_reply *r)
 
 static rt_status detokenize(const inf_desk *d, const cJSON *o, inf_reply *r)
 {
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(o, "tokens");
-    ds_ids       ids  = {0};
-    rt_buf       text = {0};
-    rt_status    st;
-    r->status = 400;
+    const cJSON   *list = cJSON_GetObjectItemCaseSensitive(o, "tokens");
+    ds_ids         ids  = {0};
+    rt_buf         text = {0};
+    rt_json_writer w    = {.out = &r->text};
+    r->status           = 400;
     RT_CHECK(cJSON_IsArray(list), RT_EINVAL, "the request has no list \"tokens\": give the ids to decode");
-    RT_TRY_OR(inf_list_ids(list, ds_tokenizer_size(d->tokenizer), "the request: \"tokens\"", &ids), done);
-    RT_TRY_OR(ds_decode(d->tokenizer, ids.v, ids.n, 0, &text), done);
-    RT_TRY_OR(rt_buf_str(&r->text, "{\"prompt\":"), done);
-    RT_TRY_OR(rt_json_quote(&r->text, text.len ? text.p : "", text.len), done);
-    RT_TRY_OR(rt_buf_str(&r->text, "}"), done);
+    w.st = inf_list_ids(list, ds_tokenizer_size(d->tokenizer), "the request: \"tokens\"", &ids);
+    if (w.st == RT_OK) w.st = ds_decode(d->tokenizer, ids.v, ids.n, 0, &text);
+    rt_put_object(&w, NULL);
+    rt_put_bytes(&w, "prompt", text.p, text.len);
+    rt_put_end(&w);
     r->tokens = ids.n;
-done:
     rt_buf_free(&text);
     free(ids.v);
-    return st;
+    return w.st;
 }
 
 /* ---- any request ------------------------------------------------------------------------------------ */
@@ -257,14 +269,17 @@ static const char *type_of(int status)
 
 void inf_reply_error(inf_reply *r, int status, const char *message)
 {
-    rt_buf b = {0};
+    rt_json_writer w = {.out = &r->text};
     rt_buf_free(&r->text);
-    r->status    = status;
-    rt_status st = rt_buf_str(&b, "{\"error\":{\"message\":");
-    if (st == RT_OK) st = rt_json_quote(&b, message, strlen(message));
-    if (st == RT_OK) st = rt_buf_fmt(&b, ",\"type\":\"%s\",\"code\":%d}}", type_of(status), status);
-    if (st == RT_OK) r->text = b;
-    else rt_buf_free(&b);
+    r->status = status;
+    rt_put_object(&w, NULL);
+    rt_put_object(&w, "error");
+    rt_put_text(&w, "message", message);
+    rt_put_text(&w, "type", type_of(status));
+    rt_put_int(&w, "code", status);
+    rt_put_end(&w);
+    rt_put_end(&w);
+    if (w.st != RT_OK) rt_buf_free(&r->text);
 }
 
 rt_status inf_reply_push(inf_reply *r)

@@ -109,12 +109,12 @@ typedef struct inf_slice { /* what part of a choice to write */
     size_t  text, text_end;
     int64_t token, token_end; /* of the shown ones */
 } inf_slice;
-/* {"index": ..., "text": ..., ...}: one element of "choices". */
-rt_status inf_answer_choice(rt_buf *b, const inf_desk *d, const inf_choice *c, const inf_slice *s);
-/* {"id": ..., "choices": [  -- up to the bracket */
-rt_status inf_answer_head(rt_buf *b, const inf_desk *d);
-/* "usage": {...} */
-rt_status inf_answer_usage(rt_buf *b, int64_t read, int64_t written);
+/* An answer is {"id": ..., "choices": [, its choices, and ], "usage": {...}}. */
+void inf_put_head(rt_json_writer *w, const inf_desk *d);
+void inf_put_choice(rt_json_writer *w, const inf_desk *d, const inf_choice *c, const inf_slice *s);
+void inf_put_end(rt_json_writer *w, int64_t read, int64_t written);
+void inf_put_ids(rt_json_writer *w, const char *key, const int32_t *ids, int64_t n);
+void inf_put_token(rt_json_writer *w, const char *key, const inf_desk *d, int32_t id); /* the id's text */
 /* One event of a stream: head, slice, and "usage": null where usage will come. */
 rt_status inf_answer_event(rt_buf *b, const inf_desk *d, const inf_choice *c, const inf_slice *s);
 #endif
