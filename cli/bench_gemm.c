@@ -1,5 +1,6 @@
 /* bench_gemm.c -- gemm alone: the products of a step, and square ones by each backend. */
 #include "cli/bench.h"
+#include "cli/cli.h"
 #include "cli/measure.h"
 #include "core/clock.h"
 #include <stdio.h>
@@ -63,17 +64,28 @@ static rt_status measure_all(double best[MOST_BACKENDS], int *n)
     return kn_gemm_use(in_use);
 }
 
+static rt_status print_json(const double *best, int n)
+{
+    rt_buf         b = {0};
+    rt_json_writer w = {.out = &b};
+    char           key[64];
+    rt_put_object(&w, NULL);
+    rt_put_int(&w, "threads", rt_threads());
+    for (int i = 0; i < n; i++) {
+        snprintf(key, sizeof key, "%s_gflops", kn_gemm_name_at(i));
+        rt_put_fixed(&w, key, best[i], 1);
+    }
+    rt_put_text(&w, "engine", kn_gemm_name());
+    rt_put_end(&w);
+    return cli_print_line(&w);
+}
+
 rt_status bench_gemm(const bench_options *o)
 {
     double best[MOST_BACKENDS];
     int    n;
     RT_TRY(measure_all(best, &n));
-    if (o->json) {
-        printf("{\"threads\":%d", rt_threads());
-        for (int i = 0; i < n; i++) printf(",\"%s_gflops\":%.1f", kn_gemm_name_at(i), best[i]);
-        printf(",\"engine\":\"%s\"}\n", kn_gemm_name());
-        return RT_OK;
-    }
+    if (o->json) return print_json(best, n);
     printf("products of 1536 x 1536 on %d threads, GF/s\n", rt_threads());
     for (int i = 0; i < n; i++)
         printf("  %s %-16s %6.1f\n", strcmp(kn_gemm_name_at(i), kn_gemm_name()) ? " " : "*", kn_gemm_name_at(i), best[i]);

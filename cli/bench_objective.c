@@ -4,6 +4,7 @@
  * counts.  "Head" is the time of the head with its losses, "teacher" that of a teacher in process.
  */
 #include "cli/bench.h"
+#include "cli/cli.h"
 #include "core/clock.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,24 +55,52 @@ static double ratio(bench *b, const double *x, const double *y)
     return bench_median(b->ratio, b->o->steps);
 }
 
-static void print(bench *b)
+typedef struct figures {
+    double tok_s, ms, head_ms, teacher_ms, ce_ms, ce_head_ms, step_ratio, head_ratio;
+} figures;
+
+static figures figures_of(bench *b)
 {
-    const int64_t n    = b->o->steps;
-    const double  step = ratio(b, b->with.step, b->ce.step), head = ratio(b, b->with.head, b->ce.head);
-    const double  ms = bench_median(b->with.step, n) * 1e3, head_ms = bench_median(b->with.head, n) * 1e3;
-    const double  teacher_ms = bench_median(b->with.teacher, n) * 1e3, ce_ms = bench_median(b->ce.step, n) * 1e3;
-    const double  ce_head_ms = bench_median(b->ce.head, n) * 1e3, tok_s = (double)(b->ce.c.sequences * b->ce.c.seq) / ms * 1e3;
-    if (b->o->json)
-        printf("{\"preset\":\"%s\",\"objective\":\"%s\",\"threads\":%d,\"dtype\":\"%s\",\"tok_s\":%.1f,\"ms\":%.2f,\"ce_ms\":%.2f,"
-               "\"step_ratio\":%.4f,\"head_ms\":%.2f,\"ce_head_ms\":%.2f,\"head_ratio\":%.4f,\"teacher_ms\":%.2f}\n",
-               b->place.preset->name, b->o->objective, rt_threads(), b->ce.c.dtype, tok_s, ms, ce_ms, step, head_ms, ce_head_ms, head,
-               teacher_ms);
-    else
-        printf(
-            "preset %s, %s, %d threads, %lld pairs of steps, in turn\n\n  %-18s %10s %10s %10s %10s\n  %-18s %10.1f %10.1f %10.1f %10.0f\n"
-            "  %-18s %10.1f %10.1f\n  %-18s %10.3f %10.3f\n",
-            b->place.preset->name, b->ce.c.dtype, rt_threads(), (long long)n, "", "step, ms", "head, ms", "teacher", "tokens/s",
-            b->o->objective, ms, head_ms, teacher_ms, tok_s, "ce", ce_ms, ce_head_ms, "ratio", step, head);
+    const int64_t n = b->o->steps;
+    figures       f = {.step_ratio = ratio(b, b->with.step, b->ce.step), .head_ratio = ratio(b, b->with.head, b->ce.head)};
+    f.ms            = bench_median(b->with.step, n) * 1e3;
+    f.head_ms       = bench_median(b->with.head, n) * 1e3;
+    f.teacher_ms    = bench_median(b->with.teacher, n) * 1e3;
+    f.ce_ms         = bench_median(b->ce.step, n) * 1e3;
+    f.ce_head_ms    = bench_median(b->ce.head, n) * 1e3;
+    f.tok_s         = (double)(b->ce.c.sequences * b->ce.c.seq) / f.ms * 1e3;
+    return f;
+}
+
+static rt_status print_json(const bench *b, const figures *f)
+{
+    rt_buf         text = {0};
+    rt_json_writer w    = {.out = &text};
+    rt_put_object(&w, NULL);
+    rt_put_text(&w, "preset", b->place.preset->name);
+    rt_put_text(&w, "objective", b->o->objective);
+    rt_put_int(&w, "threads", rt_threads());
+    rt_put_text(&w, "dtype", b->ce.c.dtype);
+    rt_put_fixed(&w, "tok_s", f->tok_s, 1);
+    rt_put_fixed(&w, "ms", f->ms, 2);
+    rt_put_fixed(&w, "ce_ms", f->ce_ms, 2);
+    rt_put_fixed(&w, "step_ratio", f->step_ratio, 4);
+    rt_put_fixed(&w, "head_ms", f->head_ms, 2);
+    rt_put_fixed(&w, "ce_head_ms", f->ce_head_ms, 2);
+    rt_put_fixed(&w, "head_ratio", f->head_ratio, 4);
+    rt_put_fixed(&w, "teacher_ms", f->teacher_ms, 2);
+    rt_put_end(&w);
+    return cli_print_line(&w);
+}
+
+static rt_status print_table(const bench *b, const figures *f)
+{
+    printf("preset %s, %s, %d threads, %lld pairs of steps, in turn\n\n  %-18s %10s %10s %10s %10s\n  %-18s %10.1f %10.1f %10.1f %10.0f\n"
+           "  %-18s %10.1f %10.1f\n  %-18s %10.3f %10.3f\n",
+           b->place.preset->name, b->ce.c.dtype, rt_threads(), (long long)b->o->steps, "", "step, ms", "head, ms", "teacher", "tokens/s",
+           b->o->objective, f->ms, f->head_ms, f->teacher_ms, f->tok_s, "ce", f->ce_ms, f->ce_head_ms, "ratio", f->step_ratio,
+           f->head_ratio);
+    return RT_OK;
 }
 
 static rt_status make_side(side *s, const bench *b, const char *kind, const char *teacher)
@@ -91,8 +120,8 @@ static rt_status measure(bench *b)
     RT_TRY(make_side(&b->with, b, b->o->objective, kind && kind->needs == AG_WHOLE ? b->place.teacher : NULL));
     RT_TRY(make_side(&b->ce, b, "ce", NULL));
     RT_TRY(run_steps(b));
-    print(b);
-    return RT_OK;
+    const figures f = figures_of(b);
+    return (b->o->json ? print_json : print_table)(b, &f);
 }
 
 static void close_side(side *s)

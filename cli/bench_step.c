@@ -86,19 +86,34 @@ static const char *const work_names[TR_WORKS] = {"products", "attention", "norms
                                                  "teacher",  "optimiser", "communication",           "data"};
 const char *const bench_work_keys[TR_WORKS]   = {"products", "attention", "rows", "head", "teacher", "optimiser", "communication", "data"};
 
-static void print_json(const bench *b, double step, int64_t faults)
+static rt_status print_json(const bench *b, double step, int64_t faults)
 {
-    const double tokens = (double)(b->c.sequences * b->c.seq);
-    printf(
-        "{\"preset\":\"%s\",\"threads\":%d,\"cores\":%d,\"dtype\":\"%s\",\"tok_s\":%.1f,\"ms\":%.2f,\"gflops\":%.2f,\"sgemm_gflops\":%.2f,"
-        "\"products_share\":%.4f,\"products_ms\":%.2f,\"rss_mb\":%.0f,\"minor_faults\":%lld,\"kernel\":\"%s\",\"engine\":\"%s\",\"work_ms\":{",
-        b->place.preset->name, rt_threads(), rt_cores_allowed(), b->c.dtype, tokens / step, step * 1e3, flops(b) / step * 1e-9, b->sgemm,
-        b->alone / step, b->alone * 1e3, (double)b->rss / 1e6, (long long)faults, kn_get()->isa, kn_gemm_name());
-    for (int i = 0; i < TR_WORKS; i++) printf("%s\"%s\":%.2f", i ? "," : "", bench_work_keys[i], b->work[i] * 1e3);
-    printf("},\"idle\":%.4f}\n", b->idle);
+    rt_buf         text = {0};
+    rt_json_writer w    = {.out = &text};
+    rt_put_object(&w, NULL);
+    rt_put_text(&w, "preset", b->place.preset->name);
+    rt_put_int(&w, "threads", rt_threads());
+    rt_put_int(&w, "cores", rt_cores_allowed());
+    rt_put_text(&w, "dtype", b->c.dtype);
+    rt_put_fixed(&w, "tok_s", (double)(b->c.sequences * b->c.seq) / step, 1);
+    rt_put_fixed(&w, "ms", step * 1e3, 2);
+    rt_put_fixed(&w, "gflops", flops(b) / step * 1e-9, 2);
+    rt_put_fixed(&w, "sgemm_gflops", b->sgemm, 2);
+    rt_put_fixed(&w, "products_share", b->alone / step, 4);
+    rt_put_fixed(&w, "products_ms", b->alone * 1e3, 2);
+    rt_put_fixed(&w, "rss_mb", (double)b->rss / 1e6, 0);
+    rt_put_int(&w, "minor_faults", faults);
+    rt_put_text(&w, "kernel", kn_get()->isa);
+    rt_put_text(&w, "engine", kn_gemm_name());
+    rt_put_object(&w, "work_ms");
+    for (int i = 0; i < TR_WORKS; i++) rt_put_fixed(&w, bench_work_keys[i], b->work[i] * 1e3, 2);
+    rt_put_end(&w);
+    rt_put_fixed(&w, "idle", b->idle, 4);
+    rt_put_end(&w);
+    return cli_print_line(&w);
 }
 
-static void print_table(const bench *b, double step, int64_t faults)
+static rt_status print_table(const bench *b, double step, int64_t faults)
 {
     const double tokens = (double)(b->c.sequences * b->c.seq);
     printf("preset %s: %lld sequences of %lld tokens, %s, %d threads on %d cores, %s kernels, gemm: %s\n\n", b->place.preset->name,
@@ -110,6 +125,7 @@ static void print_table(const bench *b, double step, int64_t faults)
     printf("  %-26s %9lld\n\n", "minor page faults a step", (long long)faults);
     for (int i = 0; i < TR_WORKS; i++) printf("  %-26s %9.1f ms  %5.1f %%\n", work_names[i], b->work[i] * 1e3, 100 * b->work[i] / step);
     printf("  %-26s %22.1f %%  of the threads' time, waiting, inside the above\n", "idle", 100 * b->idle);
+    return RT_OK;
 }
 
 static rt_status measure(bench *b)
@@ -121,8 +137,7 @@ static rt_status measure(bench *b)
     RT_TRY(cli_measure_gemm(&b->sgemm, 1536, 0.5));
     const int64_t n = b->o->steps;
     qsort(b->faults, (size_t)n, sizeof *b->faults, by_count);
-    (b->o->json ? print_json : print_table)(b, bench_median(b->seconds, n), b->faults[n / 2]);
-    return RT_OK;
+    return (b->o->json ? print_json : print_table)(b, bench_median(b->seconds, n), b->faults[n / 2]);
 }
 
 rt_status bench_step(const bench_options *o)

@@ -3,6 +3,7 @@
  * and the completions.  A command with sub-commands looks at argv[0] itself. */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
+#include "core/json_write.h"
 #include "core/options.h"
 
 /* One command a line, by alphabet. */
@@ -47,4 +48,6 @@ rt_status cli_versions(rt_buf *out);
 void cli_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void cli_print_text(rt_buf *b);
 void cli_print_json(const rt_buf *b);
+/* What w has written, as a line of JSON; its buffer is freed, and its status is the result. */
+rt_status cli_print_line(rt_json_writer *w);
 #endif

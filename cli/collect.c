@@ -2,7 +2,6 @@
 #include "cli/collect.h"
 #include "cli/cli.h"
 #include "core/clock.h"
-#include "core/json.h"
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,15 +25,11 @@ rt_status cli_collect_begin(const cli_collect *c, tc_options *t, rt_progress *p)
     return RT_OK;
 }
 
-rt_status cli_tally_json(rt_buf *b, const char *key, const tc_tally *t)
+void cli_put_tally(rt_json_writer *w, const char *key, const tc_tally *t)
 {
-    RT_TRY(rt_buf_fmt(b, ",\"%s\":{", key));
-    for (int i = 0; i < t->used; i++) {
-        if (i) RT_TRY(rt_buf_str(b, ","));
-        RT_TRY(rt_json_quote(b, t->name[i], strlen(t->name[i])));
-        RT_TRY(rt_buf_fmt(b, ":%lld", (long long)t->n[i]));
-    }
-    return rt_buf_str(b, "}");
+    rt_put_object(w, key);
+    for (int i = 0; i < t->used; i++) rt_put_int(w, t->name[i], t->n[i]);
+    rt_put_end(w);
 }
 
 /* "3 \"abort\", 1 \"none\"" */
@@ -44,20 +39,29 @@ static rt_status tally_text(rt_buf *b, const tc_tally *t)
     return RT_OK;
 }
 
-static rt_status as_json(const cli_collect *c, const tc_report *r, rt_buf *b)
+static rt_status print_json(const cli_collect *c, const tc_report *r)
 {
-    RT_TRY(rt_buf_fmt(b, "{\"out\":"));
-    RT_TRY(rt_json_quote(b, c->out, strlen(c->out)));
-    RT_TRY(rt_buf_fmt(b,
-                      ",\"already\":%s,\"asked\":%lld,\"known\":%lld,\"documents\":%lld,\"tokens\":%lld,\"duplicates\":%lld,\"short\":%lld",
-                      r->already ? "true" : "false", (long long)r->received, (long long)r->known, (long long)r->documents,
-                      (long long)r->tokens, (long long)r->duplicates, (long long)r->short_ones));
-    RT_TRY(rt_buf_fmt(b, ",\"failed\":%lld", (long long)r->failed));
-    RT_TRY(cli_tally_json(b, "failures", &r->failures));
-    RT_TRY(cli_tally_json(b, "kept_out", &r->ends));
-    RT_TRY(rt_buf_fmt(b, ",\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"bytes\":%lld,\"seconds\":%.3f,\"cost\":%.6f}",
-                      (long long)r->prompt_tokens, (long long)r->completion_tokens, (long long)r->bytes, r->seconds, r->cost));
-    return RT_OK;
+    rt_buf         b = {0};
+    rt_json_writer w = {.out = &b};
+    rt_put_object(&w, NULL);
+    rt_put_text(&w, "out", c->out);
+    rt_put_bool(&w, "already", r->already);
+    rt_put_int(&w, "asked", r->received);
+    rt_put_int(&w, "known", r->known);
+    rt_put_int(&w, "documents", r->documents);
+    rt_put_int(&w, "tokens", r->tokens);
+    rt_put_int(&w, "duplicates", r->duplicates);
+    rt_put_int(&w, "short", r->short_ones);
+    rt_put_int(&w, "failed", r->failed);
+    cli_put_tally(&w, "failures", &r->failures);
+    cli_put_tally(&w, "kept_out", &r->ends);
+    rt_put_int(&w, "prompt_tokens", r->prompt_tokens);
+    rt_put_int(&w, "completion_tokens", r->completion_tokens);
+    rt_put_int(&w, "bytes", r->bytes);
+    rt_put_fixed(&w, "seconds", r->seconds, 3);
+    rt_put_fixed(&w, "cost", r->cost, 6);
+    rt_put_end(&w);
+    return cli_print_line(&w);
 }
 
 /* What the shard lacks, and why. */
@@ -90,11 +94,11 @@ static rt_status as_text(const cli_collect *c, const char *command, const tc_rep
 
 rt_status cli_collect_end(const cli_collect *c, const char *command, const tc_report *r)
 {
-    rt_buf          b  = {0};
-    const rt_status st = c->json ? as_json(c, r, &b) : as_text(c, command, r, &b);
-    if (st == RT_OK && c->json) cli_print_json(&b);
-    else if (st == RT_OK) cli_print_text(&b);
-    if (st == RT_OK) puts("");
+    rt_buf b = {0};
+    if (c->json) return print_json(c, r);
+    rt_status st = as_text(c, command, r, &b);
+    if (st == RT_OK) st = rt_buf_str(&b, "\n");
+    if (st == RT_OK) cli_print_text(&b);
     rt_buf_free(&b);
     return st;
 }

@@ -45,8 +45,8 @@ typedef struct cli_collect {
 
 /* Fill t from the command line; Ctrl-C from here on stops cleanly. */
 rt_status cli_collect_begin(const cli_collect *c, tc_options *t, rt_progress *p);
-/* ,"KEY":{"word":3,...} */
-rt_status cli_tally_json(rt_buf *b, const char *key, const tc_tally *t);
+/* "KEY":{"word":3,...} */
+void cli_put_tally(rt_json_writer *w, const char *key, const tc_tally *t);
 /* Print the summary line. */
 rt_status cli_collect_end(const cli_collect *c, const char *command, const tc_report *r);
 #endif

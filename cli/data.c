@@ -11,17 +11,18 @@
 
 static rt_status print_part(const data_options *o, const ds_part *p)
 {
-    rt_buf b = {0};
+    rt_buf         b = {0};
+    rt_json_writer w = {.out = &b};
     if (!o->json) {
         cli_print("%s: %lld documents, %lld tokens\n", p->path, (long long)p->docs, (long long)p->tokens);
         return RT_OK;
     }
-    rt_status st = rt_buf_str(&b, "{\"path\":");
-    if (st == RT_OK) st = rt_json_quote(&b, p->path, strlen(p->path));
-    if (st == RT_OK) st = rt_buf_fmt(&b, ",\"documents\":%lld,\"tokens\":%lld}\n", (long long)p->docs, (long long)p->tokens);
-    if (st == RT_OK) cli_print_json(&b);
-    rt_buf_free(&b);
-    return st;
+    rt_put_object(&w, NULL);
+    rt_put_text(&w, "path", p->path);
+    rt_put_int(&w, "documents", p->docs);
+    rt_put_int(&w, "tokens", p->tokens);
+    rt_put_end(&w);
+    return cli_print_line(&w);
 }
 
 static rt_status import_with(const data_options *o, const ds_input *input, const ds_tokenizer *t)
@@ -88,27 +89,34 @@ static rt_status data_export(const data_options *o, int argc, char **argv)
 
 /* ---- verify ------------------------------------------------------------------------------------ */
 
+static rt_status print_sound(const data_options *o, const ds_shard *s, const char *hex)
+{
+    rt_buf         b    = {0};
+    rt_json_writer w    = {.out = &b};
+    const char    *path = ds_shard_path(s);
+    if (!o->json) {
+        if (o->digest) cli_print("%s  %s\n", hex, path);
+        else cli_print("%s: sound, %lld documents, %lld tokens\n", path, (long long)ds_shard_docs(s), (long long)ds_shard_tokens(s));
+        return RT_OK;
+    }
+    rt_put_object(&w, NULL);
+    rt_put_text(&w, "path", path);
+    rt_put_bool(&w, "ok", 1);
+    rt_put_int(&w, "documents", ds_shard_docs(s));
+    rt_put_int(&w, "tokens", ds_shard_tokens(s));
+    if (o->digest) rt_put_text(&w, "digest", hex);
+    rt_put_end(&w);
+    return cli_print_line(&w);
+}
+
 static rt_status verify_one(const data_options *o, const char *path)
 {
     ds_shard *s;
     char      hex[RT_SHA_HEX] = "";
-    rt_buf    b               = {0};
     RT_TRY(ds_shard_open(&s, path));
     rt_status st = ds_shard_verify(s);
     if (st == RT_OK && o->digest) st = ds_shard_digest(s, hex);
-    if (st == RT_OK && o->json) {
-        st = rt_buf_str(&b, "{\"path\":");
-        if (st == RT_OK) st = rt_json_quote(&b, path, strlen(path));
-        if (st == RT_OK)
-            st = rt_buf_fmt(&b, ",\"ok\":true,\"documents\":%lld,\"tokens\":%lld", (long long)ds_shard_docs(s),
-                            (long long)ds_shard_tokens(s));
-        if (st == RT_OK) st = o->digest ? rt_buf_fmt(&b, ",\"digest\":\"%s\"}\n", hex) : rt_buf_str(&b, "}\n");
-        if (st == RT_OK) cli_print_json(&b);
-    } else if (st == RT_OK) {
-        if (o->digest) cli_print("%s  %s\n", hex, path);
-        else cli_print("%s: sound, %lld documents, %lld tokens\n", path, (long long)ds_shard_docs(s), (long long)ds_shard_tokens(s));
-    }
-    rt_buf_free(&b);
+    if (st == RT_OK) st = print_sound(o, s, hex);
     ds_shard_close(&s);
     return st;
 }

@@ -2,7 +2,6 @@
 #include "cli/cli.h"
 #include "cli/data.h"
 #include "core/file.h"
-#include "core/json.h"
 #include "data/data.h"
 #include <math.h>
 #include <stdio.h>
@@ -52,49 +51,46 @@ static void show_info(const ds_shard *s, const ds_sketch *sketch)
     data_show_text("written", date);
 }
 
-static rt_status add_field(rt_buf *b, const char *key, const char *text)
-{
-    RT_TRY(rt_buf_fmt(b, ",\"%s\":", key));
-    return rt_json_quote(b, text, strlen(text));
-}
-
-static rt_status info_json(rt_buf *b, const ds_shard *s, const ds_sketch *sketch)
+static rt_status print_info(const ds_shard *s, const ds_sketch *sketch)
 {
     const ds_info *i = ds_shard_info(s);
-    RT_TRY(rt_buf_str(b, "{\"path\":"));
-    RT_TRY(rt_json_quote(b, ds_shard_path(s), strlen(ds_shard_path(s))));
-    RT_TRY(add_field(b, "kind", i->soft ? "soft" : "text"));
-    RT_TRY(rt_buf_fmt(b, ",\"documents\":%lld,\"tokens\":%lld,\"bytes\":%lld,\"vocab_size\":%lld", (long long)ds_shard_docs(s),
-                      (long long)ds_shard_tokens(s), (long long)rt_file_size(ds_shard_path(s)), (long long)i->vocab));
-    RT_TRY(rt_buf_fmt(b, ",\"k\":%lld,\"m\":%lld,\"sketch\":%lld,\"rest_entropy\":%s,\"weight\":%s", (long long)i->k, (long long)i->m,
-                      (long long)i->sketch, ds_shard_has_entropy(s) ? "true" : "false", ds_shard_has_weight(s) ? "true" : "false"));
-    if (sketch) RT_TRY(rt_buf_fmt(b, ",\"coordinates\":%lld", (long long)sketch->r));
-    if (sketch && !isnan(sketch->loss)) RT_TRY(rt_buf_fmt(b, ",\"sketch_loss\":%.6f", sketch->loss));
-    RT_TRY(add_field(b, "tokenizer_sha256", i->tokenizer));
-    RT_TRY(add_field(b, "teacher", i->teacher));
-    RT_TRY(add_field(b, "endpoint", i->endpoint));
-    RT_TRY(add_field(b, "dialect", i->dialect));
-    RT_TRY(add_field(b, "sampling", i->sampling));
-    RT_TRY(add_field(b, "program", i->program));
-    return rt_buf_fmt(b, ",\"time\":%lld}\n", (long long)i->time);
+    rt_buf         b = {0};
+    rt_json_writer w = {.out = &b};
+    rt_put_object(&w, NULL);
+    rt_put_text(&w, "path", ds_shard_path(s));
+    rt_put_text(&w, "kind", i->soft ? "soft" : "text");
+    rt_put_int(&w, "documents", ds_shard_docs(s));
+    rt_put_int(&w, "tokens", ds_shard_tokens(s));
+    rt_put_int(&w, "bytes", rt_file_size(ds_shard_path(s)));
+    rt_put_int(&w, "vocab_size", i->vocab);
+    rt_put_int(&w, "k", i->k);
+    rt_put_int(&w, "m", i->m);
+    rt_put_int(&w, "sketch", i->sketch);
+    rt_put_bool(&w, "rest_entropy", ds_shard_has_entropy(s));
+    rt_put_bool(&w, "weight", ds_shard_has_weight(s));
+    if (sketch) rt_put_int(&w, "coordinates", sketch->r);
+    if (sketch && !isnan(sketch->loss)) rt_put_fixed(&w, "sketch_loss", sketch->loss, 6);
+    rt_put_text(&w, "tokenizer_sha256", i->tokenizer);
+    rt_put_text(&w, "teacher", i->teacher);
+    rt_put_text(&w, "endpoint", i->endpoint);
+    rt_put_text(&w, "dialect", i->dialect);
+    rt_put_text(&w, "sampling", i->sampling);
+    rt_put_text(&w, "program", i->program);
+    rt_put_int(&w, "time", i->time);
+    rt_put_end(&w);
+    return cli_print_line(&w);
 }
 
 static rt_status inspect(const data_options *o, ds_shard *s, const ds_tokenizer *t)
 {
-    rt_buf           b = {0};
     const ds_sketch *sketch;
     RT_CHECK(!t || ds_tokenizer_is(t, ds_shard_info(s)->tokenizer), RT_EMISMATCH,
              "%s was made with the tokenizer %.12s..., %s has %.12s...; give the one that it was made with", ds_shard_path(s),
              ds_shard_info(s)->tokenizer, o->tokenizer, ds_tokenizer_identity(t));
     RT_TRY(ds_shard_sketch(s, &sketch));
-    if (!o->json) {
-        show_info(s, sketch);
-        return o->doc >= 0 ? data_show_doc(s, o->doc, t, sketch) : RT_OK;
-    }
-    const rt_status st = info_json(&b, s, sketch);
-    if (st == RT_OK) cli_print_json(&b);
-    rt_buf_free(&b);
-    return st;
+    if (o->json) return print_info(s, sketch);
+    show_info(s, sketch);
+    return o->doc >= 0 ? data_show_doc(s, o->doc, t, sketch) : RT_OK;
 }
 
 rt_status data_inspect(const data_options *o, const char *path)
@@ -168,40 +164,41 @@ static void show_stats(const ds_shard *s, const stats *a)
         if (a->lengths[i]) printf("  %8d+ tokens     %lld documents\n", 1 << i, (long long)a->lengths[i]);
 }
 
-static rt_status stats_json(rt_buf *b, const ds_shard *s, const stats *a)
+static rt_status print_stats(const ds_shard *s, const stats *a)
 {
-    const double      values[] = {ratio(a->covered, (double)a->valid), ratio(a->entropy, (double)a->valid), ratio(a->ce, (double)a->known),
-                                  ratio((double)rt_file_size(ds_shard_path(s)), (double)ds_shard_tokens(s))};
-    const char *const keys[]   = {"covered", "entropy", "ce", "bytes_token"};
-    const char       *comma    = "";
-    RT_TRY(rt_buf_str(b, "{\"path\":"));
-    RT_TRY(rt_json_quote(b, ds_shard_path(s), strlen(ds_shard_path(s))));
-    RT_TRY(rt_buf_fmt(b, ",\"documents\":%lld,\"tokens\":%lld,\"prompt\":%lld,\"valid\":%lld", (long long)ds_shard_docs(s),
-                      (long long)ds_shard_tokens(s), (long long)a->prompt, (long long)a->valid));
-    for (int i = 0; i < 4; i++) {
-        RT_TRY(rt_buf_fmt(b, ",\"%s\":", keys[i]));
-        RT_TRY(rt_json_number(b, values[i], 6));
-    }
-    RT_TRY(rt_buf_fmt(b, ",\"rest_entropy\":%s,\"lengths\":{", ds_shard_has_entropy(s) ? "true" : "false"));
+    const double   rows = (double)a->valid, tokens = (double)ds_shard_tokens(s);
+    rt_buf         b = {0};
+    rt_json_writer w = {.out = &b};
+    char           key[16];
+    rt_put_object(&w, NULL);
+    rt_put_text(&w, "path", ds_shard_path(s));
+    rt_put_int(&w, "documents", ds_shard_docs(s));
+    rt_put_int(&w, "tokens", ds_shard_tokens(s));
+    rt_put_int(&w, "prompt", a->prompt);
+    rt_put_int(&w, "valid", a->valid);
+    rt_put_real(&w, "covered", ratio(a->covered, rows), 6);
+    rt_put_real(&w, "entropy", ratio(a->entropy, rows), 6);
+    rt_put_real(&w, "ce", ratio(a->ce, (double)a->known), 6);
+    rt_put_real(&w, "bytes_token", ratio((double)rt_file_size(ds_shard_path(s)), tokens), 6);
+    rt_put_bool(&w, "rest_entropy", ds_shard_has_entropy(s));
+    rt_put_object(&w, "lengths");
     for (int i = 0; i < BINS; i++) {
-        if (!a->lengths[i]) continue;
-        RT_TRY(rt_buf_fmt(b, "%s\"%d\":%lld", comma, 1 << i, (long long)a->lengths[i]));
-        comma = ",";
+        snprintf(key, sizeof key, "%d", 1 << i);
+        if (a->lengths[i]) rt_put_int(&w, key, a->lengths[i]);
     }
-    return rt_buf_str(b, "}}\n");
+    rt_put_end(&w);
+    rt_put_end(&w);
+    return cli_print_line(&w);
 }
 
 rt_status data_stats(const data_options *o, const char *path)
 {
     ds_shard *s;
     stats     a = {{0}, 0, 0, 0, 0, 0, 0};
-    rt_buf    b = {0};
     RT_TRY(ds_shard_open(&s, path));
     rt_status st = gather(s, &a);
-    if (st == RT_OK && o->json) st = stats_json(&b, s, &a);
-    if (st == RT_OK && o->json) cli_print_json(&b);
-    if (st == RT_OK && !o->json) show_stats(s, &a);
-    rt_buf_free(&b);
+    if (st == RT_OK && o->json) st = print_stats(s, &a);
+    else if (st == RT_OK) show_stats(s, &a);
     ds_shard_close(&s);
     return st;
 }

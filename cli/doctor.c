@@ -2,7 +2,6 @@
 #include "cli/cli.h"
 #include "cli/measure.h"
 #include "core/file.h"
-#include "core/json.h"
 #include "core/share.h"
 #include "kernels/kernels.h"
 #include <stdio.h>
@@ -17,10 +16,11 @@ enum mark { GOOD, NOTICE, BAD };
 static const char *const marks[]  = {"good", "note", "BAD "};
 static const char *const states[] = {"good", "notice", "bad"};
 
-/* Findings as text and, beside them, as the members of a JSON object. */
+/* Findings as text and, beside them, as elements of a JSON array; what was measured as members of an object. */
 struct report {
-    rt_buf text, checks, numbers;
-    int    bad;
+    rt_buf         text, checks, numbers;
+    rt_json_writer check, number;
+    int            bad;
 };
 
 static rt_status add(struct report *r, enum mark mark, const char *name, const char *value, const char *advice)
@@ -28,19 +28,13 @@ static rt_status add(struct report *r, enum mark mark, const char *name, const c
     r->bad |= mark == BAD;
     RT_TRY(rt_buf_fmt(&r->text, "%s  %-14s %s\n", marks[mark], name, value));
     if (mark != GOOD) RT_TRY(rt_buf_fmt(&r->text, "      %-14s -> %s\n", "", advice));
-    RT_TRY(rt_buf_fmt(&r->checks, "%s{\"name\":\"%s\",\"state\":\"%s\",\"value\":", r->checks.len ? "," : "", name, states[mark]));
-    RT_TRY(rt_json_quote(&r->checks, value, strlen(value)));
-    if (mark != GOOD) {
-        RT_TRY(rt_buf_str(&r->checks, ",\"advice\":"));
-        RT_TRY(rt_json_quote(&r->checks, advice, strlen(advice)));
-    }
-    return rt_buf_str(&r->checks, "}");
-}
-
-static rt_status add_number(struct report *r, const char *name, double x)
-{
-    RT_TRY(rt_buf_fmt(&r->numbers, ",\"%s\":", name));
-    return rt_json_number(&r->numbers, x, 6);
+    rt_put_object(&r->check, NULL);
+    rt_put_text(&r->check, "name", name);
+    rt_put_text(&r->check, "state", states[mark]);
+    rt_put_text(&r->check, "value", value);
+    if (mark != GOOD) rt_put_text(&r->check, "advice", advice);
+    rt_put_end(&r->check);
+    return r->check.st;
 }
 
 static void cpu_name(char *out, size_t size)
@@ -60,8 +54,8 @@ static rt_status check_cpu(struct report *r)
     const int cores = rt_cores_allowed(), threads = rt_threads();
     cpu_name(cpu, sizeof cpu);
     snprintf(value, sizeof value, "%s; %d cores allowed, %d threads", cpu, cores, threads);
-    RT_TRY(add_number(r, "cores", cores));
-    RT_TRY(add_number(r, "threads", threads));
+    rt_put_real(&r->number, "cores", cores, 6);
+    rt_put_real(&r->number, "threads", threads, 6);
     return add(
         r, threads > cores ? NOTICE : GOOD, "CPU", value,
         "more threads than cores share them: lower OMP_NUM_THREADS, or let this process run on more cores (taskset, mpirun --bind-to none)");
@@ -93,8 +87,8 @@ static rt_status check_products(struct report *r)
     rt_threads_set(threads);
     RT_TRY(cli_measure_gemm(&all, 960, 0.4));
     snprintf(value, sizeof value, "%s: %.0f GF/s on 1 thread, %.0f on %d", kn_type_name(KN_REAL), one, all, threads);
-    RT_TRY(add_number(r, "gflops_1", one));
-    RT_TRY(add_number(r, "gflops_all", all));
+    rt_put_real(&r->number, "gflops_1", one, 6);
+    rt_put_real(&r->number, "gflops_all", all, 6);
     return add(r, all < 0.6 * one * threads ? NOTICE : GOOD, "products", value,
                "threads help less than they should: is something else running, or do threads share cores?");
 }
@@ -108,8 +102,8 @@ static rt_status check_memory(struct report *r, int quick)
     RT_TRY(cli_measure_copy(&rate, bytes));
     snprintf(value, sizeof value, "%.1f GB available; copying runs at %.1f GB/s (arrays of %.2f GB)", (double)left / 1e9, rate,
              (double)bytes / 1e9);
-    RT_TRY(add_number(r, "memory_available", (double)left));
-    RT_TRY(add_number(r, "copy_gb_s", rate));
+    rt_put_real(&r->number, "memory_available", (double)left, 6);
+    rt_put_real(&r->number, "copy_gb_s", rate, 6);
     return add(r, left < (int64_t)1 << 30 ? NOTICE : GOOD, "memory", value,
                "under 1 GB: use small models and batches; 'retort train' says what a run needs");
 }
@@ -194,13 +188,29 @@ static rt_status examine(struct report *r, const struct doctor_options *o)
     return check_libraries(r);
 }
 
+static rt_status print_json(struct report *r)
+{
+    rt_buf         b = {0};
+    rt_json_writer w = {.out = &b, .st = r->number.st};
+    rt_put_object(&w, NULL);
+    rt_put_bool(&w, "ok", !r->bad);
+    rt_put_raw(&w, NULL, r->numbers.p + 1, r->numbers.len - 2);
+    rt_put_raw(&w, "checks", r->checks.p, r->checks.len);
+    rt_put_end(&w);
+    return cli_print_line(&w);
+}
+
 static rt_status doctor_run(const void *options, int argc, char **argv)
 {
     const struct doctor_options *o = options;
-    struct report                r = {0};
+    struct report                r = {.check.out = &r.checks, .number.out = &r.numbers};
     RT_CHECK(argc == 0, RT_EINVAL, "doctor takes no words, found '%s'", argv[0]);
+    rt_put_array(&r.check, NULL);
+    rt_put_object(&r.number, NULL);
     rt_status st = examine(&r, o);
-    if (st == RT_OK && o->json) printf("{\"ok\":%s%s,\"checks\":[%s]}\n", r.bad ? "false" : "true", r.numbers.p, r.checks.p);
+    rt_put_end(&r.check);
+    rt_put_end(&r.number);
+    if (st == RT_OK && o->json) st = print_json(&r);
     else if (st == RT_OK) cli_print_text(&r.text);
     if (st == RT_OK && r.bad) st = rt_fail(RT_ECHECK, __FILE__, __LINE__, "something here is BAD: the line below it says what to do");
     rt_buf_free(&r.text);

@@ -13,15 +13,6 @@ typedef struct eval_options {
     int64_t     threads, window;
 } eval_options;
 
-static rt_status add(rt_buf *b, const char *name, double v, int json)
-{
-    if (json) {
-        RT_TRY(rt_buf_fmt(b, ",\"%s\":", name));
-        return rt_json_number(b, v, 9);
-    }
-    return isnan(v) ? RT_OK : rt_buf_fmt(b, "  %-8s %.4f\n", name, v);
-}
-
 static void warn_unknown(int unknown, const char *dir)
 {
     if (unknown)
@@ -31,21 +22,32 @@ static void warn_unknown(int unknown, const char *dir)
             dir);
 }
 
-static rt_status print(const ev_result *r, const char *model, int json)
+static rt_status print_figures(const ev_result *r, const char *model, int json)
 {
-    rt_buf b = {0};
+    rt_buf         b = {0};
+    rt_json_writer w = {.out = &b};
     const struct {
         const char *name;
         double      v;
-    } f[] = {{"ce", r->ce}, {"ppl", r->ppl},     {"acc", r->acc},         {"ece", r->ece},
-             {"kl", r->kl}, {"agree", r->agree}, {"kl_topk", r->kl_topk}, {"teacher_ce", r->teacher_ce}};
-    RT_TRY(json ? rt_buf_fmt(&b, "{\"tokens\":%lld", (long long)r->tokens)
-                : rt_buf_fmt(&b, "%s: %lld tokens\n", model, (long long)r->tokens));
-    for (size_t i = 0; i < sizeof f / sizeof *f; i++) RT_TRY(add(&b, f[i].name, f[i].v, json));
-    if (json) RT_TRY(rt_buf_str(&b, "}\n"));
-    if (json) cli_print_json(&b);
-    else cli_print_text(&b);
-    rt_buf_free(&b);
+    } f[]       = {{"ce", r->ce}, {"ppl", r->ppl},     {"acc", r->acc},         {"ece", r->ece},
+                   {"kl", r->kl}, {"agree", r->agree}, {"kl_topk", r->kl_topk}, {"teacher_ce", r->teacher_ce}};
+    const int n = sizeof f / sizeof *f;
+    if (!json) {
+        cli_print("%s: %lld tokens\n", model, (long long)r->tokens);
+        for (int i = 0; i < n; i++)
+            if (!isnan(f[i].v)) printf("  %-8s %.4f\n", f[i].name, f[i].v);
+        return RT_OK;
+    }
+    rt_put_object(&w, NULL);
+    rt_put_int(&w, "tokens", r->tokens);
+    for (int i = 0; i < n; i++) rt_put_real(&w, f[i].name, f[i].v, 9);
+    rt_put_end(&w);
+    return cli_print_line(&w);
+}
+
+static rt_status print(const ev_result *r, const char *model, int json)
+{
+    RT_TRY(print_figures(r, model, json));
     if (r->kl_missing * 10 >= r->tokens && r->tokens)
         rt_note("warning: none of the stored ids of %lld of %lld rows is one of the model's: kl_topk leaves these rows out",
                 (long long)r->kl_missing, (long long)r->tokens);

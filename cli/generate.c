@@ -1,7 +1,6 @@
 /* generate.c -- retort generate: run a model here. */
 #include "cli/cli.h"
 #include "core/clock.h"
-#include "core/json.h"
 #include "core/rng.h"
 #include "infer/infer.h"
 #include <stdio.h>
@@ -107,16 +106,22 @@ static rt_status generate(generation *g)
 
 static rt_status print_json(const generation *g, double tok_s)
 {
-    rt_buf    b = {0}, text = {0};
-    rt_status st = rt_buf_str(&b, "{\"ids\":[");
-    for (int64_t i = g->prompt; st == RT_OK && i < g->ids.n; i++) st = rt_buf_fmt(&b, "%s%d", i > g->prompt ? "," : "", g->ids.v[i]);
-    if (st == RT_OK) st = rt_buf_str(&b, "],\"text\":");
-    if (st == RT_OK) st = ds_decode(g->t, g->ids.v + g->prompt, g->ids.n - g->prompt, 1, &text);
-    if (st == RT_OK) st = rt_json_quote(&b, text.p ? text.p : "", text.len);
-    if (st == RT_OK) st = rt_buf_fmt(&b, ",\"tok_s\":%.1f}\n", tok_s);
-    if (st == RT_OK) fputs(b.p, stdout);
+    const int32_t *ids = g->ids.v + g->prompt;
+    const int64_t  n   = g->ids.n - g->prompt;
+    rt_buf         b = {0}, text = {0};
+    rt_json_writer w = {.out = &b};
+    w.st             = ds_decode(g->t, ids, n, 1, &text);
+    rt_put_object(&w, NULL);
+    rt_put_array(&w, "ids");
+    for (int64_t i = 0; i < n; i++) rt_put_int(&w, NULL, ids[i]);
+    rt_put_end(&w);
+    rt_put_bytes(&w, "text", text.p, text.len);
+    rt_put_fixed(&w, "tok_s", tok_s, 1);
+    rt_put_end(&w);
+    rt_put_line_end(&w);
+    if (w.st == RT_OK) fputs(b.p, stdout);
     rt_buf_free(&b), rt_buf_free(&text);
-    return st;
+    return w.st;
 }
 
 static rt_status open_all(generation *g, const char *dir)

@@ -12,17 +12,26 @@ typedef struct options {
     int         json;
 } options;
 
-static rt_status as_json(rt_buf *b, const char *path, const tc_ledger_stats *s)
+static rt_status print_json(const char *path, const tc_ledger_stats *s)
 {
-    RT_TRY(rt_buf_str(b, "{\"ledger\":"));
-    RT_TRY(rt_json_quote(b, path, strlen(path)));
-    RT_TRY(rt_buf_fmt(b, ",\"done\":%lld,\"in_shard\":%lld,\"bad\":%lld,\"failed\":%lld", (long long)s->done, (long long)s->in_shard,
-                      (long long)s->bad, (long long)s->failed));
-    RT_TRY(cli_tally_json(b, "reasons", &s->reasons));
-    RT_TRY(rt_buf_fmt(b, ",\"bytes\":%lld,\"bytes_answered\":%lld,\"bytes_kept\":%lld,\"prompt_tokens\":%lld,\"completion_tokens\":%lld",
-                      (long long)s->file, (long long)s->responses, (long long)s->kept, (long long)s->prompt_tokens,
-                      (long long)s->completion_tokens));
-    return rt_buf_fmt(b, ",\"cost\":%.6f,\"seconds\":%.3f}\n", s->cost, s->seconds);
+    rt_buf         b = {0};
+    rt_json_writer w = {.out = &b};
+    rt_put_object(&w, NULL);
+    rt_put_text(&w, "ledger", path);
+    rt_put_int(&w, "done", s->done);
+    rt_put_int(&w, "in_shard", s->in_shard);
+    rt_put_int(&w, "bad", s->bad);
+    rt_put_int(&w, "failed", s->failed);
+    cli_put_tally(&w, "reasons", &s->reasons);
+    rt_put_int(&w, "bytes", s->file);
+    rt_put_int(&w, "bytes_answered", s->responses);
+    rt_put_int(&w, "bytes_kept", s->kept);
+    rt_put_int(&w, "prompt_tokens", s->prompt_tokens);
+    rt_put_int(&w, "completion_tokens", s->completion_tokens);
+    rt_put_fixed(&w, "cost", s->cost, 6);
+    rt_put_fixed(&w, "seconds", s->seconds, 3);
+    rt_put_end(&w);
+    return cli_print_line(&w);
 }
 
 static rt_status as_text(rt_buf *b, const char *path, const tc_ledger_stats *s)
@@ -45,9 +54,9 @@ static rt_status show(const options *o, const char *path)
     tc_ledger_stats s;
     rt_buf          b = {0};
     RT_TRY(tc_ledger_look(path, &s));
-    const rt_status st = o->json ? as_json(&b, path, &s) : as_text(&b, path, &s);
-    if (st == RT_OK && o->json) cli_print_json(&b);
-    else if (st == RT_OK) cli_print_text(&b);
+    if (o->json) return print_json(path, &s);
+    const rt_status st = as_text(&b, path, &s);
+    if (st == RT_OK) cli_print_text(&b);
     rt_buf_free(&b);
     return st;
 }

@@ -2,7 +2,6 @@
 #include "cli/cli.h"
 #include "cli/measure.h"
 #include "core/file.h"
-#include "core/json.h"
 #include "kernels/kernels.h"
 #include "train/train.h"
 #include <stdio.h>
@@ -49,16 +48,24 @@ static rt_status look_at_inputs(const tr_config *c, md_config *shape, ds_info *i
 
 static rt_status print_json(const tr_memory *m, const rt_buf *learnt, int fits, double gflops, double seconds)
 {
-    rt_buf b = {0};
-    RT_TRY(rt_json_quote(&b, learnt->p, learnt->len));
-    printf("{\"parameters\":%lld,\"objective\":%s,\"bytes\":{", (long long)m->parameters, b.p);
-    for (int i = 0; i < TR_PURPOSES; i++) printf("%s\"%s\":%lld", i ? "," : "", tr_purpose(i), (long long)m->bytes[i]);
-    printf(
-        "},\"total\":%lld,\"available\":%lld,\"fits\":%s,\"flops\":%.6g,\"product_gflops\":%.1f,\"seconds\":%.4f,\"steps\":%d,\"buffers\":%d}\n",
-        (long long)m->total, (long long)rt_memory_available(), fits ? "true" : "false", m->flops, gflops, seconds, m->plan.n_steps,
-        m->plan.n_buffers);
-    rt_buf_free(&b);
-    return RT_OK;
+    rt_buf         b = {0};
+    rt_json_writer w = {.out = &b};
+    rt_put_object(&w, NULL);
+    rt_put_int(&w, "parameters", m->parameters);
+    rt_put_bytes(&w, "objective", learnt->p, learnt->len);
+    rt_put_object(&w, "bytes");
+    for (int i = 0; i < TR_PURPOSES; i++) rt_put_int(&w, tr_purpose(i), m->bytes[i]);
+    rt_put_end(&w);
+    rt_put_int(&w, "total", m->total);
+    rt_put_int(&w, "available", rt_memory_available());
+    rt_put_bool(&w, "fits", fits);
+    rt_put_real(&w, "flops", m->flops, 6);
+    rt_put_fixed(&w, "product_gflops", gflops, 1);
+    rt_put_fixed(&w, "seconds", seconds, 4);
+    rt_put_int(&w, "steps", m->plan.n_steps);
+    rt_put_int(&w, "buffers", m->plan.n_buffers);
+    rt_put_end(&w);
+    return cli_print_line(&w);
 }
 
 static void print_table(const tr_config *c, const tr_memory *m, const char *learnt, double gflops, double seconds)

@@ -33,3 +33,11 @@ void cli_print_json(const rt_buf *b)
         else putchar(c);
     }
 }
+
+rt_status cli_print_line(rt_json_writer *w)
+{
+    rt_put_line_end(w);
+    if (w->st == RT_OK) cli_print_json(w->out);
+    rt_buf_free(w->out);
+    return w->st;
+}

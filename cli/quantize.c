@@ -2,7 +2,6 @@
 #include "cli/cli.h"
 #include "cli/measure.h"
 #include "core/file.h"
-#include "core/json.h"
 #include "eval/eval.h"
 #include <math.h>
 #include <stdio.h>
@@ -30,21 +29,21 @@ static rt_status measure(quality *q, const md_model *m, const rt_texts *shards)
     return cli_measure_decoding(&q->tok_s, m);
 }
 
-static rt_status add(rt_buf *b, const char *name, double v)
+static rt_status print_json(const quantize_options *o, const quality *before, const quality *after)
 {
-    RT_TRY(rt_buf_fmt(b, ",\"%s\":", name));
-    return rt_json_number(b, v, 9);
-}
-
-static rt_status report_json(rt_buf *b, const quantize_options *o, const quality *before, const quality *after)
-{
-    RT_TRY(rt_buf_fmt(b, "{\"bits\":%lld,\"group\":%lld,\"bytes_bf16\":%lld,\"bytes\":%lld", (long long)o->bits, (long long)o->group,
-                      (long long)before->bytes, (long long)after->bytes));
-    RT_TRY(add(b, "tok_s_before", before->tok_s));
-    RT_TRY(add(b, "tok_s", after->tok_s));
-    if (o->shards.n) RT_TRY(add(b, "ce_before", before->ce));
-    if (o->shards.n) RT_TRY(add(b, "ce", after->ce));
-    return rt_buf_str(b, "}\n");
+    rt_buf         b = {0};
+    rt_json_writer w = {.out = &b};
+    rt_put_object(&w, NULL);
+    rt_put_int(&w, "bits", o->bits);
+    rt_put_int(&w, "group", o->group);
+    rt_put_int(&w, "bytes_bf16", before->bytes);
+    rt_put_int(&w, "bytes", after->bytes);
+    rt_put_real(&w, "tok_s_before", before->tok_s, 9);
+    rt_put_real(&w, "tok_s", after->tok_s, 9);
+    if (o->shards.n) rt_put_real(&w, "ce_before", before->ce, 9);
+    if (o->shards.n) rt_put_real(&w, "ce", after->ce, 9);
+    rt_put_end(&w);
+    return cli_print_line(&w);
 }
 
 static rt_status report_text(rt_buf *b, const quantize_options *o, const quality *before, const quality *after)
@@ -62,10 +61,10 @@ static rt_status report_text(rt_buf *b, const quantize_options *o, const quality
 
 static rt_status report(const quantize_options *o, const quality *before, const quality *after)
 {
-    rt_buf          b  = {0};
-    const rt_status st = (o->json ? report_json : report_text)(&b, o, before, after);
-    if (st == RT_OK && o->json) cli_print_json(&b);
-    else if (st == RT_OK) cli_print_text(&b);
+    rt_buf b = {0};
+    if (o->json) return print_json(o, before, after);
+    const rt_status st = report_text(&b, o, before, after);
+    if (st == RT_OK) cli_print_text(&b);
     rt_buf_free(&b);
     return st;
 }

@@ -57,31 +57,34 @@ static rt_status count_tokens(const rt_texts *shards, int64_t *n)
     return RT_OK;
 }
 
-static rt_status as_json(rt_buf *b, const cli_collect *c, const md_captured *r, double seconds)
+static rt_status print_json(const cli_collect *c, const md_captured *r, double seconds)
 {
-    RT_TRY(rt_buf_str(b, "{\"out\":"));
-    RT_TRY(rt_json_quote(b, c->out, strlen(c->out)));
-    RT_TRY(rt_buf_fmt(b, ",\"documents\":%lld,\"tokens\":%lld,\"bytes\":%lld,\"seconds\":%.3f,\"sketch_loss\":", (long long)r->documents,
-                      (long long)r->tokens, (long long)rt_file_size(c->out), seconds));
-    return isnan(r->sketch_loss) ? rt_buf_str(b, "null}") : rt_buf_fmt(b, "%.6f}", r->sketch_loss);
+    rt_buf         b = {0};
+    rt_json_writer w = {.out = &b};
+    rt_put_object(&w, NULL);
+    rt_put_text(&w, "out", c->out);
+    rt_put_int(&w, "documents", r->documents);
+    rt_put_int(&w, "tokens", r->tokens);
+    rt_put_int(&w, "bytes", rt_file_size(c->out));
+    rt_put_fixed(&w, "seconds", seconds, 3);
+    rt_put_fixed(&w, "sketch_loss", r->sketch_loss, 6);
+    rt_put_end(&w);
+    return cli_print_line(&w);
 }
 
-static rt_status as_text(rt_buf *b, const cli_collect *c, const md_captured *r, double seconds)
+static void print_text(const cli_collect *c, const md_captured *r, double seconds)
 {
-    RT_TRY(rt_buf_fmt(b, "score: %lld documents, %lld tokens; %s has %.1f MB; %.1f s, %.0f tokens/s", (long long)r->documents,
-                      (long long)r->tokens, c->out, (double)rt_file_size(c->out) / 1e6, seconds, (double)r->tokens / seconds));
-    return isnan(r->sketch_loss) ? RT_OK : rt_buf_fmt(b, "; the sketches lose %.4f nats a token", r->sketch_loss);
+    cli_print("score: %lld documents, %lld tokens; %s has %.1f MB; %.1f s, %.0f tokens/s", (long long)r->documents, (long long)r->tokens,
+              c->out, (double)rt_file_size(c->out) / 1e6, seconds, (double)r->tokens / seconds);
+    if (!isnan(r->sketch_loss)) printf("; the sketches lose %.4f nats a token", r->sketch_loss);
+    puts("");
 }
 
 static rt_status print(const cli_collect *c, const md_captured *r, double seconds)
 {
-    rt_buf          b  = {0};
-    const rt_status st = c->json ? as_json(&b, c, r, seconds) : as_text(&b, c, r, seconds);
-    if (st == RT_OK && c->json) cli_print_json(&b);
-    else if (st == RT_OK) cli_print_text(&b);
-    if (st == RT_OK) puts("");
-    rt_buf_free(&b);
-    return st;
+    if (c->json) return print_json(c, r, seconds);
+    print_text(c, r, seconds);
+    return RT_OK;
 }
 
 enum { SKETCH = 64, ENTRIES = 8 };

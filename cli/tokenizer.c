@@ -18,6 +18,7 @@ typedef struct job {
     const ds_tokenizer *t;
     int                 special;
     rt_buf              line, text, out;
+    rt_json_writer      w; /* of out */
     ds_ids              ids;
 } job;
 
@@ -42,25 +43,25 @@ static rt_status from_hex(rt_buf *text, const char *where)
     return RT_OK;
 }
 
-static rt_status add_hex(rt_buf *out, const rt_buf *text)
+static rt_status put_hex(rt_json_writer *w, const rt_buf *text)
 {
-    RT_TRY(rt_buf_str(out, "\"hex\":\""));
-    for (size_t i = 0; i < text->len; i++) RT_TRY(rt_buf_fmt(out, "%02x", (unsigned)(unsigned char)text->p[i]));
-    return rt_buf_str(out, "\"");
+    rt_buf hex = {0};
+    for (size_t i = 0; w->st == RT_OK && i < text->len; i++) w->st = rt_buf_fmt(&hex, "%02x", (unsigned)(unsigned char)text->p[i]);
+    rt_put_bytes(w, "hex", hex.p, hex.len);
+    rt_buf_free(&hex);
+    return w->st;
 }
 
-/* {"name":..., -- the name is any JSON value, left out where the line has none. */
-static rt_status begin_answer(job *j, const cJSON *o)
+/* The name is any JSON value, left out where the line has none. */
+static rt_status put_name(rt_json_writer *w, const cJSON *o)
 {
-    rt_buf_clear(&j->out);
-    RT_TRY(rt_buf_str(&j->out, "{"));
     const cJSON *name = cJSON_GetObjectItemCaseSensitive(o, "name");
     if (!name) return RT_OK;
     char *text = cJSON_PrintUnformatted(name);
     RT_CHECK(text, RT_ENOMEM, "a name of the input");
-    const rt_status st = rt_buf_fmt(&j->out, "\"name\":%s,", text);
+    rt_put_raw(w, "name", text, strlen(text));
     free(text);
-    return st;
+    return w->st;
 }
 
 static rt_status encode_line(job *j, const cJSON *o, const char *where)
@@ -70,9 +71,10 @@ static rt_status encode_line(job *j, const cJSON *o, const char *where)
     if (hex) RT_TRY(from_hex(&j->text, where));
     j->ids.n = 0;
     RT_TRY(ds_encode(j->t, j->text.p, j->text.len, DS_ADDED | (j->special ? DS_SPECIAL : 0), &j->ids));
-    RT_TRY(rt_buf_str(&j->out, "\"ids\":["));
-    for (int64_t i = 0; i < j->ids.n; i++) RT_TRY(rt_buf_fmt(&j->out, i ? ",%d" : "%d", j->ids.v[i]));
-    return rt_buf_str(&j->out, "]}\n");
+    rt_put_array(&j->w, "ids");
+    for (int64_t i = 0; i < j->ids.n; i++) rt_put_int(&j->w, NULL, j->ids.v[i]);
+    rt_put_end(&j->w);
+    return j->w.st;
 }
 
 static rt_status decode_line(job *j, const cJSON *o, const char *where)
@@ -90,15 +92,25 @@ static rt_status decode_line(job *j, const cJSON *o, const char *where)
     }
     rt_buf_clear(&j->text);
     RT_TRY(ds_decode(j->t, j->ids.v, j->ids.n, !j->special, &j->text));
-    if (!ds_utf8_valid(j->text.p, j->text.len)) RT_TRY(add_hex(&j->out, &j->text));
-    else {
-        RT_TRY(rt_buf_str(&j->out, "\"text\":"));
-        RT_TRY(rt_json_quote(&j->out, j->text.p, j->text.len));
-    }
-    return rt_buf_str(&j->out, "}\n");
+    if (!ds_utf8_valid(j->text.p, j->text.len)) return put_hex(&j->w, &j->text);
+    rt_put_bytes(&j->w, "text", j->text.p, j->text.len);
+    return j->w.st;
 }
 
 typedef rt_status (*line_fn)(job *j, const cJSON *o, const char *where);
+
+/* The answer to a line: {"name": ..., and what `line` puts. */
+static rt_status answer(job *j, line_fn line, const cJSON *o, const char *where)
+{
+    rt_buf_clear(&j->out);
+    j->w = (rt_json_writer){.out = &j->out};
+    rt_put_object(&j->w, NULL);
+    RT_TRY(put_name(&j->w, o));
+    RT_TRY(line(j, o, where));
+    rt_put_end(&j->w);
+    rt_put_line_end(&j->w);
+    return j->w.st;
+}
 
 static rt_status do_line(job *j, line_fn line, int64_t number)
 {
@@ -107,8 +119,7 @@ static rt_status do_line(job *j, line_fn line, int64_t number)
     if (!j->line.len) return RT_OK;
     snprintf(where, sizeof where, "standard input, line %lld", (long long)number);
     RT_TRY(ds_line_parse(&o, j->line.p, j->line.len, where));
-    rt_status st = begin_answer(j, o);
-    if (st == RT_OK) st = line(j, o, where);
+    const rt_status st = answer(j, line, o, where);
     cJSON_Delete(o);
     if (st != RT_OK) return st;
     RT_CHECK(fwrite(j->out.p, 1, j->out.len, stdout) == j->out.len, rt_status_of_errno(errno), "standard output: %s", strerror(errno));
