@@ -46,7 +46,7 @@ static hid_t access_list(void)
 
 rt_status ds_h5_file_new(ds_h5 **out, const char *path, int writing)
 {
-    ds_h5 *f;
+    ds_h5 *f = NULL;
     RT_TRY(RT_NEW(f, 1));
     f->writing         = writing;
     f->id              = -1;
@@ -71,7 +71,7 @@ void ds_h5_file_free(ds_h5 **f)
 
 rt_status ds_h5_create(ds_h5 **out, const char *path)
 {
-    ds_h5 *f;
+    ds_h5 *f = NULL;
     RT_TRY(ds_h5_file_new(&f, path, 1));
     ds_h5_quiet();
     const hid_t p = access_list();
