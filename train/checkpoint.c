@@ -52,34 +52,49 @@ static rt_status write_state(tr_trainer *t, const char *dir, int64_t step)
     return st;
 }
 
-static rt_status add_entry(rt_buf *text, const char *dir, const char *name, int first)
+static rt_status put_entry(rt_json_writer *w, const char *dir, const char *name)
 {
     char      hex[RT_SHA_HEX];
     rt_buf    path = {0};
     rt_status st   = rt_path(&path, dir, name);
     if (st == RT_OK) st = rt_file_sync(path.p);
     if (st == RT_OK) st = rt_sha_file(path.p, hex);
-    if (st == RT_OK)
-        st = rt_buf_fmt(text, "%s\n    \"%s\": {\"bytes\": %lld, \"sha256\": \"%s\"}", first ? "" : ",", name,
-                        (long long)rt_file_size(path.p), hex);
+    if (st == RT_OK) {
+        rt_put_object(w, name);
+        rt_put_int(w, "bytes", rt_file_size(path.p));
+        rt_put_text(w, "sha256", hex);
+        rt_put_end(w);
+        st = w->st;
+    }
     rt_buf_free(&path);
     return st;
 }
 
+static rt_status manifest_text(rt_buf *b, const char *dir, int64_t step, const char *inputs)
+{
+    rt_json_writer w     = {.out = b, .lines = 2};
+    char         **names = NULL;
+    int            n     = 0;
+    RT_TRY(rt_dir_list(&names, &n, dir));
+    rt_put_object(&w, NULL);
+    rt_put_int(&w, "format", 1);
+    rt_put_int(&w, "step", step);
+    rt_put_raw(&w, "inputs", inputs ? inputs : "{}", inputs ? strlen(inputs) : 2);
+    rt_put_object(&w, "files");
+    for (int i = 0; w.st == RT_OK && i < n; i++) w.st = put_entry(&w, dir, names[i]);
+    rt_put_end(&w);
+    rt_put_end(&w);
+    rt_put_line_end(&w);
+    rt_names_free(&names, n);
+    return w.st;
+}
+
 static rt_status write_manifest(const char *dir, int64_t step, const char *inputs)
 {
-    char    **names = NULL;
-    int       n     = 0;
     rt_buf    text = {0}, path = {0};
-    rt_status st = rt_dir_list(&names, &n, dir);
-    if (st == RT_OK)
-        st = rt_buf_fmt(&text, "{\n  \"format\": 1,\n  \"step\": %lld,\n  \"inputs\": %s,\n  \"files\": {", (long long)step,
-                        inputs ? inputs : "{}");
-    for (int i = 0; st == RT_OK && i < n; i++) st = add_entry(&text, dir, names[i], i == 0);
-    if (st == RT_OK) st = rt_buf_str(&text, "\n  }\n}\n");
+    rt_status st = manifest_text(&text, dir, step, inputs);
     if (st == RT_OK) st = rt_path(&path, dir, "manifest.json");
     if (st == RT_OK) st = rt_file_write(path.p, text.p, text.len);
-    rt_names_free(&names, n);
     rt_buf_free(&text);
     rt_buf_free(&path);
     return st;

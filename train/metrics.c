@@ -1,4 +1,5 @@
 /* metrics.c -- a step's line in metrics.jsonl, written and read. */
+#include "core/json_write.h"
 #include "train/trainer.h"
 #include <stddef.h>
 
@@ -12,19 +13,16 @@ enum { FIELDS_N = sizeof FIELDS / sizeof *FIELDS };
 
 rt_status tr_metrics_json(rt_buf *b, const tr_metrics *m)
 {
-    RT_TRY(rt_buf_fmt(b, "{\"step\":%lld", (long long)m->step));
-    for (int i = 0; i < FIELDS_N; i++) {
-        RT_TRY(rt_buf_fmt(b, ",\"%s\":", FIELDS[i].name));
-        RT_TRY(rt_json_number(b, *(const double *)((const char *)m + FIELDS[i].at), 9));
-    }
-    if (m->skipped) RT_TRY(rt_buf_fmt(b, ",\"skipped\":%lld", (long long)m->skipped));
-    if (m->validated) {
-        RT_TRY(rt_buf_str(b, ",\"valid_ce\":"));
-        RT_TRY(rt_json_number(b, m->valid_ce, 9));
-        RT_TRY(rt_buf_str(b, ",\"valid_kl\":"));
-        RT_TRY(rt_json_number(b, m->valid_kl, 9));
-    }
-    return rt_buf_str(b, "}\n");
+    rt_json_writer w = {.out = b};
+    rt_put_object(&w, NULL);
+    rt_put_int(&w, "step", m->step);
+    for (int i = 0; i < FIELDS_N; i++) rt_put_real(&w, FIELDS[i].name, *(const double *)((const char *)m + FIELDS[i].at), 9);
+    if (m->skipped) rt_put_int(&w, "skipped", m->skipped);
+    if (m->validated) rt_put_real(&w, "valid_ce", m->valid_ce, 9);
+    if (m->validated) rt_put_real(&w, "valid_kl", m->valid_kl, 9);
+    rt_put_end(&w);
+    rt_put_line_end(&w);
+    return w.st;
 }
 
 rt_status tr_metrics_read(tr_metrics *m, int64_t step, rt_buf *line)
