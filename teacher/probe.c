@@ -135,14 +135,24 @@ rt_status tc_probe(tc_server *out, tc_http *h, const tc_endpoint *e, const tc_op
 
 rt_status tc_server_text(const tc_server *s, rt_buf *b)
 {
+    rt_json_writer w = {.out = b};
     rt_buf_clear(b);
-    RT_TRY(rt_buf_fmt(b, "{\"dialect\":\"%s\",\"model\":", s->dialect->name));
-    RT_TRY(rt_json_quote(b, s->model, strlen(s->model)));
-    RT_TRY(rt_buf_fmt(b, ",\"" WIRE_TOKENIZER_SHA256 "\":\"%s\",\"" WIRE_VOCAB_SIZE "\":%lld,\"" WIRE_MAX_MODEL_LEN "\":%lld", s->tokenizer,
-                      (long long)s->vocab, (long long)s->max_len));
-    if (s->files[0][0]) RT_TRY(rt_buf_fmt(b, ",\"" WIRE_TOKENIZER_FILES "\":[\"%s\",\"%s\"]", s->files[0], s->files[1]));
-    return rt_buf_fmt(b, ",\"" WIRE_MAX_LOGPROBS "\":%lld,\"echoes_ids\":%s,\"scores_prompts\":%s}", (long long)s->max_logprobs,
-                      s->echoes ? "true" : "false", s->scores ? "true" : "false");
+    rt_put_object(&w, NULL);
+    rt_put_text(&w, "dialect", s->dialect->name);
+    rt_put_text(&w, "model", s->model);
+    rt_put_text(&w, WIRE_TOKENIZER_SHA256, s->tokenizer);
+    rt_put_int(&w, WIRE_VOCAB_SIZE, s->vocab);
+    rt_put_int(&w, WIRE_MAX_MODEL_LEN, s->max_len);
+    if (s->files[0][0]) {
+        rt_put_array(&w, WIRE_TOKENIZER_FILES);
+        for (int i = 0; i < 2; i++) rt_put_text(&w, NULL, s->files[i]);
+        rt_put_end(&w);
+    }
+    rt_put_int(&w, WIRE_MAX_LOGPROBS, s->max_logprobs);
+    rt_put_bool(&w, "echoes_ids", s->echoes);
+    rt_put_bool(&w, "scores_prompts", s->scores);
+    rt_put_end(&w);
+    return w.st;
 }
 
 rt_status tc_server_read(tc_server *out, rt_buf *json)
