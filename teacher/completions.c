@@ -12,85 +12,85 @@
 
 /* ---- the request ------------------------------------------------------------------------- */
 
-static rt_status add_message(rt_buf *b, const char *before, const char *role, const char *text)
+static void put_message(rt_json_writer *w, const char *role, const char *text)
 {
-    RT_TRY(rt_buf_fmt(b, "%s{\"role\":\"%s\",\"content\":", before, role));
-    RT_TRY(rt_json_quote(b, text, strlen(text)));
-    return rt_buf_str(b, "}");
+    rt_put_object(w, NULL);
+    rt_put_text(w, "role", role);
+    rt_put_text(w, "content", text);
+    rt_put_end(w);
 }
 
-rt_status tc_body_begin(rt_buf *b, const char *model)
+void tc_put_messages(rt_json_writer *w, const tc_request *q)
 {
-    RT_TRY(rt_buf_str(b, "{\"model\":"));
-    return rt_json_quote(b, model, strlen(model));
+    rt_put_array(w, "messages");
+    if (q->system) put_message(w, "system", q->system);
+    put_message(w, "user", q->text);
+    rt_put_end(w);
 }
 
-rt_status tc_body_messages(rt_buf *b, const tc_request *q)
+void tc_put_ids(rt_json_writer *w, const tc_request *q)
 {
-    RT_TRY(rt_buf_str(b, ",\"messages\":["));
-    if (q->system) RT_TRY(add_message(b, "", "system", q->system));
-    RT_TRY(add_message(b, q->system ? "," : "", "user", q->text));
-    return rt_buf_str(b, "]");
+    rt_put_array(w, "prompt");
+    for (int64_t i = 0; i < q->n; i++) rt_put_int(w, NULL, q->ids[i]);
+    rt_put_end(w);
 }
 
-rt_status tc_body_ids(rt_buf *b, const tc_request *q)
+void tc_put_sampling(rt_json_writer *w, const tc_request *q)
 {
-    char number[16];
-    RT_TRY(rt_buf_str(b, ",\"prompt\":["));
-    for (int64_t i = 0; i < q->n; i++) {
-        const int len = snprintf(number, sizeof number, "%s%d", i ? "," : "", q->ids[i]);
-        RT_TRY(rt_buf_add(b, number, (size_t)len));
-    }
-    return rt_buf_str(b, "]");
-}
-
-rt_status tc_body_text(rt_buf *b, const tc_request *q)
-{
-    RT_TRY(rt_buf_str(b, ",\"prompt\":"));
-    return rt_json_quote(b, q->text, strlen(q->text));
-}
-
-rt_status tc_body_sampling(rt_buf *b, const tc_request *q)
-{
-    RT_TRY(rt_buf_fmt(b, ",\"max_tokens\":%lld,\"temperature\":%.9g,\"top_p\":%.9g", (long long)q->max_tokens, q->temperature, q->top_p));
-    for (int i = 0; i < q->stops; i++) {
-        RT_TRY(rt_buf_str(b, i ? "," : ",\"stop\":["));
-        RT_TRY(rt_json_quote(b, q->stop[i], strlen(q->stop[i])));
-    }
-    return q->stops ? rt_buf_str(b, "]") : RT_OK;
+    rt_put_int(w, "max_tokens", q->max_tokens);
+    rt_put_real(w, "temperature", q->temperature, 9);
+    rt_put_real(w, "top_p", q->top_p, 9);
+    if (!q->stops) return;
+    rt_put_array(w, "stop");
+    for (int i = 0; i < q->stops; i++) rt_put_text(w, NULL, q->stop[i]);
+    rt_put_end(w);
 }
 
 /* Other programs read numbers as doubles, which hold 53 bits. */
-rt_status tc_body_seed(rt_buf *b, const tc_request *q)
+void tc_put_seed(rt_json_writer *w, const tc_request *q) { rt_put_int(w, WIRE_SEED, (int64_t)(q->seed >> 11)); }
+
+static void put_generation(rt_json_writer *w, const tc_request *q)
 {
-    return rt_buf_fmt(b, ",\"" WIRE_SEED "\":%llu", (unsigned long long)(q->seed >> 11));
+    tc_put_sampling(w, q);
+    if (q->chat) return; /* only fields that every chat server knows */
+    if (q->k) rt_put_int(w, WIRE_LOGPROBS, q->k);
+    if (q->k) rt_put_bool(w, WIRE_TOKENS_AS_IDS, 1);
+    rt_put_bool(w, "skip_special_tokens", 0);
+    rt_put_bool(w, WIRE_RETURN_TOKEN_IDS, 1);
 }
 
-static rt_status add_generation(rt_buf *b, const tc_request *q)
+static void put_scoring(rt_json_writer *w, const tc_request *q, int64_t tokens)
 {
-    RT_TRY(tc_body_sampling(b, q));
-    if (q->chat) return RT_OK; /* only fields that every chat server knows */
-    if (q->k) RT_TRY(rt_buf_fmt(b, ",\"" WIRE_LOGPROBS "\":%lld,\"" WIRE_TOKENS_AS_IDS "\":true", (long long)q->k));
-    return rt_buf_str(b, ",\"skip_special_tokens\":false,\"" WIRE_RETURN_TOKEN_IDS "\":true");
+    rt_put_int(w, "max_tokens", tokens);
+    rt_put_int(w, "temperature", 1);
+    rt_put_int(w, "top_p", 1);
+    rt_put_int(w, WIRE_PROMPT_LOGPROBS, q->k);
+    rt_put_bool(w, WIRE_RETURN_TOKEN_IDS, 1);
 }
 
-static rt_status add_scoring(rt_buf *b, const tc_request *q, int64_t tokens)
+/* retort serve refuses this object without a top k; it reads all 64 bits of the seed from a string. */
+static void put_tails(rt_json_writer *w, const tc_request *q)
 {
-    return rt_buf_fmt(
-        b, ",\"max_tokens\":%lld,\"temperature\":1,\"top_p\":1,\"" WIRE_PROMPT_LOGPROBS "\":%lld,\"" WIRE_RETURN_TOKEN_IDS "\":true",
-        (long long)tokens, (long long)q->k);
+    rt_put_object(w, WIRE_RETORT);
+    rt_put_int(w, WIRE_TAIL_SAMPLES, q->m);
+    rt_put_format(w, WIRE_SEED, "%llu", (unsigned long long)q->seed);
+    rt_put_end(w);
 }
 
 rt_status tc_completions_write(rt_buf *b, const tc_dialect *d, const tc_request *q, const char *model)
 {
-    RT_TRY(tc_body_begin(b, model));
-    RT_TRY(q->chat ? tc_body_messages(b, q) : q->ids ? tc_body_ids(b, q) : tc_body_text(b, q));
-    RT_TRY(q->max_tokens ? add_generation(b, q) : add_scoring(b, q, d->score_tokens));
-    RT_TRY(tc_body_seed(b, q));
-    if (d->tails && q->k) /* retort serve refuses this object without a top k; it reads all 64 bits of the seed from a string */
-        RT_TRY(rt_buf_fmt(b, ",\"" WIRE_RETORT "\":{\"" WIRE_TAIL_SAMPLES "\":%lld,\"" WIRE_SEED "\":\"%llu\"}", (long long)q->m,
-                          (unsigned long long)q->seed));
-    return rt_buf_str(b, "}");
+    rt_json_writer w = {.out = b};
+    rt_put_object(&w, NULL);
+    rt_put_text(&w, "model", model);
+    if (q->chat) tc_put_messages(&w, q);
+    else if (q->ids) tc_put_ids(&w, q);
+    else rt_put_text(&w, "prompt", q->text);
+    if (q->max_tokens) put_generation(&w, q);
+    else put_scoring(&w, q, d->score_tokens);
+    tc_put_seed(&w, q);
+    if (d->tails && q->k) put_tails(&w, q);
+    rt_put_end(&w);
+    return w.st;
 }
 
 /* ---- the response -------------------------------------------------------------------------- */

@@ -181,13 +181,11 @@ void tc_classify(tc_outcome *out, const tc_reply *reply);
 rt_status tc_completions_write(rt_buf *body, const tc_dialect *d, const tc_request *q, const char *model);
 rt_status tc_completions_read(tc_response *out, const tc_dialect *d, const tc_request *q, const rt_buf *body);
 
-/* The parts of such a body, for a server that takes fewer fields.  tc_body_begin opens the object, the caller closes it. */
-rt_status tc_body_begin(rt_buf *b, const char *model);
-rt_status tc_body_messages(rt_buf *b, const tc_request *q); /* of a chat */
-rt_status tc_body_ids(rt_buf *b, const tc_request *q);      /* the prompt as ids */
-rt_status tc_body_text(rt_buf *b, const tc_request *q);     /* the prompt as text */
-rt_status tc_body_sampling(rt_buf *b, const tc_request *q); /* max_tokens, temperature, top_p, stop */
-rt_status tc_body_seed(rt_buf *b, const tc_request *q);
+/* The parts of such a body, for a server that takes fewer fields. */
+void tc_put_messages(rt_json_writer *w, const tc_request *q); /* of a chat */
+void tc_put_ids(rt_json_writer *w, const tc_request *q);      /* the prompt as ids */
+void tc_put_sampling(rt_json_writer *w, const tc_request *q); /* max_tokens, temperature, top_p, stop */
+void tc_put_seed(rt_json_writer *w, const tc_request *q);
 
 /* ---- checks that every dialect needs (rows.c, ranks.c) ----------------------------------------------- */
 
