@@ -119,7 +119,7 @@ typedef struct ag_teacher {
     const void *hidden, *w; /* [N, C], [V, C] */
     kn_type     hidden_type, w_type;
     int64_t     C, V; /* V 0: the student's */
-    /* Where set: fills row n of topk_ids .. rest_entropy from the row's logits (from any thread); the objective is then one of the first. */
+    /* Where set: fills row n of topk_ids .. tail_entropy from the row's logits (from any thread); the objective is then one of the first. */
     void (*draw)(void *ud, int64_t n, const real *logits, int64_t V);
     void *draw_ud;
 } ag_teacher;
@@ -151,7 +151,7 @@ typedef struct ag_target_rows {
     const int32_t *topk_ids; /* [N, k]; a row may have fewer: -1 stands behind its last */
     const float   *topk_logprob;
     const int32_t *tail_ids;     /* [N, m]; the same */
-    const float   *rest_entropy; /* [N]; NaN: unknown */
+    const float   *tail_entropy; /* [N]; NaN: unknown */
     ag_teacher     teacher;
 } ag_target_rows;
 
@@ -208,8 +208,8 @@ typedef struct ag_plan_opts {
 
 /* What a step spends its time on. */
 typedef enum ag_work {
-    AG_PRODUCTS,
-    AG_SCORES,
+    AG_GEMM,
+    AG_ATTENTION,
     AG_ROWS,
     AG_LOSS,
     AG_WORKS
@@ -230,7 +230,7 @@ double ag_forward(ag_plan *p);                                /* returns the los
 void   ag_backward(ag_plan *p, int accumulate);               /* after ag_forward; accumulate: add to the params' gradients */
 double ag_step(ag_plan *p, int accumulate);                   /* both, the head's work done once; returns the loss */
 /* As ag_step, but looks at all that each operator makes.  RT_ECHECK names the first that made a value which is not finite. */
-rt_status    ag_plan_hunt(ag_plan *p, int accumulate);
+rt_status    ag_plan_find_anomaly(ag_plan *p, int accumulate);
 ag_plan_info ag_plan_stats(const ag_plan *p);
 /* The schedule as text, a line a step: number, pass, operator, output's shape, bytes and place in the arena, how long it lives.
  * Then every buffer of the arena: whose, bytes, offset, first and last step. */

@@ -37,7 +37,7 @@ static double xlogx(double x) { return x > 0 ? x * log(x) : 0; }
 
 /* sum over the rest of p^(1/T), whose `most` ids share R. Where R is little more than rounding, its stored entropy says nothing:
  * there are at least one id and at most all. */
-static double rest_at(double R, double entropy, double T, double most)
+static double tail_at(double R, double entropy, double T, double most)
 {
     if (R <= 0) return 0;
     const double ids = isnan(entropy) ? 1 : exp(fmax(0, fmin(entropy / R + log(R), log(fmax(most, 1)))));
@@ -46,7 +46,7 @@ static double rest_at(double R, double entropy, double T, double most)
 
 static void temper(ag_state *s, double T)
 {
-    double rest = rest_at(s->R, (double)s->r.rows->rest_entropy[s->r.n], T, (double)(s->r.V - s->k)), sum = rest;
+    double rest = tail_at(s->R, (double)s->r.rows->tail_entropy[s->r.n], T, (double)(s->r.V - s->k)), sum = rest;
     for (int64_t i = 0; i < s->k; i++) sum += s->p[i] = exp(s->lp[i] /= T);
     for (int64_t i = 0; i < s->k; i++) s->p[i] /= sum, s->lp[i] -= log(sum);
     s->R = rest / sum, s->P = 1 - s->R;
@@ -100,7 +100,7 @@ static int is_in_k(const ag_state *s)
 static parts sampled_parts(const ag_state *s)
 {
     const ag_loss_settings *t     = s->r.set;
-    const double            share = s->m ? 1 - t->bucket_share : 0, H = (double)s->r.rows->rest_entropy[s->r.n];
+    const double            share = s->m ? 1 - t->bucket_share : 0, H = (double)s->r.rows->tail_entropy[s->r.n];
     const int               known = s->m && !isnan(H) && !(t->temperature > 0 && t->temperature != 1);
     parts                   o = {.k = 1, .sample = share * s->R / (double)(s->m ? s->m : 1), .bucket = s->m ? t->bucket_share * s->R : 0};
     if (known) o.constant = plogp(s) - share * H + t->bucket_share * xlogx(s->R);
@@ -142,18 +142,18 @@ static double log_mass_on_k(const ag_state *s)
     return max + log(sum) - s->lse;
 }
 
-static double value_of(const ag_state *s, const parts *o, double log_rest, double log_q)
+static double value_of(const ag_state *s, const parts *o, double log_tail, double log_q)
 {
     double v = o->constant - o->x * (s->x >= 0 ? s->zx - s->lse : 0);
     for (int64_t i = 0; i < s->k; i++) v -= o->k * s->p[i] * (s->zk[i] - s->lse);
     for (int64_t j = 0; j < s->m; j++) v -= o->sample * (s->zt[j] - s->lse);
-    return v - (o->bucket != 0 ? o->bucket * log_rest : 0) + (o->both > 0 ? log_q : 0);
+    return v - (o->bucket != 0 ? o->bucket * log_tail : 0) + (o->both > 0 ? log_q : 0);
 }
 
 /* What is shown, whatever is minimised: the KL over k + 1 outcomes, K and the rest.  NaN where the row has no exact entry. */
-static double shown(const ag_state *s, double log_rest)
+static double shown(const ag_state *s, double log_tail)
 {
-    double kl = plogp(s) + xlogx(s->R) - s->R * log_rest;
+    double kl = plogp(s) + xlogx(s->R) - s->R * log_tail;
     for (int64_t i = 0; i < s->k; i++) kl -= s->p[i] * (s->zk[i] - s->lse);
     return s->k ? fmax(kl, 0) : NAN; /* below 0 by rounding alone */
 }
@@ -171,10 +171,10 @@ static void set_on_k(const ag_state *s, const parts *o, double all, double log_q
 
 static void subtract(const ag_state *s, int32_t id, double target) { s->r.z[id] -= (real)(s->scale * s->by_kl * target); }
 
-static void gradient_of(const ag_state *s, const parts *o, double rest_q, double log_q)
+static void gradient_of(const ag_state *s, const parts *o, double tail_q, double log_q)
 {
     const double all    = o->k * s->P + (double)s->m * o->sample + o->x + o->bucket - o->both;
-    const double others = o->bucket != 0 ? all - o->bucket / rest_q : all;
+    const double others = o->bucket != 0 ? all - o->bucket / tail_q : all;
     s->r.k->scale(s->r.z, s->r.z, (real)(s->scale * (s->by_kl * others + s->by_q) / s->sum), s->r.V);
     if (o->bucket != 0 || o->both > 0) set_on_k(s, o, all, log_q);
     else
@@ -185,7 +185,7 @@ static void gradient_of(const ag_state *s, const parts *o, double rest_q, double
 
 /* 1 - Q where a gradient depends on it: the sum of the others' exponentials. Where they are more than a twentieth of all, that is all
  * less those on K; a smaller part would keep too few digits, so those on K are set to 0 and the others summed again. */
-static double rest_for_gradient(const ag_state *s)
+static double tail_for_gradient(const ag_state *s)
 {
     double on_k = 0;
     for (int64_t i = 0; i < s->k; i++) on_k += (double)s->r.z[s->ids[i]];
@@ -195,7 +195,7 @@ static double rest_for_gradient(const ag_state *s)
 }
 
 /* For show: no nearer to 0 than a float's difference from 1. */
-static double rest_for_show(const ag_state *s)
+static double tail_for_display(const ag_state *s)
 {
     double rest = 1;
     for (int64_t i = 0; i < s->k; i++) rest -= exp(s->zk[i] - s->lse);
@@ -205,10 +205,10 @@ static double rest_for_show(const ag_state *s)
 void ag_stored_lose(ag_state *s, int gradient)
 {
     const parts  o      = choose(s);
-    const double rest_q = o.bucket != 0 ? rest_for_gradient(s) : rest_for_show(s), log_q = o.both > 0 ? log_mass_on_k(s) : 0;
+    const double tail_q = o.bucket != 0 ? tail_for_gradient(s) : tail_for_display(s), log_q = o.both > 0 ? log_mass_on_k(s) : 0;
     if (s->r.set->objective != AG_CE) {
-        s->value = value_of(s, &o, log(rest_q), log_q);
-        s->kl    = shown(s, log(rest_q));
+        s->value = value_of(s, &o, log(tail_q), log_q);
+        s->kl    = shown(s, log(tail_q));
     }
-    if (gradient) gradient_of(s, &o, rest_q, log_q);
+    if (gradient) gradient_of(s, &o, tail_q, log_q);
 }

@@ -113,7 +113,7 @@ static rt_status look(const ag_plan *p, const ag_entry *s)
     return RT_OK;
 }
 
-rt_status ag_plan_hunt(ag_plan *p, int accumulate)
+rt_status ag_plan_find_anomaly(ag_plan *p, int accumulate)
 {
     resolve(p);
     *(real *)at(p, b_grad(p, p->loss), NULL) = 1;

@@ -7,7 +7,7 @@
 
 typedef struct bench_options {
     const char *preset, *objective;
-    rt_texts    set;
+    rt_strings  set;
     int64_t     steps, warmup, threads;
     int         json;
 } bench_options;

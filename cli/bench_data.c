@@ -94,9 +94,9 @@ static rt_status add_document(ds_writer *w, const document *d, rt_rng *r, int64_
                         .topk_ids       = d->topk_ids,
                         .topk_logprob   = d->topk_logprob,
                         .actual_logprob = d->actual,
-                        .rest_mass      = d->rest,
+                        .tail_mass      = d->rest,
                         .tail_ids       = d->tail_ids,
-                        .rest_entropy   = d->entropy};
+                        .tail_entropy   = d->entropy};
     return ds_writer_add(w, &doc);
 }
 
@@ -147,9 +147,9 @@ rt_status bench_configure(tr_config *c, const bench_place *b, const bench_option
 {
     const bench_preset *p    = b->preset;
     rt_buf              text = {0};
-    rt_texts            set  = {.n = 0};
+    rt_strings          set  = {.n = 0};
     char                path[96];
-    for (int i = 0; i < o->set.n && set.n < RT_MAX_TEXTS / 2; i++) set.v[set.n++] = o->set.v[i];
+    for (int i = 0; i < o->set.n && set.n < RT_MAX_STRINGS / 2; i++) set.v[set.n++] = o->set.v[i];
     for (; more && *more; more++) set.v[set.n++] = *more;
     snprintf(path, sizeof path, "%s/config.json", b->dir);
     rt_status st = rt_buf_fmt(&text,

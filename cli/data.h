@@ -13,7 +13,7 @@ typedef struct data_options {
 
 rt_status data_inspect(const data_options *o, const char *path); /* attributes, sizes, rows of a document */
 rt_status data_stats(const data_options *o, const char *path);
-/* Inside: a line of a name and a text that is not empty; document i's attributes and rows (t, sketch: NULL where there is none). */
+/* Inside: a line of a name and a text that is not empty; document i's attributes and rows (t, encoded state: NULL where there is none). */
 void      data_show_text(const char *name, const char *text);
-rt_status data_show_doc(ds_shard *s, int64_t i, const ds_tokenizer *t, const ds_sketch *sketch);
+rt_status data_show_doc(ds_shard *s, int64_t i, const ds_tokenizer *t, const ds_codec *codec);
 #endif

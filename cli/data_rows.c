@@ -16,9 +16,9 @@ typedef struct likely { /* the most likely ids, in order */
 typedef struct view {
     const ds_tokenizer *t;
     const ds_info      *info;
-    const ds_sketch    *sketch;
+    const ds_codec     *codec;
     ds_doc              d;
-    float              *y; /* [r + 1] a sketch's coordinates */
+    float              *y; /* [r + 1] an encoded state's coordinates */
     double             *z; /* [V] its logits, then probabilities */
 } view;
 
@@ -57,12 +57,12 @@ static double bf16(uint16_t x)
     return (double)f;
 }
 
-static void of_sketch(likely *l, const view *v, int64_t i)
+static void of_codec(likely *l, const view *v, int64_t i)
 {
-    const ds_sketch *s    = v->sketch;
-    const int64_t    cols = s->r + 1;
-    double           most = -INFINITY, sum = 0;
-    ds_sketch_decode(s, v->d.sketch + i * s->bytes, v->y);
+    const ds_codec *s    = v->codec;
+    const int64_t   cols = s->r + 1;
+    double          most = -INFINITY, sum = 0;
+    ds_codec_decode(s, v->d.codec + i * s->bytes, v->y);
     for (int64_t id = 0; id < s->V; id++) {
         v->z[id] = 0;
         for (int64_t c = 0; c < cols; c++) v->z[id] += bf16(s->head[id * cols + c]) * (double)v->y[c];
@@ -91,21 +91,21 @@ static rt_status add_target(rt_buf *b, const view *v, int64_t i)
     likely l = {0};
     if (!v->d.valid) return RT_OK;
     if (!v->d.valid[i]) return rt_buf_str(b, "  no target");
-    (v->info->k ? of_entries : v->sketch ? of_sketch : of_samples)(&l, v, i);
+    (v->info->k ? of_entries : v->codec ? of_codec : of_samples)(&l, v, i);
     RT_TRY(rt_buf_fmt(b, "  %8.3f |", (double)v->d.actual_logprob[i]));
     for (int j = 0; j < l.n; j++) {
         RT_TRY(rt_buf_str(b, " "));
         RT_TRY(add_token(b, v->t, l.id[j]));
         RT_TRY(rt_buf_fmt(b, " %.1f%%", 100 * l.p[j]));
     }
-    return v->info->k ? rt_buf_fmt(b, " | rest %.1f%%", 100 * (double)v->d.rest_mass[i]) : RT_OK;
+    return v->info->k ? rt_buf_fmt(b, " | rest %.1f%%", 100 * (double)v->d.tail_mass[i]) : RT_OK;
 }
 
 static rt_status show_rows(rt_buf *b, const view *v)
 {
     printf("  %6s %7s %-20s%s%s\n", "row", "id", "token (p: prompt)", v->d.valid ? " log p of the next | most likely next tokens" : "",
            !v->d.valid || v->info->k ? ""
-           : v->sketch               ? ", as the sketch says"
+           : v->codec                ? ", as the sketch says"
                                      : ", by their share of the samples");
     for (int64_t i = 0; i < v->d.n; i++) {
         rt_buf_clear(b);
@@ -122,8 +122,8 @@ static rt_status show(rt_buf *b, view *v, ds_shard *s, int64_t i)
 {
     const ds_doc *d = &v->d;
     RT_TRY(ds_shard_doc(s, i, &v->d));
-    if (v->sketch) RT_TRY(RT_NEW(v->y, v->sketch->r + 1));
-    if (v->sketch) RT_TRY(RT_NEW(v->z, v->sketch->V));
+    if (v->codec) RT_TRY(RT_NEW(v->y, v->codec->r + 1));
+    if (v->codec) RT_TRY(RT_NEW(v->z, v->codec->V));
     printf("\ndocument %lld: %lld tokens\n", (long long)i, (long long)d->n);
     data_show_text("request", d->request);
     data_show_text("recipe", d->recipe);
@@ -135,10 +135,10 @@ static rt_status show(rt_buf *b, view *v, ds_shard *s, int64_t i)
     return show_rows(b, v);
 }
 
-rt_status data_show_doc(ds_shard *s, int64_t i, const ds_tokenizer *t, const ds_sketch *sketch)
+rt_status data_show_doc(ds_shard *s, int64_t i, const ds_tokenizer *t, const ds_codec *codec)
 {
     rt_buf          b  = {0};
-    view            v  = {.t = t, .info = ds_shard_info(s), .sketch = sketch};
+    view            v  = {.t = t, .info = ds_shard_info(s), .codec = codec};
     const rt_status st = show(&b, &v, s, i);
     free(v.y), free(v.z);
     rt_buf_free(&b);

@@ -18,7 +18,7 @@ void data_show_text(const char *name, const char *text)
     if (*text) printf("  %-12s %s\n", name, clean);
 }
 
-static void show_info(const ds_shard *s, const ds_sketch *sketch)
+static void show_info(const ds_shard *s, const ds_codec *codec)
 {
     const ds_info *i     = ds_shard_info(s);
     const int64_t  bytes = rt_file_size(ds_shard_path(s)), n = ds_shard_tokens(s);
@@ -34,10 +34,10 @@ static void show_info(const ds_shard *s, const ds_sketch *sketch)
         printf("  %-12s top %lld, %lld tail samples, entropy of the rest %s\n", "targets", (long long)i->k, (long long)i->m,
                ds_shard_has_entropy(s) ? "known" : "unknown");
     else if (i->m) printf("  %-12s %lld samples of the whole distribution\n", "targets", (long long)i->m);
-    if (sketch) {
-        printf("  %-12s %lld bytes a row, %lld coordinates", "sketches", (long long)i->sketch, (long long)i->rank);
-        if (isnan(sketch->loss)) puts("");
-        else printf("; %.4f nats a token lost\n", sketch->loss);
+    if (codec) {
+        printf("  %-12s %lld bytes a row, %lld coordinates", "sketches", (long long)i->codec, (long long)i->rank);
+        if (isnan(codec->loss)) puts("");
+        else printf("; %.4f nats a token lost\n", codec->loss);
     }
     if (ds_shard_has_weight(s)) printf("  %-12s each row has its own\n", "weights");
     data_show_text("tokenizer", i->tokenizer);
@@ -51,7 +51,7 @@ static void show_info(const ds_shard *s, const ds_sketch *sketch)
     data_show_text("written", date);
 }
 
-static rt_status print_info(const ds_shard *s, const ds_sketch *sketch)
+static rt_status print_info(const ds_shard *s, const ds_codec *codec)
 {
     const ds_info *i = ds_shard_info(s);
     rt_buf         b = {0};
@@ -65,11 +65,11 @@ static rt_status print_info(const ds_shard *s, const ds_sketch *sketch)
     rt_put_int(&w, "vocab_size", i->vocab);
     rt_put_int(&w, "k", i->k);
     rt_put_int(&w, "m", i->m);
-    rt_put_int(&w, "sketch", i->sketch);
+    rt_put_int(&w, "sketch", i->codec);
     rt_put_bool(&w, "rest_entropy", ds_shard_has_entropy(s));
     rt_put_bool(&w, "weight", ds_shard_has_weight(s));
-    if (sketch) rt_put_int(&w, "coordinates", sketch->r);
-    if (sketch && !isnan(sketch->loss)) rt_put_fixed(&w, "sketch_loss", sketch->loss, 6);
+    if (codec) rt_put_int(&w, "coordinates", codec->r);
+    if (codec && !isnan(codec->loss)) rt_put_fixed(&w, "sketch_loss", codec->loss, 6);
     rt_put_text(&w, "tokenizer_sha256", i->tokenizer);
     rt_put_text(&w, "teacher", i->teacher);
     rt_put_text(&w, "endpoint", i->endpoint);
@@ -83,14 +83,14 @@ static rt_status print_info(const ds_shard *s, const ds_sketch *sketch)
 
 static rt_status inspect(const data_options *o, ds_shard *s, const ds_tokenizer *t)
 {
-    const ds_sketch *sketch;
+    const ds_codec *codec;
     RT_CHECK(!t || ds_tokenizer_is(t, ds_shard_info(s)->tokenizer), RT_EMISMATCH,
              "%s was made with the tokenizer %.12s..., %s has %.12s...; give the one that it was made with", ds_shard_path(s),
              ds_shard_info(s)->tokenizer, o->tokenizer, ds_tokenizer_identity(t));
-    RT_TRY(ds_shard_sketch(s, &sketch));
-    if (o->json) return print_info(s, sketch);
-    show_info(s, sketch);
-    return o->doc >= 0 ? data_show_doc(s, o->doc, t, sketch) : RT_OK;
+    RT_TRY(ds_shard_codec(s, &codec));
+    if (o->json) return print_info(s, codec);
+    show_info(s, codec);
+    return o->doc >= 0 ? data_show_doc(s, o->doc, t, codec) : RT_OK;
 }
 
 rt_status data_inspect(const data_options *o, const char *path)
@@ -116,13 +116,13 @@ typedef struct stats {
 
 static void add_row(stats *a, const ds_doc *d, int64_t i, int64_t k)
 {
-    const double rest = d->rest_entropy ? (double)d->rest_entropy[i] : (double)NAN;
+    const double rest = d->tail_entropy ? (double)d->tail_entropy[i] : (double)NAN;
     for (int64_t j = 0; j < k; j++) {
         const double lp = (double)d->topk_logprob[i * k + j], p = exp(lp);
         if (p > 0) a->entropy -= p * lp;
     }
     if (!isnan(rest)) a->entropy += rest;
-    a->covered += 1 - (double)d->rest_mass[i];
+    a->covered += 1 - (double)d->tail_mass[i];
     a->valid++;
     if (isnan(d->actual_logprob[i])) return;
     a->ce -= (double)d->actual_logprob[i];

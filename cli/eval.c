@@ -7,7 +7,7 @@
 #include <string.h>
 
 typedef struct eval_options {
-    rt_texts    shards;
+    rt_strings  shards;
     const char *teacher, *tokens, *logits, *dtype;
     int         json, force;
     int64_t     threads, window;
@@ -59,7 +59,7 @@ static rt_status print(const ev_result *r, const char *model, int json)
     return RT_OK;
 }
 
-static rt_status count_tokens(const rt_texts *shards, int64_t *n)
+static rt_status count_tokens(const rt_strings *shards, int64_t *n)
 {
     *n = 0;
     for (int i = 0; i < shards->n; i++) {

@@ -11,9 +11,9 @@
 enum { USUAL = 80 }; /* per cent of a step that its products take (experiments/speed) */
 
 typedef struct plan_options {
-    rt_texts set;
-    int64_t  threads, ranks, per_node;
-    int      graph, json;
+    rt_strings set;
+    int64_t    threads, ranks, per_node;
+    int        graph, json;
 } plan_options;
 
 static rt_status tokenizer_size(const char *dir, int64_t *V)
@@ -37,7 +37,7 @@ static rt_status look_at_inputs(const tr_config *c, md_config *shape, ds_info *i
     RT_CHECK(shape->V || c->train.n, RT_EINVAL,
              "the vocabulary is not known; name a shard (data.train), a tokenizer (model.tokenizer) or set model.V");
     *info = (ds_info){.soft = 1, .vocab = shape->V, .k = c->k >= 0 ? c->k : 16, .m = c->m >= 0 ? c->m : kind && kind->samples ? 16 : 0};
-    if (kind && kind->needs == AG_WHOLE) info->sketch = 64, info->rank = 8 * info->sketch; /* at most */
+    if (kind && kind->needs == AG_WHOLE) info->codec = 64, info->rank = 8 * info->codec; /* at most */
     if (shape->V && !there) return RT_OK;
     RT_TRY(ds_shard_open(&s, c->train.v[0]));
     *info = *ds_shard_info(s);
@@ -54,7 +54,7 @@ static rt_status print_json(const tr_memory *m, const rt_buf *learnt, int fits, 
     rt_put_int(&w, "parameters", m->parameters);
     rt_put_bytes(&w, "objective", learnt->p, learnt->len);
     rt_put_object(&w, "bytes");
-    for (int i = 0; i < TR_PURPOSES; i++) rt_put_int(&w, tr_purpose(i), m->bytes[i]);
+    for (int i = 0; i < TR_MEMORY_CATEGORIES; i++) rt_put_int(&w, tr_memory_category(i), m->bytes[i]);
     rt_put_end(&w);
     rt_put_int(&w, "total", m->total);
     rt_put_int(&w, "available", rt_memory_available());
@@ -72,8 +72,8 @@ static void print_table(const tr_config *c, const tr_memory *m, const char *lear
 {
     cli_print("%.1f million parameters, %s, %lld sequences of %lld tokens a step, %lld at once\n%s\n\n", (double)m->parameters * 1e-6,
               c->dtype, (long long)c->sequences, (long long)c->seq, (long long)m->micro, learnt);
-    for (int i = 0; i < TR_PURPOSES; i++)
-        if (m->bytes[i]) printf("  %-24s %10.1f MB\n", tr_purpose(i), (double)m->bytes[i] * 1e-6);
+    for (int i = 0; i < TR_MEMORY_CATEGORIES; i++)
+        if (m->bytes[i]) printf("  %-24s %10.1f MB\n", tr_memory_category(i), (double)m->bytes[i] * 1e-6);
     printf("  %-24s %10.1f MB   (%.1f MB are available)\n\n", "in all", (double)m->total * 1e-6, (double)rt_memory_available() * 1e-6);
     printf("  %-24s %10.1f MB   of the activations: what waits from forward to backward\n", "kept", (double)m->plan.kept_bytes * 1e-6);
     printf("  %-24s %10.1f MB   if no two buffers shared memory (%d buffers, %d steps)\n", "without sharing",

@@ -3,6 +3,7 @@
 #include "cli/measure.h"
 #include "core/file.h"
 #include "eval/eval.h"
+#include "quant/quant.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 typedef struct quantize_options {
     int64_t     bits, group, threads;
     const char *out;
-    rt_texts    shards;
+    rt_strings  shards;
     int         force, json;
 } quantize_options;
 
@@ -20,7 +21,7 @@ typedef struct quality { /* of the model before and after */
     double  ce, tok_s;
 } quality;
 
-static rt_status measure(quality *q, const md_model *m, const rt_texts *shards)
+static rt_status measure(quality *q, const md_model *m, const rt_strings *shards)
 {
     ev_result r = {0};
     if (shards->n) RT_TRY(ev_shards(&r, m, NULL, &(ev_opts){.shards = shards}));
@@ -180,7 +181,7 @@ static rt_status convert(md_model *m, const char *dir, const quantize_options *o
     quality before, after;
     RT_TRY(measure(&before, m, &o->shards));
     before.bytes = 2 * md_config_parameters(&m->config); /* what bf16 would take, also where it is f32 */
-    RT_TRY(inf_quantise(m, (int)o->bits, o->group));
+    RT_TRY(qu_quantise(m, (int)o->bits, o->group));
     RT_TRY(measure(&after, m, &o->shards));
     RT_TRY(take_ends(m, dir));
     RT_TRY(write_folder(m, dir, o->out, type));

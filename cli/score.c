@@ -3,7 +3,7 @@
 #include "cli/collect.h"
 #include "core/clock.h"
 #include "core/file.h"
-#include "model/model.h"
+#include "distill/distill.h"
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -11,8 +11,8 @@
 
 typedef struct options {
     cli_collect collect;
-    rt_texts    shards;
-    int64_t     sketch;
+    rt_strings  shards;
+    int64_t     codec;
     const char *like;
 } options;
 
@@ -21,7 +21,7 @@ static const rt_option table[] = {
     {"model", RT_OPT_TEXT, offsetof(options, collect.model), "DIR",
      "a model's folder, scored in this process; with --teacher: " CLI_COLLECT_MODEL},
     {"shards", RT_OPT_LIST, offsetof(options, shards), "SHARD...", "text shards to score, in this order"},
-    {"sketch", RT_OPT_INT, offsetof(options, sketch), "BYTES",
+    {"sketch", RT_OPT_INT, offsetof(options, codec), "BYTES",
      "bytes per position for the whole distribution, nearly: 32, 48, 64, ...; needs --model DIR (default 64 there where neither --k nor --m is given; 0: none)"},
     {"like", RT_OPT_TEXT, offsetof(options, like), "SHARD",
      "k, m and sketches as in this shard of the same model, so that both can be learnt from together"},
@@ -36,7 +36,7 @@ static rt_status ask_server(const options *o)
     tc_report   r = {0};
     RT_CHECK(o->collect.k != 0, RT_EINVAL,
              "--k 0, samples of all tokens alone, needs the model itself: give its folder with --model instead of --teacher");
-    RT_CHECK(o->sketch <= 0 && !o->like, RT_EINVAL, "--%s needs the model itself: give its folder with --model instead of --teacher",
+    RT_CHECK(o->codec <= 0 && !o->like, RT_EINVAL, "--%s needs the model itself: give its folder with --model instead of --teacher",
              o->like ? "like" : "sketch");
     RT_TRY(cli_collect_begin(&o->collect, &t, &p));
     RT_TRY(tc_score(&t, &o->shards, &r));
@@ -45,7 +45,7 @@ static rt_status ask_server(const options *o)
 
 /* ---- a model in this process ------------------------------------------------------------------- */
 
-static rt_status count_tokens(const rt_texts *shards, int64_t *n)
+static rt_status count_tokens(const rt_strings *shards, int64_t *n)
 {
     *n = 0;
     for (int i = 0; i < shards->n; i++) {
@@ -57,7 +57,7 @@ static rt_status count_tokens(const rt_texts *shards, int64_t *n)
     return RT_OK;
 }
 
-static rt_status print_json(const cli_collect *c, const md_captured *r, double seconds)
+static rt_status print_json(const cli_collect *c, const di_scored *r, double seconds)
 {
     rt_buf         b = {0};
     rt_json_writer w = {.out = &b};
@@ -67,20 +67,20 @@ static rt_status print_json(const cli_collect *c, const md_captured *r, double s
     rt_put_int(&w, "tokens", r->tokens);
     rt_put_int(&w, "bytes", rt_file_size(c->out));
     rt_put_fixed(&w, "seconds", seconds, 3);
-    rt_put_fixed(&w, "sketch_loss", r->sketch_loss, 6);
+    rt_put_fixed(&w, "sketch_loss", r->codec_loss, 6);
     rt_put_end(&w);
     return cli_print_line(&w);
 }
 
-static void print_text(const cli_collect *c, const md_captured *r, double seconds)
+static void print_text(const cli_collect *c, const di_scored *r, double seconds)
 {
     cli_print("score: %lld documents, %lld tokens; %s has %.1f MB; %.1f s, %.0f tokens/s", (long long)r->documents, (long long)r->tokens,
               c->out, (double)rt_file_size(c->out) / 1e6, seconds, (double)r->tokens / seconds);
-    if (!isnan(r->sketch_loss)) printf("; the sketches lose %.4f nats a token", r->sketch_loss);
+    if (!isnan(r->codec_loss)) printf("; the sketches lose %.4f nats a token", r->codec_loss);
     puts("");
 }
 
-static rt_status print(const cli_collect *c, const md_captured *r, double seconds)
+static rt_status print(const cli_collect *c, const di_scored *r, double seconds)
 {
     if (c->json) return print_json(c, r, seconds);
     print_text(c, r, seconds);
@@ -89,29 +89,29 @@ static rt_status print(const cli_collect *c, const md_captured *r, double second
 
 enum { SKETCH = 64, ENTRIES = 8 };
 
-/* A sketch alone, the best record there is (docs/objectives.md), unless entries are asked for. */
-static void choose_record(md_capture_opts *x, const options *o)
+/* An encoded state alone, the best record there is (docs/objectives.md), unless entries are asked for. */
+static void choose_record(di_score_opts *x, const options *o)
 {
     const cli_collect *c       = &o->collect;
-    const int64_t      entries = o->sketch > 0 || (o->sketch < 0 && c->k < 0 && c->m < 0) ? 0 : ENTRIES;
+    const int64_t      entries = o->codec > 0 || (o->codec < 0 && c->k < 0 && c->m < 0) ? 0 : ENTRIES;
     x->k                       = c->k < 0 ? entries : c->k;
     x->m                       = c->m < 0 ? entries : c->m;
-    x->sketch                  = o->sketch >= 0 ? o->sketch : entries || c->k >= 0 || c->m >= 0 ? 0 : SKETCH;
+    x->codec                   = o->codec >= 0 ? o->codec : entries || c->k >= 0 || c->m >= 0 ? 0 : SKETCH;
 }
 
-static rt_status capture(const options *o, const md_model *m)
+static rt_status offline(const options *o, const md_model *m)
 {
     const cli_collect *c = &o->collect;
     rt_progress        p;
-    md_captured        r = {0};
+    di_scored          r = {0};
     int64_t            tokens;
     const double       began = rt_now();
     RT_TRY(count_tokens(&o->shards, &tokens));
     rt_progress_begin(&p, "scoring", "tokens", tokens, 0);
-    md_capture_opts x = {
+    di_score_opts x = {
         .shards = &o->shards, .out = c->out, .like = o->like, .seed = (uint64_t)c->seed, .program = cli_program(), .progress = &p};
     choose_record(&x, o);
-    const rt_status st = md_capture(m, &x, &r);
+    const rt_status st = di_score(m, &x, &r);
     rt_progress_end(&p);
     return st == RT_OK ? print(c, &r, rt_now() - began) : st;
 }
@@ -123,11 +123,11 @@ static rt_status read_model(const options *o)
 {
     const cli_collect *c = &o->collect;
     md_model          *m;
-    RT_CHECK(c->k >= -1 && c->m >= -1 && o->sketch >= -1, RT_EINVAL, "--k, --m and --sketch must not be negative");
-    RT_CHECK(c->k || c->m || o->sketch > 0, RT_EINVAL,
+    RT_CHECK(c->k >= -1 && c->m >= -1 && o->codec >= -1, RT_EINVAL, "--k, --m and --sketch must not be negative");
+    RT_CHECK(c->k || c->m || o->codec > 0, RT_EINVAL,
              "--k 0 --m 0 keeps nothing of the teacher: ask for entries (--k), samples (--m) or sketches (--sketch 64)");
     RT_CHECK(c->k <= MD_TEACHER_MAX_K, RT_EINVAL, "--k %lld: 0 to %d entries are possible", (long long)c->k, (int)MD_TEACHER_MAX_K);
-    RT_CHECK(!o->like || (c->k < 0 && c->m < 0 && o->sketch < 0), RT_EINVAL,
+    RT_CHECK(!o->like || (c->k < 0 && c->m < 0 && o->codec < 0), RT_EINVAL,
              "--like takes k, m and sketches from %s: leave --k, --m and --sketch out", o->like);
     RT_CHECK(c->out, RT_EINVAL, "score: --out FILE is missing: the shard to write");
     RT_CHECK(rt_file_exists(c->model), RT_ENOENT, "--model %s: no such folder; expected a model, or name a server with --teacher",
@@ -139,7 +139,7 @@ static rt_status read_model(const options *o)
     rt_interrupt_catch();
     RT_TRY(kn_init());
     RT_TRY(md_load(&m, c->model, KN_REAL));
-    const rt_status st = capture(o, m);
+    const rt_status st = offline(o, m);
     md_destroy(&m);
     return st;
 }
@@ -188,7 +188,7 @@ static rt_status run(const void *opt, int argc, char **argv)
     return tell(o->collect.out);
 }
 
-static const options defaults = {.collect = CLI_COLLECT_DEFAULTS, .sketch = -1};
+static const options defaults = {.collect = CLI_COLLECT_DEFAULTS, .codec = -1};
 
 const rt_command cli_score = {
     .name     = "score",

@@ -1,12 +1,12 @@
 /* serve.c -- retort serve: a model as an OpenAI-compatible server. */
+#include "serve/serve.h"
 #include "cli/cli.h"
 #include "core/file.h"
 #include "core/threads.h"
-#include "infer/infer.h"
 
 struct serve_options {
-    inf_serve_opts serve;
-    int64_t        threads;
+    sv_serve_opts serve;
+    int64_t       threads;
 };
 
 static rt_status serve_run(const void *options, int argc, char **argv)
@@ -23,7 +23,7 @@ static rt_status serve_run(const void *options, int argc, char **argv)
     RT_TRY(kn_init());
     rt_status st = ds_tokenizer_load(&t, argv[0]);
     if (st == RT_OK) st = md_load(&m, argv[0], KN_REAL);
-    if (st == RT_OK) st = inf_serve(m, t, &o->serve);
+    if (st == RT_OK) st = sv_serve(m, t, &o->serve);
     md_destroy(&m);
     ds_tokenizer_destroy(&t);
     return st;

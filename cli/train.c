@@ -8,9 +8,9 @@
 #include <stdlib.h>
 
 typedef struct train_options {
-    rt_texts set, change;
-    int      resume, force, json, print_config;
-    int64_t  threads;
+    rt_strings set, change;
+    int        resume, force, json, print_config;
+    int64_t    threads;
 } train_options;
 
 static void print_line(void *ud, const tr_metrics *m)

@@ -2,7 +2,7 @@
 #include "generated/version.h"
 #include "cli/cli.h"
 #include "core/versions.h"
-#include "eval/eval.h"
+#include "serve/serve.h"
 #include "teacher/teacher.h"
 #include "train/train.h"
 
@@ -16,7 +16,7 @@ rt_status cli_versions(rt_buf *out)
     RT_TRY(rt_library_versions(out));
     RT_TRY(ds_library_versions(out));
     RT_TRY(tc_library_versions(out));
-    RT_TRY(inf_library_versions(out));
+    RT_TRY(sv_library_versions(out));
     RT_TRY(rt_buf_str(out, "MPI "));
     RT_TRY(tr_library_versions(out));
     return rt_buf_str(out, "\n");

@@ -44,8 +44,8 @@ static rt_status take(const rt_option *o, void *into, const char *value)
     }
     case RT_OPT_TEXT: *(const char **)(void *)field = value; break;
     case RT_OPT_LIST: {
-        rt_texts *t = (rt_texts *)(void *)field;
-        RT_CHECK(t->n < RT_MAX_TEXTS, RT_EINVAL, "--%s: more than %d values", o->name, RT_MAX_TEXTS);
+        rt_strings *t = (rt_strings *)(void *)field;
+        RT_CHECK(t->n < RT_MAX_STRINGS, RT_EINVAL, "--%s: more than %d values", o->name, RT_MAX_STRINGS);
         t->v[t->n++] = value;
         break;
     }
@@ -95,7 +95,7 @@ static int same(const rt_option *o, const void *a, const void *b)
     case RT_OPT_INT: return *(const int64_t *)(const void *)x == *(const int64_t *)(const void *)y;
     case RT_OPT_REAL: return *(const double *)(const void *)x == *(const double *)(const void *)y;
     case RT_OPT_TEXT: return same_text(*(const char *const *)(const void *)x, *(const char *const *)(const void *)y);
-    case RT_OPT_LIST: return ((const rt_texts *)(const void *)x)->n == ((const rt_texts *)(const void *)y)->n;
+    case RT_OPT_LIST: return ((const rt_strings *)(const void *)x)->n == ((const rt_strings *)(const void *)y)->n;
     }
     return 0;
 }

@@ -12,14 +12,14 @@ typedef enum rt_opt_kind {
     RT_OPT_INT,  /* int64_t */
     RT_OPT_REAL, /* double */
     RT_OPT_TEXT, /* const char *, borrowed from argv */
-    RT_OPT_LIST  /* rt_texts: may be given again, and takes several words up to the next option */
+    RT_OPT_LIST  /* rt_strings: may be given again, and takes several words up to the next option */
 } rt_opt_kind;
 
-enum { RT_MAX_TEXTS = 256 };
-typedef struct rt_texts {
-    const char *v[RT_MAX_TEXTS];
+enum { RT_MAX_STRINGS = 256 };
+typedef struct rt_strings {
+    const char *v[RT_MAX_STRINGS];
     int         n;
-} rt_texts;
+} rt_strings;
 
 typedef struct rt_option {
     const char *name; /* "max-tokens"; an option without help text is not shown */

@@ -98,9 +98,9 @@ rt_status ds_tokenizer_train(const ds_input *in, int64_t vocab, const char *end,
 typedef struct ds_info { /* what the attributes of a shard say */
     int     soft;        /* kind: 0 text, 1 soft (has targets) */
     int64_t vocab;
-    int64_t k, m;   /* 0 for text */
-    int64_t sketch; /* bytes of a row's sketch; 0: none */
-    int64_t rank;   /* numbers that a sketch decodes to, ds_sketch.r; from the decoder, ignored by ds_writer_create; 0: none */
+    int64_t k, m;  /* 0 for text */
+    int64_t codec; /* bytes of a row's encoded state; 0: none */
+    int64_t rank;  /* numbers that an encoded state decodes to, ds_codec.r; from the decoder, ignored by ds_writer_create; 0: none */
     char    tokenizer[RT_SHA_HEX];
     char    teacher[128], endpoint[256], dialect[32];
     char    sampling[512], probe[1024], prices[256]; /* JSON texts, may be empty */
@@ -110,7 +110,7 @@ typedef struct ds_info { /* what the attributes of a shard say */
 
 /* One document: arrays of n entries (n x k, n x m); the owner is who filled it.
  * k = 0: no top k; the m tail ids are drawn from the whole distribution and each weighs 1/m,
- * rest_mass is 1 and rest_entropy the whole entropy.  A soft row has k, m or a sketch. */
+ * tail_mass is 1 and tail_entropy the whole entropy.  A soft row has k, m or an encoded state. */
 typedef struct ds_doc {
     int64_t        n;
     const int32_t *ids;
@@ -121,11 +121,11 @@ typedef struct ds_doc {
     const int32_t *topk_ids;  /* NULL when k = 0, as is topk_logprob */
     const float   *topk_logprob;
     const float   *actual_logprob; /* NaN: unknown */
-    const float   *rest_mass;
+    const float   *tail_mass;
     const int32_t *tail_ids;     /* NULL when m = 0 */
-    const float   *rest_entropy; /* NULL: unknown */
+    const float   *tail_entropy; /* NULL: unknown */
     const float   *weight;       /* of each row in the loss, finite and >= 0; NULL: 1 each */
-    const uint8_t *sketch;       /* n rows of info.sketch bytes; NULL when that is 0 */
+    const uint8_t *codec;        /* n rows of info.encoded state bytes; NULL when that is 0 */
     /* /doc/...; NULL texts are written empty */
     const char *request, *recipe, *topic, *finish;
     const char *meta; /* a JSON object of what else is known; NULL or empty: nothing */
@@ -133,32 +133,32 @@ typedef struct ds_doc {
     double      cost; /* NaN: unknown */
 } ds_doc;
 
-/* A sketch: few bytes a row from which the teacher's whole distribution is rebuilt.  The
+/* An encoded state: few bytes a row from which the teacher's whole distribution is rebuilt.  The
  * logits of a row are head . [y, 1] (less a constant), y[r] decoded from its bytes; one decoder
  * serves all rows of a shard. */
-typedef struct ds_sketch {
+typedef struct ds_codec {
     int64_t   r, V, bytes; /* coordinates, vocabulary, bytes a row */
     uint8_t  *bits;        /* [r] of each coordinate: 1..8, together at most 8 times `bytes` */
     float    *scale;       /* [r] standard deviation of each coordinate */
     uint16_t *head;        /* [V, r + 1] bfloat16; the last column is the bias */
     int64_t   C;           /* of the teacher's hidden states h; 0: how rows are made is not known */
     float    *map;         /* [r, C + 1]: coordinate i is map[i] . [h, 1]; NULL where C is 0 */
-    double    loss;        /* nats a row, KL(teacher || sketch), as measured on some rows when it was made; NaN: it was not */
-} ds_sketch;
+    double    loss;        /* nats a row, KL(teacher || encoded state), as measured on some rows when it was made; NaN: it was not */
+} ds_codec;
 
 /* Zeroed tables to be filled.  RT_EINVAL: r coordinates cannot stand in so many bytes. */
-rt_status ds_sketch_create(ds_sketch **out, int64_t r, int64_t V, int64_t bytes);
-rt_status ds_sketch_add_map(ds_sketch *s, int64_t C); /* zeroed, to be filled */
-void      ds_sketch_destroy(ds_sketch **s);
-void      ds_sketch_encode(const ds_sketch *s, const float *y, uint8_t *row); /* y[r] into `bytes` bytes */
-void      ds_sketch_decode(const ds_sketch *s, const uint8_t *row, float *y); /* into r + 1 numbers, the last 1 */
+rt_status ds_codec_create(ds_codec **out, int64_t r, int64_t V, int64_t bytes);
+rt_status ds_codec_add_map(ds_codec *s, int64_t C); /* zeroed, to be filled */
+void      ds_codec_destroy(ds_codec **s);
+void      ds_codec_encode(const ds_codec *s, const float *y, uint8_t *row); /* y[r] into `bytes` bytes */
+void      ds_codec_decode(const ds_codec *s, const uint8_t *row, float *y); /* into r + 1 numbers, the last 1 */
 
 typedef struct ds_writer ds_writer;
 /* A new shard under a temporary name beside `path`.  RT_EINVAL when `path` exists. */
 rt_status ds_writer_create(ds_writer **out, const char *path, const ds_info *info);
 rt_status ds_writer_add(ds_writer *w, const ds_doc *d); /* checks ids < vocab, n >= 1 */
-/* The decoder of the sketches: once, before the end, where info.sketch > 0. */
-rt_status ds_writer_sketch(ds_writer *w, const ds_sketch *s);
+/* The decoder of the encoded states: once, before the end, where info.encoded state > 0. */
+rt_status ds_writer_codec(ds_writer *w, const ds_codec *s);
 rt_status ds_writer_finish(ds_writer **w);  /* fsync, rename; *w = NULL */
 void      ds_writer_abandon(ds_writer **w); /* removes the temporary file */
 
@@ -173,8 +173,8 @@ int64_t        ds_shard_tokens(const ds_shard *s);
 const int64_t *ds_shard_starts(const ds_shard *s); /* [docs + 1] */
 int            ds_shard_has_entropy(const ds_shard *s);
 int            ds_shard_has_weight(const ds_shard *s);
-/* The decoder of its sketches, checked; NULL: it has none.  Read once, belongs to the shard. */
-rt_status ds_shard_sketch(ds_shard *s, const ds_sketch **out);
+/* The decoder of its encoded states, checked; NULL: it has none.  Read once, belongs to the shard. */
+rt_status ds_shard_codec(ds_shard *s, const ds_codec **out);
 /* Document `i`; the arrays belong to the shard and live until its next call. */
 rt_status ds_shard_doc(ds_shard *s, int64_t i, ds_doc *d);
 /* Full check: shapes, ids, doc_start, alignment of target_id with ids, sums of
@@ -242,7 +242,7 @@ rt_status ds_export(ds_shard *s, const ds_tokenizer *t, const char *path, rt_pro
 typedef struct ds_loader ds_loader;
 
 typedef struct ds_loader_opts {
-    const rt_texts     *shards;        /* all of one tokenizer */
+    const rt_strings   *shards;        /* all of one tokenizer */
     const ds_tokenizer *tokenizer;     /* the shards' own; NULL: not at hand, then all must note the same identity */
     int64_t             vocab;         /* ids of the student: tokens beyond are an error, a teacher's entries beyond are left out; 0: all */
     const double       *weights;       /* passes over each shard per epoch; NULL: 1 */
@@ -251,7 +251,7 @@ typedef struct ds_loader_opts {
     int                 pack;          /* several documents in a sequence, none cut that fits */
     int                 targets;       /* 1: soft targets are wanted (all shards must be soft) */
     int64_t             k, m;          /* how many of them: k <= what the shards hold; m all of them or 0 (a row's were drawn together) */
-    int                 sketch;        /* 1: decode sketches, of which all shards must have the same decoder */
+    int                 codec;         /* 1: decode encoded states, of which all shards must have the same decoder */
     double              prompt_weight; /* of rows about prompt tokens, times their stored weight; 0: they do not count */
     int64_t             rows;          /* sequences in the largest batch that will be read */
     uint64_t            seed;
@@ -270,20 +270,20 @@ typedef struct ds_batch {
     int32_t *topk_ids;     /* [N, k]; -1 behind the last that the student has */
     float   *topk_logprob; /* [N, k] */
     int32_t *tail_ids;     /* [N, m]; the same */
-    float   *rest_entropy; /* [N]; NaN where unknown */
-    float   *sketch;       /* [N, r + 1] decoded, the last of a row 1; 0 where count = 0; NULL unless asked for */
+    float   *tail_entropy; /* [N]; NaN where unknown */
+    float   *codec;        /* [N, r + 1] decoded, the last of a row 1; 0 where count = 0; NULL unless asked for */
     int64_t  counted;      /* rows with count = 1 in this batch */
 } ds_batch;
 
-/* RT_EMISMATCH when shards differ in tokenizer or (if asked for) the sketch's decoder, or cannot
+/* RT_EMISMATCH when shards differ in tokenizer or (if asked for) the encoded state's decoder, or cannot
  * serve k and m. */
-rt_status        ds_loader_create(ds_loader **out, const ds_loader_opts *o);
-void             ds_loader_destroy(ds_loader **l);
-const ds_info   *ds_loader_info(const ds_loader *l);   /* of the first shard */
-int64_t          ds_loader_epoch(const ds_loader *l);  /* sequences in epoch 0 */
-int64_t          ds_loader_tokens(const ds_loader *l); /* distinct tokens of all shards */
-int              ds_loader_has_entropy(const ds_loader *l);
-const ds_sketch *ds_loader_sketch(const ds_loader *l); /* the decoder; NULL unless asked for */
+rt_status       ds_loader_create(ds_loader **out, const ds_loader_opts *o);
+void            ds_loader_destroy(ds_loader **l);
+const ds_info  *ds_loader_info(const ds_loader *l);   /* of the first shard */
+int64_t         ds_loader_epoch(const ds_loader *l);  /* sequences in epoch 0 */
+int64_t         ds_loader_tokens(const ds_loader *l); /* distinct tokens of all shards */
+int             ds_loader_has_entropy(const ds_loader *l);
+const ds_codec *ds_loader_codec(const ds_loader *l); /* the decoder; NULL unless asked for */
 /* Sequences first .. first+rows-1 of the endless stream (a pure function of seed and
  * number: epoch after epoch, each shuffled and packed anew).  Each soft row's
  * target_id is checked against the token stream: RT_EMISMATCH names shard,
@@ -297,9 +297,9 @@ rt_status ds_loader_weight(ds_loader *l, int64_t first, int64_t rows, double *we
 rt_status ds_ids_check(const ds_shard *s, int64_t doc, int64_t from, const int32_t *ids, int64_t n, int64_t V);
 
 /* A row's k entries and m samples, over the ids below V alone: those beyond are left out, what is left adds up to 1 with its rest.
- * Kept entries move to the front; -1 stands behind them. rest_entropy (NULL: none) becomes that of what is left of the rest.
+ * Kept entries move to the front; -1 stands behind them. tail_entropy (NULL: none) becomes that of what is left of the rest.
  * Nothing is touched where no id is beyond V. */
-void ds_entries_share(int64_t V, int64_t k, int32_t *topk_ids, float *topk_logprob, int64_t m, int32_t *tail_ids, float *rest_entropy);
+void ds_entries_share(int64_t V, int64_t k, int32_t *topk_ids, float *topk_logprob, int64_t m, int32_t *tail_ids, float *tail_entropy);
 
 /* ---- HDF5 (data/h5.c is the only wrapper; checkpoints use it too) -------------------- */
 

@@ -41,7 +41,7 @@ rt_status ds_ids_check(const ds_shard *s, int64_t doc, int64_t from, const int32
     return RT_OK;
 }
 
-void ds_entries_share(int64_t V, int64_t k, int32_t *topk_ids, float *topk_logprob, int64_t m, int32_t *tail_ids, float *rest_entropy)
+void ds_entries_share(int64_t V, int64_t k, int32_t *topk_ids, float *topk_logprob, int64_t m, int32_t *tail_ids, float *tail_entropy)
 {
     const int64_t tail_out = outside(V, m, tail_ids);
     double        sum = 0, out = 0;
@@ -57,5 +57,5 @@ void ds_entries_share(int64_t V, int64_t k, int32_t *topk_ids, float *topk_logpr
     for (int64_t i = 0; i < kept; i++) topk_logprob[i] = (float)fmin((double)topk_logprob[i] - log_all, 0);
     keep(V, m, tail_ids, NULL);
     /* -sum p/Z log(p/Z) over what is left of the rest, whose share of the entropy is that of its samples */
-    if (rest_entropy) *rest_entropy = (float)((share * (double)*rest_entropy + share * rest * log_all) / exp(log_all));
+    if (tail_entropy) *tail_entropy = (float)((share * (double)*tail_entropy + share * rest * log_all) / exp(log_all));
 }

@@ -19,9 +19,9 @@ static rt_status check_opts(const ds_loader_opts *o)
     RT_CHECK(o->T >= 1 && o->rows >= 1 && o->T <= INT32_MAX / o->rows, RT_EINVAL,
              "a batch of %lld sequences of %lld tokens; both are at least 1, their product below 2^31", (long long)o->rows,
              (long long)o->T);
-    RT_CHECK(o->k >= 0 && o->m >= 0 && !o->targets == !(o->k || o->m || o->sketch), RT_EINVAL,
+    RT_CHECK(o->k >= 0 && o->m >= 0 && !o->targets == !(o->k || o->m || o->codec), RT_EINVAL,
              "k = %lld, m = %lld and %s sketch with%s soft targets; with them there is at least one of the three, without none",
-             (long long)o->k, (long long)o->m, o->sketch ? "a" : "no", o->targets ? "" : "out");
+             (long long)o->k, (long long)o->m, o->codec ? "a" : "no", o->targets ? "" : "out");
     RT_CHECK(o->prompt_weight >= 0 && o->prompt_weight <= 1e6, RT_EINVAL, "a prompt weight of %g; 0 to 1e6 are possible", o->prompt_weight);
     for (int i = 0; o->weights && i < o->shards->n; i++)
         RT_CHECK(o->weights[i] >= 0 && o->weights[i] <= 1e6, RT_EINVAL, "%s: weight %g; 0 to 1e6 are possible", o->shards->v[i],
@@ -47,15 +47,15 @@ static rt_status check_targets(const ds_loader_opts *o, const ds_shard *s)
 }
 
 /* Rows of one batch are rebuilt with one decoder. */
-static rt_status check_sketch(ds_loader *l, ds_shard *s)
+static rt_status check_codec(ds_loader *l, ds_shard *s)
 {
-    ds_sketch  *x;
+    ds_codec   *x;
     const char *path = ds_shard_path(s), *first = ds_shard_path(l->shard[0]);
-    RT_CHECK(ds_shard_info(s)->sketch, RT_EMISMATCH, "%s: holds no sketch; score it again --like %s, or leave it out", path, first);
-    if (s == l->shard[0]) return ds_shard_sketch(s, &l->sketch);
-    RT_TRY(ds_shard_sketch_read(s, &x));
-    const char *what = ds_sketch_differs(l->sketch, x);
-    ds_sketch_destroy(&x);
+    RT_CHECK(ds_shard_info(s)->codec, RT_EMISMATCH, "%s: holds no sketch; score it again --like %s, or leave it out", path, first);
+    if (s == l->shard[0]) return ds_shard_codec(s, &l->codec);
+    RT_TRY(ds_shard_codec_read(s, &x));
+    const char *what = ds_codec_differs(l->codec, x);
+    ds_codec_destroy(&x);
     RT_CHECK(!what, RT_EMISMATCH, "%s and %s: the %s of their sketches differ; score one again, --like the other", first, path, what);
     return RT_OK;
 }
@@ -67,7 +67,7 @@ static rt_status check_fit(ds_loader *l, ds_shard *s)
              "%s was made with the tokenizer %.12s..., but %s with %.12s...; use shards of one", ds_shard_path(l->shard[0]), a->tokenizer,
              ds_shard_path(s), b->tokenizer);
     RT_TRY(check_targets(&l->o, s));
-    return l->o.sketch ? check_sketch(l, s) : RT_OK;
+    return l->o.codec ? check_codec(l, s) : RT_OK;
 }
 
 static rt_status open_shards(ds_loader *l)
@@ -337,7 +337,7 @@ int ds_loader_has_entropy(const ds_loader *l)
     return 1;
 }
 
-const ds_sketch *ds_loader_sketch(const ds_loader *l) { return l->sketch; }
+const ds_codec *ds_loader_codec(const ds_loader *l) { return l->codec; }
 
 rt_status ds_loader_read(ds_loader *l, int64_t first, int64_t rows, ds_batch *b)
 {

@@ -18,18 +18,18 @@ typedef struct ds_epoch {
 } ds_epoch;
 
 struct ds_loader {
-    ds_loader_opts   o; /* its shards and weights are not used after opening */
-    int              n; /* shards */
-    ds_shard        *shard[RT_MAX_TEXTS];
-    double           weight[RT_MAX_TEXTS];
-    int64_t          first_doc[RT_MAX_TEXTS + 1]; /* documents are counted through */
-    ds_window       *window;                      /* in document order */
-    int64_t         *doc_window;                  /* [documents + 1] first window of each */
-    ds_epoch         epoch[2];                    /* the last two that were asked for: a batch may straddle them */
-    int64_t         *begin;                       /* [epochs + 1] first sequence of each epoch known so far */
-    int64_t          epochs, begin_cap;
-    const ds_sketch *sketch; /* the first shard's; NULL: none is wanted */
-    ds_batch         batch;
+    ds_loader_opts  o; /* its shards and weights are not used after opening */
+    int             n; /* shards */
+    ds_shard       *shard[RT_MAX_STRINGS];
+    double          weight[RT_MAX_STRINGS];
+    int64_t         first_doc[RT_MAX_STRINGS + 1]; /* documents are counted through */
+    ds_window      *window;                        /* in document order */
+    int64_t        *doc_window;                    /* [documents + 1] first window of each */
+    ds_epoch        epoch[2];                      /* the last two that were asked for: a batch may straddle them */
+    int64_t        *begin;                         /* [epochs + 1] first sequence of each epoch known so far */
+    int64_t         epochs, begin_cap;
+    const ds_codec *codec; /* the first shard's; NULL: none is wanted */
+    ds_batch        batch;
 };
 
 /* Batch arrays for o.rows sequences. */

@@ -12,22 +12,22 @@ enum {
 
 /* ---- memory ------------------------------------------------------------------------------ */
 
-static int64_t sketch_width(const ds_loader *l) { return l->sketch ? l->sketch->r + 1 : 0; }
+static int64_t codec_width(const ds_loader *l) { return l->codec ? l->codec->r + 1 : 0; }
 
-static rt_status alloc_targets(ds_batch *b, int64_t N, int64_t sketch)
+static rt_status alloc_targets(ds_batch *b, int64_t N, int64_t codec)
 {
     if (b->k) RT_TRY(RT_NEW(b->topk_ids, N * b->k));
     if (b->k) RT_TRY(RT_NEW(b->topk_logprob, N * b->k));
     if (b->m) RT_TRY(RT_NEW(b->tail_ids, N * b->m));
-    if (sketch) RT_TRY(RT_NEW(b->sketch, N * sketch));
-    return RT_NEW(b->rest_entropy, N);
+    if (codec) RT_TRY(RT_NEW(b->codec, N * codec));
+    return RT_NEW(b->tail_entropy, N);
 }
 
 rt_status ds_batch_alloc(ds_loader *l)
 {
     ds_batch     *b = &l->batch;
     const int64_t N = l->o.rows * l->o.T, left = rt_memory_available();
-    const double  row   = l->o.targets ? 8.0 + 8.0 * (double)l->o.k + 4.0 * (double)(l->o.m + sketch_width(l)) : 0.0;
+    const double  row   = l->o.targets ? 8.0 + 8.0 * (double)l->o.k + 4.0 * (double)(l->o.m + codec_width(l)) : 0.0;
     const double  bytes = (double)N * (21.0 + row);
     RT_CHECK(bytes < (double)left, RT_ENOMEM,
              "a batch of %lld sequences of %lld tokens needs %.1f MB, %.1f MB are available; make it smaller", (long long)l->o.rows,
@@ -39,14 +39,14 @@ rt_status ds_batch_alloc(ds_loader *l)
     RT_TRY(RT_NEW(b->target, N));
     RT_TRY(RT_NEW(b->count, N));
     RT_TRY(RT_NEW(b->weight, N));
-    return l->o.targets ? alloc_targets(b, N, sketch_width(l)) : RT_OK;
+    return l->o.targets ? alloc_targets(b, N, codec_width(l)) : RT_OK;
 }
 
 void ds_batch_free(ds_loader *l)
 {
     ds_batch *b   = &l->batch;
     void     *v[] = {b->ids,      b->pos,          b->start,        b->target,   b->count, b->weight,
-                     b->topk_ids, b->topk_logprob, b->rest_entropy, b->tail_ids, b->sketch};
+                     b->topk_ids, b->topk_logprob, b->tail_entropy, b->tail_ids, b->codec};
     for (size_t i = 0; i < sizeof v / sizeof *v; i++) free(v[i]);
     *b = (ds_batch){0};
 }
@@ -55,7 +55,7 @@ void ds_batch_free(ds_loader *l)
 void ds_batch_clear(ds_loader *l, int64_t rows)
 {
     ds_batch    *b = &l->batch;
-    const size_t N = (size_t)(rows * b->T), k = (size_t)b->k, m = (size_t)b->m, sketch = (size_t)sketch_width(l);
+    const size_t N = (size_t)(rows * b->T), k = (size_t)b->k, m = (size_t)b->m, codec = (size_t)codec_width(l);
     b->rows    = rows;
     b->counted = 0;
     memset(b->ids, 0, N * sizeof *b->ids);
@@ -63,10 +63,10 @@ void ds_batch_clear(ds_loader *l, int64_t rows)
     memset(b->weight, 0, N * sizeof *b->weight);
     for (size_t i = 0; i < N; i++) b->target[i] = -1;
     if (!l->o.targets) return;
-    memset(b->rest_entropy, 0, N * sizeof *b->rest_entropy);
+    memset(b->tail_entropy, 0, N * sizeof *b->tail_entropy);
     if (k) memset(b->topk_ids, 0, N * k * sizeof *b->topk_ids);
     if (k) memset(b->topk_logprob, 0, N * k * sizeof *b->topk_logprob);
-    if (sketch) memset(b->sketch, 0, N * sketch * sizeof *b->sketch);
+    if (codec) memset(b->codec, 0, N * codec * sizeof *b->codec);
     if (m) memset(b->tail_ids, 0, N * m * sizeof *b->tail_ids);
 }
 
@@ -80,9 +80,9 @@ typedef struct source {
 } source;
 
 /* Entropy of what lies beyond the first k: the stored rest, and the stored entries k.. */
-static double rest_entropy(const source *s, int64_t i, int64_t k, int64_t stored)
+static double tail_entropy(const source *s, int64_t i, int64_t k, int64_t stored)
 {
-    double h = s->d.rest_entropy ? (double)s->d.rest_entropy[i] : (double)NAN;
+    double h = s->d.tail_entropy ? (double)s->d.tail_entropy[i] : (double)NAN;
     for (int64_t j = k; j < stored; j++) {
         const double lp = (double)s->d.topk_logprob[i * stored + j], p = exp(lp);
         if (p > 0) h -= p * lp;
@@ -97,11 +97,11 @@ static void fill_target(ds_loader *l, const source *s, int64_t i, int64_t to)
     const int64_t  k = b->k, m = b->m, K = info->k, M = info->m;
     if (k) memcpy(b->topk_ids + to * k, s->d.topk_ids + i * K, (size_t)k * sizeof *b->topk_ids);
     if (k) memcpy(b->topk_logprob + to * k, s->d.topk_logprob + i * K, (size_t)k * sizeof *b->topk_logprob);
-    if (b->sketch) ds_sketch_decode(l->sketch, s->d.sketch + i * info->sketch, b->sketch + to * sketch_width(l));
+    if (b->codec) ds_codec_decode(l->codec, s->d.codec + i * info->codec, b->codec + to * codec_width(l));
     if (m) memcpy(b->tail_ids + to * m, s->d.tail_ids + i * M, (size_t)m * sizeof *b->tail_ids);
-    b->rest_entropy[to] = (float)rest_entropy(s, i, k, K);
+    b->tail_entropy[to] = (float)tail_entropy(s, i, k, K);
     if (l->o.vocab && info->vocab > l->o.vocab)
-        ds_entries_share(l->o.vocab, k, b->topk_ids + to * k, b->topk_logprob + to * k, m, b->tail_ids + to * m, b->rest_entropy + to);
+        ds_entries_share(l->o.vocab, k, b->topk_ids + to * k, b->topk_logprob + to * k, m, b->tail_ids + to * m, b->tail_entropy + to);
 }
 
 static void fill_window(ds_loader *l, const source *s, int64_t base, int32_t at)
@@ -125,9 +125,8 @@ static void fill_window(ds_loader *l, const source *s, int64_t base, int32_t at)
 
 static rt_status read_window(ds_loader *l, const ds_window *w, source *s)
 {
-    const unsigned want =
-        WANT_TEXT | (l->o.targets ? WANT_TARGETS : 0) | (l->o.m ? BIT(COL_TAIL) : 0) | (l->o.sketch ? BIT(COL_SKETCH) : 0);
-    int n = 0;
+    const unsigned want = WANT_TEXT | (l->o.targets ? WANT_TARGETS : 0) | (l->o.m ? BIT(COL_TAIL) : 0) | (l->o.codec ? BIT(COL_SKETCH) : 0);
+    int            n    = 0;
     while (w->doc >= l->first_doc[n + 1]) n++;
     *s                    = (source){.shard = l->shard[n], .w = w, .doc = w->doc - l->first_doc[n]};
     const int64_t *starts = ds_shard_starts(s->shard);

@@ -14,7 +14,7 @@ enum {
     DS_GZIP        = 4,       /* level */
     DS_MAX_K       = 1 << 16, /* largest k and m */
     DS_MAX_SKETCH  = 4096,    /* bytes a row */
-    DS_MAX_WIDTH   = 1 << 20, /* numbers in a row of a sketch's map */
+    DS_MAX_WIDTH   = 1 << 20, /* numbers in a row of an encoded state's map */
     DS_MAX_DOC     = 1 << 26, /* tokens a document */
     DS_CACHE       = 32 << 20 /* bytes of decompressed chunks kept for each column */
 };
@@ -38,7 +38,7 @@ typedef enum ds_col {
 typedef struct ds_column {
     const char *name;
     ds_h5_type  type;
-    char        per; /* entries a row: '1', 'k', 'm' or 's' (bytes of a sketch) */
+    char        per; /* entries a row: '1', 'k', 'm' or 's' (bytes of an encoded state) */
 } ds_column;
 extern const ds_column ds_columns[DS_COLS];
 /* Rows that are read at a time where all of a document is: some megabytes, however wide they are. */
@@ -82,13 +82,13 @@ int       ds_shard_has_meta(const ds_shard *s);
 rt_status ds_shard_names(ds_shard *s);
 /* A column of one entry a row, all tokens from `first`, as it is stored. */
 rt_status ds_shard_column(ds_shard *s, ds_col c, int64_t first, int64_t n, void *out);
-/* What the attributes say about k, m and sketch can be. */
+/* What the attributes say about k, m and encoded state can be. */
 int ds_info_fits(const ds_info *i);
 /* The decoder anew, for the caller to destroy. */
-rt_status ds_shard_sketch_read(ds_shard *s, ds_sketch **out);
+rt_status ds_shard_codec_read(ds_shard *s, ds_codec **out);
 
 /* `code`, with the first thing that a decoder may not be. */
-rt_status ds_sketch_check(const ds_sketch *s, rt_status code, const char *path);
+rt_status ds_codec_check(const ds_codec *s, rt_status code, const char *path);
 /* "bits", "scale" or "head": the first in which two decoders differ; NULL: they are the same. */
-const char *ds_sketch_differs(const ds_sketch *a, const ds_sketch *b);
+const char *ds_codec_differs(const ds_codec *a, const ds_codec *b);
 #endif

@@ -40,11 +40,11 @@ static void add_rows(rt_sha *h, const ds_doc *d, int c, int64_t width)
     case COL_TOPK_IDS: rt_sha_add(h, d->topk_ids, 4 * (size_t)n); break;
     case COL_TOPK_LOGPROB: add_floats(h, d->topk_logprob, n); break;
     case COL_ACTUAL: add_floats(h, d->actual_logprob, n); break;
-    case COL_REST: add_floats(h, d->rest_mass, n); break;
+    case COL_REST: add_floats(h, d->tail_mass, n); break;
     case COL_TAIL: rt_sha_add(h, d->tail_ids, 4 * (size_t)n); break;
-    case COL_ENTROPY: add_floats(h, d->rest_entropy, n); break;
+    case COL_ENTROPY: add_floats(h, d->tail_entropy, n); break;
     case COL_WEIGHT: add_floats(h, d->weight, n); break;
-    case COL_SKETCH: rt_sha_add(h, d->sketch, (size_t)n); break;
+    case COL_SKETCH: rt_sha_add(h, d->codec, (size_t)n); break;
     }
 }
 
@@ -75,10 +75,10 @@ static rt_status add_doc(rt_sha *h, ds_shard *s, int64_t doc)
 /* What format 1 did not have from the beginning leaves no trace where it is absent: digests stay as they were. */
 static rt_status add_optional(rt_sha *h, ds_shard *s)
 {
-    const ds_sketch *x;
+    const ds_codec *x;
     if (ds_shard_has_weight(s)) add_text(h, "weight");
     if (ds_shard_has_meta(s)) add_text(h, "meta");
-    RT_TRY(ds_shard_sketch(s, &x));
+    RT_TRY(ds_shard_codec(s, &x));
     if (!x) return RT_OK;
     add_text(h, "sketch");
     add_int(h, x->bytes);

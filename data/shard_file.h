@@ -8,7 +8,7 @@ struct ds_shard {
     ds_info    info;
     int64_t    docs, tokens, *starts;
     ds_h5_set *col[DS_COLS], *text[DS_TEXTS], *cost;
-    ds_sketch *sketch; /* NULL until it is asked for */
+    ds_codec  *codec; /* NULL until it is asked for */
     void      *rows[DS_COLS];
     int64_t    cap[DS_COLS]; /* rows that rows[c] has room for */
     uint64_t  *marks;        /* shard_rows.c: a bit for each id, all 0 between rows; NULL until a row is checked */

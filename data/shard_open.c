@@ -45,14 +45,14 @@ rt_status ds_shard_count(int64_t *n, ds_shard *s, const char *name, ds_h5_type t
     return RT_OK;
 }
 
-/* Of a sketch's row, in bytes, and of what it decodes to. */
+/* Of an encoded state's row, in bytes, and of what it decodes to. */
 static rt_status read_widths(ds_shard *s)
 {
-    RT_TRY(ds_h5_width(s->file, ds_columns[COL_SKETCH].name, &s->info.sketch));
+    RT_TRY(ds_h5_width(s->file, ds_columns[COL_SKETCH].name, &s->info.codec));
     RT_TRY(ds_shard_count(&s->info.rank, s, DS_SKETCH_BITS, DS_U8));
-    RT_CHECK(s->info.rank >= 1 && s->info.rank <= 8 * s->info.sketch, RT_EFORMAT,
+    RT_CHECK(s->info.rank >= 1 && s->info.rank <= 8 * s->info.codec, RT_EFORMAT,
              "%s: " DS_SKETCH_BITS " has %lld entries for rows of %lld bytes", ds_h5_path(s->file), (long long)s->info.rank,
-             (long long)s->info.sketch);
+             (long long)s->info.codec);
     return RT_OK;
 }
 
@@ -72,7 +72,7 @@ static rt_status read_attributes(ds_shard *s)
     RT_CHECK(ds_info_fits(i), RT_EFORMAT,
              "%s: claims k = %lld, m = %lld and sketches of %lld bytes; a soft shard has one of them, k and m at most %d, k at most the "
              "vocabulary of %lld, sketches at most %d bytes, a text shard none",
-             path, (long long)i->k, (long long)i->m, (long long)i->sketch, (int)DS_MAX_K, (long long)i->vocab, (int)DS_MAX_SKETCH);
+             path, (long long)i->k, (long long)i->m, (long long)i->codec, (int)DS_MAX_K, (long long)i->vocab, (int)DS_MAX_SKETCH);
     return RT_OK;
 }
 
@@ -184,7 +184,7 @@ void ds_shard_close(ds_shard **shard)
     for (int t = 0; t < DS_TEXTS; t++) ds_h5_set_close(&s->text[t]);
     ds_h5_set_close(&s->cost);
     ds_h5_abandon(&s->file); /* nothing to write: closing cannot lose anything */
-    ds_sketch_destroy(&s->sketch);
+    ds_codec_destroy(&s->codec);
     free(s->starts), free(s->marks);
     free(s);
     *shard = NULL;
@@ -225,6 +225,6 @@ rt_status ds_shard_names(ds_shard *s)
     RT_TRY(ds_h5_check_names(s->file, is_known));
     for (int c = 0; c < DS_COLS; c++)
         if (!s->col[c]) RT_TRY(deny(s, ds_columns[c].name, s->info.soft ? "k or m is 0" : "it is a text shard"));
-    for (size_t i = 0; !s->info.sketch && i < sizeof decoder / sizeof *decoder; i++) RT_TRY(deny(s, decoder[i], "it has no sketches"));
+    for (size_t i = 0; !s->info.codec && i < sizeof decoder / sizeof *decoder; i++) RT_TRY(deny(s, decoder[i], "it has no sketches"));
     return RT_OK;
 }

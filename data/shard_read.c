@@ -1,4 +1,4 @@
-/* shard_read.c -- reading shards: rows, whose ids are checked, texts, and the decoder of sketches. */
+/* shard_read.c -- reading shards: rows, whose ids are checked, texts, and the decoder of encoded states. */
 #include "data/shard_file.h"
 #include <ctype.h>
 #include <errno.h>
@@ -6,47 +6,47 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the decoder of sketches ------------------------------------------------------------- */
+/* ---- the decoder of encoded states ------------------------------------------------------------- */
 
-static rt_status read_map(ds_shard *s, ds_sketch *x)
+static rt_status read_map(ds_shard *s, ds_codec *x)
 {
     int64_t n = 0;
     RT_TRY(ds_shard_count(&n, s, DS_SKETCH_MAP, DS_F32));
     RT_CHECK(n > x->r && n % x->r == 0 && n / x->r <= DS_MAX_WIDTH, RT_EFORMAT,
              "%s: " DS_SKETCH_MAP " has %lld numbers for %lld coordinates; 2 to %d each are possible", ds_h5_path(s->file), (long long)n,
              (long long)x->r, (int)DS_MAX_WIDTH);
-    RT_TRY(ds_sketch_add_map(x, n / x->r - 1));
+    RT_TRY(ds_codec_add_map(x, n / x->r - 1));
     return ds_h5_get(s->file, DS_SKETCH_MAP, DS_F32, x->map, n);
 }
 
-static rt_status read_tables(ds_shard *s, ds_sketch *x)
+static rt_status read_tables(ds_shard *s, ds_codec *x)
 {
     RT_TRY(ds_h5_get(s->file, DS_SKETCH_BITS, DS_U8, x->bits, x->r));
     RT_TRY(ds_h5_get(s->file, DS_SKETCH_SCALE, DS_F32, x->scale, x->r));
     RT_TRY(ds_h5_get(s->file, DS_SKETCH_HEAD, DS_U8, x->head, x->V * (x->r + 1) * 2));
     if (ds_h5_has(s->file, DS_SKETCH_MAP)) RT_TRY(read_map(s, x));
     if (ds_h5_has(s->file, DS_SKETCH_LOSS)) RT_TRY(ds_h5_get(s->file, DS_SKETCH_LOSS, DS_F64, &x->loss, 1));
-    return ds_sketch_check(x, RT_EFORMAT, ds_h5_path(s->file));
+    return ds_codec_check(x, RT_EFORMAT, ds_h5_path(s->file));
 }
 
-rt_status ds_shard_sketch_read(ds_shard *s, ds_sketch **out)
+rt_status ds_shard_codec_read(ds_shard *s, ds_codec **out)
 {
-    ds_sketch *x;
-    int64_t    head = 0, want = s->info.vocab * (s->info.rank + 1) * 2;
+    ds_codec *x;
+    int64_t   head = 0, want = s->info.vocab * (s->info.rank + 1) * 2;
     RT_TRY(ds_shard_count(&head, s, DS_SKETCH_HEAD, DS_U8)); /* before memory for as many is taken */
     RT_CHECK(head == want, RT_EFORMAT, "%s: " DS_SKETCH_HEAD " holds %lld entries, expected %lld", ds_h5_path(s->file), (long long)head,
              (long long)want);
-    RT_TRY(ds_sketch_create(&x, s->info.rank, s->info.vocab, s->info.sketch));
+    RT_TRY(ds_codec_create(&x, s->info.rank, s->info.vocab, s->info.codec));
     const rt_status st = read_tables(s, x);
-    if (st != RT_OK) ds_sketch_destroy(&x);
+    if (st != RT_OK) ds_codec_destroy(&x);
     else *out = x;
     return st;
 }
 
-rt_status ds_shard_sketch(ds_shard *s, const ds_sketch **out)
+rt_status ds_shard_codec(ds_shard *s, const ds_codec **out)
 {
-    if (s->info.sketch && !s->sketch) RT_TRY(ds_shard_sketch_read(s, &s->sketch));
-    *out = s->sketch;
+    if (s->info.codec && !s->codec) RT_TRY(ds_shard_codec_read(s, &s->codec));
+    *out = s->codec;
     return RT_OK;
 }
 
@@ -112,11 +112,11 @@ rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsi
                   .topk_ids       = rows_of(s, COL_TOPK_IDS, want),
                   .topk_logprob   = rows_of(s, COL_TOPK_LOGPROB, want),
                   .actual_logprob = rows_of(s, COL_ACTUAL, want),
-                  .rest_mass      = rows_of(s, COL_REST, want),
+                  .tail_mass      = rows_of(s, COL_REST, want),
                   .tail_ids       = rows_of(s, COL_TAIL, want),
-                  .rest_entropy   = rows_of(s, COL_ENTROPY, want),
+                  .tail_entropy   = rows_of(s, COL_ENTROPY, want),
                   .weight         = rows_of(s, COL_WEIGHT, want),
-                  .sketch         = rows_of(s, COL_SKETCH, want),
+                  .codec          = rows_of(s, COL_SKETCH, want),
                   .cost           = NAN};
     return ds_shard_check_rows(s, doc, first, d);
 }

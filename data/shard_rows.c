@@ -22,7 +22,7 @@ static int marked(const check *c, int32_t id) { return c->s->marks[id / 64] >> i
 static rt_status check_tail(const check *c)
 {
     const int32_t *tail = c->d->tail_ids + c->row * c->m;
-    for (int64_t i = 0; i < c->m && c->d->rest_mass[c->row] > 0; i++)
+    for (int64_t i = 0; i < c->m && c->d->tail_mass[c->row] > 0; i++)
         SAY(!marked(c, tail[i]), ROW "tail id %d is one of the top k", AT(c), (int)tail[i]);
     return RT_OK;
 }
@@ -44,7 +44,7 @@ static rt_status check_ids(const check *c)
 static rt_status check_masses(const check *c)
 {
     const float *lp   = c->d->topk_logprob ? c->d->topk_logprob + c->row * c->k : NULL;
-    const double rest = (double)c->d->rest_mass[c->row];
+    const double rest = (double)c->d->tail_mass[c->row];
     double       sum  = 0;
     for (int64_t j = 0; lp && j < c->k; j++) {
         SAY(lp[j] <= 0, ROW "log-probability %g, expected at most 0", AT(c), (double)lp[j]);
@@ -75,7 +75,7 @@ static rt_status check_actual(const check *c)
 
 static rt_status check_entropy(const check *c)
 {
-    const double h = c->d->rest_entropy ? (double)c->d->rest_entropy[c->row] : (double)NAN;
+    const double h = c->d->tail_entropy ? (double)c->d->tail_entropy[c->row] : (double)NAN;
     SAY(isnan(h) || (h >= -TOLERANCE && h <= c->most + TOLERANCE),
         ROW "rest entropy %g, expected a number from 0 to %.4f, the logarithm of the vocabulary", AT(c), h, c->most);
     return RT_OK;
@@ -98,7 +98,7 @@ static rt_status check_target(const check *c)
 {
     const ds_doc *d = c->d;
     if (d->target_id && d->ids) RT_TRY(check_about(c));
-    if (d->rest_mass) RT_TRY(check_masses(c));
+    if (d->tail_mass) RT_TRY(check_masses(c));
     if (d->topk_ids) RT_TRY(check_ids(c));
     if (d->actual_logprob) RT_TRY(check_actual(c));
     return check_entropy(c);

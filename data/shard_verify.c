@@ -12,23 +12,23 @@
 #define ROW            "%s: document %lld, row %lld: "
 
 typedef struct check {
-    ds_shard        *s;
-    const char      *path;
-    const ds_info   *info;
-    const ds_sketch *decoder;
-    int64_t          doc, first, row; /* row of the part that begins at `first` */
-    ds_doc           d;               /* the part; one more id where the document goes on */
-    int              ends;            /* it is the document's last part */
+    ds_shard       *s;
+    const char     *path;
+    const ds_info  *info;
+    const ds_codec *decoder;
+    int64_t         doc, first, row; /* row of the part that begins at `first` */
+    ds_doc          d;               /* the part; one more id where the document goes on */
+    int             ends;            /* it is the document's last part */
 } check;
 
 /* ---- a row with a target: what ds_shard_rows does not check ------------------------------- */
 
-static rt_status check_sketch(const check *c)
+static rt_status check_codec(const check *c)
 {
-    const ds_sketch *x    = c->decoder;
-    int64_t          bits = 0;
+    const ds_codec *x    = c->decoder;
+    int64_t         bits = 0;
     if (!x) return RT_OK;
-    const uint8_t *row = c->d.sketch + c->row * x->bytes;
+    const uint8_t *row = c->d.codec + c->row * x->bytes;
     for (int64_t i = 0; i < x->r; i++) bits += x->bits[i];
     for (int64_t b = bits; b < 8 * x->bytes; b++)
         SAY(!(row[b / 8] >> b % 8 & 1), ROW "its sketch has bits set that no coordinate uses", AT(c));
@@ -57,14 +57,14 @@ static int all_nan(const float *v, int64_t n)
 static rt_status check_empty(const check *c)
 {
     const ds_doc *d = &c->d;
-    const int64_t i = c->row, k = c->info->k, m = c->info->m, s = c->info->sketch;
+    const int64_t i = c->row, k = c->info->k, m = c->info->m, s = c->info->codec;
     const int     last = c->ends && i == d->n - 1;
     SAY(d->target_id[i] == (last ? -1 : d->ids[i + 1]), ROW "has no target and is about id %d, expected %d", AT(c), (int)d->target_id[i],
         (int)(last ? -1 : d->ids[i + 1]));
     const int ids = all_zero(ROW_OF(d->topk_ids, k), (size_t)k * 4) && all_zero(ROW_OF(d->tail_ids, m), (size_t)m * 4) &&
-                    all_zero(ROW_OF(d->sketch, s), (size_t)s);
-    const int numbers = all_nan(ROW_OF(d->topk_logprob, k), k) && all_nan(d->actual_logprob + i, 1) && all_nan(d->rest_mass + i, 1) &&
-                        all_nan(ROW_OF(d->rest_entropy, 1), 1) && (!d->weight || d->weight[i] == 1);
+                    all_zero(ROW_OF(d->codec, s), (size_t)s);
+    const int numbers = all_nan(ROW_OF(d->topk_logprob, k), k) && all_nan(d->actual_logprob + i, 1) && all_nan(d->tail_mass + i, 1) &&
+                        all_nan(ROW_OF(d->tail_entropy, 1), 1) && (!d->weight || d->weight[i] == 1);
     SAY(ids && numbers, ROW "has no target, but holds %s", AT(c), ids ? "numbers other than NaN (weight: 1)" : "ids or bytes other than 0");
     return RT_OK;
 }
@@ -92,7 +92,7 @@ static rt_status check_rows(check *c)
 {
     const ds_doc *d = &c->d;
     for (c->row = 0; c->row < d->n; c->row++) {
-        if (c->info->soft) RT_TRY(d->valid[c->row] ? check_sketch(c) : check_empty(c));
+        if (c->info->soft) RT_TRY(d->valid[c->row] ? check_codec(c) : check_empty(c));
     }
     return RT_OK;
 }
@@ -138,7 +138,7 @@ static rt_status check_all(check *c)
 {
     RT_TRY(found(ds_shard_names(c->s)));
     RT_TRY(check_attributes(c));
-    RT_TRY(found(ds_shard_sketch(c->s, &c->decoder)));
+    RT_TRY(found(ds_shard_codec(c->s, &c->decoder)));
     for (c->doc = 0; c->doc < ds_shard_docs(c->s); c->doc++) RT_TRY(check_doc(c));
     return RT_OK;
 }

@@ -21,7 +21,7 @@ struct ds_writer {
     size_t     longest[DS_TEXTS];
     int64_t    docs, tokens;
     rt_buf     scratch; /* one column of one document */
-    int        decoder; /* that of the sketches is written */
+    int        decoder; /* that of the encoded states is written */
 };
 
 /* ---- beginning ------------------------------------------------------------------------ */
@@ -33,7 +33,7 @@ static rt_status check_info(const ds_info *i, const char *path)
         ds_info_fits(i), RT_EINVAL,
         "%s: k = %lld, m = %lld, sketches of %lld bytes; a soft shard has one of them, k up to the vocabulary, k and m up to %d, sketches "
         "up to %d, a text shard has none",
-        path, (long long)i->k, (long long)i->m, (long long)i->sketch, (int)DS_MAX_K, (int)DS_MAX_SKETCH);
+        path, (long long)i->k, (long long)i->m, (long long)i->codec, (int)DS_MAX_K, (int)DS_MAX_SKETCH);
     return RT_OK;
 }
 
@@ -107,8 +107,8 @@ static rt_status check_row(const ds_writer *w, const ds_doc *d, int64_t i)
     for (int64_t j = i * k; j < (i + 1) * k; j++)
         RT_CHECK(d->topk_logprob[j] <= 1e-3f, RT_EINVAL, "%s: document %lld, row %lld is valid, but has the log-probability %g", w->path,
                  (long long)w->docs, (long long)i, (double)d->topk_logprob[j]);
-    RT_CHECK(d->rest_mass[i] >= 0.0f && d->rest_mass[i] <= 1.0f, RT_EINVAL, "%s: document %lld, row %lld is valid, but its rest mass is %g",
-             w->path, (long long)w->docs, (long long)i, (double)d->rest_mass[i]);
+    RT_CHECK(d->tail_mass[i] >= 0.0f && d->tail_mass[i] <= 1.0f, RT_EINVAL, "%s: document %lld, row %lld is valid, but its rest mass is %g",
+             w->path, (long long)w->docs, (long long)i, (double)d->tail_mass[i]);
     RT_CHECK(!d->weight || (isfinite(d->weight[i]) && d->weight[i] >= 0), RT_EINVAL,
              "%s: document %lld, row %lld has the weight %g, expected a number from 0 on", w->path, (long long)w->docs, (long long)i,
              (double)d->weight[i]);
@@ -121,8 +121,8 @@ static rt_status check_doc(const ds_writer *w, const ds_doc *d)
              (long long)w->docs, (long long)d->n, (int)DS_MAX_DOC);
     RT_TRY(check_ids(w, "a token", d->ids, 1, NULL, d->n));
     if (!w->info.soft) return RT_OK;
-    RT_CHECK(d->valid && ((d->topk_ids && d->topk_logprob) || !w->info.k) && d->actual_logprob && d->rest_mass &&
-                 (d->tail_ids || !w->info.m) && (d->sketch || !w->info.sketch),
+    RT_CHECK(d->valid && ((d->topk_ids && d->topk_logprob) || !w->info.k) && d->actual_logprob && d->tail_mass &&
+                 (d->tail_ids || !w->info.m) && (d->codec || !w->info.codec),
              RT_EINVAL, "%s: document %lld has no targets, but the shard is of kind soft", w->path, (long long)w->docs);
     RT_CHECK(!d->valid[d->n - 1], RT_EINVAL, "%s: document %lld: its last row cannot be valid, no token follows", w->path,
              (long long)w->docs);
@@ -200,10 +200,10 @@ static rt_status put_targets(ds_writer *w, const ds_doc *d)
     RT_TRY(put_masked(w, COL_TOPK_IDS, d->topk_ids, d->valid, &zero, d->n));
     RT_TRY(put_masked(w, COL_TOPK_LOGPROB, d->topk_logprob, d->valid, &nan, d->n));
     RT_TRY(put_masked(w, COL_ACTUAL, d->actual_logprob, d->valid, &nan, d->n));
-    RT_TRY(put_masked(w, COL_REST, d->rest_mass, d->valid, &nan, d->n));
+    RT_TRY(put_masked(w, COL_REST, d->tail_mass, d->valid, &nan, d->n));
     RT_TRY(put_masked(w, COL_TAIL, d->tail_ids, d->valid, &zero, d->n));
-    RT_TRY(put_masked(w, COL_SKETCH, d->sketch, d->valid, &zero, d->n));
-    RT_TRY(put_late(w, COL_ENTROPY, d->rest_entropy, d, nan));
+    RT_TRY(put_masked(w, COL_SKETCH, d->codec, d->valid, &zero, d->n));
+    RT_TRY(put_late(w, COL_ENTROPY, d->tail_entropy, d, nan));
     return put_late(w, COL_WEIGHT, d->weight, d, 1);
 }
 
@@ -241,12 +241,12 @@ rt_status ds_writer_add(ds_writer *w, const ds_doc *d)
     return RT_OK;
 }
 
-rt_status ds_writer_sketch(ds_writer *w, const ds_sketch *s)
+rt_status ds_writer_codec(ds_writer *w, const ds_codec *s)
 {
-    RT_CHECK(!w->decoder && s->bytes == w->info.sketch && s->V == w->info.vocab, RT_EINVAL,
+    RT_CHECK(!w->decoder && s->bytes == w->info.codec && s->V == w->info.vocab, RT_EINVAL,
              "%s: a decoder for sketches of %lld bytes over %lld entries%s; this shard needs one, of %lld bytes over %lld entries", w->path,
-             (long long)s->bytes, (long long)s->V, w->decoder ? ", the second" : "", (long long)w->info.sketch, (long long)w->info.vocab);
-    RT_TRY(ds_sketch_check(s, RT_EINVAL, w->path));
+             (long long)s->bytes, (long long)s->V, w->decoder ? ", the second" : "", (long long)w->info.codec, (long long)w->info.vocab);
+    RT_TRY(ds_codec_check(s, RT_EINVAL, w->path));
     RT_TRY(ds_h5_put(w->file, DS_SKETCH_BITS, DS_U8, s->bits, s->r));
     RT_TRY(ds_h5_put(w->file, DS_SKETCH_SCALE, DS_F32, s->scale, s->r));
     RT_TRY(ds_h5_put(w->file, DS_SKETCH_HEAD, DS_U8, s->head, s->V * (s->r + 1) * 2));
@@ -281,7 +281,7 @@ static rt_status write_texts(ds_writer *w, int t)
 
 static rt_status finish(ds_writer *w)
 {
-    RT_CHECK(w->decoder || !w->info.sketch, RT_EINVAL, "%s: has sketches, but no decoder of them was given", w->path);
+    RT_CHECK(w->decoder || !w->info.codec, RT_EINVAL, "%s: has sketches, but no decoder of them was given", w->path);
     RT_TRY(ds_h5_set_append(w->starts, &w->tokens, 1));
     RT_TRY(ds_h5_set_finish(&w->starts));
     RT_TRY(ds_h5_set_finish(&w->cost));

@@ -2,7 +2,7 @@
  *
  * vLLM's completions fields plus ours: request "retort": {"tail_samples": m, "seed": "u64"};
  * answer choices[0].prompt_tail_ids, tail_ids ([T][m]; null where there is no row) and
- * prompt_rest_entropy, rest_entropy ([T]).  Entry t of a prompt_* list is ABOUT token t,
+ * prompt_tail_entropy, tail_entropy ([T]).  Entry t of a prompt_* list is ABOUT token t,
  * so entry 0 is null; a dialect shifts by one, once, into row t-1.
  */
 #ifndef DS_WIRE_H

@@ -16,9 +16,9 @@ typedef struct ev_result {
 } ev_result;
 
 typedef struct ev_opts {
-    const rt_texts *shards;
-    int64_t         window; /* tokens scored at once; 0: the model's context */
-    rt_progress    *progress;
+    const rt_strings *shards;
+    int64_t           window; /* tokens scored at once; 0: the model's context */
+    rt_progress      *progress;
 } ev_opts;
 
 /* Every document of the shards, in windows of `window` tokens, each token given those before it

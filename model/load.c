@@ -194,7 +194,7 @@ static rt_status load(md_model **m, md_config *c, const md_folder *f, kn_type ty
     RT_CHECK(c->L < md_folder_count(f), RT_EFORMAT, "%s: config.json asks for %lld layers, the files hold %lld tensors", md_folder_dir(f),
              (long long)c->L, (long long)md_folder_count(f));
     RT_TRY(look_at_head(f, c));
-    RT_TRY(md_skeleton(m, c));
+    RT_TRY(md_meta(m, c));
     RT_TRY(find_unexpected(*m, f));
     for (int i = 0; i < (*m)->n; i++) {
         md_tensor          *w = &(*m)->t[i];

@@ -49,7 +49,7 @@ int64_t   md_config_layer_products(const md_config *c);  /* multiply-adds of a t
 rt_status md_config_read(md_config *c, const char *dir); /* DIR/config.json */
 
 /* Names and shapes, no memory. */
-rt_status md_skeleton(md_model **out, const md_config *c);
+rt_status md_meta(md_model **out, const md_config *c);
 /* Zeroed weights of type KN_REAL or KN_BF16 (norms too). */
 rt_status md_create(md_model **out, const md_config *c, kn_type type);
 /* Normal(0, 0.5 / sqrt(C)), output matrices of a block scaled by 1/sqrt(2 L), norms 1, biases 0; a pure
@@ -191,8 +191,8 @@ typedef struct md_teacher_row {
     int32_t *topk_ids;                /* [k], most likely first; ties: the smaller id first */
     float   *topk_logprob;            /* [k] */
     int32_t *tail_ids;                /* [m], ascending, drawn from all other ids; m may be 0.  The expected count of id
-                                         v is m p_v / rest_mass, and its count one of the two whole numbers beside that */
-    double   rest_mass, rest_entropy; /* of all other ids: sum p, -sum p log p */
+                                         v is m p_v / tail_mass, and its count one of the two whole numbers beside that */
+    double   tail_mass, tail_entropy; /* of all other ids: sum p, -sum p log p */
     double   actual_logprob;
     int64_t  actual_rank; /* of `actual` (rank 1: the most likely); 0 and 0 when actual < 0 */
 } md_teacher_row;
@@ -200,43 +200,5 @@ typedef struct md_teacher_row {
  * 0, tail ids are the top id).
  * A pure function of its arguments. */
 void md_teacher_fill(md_teacher_row *r, const real *z, int64_t V, int64_t k, int64_t m, int32_t actual, uint64_t seed);
-
-/* ---- sketches: the whole distribution in a few bytes (data.h) ----------------------------- */
-
-/* Fit coder and decoder to n hidden states h[n, C] (which are changed): rows of `bytes` bytes, the bits where they lower
- * the expected divergence most.  RT_ENOENT: there is no LAPACK; RT_ECHECK: the states do not vary, or are no numbers. */
-rt_status md_sketch_fit(ds_sketch **out, const md_model *m, real *h, int64_t n, int64_t bytes);
-
-typedef struct md_sketcher md_sketcher; /* makes rows; of a sketch with a map, which outlives it */
-rt_status                  md_sketcher_create(md_sketcher **out, const ds_sketch *s);
-void                       md_sketcher_destroy(md_sketcher **o);
-/* The sketch of hidden state h[C]; `thread` is 0 .. rt_threads()-1. */
-void md_sketcher_row(const md_sketcher *o, const real *h, uint8_t *row, int thread);
-/* The mean of KL(teacher || sketch) over hidden states h[n, C] of m, in nats. */
-rt_status md_sketcher_loss(double *nats, const md_sketcher *o, const md_model *m, const real *h, int64_t n);
-
-/* ---- capture: a teacher's soft shard, made in process -------------------------------------- */
-
-typedef struct md_capture_opts {
-    const rt_texts *shards; /* text (or soft) shards made with the model's tokenizer */
-    const char     *out;    /* the shard to write */
-    int64_t         k, m;   /* most likely entries, samples of the rest; k = 0: samples of the whole distribution */
-    int64_t         sketch; /* bytes a row; 0: none */
-    uint64_t        seed;   /* of the samples: those of row t depend on (seed, document's number, t) alone */
-    const char     *like;   /* a shard of this model: k, m and sketches are as there, by the same decoder; NULL: as above */
-    const char     *program;
-    rt_progress    *progress; /* tokens; may be NULL */
-} md_capture_opts;
-
-typedef struct md_captured {
-    int64_t documents, tokens;
-    double  sketch_loss; /* mean KL(model || sketch), nats, over a few rows that the decoder was not fitted to; NaN: none */
-} md_captured;
-
-/* What `retort score` asks of a server, of a model read from a folder (md_load).  A whole shard or none.
- * RT_EMISMATCH: another tokenizer, or `like` has another one, or a decoder that loses much more of this model than of its
- * own; RT_EINVAL: a document is longer than the context (named), OUT exists, k, m or sketch cannot be; RT_ECHECK: no sketch
- * can be made (md_sketch_fit); RT_EINTR: Ctrl-C. */
-rt_status md_capture(const md_model *m, const md_capture_opts *o, md_captured *r);
 
 #endif

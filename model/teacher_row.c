@@ -142,8 +142,8 @@ void md_teacher_fill(md_teacher_row *r, const real *z, int64_t V, int64_t k, int
     sum += w.mass;
     const double log_sum = log(sum);
     for (int64_t i = 0; i < k; i++) r->topk_logprob[i] = (float)((double)z[r->topk_ids[i]] - w.top - log_sum);
-    r->rest_mass    = w.mass / sum;
-    r->rest_entropy = (w.moment + log_sum * w.mass) / sum;
+    r->tail_mass    = w.mass / sum;
+    r->tail_entropy = (w.moment + log_sum * w.mass) / sum;
     for (int64_t j = 0; j < m; j++) r->tail_ids[j] = w.mass > 0 || !k ? draw(&w, ((double)j + u) / (double)m) : r->topk_ids[0];
     r->actual_logprob = actual < 0 ? 0 : (double)z[actual] - w.top - log_sum;
     r->actual_rank    = actual < 0 ? 0 : rank_of(z, V, actual);

@@ -24,7 +24,7 @@ rt_status md_config_check(const md_config *c)
     return RT_OK;
 }
 
-rt_status md_skeleton(md_model **out, const md_config *c)
+rt_status md_meta(md_model **out, const md_config *c)
 {
     md_model *m;
     RT_TRY(md_config_check(c));
@@ -39,7 +39,7 @@ rt_status md_skeleton(md_model **out, const md_config *c)
 rt_status md_create(md_model **out, const md_config *c, kn_type type)
 {
     md_model *m;
-    RT_TRY(md_skeleton(&m, c));
+    RT_TRY(md_meta(&m, c));
     for (int i = 0; i < m->n; i++) {
         m->t[i].type       = type;
         const rt_status st = rt_alloc(&m->t[i].data, m->t[i].rows * m->t[i].cols, kn_size(type), m->t[i].name);

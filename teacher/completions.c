@@ -119,9 +119,9 @@ static rt_status allocate(tc_response *x, const tc_dialect *d, const tc_request 
     RT_TRY(RT_NEW(x->topk_ids, n * q->k));
     RT_TRY(RT_NEW(x->topk_logprob, n * q->k));
     RT_TRY(RT_NEW(x->actual_logprob, n));
-    RT_TRY(RT_NEW(x->rest_mass, n));
+    RT_TRY(RT_NEW(x->tail_mass, n));
     if (q->m) RT_TRY(RT_NEW(x->tail_ids, n * q->m));
-    return d->tails ? RT_NEW(x->rest_entropy, n) : RT_OK;
+    return d->tails ? RT_NEW(x->tail_entropy, n) : RT_OK;
 }
 
 /* Reads tail samples and entropies into rows first .. first+n-1.  skip = 1: entry 0 of the lists is null. */

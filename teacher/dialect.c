@@ -42,7 +42,7 @@ rt_status tc_dialect_gives(const tc_dialect *d, const tc_need *need)
 void tc_response_free(tc_response *x)
 {
     free(x->ids), free(x->prompt_mask), free(x->valid), free(x->topk_ids), free(x->topk_logprob);
-    free(x->actual_logprob), free(x->rest_mass), free(x->tail_ids), free(x->rest_entropy);
+    free(x->actual_logprob), free(x->tail_mass), free(x->tail_ids), free(x->tail_entropy);
     rt_buf_free(&x->text);
     *x = (tc_response){0};
 }
@@ -55,7 +55,7 @@ void tc_response_doc(const tc_response *x, int soft, ds_doc *d)
     d->topk_ids       = x->topk_ids;
     d->topk_logprob   = x->topk_logprob;
     d->actual_logprob = x->actual_logprob;
-    d->rest_mass      = x->rest_mass;
+    d->tail_mass      = x->tail_mass;
     d->tail_ids       = x->tail_ids;
-    d->rest_entropy   = x->rest_entropy;
+    d->tail_entropy   = x->tail_entropy;
 }

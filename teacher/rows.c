@@ -144,7 +144,7 @@ static rt_status keep_top(tc_response *out, const tc_request *q, int64_t row, co
         out->topk_logprob[row * q->k + i] = (float)e[i].logprob;
     }
     if (sum > 1 + SUM_SLACK) TC_MALFORMED("%s[%lld]: the probabilities sum to %.6f, above 1", field, (long long)at, sum);
-    out->rest_mass[row] = sum < 1 ? (float)(1 - sum) : 0.0F;
+    out->tail_mass[row] = sum < 1 ? (float)(1 - sum) : 0.0F;
     return RT_OK;
 }
 
@@ -184,9 +184,9 @@ rt_status tc_row_tail(tc_response *out, const tc_request *q, int64_t row, const 
         RT_TRY(tc_id_read(&id, x, q->vocab, field, at));
         for (int64_t i = 0; i < q->k; i++) {
             if (out->topk_ids[row * q->k + i] != id) continue;
-            if (out->rest_mass[row] > REST_ZERO)
+            if (out->tail_mass[row] > REST_ZERO)
                 TC_MALFORMED("%s[%lld]: the sample %d of the rest is among the top %lld", field, (long long)at, id, (long long)q->k);
-            out->rest_mass[row] = 0; /* the tail is empty, so any id is stored with weight 0 */
+            out->tail_mass[row] = 0; /* the tail is empty, so any id is stored with weight 0 */
         }
         out->tail_ids[row * q->m + n] = id;
     }
@@ -200,11 +200,11 @@ rt_status tc_row_entropy(tc_response *out, const tc_request *q, int64_t row, con
     if (!(h >= -1e-6 && h <= log((double)q->vocab) + 1))
         TC_MALFORMED("%s[%lld]: expected an entropy between 0 and log(vocabulary)", field, (long long)at);
     /* n tokens that share the mass r have at most the entropy r log(n / r); none of them is likelier than the k-th. */
-    const double r = (double)out->rest_mass[row], last = (double)out->topk_logprob[row * q->k + q->k - 1];
+    const double r = (double)out->tail_mass[row], last = (double)out->topk_logprob[row * q->k + q->k - 1];
     const double most = r > 0 ? r * log((double)q->vocab / r) : 0;
     if (h > most + ENTROPY_SLACK || h < -r * last - ENTROPY_SLACK)
         TC_MALFORMED("%s[%lld]: an entropy of %.6f, but a rest of mass %.6f after the top %lld has %.6f to %.6f", field, (long long)at, h,
                      r, (long long)q->k, -r * last, most);
-    out->rest_entropy[row] = h > 0 ? (float)h : 0.0F;
+    out->tail_entropy[row] = h > 0 ? (float)h : 0.0F;
     return RT_OK;
 }

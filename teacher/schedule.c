@@ -56,7 +56,7 @@ typedef struct run {
     int               first; /* index of the first reply that is being checked */
     tc_reply          replies[ROUND];
     outcome           outcomes[ROUND];
-    int               gone;                  /* the server cannot be reached any more */
+    int               disconnected;          /* the server cannot be reached any more */
     rt_status         stopped;               /* why nothing more is sent */
     char              why[1024], last[1024]; /* last: why the last request was given up */
 } run;
@@ -197,8 +197,8 @@ static int ends_the_run(run *r, const outcome *v, int responded, char *text, siz
     const int64_t streak = r->o->in_flight > STREAK ? r->o->in_flight : STREAK, failed = r->report->failed;
     *text = '\0';
     if (v->of.what == TC_STOP) return 1;
-    r->gone = !responded && !tc_http_alive(r->http, r->work->dialect->models_path);
-    if (r->gone) return 1;
+    r->disconnected = !responded && !tc_http_alive(r->http, r->work->dialect->models_path);
+    if (r->disconnected) return 1;
     if (failed > r->work->max_failed)
         snprintf(text, n, "; %lld requests failed, %lld may (--max-failed)", (long long)failed, (long long)r->work->max_failed);
     else if (r->streak >= streak) snprintf(text, n, "; the last %lld requests all failed", (long long)r->streak);
@@ -313,7 +313,7 @@ static double until_due(const run *r, double now)
 /* Receives the responses in flight, for a limited time. */
 static rt_status drain(run *r)
 {
-    const double end = rt_now() + (r->stopped == RT_EINTR || r->gone ? DRAIN_AFTER_SIGNAL : DRAIN_AFTER_FAILURE);
+    const double end = rt_now() + (r->stopped == RT_EINTR || r->disconnected ? DRAIN_AFTER_SIGNAL : DRAIN_AFTER_FAILURE);
     while (tc_http_in_flight(r->http) && rt_now() < end) {
         if (rt_interrupted() && r->stopped != RT_EINTR) break;
         RT_TRY(receive(r, 0.1));

@@ -17,17 +17,17 @@ typedef struct document { /* of the input */
 } document;
 
 typedef struct score {
-    const rt_texts *shards;
-    ds_tokenizer   *tokenizer; /* NULL: none was named */
-    tc_run          run;
-    ds_info         input;
-    int32_t        *ids;
-    uint8_t        *mask;
-    int64_t         tokens, cap_ids, cap_mask;
-    document       *documents;
-    int64_t         n, cap;
-    uint64_t        seed;
-    ds_writer      *writer;
+    const rt_strings *shards;
+    ds_tokenizer     *tokenizer; /* NULL: none was named */
+    tc_run            run;
+    ds_info           input;
+    int32_t          *ids;
+    uint8_t          *mask;
+    int64_t           tokens, cap_ids, cap_mask;
+    document         *documents;
+    int64_t           n, cap;
+    uint64_t          seed;
+    ds_writer        *writer;
 } score;
 
 /* ---- the input ----------------------------------------------------------------------------- */
@@ -210,7 +210,7 @@ static void score_free(score *s)
     free(s->mask);
 }
 
-rt_status tc_score(const tc_options *o, const rt_texts *shards, tc_report *r)
+rt_status tc_score(const tc_options *o, const rt_strings *shards, tc_report *r)
 {
     score           s        = {.shards = shards, .seed = o->seed};
     rt_buf          settings = {0};

@@ -70,14 +70,14 @@ typedef struct tc_report {                     /* what a run did */
  * RT_EINVAL: a document (named) is longer than the teacher's context; OUT exists and was made from
  * other requests.  RT_ENET: the server failed; the responses received are in the
  * ledger.  RT_EINTR: Ctrl-C; the same holds. */
-rt_status tc_score(const tc_options *o, const rt_texts *shards, tc_report *r);
+rt_status tc_score(const tc_options *o, const rt_strings *shards, tc_report *r);
 
 typedef struct tc_textbook_options {
     const char *recipe;     /* a JSON file: docs/teachers.md */
     int64_t     count;      /* texts to ask for */
     int64_t     min_tokens; /* shorter ones are dropped */
     int64_t     max_tokens; /* 0: the recipe's */
-    rt_texts    finish;     /* finish reasons of the texts to keep, "none" for a missing one; empty: those of complete texts */
+    rt_strings  finish;     /* finish reasons of the texts to keep, "none" for a missing one; empty: those of complete texts */
     int         text_only;  /* a text shard without probabilities; needed for chat recipes */
 } tc_textbook_options;
 /* Let the teacher write: request i of `count` has the seed hash(run seed, i). */

@@ -150,7 +150,7 @@ static rt_status add_doc(textbook *b, int64_t i, const tc_response *x, const tc_
 /* Returns 1 if a text with this finish reason is kept: those that --finish names, by default those of complete texts. */
 static int is_wanted(const textbook *b, const char *finish)
 {
-    const rt_texts *wanted = &b->t->finish;
+    const rt_strings *wanted = &b->t->finish;
     if (!wanted->n) return whole(b, finish) != NULL;
     for (int i = 0; i < wanted->n; i++)
         if (!strcmp(wanted->v[i], *finish ? finish : "none")) return 1;

@@ -220,7 +220,7 @@ static rt_status take_reals(const key *k, const cJSON *v, double *to, int64_t ma
     return RT_OK;
 }
 
-static rt_status take_texts(const key *k, const cJSON *v, rt_texts *to)
+static rt_status take_texts(const key *k, const cJSON *v, rt_strings *to)
 {
     const cJSON *e;
     to->n = 0;
@@ -228,7 +228,7 @@ static rt_status take_texts(const key *k, const cJSON *v, rt_texts *to)
         to->v[to->n++] = v->valuestring;
         return RT_OK;
     }
-    if (!cJSON_IsArray(v) || cJSON_GetArraySize(v) > RT_MAX_TEXTS) return wrong(k, v, "a list of strings");
+    if (!cJSON_IsArray(v) || cJSON_GetArraySize(v) > RT_MAX_STRINGS) return wrong(k, v, "a list of strings");
     cJSON_ArrayForEach(e, v)
     {
         if (!cJSON_IsString(e)) return wrong(k, v, "a list of strings");
@@ -261,7 +261,7 @@ static rt_status take(tr_config *c, const key *k, const cJSON *v)
         *(int *)field = cJSON_IsTrue(v);
         return RT_OK;
     case PATHS: return take_texts(k, v, field);
-    case REALS: return take_reals(k, v, field, RT_MAX_TEXTS, &c->n_weights);
+    case REALS: return take_reals(k, v, field, RT_MAX_STRINGS, &c->n_weights);
     case PAIR: RT_TRY(take_reals(k, v, field, 2, &n)); return n == 2 ? RT_OK : wrong(k, v, "two numbers");
     }
     return RT_OK;
@@ -336,7 +336,7 @@ static rt_status check(tr_config *c)
     return RT_OK;
 }
 
-rt_status tr_config_read(tr_config *c, const char *path, const rt_texts *set)
+rt_status tr_config_read(tr_config *c, const char *path, const rt_strings *set)
 {
     tr_config read   = {0};
     rt_buf    folder = {0};

@@ -6,13 +6,13 @@
 #include <string.h>
 
 typedef struct comparison {
-    const tr_config *c;
-    int64_t          step;
-    const rt_texts  *change;
-    cJSON           *then, *manifest, *inputs; /* the checkpoint's configuration and manifest; what files hold now */
-    rt_buf           refused, shape, noted;
-    int              measured_anew;
-    md_config        was; /* the checkpoint's shape */
+    const tr_config  *c;
+    int64_t           step;
+    const rt_strings *change;
+    cJSON            *then, *manifest, *inputs; /* the checkpoint's configuration and manifest; what files hold now */
+    rt_buf            refused, shape, noted;
+    int               measured_anew;
+    md_config         was; /* the checkpoint's shape */
 } comparison;
 
 static int may_change(const comparison *o, const char *key)
@@ -121,7 +121,7 @@ rt_status tr_config_compare(const tr_config *c, const char *dir, int64_t step, c
     return st;
 }
 
-rt_status tr_config_known(const rt_texts *keys, const char *where)
+rt_status tr_config_known(const rt_strings *keys, const char *where)
 {
     const char *names[256];
     int         n = 0;

@@ -30,7 +30,7 @@ static rt_status add_shard(rt_buf *b, const char *key, const char *path)
                       hex);
 }
 
-static rt_status add_shards(rt_buf *b, const char *key, const rt_texts *paths)
+static rt_status add_shards(rt_buf *b, const char *key, const rt_strings *paths)
 {
     RT_TRY(rt_buf_fmt(b, "number of %s\t%d\n", key, paths->n));
     for (int i = 0; i < paths->n; i++) RT_TRY(add_shard(b, key, paths->v[i]));
@@ -94,7 +94,7 @@ static rt_status add_input(rt_buf *json, const char *key, const char *dir)
 
 static const char *init_of(const tr_config *c) { return strcmp(c->init, "new") ? c->init : NULL; }
 
-static rt_status add_inputs(rt_buf *json, const char *key, const rt_texts *shards)
+static rt_status add_inputs(rt_buf *json, const char *key, const rt_strings *shards)
 {
     char    hex[RT_SHA_HEX];
     ds_info info;

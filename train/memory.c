@@ -28,7 +28,7 @@ static rt_status outline(const md_model *m, const md_graph_opts *g, ag_plan_info
 /* A model of this shape without weights, whose tensors are said to be of `type`. */
 static rt_status shell(md_model **out, const md_config *shape, kn_type type)
 {
-    RT_TRY(md_skeleton(out, shape));
+    RT_TRY(md_meta(out, shape));
     for (int i = 0; i < (*out)->n; i++) (*out)->t[i].type = type;
     return RT_OK;
 }
@@ -78,7 +78,7 @@ int64_t tr_micro(const tr_config *c, int ranks)
 static int64_t batch_bytes(const tr_objective *need, const ds_info *info)
 {
     const int64_t entries = need->stored || need->fresh ? 12 + 8 * need->t.k + 4 * need->t.m : 0;
-    return 2 * (21 + entries) + (need->sketch ? (int64_t)(sizeof(float) + sizeof(real)) * (info->rank + 1) : 0);
+    return 2 * (21 + entries) + (need->codec ? (int64_t)(sizeof(float) + sizeof(real)) * (info->rank + 1) : 0);
 }
 
 rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape, int ranks, const ds_info *info, rt_buf *graph)
@@ -96,10 +96,10 @@ rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape
         RT_TRY(outline_teacher(&o, c, &teacher));
         o.flops += tr_flops(&teacher, tokens, tokens, c->seq) / 3; /* its forward pass */
     }
-    const int64_t C       = need.teacher ? teacher.C : need.sketch ? info->rank + 1 : 0;
+    const int64_t C       = need.teacher ? teacher.C : need.codec ? info->rank + 1 : 0;
     const int64_t trained = n + (need.t.match ? C * shape->C : 0);
     RT_TRY(outline_student(&o, c, shape, &need, C, graph));
-    if (need.sketch) o.bytes[TR_TEACHER] = passes * info->vocab * C * 2; /* the decoder, bf16 */
+    if (need.codec) o.bytes[TR_TEACHER] = passes * info->vocab * C * 2; /* the decoder, bf16 */
     o.bytes[TR_WEIGHTS]     = n * (int64_t)kn_size(type);
     o.bytes[TR_GRADIENTS]   = trained * (int64_t)sizeof(real);
     o.bytes[TR_MOMENTS]     = trained * (int64_t)sizeof(real) * (type == KN_REAL ? 2 : 3);
@@ -107,12 +107,12 @@ rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape
     o.bytes[TR_ACTIVATIONS] = (int64_t)o.plan.arena_bytes - o.bytes[TR_HEAD_BLOCK];
     o.bytes[TR_BATCHES]     = passes * N * batch_bytes(&need, info) + shape->context * shape->D * (int64_t)sizeof(real);
     o.bytes[TR_PROGRAM]     = kn_work_bytes() + FIXED;
-    for (int i = 0; i < TR_PURPOSES; i++) o.total += o.bytes[i];
+    for (int i = 0; i < TR_MEMORY_CATEGORIES; i++) o.total += o.bytes[i];
     *out = o;
     return RT_OK;
 }
 
-const char *tr_purpose(int i)
+const char *tr_memory_category(int i)
 {
     static const char *const names[] = {"weights", "gradients",  "AdamW's state", "activations", "head's block of logits",
                                         "teacher", "validation", "batches",       "program"};
@@ -121,25 +121,26 @@ const char *tr_purpose(int i)
 
 /* ---- does it fit? ------------------------------------------------------------------------------------------ */
 
-typedef struct remedy {
+typedef struct suggestion {
     const char *words;
     int64_t     micro;
     int         recompute;
-} remedy;
+} suggestion;
 
 /* The first setting, from the cheapest in time on, with which it fits; NULL: none. */
-static const char *find_remedy(const tr_config *c, const md_config *shape, const rt_comm *comm, const ds_info *info, int64_t have,
-                               double *gb)
+static const char *find_suggestion(const tr_config *c, const md_config *shape, const rt_comm *comm, const ds_info *info, int64_t have,
+                                   double *gb)
 {
-    const remedy remedies[] = {{"batch.micro=1", 1, c->recompute}, {"recompute=true", c->micro, 1}, {"batch.micro=1 recompute=true", 1, 1}};
-    tr_memory    m;
-    for (size_t i = 0; i < sizeof remedies / sizeof *remedies; i++) {
+    const suggestion suggestions[] = {
+        {"batch.micro=1", 1, c->recompute}, {"recompute=true", c->micro, 1}, {"batch.micro=1 recompute=true", 1, 1}};
+    tr_memory m;
+    for (size_t i = 0; i < sizeof suggestions / sizeof *suggestions; i++) {
         tr_config changed = *c;
-        changed.micro     = remedies[i].micro;
-        changed.recompute = remedies[i].recompute;
+        changed.micro     = suggestions[i].micro;
+        changed.recompute = suggestions[i].recompute;
         if (tr_estimate(&m, &changed, shape, comm->size, info, NULL) != RT_OK || m.total > have) continue;
         *gb = (double)m.total * 1e-9;
-        return remedies[i].words;
+        return suggestions[i].words;
     }
     return NULL;
 }
@@ -152,7 +153,7 @@ rt_status tr_check_fit(const tr_config *c, const md_config *shape, const rt_comm
     RT_TRY(tr_estimate(&need, c, shape, comm->size, info, NULL));
     if (need.total <= have) return RT_OK;
     const int64_t model = need.bytes[TR_WEIGHTS] + need.bytes[TR_GRADIENTS] + need.bytes[TR_MOMENTS];
-    const char   *words = find_remedy(c, shape, comm, info, have, &gb);
+    const char   *words = find_suggestion(c, shape, comm, info, have, &gb);
     RT_CHECK(
         !words, RT_ENOMEM,
         "the run does not fit: it needs %.2f GB a rank (%.2f weights, gradients and AdamW's state, %.2f activations, %.2f the head's block), %.2f GB are "

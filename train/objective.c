@@ -16,7 +16,7 @@ static ag_objective choose(const tr_config *c, const ds_info *info)
 {
     const ag_objective_info *asked = ag_objective_find(c->kind);
     if (asked) return (ag_objective)(asked - ag_objectives);
-    if (c->teacher || info->sketch > 0) return AG_KL;
+    if (c->teacher || info->codec > 0) return AG_KL;
     return !info->soft ? AG_CE : info->m > 0 ? AG_SAMPLED : AG_TAIL_TOKEN;
 }
 
@@ -77,14 +77,14 @@ static rt_status take_whole(tr_objective *o, const tr_config *c, const ds_info *
         "name another objective.kind",
         ag_objectives[o->t.objective].word);
     RT_CHECK(
-        c->teacher || info->sketch, RT_EMISMATCH,
+        c->teacher || info->codec, RT_EMISMATCH,
         "objective \"%s\" needs the teacher's whole distribution, %s holds %s; set teacher.model to the teacher's folder, or store sketches "
         "(retort score --model DIR --sketch 64)",
         ag_objectives[o->t.objective].word, c->train.v[0],
         !info->soft ? "text"
         : info->k   ? "the most likely entries alone"
                     : "samples alone");
-    o->sketch = !c->teacher;
+    o->codec = !c->teacher;
     return RT_OK;
 }
 
@@ -93,7 +93,7 @@ static rt_status take_match(tr_objective *o, const tr_config *c)
     while (strcmp(c->hidden, matches[o->t.match])) o->t.match++;
     o->t.match_weight = c->hidden_weight;
     RT_CHECK(
-        o->t.match == AG_NO_MATCH || c->teacher || o->sketch, RT_EINVAL,
+        o->t.match == AG_NO_MATCH || c->teacher || o->codec, RT_EINVAL,
         "objective.hidden \"%s\" compares hidden states with the teacher's: set teacher.model to its folder, or learn \"kl\" from sketches",
         c->hidden);
     return RT_OK;
@@ -129,7 +129,7 @@ rt_status tr_objective_resolve(tr_objective *out, const tr_config *c, const ds_i
 static rt_status say_source(rt_buf *b, const tr_objective *o, const tr_config *c, const ds_info *info)
 {
     if (o->teacher) return rt_buf_fmt(b, "the teacher %s in process", c->teacher);
-    if (o->sketch) return rt_buf_fmt(b, "sketches of %lld bytes", (long long)info->sketch);
+    if (o->codec) return rt_buf_fmt(b, "sketches of %lld bytes", (long long)info->codec);
     if (!o->stored) return rt_buf_str(b, "text");
     if (!o->t.m) return rt_buf_fmt(b, "%lld entries a row", (long long)o->t.k);
     if (!o->t.k) return rt_buf_fmt(b, "%lld samples a row", (long long)o->t.m);
@@ -160,8 +160,8 @@ double tr_ce_weight(const tr_objective *o, int64_t s, int64_t steps)
 
 void tr_objective_data(const tr_objective *o, ds_loader_opts *d)
 {
-    d->targets = o->stored || o->sketch;
-    d->sketch  = o->sketch;
+    d->targets = o->stored || o->codec;
+    d->codec   = o->codec;
     d->k       = o->stored ? o->t.k : 0;
     d->m       = o->stored ? o->t.m : 0;
 }

@@ -27,12 +27,12 @@ static rt_status check_interrupt(const tr_trainer *t)
 }
 
 /* Forward and backward over what was loaded. */
-static rt_status compute(tr_trainer *t, int add, int hunt)
+static rt_status compute(tr_trainer *t, int add, int anomaly)
 {
     rt_status st = RT_OK;
     tr_saver_still(t->saver);
     tr_pass_teach(&t->train);
-    if (hunt) st = ag_plan_hunt(t->train.p, add);
+    if (anomaly) st = ag_plan_find_anomaly(t->train.p, add);
     else ag_step(t->train.p, add);
     tr_saver_moving(t->saver);
     RT_TRY(st);
@@ -41,7 +41,7 @@ static rt_status compute(tr_trainer *t, int add, int hunt)
 }
 
 /* This rank's micro-batches: their gradients add up, their scaled losses too. */
-static rt_status run_share(tr_trainer *t, int64_t first, double scale, double sums[SUMS], int hunt)
+static rt_status run_share(tr_trainer *t, int64_t first, double scale, double sums[SUMS], int anomaly)
 {
     int64_t from, to;
     rt_comm_share(t->comm, t->comm->rank, t->c->sequences, &from, &to);
@@ -51,7 +51,7 @@ static rt_status run_share(tr_trainer *t, int64_t first, double scale, double su
         const double  began = rt_now();
         RT_TRY(tr_pass_load(&t->train, first + at, n, scale));
         t->seconds[TR_DATA] += rt_now() - began;
-        RT_TRY(compute(t, at > from, hunt));
+        RT_TRY(compute(t, at > from, anomaly));
         add_sums(sums, &t->train.targets.result);
     }
     return RT_OK;
@@ -75,15 +75,15 @@ static rt_status sum_over_ranks(tr_trainer *t, rt_status mine, double sums[SUMS]
 }
 
 /* Both passes over the share; scale: 1 / weight of the rows that count in the global batch. */
-static rt_status pass_share(tr_trainer *t, int64_t s, double sums[SUMS], int hunt)
+static rt_status pass_share(tr_trainer *t, int64_t s, double sums[SUMS], int anomaly)
 {
     const int64_t first                 = s * t->c->sequences;
     t->train.targets.settings.ce_weight = tr_ce_weight(&t->objective, s, t->c->steps);
     RT_TRY(ds_loader_weight(t->train.loader, first, t->c->sequences, &t->weight));
-    return run_share(t, first, t->weight > 0 ? 1 / t->weight : 0, sums, hunt);
+    return run_share(t, first, t->weight > 0 ? 1 / t->weight : 0, sums, anomaly);
 }
 
-rt_status tr_hunt(tr_trainer *t, int64_t s)
+rt_status tr_find_anomaly(tr_trainer *t, int64_t s)
 {
     double sums[SUMS] = {0};
     return pass_share(t, s, sums, 1);
@@ -137,7 +137,7 @@ static rt_status skip(tr_trainer *t, int64_t s, const tr_metrics *m)
         rt_note("step %lld: the norm of its gradients is not finite (loss %g); skipped, %lld in a row, %lld in all", (long long)s + 1,
                 m->loss, (long long)t->in_a_row, (long long)t->skipped);
     if (t->in_a_row <= t->c->max_skips) return RT_OK;
-    RT_TRY(rt_comm_agree(t->comm, tr_hunt(t, s)));
+    RT_TRY(rt_comm_agree(t->comm, tr_find_anomaly(t, s)));
     return say_why(t, s);
 }
 

@@ -56,7 +56,7 @@ static void draw(void *ud, int64_t n, const real *logits, int64_t V)
     md_teacher_row row = {
         .topk_ids = o->topk_ids + n * k, .topk_logprob = o->topk_logprob + n * k, .tail_ids = m ? o->tail_ids + n * m : NULL};
     md_teacher_fill(&row, logits, V, k, m, -1, rt_mix2(o->seed, at));
-    o->rest_entropy[n] = (float)row.rest_entropy;
+    o->tail_entropy[n] = (float)row.tail_entropy;
 }
 
 static rt_status make_entries(tr_pass *o)
@@ -65,9 +65,9 @@ static rt_status make_entries(tr_pass *o)
     RT_TRY(RT_NEW(o->topk_ids, N * o->targets.settings.k));
     RT_TRY(RT_NEW(o->topk_logprob, N * o->targets.settings.k));
     RT_TRY(RT_NEW(o->tail_ids, N * o->targets.settings.m));
-    RT_TRY(RT_NEW(o->rest_entropy, N));
+    RT_TRY(RT_NEW(o->tail_entropy, N));
     o->targets.rows.topk_ids = o->topk_ids, o->targets.rows.topk_logprob = o->topk_logprob;
-    o->targets.rows.tail_ids = o->tail_ids, o->targets.rows.rest_entropy = o->rest_entropy;
+    o->targets.rows.tail_ids = o->tail_ids, o->targets.rows.tail_entropy = o->tail_entropy;
     o->targets.rows.teacher.draw = draw, o->targets.rows.teacher.draw_ud = o;
     return RT_OK;
 }
@@ -93,7 +93,7 @@ void tr_teacher_leave(tr_pass *o)
 {
     ag_plan_destroy(&o->tp);
     md_graph_destroy(&o->tg);
-    free(o->topk_ids), free(o->topk_logprob), free(o->tail_ids), free(o->rest_entropy);
+    free(o->topk_ids), free(o->topk_logprob), free(o->tail_ids), free(o->tail_entropy);
 }
 
 void tr_teacher_run(tr_pass *o)

@@ -30,7 +30,7 @@ static rt_status add_docs(mean *o, ds_shard *s)
     return RT_OK;
 }
 
-rt_status tr_teacher_ce(const rt_texts *shards, double *ce)
+rt_status tr_teacher_ce(const rt_strings *shards, double *ce)
 {
     mean o = {0, 0};
     for (int i = 0; i < shards->n; i++) {

@@ -18,10 +18,10 @@ typedef struct tr_config {
     md_config   shape;            /* of a new model; V = 0: the shards' */
     const char *family;
     /* data */
-    rt_texts train, valid;
-    double   weights[RT_MAX_TEXTS];
-    int64_t  n_weights, seq;
-    int      shuffle, pack;
+    rt_strings train, valid;
+    double     weights[RT_MAX_STRINGS];
+    int64_t    n_weights, seq;
+    int        shuffle, pack;
     /* objective */
     const char *kind;                     /* tr_objective_word */
     int64_t     k, m;                     /* -1: what the shards hold */
@@ -51,11 +51,11 @@ typedef struct tr_config {
 /* FILE (JSON with // comments), then --set KEY=VALUE texts on top.  Unknown and duplicate keys
  * are RT_EINVAL / RT_EFORMAT and name the nearest known key.  Ranges are checked.  Folders and shards that FILE names are
  * relative to its own folder, those of --set and "out" to the working directory; "@share/..." comes with the program. */
-rt_status tr_config_read(tr_config *c, const char *path, const rt_texts *set);
+rt_status tr_config_read(tr_config *c, const char *path, const rt_strings *set);
 void      tr_config_free(tr_config *c);
 /* Paths of the keys, from 0: "model.init", ...; NULL past the end. */
 const char *tr_config_key(int i);
-rt_status   tr_config_known(const rt_texts *keys, const char *where); /* RT_EINVAL names the nearest key */
+rt_status   tr_config_known(const rt_strings *keys, const char *where); /* RT_EINVAL names the nearest key */
 /* Every key with its value and, as // comments, what it means. */
 rt_status tr_config_print(rt_buf *out, const tr_config *c);
 
@@ -71,19 +71,19 @@ typedef enum tr_purposes {
     TR_MOMENTS, /* f32 masters of bf16 weights too */
     TR_ACTIVATIONS,
     TR_HEAD_BLOCK,
-    TR_TEACHER, /* in process: weights and activations; of sketches: their decoder */
+    TR_TEACHER, /* in process: weights and activations; of encoded states: their decoder */
     TR_VALIDATION,
     TR_BATCHES,
     TR_PROGRAM,
-    TR_PURPOSES
+    TR_MEMORY_CATEGORIES
 } tr_purposes;
 typedef struct tr_memory { /* of one rank */
-    int64_t      bytes[TR_PURPOSES], total, parameters, micro;
+    int64_t      bytes[TR_MEMORY_CATEGORIES], total, parameters, micro;
     double       flops; /* a step */
     ag_plan_info plan;
 } tr_memory;
 
-const char *tr_purpose(int i); /* "weights" */
+const char *tr_memory_category(int i); /* "weights" */
 /* Floating-point operations of a step over so many tokens, `rows` of which count in the loss: 6 a weight and token (the head's
  * weights: and row), and the causal half of attention over T positions. */
 double  tr_flops(const md_config *c, double tokens, double rows, int64_t T);
@@ -131,10 +131,10 @@ typedef struct tr_summary {
 } tr_summary;
 
 typedef struct tr_run_opts {
-    const rt_texts *change;        /* keys that may differ from the checkpoint's; NULL: none */
-    int             resume, force; /* go on from the newest checkpoint; begin anew where there is a run */
-    const char     *program;       /* name, version and commit: compared between ranks; NULL: not */
-    double          gflops;        /* the machine's product rate, for the share shown; 0: not known */
+    const rt_strings *change;        /* keys that may differ from the checkpoint's; NULL: none */
+    int               resume, force; /* go on from the newest checkpoint; begin anew where there is a run */
+    const char       *program;       /* name, version and commit: compared between ranks; NULL: not */
+    double            gflops;        /* the machine's product rate, for the share shown; 0: not known */
     void (*begin)(const tr_config *c, const char *objective, int64_t step); /* rank 0, once, after `step` steps; may be NULL */
     void (*report)(void *ud, const tr_metrics *m);                          /* rank 0; may be NULL */
     void (*end)(const tr_config *c, const tr_summary *s);                   /* rank 0, after the last step; may be NULL */
@@ -150,17 +150,7 @@ rt_status tr_run(const tr_config *c, rt_comm *comm, const tr_run_opts *o);
 typedef struct tr_trainer tr_trainer;
 
 /* Where the time goes. */
-typedef enum tr_work {
-    TR_PRODUCTS,
-    TR_ATTENTION,
-    TR_ROWS,
-    TR_HEAD,
-    TR_TEACHING,
-    TR_OPTIMISER,
-    TR_COMMUNICATION,
-    TR_DATA,
-    TR_WORKS
-} tr_work;
+typedef enum tr_work { TR_GEMM, TR_ATTENTION, TR_ROWS, TR_HEAD, TR_TEACHING, TR_OPTIMISER, TR_COMMUNICATION, TR_DATA, TR_WORKS } tr_work;
 
 rt_status tr_trainer_create(tr_trainer **out, const tr_config *c, rt_comm *comm);
 void      tr_trainer_destroy(tr_trainer **t);
@@ -176,7 +166,7 @@ void       tr_trainer_seconds(const tr_trainer *t, double seconds[TR_WORKS]); /*
 /* Of steps over so many tokens, as many of which count as in the steps so far; the teacher's forward passes too. */
 double tr_trainer_flops(const tr_trainer *t, double tokens);
 /* The teacher's own cross-entropy, of up to 1024 documents of each shard, as the shards say it; NaN: none does. */
-rt_status tr_teacher_ce(const rt_texts *shards, double *ce);
+rt_status tr_teacher_ce(const rt_strings *shards, double *ce);
 /* Mean loss of the validation shards (CE, and the KL that the objective's targets give). */
 rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m);
 

@@ -79,7 +79,7 @@ static rt_status make_model(tr_trainer *t, const ds_info *info)
     return RT_OK;
 }
 
-/* A learnt map from the student's hidden states to the teacher's, or to a sketch's numbers and their constant 1; always
+/* A learnt map from the student's hidden states to the teacher's, or to an encoded state's numbers and their constant 1; always
  * real, as the optimiser's masters are. */
 static rt_status make_projection(tr_trainer *t, const ds_info *info)
 {
@@ -142,7 +142,7 @@ static int serves(const tr_objective *o, const ds_info *valid)
 {
     const int64_t k = o->t.k, m = o->t.m;
     const int     entries = valid->soft && valid->k >= k && (!m || (valid->k == k && valid->m == m));
-    return o->t.objective != AG_CE && (!o->stored || entries) && (!o->sketch || valid->sketch);
+    return o->t.objective != AG_CE && (!o->stored || entries) && (!o->codec || valid->codec);
 }
 
 /* Where one of the validation shards cannot serve the objective, cross-entropy alone is shown. */
@@ -253,8 +253,8 @@ void tr_trainer_seconds(const tr_trainer *t, double seconds[TR_WORKS])
 {
     const double *plan = ag_plan_seconds(t->train.p);
     memcpy(seconds, t->seconds, sizeof t->seconds);
-    seconds[TR_PRODUCTS]  = plan[AG_PRODUCTS];
-    seconds[TR_ATTENTION] = plan[AG_SCORES];
+    seconds[TR_GEMM]      = plan[AG_GEMM];
+    seconds[TR_ATTENTION] = plan[AG_ATTENTION];
     seconds[TR_ROWS]      = plan[AG_ROWS];
     seconds[TR_HEAD]      = plan[AG_LOSS];
     seconds[TR_TEACHING]  = t->train.teaching;

@@ -15,7 +15,7 @@ rt_status tr_config_resolve(cJSON *value, const char *folder);
 typedef struct tr_objective {
     ag_loss_settings t;
     double           ce_weight, ce_end;
-    int              stored, sketch; /* out of the shards: k + m entries; a sketch of the whole distribution */
+    int              stored, codec;  /* out of the shards: k + m entries; an encoded state of the whole distribution */
     int              teacher, fresh; /* a teacher in process; k + m entries drawn from it in every pass */
     int              logits;         /* the head makes the teacher's logits */
     int              work;           /* ag_head_opts */
@@ -52,14 +52,14 @@ struct tr_pass {
     uint8_t   *count;
     int64_t    tokens, rows; /* loaded so far; rows: those that count in the loss */
     ag_targets targets;
-    /* a teacher in process: its plan over the same ids, and the entries drawn from it; or its sketches */
+    /* a teacher in process: its plan over the same ids, and the entries drawn from it; or its encoded states */
     md_graph tg;
     ag_plan *tp;
     int64_t  first; /* sequence that stands first in the buffers */
     uint64_t seed;
-    real    *sketch;              /* [B T, r + 1] decoded */
+    real    *codec;               /* [B T, r + 1] decoded */
     int32_t *topk_ids, *tail_ids; /* [B T, k], [B T, m] */
-    float   *topk_logprob, *rest_entropy;
+    float   *topk_logprob, *tail_entropy;
     double   teaching; /* seconds of its passes so far */
 };
 
@@ -98,10 +98,10 @@ void      tr_pass_destroy(tr_pass *o);
 rt_status tr_pass_load(tr_pass *o, int64_t first, int64_t n, double scale);
 /* The teacher's pass over what was loaded; nothing without one. */
 void tr_pass_teach(tr_pass *o);
-/* After the student's: RT_ECHECK where the teacher, or the shards' sketches of it, gave a row that counts no finite numbers. */
+/* After the student's: RT_ECHECK where the teacher, or the shards' encoded states of it, gave a row that counts no finite numbers. */
 rt_status tr_pass_check(const tr_pass *o, const tr_trainer *t);
 /* This rank's gradients of step s again, looking for the operator that makes the first value which is not finite. */
-rt_status tr_hunt(tr_trainer *t, int64_t s);
+rt_status tr_find_anomaly(tr_trainer *t, int64_t s);
 /* What of the shards an objective reads. */
 void tr_objective_data(const tr_objective *o, ds_loader_opts *d);
 

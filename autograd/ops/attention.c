@@ -265,7 +265,7 @@ static void backward(const ag_args *a) { rt_parallel(a->attr.i[B_] * a->attr.i[K
 
 const ag_op ag_op_attention = {.name     = "attention",
                                .n_in     = 4,
-                               .work     = AG_SCORES,
+                               .work     = AG_ATTENTION,
                                .keeps    = 1 | 2 | 4 | 8 | AG_KEEP_OUT | AG_KEEP_SAVED,
                                .nograd   = 8,
                                .infer    = infer,

@@ -47,4 +47,4 @@ static void forward(const ag_args *a)
 }
 
 const ag_op ag_op_attention_cached = {
-    .name = "attention_cached", .n_in = 6, .work = AG_SCORES, .nograd = 63, .infer = infer, .forward = forward};
+    .name = "attention_cached", .n_in = 6, .work = AG_ATTENTION, .nograd = 63, .infer = infer, .forward = forward};

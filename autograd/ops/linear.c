@@ -75,10 +75,10 @@ static void backward_add(const ag_args *a)
 }
 
 const ag_op ag_op_linear = {
-    .name = "linear", .n_in = 2, .work = AG_PRODUCTS, .keeps = 1 | 2, .infer = infer, .forward = forward, .backward = backward};
+    .name = "linear", .n_in = 2, .work = AG_GEMM, .keeps = 1 | 2, .infer = infer, .forward = forward, .backward = backward};
 const ag_op ag_op_linear_add = {.name     = "linear_add",
                                 .n_in     = 3,
-                                .work     = AG_PRODUCTS,
+                                .work     = AG_GEMM,
                                 .keeps    = 1 | 2,
                                 .passes   = 1 << 2,
                                 .infer    = infer_add,

@@ -182,12 +182,12 @@ static rt_status write_doc(draws *d, const item *x)
     RT_TRY(ds_shard_doc(d->text, x->doc, &doc));
     doc.target_id      = NULL;
     doc.weight         = NULL;
-    doc.rest_entropy   = NULL;
+    doc.tail_entropy   = NULL;
     doc.valid          = d->valid + x->first;
     doc.topk_ids       = d->target + x->first * (d->K + d->N);
     doc.topk_logprob   = d->log_weight + x->first * (d->K + d->N);
     doc.actual_logprob = d->unknown;
-    doc.rest_mass      = d->rest;
+    doc.tail_mass      = d->rest;
     return ds_writer_add(d->writer, &doc);
 }
 

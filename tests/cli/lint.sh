@@ -23,10 +23,10 @@ try data/a.c '#include "teacher/teacher.h"' 'data/ may not include'
 try teacher/a.c '#include "data/shard.h"' 'private to data/'
 try train/a.c '#include <hdf5.h>' 'belongs to data/'
 try train/step.c '#  include <mpi.h>' 'belongs to train/comm_mpi.c'
-try kernels/a.c '#include <cblas.h>' 'belongs to kernels/gemm.c'
+try kernels/a.c '#include <cblas.h>' 'belongs to kernels/blas.c'
 try kernels/a.c '#include <omp.h>' 'belongs to core/threads.c'
 try data/a.c '#include <curl/curl.h>' 'belongs to teacher/'
-try teacher/a.c '#include <microhttpd.h>' 'belongs to infer/'
+try teacher/a.c '#include <microhttpd.h>' 'belongs to serve/'
 
 git -C "$dir/tree" init -q
 words || fail "a clean tree is refused: $(cat "$dir/out")"

@@ -10,15 +10,15 @@ import sys
 # What each folder may include directly; arrows are transitive. core has several public headers, each other folder one.
 BELOW = {
     "core": [], "kernels": ["core"], "autograd": ["kernels"], "optim": ["kernels"], "data": ["core"], "teacher": ["data"],
-    "model": ["autograd", "data"], "train": ["model", "optim"], "infer": ["model"], "eval": ["infer"],
-    "cli": ["train", "eval", "teacher"],
+    "model": ["autograd", "data"], "distill": ["model"], "quant": ["model"], "train": ["model", "optim"], "infer": ["model"],
+    "serve": ["infer"], "eval": ["infer"], "cli": ["train", "eval", "distill", "quant", "serve", "teacher"],
 }
 PUBLIC = {f"{f}/{f}.h" for f in BELOW} | {"data/wire.h"}  # wire.h: what both sides of our own server's protocol read
 
 # Which files may include a library's header.
 LIBRARIES = [
     (r"zlib\.h", "data/"), (r"hdf5|H5\w*\.h", "data/"), (r"pcre2", "data/"), (r"curl/|sqlite3|zstd", "teacher/"), (r"mpi\.h", "train/comm_mpi.c"),
-    (r"cblas|openblas", "kernels/gemm.c"), (r"omp\.h", "core/threads.c"), (r"microhttpd", "infer/"), (r"openssl/", "core/"),
+    (r"cblas|openblas", "kernels/blas.c"), (r"omp\.h", "core/threads.c"), (r"microhttpd", "serve/"), (r"openssl/", "core/"),
     (r"cjson/", "core/"),
 ]
 INCLUDE = re.compile(r'\s*#\s*include\s+(["<])([^">]+)[">]')

@@ -75,7 +75,7 @@ tc_options ct_options(const char *out)
 
 rt_status ct_score(const tc_options *o, tc_report *r)
 {
-    const rt_texts shards = {{ct_in}, 1};
+    const rt_strings shards = {{ct_in}, 1};
     return tc_score(o, &shards, r);
 }
 

@@ -39,8 +39,8 @@ static void take(void *ud, int64_t t, real *z, int thread)
     md_teacher_row out = {r->topk_ids + t * DT_K, r->topk_logprob + t * DT_K, r->tail_ids + t * DT_M, 0, 0, 0, 0};
     md_teacher_fill(&out, z, DT_V, DT_K, DT_M, r->ids[t + 1], (uint64_t)t);
     r->actual[t]  = (float)out.actual_logprob;
-    r->rest[t]    = (float)out.rest_mass;
-    r->entropy[t] = (float)out.rest_entropy;
+    r->rest[t]    = (float)out.tail_mass;
+    r->entropy[t] = (float)out.tail_entropy;
     r->valid[t]   = 1;
 }
 
@@ -55,9 +55,9 @@ static rt_status add_doc(ds_writer *w, md_scorer *s, rt_rng *rng)
                       .topk_ids       = r.topk_ids,
                       .topk_logprob   = r.topk_logprob,
                       .actual_logprob = r.actual,
-                      .rest_mass      = r.rest,
+                      .tail_mass      = r.rest,
                       .tail_ids       = r.tail_ids,
-                      .rest_entropy   = r.entropy};
+                      .tail_entropy   = r.entropy};
     return ds_writer_add(w, &d);
 }
 
@@ -111,7 +111,7 @@ rt_status dt_make_shard(const char *path)
 rt_status dt_config(tr_config *c, const char *name, const char *const *more)
 {
     static char text[2][160];
-    rt_texts    set = {.n = 0};
+    rt_strings  set = {.n = 0};
     char        path[96];
     snprintf(path, sizeof path, "%s/empty.json", dt_dir);
     RT_TRY(rt_file_write(path, "{}", 2));

@@ -63,7 +63,7 @@ static int rank_of(const row *r, int32_t id)
     return i + 1;
 }
 
-static double rest_entropy(const row *r, int64_t k)
+static double tail_entropy(const row *r, int64_t k)
 {
     double h = 0;
     for (int64_t i = k; i < REPLAY_VOCAB; i++) h -= exp(r->lp[r->order[i]]) * r->lp[r->order[i]];
@@ -124,7 +124,7 @@ static void put_rest(rt_buf *b, const ask *a, const int32_t *ids, int64_t from, 
     rt_buf_fmt(b, "],\"%s\":[%s", entropy, null ? "null" : "");
     for (int64_t t = from; t < end; t++) {
         predict(&r, ids[t - 1]);
-        rt_buf_fmt(b, "%s%.9g", t > from || null ? "," : "", rest_entropy(&r, a->k) * (f == REPLAY_ENTROPY ? 0.5 : 1));
+        rt_buf_fmt(b, "%s%.9g", t > from || null ? "," : "", tail_entropy(&r, a->k) * (f == REPLAY_ENTROPY ? 0.5 : 1));
     }
     rt_buf_str(b, "]");
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "distill/distill.h"
 #include "tests/support/check.h"
 #include "tests/support/distil.h"
 #include <math.h>
@@ -118,30 +119,30 @@ static void a_teacher_in_process_is_cut_too(void **state)
     }
 }
 
-/* Sketches with bits to spare stand for the teacher: gradients and losses are nearly those with it in process. */
-static void sketches_stand_for_the_teacher(void **state)
+/* Encoded states with bits to spare stand for the teacher: gradients and losses are nearly those with it in process. */
+static void codecs_stand_for_the_teacher(void **state)
 {
-    const rt_texts shards = {.v = {dt_shard}, .n = 1};
-    char           path[96], train_on[128], teacher[96];
-    course         sketched, whole;
-    md_model      *m = NULL;
-    md_captured    r;
+    const rt_strings shards = {.v = {dt_shard}, .n = 1};
+    char             path[96], train_on[128], teacher[96];
+    course           encoded, whole;
+    md_model        *m = NULL;
+    di_scored        r;
     (void)state;
     snprintf(path, sizeof path, "%s/teacher", dt_dir);
     if (!kn_have_blas()) skip();
     ok(md_load(&m, path, KN_REAL));
     snprintf(path, sizeof path, "%s/sketch.h5", dt_dir);
-    ok(md_capture(m, &(md_capture_opts){.shards = &shards, .out = path, .sketch = 64, .program = "test"}, &r));
+    ok(di_score(m, &(di_score_opts){.shards = &shards, .out = path, .codec = 64, .program = "test"}, &r));
     md_destroy(&m);
     snprintf(train_on, sizeof train_on, "data.train=[\"%s\"]", path);
     snprintf(teacher, sizeof teacher, "teacher.model=%s/teacher", dt_dir);
-    follow(&sketched, (const char *const[]){train_on, "objective.hidden=mse", NULL}); /* their coordinates are hidden states */
-    assert_true(sketched.loss[DT_STEPS - 1] < 0.98 * sketched.loss[0]);
-    free(sketched.g);
-    follow(&sketched, (const char *const[]){train_on, NULL});
+    follow(&encoded, (const char *const[]){train_on, "objective.hidden=mse", NULL}); /* their coordinates are hidden states */
+    assert_true(encoded.loss[DT_STEPS - 1] < 0.98 * encoded.loss[0]);
+    free(encoded.g);
+    follow(&encoded, (const char *const[]){train_on, NULL});
     follow(&whole, (const char *const[]){train_on, teacher, NULL});
-    compare_courses(&whole, &sketched, 3e-2, 1e-2);
-    free(sketched.g), free(whole.g);
+    compare_courses(&whole, &encoded, 3e-2, 1e-2);
+    free(encoded.g), free(whole.g);
 }
 
 static void threads_change_no_bit(void **state)
@@ -202,7 +203,7 @@ static void tiles_change_rounding_alone(void **state)
 static void packing_changes_rounding_alone(void **state)
 {
     const char *const dtypes[] = {"dtype=f32", "dtype=bf16"};
-    const rt_texts    shards   = {.v = {dt_shard}, .n = 1};
+    const rt_strings  shards   = {.v = {dt_shard}, .n = 1};
     char              packed_rows[32], own_rows[32];
     ds_loader        *l = NULL;
     (void)state;
@@ -224,7 +225,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(micro_batches_add_up),           cmocka_unit_test(tiles_change_rounding_alone),
                                        cmocka_unit_test(packing_changes_rounding_alone), cmocka_unit_test(a_teacher_in_process_is_cut_too),
-                                       cmocka_unit_test(sketches_stand_for_the_teacher), cmocka_unit_test(threads_change_no_bit),
+                                       cmocka_unit_test(codecs_stand_for_the_teacher),   cmocka_unit_test(threads_change_no_bit),
                                        cmocka_unit_test(recompute_changes_no_bit)};
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     if (!dt_open()) return 1;

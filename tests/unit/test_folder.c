@@ -8,6 +8,7 @@
 
 #include "core/file.h"
 #include "infer/infer.h"
+#include "quant/quant.h"
 #include "tests/support/check.h"
 #include <float.h>
 #include <math.h>
@@ -337,7 +338,7 @@ static md_model *quantised(int bits)
 {
     const md_config c = shape("llama");
     md_model       *m = model(&c, 1);
-    ok(inf_quantise(m, bits, 4));
+    ok(qu_quantise(m, bits, 4));
     return m;
 }
 
@@ -364,7 +365,7 @@ static void hard_groups(void **state)
         md_tensor *w = md_find(m, own_head);
         for (int g = 0; g < GROUPS; g++)
             for (int i = 0; i < 4; i++) ((real *)w->data)[g * C + i] = (real)groups[g][i];
-        ok(inf_quantise(m, bits, 4));
+        ok(qu_quantise(m, bits, 4));
         const kn_quant *q = w->data;
         for (int g = 0; g < GROUPS; g++) {
             real         y[C];
@@ -432,7 +433,7 @@ static void quantised_once(void **state)
 {
     md_model *m = quantised(4);
     (void)state;
-    assert_int_equal(inf_quantise(m, 8, 4), RT_EINVAL);
+    assert_int_equal(qu_quantise(m, 8, 4), RT_EINVAL);
     assert_non_null(strstr(rt_error_text(), "is quantised already, in 4 bits"));
     md_destroy(&m);
 }

@@ -155,7 +155,7 @@ static int write_shard(void **state)
                           .topk_logprob   = c.topk_logprob + at * k,
                           .tail_ids       = c.tail_ids + at * m,
                           .actual_logprob = c.actual + at,
-                          .rest_mass      = c.rest + at};
+                          .tail_mass      = c.rest + at};
         ok(ds_writer_add(w, &d));
     }
     ok(ds_writer_finish(&w));
@@ -182,9 +182,9 @@ static void add_constants(rt_buf *b, const char *student)
 
 static void configure(tr_config *c, const char *student, const objective *o, const char *dtype)
 {
-    rt_buf   b   = {0};
-    rt_texts set = {.n = 0};
-    char     path[64], teacher[600];
+    rt_buf     b   = {0};
+    rt_strings set = {.n = 0};
+    char       path[64], teacher[600];
     ok(rt_buf_str(&b, "{"));
     add_constants(&b, student);
     ok(rt_buf_fmt(&b, "\"model\": {\"init\": \"%s/%s\"}, \"dtype\": \"%s\"}", g_golden, student, dtype));

@@ -117,7 +117,7 @@ static ag_targets targets_of(const ag_loss_settings *with, const float *weight)
     t.settings.k = K, t.settings.m = M;
     t.settings.beta  = with->beta > 0 ? with->beta : 0.3;
     t.settings.alpha = 0.1;
-    t.rows.topk_ids = g_topk, t.rows.topk_logprob = g_logp, t.rows.tail_ids = g_tail, t.rows.rest_entropy = g_entropy;
+    t.rows.topk_ids = g_topk, t.rows.topk_logprob = g_logp, t.rows.tail_ids = g_tail, t.rows.tail_entropy = g_entropy;
     t.rows.teacher = (ag_teacher){.hidden = g_hidden, .w = g_head, .hidden_type = KN_REAL, .w_type = KN_REAL, .C = CT};
     return t;
 }

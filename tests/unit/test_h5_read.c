@@ -363,9 +363,9 @@ static void write_shard(void)
                                                     .topk_ids       = topk,
                                                     .topk_logprob   = lp,
                                                     .actual_logprob = none,
-                                                    .rest_mass      = rest,
+                                                    .tail_mass      = rest,
                                                     .tail_ids       = tail,
-                                                    .rest_entropy   = rest,
+                                                    .tail_entropy   = rest,
                                                     .topic          = "t",
                                                     .cost           = NAN}),
                          RT_OK);

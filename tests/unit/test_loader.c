@@ -17,8 +17,8 @@
 #include <string.h>
 
 enum { V = 1 << 20, K = 4, M = 2, MOST = 400 };
-static char     g_dir[64], g_path[3][96];
-static rt_texts g_one, g_two;
+static char       g_dir[64], g_path[3][96];
+static rt_strings g_one, g_two;
 
 /* Token i of document d says where it stood; 0 is left to padding. */
 static int32_t token(int d, int i) { return 1 + d * MOST + i; }
@@ -49,8 +49,8 @@ static ds_doc make(sample *s, int d, int soft)
     }
     ds_doc x = {.n = n, .ids = s->ids, .prompt_mask = s->prompt, .cost = NAN};
     if (soft)
-        x.valid = s->valid, x.topk_ids = s->topk, x.topk_logprob = s->lp, x.actual_logprob = s->one, x.rest_mass = s->rest,
-        x.tail_ids = s->tail, x.rest_entropy = s->one;
+        x.valid = s->valid, x.topk_ids = s->topk, x.topk_logprob = s->lp, x.actual_logprob = s->one, x.tail_mass = s->rest,
+        x.tail_ids = s->tail, x.tail_entropy = s->one;
     return x;
 }
 
@@ -76,8 +76,8 @@ static int set_up(void **state)
     strcpy(g_dir, "/tmp/test_loader_XXXXXX");
     if (!mkdtemp(g_dir)) return -1;
     for (int i = 0; i < 3; i++) snprintf(g_path[i], sizeof g_path[i], "%s/%d.h5", g_dir, i);
-    g_one = (rt_texts){{g_path[0]}, 1};
-    g_two = (rt_texts){{g_path[0], g_path[1]}, 2};
+    g_one = (rt_strings){{g_path[0]}, 1};
+    g_two = (rt_strings){{g_path[0], g_path[1]}, 2};
     write_shard(0, 2000, 1, "tok");
     write_shard(1, 300, 1, "tok");
     return 0;
@@ -89,7 +89,7 @@ static int tear_down(void **state)
     return rt_dir_remove(g_dir) != RT_OK;
 }
 
-static ds_loader_opts soft_opts(const rt_texts *shards)
+static ds_loader_opts soft_opts(const rt_strings *shards)
 {
     return (ds_loader_opts){.shards = shards, .T = 128, .pack = 1, .targets = 1, .k = K, .m = M, .rows = 8, .seed = 3};
 }
@@ -197,7 +197,7 @@ static void nothing_lost_or_doubled(void **state)
     o.k = o.m = 0;
     o.pack    = 1;
     all_there(&o, 2000, 1);
-    const rt_texts text = {{g_path[2]}, 1};
+    const rt_strings text = {{g_path[2]}, 1};
     write_shard(2, 100, 0, "tok");
     o.shards = &text;
     all_there(&o, 100, 0);
@@ -269,9 +269,9 @@ static void what_cannot_be_served(void **state)
     o.m = M + 1;
     assert_int_equal(ds_loader_create(&l, &o), RT_EMISMATCH);
     write_shard(2, 5, 1, "other");
-    o.m                = M;
-    const rt_texts mix = {{g_path[0], g_path[2]}, 2};
-    o.shards           = &mix;
+    o.m                  = M;
+    const rt_strings mix = {{g_path[0], g_path[2]}, 2};
+    o.shards             = &mix;
     assert_int_equal(ds_loader_create(&l, &o), RT_EMISMATCH);
     assert_non_null(strstr(rt_error_text(), "other"));
     write_shard(2, 5, 0, "tok");
@@ -301,53 +301,53 @@ static void smaller_k(void **state)
     const double p2 = 0.3 / 4, p3 = 0.3 / 8, want = (double)0.4f - p2 * log(p2) - p3 * log(p3);
     for (int64_t i = 0; i < 8 * b.T; i++) {
         if (!b.count[i]) continue;
-        assert_true(fabs((double)b.rest_entropy[i] - want) < 1e-5);
+        assert_true(fabs((double)b.tail_entropy[i] - want) < 1e-5);
     }
     ds_loader_destroy(&l);
 }
 
-/* ---- weights, samples alone, sketches --------------------------------------------------------- */
+/* ---- weights, samples alone, encoded states --------------------------------------------------------- */
 
 enum { S = 4, R = 4 };
 
-static ds_sketch *decoder(void)
+static ds_codec *decoder(void)
 {
-    ds_sketch *x;
-    assert_int_equal(ds_sketch_create(&x, R, V, S), RT_OK);
+    ds_codec *x;
+    assert_int_equal(ds_codec_create(&x, R, V, S), RT_OK);
     for (int i = 0; i < R; i++) x->bits[i] = (uint8_t)(8 - i), x->scale[i] = (float)(i + 1);
     return x;
 }
 
 static float weight_of(int i) { return (float)((i + 1) % 4) * 0.25f; }
 
-/* 60 documents of samples of the whole distribution, weights, and sketches that hold the row's own number. */
-static void write_sketched(int shard, const ds_sketch *x)
+/* 60 documents of samples of the whole distribution, weights, and encoded states that hold the row's own number. */
+static void write_encoded(int shard, const ds_codec *x)
 {
     static float   weight[MOST], rest[MOST];
-    static uint8_t sketch[MOST * S];
+    static uint8_t codec[MOST * S];
     ds_writer     *w;
     sample        *s    = malloc(sizeof *s);
-    ds_info        info = {.soft = 1, .vocab = V, .m = M, .sketch = S, .tokenizer = "tok"};
+    ds_info        info = {.soft = 1, .vocab = V, .m = M, .codec = S, .tokenizer = "tok"};
     remove(g_path[shard]);
     assert_int_equal(ds_writer_create(&w, g_path[shard], &info), RT_OK);
     for (int d = 0; d < 60; d++) {
         ds_doc doc = make(s, d, 1);
         for (int i = 0; i < doc.n; i++) {
-            rest[i]           = 1;
-            weight[i]         = weight_of(i);
-            sketch[i * S]     = (uint8_t)d;
-            sketch[i * S + 1] = (uint8_t)i;
-            sketch[i * S + 2] = 0;
+            rest[i]          = 1;
+            weight[i]        = weight_of(i);
+            codec[i * S]     = (uint8_t)d;
+            codec[i * S + 1] = (uint8_t)i;
+            codec[i * S + 2] = 0;
         }
-        doc.topk_ids = NULL, doc.topk_logprob = NULL, doc.rest_mass = rest, doc.weight = weight, doc.sketch = sketch;
+        doc.topk_ids = NULL, doc.topk_logprob = NULL, doc.tail_mass = rest, doc.weight = weight, doc.codec = codec;
         assert_int_equal(ds_writer_add(w, &doc), RT_OK);
     }
-    assert_int_equal(ds_writer_sketch(w, x), RT_OK);
+    assert_int_equal(ds_writer_codec(w, x), RT_OK);
     assert_int_equal(ds_writer_finish(&w), RT_OK);
     free(s);
 }
 
-static double check_weighed(const ds_batch *b, const ds_sketch *x, double prompt_weight)
+static double check_weighed(const ds_batch *b, const ds_codec *x, double prompt_weight)
 {
     double sum = 0;
     for (int64_t i = 0; i < b->rows * b->T; i++) {
@@ -357,32 +357,32 @@ static double check_weighed(const ds_batch *b, const ds_sketch *x, double prompt
         const uint8_t row[S]   = {(uint8_t)d, (uint8_t)at, 0};
         float         y[R + 1] = {0};
         assert_true(b->weight[i] == want && b->count[i] == (want > 0) && (b->target[i] >= 0) == (want > 0));
-        if (want > 0) ds_sketch_decode(x, row, y);
-        assert_memory_equal(b->sketch + i * (R + 1), y, sizeof y);
+        if (want > 0) ds_codec_decode(x, row, y);
+        assert_memory_equal(b->codec + i * (R + 1), y, sizeof y);
         assert_int_equal(b->tail_ids[i * M + 1], want > 0 ? token(d, at) + 11 : 0);
-        assert_true(b->rest_entropy[i] == (want > 0 ? 0.4f : 0));
+        assert_true(b->tail_entropy[i] == (want > 0 ? 0.4f : 0));
         sum += (double)b->weight[i];
     }
     return sum;
 }
 
-static void weights_samples_and_sketches(void **state)
+static void weights_samples_and_codecs(void **state)
 {
     (void)state;
-    ds_sketch          *x        = decoder();
-    const rt_texts      three    = {{g_path[2]}, 1};
+    ds_codec           *x        = decoder();
+    const rt_strings    three    = {{g_path[2]}, 1};
     static const double prompt[] = {0, 1, 0.5};
-    write_sketched(2, x);
+    write_encoded(2, x);
     for (int p = 0; p < 3; p++) {
         ds_loader     *l;
         ds_batch       b;
         double         weight;
         ds_loader_opts o = soft_opts(&three);
         o.k              = 0;
-        o.sketch         = 1;
+        o.codec          = 1;
         o.prompt_weight  = prompt[p];
         assert_int_equal(ds_loader_create(&l, &o), RT_OK);
-        assert_null(ds_sketch_differs(ds_loader_sketch(l), x));
+        assert_null(ds_codec_differs(ds_loader_codec(l), x));
         for (int64_t q = 0; q + 4 < ds_loader_epoch(l); q += 4) {
             assert_int_equal(ds_loader_read(l, q, 4, &b), RT_OK);
             assert_true(!b.topk_ids && !b.topk_logprob);
@@ -391,38 +391,38 @@ static void weights_samples_and_sketches(void **state)
         }
         ds_loader_destroy(&l);
     }
-    ds_sketch_destroy(&x);
+    ds_codec_destroy(&x);
 }
 
 static void one_decoder_for_all(void **state)
 {
     (void)state;
-    ds_loader     *l;
-    ds_sketch     *x        = decoder();
-    const rt_texts sketched = {{g_path[2]}, 1}, same = {{g_path[2], g_path[2]}, 2}, two = {{g_path[2], g_path[1]}, 2};
-    ds_loader_opts o = soft_opts(&g_one);
+    ds_loader       *l;
+    ds_codec        *x       = decoder();
+    const rt_strings encoded = {{g_path[2]}, 1}, same = {{g_path[2], g_path[2]}, 2}, two = {{g_path[2], g_path[1]}, 2};
+    ds_loader_opts   o = soft_opts(&g_one);
     o.k = o.m = 0;
     assert_int_equal(ds_loader_create(&l, &o), RT_EINVAL); /* no target at all */
-    o.sketch = 1;
+    o.codec = 1;
     assert_int_equal(ds_loader_create(&l, &o), RT_EMISMATCH);
     assert_non_null(strstr(rt_error_text(), "holds no sketch"));
-    write_sketched(2, x);
+    write_encoded(2, x);
     o.shards = &same;
     assert_int_equal(ds_loader_create(&l, &o), RT_OK);
     ds_loader_destroy(&l);
     x->scale[1]++;
-    write_sketched(1, x);
+    write_encoded(1, x);
     o.shards = &two;
     assert_int_equal(ds_loader_create(&l, &o), RT_EMISMATCH);
     assert_non_null(strstr(rt_error_text(), "the scale of their sketches differ; score one again, --like the other"));
     assert_true(strstr(rt_error_text(), g_path[1]) && strstr(rt_error_text(), g_path[2]));
-    o.shards        = &sketched;
+    o.shards        = &encoded;
     o.prompt_weight = -1;
     assert_int_equal(ds_loader_create(&l, &o), RT_EINVAL);
     o.prompt_weight = NAN;
     assert_int_equal(ds_loader_create(&l, &o), RT_EINVAL);
     write_shard(1, 300, 1, "tok");
-    ds_sketch_destroy(&x);
+    ds_codec_destroy(&x);
 }
 
 /* ---- alignment ------------------------------------------------------------------------------- */
@@ -478,7 +478,7 @@ static void alignment_is_proved(void **state)
     (void)state;
     ds_loader           *l;
     ds_batch             b;
-    const rt_texts       three = {{g_path[2]}, 1};
+    const rt_strings     three = {{g_path[2]}, 1};
     const ds_loader_opts o     = {.shards = &three, .T = 3, .targets = 1, .k = 1, .rows = 2};
     write_aligned(4);
     assert_int_equal(ds_loader_create(&l, &o), RT_OK);
@@ -495,9 +495,9 @@ static void alignment_is_proved(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pure_function_of_number), cmocka_unit_test(nothing_lost_or_doubled),      cmocka_unit_test(packing_uses_the_space),
-        cmocka_unit_test(weights_are_passes),      cmocka_unit_test(what_cannot_be_served),        cmocka_unit_test(smaller_k),
-        cmocka_unit_test(alignment_is_proved),     cmocka_unit_test(weights_samples_and_sketches), cmocka_unit_test(one_decoder_for_all),
+        cmocka_unit_test(pure_function_of_number), cmocka_unit_test(nothing_lost_or_doubled),    cmocka_unit_test(packing_uses_the_space),
+        cmocka_unit_test(weights_are_passes),      cmocka_unit_test(what_cannot_be_served),      cmocka_unit_test(smaller_k),
+        cmocka_unit_test(alignment_is_proved),     cmocka_unit_test(weights_samples_and_codecs), cmocka_unit_test(one_decoder_for_all),
     };
     return cmocka_run_group_tests_name("loader", tests, set_up, tear_down);
 }

@@ -8,6 +8,7 @@
 
 #include "core/file.h"
 #include "infer/infer.h"
+#include "quant/quant.h"
 #include "tests/support/check.h"
 #include <math.h>
 #include <stdio.h>
@@ -191,7 +192,7 @@ static void quantised(int bits, double *apart)
 {
     md_model *m = model(KN_REAL, 1), *q = NULL, *plain = model(KN_REAL, 1);
     real     *z = logits(m, g_ids, T);
-    ok(inf_quantise(m, bits, 16));
+    ok(qu_quantise(m, bits, 16));
     ok(md_save(m, g_dir, KN_REAL));
     ok(md_load(&q, g_dir, KN_REAL));
     for (int i = 0; i < plain->n; i++)

@@ -103,10 +103,10 @@ static double on_k(const row_case *c, const stored *o, double P, double weight)
 
 static double bucket(const row_case *c, double mass, double weight)
 {
-    double rest_q = 0;
-    for (int64_t v = 0; v < c->V; v++) rest_q += in_k(c, v) ? 0 : g_q[v];
-    for (int64_t v = 0; v < c->V; v++) g_w[v] -= in_k(c, v) ? 0 : weight * mass * g_q[v] / rest_q;
-    return plogp(mass) - (mass != 0 ? mass * log(rest_q) : 0);
+    double tail_q = 0;
+    for (int64_t v = 0; v < c->V; v++) tail_q += in_k(c, v) ? 0 : g_q[v];
+    for (int64_t v = 0; v < c->V; v++) g_w[v] -= in_k(c, v) ? 0 : weight * mass * g_q[v] / tail_q;
+    return plogp(mass) - (mass != 0 ? mass * log(tail_q) : 0);
 }
 
 static double tail(const row_case *c, const stored *o, double weight) { return on_k(c, o, 1, weight) + bucket(c, o->rest, weight); }
@@ -223,7 +223,7 @@ static ag_row_result lose(const kn_table *k, row_case *own, int gradient)
 {
     own->t.rows.target = &own->target, own->t.rows.count = &own->count, own->t.rows.topk_ids = own->ids,
     own->t.rows.topk_logprob = own->logp;
-    own->t.rows.tail_ids = own->tail, own->t.rows.rest_entropy = &own->entropy;
+    own->t.rows.tail_ids = own->tail, own->t.rows.tail_entropy = &own->entropy;
     if (own->t.rows.weight) own->t.rows.weight = &own->weight;
     memcpy(g_out, g_z, (size_t)own->V * sizeof *g_z);
     memcpy(g_out_y, g_y, (size_t)own->V * sizeof *g_y);
@@ -450,7 +450,7 @@ static ag_row_result lose_as_third(row_case *own)
     memcpy(tail + 2 * m, own->tail, (size_t)m * sizeof *tail);
     target[2] = own->target, count[2] = own->count, entropy[2] = own->entropy;
     own->t.rows.target = target, own->t.rows.count = count, own->t.rows.topk_ids = ids, own->t.rows.topk_logprob = logp;
-    own->t.rows.tail_ids = tail, own->t.rows.rest_entropy = entropy, own->t.rows.weight = NULL;
+    own->t.rows.tail_ids = tail, own->t.rows.tail_entropy = entropy, own->t.rows.weight = NULL;
     memcpy(g_out, g_z, (size_t)own->V * sizeof *g_z);
     const ag_row r = {kn_get(), &own->t.settings, &own->t.rows, 2, own->V, g_out, g_out_y, g_work};
     return ag_row_loss(&r, 1);
@@ -522,7 +522,7 @@ static void make_head(head *h, ag_objective o)
     fill_head(h);
     h->t = (ag_targets){.settings = {.objective = o, .ce_weight = 0.5, .k = HEAD_K, .m = 1, .beta = 0.5, .alpha = 0.1}, .rows.scale = 0.25};
     h->t.rows.target = h->target, h->t.rows.count = h->count, h->t.rows.topk_ids = h->ids, h->t.rows.topk_logprob = h->logp;
-    h->t.rows.tail_ids = h->tail, h->t.rows.rest_entropy = h->entropy;
+    h->t.rows.tail_ids = h->tail, h->t.rows.tail_entropy = h->entropy;
     h->t.rows.teacher = (ag_teacher){.hidden = h->hidden, .w = h->teacher, .C = HEAD_C};
     assert_int_equal(ag_graph_create(&h->g, KN_REAL), RT_OK);
     const ag_id x = ag_param(h->g, "x", KN_REAL, 2, (int64_t[]){ROWS, HEAD_V}), t = ag_opaque(h->g, "targets");

@@ -5,7 +5,7 @@
 #include "core/progress.h"
 #include "core/rng.h"
 #include "core/threads.h"
-#include "infer/infer.h"
+#include "serve/serve.h"
 #include <arpa/inet.h>
 #include <math.h>
 #include <netinet/in.h>
@@ -38,7 +38,7 @@ static ds_tokenizer *g_tokenizer;
 static rt_status make_model(void)
 {
     static const char text[] = "the retort is a vessel for distillation\nthe answer is sharp and the answer is quick\nwater and wine\n";
-    rt_texts          files  = {.n = 1};
+    rt_strings        files  = {.n = 1};
     const md_config   c      = {.family     = "llama",
                                 .V          = V,
                                 .C          = 32,
@@ -77,17 +77,17 @@ static rt_status load(void)
     return md_load(&g_model, g_dir, KN_REAL);
 }
 
-static inf_serve_opts options(int port)
+static sv_serve_opts options(int port)
 {
-    return (inf_serve_opts){.host = "127.0.0.1", .port = port, .port_file = g_port_file, .name = "tiny", .max_logprobs = 16};
+    return (sv_serve_opts){.host = "127.0.0.1", .port = port, .port_file = g_port_file, .name = "tiny", .max_logprobs = 16};
 }
 
 static rt_status serve(void)
 {
-    const inf_serve_opts o = options(0);
+    const sv_serve_opts o = options(0);
     rt_quiet(1);
     RT_TRY(load());
-    const rt_status st = inf_serve(g_model, g_tokenizer, &o);
+    const rt_status st = sv_serve(g_model, g_tokenizer, &o);
     md_destroy(&g_model);
     ds_tokenizer_destroy(&g_tokenizer);
     return st;
@@ -253,7 +253,7 @@ static void row(void *ud, int64_t t, real *z, int thread)
     md_teacher_row r = {.topk_ids = s->ids[t + 1], .topk_logprob = s->lp[t + 1], .tail_ids = s->tail[t + 1]};
     md_teacher_fill(&r, z, V, K, M, g_ids[t + 1], rt_mix2(99, (uint64_t)(t + 1)));
     s->actual[t + 1]  = r.actual_logprob;
-    s->entropy[t + 1] = r.rest_entropy;
+    s->entropy[t + 1] = r.tail_entropy;
     s->rank[t + 1]    = r.actual_rank;
 }
 
@@ -656,9 +656,9 @@ static void a_body_over_the_cap_is_refused(void **state)
 
 static void a_taken_port_is_refused(void **state)
 {
-    const inf_serve_opts o = options(g_port);
+    const sv_serve_opts o = options(g_port);
     (void)state;
-    assert_int_equal(inf_serve(g_model, g_tokenizer, &o), RT_ENET);
+    assert_int_equal(sv_serve(g_model, g_tokenizer, &o), RT_ENET);
     assert_non_null(strstr(rt_error_text(), "is in use; choose another with --port or 0"));
 }
 

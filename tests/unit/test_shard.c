@@ -52,9 +52,9 @@ static void make(sample *s, int number)
                       .topk_ids       = s->topk,
                       .topk_logprob   = s->lp,
                       .actual_logprob = s->actual,
-                      .rest_mass      = s->rest,
+                      .tail_mass      = s->rest,
                       .tail_ids       = s->tail,
-                      .rest_entropy   = s->entropy,
+                      .tail_entropy   = s->entropy,
                       .request        = "r",
                       .topic          = s->topic,
                       .finish         = "stop",
@@ -101,8 +101,8 @@ static void compare(const ds_doc *d, const sample *s)
         assert_int_equal(d->prompt_mask[i], s->prompt[i]);
         assert_int_equal(d->valid[i], s->valid[i]);
         assert_int_equal(d->target_id[i], i + 1 < d->n ? s->ids[i + 1] : -1);
-        assert_true(s->valid[i] ? d->rest_mass[i] == s->rest[i] : isnan(d->rest_mass[i]));
-        assert_true(s->valid[i] ? d->rest_entropy[i] == 0.5f : isnan(d->rest_entropy[i]));
+        assert_true(s->valid[i] ? d->tail_mass[i] == s->rest[i] : isnan(d->tail_mass[i]));
+        assert_true(s->valid[i] ? d->tail_entropy[i] == 0.5f : isnan(d->tail_entropy[i]));
         for (int j = 0; j < K; j++) {
             assert_int_equal(d->topk_ids[i * K + j], s->valid[i] ? s->topk[i * K + j] : 0);
             assert_true(s->valid[i] ? d->topk_logprob[i * K + j] == s->lp[i * K + j] : isnan(d->topk_logprob[i * K + j]));
@@ -306,17 +306,17 @@ static void flipped_bits_are_found(void **state)
     assert_true(found > 20);
 }
 
-/* ---- k = 0, weights, sketches ---------------------------------------------------------------- */
+/* ---- k = 0, weights, encoded states ---------------------------------------------------------------- */
 
 enum { S = 2, R = 3, WIDTH = 4 };
 
-static ds_sketch *decoder(void)
+static ds_codec *decoder(void)
 {
-    ds_sketch *x;
-    assert_int_equal(ds_sketch_create(&x, R, V, S), RT_OK);
+    ds_codec *x;
+    assert_int_equal(ds_codec_create(&x, R, V, S), RT_OK);
     for (int i = 0; i < R; i++) x->bits[i] = (uint8_t)(6 - i), x->scale[i] = 0.5f * (float)(i + 1);
     for (int i = 0; i < V * (R + 1); i++) x->head[i] = (uint16_t)(0x3f80 + i % 100);
-    assert_int_equal(ds_sketch_add_map(x, WIDTH), RT_OK);
+    assert_int_equal(ds_codec_add_map(x, WIDTH), RT_OK);
     for (int i = 0; i < R * (WIDTH + 1); i++) x->map[i] = (float)i / 7;
     x->loss = 0.125;
     return x;
@@ -325,26 +325,25 @@ static ds_sketch *decoder(void)
 typedef struct extra { /* what is not in `sample` */
     sample  s;
     float   weight[LEN];
-    uint8_t sketch[LEN * S];
+    uint8_t codec[LEN * S];
 } extra;
 
-/* A row of m samples of the whole distribution, a weight, a sketch; parts are left out by setting them NULL. */
+/* A row of m samples of the whole distribution, a weight, an encoded state; parts are left out by setting them NULL. */
 static void make_extra(extra *e, int number)
 {
     make(&e->s, number);
     for (int i = 0; i < LEN; i++) {
         e->s.rest[i] = 1;
         e->weight[i] = (float)(i % 3);
-        for (int j = 0; j < S; j++)
-            e->sketch[i * S + j] = (uint8_t)((number * 16 + i + j) & (j + 1 < S ? 255 : 127)); /* 15 bits are used */
+        for (int j = 0; j < S; j++) e->codec[i * S + j] = (uint8_t)((number * 16 + i + j) & (j + 1 < S ? 255 : 127)); /* 15 bits are used */
     }
     e->s.doc.topk_ids     = NULL;
     e->s.doc.topk_logprob = NULL;
     e->s.doc.weight       = number % 2 ? e->weight : NULL;
-    e->s.doc.sketch       = e->sketch;
+    e->s.doc.codec        = e->codec;
 }
 
-static void write_extra(const ds_info *info, const ds_sketch *x, int docs)
+static void write_extra(const ds_info *info, const ds_codec *x, int docs)
 {
     ds_writer *w;
     extra      e;
@@ -354,7 +353,7 @@ static void write_extra(const ds_info *info, const ds_sketch *x, int docs)
         make_extra(&e, i);
         assert_int_equal(ds_writer_add(w, &e.s.doc), RT_OK);
     }
-    if (info->sketch) assert_int_equal(ds_writer_sketch(w, x), RT_OK);
+    if (info->codec) assert_int_equal(ds_writer_codec(w, x), RT_OK);
     assert_int_equal(ds_writer_finish(&w), RT_OK);
 }
 
@@ -363,68 +362,68 @@ static void compare_extra(const ds_doc *d, const extra *e)
     const sample *s = &e->s;
     assert_true(d->n == s->doc.n && !d->topk_ids && !d->topk_logprob);
     for (int64_t i = 0; i < d->n; i++) {
-        assert_true(s->valid[i] ? d->rest_mass[i] == 1 : isnan(d->rest_mass[i]));
+        assert_true(s->valid[i] ? d->tail_mass[i] == 1 : isnan(d->tail_mass[i]));
         assert_true(d->weight[i] == (s->valid[i] && s->doc.weight ? e->weight[i] : 1));
         for (int j = 0; j < M; j++) assert_int_equal(d->tail_ids[i * M + j], s->valid[i] ? s->tail[i * M + j] : 0);
-        for (int j = 0; j < S; j++) assert_int_equal(d->sketch[i * S + j], s->valid[i] ? e->sketch[i * S + j] : 0);
+        for (int j = 0; j < S; j++) assert_int_equal(d->codec[i * S + j], s->valid[i] ? e->codec[i * S + j] : 0);
     }
 }
 
-static void samples_weights_and_sketches_round(void **state)
+static void samples_weights_and_codecs_round(void **state)
 {
     (void)state;
-    ds_info          info = soft_info();
-    ds_sketch       *x    = decoder();
-    const ds_sketch *read, *again;
-    ds_shard        *s;
-    ds_doc           d;
-    extra            e;
-    info.k      = 0;
-    info.sketch = S;
+    ds_info         info = soft_info();
+    ds_codec       *x    = decoder();
+    const ds_codec *read, *again;
+    ds_shard       *s;
+    ds_doc          d;
+    extra           e;
+    info.k     = 0;
+    info.codec = S;
     write_extra(&info, x, 20);
     assert_int_equal(ds_shard_open(&s, g_path), RT_OK);
-    assert_true(ds_shard_info(s)->k == 0 && ds_shard_info(s)->sketch == S && ds_shard_has_weight(s));
+    assert_true(ds_shard_info(s)->k == 0 && ds_shard_info(s)->codec == S && ds_shard_has_weight(s));
     for (int i = 0; i < 20; i++) {
         make_extra(&e, i);
         assert_int_equal(ds_shard_doc(s, i, &d), RT_OK);
         compare_extra(&d, &e);
     }
     assert_int_equal(ds_shard_verify(s), RT_OK);
-    assert_int_equal(ds_shard_sketch(s, &read), RT_OK);
-    assert_int_equal(ds_shard_sketch(s, &again), RT_OK);
+    assert_int_equal(ds_shard_codec(s, &read), RT_OK);
+    assert_int_equal(ds_shard_codec(s, &again), RT_OK);
     assert_ptr_equal(read, again);
-    assert_null(ds_sketch_differs(x, read));
+    assert_null(ds_codec_differs(x, read));
     assert_true(read->C == WIDTH && read->loss == 0.125);
     assert_memory_equal(read->map, x->map, sizeof(float) * R * (WIDTH + 1));
     ds_shard_close(&s);
-    info.m = 0; /* a sketch alone */
+    info.m = 0; /* an encoded state alone */
     write_extra(&info, x, 2);
     assert_int_equal(ds_shard_open(&s, g_path), RT_OK);
     assert_int_equal(ds_shard_doc(s, 1, &d), RT_OK);
-    assert_true(!d.tail_ids && d.sketch);
+    assert_true(!d.tail_ids && d.codec);
     assert_int_equal(ds_shard_verify(s), RT_OK);
     ds_shard_close(&s);
     write_new(3); /* neither */
     assert_int_equal(ds_shard_open(&s, g_path), RT_OK);
-    assert_int_equal(ds_shard_sketch(s, &read), RT_OK);
+    assert_int_equal(ds_shard_codec(s, &read), RT_OK);
     assert_true(!read && !ds_shard_has_weight(s));
     ds_shard_close(&s);
-    ds_sketch_destroy(&x);
+    ds_codec_destroy(&x);
 }
 
 static void digest_extra(int change, char hex[RT_SHA_HEX])
 {
     ds_info    info = soft_info();
-    ds_sketch *x    = decoder();
+    ds_codec  *x    = decoder();
     ds_shard  *s;
     ds_writer *w;
     extra      e;
-    info.k      = 0;
-    info.sketch = S;
+    info.k     = 0;
+    info.codec = S;
     make_extra(&e, 5);
     switch (change) {
     case 1: e.weight[1] += 0.5f; break;
-    case 2: e.sketch[S]++; break;
+    case 2: e.codec[S]++; break;
     case 3: x->bits[2]++; break;
     case 4: x->scale[2]++; break;
     case 5: x->head[V * (R + 1) - 1]++; break;
@@ -434,15 +433,15 @@ static void digest_extra(int change, char hex[RT_SHA_HEX])
     unlink(g_path);
     assert_int_equal(ds_writer_create(&w, g_path, &info), RT_OK);
     assert_int_equal(ds_writer_add(w, &e.s.doc), RT_OK);
-    assert_int_equal(ds_writer_sketch(w, x), RT_OK);
+    assert_int_equal(ds_writer_codec(w, x), RT_OK);
     assert_int_equal(ds_writer_finish(&w), RT_OK);
     assert_int_equal(ds_shard_open(&s, g_path), RT_OK);
     assert_int_equal(ds_shard_digest(s, hex), RT_OK);
     ds_shard_close(&s);
-    ds_sketch_destroy(&x);
+    ds_codec_destroy(&x);
 }
 
-static void digest_sees_weights_and_sketches(void **state)
+static void digest_sees_weights_and_codecs(void **state)
 {
     (void)state;
     char hex[7][RT_SHA_HEX];
@@ -452,22 +451,22 @@ static void digest_sees_weights_and_sketches(void **state)
     }
 }
 
-static void writer_refuses_half_a_sketch(void **state)
+static void writer_refuses_half_a_codec(void **state)
 {
     (void)state;
     ds_info    info = soft_info();
-    ds_sketch *x    = decoder(), *wide;
+    ds_codec  *x    = decoder(), *wide;
     ds_writer *w;
     extra      e;
     unlink(g_path);
     info.k = info.m = 0;
     assert_int_equal(ds_writer_create(&w, g_path, &info), RT_EINVAL); /* nothing to say about a row */
-    info.sketch = DS_MAX_SKETCH + 1;
+    info.codec = DS_MAX_SKETCH + 1;
     assert_int_equal(ds_writer_create(&w, g_path, &info), RT_EINVAL);
-    info.sketch = S;
+    info.codec = S;
     assert_int_equal(ds_writer_create(&w, g_path, &info), RT_OK);
     make_extra(&e, 5);
-    e.s.doc.sketch = NULL;
+    e.s.doc.codec = NULL;
     assert_int_equal(ds_writer_add(w, &e.s.doc), RT_EINVAL);
     make_extra(&e, 5);
     e.weight[1] = -1;
@@ -476,20 +475,20 @@ static void writer_refuses_half_a_sketch(void **state)
     assert_int_equal(ds_writer_add(w, &e.s.doc), RT_EINVAL);
     e.weight[1] = 1;
     assert_int_equal(ds_writer_add(w, &e.s.doc), RT_OK);
-    assert_int_equal(ds_sketch_create(&wide, 1, V, S + 1), RT_OK);
-    assert_int_equal(ds_writer_sketch(w, wide), RT_EINVAL);
+    assert_int_equal(ds_codec_create(&wide, 1, V, S + 1), RT_OK);
+    assert_int_equal(ds_writer_codec(w, wide), RT_EINVAL);
     x->bits[0] = 9;
-    assert_int_equal(ds_writer_sketch(w, x), RT_EINVAL);
+    assert_int_equal(ds_writer_codec(w, x), RT_EINVAL);
     x->bits[0] = 6;
-    assert_int_equal(ds_writer_sketch(w, x), RT_OK);
-    assert_int_equal(ds_writer_sketch(w, x), RT_EINVAL);
+    assert_int_equal(ds_writer_codec(w, x), RT_OK);
+    assert_int_equal(ds_writer_codec(w, x), RT_EINVAL);
     ds_writer_abandon(&w);
     assert_int_equal(ds_writer_create(&w, g_path, &info), RT_OK);
     assert_int_equal(ds_writer_add(w, &e.s.doc), RT_OK);
     assert_int_equal(ds_writer_finish(&w), RT_EINVAL); /* no decoder */
     assert_true(!rt_file_exists(g_path));
-    ds_sketch_destroy(&x);
-    ds_sketch_destroy(&wide);
+    ds_codec_destroy(&x);
+    ds_codec_destroy(&wide);
 }
 
 /* ---- a full disk ------------------------------------------------------------------------------ */
@@ -528,9 +527,9 @@ int main(void)
         cmocka_unit_test(writer_refuses),
         cmocka_unit_test(cut_files_are_refused),
         cmocka_unit_test(flipped_bits_are_found),
-        cmocka_unit_test(samples_weights_and_sketches_round),
-        cmocka_unit_test(digest_sees_weights_and_sketches),
-        cmocka_unit_test(writer_refuses_half_a_sketch),
+        cmocka_unit_test(samples_weights_and_codecs_round),
+        cmocka_unit_test(digest_sees_weights_and_codecs),
+        cmocka_unit_test(writer_refuses_half_a_codec),
         cmocka_unit_test(full_disk),
     };
     return cmocka_run_group_tests_name("shard", tests, set_up, tear_down);

@@ -14,8 +14,8 @@
 typedef struct lie {
     int64_t k, starts[3], valid_rows, wide, vocab, docs_rows;
     int32_t about, id;
-    /* of a sketch and weights; 0: there are none */
-    int64_t  sketch, bits, scales, head, map;
+    /* of an encoded state and weights; 0: there are none */
+    int64_t  codec, bits, scales, head, map;
     uint16_t number; /* one of the head's */
     float    weight, mapped;
     /* of the first row; 0: as it should be */
@@ -28,7 +28,7 @@ typedef struct lie {
     int32_t       id_left, about_left;
     const char   *tokenizer, *seed, *sampling, *extra;
     unsigned char topic; /* a byte of it */
-    uint8_t       spare; /* bits of a sketch that nothing uses */
+    uint8_t       spare; /* bits of an encoded state that nothing uses */
     double        cost;
 } lie;
 static const char g_sha[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -77,14 +77,14 @@ static void put_tables(ds_h5 *f, const lie *l)
             2);
 }
 
-static void put_sketch(ds_h5 *f, const lie *l)
+static void put_codec(ds_h5 *f, const lie *l)
 {
     static const uint8_t bits[64]     = {5, 4, 4, 5, 5};
     const uint8_t        rows[5 * 64] = {0, l->spare};
     const float          scale[4] = {1, 2, 3, 4}, weight[5] = {1, 1, l->weight, 1, 1};
     uint16_t             head[64] = {0x3f80, l->number};
     put(f, (ds_h5_spec){.name = "/weight", .type = DS_F32}, weight, 5);
-    put(f, (ds_h5_spec){.name = "/sketch", .type = DS_U8, .width = l->sketch}, rows, 5);
+    put(f, (ds_h5_spec){.name = "/sketch", .type = DS_U8, .width = l->codec}, rows, 5);
     put(f, (ds_h5_spec){.name = "/sketch_bits", .type = DS_U8}, bits, l->bits);
     put(f, (ds_h5_spec){.name = "/sketch_scale", .type = DS_F32}, scale, l->scales);
     const float map[64] = {1, l->mapped};
@@ -110,7 +110,7 @@ static rt_status tell(lie l, ds_shard **s)
         assert_int_equal(ds_h5_put_text(f, name, text), RT_OK);
     }
     put_tables(f, &l);
-    if (l.sketch) put_sketch(f, &l);
+    if (l.codec) put_codec(f, &l);
     assert_int_equal(ds_h5_close(&f), RT_OK);
     return ds_shard_open(s, g_path);
 }
@@ -207,7 +207,7 @@ static void broken_promises_are_found(void **state)
  * them) and the loader of training. */
 static void unsound(lie l)
 {
-    const rt_texts       one  = {{g_path}, 1};
+    const rt_strings     one  = {{g_path}, 1};
     const ds_loader_opts opts = {.shards = &one, .T = 5, .rows = 2, .k = 2, .targets = 1, .ordered = 1};
     ds_shard            *s;
     ds_doc               d;
@@ -255,33 +255,33 @@ static void unsound_rows_are_used_by_nobody(void **state)
     UNSOUND(entropy = 2.3f); /* log 9 is 2.197 */
 }
 
-static const lie sketched = {.k          = 2,
-                             .starts     = {0, 2, 5},
-                             .valid_rows = 5,
-                             .wide       = 2,
-                             .vocab      = 9,
-                             .docs_rows  = 2,
-                             .about      = 4,
-                             .id         = 3,
-                             .sketch     = 2,
-                             .bits       = 3,
-                             .scales     = 3,
-                             .head       = 9 * 4 * 2,
-                             .number     = 0x4000,
-                             .weight     = 2};
+static const lie encoded = {.k          = 2,
+                            .starts     = {0, 2, 5},
+                            .valid_rows = 5,
+                            .wide       = 2,
+                            .vocab      = 9,
+                            .docs_rows  = 2,
+                            .about      = 4,
+                            .id         = 3,
+                            .codec      = 2,
+                            .bits       = 3,
+                            .scales     = 3,
+                            .head       = 9 * 4 * 2,
+                            .number     = 0x4000,
+                            .weight     = 2};
 
-#define FOUND(...) FOUND_IN(sketched, __VA_ARGS__)
+#define FOUND(...) FOUND_IN(encoded, __VA_ARGS__)
 
-static void lies_of_sketches_are_found(void **state)
+static void lies_of_codecs_are_found(void **state)
 {
     (void)state;
-    ds_shard        *s;
-    const ds_sketch *x;
-    assert_int_equal(tell(sketched, &s), RT_OK);
+    ds_shard       *s;
+    const ds_codec *x;
+    assert_int_equal(tell(encoded, &s), RT_OK);
     assert_int_equal(ds_shard_verify(s), RT_OK);
     ds_shard_close(&s);
-    REFUSED(sketched, l.bits = 0);
-    REFUSED(sketched, l.bits = 17);
+    REFUSED(encoded, l.bits = 0);
+    REFUSED(encoded, l.bits = 17);
     FOUND(l.bits = 4);
     FOUND(l.scales = 4);
     FOUND(l.head = 9 * 4 * 2 - 1);
@@ -292,10 +292,10 @@ static void lies_of_sketches_are_found(void **state)
     FOUND(l.weight = -1);
     FOUND(l.weight = NAN);
     FOUND(l.spare = 0x20);
-    lie l    = sketched;
+    lie l    = encoded;
     l.number = 0xff81;
     assert_int_equal(tell(l, &s), RT_OK);
-    assert_int_equal(ds_shard_sketch(s, &x), RT_EFORMAT);
+    assert_int_equal(ds_shard_codec(s, &x), RT_EFORMAT);
     assert_non_null(strstr(rt_error_text(), g_path));
     ds_shard_close(&s);
 }
@@ -306,7 +306,7 @@ int main(void)
         cmocka_unit_test(lies_are_refused),
         cmocka_unit_test(broken_promises_are_found),
         cmocka_unit_test(unsound_rows_are_used_by_nobody),
-        cmocka_unit_test(lies_of_sketches_are_found),
+        cmocka_unit_test(lies_of_codecs_are_found),
     };
     return cmocka_run_group_tests_name("shard_lies", tests, set_up, tear_down);
 }

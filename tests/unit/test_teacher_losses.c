@@ -167,7 +167,7 @@ static const char chat[] = "{\"name\": \"c\", \"kind\": \"chat\", \"template\": 
 static rt_status write_book(const char *name, const char *text, const replay_options *server_is, const char *finish, tc_report *r)
 {
     tc_textbook_options t = {.count = 8, .min_tokens = 2, .text_only = text == chat};
-    if (finish) t.finish = (rt_texts){{finish}, 1};
+    if (finish) t.finish = (rt_strings){{finish}, 1};
     return ct_book(name, text, t, server_is, r);
 }
 

@@ -58,8 +58,8 @@ static void check(const real *z, int64_t V, int64_t k, int64_t m, int32_t actual
         mass += exp(l);
         entropy -= exp(l) * l;
     }
-    assert_true(fabs(r.rest_mass - mass) < 1e-12 && r.rest_mass >= 0);
-    assert_true(fabs(r.rest_entropy - entropy) < 1e-11);
+    assert_true(fabs(r.tail_mass - mass) < 1e-12 && r.tail_mass >= 0);
+    assert_true(fabs(r.tail_entropy - entropy) < 1e-11);
     for (int64_t j = 0; j < m; j++) {
         int64_t at = 0;
         assert_in_range(tail[j], 0, V - 1);
@@ -139,7 +139,7 @@ static void the_row_is_a_function_of_its_arguments(void **state)
     md_teacher_fill(&a, z, 600, 8, 32, 7, 11);
     md_teacher_fill(&b, z, 600, 8, 32, 7, 11);
     assert_memory_equal(a_tail, b_tail, sizeof a_tail);
-    assert_true(a.rest_mass == b.rest_mass);
+    assert_true(a.tail_mass == b.tail_mass);
     md_teacher_fill(&b, z, 600, 8, 32, 7, 12);
     assert_memory_not_equal(a_tail, b_tail, sizeof a_tail);
 }
@@ -163,7 +163,7 @@ static void draws_are_unbiased_and_miss_no_heavy_id(void **state)
         int heavy = 0;
         memset(seen, 0, sizeof seen);
         md_teacher_fill(&r, z, V, k, M, -1, 0);
-        for (int v = 0; v < V; v++) p[v] = M * exp((double)z[v] - lse) / r.rest_mass;
+        for (int v = 0; v < V; v++) p[v] = M * exp((double)z[v] - lse) / r.tail_mass;
         for (int64_t i = 0; i < k; i++) p[ids[i]] = 0;
         for (uint64_t s = 0; s < ROWS; s++) {
             int count[V] = {0};
@@ -192,10 +192,10 @@ static void without_a_top_k_the_rest_is_all(void **state)
     for (int v = 0; v < 40; v++)
         if (!isinf((double)z[v])) entropy -= exp((double)z[v] - lse) * ((double)z[v] - lse);
     md_teacher_fill(&r, z, 40, 0, 16, 7, 1);
-    assert_true(r.rest_mass == 1 && fabs(r.rest_entropy - entropy) < 1e-12);
+    assert_true(r.tail_mass == 1 && fabs(r.tail_entropy - entropy) < 1e-12);
     for (int v = 0; v < 40; v++) z[v] = (real)NAN; /* a damaged model: no place without a top k may be read */
     md_teacher_fill(&r, z, 40, 0, 16, 7, 1);
-    assert_true(isnan(r.rest_mass));
+    assert_true(isnan(r.tail_mass));
 }
 
 int main(void)

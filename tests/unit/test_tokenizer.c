@@ -56,7 +56,7 @@ static int set_up(void **state)
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) ok(rt_buf_fmt(&text, "%s\n\n", lines[i]));
     ok(rt_file_write(g_corpus, text.p, text.len));
     rt_buf_free(&text);
-    const rt_texts files = {.v = {g_corpus}, .n = 1};
+    const rt_strings files = {.v = {g_corpus}, .n = 1};
     ok(ds_tokenizer_train(&(ds_input){.names = files.v, .n = files.n}, 300, "<|end|>", g_trained, NULL));
     return 0;
 }
@@ -131,7 +131,7 @@ static void ties_go_to_the_smaller_ids(void **state)
     snprintf(dir, sizeof dir, "%s/ties", g_dir);
     write_text(dir, "t.txt", "cd\nac\nab\ncd\nab\nac\n");
     snprintf(path, sizeof path, "%s/t.txt", dir);
-    const rt_texts files = {.v = {path}, .n = 1};
+    const rt_strings files = {.v = {path}, .n = 1};
     ok(ds_tokenizer_train(&(ds_input){.names = files.v, .n = files.n}, 260, "<|end|>", dir, NULL));
     ds_tokenizer *t = load(dir);
     assert_int_equal(ds_tokenizer_id(t, "ab"), 257);
@@ -143,7 +143,7 @@ static void ties_go_to_the_smaller_ids(void **state)
 static void training_refuses_what_it_cannot_do(void **state)
 {
     (void)state;
-    const rt_texts files = {.v = {g_corpus}, .n = 1}, none = {.v = {"/nowhere/x.txt"}, .n = 1}, odd = {.v = {"corpus.pdf"}, .n = 1};
+    const rt_strings files = {.v = {g_corpus}, .n = 1}, none = {.v = {"/nowhere/x.txt"}, .n = 1}, odd = {.v = {"corpus.pdf"}, .n = 1};
     assert_int_equal(ds_tokenizer_train(&(ds_input){.names = files.v, .n = files.n}, 256, "<|end|>", g_trained, NULL), RT_EINVAL);
     assert_int_equal(ds_tokenizer_train(&(ds_input){.names = files.v, .n = files.n}, 300, "", g_trained, NULL), RT_EINVAL);
     assert_int_equal(ds_tokenizer_train(&(ds_input){.names = files.v, .n = files.n}, 300, "\xff", g_trained, NULL), RT_EINVAL);

@@ -223,7 +223,7 @@ static void bad_configuration(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         tr_config   c   = {0};
         tr_trainer *t   = NULL;
-        rt_texts    set = {.v = {"data.train=[]", wrong[i]}, .n = 2};
+        rt_strings  set = {.v = {"data.train=[]", wrong[i]}, .n = 2};
         char        path[96], shard[128];
         snprintf(path, sizeof path, "%s/empty.json", dt_dir);
         snprintf(shard, sizeof shard, "data.train=[\"%s\"]", dt_shard);

@@ -1,43 +1,43 @@
-/* choice.c -- computing one choice: what the model says about the prompt, then the text it writes.
+/* completion.c -- computing one choice: what the model says about the prompt, then the text it writes.
  *
  * Randomness is a function of the request: step i draws with hash(seed, i), the tail of position t
  * (of the prompt and what follows it) with hash(tail seed, t).
  */
 #include "core/rng.h"
-#include "infer/desk.h"
+#include "serve/engine.h"
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- rows ---------------------------------------------------------------------------------- */
 
-static rt_status rows_create(inf_rows *r, int64_t n, int64_t k, int64_t m)
+static rt_status rows_create(sv_rows *r, int64_t n, int64_t k, int64_t m)
 {
     r->n = n, r->k = k, r->m = m;
     RT_TRY(RT_NEW(r->topk_ids, n * k));
     RT_TRY(RT_NEW(r->topk_logprob, n * k));
     RT_TRY(RT_NEW(r->tail_ids, n * m));
-    RT_TRY(RT_NEW(r->rest_entropy, n));
+    RT_TRY(RT_NEW(r->tail_entropy, n));
     RT_TRY(RT_NEW(r->actual_logprob, n));
     return RT_NEW(r->actual_rank, n);
 }
 
-static void rows_free(inf_rows *r)
+static void rows_free(sv_rows *r)
 {
     free(r->topk_ids);
     free(r->topk_logprob);
     free(r->tail_ids);
-    free(r->rest_entropy);
+    free(r->tail_entropy);
     free(r->actual_logprob);
     free(r->actual_rank);
-    *r = (inf_rows){0};
+    *r = (sv_rows){0};
 }
 
-static void rows_fill(inf_rows *r, int64_t i, const real *z, int64_t V, int32_t actual, uint64_t seed)
+static void rows_fill(sv_rows *r, int64_t i, const real *z, int64_t V, int32_t actual, uint64_t seed)
 {
     md_teacher_row row = {
         .topk_ids = r->topk_ids + i * r->k, .topk_logprob = r->topk_logprob + i * r->k, .tail_ids = r->tail_ids + i * r->m};
     md_teacher_fill(&row, z, V, r->k, r->m, actual, seed);
-    r->rest_entropy[i]   = row.rest_entropy;
+    r->tail_entropy[i]   = row.tail_entropy;
     r->actual_logprob[i] = row.actual_logprob;
     r->actual_rank[i]    = row.actual_rank;
 }
@@ -45,8 +45,8 @@ static void rows_fill(inf_rows *r, int64_t i, const real *z, int64_t V, int32_t 
 /* ---- the prompt ------------------------------------------------------------------------------- */
 
 typedef struct scoring {
-    inf_choice *c;
-    int64_t     V;
+    sv_completion *c;
+    int64_t        V;
 } scoring;
 
 static void score_row(void *ud, int64_t t, real *z, int thread)
@@ -58,11 +58,11 @@ static void score_row(void *ud, int64_t t, real *z, int thread)
     if (i < p->n) rows_fill(&s->c->before, i, z, s->V, p->v[i], rt_mix2(s->c->q->tail_seed, (uint64_t)i));
 }
 
-static rt_status score_prompt(inf_choice *c, inf_desk *d)
+static rt_status score_prompt(sv_completion *c, sv_engine *d)
 {
-    const inf_request *q = c->q;
-    const int64_t      k = q->prompt_logprobs >= 0 ? q->prompt_logprobs : q->logprobs;
-    scoring            s = {c, d->model->config.V};
+    const sv_request *q = c->q;
+    const int64_t     k = q->prompt_logprobs >= 0 ? q->prompt_logprobs : q->logprobs;
+    scoring           s = {c, d->model->config.V};
     if (q->prompt_logprobs < 0 && !(q->echo && q->logprobs >= 0)) return RT_OK;
     RT_TRY(rows_create(&c->before, c->prompt->n, k, q->tail));
     return c->prompt->n > 1 ? md_score(d->scorer, c->prompt->v, c->prompt->n, score_row, &s) : RT_OK;
@@ -71,7 +71,7 @@ static rt_status score_prompt(inf_choice *c, inf_desk *d)
 /* ---- text --------------------------------------------------------------------------------------- */
 
 /* Add a token to the text.  A NUL would end it early for many readers: a byte that is no UTF-8 takes its place (shown as U+FFFD). */
-static rt_status show(inf_choice *c, const inf_desk *d, int32_t id)
+static rt_status show(sv_completion *c, const sv_engine *d, int32_t id)
 {
     const size_t from     = c->text.len;
     c->offset[c->shown++] = c->chars;
@@ -84,7 +84,7 @@ static rt_status show(inf_choice *c, const inf_desk *d, int32_t id)
 }
 
 /* The first stop string that ends behind `from`: the text is cut before it. */
-static void look_for_stop(inf_choice *c, size_t from)
+static void look_for_stop(sv_completion *c, size_t from)
 {
     for (size_t at = from; at < c->text.len; at++)
         for (int s = 0; s < c->q->stops; s++) {
@@ -98,16 +98,16 @@ static void look_for_stop(inf_choice *c, size_t from)
         }
 }
 
-static int is_end(const inf_desk *d, int32_t id)
+static int is_end(const sv_engine *d, int32_t id)
 {
     return ds_ends_have(&d->model->config.ends, id) || ds_ends_have(ds_tokenizer_ends(d->tokenizer), id);
 }
 
 /* Take token id as written: its text, and whether the choice ends with it. */
-static rt_status take(inf_choice *c, const inf_desk *d, int32_t id, size_t written_from)
+static rt_status take(sv_completion *c, const sv_engine *d, int32_t id, size_t written_from)
 {
-    const inf_request *q    = c->q;
-    const size_t       back = q->longest_stop ? q->longest_stop - 1 : 0, before = c->text.len;
+    const sv_request *q    = c->q;
+    const size_t      back = q->longest_stop ? q->longest_stop - 1 : 0, before = c->text.len;
     RT_TRY(ds_ids_add(&c->ids, id));
     RT_TRY(show(c, d, id));
     look_for_stop(c, before >= written_from + back ? before - back : written_from);
@@ -132,7 +132,7 @@ static size_t whole_characters(const char *p, size_t end)
 }
 
 /* Push what is new; text that may yet become a stop string or is half a character waits. */
-static rt_status push_new(inf_choice *c, const inf_desk *d, inf_slice *s, inf_reply *r)
+static rt_status push_new(sv_completion *c, const sv_engine *d, sv_slice *s, sv_reply *r)
 {
     const size_t hold = c->q->longest_stop ? c->q->longest_stop - 1 : 0;
     if (!c->q->stream) return RT_OK;
@@ -141,8 +141,8 @@ static rt_status push_new(inf_choice *c, const inf_desk *d, inf_slice *s, inf_re
     if (c->finish) s->text_end = c->text.len;
     s->token_end = c->shown;
     if (s->text_end == s->text && !c->finish && c->q->logprobs < 0 && !c->q->return_ids) return RT_OK;
-    RT_TRY(inf_answer_event(&r->text, d, c, s));
-    RT_TRY(inf_reply_push(r));
+    RT_TRY(sv_answer_event(&r->text, d, c, s));
+    RT_TRY(sv_reply_push(r));
     s->text  = s->text_end;
     s->token = s->token_end;
     return RT_OK;
@@ -153,16 +153,16 @@ static rt_status push_new(inf_choice *c, const inf_desk *d, inf_slice *s, inf_re
 /* u of step i in [0, 1): 53 bits of hash(seed, i). */
 static double uniform(uint64_t seed, int64_t i) { return (double)(rt_mix2(seed, (uint64_t)i) >> 11) * 0x1p-53; }
 
-static rt_status write_token(inf_choice *c, inf_desk *d, const real *z, size_t written_from)
+static rt_status write_token(sv_completion *c, sv_engine *d, const real *z, size_t written_from)
 {
-    const inf_request *q  = c->q;
-    const int64_t      i  = c->ids.n;
-    const int32_t      id = inf_sample(d->sampler, z, &q->sampling, uniform(q->seed, i));
+    const sv_request *q  = c->q;
+    const int64_t     i  = c->ids.n;
+    const int32_t     id = inf_sample(d->sampler, z, &q->sampling, uniform(q->seed, i));
     if (q->logprobs >= 0) rows_fill(&c->after, i, z, d->model->config.V, id, rt_mix2(q->tail_seed, (uint64_t)(c->prompt->n + i)));
     return take(c, d, id, written_from);
 }
 
-static rt_status write_text(inf_choice *c, inf_desk *d, inf_slice *s, inf_reply *r)
+static rt_status write_text(sv_completion *c, sv_engine *d, sv_slice *s, sv_reply *r)
 {
     const size_t written_from = c->text.len;
     const real  *z;
@@ -176,10 +176,10 @@ static rt_status write_text(inf_choice *c, inf_desk *d, inf_slice *s, inf_reply 
     }
 }
 
-rt_status inf_choice_make(inf_choice *c, inf_desk *d, const inf_request *q, int index, inf_reply *r)
+rt_status sv_completion_make(sv_completion *c, sv_engine *d, const sv_request *q, int index, sv_reply *r)
 {
-    inf_slice s = {0};
-    *c          = (inf_choice){.q = q, .index = index, .prompt = &q->prompts[index]};
+    sv_slice s = {0};
+    *c         = (sv_completion){.q = q, .index = index, .prompt = &q->prompts[index]};
     RT_TRY(rt_buf_str(&c->text, ""));
     RT_TRY(RT_NEW(c->offset, c->prompt->n + q->max_tokens));
     if (q->logprobs >= 0) RT_TRY(rows_create(&c->after, q->max_tokens, q->logprobs, q->tail));
@@ -190,12 +190,12 @@ rt_status inf_choice_make(inf_choice *c, inf_desk *d, const inf_request *q, int 
     return push_new(c, d, &s, r);
 }
 
-void inf_choice_free(inf_choice *c)
+void sv_completion_free(sv_completion *c)
 {
     free(c->ids.v);
     free(c->offset);
     rt_buf_free(&c->text);
     rows_free(&c->before);
     rows_free(&c->after);
-    *c = (inf_choice){0};
+    *c = (sv_completion){0};
 }

@@ -1,5 +1,5 @@
-/* serve_socket.c -- the listening socket, with errors that say what to do. */
-#include "infer/serve.h"
+/* socket.c -- the listening socket, with errors that say what to do. */
+#include "serve/server.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -40,7 +40,7 @@ static int64_t port_of(int fd)
     return ntohs(((struct sockaddr_in *)(void *)&a)->sin_port);
 }
 
-rt_status inf_listen(int *listener, const char *host, int64_t *port)
+rt_status sv_listen(int *listener, const char *host, int64_t *port)
 {
     struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM}, *found = NULL;
     char            service[24];

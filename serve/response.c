@@ -1,6 +1,6 @@
-/* answer.c -- writing answers: the shapes of OpenAI's completions, vLLM's prompt_logprobs, and ours. */
+/* response.c -- writing answers: the shapes of OpenAI's completions, vLLM's prompt_logprobs, and ours. */
 #include "data/wire.h"
-#include "infer/desk.h"
+#include "serve/engine.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,13 +21,13 @@ void inf_put_ids(rt_json_writer *w, const char *key, const int32_t *ids, int64_t
 }
 
 /* The JSON string of one id. */
-static const char *text_of(const inf_desk *d, int32_t id, size_t *n)
+static const char *text_of(const sv_engine *d, int32_t id, size_t *n)
 {
     *n = (size_t)(d->text_at[id + 1] - d->text_at[id]);
     return d->texts.p + d->text_at[id];
 }
 
-void inf_put_token(rt_json_writer *w, const char *key, const inf_desk *d, int32_t id)
+void inf_put_token(rt_json_writer *w, const char *key, const sv_engine *d, int32_t id)
 {
     size_t      n;
     const char *text = text_of(d, id, &n);
@@ -35,21 +35,21 @@ void inf_put_token(rt_json_writer *w, const char *key, const inf_desk *d, int32_
 }
 
 /* Row i of rows has k ids, and the actual one behind them where it is not among them. */
-static int64_t entries(const inf_rows *r, int64_t i, int64_t k) { return k + (r->actual_rank[i] > k); }
+static int64_t entries(const sv_rows *r, int64_t i, int64_t k) { return k + (r->actual_rank[i] > k); }
 
-static int32_t entry_id(const inf_rows *r, int64_t i, int64_t k, int64_t e, int32_t actual)
+static int32_t entry_id(const sv_rows *r, int64_t i, int64_t k, int64_t e, int32_t actual)
 {
     return e < k ? r->topk_ids[i * r->k + e] : actual;
 }
 
-static double entry_logprob(const inf_rows *r, int64_t i, int64_t k, int64_t e)
+static double entry_logprob(const sv_rows *r, int64_t i, int64_t k, int64_t e)
 {
     return e < k ? (double)r->topk_logprob[i * r->k + e] : r->actual_logprob[i];
 }
 
 /* ---- prompt_logprobs and what goes with it ------------------------------------------------- */
 
-static void put_prompt_entry(rt_json_writer *w, const inf_desk *d, const inf_rows *r, int64_t i, int32_t actual)
+static void put_prompt_entry(rt_json_writer *w, const sv_engine *d, const sv_rows *r, int64_t i, int32_t actual)
 {
     const int64_t n = entries(r, i, r->k);
     rt_put_object(w, NULL);
@@ -66,21 +66,21 @@ static void put_prompt_entry(rt_json_writer *w, const inf_desk *d, const inf_row
     rt_put_end(w);
 }
 
-static void put_prompt_logprobs(rt_json_writer *w, const inf_desk *d, const inf_choice *c)
+static void put_prompt_logprobs(rt_json_writer *w, const sv_engine *d, const sv_completion *c)
 {
     rt_put_array(w, WIRE_PROMPT_LOGPROBS);
     rt_put_null(w, NULL);
     for (int64_t i = 1; w->st == RT_OK && i < c->prompt->n; i++) {
         put_prompt_entry(w, d, &c->before, i, c->prompt->v[i]);
-        if (w->out->len > DESK_MAX_ANSWER)
+        if (w->out->len > SV_MAX_ANSWER)
             w->st = rt_fail(RT_EINVAL, __FILE__, __LINE__,
-                            "the answer would be larger than %d MB; ask for fewer prompts or logprobs at once", DESK_MAX_ANSWER >> 20);
+                            "the answer would be larger than %d MB; ask for fewer prompts or logprobs at once", SV_MAX_ANSWER >> 20);
     }
     rt_put_end(w);
 }
 
 /* "tail": [[...], ...], "entropy": [...] of rows from .. end-1; rows without content are null. */
-static void put_rest(rt_json_writer *w, const inf_rows *r, int64_t from, int64_t end, const char *tail, const char *entropy)
+static void put_rest(rt_json_writer *w, const sv_rows *r, int64_t from, int64_t end, const char *tail, const char *entropy)
 {
     if (r->m > 0) {
         rt_put_array(w, tail);
@@ -90,19 +90,19 @@ static void put_rest(rt_json_writer *w, const inf_rows *r, int64_t from, int64_t
         rt_put_end(w);
     }
     rt_put_array(w, entropy);
-    for (int64_t i = from; i < end; i++) rt_put_real(w, NULL, r->actual_rank[i] ? r->rest_entropy[i] : NAN, DIGITS);
+    for (int64_t i = from; i < end; i++) rt_put_real(w, NULL, r->actual_rank[i] ? r->tail_entropy[i] : NAN, DIGITS);
     rt_put_end(w);
 }
 
 /* ---- OpenAI's "logprobs" of the shown tokens -------------------------------------------------- */
 
 typedef struct shown { /* a token in the text of the answer: its row, and what it is */
-    const inf_rows *rows;
-    int64_t         i;
-    int32_t         id;
+    const sv_rows *rows;
+    int64_t        i;
+    int32_t        id;
 } shown;
 
-static shown shown_at(const inf_choice *c, int64_t s)
+static shown shown_at(const sv_completion *c, int64_t s)
 {
     const int64_t echoed = c->q->echo ? c->prompt->n : 0;
     if (s < echoed) return (shown){&c->before, s, c->prompt->v[s]};
@@ -110,7 +110,7 @@ static shown shown_at(const inf_choice *c, int64_t s)
 }
 
 /* Does an entry before e have the same text?  An object may hold a key once; the more likely stays. */
-static int text_taken(const inf_desk *d, const shown *t, int64_t k, int64_t e)
+static int text_taken(const sv_engine *d, const shown *t, int64_t k, int64_t e)
 {
     size_t      n, m;
     const char *text = text_of(d, entry_id(t->rows, t->i, k, e, t->id), &n);
@@ -121,7 +121,7 @@ static int text_taken(const inf_desk *d, const shown *t, int64_t k, int64_t e)
     return 0;
 }
 
-static void put_top(rt_json_writer *w, const inf_desk *d, const inf_choice *c, const shown *t)
+static void put_top(rt_json_writer *w, const sv_engine *d, const sv_completion *c, const shown *t)
 {
     const int64_t k = c->q->logprobs < t->rows->k ? c->q->logprobs : t->rows->k, n = entries(t->rows, t->i, k);
     rt_put_object(w, NULL);
@@ -141,38 +141,38 @@ static void put_top(rt_json_writer *w, const inf_desk *d, const inf_choice *c, c
     rt_put_end(w);
 }
 
-static void put_offset(rt_json_writer *w, const inf_desk *d, const inf_choice *c, int64_t s)
+static void put_offset(rt_json_writer *w, const sv_engine *d, const sv_completion *c, int64_t s)
 {
     (void)d;
     rt_put_int(w, NULL, c->offset[s]);
 }
 
-static void put_shown_logprob(rt_json_writer *w, const inf_desk *d, const inf_choice *c, int64_t s)
+static void put_shown_logprob(rt_json_writer *w, const sv_engine *d, const sv_completion *c, int64_t s)
 {
     const shown t = shown_at(c, s);
     (void)d;
     put_logprob(w, NULL, t.rows->actual_rank[t.i] ? t.rows->actual_logprob[t.i] : NAN);
 }
 
-static void put_shown_token(rt_json_writer *w, const inf_desk *d, const inf_choice *c, int64_t s)
+static void put_shown_token(rt_json_writer *w, const sv_engine *d, const sv_completion *c, int64_t s)
 {
     const int32_t id = shown_at(c, s).id;
     if (c->q->tokens_as_ids) rt_put_format(w, NULL, "token_id:%d", id);
     else inf_put_token(w, NULL, d, id);
 }
 
-static void put_shown_top(rt_json_writer *w, const inf_desk *d, const inf_choice *c, int64_t s)
+static void put_shown_top(rt_json_writer *w, const sv_engine *d, const sv_completion *c, int64_t s)
 {
     const shown t = shown_at(c, s);
     if (t.rows->actual_rank[t.i]) put_top(w, d, c, &t);
     else rt_put_null(w, NULL);
 }
 
-static void put_logprobs(rt_json_writer *w, const inf_desk *d, const inf_choice *c, const inf_slice *s)
+static void put_logprobs(rt_json_writer *w, const sv_engine *d, const sv_completion *c, const sv_slice *s)
 {
     static const struct {
         const char *name;
-        void (*put)(rt_json_writer *, const inf_desk *, const inf_choice *, int64_t);
+        void (*put)(rt_json_writer *, const sv_engine *, const sv_completion *, int64_t);
     } lists[] = {
         {"text_offset", put_offset}, {"token_logprobs", put_shown_logprob}, {"tokens", put_shown_token}, {"top_logprobs", put_shown_top}};
     if (c->q->logprobs < 0) {
@@ -191,21 +191,21 @@ static void put_logprobs(rt_json_writer *w, const inf_desk *d, const inf_choice 
 /* ---- a choice, an event, an answer -------------------------------------------------------------- */
 
 /* What is about the prompt alone: written once, with the first token. */
-static void put_prompt_part(rt_json_writer *w, const inf_desk *d, const inf_choice *c)
+static void put_prompt_part(rt_json_writer *w, const sv_engine *d, const sv_completion *c)
 {
-    const inf_request *q = c->q;
+    const sv_request *q = c->q;
     if (q->return_ids) inf_put_ids(w, WIRE_PROMPT_TOKEN_IDS, c->prompt->v, c->prompt->n);
     if (q->prompt_logprobs < 0) return;
     put_prompt_logprobs(w, d, c);
     if (q->retort) put_rest(w, &c->before, 0, c->prompt->n, WIRE_PROMPT_TAIL_IDS, WIRE_PROMPT_REST_ENTROPY);
 }
 
-void inf_put_choice(rt_json_writer *w, const inf_desk *d, const inf_choice *c, const inf_slice *s)
+void inf_put_choice(rt_json_writer *w, const sv_engine *d, const sv_completion *c, const sv_slice *s)
 {
-    const inf_request *q      = c->q;
-    const int64_t      echoed = q->echo ? c->prompt->n : 0, end = s->token_end - echoed;
-    const int64_t      from = s->token > echoed ? s->token - echoed : 0;
-    const int          last = c->finish && s->text_end == c->text.len && s->token_end == c->shown;
+    const sv_request *q      = c->q;
+    const int64_t     echoed = q->echo ? c->prompt->n : 0, end = s->token_end - echoed;
+    const int64_t     from = s->token > echoed ? s->token - echoed : 0;
+    const int         last = c->finish && s->text_end == c->text.len && s->token_end == c->shown;
     rt_put_object(w, NULL);
     rt_put_int(w, "index", c->index);
     rt_put_bytes(w, "text", c->text.p + s->text, s->text_end - s->text);
@@ -218,7 +218,7 @@ void inf_put_choice(rt_json_writer *w, const inf_desk *d, const inf_choice *c, c
     rt_put_end(w);
 }
 
-void inf_put_head(rt_json_writer *w, const inf_desk *d)
+void inf_put_head(rt_json_writer *w, const sv_engine *d)
 {
     rt_put_object(w, NULL);
     rt_put_format(w, "id", "cmpl-%016llx", (unsigned long long)d->serial);
@@ -239,7 +239,7 @@ void inf_put_end(rt_json_writer *w, int64_t read, int64_t written)
     rt_put_end(w);
 }
 
-rt_status inf_answer_event(rt_buf *b, const inf_desk *d, const inf_choice *c, const inf_slice *s)
+rt_status sv_answer_event(rt_buf *b, const sv_engine *d, const sv_completion *c, const sv_slice *s)
 {
     rt_json_writer w = {.out = b};
     RT_TRY(rt_buf_str(b, "data: "));

@@ -1,6 +1,6 @@
 /* request.c -- reading a completions request: every field checked, none silently changed in meaning. */
 #include "data/wire.h"
-#include "infer/desk.h"
+#include "serve/engine.h"
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -41,7 +41,7 @@ static rt_status read_seed(const cJSON *o, uint64_t *seed, const char *where)
     return RT_OK;
 }
 
-static rt_status read_sampling(inf_request *q, const cJSON *o)
+static rt_status read_sampling(sv_request *q, const cJSON *o)
 {
     inf_sampling *s = &q->sampling;
     RT_TRY(rt_json_real(o, "temperature", &s->temperature, WHERE));
@@ -54,18 +54,18 @@ static rt_status read_sampling(inf_request *q, const cJSON *o)
     return read_seed(o, &q->seed, WHERE);
 }
 
-static rt_status add_stop(inf_request *q, const cJSON *s)
+static rt_status add_stop(sv_request *q, const cJSON *s)
 {
     RT_CHECK(cJSON_IsString(s), RT_EFORMAT, WHERE ": \"stop\" must be a string or a list of strings");
     const size_t n = strlen(s->valuestring);
-    RT_CHECK(n >= 1 && n <= DESK_MAX_STOP, RT_EINVAL, WHERE ": a \"stop\" string must have 1 to %d bytes, found %zu", DESK_MAX_STOP, n);
-    RT_CHECK(q->stops < DESK_MAX_STOPS, RT_EINVAL, WHERE ": \"stop\" may hold at most %d strings", DESK_MAX_STOPS);
+    RT_CHECK(n >= 1 && n <= SV_MAX_STOP, RT_EINVAL, WHERE ": a \"stop\" string must have 1 to %d bytes, found %zu", SV_MAX_STOP, n);
+    RT_CHECK(q->stops < SV_MAX_STOPS, RT_EINVAL, WHERE ": \"stop\" may hold at most %d strings", SV_MAX_STOPS);
     q->stop[q->stops++] = s->valuestring;
     if (n > q->longest_stop) q->longest_stop = n;
     return RT_OK;
 }
 
-static rt_status read_stop(inf_request *q, const cJSON *o)
+static rt_status read_stop(sv_request *q, const cJSON *o)
 {
     const cJSON *f = field(o, "stop");
     if (!f) return RT_OK;
@@ -74,7 +74,7 @@ static rt_status read_stop(inf_request *q, const cJSON *o)
     return RT_OK;
 }
 
-static rt_status read_flags(inf_request *q, const cJSON *o)
+static rt_status read_flags(sv_request *q, const cJSON *o)
 {
     const struct {
         const char *key;
@@ -134,7 +134,7 @@ static rt_status read_logprobs(const cJSON *o, const char *key, const char *what
     return RT_OK;
 }
 
-static rt_status read_probabilities(inf_request *q, const inf_desk *d, const cJSON *o)
+static rt_status read_probabilities(sv_request *q, const sv_engine *d, const cJSON *o)
 {
     RT_TRY(read_logprobs(o, WIRE_LOGPROBS, "sample logprobs", d->max_logprobs, &q->logprobs));
     RT_TRY(read_logprobs(o, WIRE_PROMPT_LOGPROBS, "prompt logprobs", d->max_logprobs, &q->prompt_logprobs));
@@ -150,17 +150,17 @@ static rt_status read_probabilities(inf_request *q, const inf_desk *d, const cJS
              WHERE ": \"retort\" asks about the rest beside the top k: set \"prompt_logprobs\" or \"logprobs\"");
     q->retort = 1;
     RT_TRY(rt_json_int(ours, WIRE_TAIL_SAMPLES, &q->tail, WHERE ", \"retort\""));
-    RT_CHECK(q->tail >= 0 && q->tail <= DESK_MAX_TAIL, RT_EINVAL, WHERE ", \"retort\": \"tail_samples\" must be from 0 to %d, found %lld",
-             DESK_MAX_TAIL, (long long)q->tail);
+    RT_CHECK(q->tail >= 0 && q->tail <= SV_MAX_TAIL, RT_EINVAL, WHERE ", \"retort\": \"tail_samples\" must be from 0 to %d, found %lld",
+             SV_MAX_TAIL, (long long)q->tail);
     return read_seed(ours, &q->tail_seed, WHERE ", \"retort\"");
 }
 
-rt_status inf_text_ids(const inf_desk *d, const char *text, int special, ds_ids *ids)
+rt_status sv_text_ids(const sv_engine *d, const char *text, int special, ds_ids *ids)
 {
     return ds_encode(d->tokenizer, text, strlen(text), special ? DS_PROMPT : DS_ADDED, ids);
 }
 
-rt_status inf_list_ids(const cJSON *list, int64_t size, const char *where, ds_ids *ids)
+rt_status sv_list_ids(const cJSON *list, int64_t size, const char *where, ds_ids *ids)
 {
     for (const cJSON *e = list->child; e; e = e->next) {
         int64_t v = 0;
@@ -171,12 +171,12 @@ rt_status inf_list_ids(const cJSON *list, int64_t size, const char *where, ds_id
     return RT_OK;
 }
 
-static rt_status add_prompt(inf_request *q, const inf_desk *d, const cJSON *p)
+static rt_status add_prompt(sv_request *q, const sv_engine *d, const cJSON *p)
 {
-    RT_CHECK(q->n < DESK_MAX_PROMPTS, RT_EINVAL, WHERE ": \"prompt\" may hold at most %d prompts", DESK_MAX_PROMPTS);
+    RT_CHECK(q->n < SV_MAX_PROMPTS, RT_EINVAL, WHERE ": \"prompt\" may hold at most %d prompts", SV_MAX_PROMPTS);
     ds_ids *ids = &q->prompts[q->n++];
-    if (cJSON_IsString(p)) RT_TRY(inf_text_ids(d, p->valuestring, q->special, ids));
-    else if (cJSON_IsArray(p)) RT_TRY(inf_list_ids(p, d->model->config.V, WHERE ": \"prompt\"", ids));
+    if (cJSON_IsString(p)) RT_TRY(sv_text_ids(d, p->valuestring, q->special, ids));
+    else if (cJSON_IsArray(p)) RT_TRY(sv_list_ids(p, d->model->config.V, WHERE ": \"prompt\"", ids));
     else RT_FAIL(RT_EFORMAT, WHERE ": \"prompt\" must be a string, a list of strings, a list of ids or a list of lists of ids");
     for (int64_t i = 0; i < ids->n; i++)
         RT_CHECK(ids->v[i] < d->model->config.V, RT_EINVAL, WHERE ": \"prompt\" %d holds the token %d, the model has %lld ids", q->n - 1,
@@ -189,7 +189,7 @@ static rt_status add_prompt(inf_request *q, const inf_desk *d, const cJSON *p)
     return RT_OK;
 }
 
-static rt_status read_prompts(inf_request *q, const inf_desk *d, const cJSON *o)
+static rt_status read_prompts(sv_request *q, const sv_engine *d, const cJSON *o)
 {
     const cJSON *p = field(o, "prompt");
     RT_CHECK(p, RT_EINVAL, WHERE " has no \"prompt\": give a string, a list of strings, a list of ids or a list of lists of ids");
@@ -199,15 +199,15 @@ static rt_status read_prompts(inf_request *q, const inf_desk *d, const cJSON *o)
     return RT_OK;
 }
 
-rt_status inf_request_read(inf_request *q, const inf_desk *d, const cJSON *o)
+rt_status sv_request_read(sv_request *q, const sv_engine *d, const cJSON *o)
 {
     const char *model = "";
-    *q                = (inf_request){.max_tokens      = 16,
-                                      .sampling        = {.temperature = 1, .top_p = 1},
-                                      .special         = 1,
-                                      .skip_special    = 1,
-                                      .logprobs        = -1,
-                                      .prompt_logprobs = -1};
+    *q                = (sv_request){.max_tokens      = 16,
+                                     .sampling        = {.temperature = 1, .top_p = 1},
+                                     .special         = 1,
+                                     .skip_special    = 1,
+                                     .logprobs        = -1,
+                                     .prompt_logprobs = -1};
     RT_TRY(rt_json_text(o, "model", &model, WHERE));
     RT_CHECK(!*model || !strcmp(model, d->name), RT_ENOENT, "the model \"%.80s\" is not served here; this server has \"%s\"", model,
              d->name);
@@ -220,8 +220,8 @@ rt_status inf_request_read(inf_request *q, const inf_desk *d, const cJSON *o)
     return read_prompts(q, d, o);
 }
 
-void inf_request_free(inf_request *q)
+void sv_request_free(sv_request *q)
 {
     for (int i = 0; i < q->n; i++) free(q->prompts[i].v);
-    *q = (inf_request){0};
+    *q = (sv_request){0};
 }

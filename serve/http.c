@@ -1,22 +1,22 @@
-/* serve_http.c -- HTTP's side: routes, bodies, answers.  All of this runs in libmicrohttpd's thread. */
+/* http.c -- HTTP's side: routes, bodies, answers.  All of this runs in libmicrohttpd's thread. */
 #include "core/clock.h"
 #include "core/progress.h"
-#include "infer/serve.h"
+#include "serve/server.h"
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
-static const inf_route routes[] = {
+static const sv_route routes[] = {
     {"/health", "GET", 0},
     {"/v1/models", "GET", 0},
-    {"/v1/completions", "POST", INF_COMPLETE},
-    {"/v1/chat/completions", "POST", INF_CHAT},
-    {"/tokenize", "POST", INF_TOKENIZE},
-    {"/detokenize", "POST", INF_DETOKENIZE},
+    {"/v1/completions", "POST", SV_COMPLETE},
+    {"/v1/chat/completions", "POST", SV_CHAT},
+    {"/tokenize", "POST", SV_TOKENIZE},
+    {"/detokenize", "POST", SV_DETOKENIZE},
 };
 
-static const inf_route *find_route(const char *path)
+static const sv_route *find_route(const char *path)
 {
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
         if (!strcmp(routes[i].path, path)) return &routes[i];
@@ -52,16 +52,16 @@ static enum MHD_Result send_copy(struct MHD_Connection *c, const char *p, size_t
 
 static enum MHD_Result send_error(struct MHD_Connection *c, int status, const char *message)
 {
-    inf_reply reply = {0};
-    inf_reply_error(&reply, status, message);
+    sv_reply reply = {0};
+    sv_reply_error(&reply, status, message);
     return send_text(c, status, &reply.text);
 }
 
 /* What a stream has at `pos`; sleeps where there is nothing yet. */
 static ssize_t read_stream(void *ud, uint64_t pos, char *to, size_t max)
 {
-    inf_job *j = ud;
-    ssize_t  n = 0;
+    sv_job *j = ud;
+    ssize_t n = 0;
     pthread_mutex_lock(&j->server->lock);
     if (pos < j->out.len) {
         const size_t left = j->out.len - (size_t)pos;
@@ -78,7 +78,7 @@ static ssize_t read_stream(void *ud, uint64_t pos, char *to, size_t max)
 }
 
 /* The job has something: the whole answer, or the beginning of a stream. */
-static enum MHD_Result send_answer(inf_job *j)
+static enum MHD_Result send_answer(sv_job *j)
 {
     pthread_mutex_lock(&j->server->lock);
     const int stream = j->out.len > 0;
@@ -91,7 +91,7 @@ static enum MHD_Result send_answer(inf_job *j)
 
 /* ---- receiving ----------------------------------------------------------------------------------- */
 
-static enum MHD_Result refuse(inf_job *j)
+static enum MHD_Result refuse(sv_job *j)
 {
     switch (j->refused) {
     case MHD_HTTP_NOT_FOUND:
@@ -107,11 +107,11 @@ static enum MHD_Result refuse(inf_job *j)
     }
 }
 
-static enum MHD_Result begin(inf_server *s, struct MHD_Connection *c, const char *path, const char *method, void **job)
+static enum MHD_Result begin(sv_server *s, struct MHD_Connection *c, const char *path, const char *method, void **job)
 {
-    const inf_route *r    = find_route(path);
-    const char      *text = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    inf_job         *j    = inf_job_new(s, c);
+    const sv_route *r    = find_route(path);
+    const char     *text = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    sv_job         *j    = sv_job_new(s, c);
     if (!j) return MHD_NO;
     *job     = j;
     j->began = rt_now();
@@ -132,9 +132,9 @@ static enum MHD_Result begin(inf_server *s, struct MHD_Connection *c, const char
     return MHD_YES;
 }
 
-static enum MHD_Result received(inf_job *j, const char *method)
+static enum MHD_Result received(sv_job *j, const char *method)
 {
-    const inf_server *s = j->server;
+    const sv_server *s = j->server;
     if (j->refused) return refuse(j);
     if (!strcmp(method, "POST")) {
         /* libmicrohttpd would go on reading a connection that sleeps from this first call on, and give it up when its
@@ -143,7 +143,7 @@ static enum MHD_Result received(inf_job *j, const char *method)
             j->whole = 1;
             return MHD_YES;
         }
-        if (inf_job_enqueue(j)) return MHD_YES;
+        if (sv_job_enqueue(j)) return MHD_YES;
         return send_error(j->connection, MHD_HTTP_SERVICE_UNAVAILABLE,
                           "the server has too many requests waiting, or is stopping; try again later");
     }
@@ -154,12 +154,12 @@ static enum MHD_Result received(inf_job *j, const char *method)
 static enum MHD_Result on_request(void *ud, struct MHD_Connection *c, const char *path, const char *method, const char *version,
                                   const char *bytes, size_t *n, void **job)
 {
-    inf_job *j = *job;
+    sv_job *j = *job;
     (void)version;
-    inf_link_touch(ud, c, j);
+    sv_link_touch(ud, c, j);
     if (!j) return begin(ud, c, path, method, job);
     if (*n) {
-        const int fine = inf_job_receive(j, bytes, *n);
+        const int fine = sv_job_receive(j, bytes, *n);
         *n             = 0;
         return fine ? MHD_YES : MHD_NO;
     }
@@ -169,23 +169,23 @@ static enum MHD_Result on_request(void *ud, struct MHD_Connection *c, const char
 static void on_end(void *ud, struct MHD_Connection *c, void **job, enum MHD_RequestTerminationCode why)
 {
     (void)why;
-    inf_link_touch(ud, c, NULL);
-    if (*job) inf_job_let_go(*job);
+    sv_link_touch(ud, c, NULL);
+    if (*job) sv_job_let_go(*job);
     *job = NULL;
 }
 
-rt_status inf_http_start(inf_server *s)
+rt_status sv_http_start(sv_server *s)
 {
     s->daemon =
         MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET,
-                         s->listener, MHD_OPTION_NOTIFY_COMPLETED, on_end, s, MHD_OPTION_NOTIFY_CONNECTION, inf_link_notify, s,
+                         s->listener, MHD_OPTION_NOTIFY_COMPLETED, on_end, s, MHD_OPTION_NOTIFY_CONNECTION, sv_link_notify, s,
                          MHD_OPTION_CONNECTION_LIMIT, (unsigned)(SERVE_MAX_CONNECTIONS + SERVE_SPARE_CONNECTIONS),
                          MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SERVE_IDLE_SECONDS, MHD_OPTION_END);
     RT_CHECK(s->daemon, RT_ENET, "the HTTP server cannot be started on port %lld", (long long)s->port);
     return RT_OK;
 }
 
-void inf_http_refuse_new(inf_server *s)
+void sv_http_refuse_new(sv_server *s)
 {
     if (s->daemon && MHD_quiesce_daemon(s->daemon) == s->listener) {
         close(s->listener);
@@ -193,7 +193,7 @@ void inf_http_refuse_new(inf_server *s)
     }
 }
 
-void inf_http_stop(inf_server *s)
+void sv_http_stop(sv_server *s)
 {
     if (s->daemon) MHD_stop_daemon(s->daemon);
     s->daemon = NULL;

@@ -1,8 +1,8 @@
-/* sketch.c -- a few bytes a row from which a teacher's whole distribution is rebuilt.
+/* encoded state.c -- a few bytes a row from which a teacher's whole distribution is rebuilt.
  *
  * The coordinates of a row are normal enough that one uniform quantiser with a clip for each
  * number of bits is close to the best one; how many bits a coordinate gets is decided where
- * the decoder is fitted (model/sketch.c).
+ * the decoder is fitted (model/encoded state.c).
  */
 #include "data/shard.h"
 #include <math.h>
@@ -16,37 +16,37 @@ static const float clips[MAX_BITS + 1] = {0, 1.6f, 1.9f, 2.3f, 2.7f, 3.1f, 3.5f,
 
 static float step_of(int bits) { return 2 * clips[bits] / (float)(1 << bits); }
 
-rt_status ds_sketch_create(ds_sketch **out, int64_t r, int64_t V, int64_t bytes)
+rt_status ds_codec_create(ds_codec **out, int64_t r, int64_t V, int64_t bytes)
 {
-    ds_sketch *s;
+    ds_codec *s;
     RT_CHECK(r >= 1 && V >= 1 && bytes >= 1 && bytes <= DS_MAX_SKETCH && r <= 8 * bytes, RT_EINVAL,
              "a sketch of %lld coordinates in %lld bytes; 1 to %d bytes and at least a bit a coordinate are possible", (long long)r,
              (long long)bytes, (int)DS_MAX_SKETCH);
     RT_TRY(RT_NEW(s, 1));
-    *s           = (ds_sketch){.r = r, .V = V, .bytes = bytes, .loss = NAN};
+    *s           = (ds_codec){.r = r, .V = V, .bytes = bytes, .loss = NAN};
     rt_status st = RT_NEW(s->bits, r);
     if (st == RT_OK) st = RT_NEW(s->scale, r);
     if (st == RT_OK) st = RT_NEW(s->head, V * (r + 1));
-    if (st != RT_OK) ds_sketch_destroy(&s);
+    if (st != RT_OK) ds_codec_destroy(&s);
     else *out = s;
     return st;
 }
 
-rt_status ds_sketch_add_map(ds_sketch *s, int64_t C)
+rt_status ds_codec_add_map(ds_codec *s, int64_t C)
 {
     s->C = C;
     return RT_NEW(s->map, s->r * (C + 1));
 }
 
-void ds_sketch_destroy(ds_sketch **sketch)
+void ds_codec_destroy(ds_codec **codec)
 {
-    ds_sketch *s = *sketch;
+    ds_codec *s = *codec;
     if (!s) return;
     free(s->bits), free(s->scale), free(s->head), free(s->map), free(s);
-    *sketch = NULL;
+    *codec = NULL;
 }
 
-rt_status ds_sketch_check(const ds_sketch *s, rt_status code, const char *path)
+rt_status ds_codec_check(const ds_codec *s, rt_status code, const char *path)
 {
     int64_t sum = 0;
     for (int64_t i = 0; i < s->r; i++) {
@@ -69,7 +69,7 @@ rt_status ds_sketch_check(const ds_sketch *s, rt_status code, const char *path)
     return RT_OK;
 }
 
-const char *ds_sketch_differs(const ds_sketch *a, const ds_sketch *b)
+const char *ds_codec_differs(const ds_codec *a, const ds_codec *b)
 {
     const size_t r = (size_t)a->r;
     if (a->bytes != b->bytes || a->r != b->r || memcmp(a->bits, b->bits, r) != 0) return "bits";
@@ -91,7 +91,7 @@ static unsigned get_bits(const uint8_t *row, int64_t at, int bits)
     return x >> at % 8 & ((1u << bits) - 1);
 }
 
-void ds_sketch_encode(const ds_sketch *s, const float *y, uint8_t *row)
+void ds_codec_encode(const ds_codec *s, const float *y, uint8_t *row)
 {
     int64_t at = 0;
     memset(row, 0, (size_t)s->bytes);
@@ -102,7 +102,7 @@ void ds_sketch_encode(const ds_sketch *s, const float *y, uint8_t *row)
     }
 }
 
-void ds_sketch_decode(const ds_sketch *s, const uint8_t *row, float *y)
+void ds_codec_decode(const ds_codec *s, const uint8_t *row, float *y)
 {
     int64_t at = 0;
     for (int64_t i = 0; i < s->r; at += s->bits[i++]) {

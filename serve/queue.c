@@ -1,13 +1,13 @@
-/* serve_queue.c -- jobs, the queue, and the worker that answers one request after another. */
+/* queue.c -- jobs, the queue, and the worker that answers one request after another. */
 #include "core/clock.h"
 #include "core/progress.h"
-#include "infer/serve.h"
+#include "serve/server.h"
 #include <poll.h>
 #include <stdlib.h>
 
 /* ---- jobs ------------------------------------------------------------------------------------ */
 
-static void job_free(inf_job *j)
+static void job_free(sv_job *j)
 {
     rt_buf_free(&j->body);
     rt_buf_free(&j->reply.text);
@@ -15,9 +15,9 @@ static void job_free(inf_job *j)
     free(j);
 }
 
-inf_job *inf_job_new(inf_server *s, struct MHD_Connection *c)
+sv_job *sv_job_new(sv_server *s, struct MHD_Connection *c)
 {
-    inf_job *j = calloc(1, sizeof *j);
+    sv_job *j = calloc(1, sizeof *j);
     if (!j) return NULL;
     j->server     = s;
     j->connection = c;
@@ -25,33 +25,33 @@ inf_job *inf_job_new(inf_server *s, struct MHD_Connection *c)
     return j;
 }
 
-static void drop_body(inf_job *j)
+static void drop_body(sv_job *j)
 {
     j->server->bodies -= j->body.len;
     rt_buf_free(&j->body);
 }
 
 /* With the lock held; frees the job with its last holder. */
-static void let_go(inf_job *j)
+static void unref(sv_job *j)
 {
     if (--j->holders) return;
     drop_body(j);
     job_free(j);
 }
 
-void inf_job_let_go(inf_job *j)
+void sv_job_let_go(sv_job *j)
 {
-    inf_server *s = j->server;
+    sv_server *s = j->server;
     pthread_mutex_lock(&s->lock);
-    j->gone = 1;
+    j->disconnected = 1;
     s->unanswered -= j->state != JOB_READING;
-    let_go(j);
+    unref(j);
     pthread_mutex_unlock(&s->lock);
 }
 
-int inf_job_receive(inf_job *j, const char *bytes, size_t n)
+int sv_job_receive(sv_job *j, const char *bytes, size_t n)
 {
-    inf_server *s = j->server;
+    sv_server *s = j->server;
     pthread_mutex_lock(&s->lock);
     j->received += n;
     if (!j->refused && j->received > SERVE_MAX_BODY) j->refused = MHD_HTTP_CONTENT_TOO_LARGE;
@@ -65,22 +65,22 @@ int inf_job_receive(inf_job *j, const char *bytes, size_t n)
     return j->received <= 4 * (size_t)SERVE_MAX_BODY;
 }
 
-static void sleep_until_woken(inf_job *j)
+static void sleep_until_woken(sv_job *j)
 {
     j->asleep = 1;
     MHD_suspend_connection(j->connection);
 }
 
-static void wake(inf_job *j)
+static void wake(sv_job *j)
 {
     if (!j->asleep) return;
     j->asleep = 0;
     MHD_resume_connection(j->connection);
 }
 
-int inf_job_enqueue(inf_job *j)
+int sv_job_enqueue(sv_job *j)
 {
-    inf_server *s = j->server;
+    sv_server *s = j->server;
     pthread_mutex_lock(&s->lock);
     const int fits = !s->stopping && s->waiting < SERVE_MAX_WAITING;
     if (fits) {
@@ -102,11 +102,11 @@ int inf_job_enqueue(inf_job *j)
 /* ---- the worker -------------------------------------------------------------------------------- */
 
 /* The next job, or NULL when the server stops and none waits. */
-static inf_job *next_job(inf_server *s)
+static sv_job *next_job(sv_server *s)
 {
     pthread_mutex_lock(&s->lock);
     while (!s->first && !s->stopping) pthread_cond_wait(&s->more, &s->lock);
-    inf_job *j = s->first;
+    sv_job *j = s->first;
     if (j) {
         s->first = j->next;
         if (!s->first) s->last = NULL;
@@ -118,7 +118,7 @@ static inf_job *next_job(inf_server *s)
 
 /* Is the connection broken?  One that its asker has closed for sending alone is not: such an asker waits for the answer,
  * and nothing tells it from one that is gone until something is sent. */
-static int asker_left(inf_job *j)
+static int asker_left(sv_job *j)
 {
     const union MHD_ConnectionInfo *i = MHD_get_connection_info(j->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct pollfd                   p = {.fd = i ? i->connect_fd : -1};
@@ -126,11 +126,11 @@ static int asker_left(inf_job *j)
 }
 
 /* A stream's next piece: from the first on the connection sends what there is. */
-static int push(void *ud, inf_reply *r)
+static int push(void *ud, sv_reply *r)
 {
-    inf_job *j = ud;
+    sv_job *j = ud;
     pthread_mutex_lock(&j->server->lock);
-    const int here = !j->gone && rt_buf_add(&j->out, r->text.p, r->text.len) == RT_OK;
+    const int here = !j->disconnected && rt_buf_add(&j->out, r->text.p, r->text.len) == RT_OK;
     j->state       = JOB_STREAMING;
     wake(j);
     pthread_mutex_unlock(&j->server->lock);
@@ -138,45 +138,45 @@ static int push(void *ud, inf_reply *r)
     return here;
 }
 
-static void note(const inf_job *j)
+static void note(const sv_job *j)
 {
     rt_note("POST %s %d, %zu bytes in, %zu out, %lld tokens, %.0f ms", j->route->path, j->reply.status, j->received,
             j->reply.text.len + j->out.len, (long long)j->reply.tokens, 1e3 * (rt_now() - j->began));
 }
 
-static void finish(inf_job *j)
+static void finish(sv_job *j)
 {
-    inf_server *s = j->server;
+    sv_server *s = j->server;
     if (s->verbose) note(j);
     pthread_mutex_lock(&s->lock);
     drop_body(j);
     j->state = JOB_DONE;
     wake(j);
-    let_go(j);
+    unref(j);
     pthread_mutex_unlock(&s->lock);
 }
 
 static void *work(void *ud)
 {
-    inf_server *s = ud;
-    for (inf_job *j; (j = next_job(s));) {
+    sv_server *s = ud;
+    for (sv_job *j; (j = next_job(s));) {
         j->reply.push = push;
         j->reply.ud   = j;
-        if (asker_left(j)) inf_reply_error(&j->reply, MHD_HTTP_SERVICE_UNAVAILABLE, "the connection was closed while the request waited");
-        else inf_desk_answer(&s->desk, j->route->task, j->body.p, j->body.len, &j->reply);
+        if (asker_left(j)) sv_reply_error(&j->reply, MHD_HTTP_SERVICE_UNAVAILABLE, "the connection was closed while the request waited");
+        else sv_engine_respond(&s->desk, j->route->task, j->body.p, j->body.len, &j->reply);
         finish(j);
     }
     return NULL;
 }
 
-rt_status inf_queue_start(inf_server *s)
+rt_status sv_queue_start(sv_server *s)
 {
     RT_CHECK(!pthread_create(&s->worker, NULL, work, s), RT_ENOMEM, "the system refuses a thread for the server's worker");
     s->working = 1;
     return RT_OK;
 }
 
-void inf_queue_stop(inf_server *s)
+void sv_queue_stop(sv_server *s)
 {
     if (!s->working) return;
     pthread_mutex_lock(&s->lock);

@@ -1,18 +1,18 @@
-/* serve_links.c -- which connections are open, and which is closed when one too many comes: the one that has been idle
+/* links.c -- which connections are open, and which is closed when one too many comes: the one that has been idle
  * for longest.  So nobody can keep others out by holding connections open. */
-#include "infer/serve.h"
+#include "serve/server.h"
 #include <stdlib.h>
 #include <sys/socket.h>
 
-void inf_links_begin(inf_server *s) { s->links.before = s->links.after = &s->links; }
+void sv_links_begin(sv_server *s) { s->links.before = s->links.after = &s->links; }
 
-static void take_out(inf_link *l)
+static void take_out(sv_link *l)
 {
     l->before->after = l->after;
     l->after->before = l->before;
 }
 
-static void put_last(inf_server *s, inf_link *l)
+static void put_last(sv_server *s, sv_link *l)
 {
     l->before        = s->links.before;
     l->after         = &s->links;
@@ -21,29 +21,29 @@ static void put_last(inf_server *s, inf_link *l)
 }
 
 /* Nobody waits for it to be computed: it is between requests, sends one, or has its answer. */
-static int is_idle(inf_server *s, const inf_link *l)
+static int is_idle(sv_server *s, const sv_link *l)
 {
     if (l->ended) return 0;
     if (!l->job) return 1;
     pthread_mutex_lock(&s->lock);
-    const inf_job_state state = l->job->state;
+    const sv_job_state state = l->job->state;
     pthread_mutex_unlock(&s->lock);
     return state == JOB_READING || state == JOB_DONE;
 }
 
-static void close_idlest(inf_server *s)
+static void close_idlest(sv_server *s)
 {
-    inf_link *l = s->links.after;
+    sv_link *l = s->links.after;
     while (l != &s->links && !is_idle(s, l)) l = l->after;
     if (l == &s->links) return;
     l->ended = 1;
     shutdown(l->fd, SHUT_RDWR); /* libmicrohttpd sees its end and closes it */
 }
 
-void inf_link_notify(void *server, struct MHD_Connection *c, void **link, enum MHD_ConnectionNotificationCode what)
+void sv_link_notify(void *server, struct MHD_Connection *c, void **link, enum MHD_ConnectionNotificationCode what)
 {
-    inf_server *s = server;
-    inf_link   *l = *link;
+    sv_server *s = server;
+    sv_link   *l = *link;
     if (what == MHD_CONNECTION_NOTIFY_CLOSED && l) {
         take_out(l);
         free(l);
@@ -58,10 +58,10 @@ void inf_link_notify(void *server, struct MHD_Connection *c, void **link, enum M
     }
 }
 
-void inf_link_touch(inf_server *s, struct MHD_Connection *c, inf_job *j)
+void sv_link_touch(sv_server *s, struct MHD_Connection *c, sv_job *j)
 {
     const union MHD_ConnectionInfo *i = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    inf_link                       *l = i ? i->socket_context : NULL;
+    sv_link                        *l = i ? i->socket_context : NULL;
     if (!l) return;
     l->job = j;
     take_out(l);

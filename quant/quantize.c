@@ -1,7 +1,7 @@
 /* quantize.c -- matrices to 8 or 4 bits: in each group of columns Q = round(S x + Z) with
  * S = (2^bits - 1) / (max - min), Z = -S min (Jacob et al. 2018, arXiv:1712.05877, eq. 1, with S
  * the inverse of their scale).  S and Z are finite for all finite weights. */
-#include "infer/infer.h"
+#include "quant/quant.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +58,7 @@ static rt_status quantise_tensor(md_tensor *t, int bits, int64_t group)
     return st;
 }
 
-rt_status inf_quantise(md_model *m, int bits, int64_t group)
+rt_status qu_quantise(md_model *m, int bits, int64_t group)
 {
     RT_CHECK((bits == 8 || bits == 4) && group >= 2 && group % 2 == 0, RT_EINVAL,
              "expected 8 or 4 bits and an even group, found %d and %lld", bits, (long long)group);

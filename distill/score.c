@@ -1,11 +1,11 @@
-/* capture.c -- a teacher's soft shard without a server: text shards in, one soft shard out.
+/* score.c -- a teacher's soft shard without a server: text shards in, one soft shard out.
  *
  * Documents share passes through the model; which ones do changes nothing, since a row's samples are seeded by its
- * place in the text.  Sketches need a decoder before the first row is written, so the first rows are gone through twice.
+ * place in the text.  Encoded states need a decoder before the first row is written, so the first rows are gone through twice.
  */
 #include "core/clock.h"
 #include "core/rng.h"
-#include "model/model.h"
+#include "distill/distill.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,32 +23,32 @@ typedef struct item { /* a document in the pass */
     int64_t doc, first; /* in its shard; its place in the pass */
 } item;
 
-typedef struct capture {
+typedef struct offline {
     const md_model *model;
     ds_tokenizer   *tokenizer;
-    md_capture_opts o;
+    di_score_opts   o;
     md_scorer      *scorer;
-    md_sketcher    *sketcher;
-    ds_shard       *shard[RT_MAX_TEXTS], *like;
-    ds_sketch      *fitted; /* NULL with `like`, whose own it is then */
+    di_encoder     *encoder;
+    ds_shard       *shard[RT_MAX_STRINGS], *like;
+    ds_codec       *fitted; /* NULL with `like`, whose own it is then */
     ds_writer      *writer;
-    md_captured     done;
+    di_scored       done;
     int64_t         number; /* of the document, over all shards */
     int64_t         n, max, items;
     item           *item;              /* [max] */
     int32_t        *ids, *pos, *start; /* [max] */
     int32_t        *target;            /* [max] -1: the last row of a document */
     uint64_t       *seed;              /* [max] */
-    uint8_t        *valid, *sketch;    /* [max], [max, o->sketch] */
+    uint8_t        *valid, *codec;     /* [max], [max, o->encoded state] */
     int32_t        *topk_ids, *tail_ids;
     float          *topk_logprob, *actual, *rest, *entropy;
     real           *hidden, *sample; /* [threads, C]; [wanted, C] */
     int64_t         sampled, wanted;
-} capture;
+} offline;
 
 /* ---- the input --------------------------------------------------------------------------------------- */
 
-static rt_status check_shard(const capture *c, const ds_shard *s, const ds_tokenizer *t)
+static rt_status check_shard(const offline *c, const ds_shard *s, const ds_tokenizer *t)
 {
     const md_config *m      = &c->model->config;
     const ds_info   *i      = ds_shard_info(s);
@@ -63,7 +63,7 @@ static rt_status check_shard(const capture *c, const ds_shard *s, const ds_token
     return RT_OK;
 }
 
-static rt_status open_shards(capture *c)
+static rt_status open_shards(offline *c)
 {
     RT_CHECK(c->o.shards->n > 0, RT_EINVAL, "--shards: expected the names of shards to score");
     RT_TRY(ds_tokenizer_load(&c->tokenizer, c->model->dir));
@@ -74,12 +74,12 @@ static rt_status open_shards(capture *c)
     return RT_OK;
 }
 
-static rt_status make(capture *c)
+static rt_status make(offline *c)
 {
-    const md_capture_opts *o = &c->o;
-    RT_CHECK(o->k >= 0 && o->k <= MD_TEACHER_MAX_K && o->m >= 0 && o->sketch >= 0, RT_EINVAL,
+    const di_score_opts *o = &c->o;
+    RT_CHECK(o->k >= 0 && o->k <= MD_TEACHER_MAX_K && o->m >= 0 && o->codec >= 0, RT_EINVAL,
              "k = %lld, m = %lld, sketches of %lld bytes; k is 0 to %d, none is below 0", (long long)o->k, (long long)o->m,
-             (long long)o->sketch, (int)MD_TEACHER_MAX_K);
+             (long long)o->codec, (int)MD_TEACHER_MAX_K);
     c->max = c->model->config.context > PACK ? c->model->config.context : PACK;
     RT_TRY(RT_NEW(c->item, c->max));
     RT_TRY(RT_NEW(c->ids, c->max));
@@ -88,7 +88,7 @@ static rt_status make(capture *c)
     RT_TRY(RT_NEW(c->target, c->max));
     RT_TRY(RT_NEW(c->seed, c->max));
     RT_TRY(RT_NEW(c->valid, c->max));
-    RT_TRY(RT_NEW(c->sketch, c->max * o->sketch));
+    RT_TRY(RT_NEW(c->codec, c->max * o->codec));
     RT_TRY(RT_NEW(c->topk_ids, c->max * o->k));
     RT_TRY(RT_NEW(c->topk_logprob, c->max * o->k));
     RT_TRY(RT_NEW(c->tail_ids, c->max * o->m));
@@ -99,25 +99,25 @@ static rt_status make(capture *c)
     return md_scorer_create(&c->scorer, c->model, c->max);
 }
 
-static void capture_free(capture *c)
+static void offline_free(offline *c)
 {
     ds_writer_abandon(&c->writer);
     ds_tokenizer_destroy(&c->tokenizer);
     md_scorer_destroy(&c->scorer);
-    md_sketcher_destroy(&c->sketcher);
-    ds_sketch_destroy(&c->fitted);
+    di_encoder_destroy(&c->encoder);
+    ds_codec_destroy(&c->fitted);
     ds_shard_close(&c->like);
     for (int i = 0; i < c->o.shards->n; i++) ds_shard_close(&c->shard[i]);
-    free(c->item), free(c->ids), free(c->pos), free(c->start), free(c->target), free(c->seed), free(c->valid), free(c->sketch);
+    free(c->item), free(c->ids), free(c->pos), free(c->start), free(c->target), free(c->seed), free(c->valid), free(c->codec);
     free(c->topk_ids), free(c->topk_logprob), free(c->tail_ids), free(c->actual), free(c->rest), free(c->entropy);
     free(c->hidden), free(c->sample);
 }
 
 /* ---- passes ------------------------------------------------------------------------------------------ */
 
-typedef rt_status (*pass_fn)(capture *c, const md_packed *b);
+typedef rt_status (*pass_fn)(offline *c, const md_packed *b);
 
-static rt_status flush(capture *c, pass_fn pass)
+static rt_status flush(offline *c, pass_fn pass)
 {
     const md_packed b = {c->ids, c->pos, c->start, c->n};
     RT_CHECK(!rt_interrupted(), RT_EINTR, "interrupted; nothing was written");
@@ -126,7 +126,7 @@ static rt_status flush(capture *c, pass_fn pass)
     return RT_OK;
 }
 
-static void add_doc(capture *c, int shard, int64_t doc, const ds_doc *d)
+static void add_doc(offline *c, int shard, int64_t doc, const ds_doc *d)
 {
     const uint64_t seed = rt_mix2(c->o.seed, (uint64_t)c->number++);
     c->item[c->items++] = (item){shard, doc, c->n};
@@ -143,7 +143,7 @@ static void add_doc(capture *c, int shard, int64_t doc, const ds_doc *d)
 }
 
 /* Documents into passes, in order: all, or until `wanted` hidden states are sampled. */
-static rt_status walk(capture *c, pass_fn pass, int all)
+static rt_status walk(offline *c, pass_fn pass, int all)
 {
     ds_doc d;
     c->number = 0;
@@ -158,7 +158,7 @@ static rt_status walk(capture *c, pass_fn pass, int all)
     return flush(c, pass);
 }
 
-static rt_status take_sample(capture *c, const md_packed *b)
+static rt_status take_sample(offline *c, const md_packed *b)
 {
     RT_TRY(md_score_packed(c->scorer, b, NULL, NULL));
     for (int64_t t = 0; t < c->n && c->sampled < c->wanted; t++)
@@ -166,23 +166,23 @@ static rt_status take_sample(capture *c, const md_packed *b)
     return RT_OK;
 }
 
-/* ---- sketches ---------------------------------------------------------------------------------------- */
+/* ---- encoded states ---------------------------------------------------------------------------------------- */
 
-/* k, m and the sketches of the shard `like`. */
-static rt_status be_alike(capture *c)
+/* k, m and the encoded states of the shard `like`. */
+static rt_status be_alike(offline *c)
 {
-    const ds_sketch *s;
-    const char      *path = c->o.like;
+    const ds_codec *s;
+    const char     *path = c->o.like;
     RT_TRY(ds_shard_open(&c->like, path));
     const ds_info *i = ds_shard_info(c->like);
     RT_CHECK(i->soft && ds_tokenizer_is(c->tokenizer, i->tokenizer) && i->vocab == c->model->config.V, RT_EMISMATCH,
              "--like %s: a %s shard of tokenizer %.12s..., %lld entries; expected a soft one of %.12s..., %lld entries, as %s has", path,
              i->soft ? "soft" : "text", i->tokenizer, (long long)i->vocab, ds_tokenizer_identity(c->tokenizer),
              (long long)c->model->config.V, c->model->dir);
-    c->o.k = i->k, c->o.m = i->m, c->o.sketch = i->sketch;
+    c->o.k = i->k, c->o.m = i->m, c->o.codec = i->codec;
     RT_CHECK(i->k <= MD_TEACHER_MAX_K, RT_EINVAL, "--like %s: k is %lld there, at most %d are possible", path, (long long)i->k,
              (int)MD_TEACHER_MAX_K);
-    RT_TRY(ds_shard_sketch(c->like, &s));
+    RT_TRY(ds_shard_codec(c->like, &s));
     RT_CHECK(
         !s || s->map, RT_EMISMATCH,
         "--like %s: it does not say how its sketches were made (/sketch_map is missing); score its text again, then the others like that",
@@ -194,7 +194,7 @@ static rt_status be_alike(capture *c)
 }
 
 /* Of another model the decoder of `like` would lose many times more than of its own. */
-static rt_status check_loss(const capture *c, const ds_sketch *s, double now)
+static rt_status check_loss(const offline *c, const ds_codec *s, double now)
 {
     RT_CHECK(isfinite(now), RT_ECHECK, "no sketch can be made: the model's hidden states are no numbers; its weights are damaged");
     RT_CHECK(!c->like || isnan(s->loss) || now <= 2 * s->loss + 0.1, RT_EMISMATCH,
@@ -205,60 +205,60 @@ static rt_status check_loss(const capture *c, const ds_sketch *s, double now)
 }
 
 /* Over the last n rows of the sample. */
-static rt_status measure_loss(capture *c, const ds_sketch *s, int64_t n)
+static rt_status measure_loss(offline *c, const ds_codec *s, int64_t n)
 {
-    c->done.sketch_loss = NAN;
+    c->done.codec_loss = NAN;
     if (n < FEW) return RT_OK;
-    RT_TRY(md_sketcher_loss(&c->done.sketch_loss, c->sketcher, c->model, c->sample + (c->sampled - n) * c->model->config.C, n));
-    return check_loss(c, s, c->done.sketch_loss);
+    RT_TRY(di_encoder_loss(&c->done.codec_loss, c->encoder, c->model, c->sample + (c->sampled - n) * c->model->config.C, n));
+    return check_loss(c, s, c->done.codec_loss);
 }
 
-static rt_status choose_sketch(capture *c, const ds_sketch **s, int64_t fitted)
+static rt_status choose_codec(offline *c, const ds_codec **s, int64_t fitted)
 {
-    if (c->like) return ds_shard_sketch(c->like, s);
-    RT_TRY(md_sketch_fit(&c->fitted, c->model, c->sample, fitted, c->o.sketch));
+    if (c->like) return ds_shard_codec(c->like, s);
+    RT_TRY(di_codec_fit(&c->fitted, c->model, c->sample, fitted, c->o.codec));
     *s = c->fitted;
     return RT_OK;
 }
 
 /* A decoder is needed before the first row is written, and measured on hidden states that it was not fitted to. */
-static rt_status prepare_sketches(capture *c)
+static rt_status prepare_codecs(offline *c)
 {
-    const ds_sketch *s;
+    const ds_codec *s;
     c->wanted = c->like ? HELD : SAMPLE;
     RT_TRY(RT_NEW(c->sample, c->wanted * c->model->config.C));
     RT_TRY(walk(c, take_sample, 0));
     const int64_t held = c->like ? c->sampled : c->sampled / 8 < HELD ? c->sampled / 8 : HELD;
-    RT_TRY(choose_sketch(c, &s, c->sampled - held));
-    RT_TRY(md_sketcher_create(&c->sketcher, s));
+    RT_TRY(choose_codec(c, &s, c->sampled - held));
+    RT_TRY(di_encoder_create(&c->encoder, s));
     RT_TRY(measure_loss(c, s, held));
-    if (c->fitted) c->fitted->loss = c->done.sketch_loss;
-    return ds_writer_sketch(c->writer, s);
+    if (c->fitted) c->fitted->loss = c->done.codec_loss;
+    return ds_writer_codec(c->writer, s);
 }
 
 /* ---- rows -------------------------------------------------------------------------------------------- */
 
 static void fill(void *ud, int64_t t, real *z, int thread)
 {
-    capture               *c = ud;
-    const md_capture_opts *o = &c->o;
+    offline             *c = ud;
+    const di_score_opts *o = &c->o;
     md_teacher_row r = {.topk_ids = c->topk_ids + t * o->k, .topk_logprob = c->topk_logprob + t * o->k, .tail_ids = c->tail_ids + t * o->m};
     if (!c->valid[t]) return;
     md_teacher_fill(&r, z, c->model->config.V, o->k, o->m, c->target[t], c->seed[t]);
     c->actual[t]  = (float)r.actual_logprob;
-    c->rest[t]    = (float)r.rest_mass;
-    c->entropy[t] = (float)r.rest_entropy;
-    if (!o->sketch) return;
+    c->rest[t]    = (float)r.tail_mass;
+    c->entropy[t] = (float)r.tail_entropy;
+    if (!o->codec) return;
     real *h = c->hidden + thread * c->model->config.C;
     md_scorer_hidden(c->scorer, t, h);
-    md_sketcher_row(c->sketcher, h, c->sketch + t * o->sketch, thread);
+    di_encoder_row(c->encoder, h, c->codec + t * o->codec, thread);
 }
 
 /* Tokens and texts come from the input once more: what a pass holds is its numbers alone. */
-static rt_status write_doc(capture *c, const item *x)
+static rt_status write_doc(offline *c, const item *x)
 {
-    const md_capture_opts *o = &c->o;
-    ds_doc                 d;
+    const di_score_opts *o = &c->o;
+    ds_doc               d;
     RT_TRY(ds_shard_doc(c->shard[x->shard], x->doc, &d));
     d.target_id      = NULL;
     d.weight         = NULL;
@@ -266,17 +266,17 @@ static rt_status write_doc(capture *c, const item *x)
     d.topk_ids       = c->topk_ids + x->first * o->k;
     d.topk_logprob   = c->topk_logprob + x->first * o->k;
     d.actual_logprob = c->actual + x->first;
-    d.rest_mass      = c->rest + x->first;
-    d.rest_entropy   = c->entropy + x->first;
+    d.tail_mass      = c->rest + x->first;
+    d.tail_entropy   = c->entropy + x->first;
     d.tail_ids       = c->tail_ids + x->first * o->m;
-    d.sketch         = c->sketch + x->first * o->sketch;
+    d.codec          = c->codec + x->first * o->codec;
     RT_TRY(ds_writer_add(c->writer, &d));
     c->done.documents++;
     c->done.tokens += d.n;
     return RT_OK;
 }
 
-static rt_status take_rows(capture *c, const md_packed *b)
+static rt_status take_rows(offline *c, const md_packed *b)
 {
     RT_TRY(md_score_packed(c->scorer, b, fill, c));
     for (int64_t i = 0; i < c->items; i++) RT_TRY(write_doc(c, &c->item[i]));
@@ -286,11 +286,11 @@ static rt_status take_rows(capture *c, const md_packed *b)
 
 /* ---- the output -------------------------------------------------------------------------------------- */
 
-static ds_info info_of(const capture *c)
+static ds_info info_of(const offline *c)
 {
-    const md_capture_opts *o    = &c->o;
-    ds_info                info = {.soft = 1, .vocab = c->model->config.V, .k = o->k, .m = o->m, .sketch = o->sketch, .dialect = "model"};
-    const char            *name = strrchr(c->model->dir, '/');
+    const di_score_opts *o    = &c->o;
+    ds_info              info = {.soft = 1, .vocab = c->model->config.V, .k = o->k, .m = o->m, .codec = o->codec, .dialect = "model"};
+    const char          *name = strrchr(c->model->dir, '/');
     memcpy(info.tokenizer, ds_tokenizer_identity(c->tokenizer), RT_SHA_HEX);
     snprintf(info.teacher, sizeof info.teacher, "%s", name && name[1] ? name + 1 : c->model->dir);
     snprintf(info.endpoint, sizeof info.endpoint, "%s", c->model->dir);
@@ -299,23 +299,23 @@ static ds_info info_of(const capture *c)
     return info;
 }
 
-static rt_status run(capture *c)
+static rt_status run(offline *c)
 {
     RT_TRY(open_shards(c));
     if (c->o.like) RT_TRY(be_alike(c));
     RT_TRY(make(c));
     const ds_info info = info_of(c);
     RT_TRY(ds_writer_create(&c->writer, c->o.out, &info));
-    if (c->o.sketch) RT_TRY(prepare_sketches(c));
+    if (c->o.codec) RT_TRY(prepare_codecs(c));
     RT_TRY(walk(c, take_rows, 1));
     return ds_writer_finish(&c->writer);
 }
 
-rt_status md_capture(const md_model *m, const md_capture_opts *o, md_captured *r)
+rt_status di_score(const md_model *m, const di_score_opts *o, di_scored *r)
 {
-    capture         c  = {.model = m, .o = *o, .done.sketch_loss = NAN};
+    offline         c  = {.model = m, .o = *o, .done.codec_loss = NAN};
     const rt_status st = run(&c);
     if (st == RT_OK) *r = c.done;
-    capture_free(&c);
+    offline_free(&c);
     return st;
 }

@@ -1,5 +1,5 @@
-/* serve.c -- the server's life: open, listen, wait for a signal, answer what is left, close. */
-#include "infer/serve.h"
+/* server.c -- the server's life: open, listen, wait for a signal, answer what is left, close. */
+#include "serve/server.h"
 #include "core/clock.h"
 #include "core/file.h"
 #include "core/progress.h"
@@ -28,19 +28,19 @@ static rt_status write_port(const char *path, int64_t port)
     return rt_file_write(path, text, strlen(text));
 }
 
-static rt_status open_server(inf_server *s, const md_model *m, const ds_tokenizer *t, const inf_serve_opts *o)
+static rt_status open_server(sv_server *s, const md_model *m, const ds_tokenizer *t, const sv_serve_opts *o)
 {
     RT_TRY(check_port_file(o->port_file));
-    RT_TRY(inf_listen(&s->listener, s->host, &s->port)); /* first: a taken port is said at once */
-    RT_TRY(inf_desk_open(&s->desk, m, t, o));
-    RT_TRY(inf_desk_models(&s->desk, &s->models));
-    RT_TRY(inf_queue_start(s));
-    RT_TRY(inf_http_start(s));
+    RT_TRY(sv_listen(&s->listener, s->host, &s->port)); /* first: a taken port is said at once */
+    RT_TRY(sv_engine_open(&s->desk, m, t, o));
+    RT_TRY(sv_engine_models(&s->desk, &s->models));
+    RT_TRY(sv_queue_start(s));
+    RT_TRY(sv_http_start(s));
     return write_port(o->port_file, s->port);
 }
 
 /* Finished answers get a moment to be read. */
-static void linger(inf_server *s)
+static void linger(sv_server *s)
 {
     const double until = rt_now() + SERVE_LINGER_SECONDS;
     for (int left = 1; left && rt_now() < until;) {
@@ -51,24 +51,24 @@ static void linger(inf_server *s)
     }
 }
 
-static void close_server(inf_server *s)
+static void close_server(sv_server *s)
 {
-    inf_http_refuse_new(s);
-    inf_queue_stop(s);
+    sv_http_refuse_new(s);
+    sv_queue_stop(s);
     linger(s);
-    inf_http_stop(s);
+    sv_http_stop(s);
     if (s->listener >= 0) close(s->listener);
-    inf_desk_close(&s->desk);
+    sv_engine_close(&s->desk);
     rt_buf_free(&s->models);
     pthread_cond_destroy(&s->more);
     pthread_mutex_destroy(&s->lock);
 }
 
-rt_status inf_serve(const md_model *m, const ds_tokenizer *t, const inf_serve_opts *o)
+rt_status sv_serve(const md_model *m, const ds_tokenizer *t, const sv_serve_opts *o)
 {
-    inf_server s = {.host = o->host ? o->host : "127.0.0.1", .port = o->port, .verbose = o->verbose, .listener = -1};
+    sv_server s = {.host = o->host ? o->host : "127.0.0.1", .port = o->port, .verbose = o->verbose, .listener = -1};
     RT_CHECK(!pthread_mutex_init(&s.lock, NULL) && !pthread_cond_init(&s.more, NULL), RT_ENOMEM, "the server's lock");
-    inf_links_begin(&s);
+    sv_links_begin(&s);
     signal(SIGPIPE, SIG_IGN);
     rt_interrupt_catch();
     const rt_status st = open_server(&s, m, t, o);

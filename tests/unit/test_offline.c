@@ -1,5 +1,5 @@
-/* test_capture.c -- a soft shard made in process: its rows are those of the model, a document at a time, up to the rounding of
- * matrix products; its sketches rebuild the distributions; what cannot be captured leaves nothing behind. */
+/* test_offline.c -- a soft shard made in process: its rows are those of the model, a document at a time, up to the rounding of
+ * matrix products; its encoded states rebuild the distributions; what cannot be captured leaves nothing behind. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 #include "core/file.h"
 #include "core/rng.h"
 #include "data/shard.h"
-#include "model/model.h"
+#include "distill/distill.h"
 #include "tests/support/check.h"
 #include <math.h>
 #include <stdio.h>
@@ -99,25 +99,22 @@ static int tear_down(void **state)
     return rt_dir_remove(g_dir) != RT_OK;
 }
 
-static const rt_texts *both(void)
+static const rt_strings *both(void)
 {
-    static rt_texts t;
-    return t = (rt_texts){{g_text[0], g_text[1]}, 2}, &t;
+    static rt_strings t;
+    return t = (rt_strings){{g_text[0], g_text[1]}, 2}, &t;
 }
-static md_capture_opts opts(void)
-{
-    return (md_capture_opts){.shards = both(), .out = g_out, .k = K, .m = M, .seed = SEED, .program = "test"};
-}
+static di_score_opts opts(void) { return (di_score_opts){.shards = both(), .out = g_out, .k = K, .m = M, .seed = SEED, .program = "test"}; }
 
 static double g_loss; /* as the newest capture says */
 
-static ds_shard *capture(const md_capture_opts *o)
+static ds_shard *offline(const di_score_opts *o)
 {
-    ds_shard   *s;
-    md_captured r;
+    ds_shard *s;
+    di_scored r;
     remove(o->out);
-    ok(md_capture(g_model, o, &r));
-    g_loss = r.sketch_loss;
+    ok(di_score(g_model, o, &r));
+    g_loss = r.codec_loss;
     ok(ds_shard_open(&s, o->out));
     assert_true(r.documents == ds_shard_docs(s) && r.tokens == ds_shard_tokens(s));
     ok(ds_shard_verify(s));
@@ -166,8 +163,8 @@ static void compare_row(void *ud, int64_t t, real *z, int thread)
         assert_true(fabs((double)z[id] - (double)z[ids[i]]) < 4e-5); /* another id only where the two are tied but for rounding */
         a->swaps += id != ids[i];
     }
-    assert_true(fabs(r.rest_mass - (double)a->doc->rest_mass[t]) < 4e-5);
-    assert_true(fabs(r.rest_entropy - (double)a->doc->rest_entropy[t]) < 1e-4);
+    assert_true(fabs(r.tail_mass - (double)a->doc->tail_mass[t]) < 4e-5);
+    assert_true(fabs(r.tail_entropy - (double)a->doc->tail_entropy[t]) < 1e-4);
     assert_true(fabs(r.actual_logprob - (double)a->doc->actual_logprob[t]) < 4e-5);
     a->tails++;
     a->other_tails += memcmp(tail, a->doc->tail_ids + t * M, sizeof tail) != 0; /* a last bit may move one across an aim */
@@ -176,13 +173,13 @@ static void compare_row(void *ud, int64_t t, real *z, int thread)
 /* Every row of a captured shard against the model's own; *swaps: entries of the top k that a tie gave to another id. */
 static void compare_rows(int perturb, int64_t *swaps)
 {
-    md_capture_opts o = opts();
-    md_scorer      *scorer;
-    ds_doc          doc;
-    alone           a       = {.doc = &doc};
-    const int       threads = rt_threads();
-    o.sketch                = 4; /* the text is gone through twice */
-    ds_shard *s             = capture(&o);
+    di_score_opts o = opts();
+    md_scorer    *scorer;
+    ds_doc        doc;
+    alone         a       = {.doc = &doc};
+    const int     threads = rt_threads();
+    o.codec               = 4; /* the text is gone through twice */
+    ds_shard *s           = offline(&o);
     assert_int_equal(ds_shard_docs(s), DOCS);
     ok(md_scorer_create(&scorer, g_model, CONTEXT));
     rt_threads_set(1);
@@ -223,12 +220,12 @@ static void rows_are_the_models_but_for_rounding(void **state)
     assert_true(swaps > 0);
 }
 
-/* ---- sketches ------------------------------------------------------------------------------------- */
+/* ---- encoded states ------------------------------------------------------------------------------------- */
 
 typedef struct rebuilt {
-    const ds_doc    *doc;
-    const ds_sketch *x;
-    double           kl[CONTEXT];
+    const ds_doc   *doc;
+    const ds_codec *x;
+    double          kl[CONTEXT];
 } rebuilt;
 
 static float widen(uint16_t b)
@@ -248,7 +245,7 @@ static void divergence(void *ud, int64_t t, real *z, int thread)
     double        kl = 0;
     (void)thread;
     if (t + 1 >= r->doc->n) return;
-    ds_sketch_decode(r->x, r->doc->sketch + t * r->x->bytes, y);
+    ds_codec_decode(r->x, r->doc->codec + t * r->x->bytes, y);
     for (int v = 0; v < V; v++) {
         q[v] = 0;
         for (int64_t i = 0; i < cols; i++) q[v] += (real)(widen(r->x->head[v * cols + i]) * y[i]);
@@ -258,18 +255,18 @@ static void divergence(void *ud, int64_t t, real *z, int thread)
     r->kl[t] = kl;
 }
 
-/* Nats a row between the model and what its sketches of so many bytes say. */
+/* Nats a row between the model and what its encoded states of so many bytes say. */
 static double mean_divergence(int64_t bytes, int64_t k, int64_t m)
 {
-    md_capture_opts o = opts();
-    md_scorer      *scorer;
-    ds_doc          doc;
-    rebuilt         r   = {.doc = &doc};
-    double          sum = 0;
-    int64_t         n   = 0;
-    o.sketch = bytes, o.k = k, o.m = m;
-    ds_shard *s = capture(&o);
-    ok(ds_shard_sketch(s, &r.x));
+    di_score_opts o = opts();
+    md_scorer    *scorer;
+    ds_doc        doc;
+    rebuilt       r   = {.doc = &doc};
+    double        sum = 0;
+    int64_t       n   = 0;
+    o.codec = bytes, o.k = k, o.m = m;
+    ds_shard *s = offline(&o);
+    ok(ds_shard_codec(s, &r.x));
     ok(md_scorer_create(&scorer, g_model, CONTEXT));
     for (int d = 0; d < DOCS; d++) {
         ok(ds_shard_doc(s, d, &doc));
@@ -282,7 +279,7 @@ static double mean_divergence(int64_t bytes, int64_t k, int64_t m)
 }
 
 /* The bounds are what was measured and a little: with bits shared otherwise, or another metric, it is more. */
-static void sketches_rebuild_the_distributions(void **state)
+static void codecs_rebuild_the_distributions(void **state)
 {
     (void)state;
     static const double  most[]  = {2.95, 2.36, 1.43, 0.49, 0.0495, 0.00068, 0.00068};
@@ -299,24 +296,24 @@ static void sketches_rebuild_the_distributions(void **state)
 static void like_another(void **state)
 {
     (void)state;
-    const rt_texts   first = {{g_text[0]}, 1}, second = {{g_text[1]}, 1};
+    const rt_strings first = {{g_text[0]}, 1}, second = {{g_text[1]}, 1};
     char             other[96];
-    const ds_sketch *x, *y;
-    md_capture_opts  o = opts();
+    const ds_codec  *x, *y;
+    di_score_opts    o = opts();
     snprintf(other, sizeof other, "%s/like.h5", g_dir);
-    o.sketch = 16, o.shards = &second, o.out = other;
-    ds_shard    *own = capture(&o);
+    o.codec = 16, o.shards = &second, o.out = other;
+    ds_shard    *own = offline(&o);
     const double was = g_loss;
     o.out = g_out, o.shards = &first;
-    ds_shard *a = capture(&o);
-    ok(ds_shard_sketch(a, &x));
-    ok(ds_shard_sketch(own, &y));
-    assert_non_null(ds_sketch_differs(x, y));
+    ds_shard *a = offline(&o);
+    ok(ds_shard_codec(a, &x));
+    ok(ds_shard_codec(own, &y));
+    assert_non_null(ds_codec_differs(x, y));
     ds_shard_close(&own);
-    o           = (md_capture_opts){.shards = &second, .out = other, .seed = SEED, .like = g_out, .program = "test"};
-    ds_shard *b = capture(&o);
-    ok(ds_shard_sketch(b, &y));
-    assert_null(ds_sketch_differs(x, y));
+    o           = (di_score_opts){.shards = &second, .out = other, .seed = SEED, .like = g_out, .program = "test"};
+    ds_shard *b = offline(&o);
+    ok(ds_shard_codec(b, &y));
+    assert_null(ds_codec_differs(x, y));
     assert_true(x->C == C && y->loss == x->loss && ds_shard_info(b)->k == K && ds_shard_info(b)->m == M);
     print_message("lost: %.4f nats of the first text, %.4f of the second by the same decoder, %.4f by its own\n", x->loss, g_loss, was);
     assert_true(g_loss > 0.7 * was && g_loss < 1.5 * was);
@@ -328,14 +325,14 @@ static void like_another(void **state)
 static void a_capture_is_a_function_of_its_input(void **state)
 {
     (void)state;
-    char            one[RT_SHA_HEX], two[RT_SHA_HEX];
-    md_capture_opts o       = opts();
-    const int       threads = rt_threads();
-    o.sketch                = 6;
+    char          one[RT_SHA_HEX], two[RT_SHA_HEX];
+    di_score_opts o       = opts();
+    const int     threads = rt_threads();
+    o.codec               = 6;
     for (int i = 0; i < 3; i++) {
         rt_threads_set(i == 1 ? threads : 1);
         o.seed      = i == 2;
-        ds_shard *s = capture(&o);
+        ds_shard *s = offline(&o);
         ok(ds_shard_digest(s, i ? two : one));
         ds_shard_close(&s);
         if (i == 1) assert_string_equal(one, two);
@@ -346,12 +343,12 @@ static void a_capture_is_a_function_of_its_input(void **state)
 
 /* ---- what cannot be -------------------------------------------------------------------------------- */
 
-static void refused(const md_capture_opts *o, rt_status status, const char *word)
+static void refused(const di_score_opts *o, rt_status status, const char *word)
 {
-    md_captured r;
-    char      **names;
-    int         n;
-    assert_int_equal(md_capture(g_model, o, &r), status);
+    di_scored r;
+    char    **names;
+    int       n;
+    assert_int_equal(di_score(g_model, o, &r), status);
     if (!strstr(rt_error_text(), word)) fail_msg("'%s' is not in: %s", word, rt_error_text());
     ok(rt_dir_list(&names, &n, g_dir));
     for (int i = 0; i < n; i++) assert_null(strstr(names[i], "soft.h5.tmp"));
@@ -361,9 +358,9 @@ static void refused(const md_capture_opts *o, rt_status status, const char *word
 static void what_cannot_be_captured(void **state)
 {
     (void)state;
-    md_capture_opts o = opts();
-    char            other[96];
-    const rt_texts  mixed = {{g_text[0], other}, 2};
+    di_score_opts    o = opts();
+    char             other[96];
+    const rt_strings mixed = {{g_text[0], other}, 2};
     snprintf(other, sizeof other, "%s/other.h5", g_dir);
     refused(&o, RT_EINVAL, "exists already");
     remove(g_out);
@@ -371,8 +368,8 @@ static void what_cannot_be_captured(void **state)
     refused(&o, RT_EINVAL, "a soft shard has one of them");
     o.k = MD_TEACHER_MAX_K + 1;
     refused(&o, RT_EINVAL, "k is 0 to 256");
-    o        = opts();
-    o.sketch = 5000;
+    o       = opts();
+    o.codec = 5000;
     refused(&o, RT_EINVAL, "4096");
     o        = opts();
     o.shards = &mixed;
@@ -384,27 +381,27 @@ static void what_cannot_be_captured(void **state)
     write_text(other, 0, 2, g_sha, CONTEXT + 1);
     refused(&o, RT_EINVAL, "document 0 of");
     write_text(other, 0, 2, g_sha, 1); /* documents of one token: no row to fit to */
-    o.shards = &(rt_texts){{other}, 1};
-    o.sketch = 4;
+    o.shards = &(rt_strings){{other}, 1};
+    o.codec  = 4;
     refused(&o, RT_ECHECK, "no row to fit");
 }
 
-/* A copy of `from` whose sketches do not say how they were made. */
+/* A copy of `from` whose encoded states do not say how they were made. */
 static void write_without_map(const char *path, const char *from)
 {
-    const ds_sketch *x;
-    ds_shard        *s;
-    ds_writer       *w;
-    ds_doc           doc;
+    const ds_codec *x;
+    ds_shard       *s;
+    ds_writer      *w;
+    ds_doc          doc;
     ok(ds_shard_open(&s, from));
-    ok(ds_shard_sketch(s, &x));
-    ds_sketch bare = *x;
+    ok(ds_shard_codec(s, &x));
+    ds_codec bare = *x;
     bare.map = NULL, bare.C = 0;
     remove(path);
     ok(ds_writer_create(&w, path, ds_shard_info(s)));
     ok(ds_shard_doc(s, 0, &doc));
     ok(ds_writer_add(w, &doc));
-    ok(ds_writer_sketch(w, &bare));
+    ok(ds_writer_codec(w, &bare));
     ok(ds_writer_finish(&w));
     ds_shard_close(&s);
 }
@@ -412,12 +409,12 @@ static void write_without_map(const char *path, const char *from)
 static void what_is_not_alike(void **state)
 {
     (void)state;
-    md_capture_opts o = opts();
-    char            first[96], other[96];
+    di_score_opts o = opts();
+    char          first[96], other[96];
     snprintf(first, sizeof first, "%s/first.h5", g_dir);
     snprintf(other, sizeof other, "%s/other.h5", g_dir);
-    o.sketch = 16, o.out = first;
-    ds_shard *s = capture(&o);
+    o.codec = 16, o.out = first;
+    ds_shard *s = offline(&o);
     ds_shard_close(&s);
     remove(g_out);
     o.out = g_out, o.like = g_text[0];
@@ -433,8 +430,8 @@ static void what_is_not_alike(void **state)
     refused(&o, RT_EMISMATCH, "not the model that it was made of");
     for (int64_t i = 0; i < V * C; i++) w[i] *= -1;
     write_text(other, 0, 3, g_sha, 1); /* no row to measure: nothing speaks against it */
-    o.shards = &(rt_texts){{other}, 1};
-    s        = capture(&o);
+    o.shards = &(rt_strings){{other}, 1};
+    s        = offline(&o);
     assert_true(isnan(g_loss) && ds_shard_docs(s) == 3);
     ds_shard_close(&s);
     remove(g_out);
@@ -449,7 +446,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_the_models),
         cmocka_unit_test(rows_are_the_models_but_for_rounding),
-        cmocka_unit_test(sketches_rebuild_the_distributions),
+        cmocka_unit_test(codecs_rebuild_the_distributions),
         cmocka_unit_test(a_capture_is_a_function_of_its_input),
         cmocka_unit_test(like_another),
         cmocka_unit_test(what_cannot_be_captured),

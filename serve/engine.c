@@ -1,5 +1,5 @@
-/* desk.c -- opening the desk, and the way of a request from JSON text to JSON text. */
-#include "infer/desk.h"
+/* engine.c -- opening the desk, and the way of a request from JSON text to JSON text. */
+#include "serve/engine.h"
 #include "core/clock.h"
 #include "core/rng.h"
 #include "data/wire.h"
@@ -10,7 +10,7 @@
 /* ---- opening ------------------------------------------------------------------------------- */
 
 /* The last part of the model's folder. */
-static rt_status name_of(char **name, const md_model *m, const inf_serve_opts *o)
+static rt_status name_of(char **name, const md_model *m, const sv_serve_opts *o)
 {
     char real_path[PATH_MAX];
     if (o->name) return rt_strdup(name, o->name);
@@ -37,7 +37,7 @@ done:
 }
 
 /* The texts of all ids of the tokenizer and the model, of which the one or the other may have more; those beyond the tokenizer have none. */
-static rt_status read_texts(inf_desk *d)
+static rt_status read_texts(sv_engine *d)
 {
     rt_buf        one  = {0};
     const int64_t size = ds_tokenizer_size(d->tokenizer), V = size > d->model->config.V ? size : d->model->config.V;
@@ -53,7 +53,7 @@ static rt_status read_texts(inf_desk *d)
     return st;
 }
 
-static rt_status open_parts(inf_desk *d, const inf_serve_opts *o)
+static rt_status open_parts(sv_engine *d, const sv_serve_opts *o)
 {
     const md_config *c = &d->model->config;
     RT_CHECK(o->max_tokens >= 0 && o->max_tokens <= c->context, RT_EINVAL,
@@ -72,15 +72,15 @@ static rt_status open_parts(inf_desk *d, const inf_serve_opts *o)
     return inf_session_create(&d->session, d->model, d->max_len);
 }
 
-rt_status inf_desk_open(inf_desk *d, const md_model *m, const ds_tokenizer *t, const inf_serve_opts *o)
+rt_status sv_engine_open(sv_engine *d, const md_model *m, const ds_tokenizer *t, const sv_serve_opts *o)
 {
-    *d                 = (inf_desk){.model = m, .tokenizer = t};
+    *d                 = (sv_engine){.model = m, .tokenizer = t};
     const rt_status st = open_parts(d, o);
-    if (st != RT_OK) inf_desk_close(d);
+    if (st != RT_OK) sv_engine_close(d);
     return st;
 }
 
-void inf_desk_close(inf_desk *d)
+void sv_engine_close(sv_engine *d)
 {
     free(d->name);
     rt_buf_free(&d->texts);
@@ -88,10 +88,10 @@ void inf_desk_close(inf_desk *d)
     md_scorer_destroy(&d->scorer);
     inf_session_destroy(&d->session);
     inf_sampler_destroy(&d->sampler);
-    *d = (inf_desk){0};
+    *d = (sv_engine){0};
 }
 
-rt_status inf_desk_models(const inf_desk *d, rt_buf *out)
+rt_status sv_engine_models(const sv_engine *d, rt_buf *out)
 {
     rt_json_writer w      = {.out = out};
     const char    *former = ds_tokenizer_former(d->tokenizer);
@@ -117,21 +117,21 @@ rt_status inf_desk_models(const inf_desk *d, rt_buf *out)
 /* ---- completions ------------------------------------------------------------------------------- */
 
 /* Compute a choice; unless its pieces have been sent already, it is written by w. */
-static rt_status add_choice(rt_json_writer *w, inf_desk *d, const inf_request *q, int i, inf_reply *r, int64_t *written)
+static rt_status add_choice(rt_json_writer *w, sv_engine *d, const sv_request *q, int i, sv_reply *r, int64_t *written)
 {
-    inf_choice c;
-    rt_status  st = inf_choice_make(&c, d, q, i, r);
+    sv_completion c;
+    rt_status     st = sv_completion_make(&c, d, q, i, r);
     if (st == RT_OK && !q->stream) {
-        inf_put_choice(w, d, &c, &(inf_slice){.text_end = c.text.len, .token_end = c.shown});
+        inf_put_choice(w, d, &c, &(sv_slice){.text_end = c.text.len, .token_end = c.shown});
         st = w->st;
         if (st == RT_EINVAL) r->status = 400; /* the answer would be too large */
     }
     *written += c.ids.n;
-    inf_choice_free(&c);
+    sv_completion_free(&c);
     return st;
 }
 
-static rt_status end_stream(const inf_desk *d, const inf_request *q, inf_reply *r, int64_t read, int64_t written)
+static rt_status end_stream(const sv_engine *d, const sv_request *q, sv_reply *r, int64_t read, int64_t written)
 {
     if (q->usage) {
         rt_json_writer w = {.out = &r->text};
@@ -142,10 +142,10 @@ static rt_status end_stream(const inf_desk *d, const inf_request *q, inf_reply *
         RT_TRY(rt_buf_str(&r->text, "\n\n"));
     }
     RT_TRY(rt_buf_str(&r->text, "data: [DONE]\n\n"));
-    return inf_reply_push(r);
+    return sv_reply_push(r);
 }
 
-static rt_status answer_choices(inf_desk *d, const inf_request *q, inf_reply *r)
+static rt_status answer_choices(sv_engine *d, const sv_request *q, sv_reply *r)
 {
     rt_json_writer w    = {.out = &r->text};
     int64_t        read = 0, written = 0;
@@ -161,19 +161,19 @@ static rt_status answer_choices(inf_desk *d, const inf_request *q, inf_reply *r)
     return w.st;
 }
 
-static rt_status complete(inf_desk *d, const cJSON *o, inf_reply *r)
+static rt_status complete(sv_engine *d, const cJSON *o, sv_reply *r)
 {
-    inf_request q;
-    rt_status   st = inf_request_read(&q, d, o);
-    r->status      = st == RT_ENOENT ? 404 : st == RT_EINVAL || st == RT_EFORMAT ? 400 : 500;
+    sv_request q;
+    rt_status  st = sv_request_read(&q, d, o);
+    r->status     = st == RT_ENOENT ? 404 : st == RT_EINVAL || st == RT_EFORMAT ? 400 : 500;
     if (st == RT_OK) st = answer_choices(d, &q, r);
-    inf_request_free(&q);
+    sv_request_free(&q);
     return st;
 }
 
 /* ---- tokens --------------------------------------------------------------------------------------- */
 
-static rt_status put_tokens(rt_buf *b, const inf_desk *d, const ds_ids *ids, int strings)
+static rt_status put_tokens(rt_buf *b, const sv_engine *d, const ds_ids *ids, int strings)
 {
     rt_json_writer w = {.out = b};
     rt_put_object(&w, NULL);
@@ -189,7 +189,7 @@ static rt_status put_tokens(rt_buf *b, const inf_desk *d, const ds_ids *ids, int
     return w.st;
 }
 
-static rt_status tokenize(const inf_desk *d, const cJSON *o, inf_reply *r)
+static rt_status tokenize(const sv_engine *d, const cJSON *o, sv_reply *r)
 {
     const char *text    = NULL;
     int         special = 1, strings = 0;
@@ -199,14 +199,14 @@ static rt_status tokenize(const inf_desk *d, const cJSON *o, inf_reply *r)
     RT_CHECK(text, RT_EINVAL, "the request has no \"prompt\": give the text to tokenize");
     RT_TRY(rt_json_bool(o, "add_special_tokens", &special, "the request"));
     RT_TRY(rt_json_bool(o, "return_token_strs", &strings, "the request"));
-    rt_status st = inf_text_ids(d, text, special, &ids);
+    rt_status st = sv_text_ids(d, text, special, &ids);
     if (st == RT_OK) st = put_tokens(&r->text, d, &ids, strings);
     r->tokens = ids.n;
     free(ids.v);
     return st;
 }
 
-static rt_status detokenize(const inf_desk *d, const cJSON *o, inf_reply *r)
+static rt_status detokenize(const sv_engine *d, const cJSON *o, sv_reply *r)
 {
     const cJSON   *list = cJSON_GetObjectItemCaseSensitive(o, "tokens");
     ds_ids         ids  = {0};
@@ -214,7 +214,7 @@ static rt_status detokenize(const inf_desk *d, const cJSON *o, inf_reply *r)
     rt_json_writer w    = {.out = &r->text};
     r->status           = 400;
     RT_CHECK(cJSON_IsArray(list), RT_EINVAL, "the request has no list \"tokens\": give the ids to decode");
-    w.st = inf_list_ids(list, ds_tokenizer_size(d->tokenizer), "the request: \"tokens\"", &ids);
+    w.st = sv_list_ids(list, ds_tokenizer_size(d->tokenizer), "the request: \"tokens\"", &ids);
     if (w.st == RT_OK) w.st = ds_decode(d->tokenizer, ids.v, ids.n, 0, &text);
     rt_put_object(&w, NULL);
     rt_put_bytes(&w, "prompt", text.p, text.len);
@@ -246,13 +246,13 @@ static rt_status read_body(cJSON **o, char *body, size_t n)
     return rt_json_parse(o, body, n, 0, "the request");
 }
 
-static rt_status answer(inf_desk *d, inf_task task, const cJSON *o, inf_reply *r)
+static rt_status answer(sv_engine *d, sv_task task, const cJSON *o, sv_reply *r)
 {
     switch (task) {
-    case INF_COMPLETE: return complete(d, o, r);
-    case INF_TOKENIZE: return tokenize(d, o, r);
-    case INF_DETOKENIZE: return detokenize(d, o, r);
-    case INF_CHAT: break;
+    case SV_COMPLETE: return complete(d, o, r);
+    case SV_TOKENIZE: return tokenize(d, o, r);
+    case SV_DETOKENIZE: return detokenize(d, o, r);
+    case SV_CHAT: break;
     }
     RT_FAIL(RT_EINVAL, "this model has no chat template; use /v1/completions with a \"prompt\"");
 }
@@ -267,7 +267,7 @@ static const char *type_of(int status)
     }
 }
 
-void inf_reply_error(inf_reply *r, int status, const char *message)
+void sv_reply_error(sv_reply *r, int status, const char *message)
 {
     rt_json_writer w = {.out = &r->text};
     rt_buf_free(&r->text);
@@ -282,7 +282,7 @@ void inf_reply_error(inf_reply *r, int status, const char *message)
     if (w.st != RT_OK) rt_buf_free(&r->text);
 }
 
-rt_status inf_reply_push(inf_reply *r)
+rt_status sv_reply_push(sv_reply *r)
 {
     r->stream = 1;
     RT_CHECK(r->push(r->ud, r), RT_EINTR, "the reader has gone");
@@ -290,17 +290,17 @@ rt_status inf_reply_push(inf_reply *r)
 }
 
 /* A stream has sent its status already: the error is its last event. */
-static void end_stream_with_error(inf_reply *r)
+static void end_stream_with_error(sv_reply *r)
 {
     rt_buf event = {0};
-    inf_reply_error(r, r->status, rt_error_text());
+    sv_reply_error(r, r->status, rt_error_text());
     rt_status st = rt_buf_fmt(&event, "data: %s\n\ndata: [DONE]\n\n", r->text.p ? r->text.p : "{}");
     rt_buf_free(&r->text);
     r->text = event;
     if (st == RT_OK) r->push(r->ud, r);
 }
 
-void inf_desk_answer(inf_desk *d, inf_task task, char *body, size_t n, inf_reply *r)
+void sv_engine_respond(sv_engine *d, sv_task task, char *body, size_t n, sv_reply *r)
 {
     cJSON *o     = NULL;
     r->status    = 400;
@@ -309,6 +309,6 @@ void inf_desk_answer(inf_desk *d, inf_task task, char *body, size_t n, inf_reply
     if (st == RT_OK) r->status = 200;
     else if (st == RT_EINTR) rt_buf_free(&r->text);
     else if (r->stream) end_stream_with_error(r);
-    else inf_reply_error(r, r->status, rt_error_text());
+    else sv_reply_error(r, r->status, rt_error_text());
     cJSON_Delete(o);
 }

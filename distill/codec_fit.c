@@ -1,11 +1,11 @@
-/* sketch.c -- a teacher's distributions in a few bytes a row: the coder and its decoder are fitted to hidden states.
+/* encoded state.c -- a teacher's distributions in a few bytes a row: the coder and its decoder are fitted to hidden states.
  *
  * A distribution is softmax(W h), so h is all there is to store, and the question is only which errors of h cost
  * nothing.  An error e of h costs e G e / 2 nats, G = E[W' (diag p - p p') W] (Fisher's metric, averaged).  In the
  * coordinates y = (h - mean) L with G = L L' every direction costs the same; their principal axes v are uncorrelated,
  * and bits go one by one to the axis whose error is largest (reverse water-filling: Cover & Thomas, 10.3.3).
  */
-#include "model/model.h"
+#include "distill/distill.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,10 +184,10 @@ static int64_t share_bits(fit *f, int64_t bits)
 /* ---- the coder and the decoder ------------------------------------------------------------------------ */
 
 /* Coordinate i is axes_i . (to (h - mean)). */
-static rt_status make_coder(ds_sketch *s, fit *f)
+static rt_status make_coder(ds_codec *s, fit *f)
 {
     const int64_t C = f->C;
-    RT_TRY(ds_sketch_add_map(s, C));
+    RT_TRY(ds_codec_add_map(s, C));
     kn_gemm(f->square, KN_REAL, C, plain(f->axes, C, 0), plain(f->to, C, 0), s->r, C, C, NULL);
     for (int64_t i = 0; i < s->r; i++) {
         const real *from = f->square + i * C;
@@ -199,7 +199,7 @@ static rt_status make_coder(ds_sketch *s, fit *f)
 }
 
 /* Logits are (W - center) . (mean + sum over i of y_i from_i): a column of the head for each from_i, the bias for the mean. */
-static void make_decoder(ds_sketch *s, fit *f)
+static void make_decoder(ds_codec *s, fit *f)
 {
     const int64_t C = f->C, cols = s->r + 1;
     memcpy(s->bits, f->bits, (size_t)s->r);
@@ -213,7 +213,7 @@ static void make_decoder(ds_sketch *s, fit *f)
     }
 }
 
-static rt_status fit_all(ds_sketch **out, fit *f, int64_t bytes)
+static rt_status fit_all(ds_codec **out, fit *f, int64_t bytes)
 {
     real *y = NULL;
     RT_TRY(make(f));
@@ -225,19 +225,19 @@ static rt_status fit_all(ds_sketch **out, fit *f, int64_t bytes)
     if (st == RT_OK) st = principal_axes(f, y);
     free(y);
     RT_TRY(st);
-    RT_TRY(ds_sketch_create(out, share_bits(f, 8 * bytes), f->V, bytes));
+    RT_TRY(ds_codec_create(out, share_bits(f, 8 * bytes), f->V, bytes));
     RT_TRY(make_coder(*out, f));
     make_decoder(*out, f);
     return RT_OK;
 }
 
-rt_status md_sketch_fit(ds_sketch **out, const md_model *m, real *h, int64_t n, int64_t bytes)
+rt_status di_codec_fit(ds_codec **out, const md_model *m, real *h, int64_t n, int64_t bytes)
 {
     fit f = {.m = m, .w = md_head(m), .V = m->config.V, .C = m->config.C, .n = n, .used = n < METRIC_ROWS ? n : METRIC_ROWS, .h = h};
     RT_CHECK(n >= 1, RT_ECHECK, "no sketch can be made: there is no row to fit it to");
     *out               = NULL;
     const rt_status st = fit_all(out, &f, bytes);
     fit_free(&f);
-    if (st != RT_OK) ds_sketch_destroy(out);
+    if (st != RT_OK) ds_codec_destroy(out);
     return st;
 }

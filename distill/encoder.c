@@ -1,17 +1,17 @@
-/* sketcher.c -- sketches of hidden states, and how much of the teacher they lose. */
-#include "model/model.h"
+/* encoder.c -- encoded states of hidden states, and how much of the teacher they lose. */
+#include "distill/distill.h"
 #include <math.h>
 #include <stdlib.h>
 
 enum { BLOCK = 64 /* rows of logits at a time */ };
 
-struct md_sketcher {
-    const ds_sketch *s;
-    real            *map; /* [r, C + 1], as s->map */
-    float           *y;   /* [threads, r + 1] */
+struct di_encoder {
+    const ds_codec *s;
+    real           *map; /* [r, C + 1], as s->map */
+    float          *y;   /* [threads, r + 1] */
 };
 
-static rt_status make(md_sketcher *o)
+static rt_status make(di_encoder *o)
 {
     const int64_t n = o->s->r * (o->s->C + 1);
     RT_TRY(RT_NEW(o->map, n));
@@ -19,26 +19,26 @@ static rt_status make(md_sketcher *o)
     return RT_NEW(o->y, rt_threads() * (o->s->r + 1));
 }
 
-rt_status md_sketcher_create(md_sketcher **out, const ds_sketch *s)
+rt_status di_encoder_create(di_encoder **out, const ds_codec *s)
 {
-    md_sketcher *o;
+    di_encoder *o;
     RT_TRY(RT_NEW(o, 1));
     o->s               = s;
     const rt_status st = make(o);
-    if (st != RT_OK) md_sketcher_destroy(&o);
+    if (st != RT_OK) di_encoder_destroy(&o);
     else *out = o;
     return st;
 }
 
-void md_sketcher_destroy(md_sketcher **sketcher)
+void di_encoder_destroy(di_encoder **encoder)
 {
-    md_sketcher *o = *sketcher;
+    di_encoder *o = *encoder;
     if (!o) return;
     free(o->map), free(o->y), free(o);
-    *sketcher = NULL;
+    *encoder = NULL;
 }
 
-void md_sketcher_row(const md_sketcher *o, const real *h, uint8_t *row, int thread)
+void di_encoder_row(const di_encoder *o, const real *h, uint8_t *row, int thread)
 {
     const int64_t r = o->s->r, C = o->s->C;
     float        *y = o->y + thread * (r + 1);
@@ -46,20 +46,20 @@ void md_sketcher_row(const md_sketcher *o, const real *h, uint8_t *row, int thre
         const real *map = o->map + i * (C + 1);
         y[i]            = (float)(kn_get()->dot(map, h, C) + map[C]);
     }
-    ds_sketch_encode(o->s, y, row);
+    ds_codec_encode(o->s, y, row);
 }
 
 /* ---- what is lost --------------------------------------------------------------------------------------- */
 
 typedef struct check {
-    const md_sketcher *o;
-    const real        *h; /* the block's hidden states [n, C] */
-    int64_t            C, V;
-    uint8_t           *row;    /* [threads, bytes] */
-    real              *y;      /* [BLOCK, r + 1] decoded */
-    real              *z, *zs; /* [BLOCK, V] logits, the teacher's and the sketches' */
-    real              *wide;   /* a quantised head's weights; else NULL */
-    double             lost[BLOCK];
+    const di_encoder *o;
+    const real       *h; /* the block's hidden states [n, C] */
+    int64_t           C, V;
+    uint8_t          *row;    /* [threads, bytes] */
+    real             *y;      /* [BLOCK, r + 1] decoded */
+    real             *z, *zs; /* [BLOCK, V] logits, the teacher's and the encoded states' */
+    real             *wide;   /* a quantised head's weights; else NULL */
+    double            lost[BLOCK];
 } check;
 
 static void code_and_decode(int64_t i, int thread, void *ud)
@@ -68,8 +68,8 @@ static void code_and_decode(int64_t i, int thread, void *ud)
     const int64_t r   = c->o->s->r;
     float        *y   = c->o->y + thread * (r + 1);
     uint8_t      *row = c->row + thread * c->o->s->bytes;
-    md_sketcher_row(c->o, c->h + i * c->C, row, thread);
-    ds_sketch_decode(c->o->s, row, y);
+    di_encoder_row(c->o, c->h + i * c->C, row, thread);
+    ds_codec_decode(c->o->s, row, y);
     for (int64_t j = 0; j <= r; j++) c->y[i * (r + 1) + j] = (real)y[j];
 }
 
@@ -86,7 +86,7 @@ static void diverge(int64_t i, int thread, void *ud)
 
 static double measure(check *c, const md_model *m, const real *h, int64_t n)
 {
-    const ds_sketch *s   = c->o->s;
+    const ds_codec  *s   = c->o->s;
     const md_tensor *w   = md_head(m);
     const kn_mat     own = c->wide ? (kn_mat){c->wide, KN_REAL, c->C, 1} : (kn_mat){w->data, w->type, c->C, 1};
     double           sum = 0;
@@ -105,7 +105,7 @@ static double measure(check *c, const md_model *m, const real *h, int64_t n)
 
 static rt_status make_check(check *c, const md_model *m)
 {
-    const ds_sketch *s = c->o->s;
+    const ds_codec *s = c->o->s;
     RT_TRY(RT_NEW(c->row, rt_threads() * s->bytes));
     RT_TRY(RT_NEW(c->y, BLOCK * (s->r + 1)));
     RT_TRY(RT_NEW(c->z, BLOCK * c->V));
@@ -113,7 +113,7 @@ static rt_status make_check(check *c, const md_model *m)
     return md_head_widen(&c->wide, m);
 }
 
-rt_status md_sketcher_loss(double *nats, const md_sketcher *o, const md_model *m, const real *h, int64_t n)
+rt_status di_encoder_loss(double *nats, const di_encoder *o, const md_model *m, const real *h, int64_t n)
 {
     check           c  = {.o = o, .C = m->config.C, .V = m->config.V};
     const rt_status st = make_check(&c, m);
