@@ -105,7 +105,7 @@ static rt_status show_rows(rt_buf *b, const view *v)
 {
     printf("  %6s %7s %-20s%s%s\n", "row", "id", "token (p: prompt)", v->d.valid ? " log p of the next | most likely next tokens" : "",
            !v->d.valid || v->info->k ? ""
-           : v->codec                ? ", as the sketch says"
+           : v->codec                ? ", as the encoded state says"
                                      : ", by their share of the samples");
     for (int64_t i = 0; i < v->d.n; i++) {
         rt_buf_clear(b);

@@ -35,7 +35,7 @@ static void show_info(const ds_shard *s, const ds_codec *codec)
                ds_shard_has_entropy(s) ? "known" : "unknown");
     else if (i->m) printf("  %-12s %lld samples of the whole distribution\n", "targets", (long long)i->m);
     if (codec) {
-        printf("  %-12s %lld bytes a row, %lld coordinates", "sketches", (long long)i->codec, (long long)i->rank);
+        printf("  %-12s %lld bytes a row, %lld coordinates", "codec", (long long)i->codec, (long long)i->rank);
         if (isnan(codec->loss)) puts("");
         else printf("; %.4f nats a token lost\n", codec->loss);
     }

@@ -53,7 +53,7 @@ static rt_status report_text(rt_buf *b, const quantize_options *o, const quality
                       (long long)o->bits, (long long)o->group, (double)after->bytes / 1e6, (double)before->bytes / 1e6,
                       (double)before->bytes / (double)after->bytes));
     RT_TRY(rt_buf_fmt(b, "  decodes %.0f tokens/s, %.0f before%s\n", after->tok_s, before->tok_s,
-                      after->tok_s < before->tok_s ? ": slower, since widening these weights takes longer than reading fewer bytes saves"
+                      after->tok_s < before->tok_s ? ": slower, since converting these weights takes longer than reading fewer bytes saves"
                                                    : ""));
     if (!o->shards.n) return RT_OK;
     if (isnan(after->ce)) return rt_buf_str(b, "  no token of the shards counts: its loss is not known\n");
@@ -225,7 +225,7 @@ const rt_command cli_quantize = {
     .summary  = "a model in 8 or 4 bits",
     .text     = "Rounds every matrix to 8 or 4 bits, affinely in groups of columns: Q = round(S x + Z). Norms stay as\n"
                 "they are. Reports the size, the speed of decoding and, with --shards, the change of the loss. Fewer bits save\n"
-                "space, not always time: small models are slower, since their weights are widened before they are used.\n"
+                "space, not always time: small models are slower, since their weights are converted before they are used.\n"
                 "generate, eval and serve read the result like any model; other programs refuse it.\n\n"
                 "  retort quantize @share/teacher --bits 4 --out teacher-int4\n"
                 "  retort quantize student/latest --bits 4 --out student-int4 --shards my.h5    (after train with out=student)",

@@ -13,7 +13,7 @@ typedef struct options {
     cli_collect collect;
     rt_strings  shards;
     int64_t     codec;
-    const char *like;
+    const char *codec_from;
 } options;
 
 static const rt_option table[] = {
@@ -21,11 +21,13 @@ static const rt_option table[] = {
     {"model", RT_OPT_TEXT, offsetof(options, collect.model), "DIR",
      "a model's folder, scored in this process; with --teacher: " CLI_COLLECT_MODEL},
     {"shards", RT_OPT_LIST, offsetof(options, shards), "SHARD...", "text shards to score, in this order"},
-    {"sketch", RT_OPT_INT, offsetof(options, codec), "BYTES",
-     "bytes per position for the whole distribution, nearly: 32, 48, 64, ...; needs --model DIR (default 64 there where neither --k nor --m is given; 0: none)"},
-    {"like", RT_OPT_TEXT, offsetof(options, like), "SHARD",
-     "k, m and sketches as in this shard of the same model, so that both can be learnt from together"},
+    {"codec", RT_OPT_INT, offsetof(options, codec), "BYTES",
+     "bytes per position of the encoded hidden state, from which the whole distribution is rebuilt, nearly: 32, 48, 64, ...; needs --model DIR (default 64 there where neither --k nor --m is given; 0: none)"},
+    {"codec-from", RT_OPT_TEXT, offsetof(options, codec_from), "SHARD",
+     "k, m and the codec as in this shard of the same model, so that a student can learn from both together"},
     {0}};
+
+static const rt_option_renamed renamed[] = {{"sketch", "codec"}, {"like", "codec-from"}, {0}};
 
 /* ---- a server ---------------------------------------------------------------------------------- */
 
@@ -36,8 +38,8 @@ static rt_status ask_server(const options *o)
     tc_report   r = {0};
     RT_CHECK(o->collect.k != 0, RT_EINVAL,
              "--k 0, samples of all tokens alone, needs the model itself: give its folder with --model instead of --teacher");
-    RT_CHECK(o->codec <= 0 && !o->like, RT_EINVAL, "--%s needs the model itself: give its folder with --model instead of --teacher",
-             o->like ? "like" : "sketch");
+    RT_CHECK(o->codec <= 0 && !o->codec_from, RT_EINVAL, "--%s needs the model itself: give its folder with --model instead of --teacher",
+             o->codec_from ? "codec-from" : "codec");
     RT_TRY(cli_collect_begin(&o->collect, &t, &p));
     RT_TRY(tc_score(&t, &o->shards, &r));
     return cli_collect_end(&o->collect, "score", &r);
@@ -76,7 +78,7 @@ static void print_text(const cli_collect *c, const di_scored *r, double seconds)
 {
     cli_print("score: %lld documents, %lld tokens; %s has %.1f MB; %.1f s, %.0f tokens/s", (long long)r->documents, (long long)r->tokens,
               c->out, (double)rt_file_size(c->out) / 1e6, seconds, (double)r->tokens / seconds);
-    if (!isnan(r->codec_loss)) printf("; the sketches lose %.4f nats a token", r->codec_loss);
+    if (!isnan(r->codec_loss)) printf("; the codec loses %.4f nats a token", r->codec_loss);
     puts("");
 }
 
@@ -108,8 +110,12 @@ static rt_status offline(const options *o, const md_model *m)
     const double       began = rt_now();
     RT_TRY(count_tokens(&o->shards, &tokens));
     rt_progress_begin(&p, "scoring", "tokens", tokens, 0);
-    di_score_opts x = {
-        .shards = &o->shards, .out = c->out, .like = o->like, .seed = (uint64_t)c->seed, .program = cli_program(), .progress = &p};
+    di_score_opts x = {.shards     = &o->shards,
+                       .out        = c->out,
+                       .codec_from = o->codec_from,
+                       .seed       = (uint64_t)c->seed,
+                       .program    = cli_program(),
+                       .progress   = &p};
     choose_record(&x, o);
     const rt_status st = di_score(m, &x, &r);
     rt_progress_end(&p);
@@ -123,12 +129,12 @@ static rt_status read_model(const options *o)
 {
     const cli_collect *c = &o->collect;
     md_model          *m;
-    RT_CHECK(c->k >= -1 && c->m >= -1 && o->codec >= -1, RT_EINVAL, "--k, --m and --sketch must not be negative");
+    RT_CHECK(c->k >= -1 && c->m >= -1 && o->codec >= -1, RT_EINVAL, "--k, --m and --codec must not be negative");
     RT_CHECK(c->k || c->m || o->codec > 0, RT_EINVAL,
-             "--k 0 --m 0 keeps nothing of the teacher: ask for entries (--k), samples (--m) or sketches (--sketch 64)");
+             "--k 0 --m 0 keeps nothing of the teacher: ask for entries (--k), samples (--m) or encoded states (--codec 64)");
     RT_CHECK(c->k <= MD_TEACHER_MAX_K, RT_EINVAL, "--k %lld: 0 to %d entries are possible", (long long)c->k, (int)MD_TEACHER_MAX_K);
-    RT_CHECK(!o->like || (c->k < 0 && c->m < 0 && o->codec < 0), RT_EINVAL,
-             "--like takes k, m and sketches from %s: leave --k, --m and --sketch out", o->like);
+    RT_CHECK(!o->codec_from || (c->k < 0 && c->m < 0 && o->codec < 0), RT_EINVAL,
+             "--codec-from takes k, m and the codec from %s: leave --k, --m and --codec out", o->codec_from);
     RT_CHECK(c->out, RT_EINVAL, "score: --out FILE is missing: the shard to write");
     RT_CHECK(rt_file_exists(c->model), RT_ENOENT, "--model %s: no such folder; expected a model, or name a server with --teacher",
              c->model);
@@ -194,22 +200,24 @@ const rt_command cli_score = {
     .name     = "score",
     .usage    = "(--teacher URL | --model DIR) --shards SHARD... --out OUT.h5 [options]",
     .summary  = "collect a teacher's token probabilities for given text",
-    .text     = "Asks the server at URL for its probabilities of every token of the shards: the k most\n"
-                "likely, the token that stands there, and, where the teacher can, m samples of the\n"
-                "rest. Every answer is in the ledger before it counts: after Ctrl-C, a crash or a\n"
-                "failure of the server, the same command asks only for what is missing and ends\n"
-                "with the same shard.\n\n"
-                "A model's folder (--model DIR) is scored in this process instead, much faster: no server,\n"
-                "no ledger, a whole shard or none. Only so can a sketch be kept, the whole distribution, nearly,\n"
-                "in a few bytes per position, and --k 0 samples of all tokens alone. Much text is best scored in\n"
-                "several shards, on as many machines as there are: the first alone, the others --like the first.\n\n"
+    .text     = "Collects a teacher's probabilities for every token of text shards into a soft shard.\n\n"
+                "--teacher URL requests them from a server: the k most likely tokens, the token of the text, and,\n"
+                "if the server can, m samples of the tail. The ledger keeps every response before it is used: after\n"
+                "Ctrl-C, a crash or a failure of the server, the same command requests only what is missing and\n"
+                "writes the same shard.\n\n"
+                "--model DIR scores with a model in this process, which is much faster and needs no server and no\n"
+                "ledger; it writes a whole shard or none. Only this way can a shard hold encoded hidden states\n"
+                "(--codec), from which the whole distribution is rebuilt, nearly, from a few bytes per position, or\n"
+                "samples of the whole distribution alone (--k 0). Score a large text in several shards, on several\n"
+                "machines if you like: the first one by itself, the others with --codec-from the first.\n\n"
                 "  retort data import my.txt --tokenizer @share/teacher --out my.h5         (my.txt: a document a line)\n"
                 "  retort serve @share/teacher --port 8000 &\n"
                 "  retort score --teacher http://127.0.0.1:8000 --shards my.h5 --out soft.h5\n"
-                "  retort score --model @share/teacher --shards my.h5 --out sketch.h5       (64 bytes of sketch)\n"
+                "  retort score --model @share/teacher --shards my.h5 --out coded.h5        (64 bytes per position)\n"
                 "  retort score --model @share/teacher --shards my.h5 --out rows.h5 --k 8 --m 8\n"
-                "  retort score --model @share/teacher --shards more.h5 --out more-sketch.h5 --like sketch.h5",
+                "  retort score --model @share/teacher --shards more.h5 --out more-coded.h5 --codec-from coded.h5",
     .options  = table,
+    .renamed  = renamed,
     .size     = sizeof(options),
     .defaults = &defaults,
     .run      = run,

@@ -111,13 +111,12 @@ enum task { TRAIN, PRINT_CONFIG, HELP };
 /* Ranks whose command lines are well learn of one whose is not, and of one that will only print. */
 static rt_status same_task(rt_comm *comm, enum task task, rt_status mine)
 {
-    static const char *const options[] = {[PRINT_CONFIG] = "--print-config", [HELP] = "--help"};
-    int64_t                  any       = task;
+    int64_t any = task;
     RT_TRY(comm->max_i64(comm, &any, 1));
     if (mine == RT_OK && any > task)
         mine = rt_fail(RT_EMISMATCH, __FILE__, __LINE__,
                        "ranks were given different things: %s is not given on rank %d, but on another; start all ranks with the same",
-                       options[any], comm->rank);
+                       any == HELP ? "--help" : "--print-config", comm->rank);
     return rt_comm_agree(comm, mine);
 }
 

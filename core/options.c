@@ -1,6 +1,7 @@
 /* options.c -- command lines as tables. */
 #include "core/options.h"
 #include "core/json.h"
+#include "core/progress.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,6 +12,16 @@ static const rt_option *find(const rt_command *c, const char *name, size_t n)
 {
     for (const rt_option *o = c->options; o && o->name; o++)
         if (strlen(o->name) == n && !strncmp(o->name, name, n)) return o;
+    return NULL;
+}
+
+static const rt_option *find_renamed(const rt_command *c, const char *name, size_t n)
+{
+    for (const rt_option_renamed *r = c->renamed; r && r->was; r++)
+        if (strlen(r->was) == n && !strncmp(r->was, name, n)) {
+            rt_note("--%s is now called --%s; version 0.3 will not know it any more", r->was, r->is);
+            return find(c, r->is, strlen(r->is));
+        }
     return NULL;
 }
 
@@ -60,6 +71,7 @@ static rt_status parse_one(const rt_command *c, void *into, int argc, char **arg
     const char      *word = argv[*i], *eq = strchr(word, '=');
     const size_t     n = eq ? (size_t)(eq - word) - 2 : strlen(word) - 2;
     const rt_option *o = find(c, word + 2, n);
+    if (!o) o = find_renamed(c, word + 2, n);
     if (!o) return unknown(c, word);
     if (o->kind == RT_OPT_FLAG) {
         RT_CHECK(!eq, RT_EINVAL, "--%s takes no value", o->name);

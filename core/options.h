@@ -29,14 +29,20 @@ typedef struct rt_option {
     const char *help; /* one sentence; with the default and unit */
 } rt_option;
 
+/* An option's older name, which is read with a line on standard error. */
+typedef struct rt_option_renamed {
+    const char *was, *is;
+} rt_option_renamed;
+
 typedef struct rt_command {
-    const char      *name;                                        /* "train" */
-    const char      *usage;                                       /* "CONFIG.json [--set KEY=VALUE]..." */
-    const char      *summary;                                     /* half a line */
-    const char      *text;                                        /* paragraphs: what it does, examples */
-    const rt_option *options;                                     /* ends with name = NULL; may be NULL */
-    size_t           size;                                        /* of the options struct */
-    const void      *defaults;                                    /* an options struct; NULL: zeros */
+    const char              *name;                                /* "train" */
+    const char              *usage;                               /* "CONFIG.json [--set KEY=VALUE]..." */
+    const char              *summary;                             /* half a line */
+    const char              *text;                                /* paragraphs: what it does, examples */
+    const rt_option         *options;                             /* ends with name = NULL; may be NULL */
+    const rt_option_renamed *renamed;                             /* ends with was = NULL; may be NULL */
+    size_t                   size;                                /* of the options struct */
+    const void              *defaults;                            /* an options struct; NULL: zeros */
     rt_status (*run)(const void *options, int argc, char **argv); /* argv: the words that are no options */
     rt_status (*help)(int *print);                                /* of ranks: all ask for --help, and which one prints it; may be NULL */
 } rt_command;

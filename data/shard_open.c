@@ -69,10 +69,11 @@ static rt_status read_attributes(ds_shard *s)
         RT_TRY(read_text(s, ds_attributes[a].name, (char *)i + ds_attributes[a].at, ds_attributes[a].size));
     RT_CHECK(i->vocab >= 1 && i->vocab <= INT32_MAX, RT_EFORMAT, "%s: claims a vocabulary of %lld entries", path, (long long)i->vocab);
     if (ds_h5_has(s->file, ds_columns[COL_SKETCH].name)) RT_TRY(read_widths(s));
-    RT_CHECK(ds_info_fits(i), RT_EFORMAT,
-             "%s: claims k = %lld, m = %lld and sketches of %lld bytes; a soft shard has one of them, k and m at most %d, k at most the "
-             "vocabulary of %lld, sketches at most %d bytes, a text shard none",
-             path, (long long)i->k, (long long)i->m, (long long)i->codec, (int)DS_MAX_K, (long long)i->vocab, (int)DS_MAX_SKETCH);
+    RT_CHECK(
+        ds_info_fits(i), RT_EFORMAT,
+        "%s: claims k = %lld, m = %lld and encoded states of %lld bytes; a soft shard has one of them, k and m at most %d, k at most the "
+        "vocabulary of %lld, encoded states at most %d bytes, a text shard none",
+        path, (long long)i->k, (long long)i->m, (long long)i->codec, (int)DS_MAX_K, (long long)i->vocab, (int)DS_MAX_SKETCH);
     return RT_OK;
 }
 
@@ -225,6 +226,6 @@ rt_status ds_shard_names(ds_shard *s)
     RT_TRY(ds_h5_check_names(s->file, is_known));
     for (int c = 0; c < DS_COLS; c++)
         if (!s->col[c]) RT_TRY(deny(s, ds_columns[c].name, s->info.soft ? "k or m is 0" : "it is a text shard"));
-    for (size_t i = 0; !s->info.codec && i < sizeof decoder / sizeof *decoder; i++) RT_TRY(deny(s, decoder[i], "it has no sketches"));
+    for (size_t i = 0; !s->info.codec && i < sizeof decoder / sizeof *decoder; i++) RT_TRY(deny(s, decoder[i], "it has no encoded states"));
     return RT_OK;
 }

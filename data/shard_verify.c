@@ -31,7 +31,7 @@ static rt_status check_codec(const check *c)
     const uint8_t *row = c->d.codec + c->row * x->bytes;
     for (int64_t i = 0; i < x->r; i++) bits += x->bits[i];
     for (int64_t b = bits; b < 8 * x->bytes; b++)
-        SAY(!(row[b / 8] >> b % 8 & 1), ROW "its sketch has bits set that no coordinate uses", AT(c));
+        SAY(!(row[b / 8] >> b % 8 & 1), ROW "its encoded state has bits set that no coordinate uses", AT(c));
     return RT_OK;
 }
 

@@ -31,7 +31,7 @@ static rt_status check_info(const ds_info *i, const char *path)
     RT_CHECK(i->vocab >= 1 && i->vocab <= INT32_MAX, RT_EINVAL, "%s: a vocabulary of %lld entries", path, (long long)i->vocab);
     RT_CHECK(
         ds_info_fits(i), RT_EINVAL,
-        "%s: k = %lld, m = %lld, sketches of %lld bytes; a soft shard has one of them, k up to the vocabulary, k and m up to %d, sketches "
+        "%s: k = %lld, m = %lld, encoded states of %lld bytes; a soft shard has one of them, k up to the vocabulary, k and m up to %d, encoded states "
         "up to %d, a text shard has none",
         path, (long long)i->k, (long long)i->m, (long long)i->codec, (int)DS_MAX_K, (int)DS_MAX_SKETCH);
     return RT_OK;
@@ -244,8 +244,9 @@ rt_status ds_writer_add(ds_writer *w, const ds_doc *d)
 rt_status ds_writer_codec(ds_writer *w, const ds_codec *s)
 {
     RT_CHECK(!w->decoder && s->bytes == w->info.codec && s->V == w->info.vocab, RT_EINVAL,
-             "%s: a decoder for sketches of %lld bytes over %lld entries%s; this shard needs one, of %lld bytes over %lld entries", w->path,
-             (long long)s->bytes, (long long)s->V, w->decoder ? ", the second" : "", (long long)w->info.codec, (long long)w->info.vocab);
+             "%s: a decoder for encoded states of %lld bytes over %lld entries%s; this shard needs one, of %lld bytes over %lld entries",
+             w->path, (long long)s->bytes, (long long)s->V, w->decoder ? ", the second" : "", (long long)w->info.codec,
+             (long long)w->info.vocab);
     RT_TRY(ds_codec_check(s, RT_EINVAL, w->path));
     RT_TRY(ds_h5_put(w->file, DS_SKETCH_BITS, DS_U8, s->bits, s->r));
     RT_TRY(ds_h5_put(w->file, DS_SKETCH_SCALE, DS_F32, s->scale, s->r));
@@ -281,7 +282,7 @@ static rt_status write_texts(ds_writer *w, int t)
 
 static rt_status finish(ds_writer *w)
 {
-    RT_CHECK(w->decoder || !w->info.codec, RT_EINVAL, "%s: has sketches, but no decoder of them was given", w->path);
+    RT_CHECK(w->decoder || !w->info.codec, RT_EINVAL, "%s: has encoded states, but no decoder of them was given", w->path);
     RT_TRY(ds_h5_set_append(w->starts, &w->tokens, 1));
     RT_TRY(ds_h5_set_finish(&w->starts));
     RT_TRY(ds_h5_set_finish(&w->cost));

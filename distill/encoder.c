@@ -110,7 +110,7 @@ static rt_status make_check(check *c, const md_model *m)
     RT_TRY(RT_NEW(c->y, BLOCK * (s->r + 1)));
     RT_TRY(RT_NEW(c->z, BLOCK * c->V));
     RT_TRY(RT_NEW(c->zs, BLOCK * c->V));
-    return md_head_widen(&c->wide, m);
+    return md_head_cast(&c->wide, m);
 }
 
 rt_status di_encoder_loss(double *nats, const di_encoder *o, const md_model *m, const real *h, int64_t n)

@@ -29,8 +29,8 @@ typedef struct offline {
     di_score_opts   o;
     md_scorer      *scorer;
     di_encoder     *encoder;
-    ds_shard       *shard[RT_MAX_STRINGS], *like;
-    ds_codec       *fitted; /* NULL with `like`, whose own it is then */
+    ds_shard       *shard[RT_MAX_STRINGS], *from; /* from: of codec_from */
+    ds_codec       *fitted;                       /* NULL with `from`, whose own it is then */
     ds_writer      *writer;
     di_scored       done;
     int64_t         number; /* of the document, over all shards */
@@ -78,7 +78,7 @@ static rt_status make(offline *c)
 {
     const di_score_opts *o = &c->o;
     RT_CHECK(o->k >= 0 && o->k <= MD_TEACHER_MAX_K && o->m >= 0 && o->codec >= 0, RT_EINVAL,
-             "k = %lld, m = %lld, sketches of %lld bytes; k is 0 to %d, none is below 0", (long long)o->k, (long long)o->m,
+             "k = %lld, m = %lld, encoded states of %lld bytes; k is 0 to %d, none is below 0", (long long)o->k, (long long)o->m,
              (long long)o->codec, (int)MD_TEACHER_MAX_K);
     c->max = c->model->config.context > PACK ? c->model->config.context : PACK;
     RT_TRY(RT_NEW(c->item, c->max));
@@ -106,7 +106,7 @@ static void offline_free(offline *c)
     md_scorer_destroy(&c->scorer);
     di_encoder_destroy(&c->encoder);
     ds_codec_destroy(&c->fitted);
-    ds_shard_close(&c->like);
+    ds_shard_close(&c->from);
     for (int i = 0; i < c->o.shards->n; i++) ds_shard_close(&c->shard[i]);
     free(c->item), free(c->ids), free(c->pos), free(c->start), free(c->target), free(c->seed), free(c->valid), free(c->codec);
     free(c->topk_ids), free(c->topk_logprob), free(c->tail_ids), free(c->actual), free(c->rest), free(c->entropy);
@@ -168,39 +168,40 @@ static rt_status take_sample(offline *c, const md_packed *b)
 
 /* ---- encoded states ---------------------------------------------------------------------------------------- */
 
-/* k, m and the encoded states of the shard `like`. */
-static rt_status be_alike(offline *c)
+/* k, m and the codec of the shard codec_from. */
+static rt_status take_codec(offline *c)
 {
     const ds_codec *s;
-    const char     *path = c->o.like;
-    RT_TRY(ds_shard_open(&c->like, path));
-    const ds_info *i = ds_shard_info(c->like);
+    const char     *path = c->o.codec_from;
+    RT_TRY(ds_shard_open(&c->from, path));
+    const ds_info *i = ds_shard_info(c->from);
     RT_CHECK(i->soft && ds_tokenizer_is(c->tokenizer, i->tokenizer) && i->vocab == c->model->config.V, RT_EMISMATCH,
-             "--like %s: a %s shard of tokenizer %.12s..., %lld entries; expected a soft one of %.12s..., %lld entries, as %s has", path,
-             i->soft ? "soft" : "text", i->tokenizer, (long long)i->vocab, ds_tokenizer_identity(c->tokenizer),
+             "--codec-from %s: a %s shard of tokenizer %.12s..., %lld entries; expected a soft one of %.12s..., %lld entries, as %s has",
+             path, i->soft ? "soft" : "text", i->tokenizer, (long long)i->vocab, ds_tokenizer_identity(c->tokenizer),
              (long long)c->model->config.V, c->model->dir);
     c->o.k = i->k, c->o.m = i->m, c->o.codec = i->codec;
-    RT_CHECK(i->k <= MD_TEACHER_MAX_K, RT_EINVAL, "--like %s: k is %lld there, at most %d are possible", path, (long long)i->k,
+    RT_CHECK(i->k <= MD_TEACHER_MAX_K, RT_EINVAL, "--codec-from %s: k is %lld there, at most %d are possible", path, (long long)i->k,
              (int)MD_TEACHER_MAX_K);
-    RT_TRY(ds_shard_codec(c->like, &s));
+    RT_TRY(ds_shard_codec(c->from, &s));
     RT_CHECK(
         !s || s->map, RT_EMISMATCH,
-        "--like %s: it does not say how its sketches were made (/sketch_map is missing); score its text again, then the others like that",
+        "--codec-from %s: it does not hold its encoder (/sketch_map is missing); score its text again, then the others --codec-from that",
         path);
     RT_CHECK(!s || s->C == c->model->config.C, RT_EMISMATCH,
-             "--like %s: its sketches are of hidden states of %lld numbers, %s has %lld; give the model that they were made of", path,
+             "--codec-from %s: it encodes hidden states of %lld numbers, %s has %lld; give the model that they were made of", path,
              (long long)s->C, c->model->dir, (long long)c->model->config.C);
     return RT_OK;
 }
 
-/* Of another model the decoder of `like` would lose many times more than of its own. */
+/* Of another model the decoder of `from` would lose many times more than of its own. */
 static rt_status check_loss(const offline *c, const ds_codec *s, double now)
 {
-    RT_CHECK(isfinite(now), RT_ECHECK, "no sketch can be made: the model's hidden states are no numbers; its weights are damaged");
-    RT_CHECK(!c->like || isnan(s->loss) || now <= 2 * s->loss + 0.1, RT_EMISMATCH,
-             "--like %s: its sketches lose %.3f nats a token of its teacher, and %.3f of %s: not the model that it was made of, or very "
-             "different text; leave --like out and train on these shards apart",
-             c->o.like, s->loss, now, c->model->dir);
+    RT_CHECK(isfinite(now), RT_ECHECK, "no codec can be fitted: the model's hidden states are no numbers; its weights are damaged");
+    RT_CHECK(
+        !c->from || isnan(s->loss) || now <= 2 * s->loss + 0.1, RT_EMISMATCH,
+        "--codec-from %s: its codec loses %.3f nats a token of its teacher, and %.3f of %s: not the model that it was made of, or very "
+        "different text; leave --codec-from out and train on these shards apart",
+        c->o.codec_from, s->loss, now, c->model->dir);
     return RT_OK;
 }
 
@@ -215,7 +216,7 @@ static rt_status measure_loss(offline *c, const ds_codec *s, int64_t n)
 
 static rt_status choose_codec(offline *c, const ds_codec **s, int64_t fitted)
 {
-    if (c->like) return ds_shard_codec(c->like, s);
+    if (c->from) return ds_shard_codec(c->from, s);
     RT_TRY(di_codec_fit(&c->fitted, c->model, c->sample, fitted, c->o.codec));
     *s = c->fitted;
     return RT_OK;
@@ -225,10 +226,10 @@ static rt_status choose_codec(offline *c, const ds_codec **s, int64_t fitted)
 static rt_status prepare_codecs(offline *c)
 {
     const ds_codec *s;
-    c->wanted = c->like ? HELD : SAMPLE;
+    c->wanted = c->from ? HELD : SAMPLE;
     RT_TRY(RT_NEW(c->sample, c->wanted * c->model->config.C));
     RT_TRY(walk(c, take_sample, 0));
-    const int64_t held = c->like ? c->sampled : c->sampled / 8 < HELD ? c->sampled / 8 : HELD;
+    const int64_t held = c->from ? c->sampled : c->sampled / 8 < HELD ? c->sampled / 8 : HELD;
     RT_TRY(choose_codec(c, &s, c->sampled - held));
     RT_TRY(di_encoder_create(&c->encoder, s));
     RT_TRY(measure_loss(c, s, held));
@@ -302,7 +303,7 @@ static ds_info info_of(const offline *c)
 static rt_status run(offline *c)
 {
     RT_TRY(open_shards(c));
-    if (c->o.like) RT_TRY(be_alike(c));
+    if (c->o.codec_from) RT_TRY(take_codec(c));
     RT_TRY(make(c));
     const ds_info info = info_of(c);
     RT_TRY(ds_writer_create(&c->writer, c->o.out, &info));

@@ -62,8 +62,8 @@ md_tensor *md_find(const md_model *m, const char *name); /* NULL: none */
 
 /* The head's matrix [V, C]: tied to the embedding or its own. */
 const md_tensor *md_head(const md_model *m);
-/* Its weights where they are quantised, widened; *out stays NULL where they are not.  free(). */
-rt_status md_head_widen(real **out, const md_model *m);
+/* Its weights where they are quantised, cast to reals; *out stays NULL where they are not.  free(). */
+rt_status md_head_cast(real **out, const md_model *m);
 
 /* Read DIR (config.json; model.safetensors or the files that its index names; also quantised by retort).  type: KN_REAL
  * or KN_BF16, what plain weights become; quantised ones stay so.  A head of its own wins over tie_word_embeddings.

@@ -19,7 +19,7 @@ struct md_scorer {
     int64_t         max, n_plans;
     length_plan    *plans;                            /* [max / ROUND] */
     int32_t        *ids, *pos, *start, *count, *zero; /* count: 0, 1, 2, ... */
-    real           *rope, *z, *head;                  /* head: a quantised head's weights, widened once; else NULL */
+    real           *rope, *z, *head;                  /* head: a quantised head's weights, cast to reals once; else NULL */
     void           *hidden;                           /* of the last pass, in its plan */
 };
 
@@ -35,7 +35,7 @@ static rt_status make(md_scorer *s, int64_t max)
     RT_TRY(RT_NEW(s->zero, s->max));
     for (int64_t i = 0; i < s->max; i++) s->count[i] = (int32_t)i;
     RT_TRY(RT_NEW(s->z, BLOCK_ROWS * s->m->config.V));
-    RT_TRY(md_head_widen(&s->head, s->m));
+    RT_TRY(md_head_cast(&s->head, s->m));
     return md_rope(&s->rope, &s->m->config);
 }
 

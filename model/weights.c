@@ -118,7 +118,7 @@ md_tensor *md_find(const md_model *m, const char *name)
 
 const md_tensor *md_head(const md_model *m) { return &m->t[md_place(m, m->config.tied ? MD_EMBEDDING : MD_HEAD, 0)]; }
 
-rt_status md_head_widen(real **out, const md_model *m)
+rt_status md_head_cast(real **out, const md_model *m)
 {
     const md_tensor *w = md_head(m);
     real            *x;

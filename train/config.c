@@ -63,7 +63,7 @@ static const key keys[] = {
      "weight of rows about tokens that the teacher was given; 0: they do not count"},
     {"objective.z_loss", REAL, TR_RUN, AT(z_loss), "0", 0, 1e3, "times the square of the log-sum-exp of the student's logits"},
     {"objective.hidden", TEXT, TR_SHAPE, AT(hidden), "\"none\"", 0, 0,
-     "mse, cosine: last hidden states, through a learnt projection, beside those of teacher.model or of sketches"},
+     "mse, cosine: last hidden states, through a learnt projection, beside those of teacher.model or of encoded states"},
     {"objective.hidden_weight", REAL, TR_RUN, AT(hidden_weight), "1", 0, 1e6, "of that term"},
     {"teacher.model", PATH, TR_FILES, AT(teacher), "null", 0, 0,
      "folder of a teacher that runs beside the student, forward alone; same tokenizer, any width"},

@@ -166,5 +166,5 @@ rt_status tr_check_fit(const tr_config *c, const md_config *shape, const rt_comm
         "smaller micro-batches with recompute do not make it fit; make the model smaller (it has %.0f million parameters)%s",
         (double)need.total * 1e-9, (double)model * 1e-9, (double)need.bytes[TR_ACTIVATIONS] * 1e-9, (double)need.bytes[TR_TEACHER] * 1e-9,
         (double)have * 1e-9, (double)need.parameters * 1e-6,
-        c->teacher ? ", or keep the teacher out of it: retort score --model DIR stores sketches" : "");
+        c->teacher ? ", or keep the teacher out of it: retort score --model DIR stores encoded states" : "");
 }

@@ -30,7 +30,7 @@ static rt_status take_stored(tr_objective *o, const tr_config *c, const ds_info 
     RT_CHECK(info->soft, RT_EMISMATCH,
              "objective \"%s\" needs teacher probabilities, %s is a text shard; make a soft one with retort score", kind, shard);
     RT_CHECK(info->k || info->m, RT_EMISMATCH,
-             "objective \"%s\" learns from entries, %s holds sketches alone; use \"kl\", or score the text with --k", kind, shard);
+             "objective \"%s\" learns from entries, %s holds encoded states alone; use \"kl\", or score the text with --k", kind, shard);
     RT_CHECK(info->k || sampled, RT_EMISMATCH,
              "objective \"%s\" learns from the most likely entries, %s holds samples alone; use \"sampled\", or score the text with --k",
              kind, shard);
@@ -78,8 +78,8 @@ static rt_status take_whole(tr_objective *o, const tr_config *c, const ds_info *
         ag_objectives[o->t.objective].word);
     RT_CHECK(
         c->teacher || info->codec, RT_EMISMATCH,
-        "objective \"%s\" needs the teacher's whole distribution, %s holds %s; set teacher.model to the teacher's folder, or store sketches "
-        "(retort score --model DIR --sketch 64)",
+        "objective \"%s\" needs the teacher's whole distribution, %s holds %s; set teacher.model to the teacher's folder, or store encoded states "
+        "(retort score --model DIR --codec 64)",
         ag_objectives[o->t.objective].word, c->train.v[0],
         !info->soft ? "text"
         : info->k   ? "the most likely entries alone"
@@ -94,7 +94,7 @@ static rt_status take_match(tr_objective *o, const tr_config *c)
     o->t.match_weight = c->hidden_weight;
     RT_CHECK(
         o->t.match == AG_NO_MATCH || c->teacher || o->codec, RT_EINVAL,
-        "objective.hidden \"%s\" compares hidden states with the teacher's: set teacher.model to its folder, or learn \"kl\" from sketches",
+        "objective.hidden \"%s\" compares hidden states with the teacher's: set teacher.model to its folder, or learn \"kl\" from encoded states",
         c->hidden);
     return RT_OK;
 }
@@ -111,7 +111,7 @@ rt_status tr_objective_resolve(tr_objective *out, const tr_config *c, const ds_i
     RT_CHECK(
         kind != AG_SAMPLED || o.t.k > 0 || o.t.temperature == 1, RT_EINVAL,
         "objective.temperature is %g, but samples alone (k = 0) are drawn at 1 and say nothing of another; leave it at 1, or learn from "
-        "sketches or teacher.model",
+        "encoded states or teacher.model",
         o.t.temperature);
     RT_TRY(take_match(&o, c));
     o.teacher     = c->teacher && (needs != AG_TEXT || o.t.match);
@@ -129,7 +129,7 @@ rt_status tr_objective_resolve(tr_objective *out, const tr_config *c, const ds_i
 static rt_status say_source(rt_buf *b, const tr_objective *o, const tr_config *c, const ds_info *info)
 {
     if (o->teacher) return rt_buf_fmt(b, "the teacher %s in process", c->teacher);
-    if (o->codec) return rt_buf_fmt(b, "sketches of %lld bytes", (long long)info->codec);
+    if (o->codec) return rt_buf_fmt(b, "encoded states of %lld bytes", (long long)info->codec);
     if (!o->stored) return rt_buf_str(b, "text");
     if (!o->t.m) return rt_buf_fmt(b, "%lld entries a row", (long long)o->t.k);
     if (!o->t.k) return rt_buf_fmt(b, "%lld samples a row", (long long)o->t.m);

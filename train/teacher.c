@@ -34,7 +34,7 @@ rt_status tr_teacher_load(tr_teacher *o, const tr_config *c, const ds_info *info
 {
     RT_TRY(check(c, info));
     RT_TRY(md_load(&o->model, c->teacher, type));
-    RT_TRY(md_head_widen(&o->head, o->model));
+    RT_TRY(md_head_cast(&o->head, o->model));
     return md_rope(&o->rope, &o->model->config);
 }
 

@@ -29,7 +29,7 @@ double tr_ce_weight(const tr_objective *o, int64_t s, int64_t steps);
 /* A teacher that runs beside the student (teacher.c). */
 typedef struct tr_teacher {
     md_model *model;
-    real     *rope, *head; /* head: a quantised head's weights, widened once; else NULL */
+    real     *rope, *head; /* head: a quantised head's weights, cast once; else NULL */
 } tr_teacher;
 
 typedef struct tr_pass  tr_pass;

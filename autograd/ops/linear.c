@@ -1,7 +1,7 @@
 /* linear: y[N,M] = x[N,C] w[M,C]^T.  dx += dy w,  dw += dy^T x.
  * linear_add: y = x w^T + r[N,M], rounded once: the end of a residual branch.  dr = dy, in the same memory where it can.
  * A few rows (decoding) go one by one through kn_matvec; for more, quantised weights are
- * widened once into the work space. */
+ * cast once into the work space. */
 #include "autograd/op.h"
 
 enum { FEW_ROWS = 4 };
@@ -35,7 +35,7 @@ static void forward_rows(const ag_args *a, int64_t N, int64_t C, int64_t M, cons
     }
 }
 
-static void widen_row(int64_t row, int thread, void *ud)
+static void cast_row(int64_t row, int thread, void *ud)
 {
     const ag_args *a = ud;
     const int64_t  C = a->shape[1]->d[1];
@@ -52,7 +52,7 @@ static void multiply(const ag_args *a, const void *plus)
         forward_rows(a, N, C, M, plus);
         return;
     }
-    if (!plain) rt_parallel(M, widen_row, (void *)(uintptr_t)a);
+    if (!plain) rt_parallel(M, cast_row, (void *)(uintptr_t)a);
     kn_gemm(a->out, a->out_type, M, x, w, N, M, C, plus);
 }
 

@@ -65,7 +65,7 @@ record() {
         retort-draws "$dir/teacher" "$dir/text-student.h5" "$dir/$2.h5" "$k" "$m" "$sketch"
         return
     fi
-    retort score --model "$dir/teacher" --shards "$dir/text-student.h5" --out "$dir/$2.h5" --k "$k" --m "$m" --sketch "$sketch" 2>"$dir/$2.log" ||
+    retort score --model "$dir/teacher" --shards "$dir/text-student.h5" --out "$dir/$2.h5" --k "$k" --m "$m" --codec "$sketch" 2>"$dir/$2.log" ||
         { cat "$dir/$2.log" >&2 && return 1; }
 }
 

@@ -34,6 +34,10 @@ echo "/* TO""DO: later */" >"$dir/tree/core/a.c"
 ! words || fail "unfinished work is not found"
 echo "/* see /ho""me/somebody/notes */" >"$dir/tree/core/a.c"
 ! words || fail "a path of one machine is not found"
+echo 'int old_''sketch; /* "a quoted name" */' >"$dir/tree/core/a.c"
+! words || fail "a retired term is not found"
+echo 'char *name = "/sketch";' >"$dir/tree/core/a.c"
+words || fail "a name in quotes is taken for a retired term: $(cat "$dir/out")"
 
 if command -v gcc >/dev/null; then
     printf 'int f(int x);\nint f(int x) { long y = x; return y; }\n' >"$dir/tree/core/a.c"

@@ -37,15 +37,15 @@ same 0.1001 "$dir/model.rows" "$dir/served.rows"
 same 0.00001 "$dir/model.stats" "$dir/served.stats"
 
 # Sketches; samples of the whole distribution alone.
-good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/sketch.h5" --k 0 --m 0 --sketch 12 --json
+good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/sketch.h5" --k 0 --m 0 --codec 12 --json
 grep -q '"documents":200,.*"sketch_loss":0\.' "$dir/out" || fail "--json: $(cat "$dir/out")"
 good "$RETORT" data verify "$dir/sketch.h5"
-"$RETORT" data inspect "$dir/sketch.h5" | grep -q 'sketches *12 bytes a row, [0-9]* coordinates; 0\.[0-9]* nats a token lost' || fail "inspect does not show the sketches"
+"$RETORT" data inspect "$dir/sketch.h5" | grep -q 'codec *12 bytes a row, [0-9]* coordinates; 0\.[0-9]* nats a token lost' || fail "inspect does not show the sketches"
 "$RETORT" data inspect "$dir/sketch.h5" --doc 3 --tokenizer "$dir/tok" >"$dir/out"
-grep -q 'as the sketch says' "$dir/out" && grep -q '| "[^"]*" [0-9.]*% "' "$dir/out" || fail "inspect does not read sketches: $(cat "$dir/out")"
-good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/alike.h5" --like "$dir/sketch.h5"
-grep -q 'sketches lose 0\.' "$dir/out" || fail "summary: $(cat "$dir/out")"
-[ "$(digest "$dir/sketch.h5")" = "$(digest "$dir/alike.h5")" ] || fail "--like makes other rows"
+grep -q 'as the encoded state says' "$dir/out" && grep -q '| "[^"]*" [0-9.]*% "' "$dir/out" || fail "inspect does not read sketches: $(cat "$dir/out")"
+good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/alike.h5" --codec-from "$dir/sketch.h5"
+grep -q 'codec loses 0\.' "$dir/out" || fail "summary: $(cat "$dir/out")"
+[ "$(digest "$dir/sketch.h5")" = "$(digest "$dir/alike.h5")" ] || fail "--codec-from makes other rows"
 good "$RETORT" train "$dir/config.json" --set model.tokenizer="$dir/tok" data.train="[\"$dir/sketch.h5\",\"$dir/alike.h5\"]" out="$dir/both"
 good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/samples.h5" --k 0 --m 16
 good "$RETORT" data verify "$dir/samples.h5"
@@ -58,10 +58,10 @@ score=("$RETORT" score --shards "$dir/text.h5" --out "$dir/x.h5")
 expect 2 "--teacher URL or a folder's --model DIR" "${score[@]}"
 expect 2 "no such folder" "${score[@]}" --model "$dir/none"
 expect 2 "config.json" "${score[@]}" --model "$dir/tok"
-expect 2 "with --model instead of --teacher" "${score[@]}" --teacher http://127.0.0.1:1 --sketch 8
-expect 2 "--like needs the model itself" "${score[@]}" --teacher http://127.0.0.1:1 --like "$dir/sketch.h5"
-expect 2 "leave --k, --m and --sketch out" "${score[@]}" --model "$model" --like "$dir/sketch.h5" --m 4
-expect 2 "a text shard" "${score[@]}" --model "$model" --like "$dir/text.h5"
+expect 2 "with --model instead of --teacher" "${score[@]}" --teacher http://127.0.0.1:1 --codec 8
+expect 2 "--codec-from needs the model itself" "${score[@]}" --teacher http://127.0.0.1:1 --codec-from "$dir/sketch.h5"
+expect 2 "leave --k, --m and --codec out" "${score[@]}" --model "$model" --codec-from "$dir/sketch.h5" --m 4
+expect 2 "a text shard" "${score[@]}" --model "$model" --codec-from "$dir/text.h5"
 for words in '--ledger x' '--retries 3' '--timeout 1.5' '--key-in-clear'; do
     read -ra option <<<"$words"
     expect 2 "${option[0]} is for a server" "${score[@]}" --model "$model" "${option[@]}"

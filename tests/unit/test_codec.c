@@ -117,7 +117,7 @@ static void decoders_are_checked(void **state)
     REFUSED(s->head[0] = 0x7fc0, "row 0");
     REFUSED(s->loss = -1, "loss is -1");
     REFUSED(s->loss = INFINITY, "loss is inf");
-    REFUSED(assert_int_equal(ds_codec_add_map(s, 3), RT_OK); s->map[4] = NAN, "row 1 of the sketch's map");
+    REFUSED(assert_int_equal(ds_codec_add_map(s, 3), RT_OK); s->map[4] = NAN, "row 1 of the encoder's map");
     assert_int_equal(ds_codec_create(&other, 8 * BYTES + 1, V, BYTES), RT_EINVAL);
     assert_int_equal(ds_codec_create(&other, 0, V, BYTES), RT_EINVAL);
     other = make();

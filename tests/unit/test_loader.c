@@ -405,7 +405,7 @@ static void one_decoder_for_all(void **state)
     assert_int_equal(ds_loader_create(&l, &o), RT_EINVAL); /* no target at all */
     o.codec = 1;
     assert_int_equal(ds_loader_create(&l, &o), RT_EMISMATCH);
-    assert_non_null(strstr(rt_error_text(), "holds no sketch"));
+    assert_non_null(strstr(rt_error_text(), "holds no encoded state"));
     write_encoded(2, x);
     o.shards = &same;
     assert_int_equal(ds_loader_create(&l, &o), RT_OK);
@@ -414,7 +414,7 @@ static void one_decoder_for_all(void **state)
     write_encoded(1, x);
     o.shards = &two;
     assert_int_equal(ds_loader_create(&l, &o), RT_EMISMATCH);
-    assert_non_null(strstr(rt_error_text(), "the scale of their sketches differ; score one again, --like the other"));
+    assert_non_null(strstr(rt_error_text(), "the scale of their codecs differ; score one again, --codec-from the other"));
     assert_true(strstr(rt_error_text(), g_path[1]) && strstr(rt_error_text(), g_path[2]));
     o.shards        = &encoded;
     o.prompt_weight = -1;

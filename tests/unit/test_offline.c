@@ -228,7 +228,7 @@ typedef struct rebuilt {
     double          kl[CONTEXT];
 } rebuilt;
 
-static float widen(uint16_t b)
+static float from_bf16(uint16_t b)
 {
     const uint32_t u = (uint32_t)b << 16;
     float          x;
@@ -248,7 +248,7 @@ static void divergence(void *ud, int64_t t, real *z, int thread)
     ds_codec_decode(r->x, r->doc->codec + t * r->x->bytes, y);
     for (int v = 0; v < V; v++) {
         q[v] = 0;
-        for (int64_t i = 0; i < cols; i++) q[v] += (real)(widen(r->x->head[v * cols + i]) * y[i]);
+        for (int64_t i = 0; i < cols; i++) q[v] += (real)(from_bf16(r->x->head[v * cols + i]) * y[i]);
     }
     const double lz = md_lse(z, V), lq = md_lse(q, V);
     for (int v = 0; v < V; v++) kl += exp((double)z[v] - lz) * ((double)z[v] - lz - ((double)q[v] - lq));
@@ -310,7 +310,7 @@ static void like_another(void **state)
     ok(ds_shard_codec(own, &y));
     assert_non_null(ds_codec_differs(x, y));
     ds_shard_close(&own);
-    o           = (di_score_opts){.shards = &second, .out = other, .seed = SEED, .like = g_out, .program = "test"};
+    o           = (di_score_opts){.shards = &second, .out = other, .seed = SEED, .codec_from = g_out, .program = "test"};
     ds_shard *b = offline(&o);
     ok(ds_shard_codec(b, &y));
     assert_null(ds_codec_differs(x, y));
@@ -417,15 +417,15 @@ static void what_is_not_alike(void **state)
     ds_shard *s = offline(&o);
     ds_shard_close(&s);
     remove(g_out);
-    o.out = g_out, o.like = g_text[0];
+    o.out = g_out, o.codec_from = g_text[0];
     refused(&o, RT_EMISMATCH, "a text shard");
     write_text(other, 0, 2, "fedcba", 0);
-    o.like = other;
+    o.codec_from = other;
     refused(&o, RT_EMISMATCH, "fedcba");
     write_without_map(other, first);
-    refused(&o, RT_EMISMATCH, "does not say how its sketches were made");
-    real *w = md_head(g_model)->data;
-    o.like  = first;
+    refused(&o, RT_EMISMATCH, "does not hold its encoder");
+    real *w      = md_head(g_model)->data;
+    o.codec_from = first;
     for (int64_t i = 0; i < V * C; i++) w[i] *= -1; /* another model of the same shape */
     refused(&o, RT_EMISMATCH, "not the model that it was made of");
     for (int64_t i = 0; i < V * C; i++) w[i] *= -1;
