@@ -1,8 +1,8 @@
-/* encoded state.c -- a few bytes a row from which a teacher's whole distribution is rebuilt.
+/* codec.c -- the hidden-state codec: a few bytes a row from which a teacher's whole distribution is rebuilt.
  *
  * The coordinates of a row are normal enough that one uniform quantiser with a clip for each
  * number of bits is close to the best one; how many bits a coordinate gets is decided where
- * the decoder is fitted (model/encoded state.c).
+ * the decoder is fitted (distill/codec_fit.c).
  */
 #include "data/shard.h"
 #include <math.h>

@@ -125,7 +125,7 @@ typedef struct ds_doc {
     const int32_t *tail_ids;     /* NULL when m = 0 */
     const float   *tail_entropy; /* NULL: unknown */
     const float   *weight;       /* of each row in the loss, finite and >= 0; NULL: 1 each */
-    const uint8_t *codec;        /* n rows of info.encoded state bytes; NULL when that is 0 */
+    const uint8_t *codec;        /* n rows of info.codec bytes; NULL when that is 0 */
     /* /doc/...; NULL texts are written empty */
     const char *request, *recipe, *topic, *finish;
     const char *meta; /* a JSON object of what else is known; NULL or empty: nothing */
@@ -133,7 +133,7 @@ typedef struct ds_doc {
     double      cost; /* NaN: unknown */
 } ds_doc;
 
-/* An encoded state: few bytes a row from which the teacher's whole distribution is rebuilt.  The
+/* The hidden-state codec: few bytes a row from which the teacher's whole distribution is rebuilt.  The
  * logits of a row are head . [y, 1] (less a constant), y[r] decoded from its bytes; one decoder
  * serves all rows of a shard. */
 typedef struct ds_codec {
@@ -143,7 +143,7 @@ typedef struct ds_codec {
     uint16_t *head;        /* [V, r + 1] bfloat16; the last column is the bias */
     int64_t   C;           /* of the teacher's hidden states h; 0: how rows are made is not known */
     float    *map;         /* [r, C + 1]: coordinate i is map[i] . [h, 1]; NULL where C is 0 */
-    double    loss;        /* nats a row, KL(teacher || encoded state), as measured on some rows when it was made; NaN: it was not */
+    double    loss;        /* nats a row, KL(teacher || decoded state), as measured on some rows when it was made; NaN: it was not */
 } ds_codec;
 
 /* Zeroed tables to be filled.  RT_EINVAL: r coordinates cannot stand in so many bytes. */
@@ -157,7 +157,7 @@ typedef struct ds_writer ds_writer;
 /* A new shard under a temporary name beside `path`.  RT_EINVAL when `path` exists. */
 rt_status ds_writer_create(ds_writer **out, const char *path, const ds_info *info);
 rt_status ds_writer_add(ds_writer *w, const ds_doc *d); /* checks ids < vocab, n >= 1 */
-/* The decoder of the encoded states: once, before the end, where info.encoded state > 0. */
+/* The decoder of the encoded states: once, before the end, where info.codec > 0. */
 rt_status ds_writer_codec(ds_writer *w, const ds_codec *s);
 rt_status ds_writer_finish(ds_writer **w);  /* fsync, rename; *w = NULL */
 void      ds_writer_abandon(ds_writer **w); /* removes the temporary file */
@@ -275,7 +275,7 @@ typedef struct ds_batch {
     int64_t  counted;      /* rows with count = 1 in this batch */
 } ds_batch;
 
-/* RT_EMISMATCH when shards differ in tokenizer or (if asked for) the encoded state's decoder, or cannot
+/* RT_EMISMATCH when shards differ in tokenizer or (if asked for) the codec's decoder, or cannot
  * serve k and m. */
 rt_status       ds_loader_create(ds_loader **out, const ds_loader_opts *o);
 void            ds_loader_destroy(ds_loader **l);

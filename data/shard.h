@@ -14,7 +14,7 @@ enum {
     DS_GZIP        = 4,       /* level */
     DS_MAX_K       = 1 << 16, /* largest k and m */
     DS_MAX_SKETCH  = 4096,    /* bytes a row */
-    DS_MAX_WIDTH   = 1 << 20, /* numbers in a row of an encoded state's map */
+    DS_MAX_WIDTH   = 1 << 20, /* numbers in a row of the encoder's map */
     DS_MAX_DOC     = 1 << 26, /* tokens a document */
     DS_CACHE       = 32 << 20 /* bytes of decompressed chunks kept for each column */
 };
@@ -82,7 +82,7 @@ int       ds_shard_has_meta(const ds_shard *s);
 rt_status ds_shard_names(ds_shard *s);
 /* A column of one entry a row, all tokens from `first`, as it is stored. */
 rt_status ds_shard_column(ds_shard *s, ds_col c, int64_t first, int64_t n, void *out);
-/* What the attributes say about k, m and encoded state can be. */
+/* What the attributes say about k, m and the codec can be. */
 int ds_info_fits(const ds_info *i);
 /* The decoder anew, for the caller to destroy. */
 rt_status ds_shard_codec_read(ds_shard *s, ds_codec **out);

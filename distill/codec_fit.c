@@ -1,4 +1,4 @@
-/* encoded state.c -- a teacher's distributions in a few bytes a row: the coder and its decoder are fitted to hidden states.
+/* codec_fit.c -- a teacher's distributions in a few bytes a row: the coder and its decoder are fitted to hidden states.
  *
  * A distribution is softmax(W h), so h is all there is to store, and the question is only which errors of h cost
  * nothing.  An error e of h costs e G e / 2 nats, G = E[W' (diag p - p p') W] (Fisher's metric, averaged).  In the

@@ -39,7 +39,7 @@ typedef struct offline {
     int32_t        *ids, *pos, *start; /* [max] */
     int32_t        *target;            /* [max] -1: the last row of a document */
     uint64_t       *seed;              /* [max] */
-    uint8_t        *valid, *codec;     /* [max], [max, o->encoded state] */
+    uint8_t        *valid, *codec;     /* [max], [max, o->codec] */
     int32_t        *topk_ids, *tail_ids;
     float          *topk_logprob, *actual, *rest, *entropy;
     real           *hidden, *sample; /* [threads, C]; [wanted, C] */

@@ -166,10 +166,9 @@ rt_status tc_ledger_key(char hex[RT_SHA_HEX], const char *dialect, const char *m
 
 rt_status tc_ledger_begin(tc_ledger *l) { return tc_ledger_sql(l, "BEGIN", "be written"); }
 
-/* A failed commit (a full disk) is rolled back, so that the handle stays usable. */
-rt_status tc_ledger_commit(tc_ledger *l)
+rt_status tc_ledger_end(tc_ledger *l, rt_status st)
 {
-    const rt_status st = tc_ledger_sql(l, "COMMIT", "be written");
+    if (st == RT_OK) st = tc_ledger_sql(l, "COMMIT", "be written");
     if (st != RT_OK) sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
     return st;
 }

@@ -41,7 +41,8 @@ rt_status tc_ledger_key(char hex[RT_SHA_HEX], const char *dialect, const char *m
 
 /* The puts between begin and commit cost one fsync; they are durable after the commit. */
 rt_status tc_ledger_begin(tc_ledger *l);
-rt_status tc_ledger_commit(tc_ledger *l);
+/* Commits if `st` is RT_OK, else rolls back.  Returns `st`, or the failure of the commit, after which the handle stays usable. */
+rt_status tc_ledger_end(tc_ledger *l, rt_status st);
 rt_status tc_ledger_put(tc_ledger *l, const char *key, const tc_entry *e); /* attempts + 1 */
 /* Reads the entry of a request; e->state = TC_ABSENT if there is none.  `response` (may be
  * NULL) receives the body; e->response and e->error stay NULL. */

@@ -106,11 +106,7 @@ static rt_status prune(tc_ledger *l, const char *shard)
     rt_status st = drop_responses(l, shard);
     if (st == RT_OK) st = tc_ledger_sql(l, "UPDATE request SET answer=NULL, size=NULL WHERE state < 3", "be pruned");
     if (st == RT_OK) st = pack_old(l);
-    if (st != RT_OK) {
-        sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
-        return st;
-    }
-    RT_TRY(tc_ledger_commit(l));
+    RT_TRY(tc_ledger_end(l, st));
     return tc_ledger_sql(l, "VACUUM", "give back its space");
 }
 

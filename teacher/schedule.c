@@ -167,12 +167,19 @@ static rt_status keep(run *r, int n)
     return tc_ledger_put(r->ledger, r->work->keys[r->jobs[reply->tag].i], &e);
 }
 
-/* Responses are durable before they are counted. */
+static rt_status keep_range(run *r, int from, int to)
+{
+    rt_status st = tc_ledger_begin(r->ledger);
+    for (int i = from; st == RT_OK && i < to; i++) st = keep(r, i);
+    return tc_ledger_end(r->ledger, st);
+}
+
+/* Responses are durable before they are counted.  If the disk has no room for all of a round, as many as fit are kept. */
 static rt_status keep_all(run *r, int n)
 {
-    RT_TRY(tc_ledger_begin(r->ledger));
-    for (int i = 0; i < n; i++) RT_TRY(keep(r, i));
-    return tc_ledger_commit(r->ledger);
+    if (keep_range(r, 0, n) == RT_OK) return RT_OK;
+    for (int i = 0; i < n; i++) RT_TRY(keep_range(r, i, i + 1));
+    return RT_OK;
 }
 
 static void stop(run *r, rt_status why, const char *text)

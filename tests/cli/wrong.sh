@@ -58,7 +58,7 @@ expect 2 'objective "jsd" needs the teacher'\''s whole distribution, given.h5 ho
 good "$RETORT" score --model $model --shards text.h5 --out samples.h5 --k 0 --m 4
 good "$RETORT" score --model $model --shards text.h5 --out sketch.h5
 expect 2 'samples.h5 holds samples alone; use "sampled"' "${soft[@]}" data.train=samples.h5 objective.kind=tail
-expect 2 'sketch.h5 holds sketches alone; use "kl"' "${soft[@]}" data.train=sketch.h5 objective.kind=sampled
+expect 2 'sketch.h5 holds encoded states alone; use "kl"' "${soft[@]}" data.train=sketch.h5 objective.kind=sampled
 expect 2 'samples.h5 holds samples alone; set teacher.model' "${soft[@]}" data.train=samples.h5 objective.kind=kl
 expect 2 'samples alone (k = 0) are drawn at 1' "${soft[@]}" data.train=samples.h5 objective.temperature=2
 expect 2 'only "sampled" learns from samples, not "tail"' "${soft[@]}" data.train=drawn.h5 objective.kind=tail objective.m=2

@@ -227,7 +227,7 @@ static void commits_survive_kill(void **state)
             for (int i = 0;; i++) {
                 const tc_entry e = entry(TC_DONE, "answer");
                 snprintf(key, sizeof key, "r%d-%d", round, i);
-                if (tc_ledger_begin(l) || tc_ledger_put(l, key, &e) || tc_ledger_commit(l)) _exit(1);
+                if (tc_ledger_begin(l) || tc_ledger_put(l, key, &e) || tc_ledger_end(l, RT_OK)) _exit(1);
                 if (write(to_parent[1], &i, sizeof i) != sizeof i) _exit(1);
             }
         }
