@@ -44,7 +44,7 @@ typedef struct rt_command {
     size_t                   size;                                /* of the options struct */
     const void              *defaults;                            /* an options struct; NULL: zeros */
     rt_status (*run)(const void *options, int argc, char **argv); /* argv: the words that are no options */
-    rt_status (*help)(int *print);                                /* of ranks: all ask for --help, and which one prints it; may be NULL */
+    rt_status (*help)(int *print);                                /* ranks agree to show --help; *print: this one does; or NULL */
 } rt_command;
 
 /* Fill `into` (already holding defaults) from argv[0..argc); *rest gets the

@@ -199,6 +199,8 @@ expect 2 "steps (8 in the checkpoint, now 12)" "${go[@]}" steps=12 # its decay i
 good "${go[@]}" steps=12 optim.lr=2e-3 --change steps optim.lr
 good train cosine --set schedule.kind=cosine
 expect 2 "steps (4 in the checkpoint, now 8)" train cosine --resume --set schedule.kind=cosine steps=8
+good train moving --set objective.ce_weight_end=1
+expect 2 "steps (4 in the checkpoint, now 8)" train moving --resume --set objective.ce_weight_end=1 steps=8
 
 # On the screen: each validation and a summary; the lowest validation loss keeps its checkpoint; metrics as CSV.
 good train shown data.valid=other.h5 eval.every=1 steps=6 checkpoint.every=0 checkpoint.keep=1 optim.lr=0.5
