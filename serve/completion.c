@@ -1,7 +1,7 @@
-/* completion.c -- computing one choice: what the model says about the prompt, then the text it writes.
+/* completion.c -- computing one choice: the scores of the prompt, then the generated text.
  *
- * Randomness is a function of the request: step i draws with hash(seed, i), the tail of position t
- * (of the prompt and what follows it) with hash(tail seed, t).
+ * Random numbers depend on the request alone: step i samples with hash(seed, i); the tail of position t
+ * (counted over the prompt and the generated tokens) is sampled with hash(tail seed, t).
  */
 #include "core/rng.h"
 #include "serve/engine.h"
@@ -53,7 +53,7 @@ static void score_row(void *ud, int64_t t, real *z, int thread)
 {
     const scoring *s = ud;
     const ds_ids  *p = s->c->prompt;
-    const int64_t  i = t + 1; /* logits after token t are about token t+1 */
+    const int64_t  i = t + 1; /* the logits at token t predict token t+1 */
     (void)thread;
     if (i < p->n) rows_fill(&s->c->before, i, z, s->V, p->v[i], rt_mix2(s->c->q->tail_seed, (uint64_t)i));
 }
@@ -70,7 +70,7 @@ static rt_status score_prompt(sv_completion *c, sv_engine *d)
 
 /* ---- text --------------------------------------------------------------------------------------- */
 
-/* Add a token to the text.  A NUL would end it early for many readers: a byte that is no UTF-8 takes its place (shown as U+FFFD). */
+/* Appends a token to the text.  A NUL would end a C string, so it is replaced by a byte that is not UTF-8 (shown as U+FFFD). */
 static rt_status show(sv_completion *c, const sv_engine *d, int32_t id)
 {
     const size_t from     = c->text.len;
@@ -83,7 +83,7 @@ static rt_status show(sv_completion *c, const sv_engine *d, int32_t id)
     return RT_OK;
 }
 
-/* The first stop string that ends behind `from`: the text is cut before it. */
+/* Finds the first stop string that begins at or after `from` and truncates the text before it. */
 static void look_for_stop(sv_completion *c, size_t from)
 {
     for (size_t at = from; at < c->text.len; at++)
@@ -103,7 +103,7 @@ static int is_end(const sv_engine *d, int32_t id)
     return ds_ends_have(&d->model->config.ends, id) || ds_ends_have(ds_tokenizer_ends(d->tokenizer), id);
 }
 
-/* Take token id as written: its text, and whether the choice ends with it. */
+/* Appends a generated token and its text to the choice; sets c->finish if the choice ends with it. */
 static rt_status take(sv_completion *c, const sv_engine *d, int32_t id, size_t written_from)
 {
     const sv_request *q    = c->q;
@@ -118,7 +118,7 @@ static rt_status take(sv_completion *c, const sv_engine *d, int32_t id, size_t w
 
 /* ---- streaming ------------------------------------------------------------------------------------ */
 
-/* The largest end <= `end` that cuts no character. */
+/* Returns the largest offset <= `end` that does not split a UTF-8 character. */
 static size_t whole_characters(const char *p, size_t end)
 {
     for (size_t back = 1; back <= 3 && back <= end; back++) {
@@ -131,7 +131,7 @@ static size_t whole_characters(const char *p, size_t end)
     return end;
 }
 
-/* Push what is new; text that may yet become a stop string or is half a character waits. */
+/* Pushes the new text and tokens.  Text that may become part of a stop string, or an incomplete character, is held back. */
 static rt_status push_new(sv_completion *c, const sv_engine *d, sv_slice *s, sv_reply *r)
 {
     const size_t hold = c->q->longest_stop ? c->q->longest_stop - 1 : 0;
@@ -148,9 +148,9 @@ static rt_status push_new(sv_completion *c, const sv_engine *d, sv_slice *s, sv_
     return RT_OK;
 }
 
-/* ---- writing ---------------------------------------------------------------------------------------- */
+/* ---- generating ------------------------------------------------------------------------------------- */
 
-/* u of step i in [0, 1): 53 bits of hash(seed, i). */
+/* Returns the uniform number of step i in [0, 1): 53 bits of hash(seed, i). */
 static double uniform(uint64_t seed, int64_t i) { return (double)(rt_mix2(seed, (uint64_t)i) >> 11) * 0x1p-53; }
 
 static rt_status write_token(sv_completion *c, sv_engine *d, const real *z, size_t written_from)

@@ -1,4 +1,4 @@
-/* engine.c -- opening the desk, and the way of a request from JSON text to JSON text. */
+/* engine.c -- opening the serving engine and processing a request from JSON text to JSON text. */
 #include "serve/engine.h"
 #include "core/clock.h"
 #include "core/rng.h"
@@ -9,7 +9,7 @@
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-/* The last part of the model's folder. */
+/* Sets *name to the option's name, else to the last component of the model's folder. */
 static rt_status name_of(char **name, const md_model *m, const sv_serve_opts *o)
 {
     char real_path[PATH_MAX];
@@ -19,8 +19,8 @@ static rt_status name_of(char **name, const md_model *m, const sv_serve_opts *o)
     return rt_strdup(name, slash && slash[1] ? slash + 1 : path);
 }
 
-/* Append the JSON string of a token's bytes.  What is no UTF-8, or holds a NUL, is written as "bytes:\xe2\x80",
- * so that different tokens stay different for every reader. */
+/* Appends the JSON string of a token's bytes.  Bytes that are not UTF-8 or contain a NUL are written as "bytes:\xe2\x80",
+ * so that different tokens have different strings. */
 static rt_status quote_token(rt_buf *out, const char *p, size_t n)
 {
     rt_buf    hex   = {0};
@@ -36,7 +36,7 @@ done:
     return st;
 }
 
-/* The texts of all ids of the tokenizer and the model, of which the one or the other may have more; those beyond the tokenizer have none. */
+/* Stores the strings of all ids of the tokenizer and the model, whichever has more.  Ids beyond the tokenizer have an empty string. */
 static rt_status read_texts(sv_engine *d)
 {
     rt_buf        one  = {0};
@@ -116,7 +116,7 @@ rt_status sv_engine_models(const sv_engine *d, rt_buf *out)
 
 /* ---- completions ------------------------------------------------------------------------------- */
 
-/* Compute a choice; unless its pieces have been sent already, it is written by w. */
+/* Computes choice i and, unless it is streamed, writes it with w. */
 static rt_status add_choice(rt_json_writer *w, sv_engine *d, const sv_request *q, int i, sv_reply *r, int64_t *written)
 {
     sv_completion c;
@@ -124,7 +124,7 @@ static rt_status add_choice(rt_json_writer *w, sv_engine *d, const sv_request *q
     if (st == RT_OK && !q->stream) {
         inf_put_choice(w, d, &c, &(sv_slice){.text_end = c.text.len, .token_end = c.shown});
         st = w->st;
-        if (st == RT_EINVAL) r->status = 400; /* the answer would be too large */
+        if (st == RT_EINVAL) r->status = 400; /* the response would be too large */
     }
     *written += c.ids.n;
     sv_completion_free(&c);
@@ -227,7 +227,7 @@ static rt_status detokenize(const sv_engine *d, const cJSON *o, sv_reply *r)
 
 /* ---- any request ------------------------------------------------------------------------------------ */
 
-/* A NUL, raw or as an escape, would end a C string early: the text would silently be cut. */
+/* Returns 1 if the text holds a NUL, raw or escaped.  A NUL would end a C string and silently truncate the text. */
 static int holds_nul(const char *p, size_t n)
 {
     if (memchr(p, 0, n)) return 1;
@@ -289,7 +289,7 @@ rt_status sv_reply_push(sv_reply *r)
     return RT_OK;
 }
 
-/* A stream has sent its status already: the error is its last event. */
+/* The status of a stream has already been sent, so the error becomes its last event. */
 static void end_stream_with_error(sv_reply *r)
 {
     rt_buf event = {0};

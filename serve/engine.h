@@ -1,7 +1,7 @@
-/* engine.h -- what answers the server's requests, private to infer/.
+/* engine.h -- the serving engine, private to serve/.
  *
- * The desk takes one request at a time as JSON text and gives the answer as JSON text: it knows nothing of
- * connections, threads or queues (serve_*.c do).  An answer is a function of the request alone.
+ * The engine processes one request at a time: it takes the request as JSON text and produces the response as JSON text.
+ * Connections, threads and the queue are handled by server.h.  A response depends on the request alone.
  */
 #ifndef INF_DESK_H
 #define INF_DESK_H
@@ -11,9 +11,9 @@
 enum {
     SV_MAX_PROMPTS = 64,
     SV_MAX_STOPS   = 16,
-    SV_MAX_STOP    = 256, /* bytes of one */
+    SV_MAX_STOP    = 256, /* bytes of one stop string */
     SV_MAX_TAIL    = 256,
-    SV_MAX_ANSWER  = 256 << 20 /* bytes of an answer that is not streamed */
+    SV_MAX_ANSWER  = 256 << 20 /* bytes of a response that is not streamed */
 };
 
 typedef struct sv_engine {
@@ -24,35 +24,35 @@ typedef struct sv_engine {
     md_scorer          *scorer;
     inf_session        *session;
     inf_sampler        *sampler;
-    rt_buf              texts;   /* the JSON string of each id, one after another */
-    int64_t            *text_at; /* where each begins, and one more */
-    int64_t             started; /* unix seconds */
-    uint64_t            serial;  /* makes the next answer's id */
+    rt_buf              texts;   /* the JSON strings of all ids, concatenated */
+    int64_t            *text_at; /* [ids + 1] the offset of each string in `texts`, then the end */
+    int64_t             started; /* Unix time in seconds */
+    uint64_t            serial;  /* the number in the response's id; it increases with each request */
 } sv_engine;
 
 rt_status sv_engine_open(sv_engine *d, const md_model *m, const ds_tokenizer *t, const sv_serve_opts *o);
 void      sv_engine_close(sv_engine *d);
 
-/* One answer.  A stream hands over `text` piece by piece: push() takes it (and leaves it empty);
- * 0 says that the reader has gone.  Without a stream `text` is the whole answer. */
+/* One response.  A streamed response passes `text` to push() piece by piece; push() consumes the text, leaves it empty
+ * and returns 0 if the client disconnected.  Otherwise `text` is the whole response. */
 typedef struct sv_reply {
-    int     status; /* HTTP's */
-    int     stream; /* 1 from the first push on */
+    int     status; /* HTTP status code */
+    int     stream; /* 1 after the first push */
     rt_buf  text;
-    int64_t tokens; /* read and written, for the log */
+    int64_t tokens; /* tokens read and generated, for the log */
     int (*push)(void *ud, struct sv_reply *r);
     void *ud;
 } sv_reply;
 
 typedef enum sv_task { SV_COMPLETE, SV_CHAT, SV_TOKENIZE, SV_DETOKENIZE } sv_task;
-/* Answer one request; `body` (n bytes) is changed.  Errors become answers too. */
+/* Processes one request; `body` (n bytes) is modified.  An error is returned to the client as a response. */
 void      sv_engine_respond(sv_engine *d, sv_task task, char *body, size_t n, sv_reply *r);
-rt_status sv_reply_push(sv_reply *r); /* RT_EINTR: the reader has gone */
-/* {"error": {...}} in place of what the reply held. */
+rt_status sv_reply_push(sv_reply *r); /* RT_EINTR: the client disconnected */
+/* Replaces the text of the reply with {"error": {...}}. */
 void      sv_reply_error(sv_reply *r, int status, const char *message);
-rt_status sv_engine_models(const sv_engine *d, rt_buf *out); /* the answer to GET /v1/models */
+rt_status sv_engine_models(const sv_engine *d, rt_buf *out); /* the response to GET /v1/models */
 
-/* ---- a request to complete (request.c) ---------------------------------------------- */
+/* ---- a completion request (request.c) ----------------------------------------------- */
 
 typedef struct sv_request {
     ds_ids       prompts[SV_MAX_PROMPTS];
@@ -60,61 +60,62 @@ typedef struct sv_request {
     int64_t      max_tokens;
     inf_sampling sampling;
     uint64_t     seed, tail_seed;
-    const char  *stop[SV_MAX_STOPS]; /* live as long as the JSON tree */
+    const char  *stop[SV_MAX_STOPS]; /* owned by the request's JSON tree */
     int          stops;
     size_t       longest_stop;
     int          echo, stream, usage, special, ignore_eos, skip_special, return_ids, tokens_as_ids, retort;
-    int64_t      logprobs, prompt_logprobs; /* -1: not wanted */
+    int64_t      logprobs, prompt_logprobs; /* entries per token; -1: not requested */
     int64_t      tail;
 } sv_request;
 
-/* RT_EINVAL and RT_EFORMAT name the field; RT_ENOENT: another model is asked for. */
+/* Reads a completion request.  RT_EINVAL, RT_EFORMAT: a field is invalid (the message names it); RT_ENOENT: the request
+ * names a model that is not served. */
 rt_status sv_request_read(sv_request *q, const sv_engine *d, const cJSON *o);
 void      sv_request_free(sv_request *q);
-/* The ids of a text, begun as a training document is when `special`. */
+/* Appends the token ids of a text to *ids.  If `special`, the text is encoded as the beginning of a training document. */
 rt_status sv_text_ids(const sv_engine *d, const char *text, int special, ds_ids *ids);
-/* The ids of a JSON list, each checked against 0 .. size-1. */
+/* Appends the ids of a JSON list to *ids.  RT_EINVAL: an id is not in 0 .. size-1. */
 rt_status sv_list_ids(const cJSON *list, int64_t size, const char *where, ds_ids *ids);
 
-/* ---- a choice of the answer (choice.c computes, answer.c writes) --------------------------- */
+/* ---- a choice of the response (completion.c computes it, response.c writes it) ------------- */
 
-typedef struct sv_rows { /* entry i: what the model says about a token */
+typedef struct sv_rows { /* row i: the model's predicted distribution of token i */
     int64_t  n, k, m;
     int32_t *topk_ids;       /* [n, k] */
     float   *topk_logprob;   /* [n, k] */
     int32_t *tail_ids;       /* [n, m] */
     double  *tail_entropy;   /* [n] */
     double  *actual_logprob; /* [n] */
-    int64_t *actual_rank;    /* [n]; 0: no row (the first token of a prompt) */
+    int64_t *actual_rank;    /* [n]; 0: no prediction (the first token of a prompt) */
 } sv_rows;
 
 typedef struct sv_completion {
     const sv_request *q;
     int               index;
     const ds_ids     *prompt;
-    ds_ids            ids;    /* written */
-    rt_buf            text;   /* echoed, then written */
-    int64_t          *offset; /* [echoed + written] characters of text before each token */
+    ds_ids            ids;    /* generated tokens */
+    rt_buf            text;   /* the echoed prompt, then the generated text */
+    int64_t          *offset; /* [echoed + generated] characters of text before each token */
     int64_t           shown, chars;
-    sv_rows           before, after; /* about the prompt's tokens; about the written ones */
-    const char       *finish, *stop; /* NULL until it ends; which stop string did it */
+    sv_rows           before, after; /* rows of the prompt's tokens; rows of the generated tokens */
+    const char       *finish, *stop; /* finish reason, NULL until the choice ends; the stop string that ended it */
 } sv_completion;
 
-/* Compute choice `index`; in a stream, push its pieces.  RT_EINTR: the reader has gone.
- * *c is freed by sv_completion_free, also after a failure. */
+/* Computes choice `index` and, in a stream, pushes its pieces.  RT_EINTR: the client disconnected.
+ * The caller frees *c with sv_completion_free, also after a failure. */
 rt_status sv_completion_make(sv_completion *c, sv_engine *d, const sv_request *q, int index, sv_reply *r);
 void      sv_completion_free(sv_completion *c);
 
-typedef struct sv_slice { /* what part of a choice to write */
-    size_t  text, text_end;
-    int64_t token, token_end; /* of the shown ones */
+typedef struct sv_slice {     /* the part of a choice to write */
+    size_t  text, text_end;   /* byte range of the text */
+    int64_t token, token_end; /* range of the shown tokens */
 } sv_slice;
-/* An answer is {"id": ..., "choices": [, its choices, and ], "usage": {...}}. */
+/* A response is {"id": ..., "choices": [ (inf_put_head), its choices, and ], "usage": {...}} (inf_put_end). */
 void inf_put_head(rt_json_writer *w, const sv_engine *d);
 void inf_put_choice(rt_json_writer *w, const sv_engine *d, const sv_completion *c, const sv_slice *s);
 void inf_put_end(rt_json_writer *w, int64_t read, int64_t written);
 void inf_put_ids(rt_json_writer *w, const char *key, const int32_t *ids, int64_t n);
-void inf_put_token(rt_json_writer *w, const char *key, const sv_engine *d, int32_t id); /* the id's text */
-/* One event of a stream: head, slice, and "usage": null where usage will come. */
+void inf_put_token(rt_json_writer *w, const char *key, const sv_engine *d, int32_t id); /* the text of the id */
+/* Appends one event of a stream: the head, the slice, and "usage": null if the request asks for usage. */
 rt_status sv_answer_event(rt_buf *b, const sv_engine *d, const sv_completion *c, const sv_slice *s);
 #endif

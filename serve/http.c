@@ -1,4 +1,4 @@
-/* http.c -- HTTP's side: routes, bodies, answers.  All of this runs in libmicrohttpd's thread. */
+/* http.c -- HTTP routes, request bodies and responses.  All functions run in libmicrohttpd's thread. */
 #include "core/clock.h"
 #include "core/progress.h"
 #include "serve/server.h"
@@ -35,10 +35,10 @@ static enum MHD_Result send_response(struct MHD_Connection *c, unsigned status, 
     return ok;
 }
 
-/* The text goes over to the response. */
+/* Sends the text; the response takes ownership of its memory. */
 static enum MHD_Result send_text(struct MHD_Connection *c, int status, rt_buf *text)
 {
-    if (!text->p) return MHD_NO; /* no memory for an answer: the connection is cut */
+    if (!text->p) return MHD_NO; /* out of memory: libmicrohttpd closes the connection */
     struct MHD_Response *r = MHD_create_response_from_buffer(text->len, text->p, MHD_RESPMEM_MUST_FREE);
     if (!r) rt_buf_free(text);
     *text = (rt_buf){0};
@@ -57,7 +57,7 @@ static enum MHD_Result send_error(struct MHD_Connection *c, int status, const ch
     return send_text(c, status, &reply.text);
 }
 
-/* What a stream has at `pos`; sleeps where there is nothing yet. */
+/* Copies the bytes of a stream from `pos` on; suspends the connection if there are none yet. */
 static ssize_t read_stream(void *ud, uint64_t pos, char *to, size_t max)
 {
     sv_job *j = ud;
@@ -77,7 +77,7 @@ static ssize_t read_stream(void *ud, uint64_t pos, char *to, size_t max)
     return n;
 }
 
-/* The job has something: the whole answer, or the beginning of a stream. */
+/* Sends the whole response of the job, or starts its stream. */
 static enum MHD_Result send_answer(sv_job *j)
 {
     pthread_mutex_lock(&j->server->lock);
@@ -118,13 +118,13 @@ static enum MHD_Result begin(sv_server *s, struct MHD_Connection *c, const char 
     j->route = r;
     if (!r) j->refused = MHD_HTTP_NOT_FOUND;
     else if (strcmp(r->method, method) && !(!strcmp(method, "HEAD") && !strcmp(r->method, "GET"))) j->refused = MHD_HTTP_METHOD_NOT_ALLOWED;
-    /* Where such a body ends cannot be told, so none of it is read. */
+    /* The end of a body in another transfer coding cannot be determined, so the body is not read. */
     const char *coding = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING);
     if (coding && strcasecmp(coding, "chunked") != 0) {
         j->refused = MHD_HTTP_NOT_IMPLEMENTED;
         return refuse(j);
     }
-    /* A body that is far too large is not even read. */
+    /* A body of more than 4 SERVE_MAX_BODY bytes is not read. */
     if (text && strtoull(text, NULL, 10) > 4 * (size_t)SERVE_MAX_BODY) {
         j->refused = MHD_HTTP_CONTENT_TOO_LARGE;
         return refuse(j);
@@ -137,8 +137,8 @@ static enum MHD_Result received(sv_job *j, const char *method)
     const sv_server *s = j->server;
     if (j->refused) return refuse(j);
     if (!strcmp(method, "POST")) {
-        /* libmicrohttpd would go on reading a connection that sleeps from this first call on, and give it up when its
-         * asker has closed it for sending.  Called once more, it has stopped reading. */
+        /* libmicrohttpd continues to read from a connection suspended in this first call, and drops it if the client has
+         * shut down its sending side.  At the next call it has stopped reading, so the connection is suspended there. */
         if (!j->whole) {
             j->whole = 1;
             return MHD_YES;

@@ -1,5 +1,5 @@
-/* links.c -- which connections are open, and which is closed when one too many comes: the one that has been idle
- * for longest.  So nobody can keep others out by holding connections open. */
+/* links.c -- the list of open connections.  A connection beyond the limit closes the one that has been idle longest, so
+ * that idle connections cannot block new clients. */
 #include "serve/server.h"
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -20,7 +20,8 @@ static void put_last(sv_server *s, sv_link *l)
     l->before->after = l;
 }
 
-/* Nobody waits for it to be computed: it is between requests, sends one, or has its answer. */
+/* Returns 1 if no computation is pending for the connection: it is between requests, its request is being received, or
+ * its response is complete. */
 static int is_idle(sv_server *s, const sv_link *l)
 {
     if (l->ended) return 0;
@@ -37,7 +38,7 @@ static void close_idlest(sv_server *s)
     while (l != &s->links && !is_idle(s, l)) l = l->after;
     if (l == &s->links) return;
     l->ended = 1;
-    shutdown(l->fd, SHUT_RDWR); /* libmicrohttpd sees its end and closes it */
+    shutdown(l->fd, SHUT_RDWR); /* libmicrohttpd then reads end of file and closes the connection */
 }
 
 void sv_link_notify(void *server, struct MHD_Connection *c, void **link, enum MHD_ConnectionNotificationCode what)

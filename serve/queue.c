@@ -1,4 +1,4 @@
-/* queue.c -- jobs, the queue, and the worker that answers one request after another. */
+/* queue.c -- jobs, the queue, and the worker that processes the requests in order. */
 #include "core/clock.h"
 #include "core/progress.h"
 #include "serve/server.h"
@@ -31,7 +31,7 @@ static void drop_body(sv_job *j)
     rt_buf_free(&j->body);
 }
 
-/* With the lock held; frees the job with its last holder. */
+/* Drops one reference and frees the job with the last one.  The caller holds the lock. */
 static void unref(sv_job *j)
 {
     if (--j->holders) return;
@@ -60,7 +60,7 @@ int sv_job_receive(sv_job *j, const char *bytes, size_t n)
         if (rt_buf_add(&j->body, bytes, n) == RT_OK) s->bodies += n;
         else j->refused = MHD_HTTP_SERVICE_UNAVAILABLE;
     }
-    if (j->refused) drop_body(j); /* the rest is read away, so that the sender comes to read the answer */
+    if (j->refused) drop_body(j); /* the rest of the body is discarded, so that the client can read the response */
     pthread_mutex_unlock(&s->lock);
     return j->received <= 4 * (size_t)SERVE_MAX_BODY;
 }
@@ -101,7 +101,7 @@ int sv_job_enqueue(sv_job *j)
 
 /* ---- the worker -------------------------------------------------------------------------------- */
 
-/* The next job, or NULL when the server stops and none waits. */
+/* Waits for the next job and removes it from the queue.  Returns NULL if the server stops and the queue is empty. */
 static sv_job *next_job(sv_server *s)
 {
     pthread_mutex_lock(&s->lock);
@@ -116,8 +116,8 @@ static sv_job *next_job(sv_server *s)
     return j;
 }
 
-/* Is the connection broken?  One that its asker has closed for sending alone is not: such an asker waits for the answer,
- * and nothing tells it from one that is gone until something is sent. */
+/* Returns 1 if the connection is broken.  A client that has only shut down its sending side still waits for the response;
+ * it cannot be distinguished from a disconnected client until bytes are sent. */
 static int asker_left(sv_job *j)
 {
     const union MHD_ConnectionInfo *i = MHD_get_connection_info(j->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -125,7 +125,7 @@ static int asker_left(sv_job *j)
     return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP | POLLNVAL));
 }
 
-/* A stream's next piece: from the first on the connection sends what there is. */
+/* Appends the next piece of a stream and wakes the connection, which sends the available bytes. */
 static int push(void *ud, sv_reply *r)
 {
     sv_job *j = ud;

@@ -1,4 +1,4 @@
-/* request.c -- reading a completions request: every field checked, none silently changed in meaning. */
+/* request.c -- reading a completion request.  Every field is checked; a field that the server cannot honour is an error. */
 #include "data/wire.h"
 #include "serve/engine.h"
 #include <errno.h>
@@ -94,7 +94,7 @@ static rt_status read_flags(sv_request *q, const cJSON *o)
     return rt_json_bool(f, "include_usage", &q->usage, WHERE ", \"stream_options\"");
 }
 
-/* Fields that would change the answer and that this server does not know: only their neutral value may be sent. */
+/* Rejects fields that would change the response and are not supported; only their neutral value is accepted. */
 static rt_status refuse_unsupported(const cJSON *o)
 {
     static const struct {

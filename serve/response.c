@@ -1,11 +1,11 @@
-/* response.c -- writing answers: the shapes of OpenAI's completions, vLLM's prompt_logprobs, and ours. */
+/* response.c -- writing responses: the JSON of OpenAI's completions, vLLM's prompt_logprobs, and Retort's own fields. */
 #include "data/wire.h"
 #include "serve/engine.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { DIGITS = 9 }; /* what a float needs to come back unchanged */
+enum { DIGITS = 9 }; /* decimal digits that preserve a float exactly */
 
 static void put_logprob(rt_json_writer *w, const char *key, double x)
 {
@@ -20,7 +20,7 @@ void inf_put_ids(rt_json_writer *w, const char *key, const int32_t *ids, int64_t
     rt_put_end(w);
 }
 
-/* The JSON string of one id. */
+/* Returns the JSON string of one id, n bytes in the engine's memory. */
 static const char *text_of(const sv_engine *d, int32_t id, size_t *n)
 {
     *n = (size_t)(d->text_at[id + 1] - d->text_at[id]);
@@ -34,7 +34,7 @@ void inf_put_token(rt_json_writer *w, const char *key, const sv_engine *d, int32
     rt_put_raw(w, key, text, n);
 }
 
-/* Row i of rows has k ids, and the actual one behind them where it is not among them. */
+/* Returns the number of entries of row i: k ids, then the actual token if its rank exceeds k. */
 static int64_t entries(const sv_rows *r, int64_t i, int64_t k) { return k + (r->actual_rank[i] > k); }
 
 static int32_t entry_id(const sv_rows *r, int64_t i, int64_t k, int64_t e, int32_t actual)
@@ -47,7 +47,7 @@ static double entry_logprob(const sv_rows *r, int64_t i, int64_t k, int64_t e)
     return e < k ? (double)r->topk_logprob[i * r->k + e] : r->actual_logprob[i];
 }
 
-/* ---- prompt_logprobs and what goes with it ------------------------------------------------- */
+/* ---- prompt_logprobs and the tail's fields ------------------------------------------------- */
 
 static void put_prompt_entry(rt_json_writer *w, const sv_engine *d, const sv_rows *r, int64_t i, int32_t actual)
 {
@@ -79,7 +79,7 @@ static void put_prompt_logprobs(rt_json_writer *w, const sv_engine *d, const sv_
     rt_put_end(w);
 }
 
-/* "tail": [[...], ...], "entropy": [...] of rows from .. end-1; rows without content are null. */
+/* Writes "tail": [[...], ...] and "entropy": [...] of rows from .. end-1; the entries of a row without a prediction are null. */
 static void put_rest(rt_json_writer *w, const sv_rows *r, int64_t from, int64_t end, const char *tail, const char *entropy)
 {
     if (r->m > 0) {
@@ -96,7 +96,7 @@ static void put_rest(rt_json_writer *w, const sv_rows *r, int64_t from, int64_t 
 
 /* ---- OpenAI's "logprobs" of the shown tokens -------------------------------------------------- */
 
-typedef struct shown { /* a token in the text of the answer: its row, and what it is */
+typedef struct shown { /* a token in the text of the response: its row and its id */
     const sv_rows *rows;
     int64_t        i;
     int32_t        id;
@@ -109,7 +109,7 @@ static shown shown_at(const sv_completion *c, int64_t s)
     return (shown){&c->after, s - echoed, c->ids.v[s - echoed]};
 }
 
-/* Does an entry before e have the same text?  An object may hold a key once; the more likely stays. */
+/* Returns 1 if an entry before e has the same text.  Keys of an object are unique, so the more likely entry is kept. */
 static int text_taken(const sv_engine *d, const shown *t, int64_t k, int64_t e)
 {
     size_t      n, m;
@@ -188,9 +188,9 @@ static void put_logprobs(rt_json_writer *w, const sv_engine *d, const sv_complet
     rt_put_end(w);
 }
 
-/* ---- a choice, an event, an answer -------------------------------------------------------------- */
+/* ---- a choice, an event, a response ------------------------------------------------------------- */
 
-/* What is about the prompt alone: written once, with the first token. */
+/* Writes the fields that concern the prompt alone; they are written once, with the first token. */
 static void put_prompt_part(rt_json_writer *w, const sv_engine *d, const sv_completion *c)
 {
     const sv_request *q = c->q;

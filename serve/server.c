@@ -1,4 +1,4 @@
-/* server.c -- the server's life: open, listen, wait for a signal, answer what is left, close. */
+/* server.c -- the server: open, listen, wait for a signal, complete the queued requests, close. */
 #include "serve/server.h"
 #include "core/clock.h"
 #include "core/file.h"
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A file that an earlier server left is replaced, any other is not. */
+/* RT_EINVAL: the file exists and is not a port file, so it must not be overwritten. */
 static rt_status check_port_file(const char *path)
 {
     rt_buf b = {0};
@@ -31,7 +31,7 @@ static rt_status write_port(const char *path, int64_t port)
 static rt_status open_server(sv_server *s, const md_model *m, const ds_tokenizer *t, const sv_serve_opts *o)
 {
     RT_TRY(check_port_file(o->port_file));
-    RT_TRY(sv_listen(&s->listener, s->host, &s->port)); /* first: a taken port is said at once */
+    RT_TRY(sv_listen(&s->listener, s->host, &s->port)); /* first, so that a port in use is reported at once */
     RT_TRY(sv_engine_open(&s->desk, m, t, o));
     RT_TRY(sv_engine_models(&s->desk, &s->models));
     RT_TRY(sv_queue_start(s));
@@ -39,7 +39,7 @@ static rt_status open_server(sv_server *s, const md_model *m, const ds_tokenizer
     return write_port(o->port_file, s->port);
 }
 
-/* Finished answers get a moment to be read. */
+/* Waits up to SERVE_LINGER_SECONDS until clients have read the finished responses. */
 static void linger(sv_server *s)
 {
     const double until = rt_now() + SERVE_LINGER_SECONDS;

@@ -1,4 +1,4 @@
-/* socket.c -- the listening socket, with errors that say what to do. */
+/* socket.c -- the listening socket and its error messages. */
 #include "serve/server.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@ static rt_status refused(int err, const char *host, int64_t port)
 
 static rt_status listen_at(int fd, const struct addrinfo *a, const char *host, int64_t port)
 {
-    const int yes = 1, idle = 60, apart = 10, times = 3; /* inherited by connections: a dead peer is noticed in 90 s */
+    const int yes = 1, idle = 60, apart = 10, times = 3; /* accepted sockets inherit these: a dead peer is detected after 90 s */
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);

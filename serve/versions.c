@@ -1,4 +1,4 @@
-/* versions.c -- version of libmicrohttpd as it runs here. */
+/* versions.c -- version of the loaded libmicrohttpd. */
 #include "serve/serve.h"
 #include <microhttpd.h>
 
