@@ -1,4 +1,4 @@
-/* quantize.c -- matrices to 8 or 4 bits: in each group of columns Q = round(S x + Z) with
+/* quantize.c -- quantisation of matrices to 8 or 4 bits: in each group of columns Q = round(S x + Z) with
  * S = (2^bits - 1) / (max - min), Z = -S min (Jacob et al. 2018, arXiv:1712.05877, eq. 1, with S
  * the inverse of their scale).  S and Z are finite for all finite weights. */
 #include "quant/quant.h"
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Levels are divided by S: beyond this 1 / S would be denormal, and from twice this on S would be infinite. */
+/* Upper bound of S: above it 1 / S, by which levels are multiplied, would be denormal, and twice this value is not finite in f32. */
 static const double MOST = 0x1p126;
 
 static void set(kn_quant *q, int64_t row, int64_t col, int v)
