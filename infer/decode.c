@@ -1,5 +1,5 @@
-/* decode.c -- one conversation: a KV cache and two plans, for single tokens and for chunks of
- * a prompt.  How a text is cut into chunks depends on its length alone, so that its logits do. */
+/* decode.c -- decoding of one sequence: a KV cache and two plans, one for single tokens and one for chunks of a
+ * prompt.  The division of the fed tokens into chunks depends only on their number, so that equal calls give equal logits. */
 #include "infer/infer.h"
 #include <stdlib.h>
 
@@ -11,7 +11,7 @@ struct inf_session {
     int64_t         max, used;
     md_graph        g[PLANS];
     ag_plan        *p[PLANS];
-    void          **cache; /* [2 L]: k and v of each layer */
+    void          **cache; /* [2 L] keys and values of each layer */
     real           *rope, *logits, *x;
     int32_t         ids[CHUNK], pos[CHUNK], past;
 };

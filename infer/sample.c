@@ -1,7 +1,7 @@
-/* sample.c -- the next id from logits: greedy, temperature, top-k, top-p.
+/* sample.c -- sampling the next id from logits: greedy, temperature, top-k, top-p.
  *
- * Filters pop ids from a heap in order of likelihood until k ids or mass p are reached, so that no row
- * is ever sorted whole.  NaN logits have no mass; where nothing has any, the greedy id is taken.
+ * The filters pop ids from a heap in order of decreasing probability until k ids or mass p are reached, so that a row
+ * is never sorted completely.  NaN logits have no mass; if no id has mass, the greedy id is returned.
  */
 #include "infer/infer.h"
 #include <math.h>
@@ -9,7 +9,7 @@
 
 struct inf_sampler {
     int64_t  V;
-    int32_t *ids; /* [V] heap, and behind it what was popped, most likely last */
+    int32_t *ids; /* [V] a heap, followed by the popped ids, the most likely last */
     double  *w;   /* [V] exp((z - max) / temperature), by id */
 };
 
@@ -70,8 +70,8 @@ static double fill_weights(inf_sampler *s, const real *z, double top, double tem
     return sum;
 }
 
-/* Move up to `count` most likely ids to the end of s->ids (most likely last), stopping
- * when their sum reaches `mass`; *kept is the sum.  Returns how many. */
+/* Moves up to `count` of the most likely ids to the end of s->ids (the most likely last), and stops
+ * when the sum of their weights reaches `mass`.  Sets *kept to the sum and returns the number of ids. */
 static int64_t pop(inf_sampler *s, int64_t count, double mass, double *kept)
 {
     int64_t n = 0;
@@ -89,7 +89,7 @@ static int64_t pop(inf_sampler *s, int64_t count, double mass, double *kept)
     return n;
 }
 
-/* How many of the n popped ids are needed for mass p of theirs; *kept becomes their sum. */
+/* Returns how many of the n popped ids are needed for the fraction p of their mass *kept; sets *kept to the sum of these. */
 static int64_t nucleus(const inf_sampler *s, int64_t n, double p, double *kept)
 {
     const double mass = p * *kept;
