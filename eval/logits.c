@@ -1,4 +1,4 @@
-/* logits.c -- all logits of given ids, for comparison with other programs. */
+/* logits.c -- the logits of given ids, for comparison with other programs. */
 #include "eval/eval.h"
 #include <stdlib.h>
 

@@ -1,14 +1,14 @@
 /* shards.c -- cross-entropy, accuracy, calibration and divergences over shards.
  *
- * Each row leaves its numbers in a slot of its own; they are added in order afterwards, so
- * that results do not depend on threads. */
+ * Each row writes its results to a slot of its own; the slots are then added in order, so
+ * that the result does not depend on the number of threads. */
 #include "core/file.h"
 #include "eval/eval.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BINS = 15, PACK = 1024 /* tokens in a pass */, BLOCK = 512 };
+enum { BINS = 15, PACK = 1024 /* tokens per pass */, BLOCK = 512 };
 
 typedef struct row {
     double  ce, confidence, kl, kl_topk, teacher_ce;
@@ -18,14 +18,15 @@ typedef struct row {
 typedef struct scan {
     const ev_opts *o;
     md_scorer     *s, *teacher;
-    int64_t        V, shared, window, k, n, max; /* shared: ids that the teacher has too; n: tokens in this pass; max: room */
-    int32_t       *ids, *pos, *start;            /* [max] */
-    int32_t       *target, *topk_ids;            /* [max]: -1 where the row does not count; [max k] */
-    float         *topk_logprob;
-    row           *rows; /* [max] */
-    /* sums */
+    int64_t        V, shared, window, k, n,
+        max;                    /* shared: number of ids common to model and teacher; n, max: tokens in this pass and its capacity */
+    int32_t *ids, *pos, *start; /* [max] */
+    int32_t *target, *topk_ids; /* [max], -1: the row does not count; [max, k] */
+    float   *topk_logprob;
+    row     *rows; /* [max] */
+    /* sums over rows */
     double  ce, kl, kl_topk, teacher_ce, agree, correct, bin_confidence[BINS], bin_correct[BINS];
-    int64_t counted, stored, bin[BINS]; /* stored: rows with a stored id of the model's */
+    int64_t counted, stored, bin[BINS]; /* stored: rows with a stored id in the model's vocabulary */
     int     soft, unknown, teacher_unknown;
 } scan;
 
@@ -37,7 +38,7 @@ static int64_t argmax(const real *z, int64_t V)
     return best;
 }
 
-/* KL over k + 1 outcomes: the stored ids, and all others together.  NaN where the model has none of these ids. */
+/* Returns the KL divergence over k + 1 outcomes: the stored ids, and all others together.  NaN: the model has none of the stored ids. */
 static double kl_topk(const scan *c, int64_t i, const real *z, double lse)
 {
     double kl = 0, P = 0, Q = 0;
@@ -52,7 +53,7 @@ static double kl_topk(const scan *c, int64_t i, const real *z, double lse)
     return kl;
 }
 
-/* sum p log(p/q) = sum p (zt - z) + lse - lse_t, in blocks. */
+/* Returns KL(p || q) = sum p log(p/q) = sum p (zt - z) + lse - lse_t, computed in blocks. */
 static double kl_full(const real *zt, double lse_t, const real *z, double lse, int64_t V)
 {
     const kn_table *k = kn_get();
@@ -87,7 +88,7 @@ static void measure(void *ud, int64_t t, real *z, real *zt, int thread)
 
 static void measure_alone(void *ud, int64_t t, real *z, int thread) { measure(ud, t, z, NULL, thread); }
 
-static int bin_of(double confidence) { return confidence < 1 ? (int)(confidence * BINS) : BINS - 1; } /* of a number from 0 on */
+static int bin_of(double confidence) { return confidence < 1 ? (int)(confidence * BINS) : BINS - 1; } /* confidence >= 0 */
 
 static void add_rows(scan *c)
 {
@@ -114,7 +115,7 @@ static rt_status flush(scan *c)
     return RT_OK;
 }
 
-/* Row i of the document becomes row `to` of the pass. */
+/* Copies row i of the document to row `to` of the pass. */
 static void take_row(scan *c, const ds_doc *d, int64_t i, int64_t to)
 {
     const int counts = i + 1 < d->n && (!d->valid || d->valid[i]) && !(d->prompt_mask && d->prompt_mask[i + 1]);
@@ -182,7 +183,7 @@ static ev_result finish(const scan *c)
     return r;
 }
 
-/* The model's tokenizer; NULL where its folder holds none. */
+/* Loads the model's tokenizer; *t = NULL if its folder has none. */
 static rt_status tokenizer_of(ds_tokenizer **t, const md_model *m)
 {
     rt_buf path = {0};
@@ -203,7 +204,8 @@ static rt_status check_tokenizer(const ds_shard *s, const md_model *m, const ds_
     return RT_OK;
 }
 
-/* Numbers of two models over different tokens would be compared id by id. Matrices may be padded to different sizes. */
+/* RT_EMISMATCH: model and teacher do not share a tokenizer, so their ids are not comparable.  Their matrices may be padded to
+ * different sizes.  *unknown = 1 if the teacher's folder has no tokenizer. */
 static rt_status check_teacher(const md_model *m, const ds_tokenizer *t, const md_model *teacher, int *unknown)
 {
     ds_tokenizer *other;
@@ -226,7 +228,7 @@ static rt_status check_teacher(const md_model *m, const ds_tokenizer *t, const m
     return st;
 }
 
-/* The stored ids count only where all shards hold the same k of them. */
+/* Checks each shard's tokenizer and sets c->k and c->soft.  The stored ids are used only if all shards have the same k > 0. */
 static rt_status look_at_shards(scan *c, const md_model *m, const ds_tokenizer *t)
 {
     c->soft = 1;
