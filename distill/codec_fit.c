@@ -1,29 +1,29 @@
-/* codec_fit.c -- a teacher's distributions in a few bytes a row: the coder and its decoder are fitted to hidden states.
+/* codec_fit.c -- fitting the hidden-state codec: an encoder and a decoder of a few bytes per row.
  *
- * A distribution is softmax(W h), so h is all there is to store, and the question is only which errors of h cost
- * nothing.  An error e of h costs e G e / 2 nats, G = E[W' (diag p - p p') W] (Fisher's metric, averaged).  In the
- * coordinates y = (h - mean) L with G = L L' every direction costs the same; their principal axes v are uncorrelated,
- * and bits go one by one to the axis whose error is largest (reverse water-filling: Cover & Thomas, 10.3.3).
+ * A distribution is softmax(W h), so it is sufficient to store h with the least costly errors.  An error e of h costs
+ * e' G e / 2 nats, where G = E[W' (diag p - p p') W] is the averaged Fisher metric.  In the coordinates y = (h - mean) L
+ * with G = L L' all directions cost the same.  Along the principal axes of y the coordinates are uncorrelated, and bits
+ * are assigned one by one to the axis with the largest error (reverse water-filling: Cover & Thomas, 10.3.3).
  */
 #include "distill/distill.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 128, /* rows of p or of W at a time */ METRIC_ROWS = 2048, MAX_BITS = 8 };
+enum { BLOCK = 128, /* rows of p or of W per block */ METRIC_ROWS = 2048, MAX_BITS = 8 };
 
 typedef struct fit {
     const md_model  *m;
     const md_tensor *w;
-    int64_t          V, C, n, used;             /* hidden states; those of which p is made */
-    real            *wide;                      /* a quantised head's weights; else NULL */
-    real            *h, *mean;                  /* [n, C], centred once p is made; [C] */
-    real            *mean_p, *q;                /* [V]; [used, C]: p W of each row, centred in the end */
-    real            *center;                    /* [C]: mean_p W, which no softmax sees */
+    int64_t          V, C, n, used;             /* n: hidden states; used: those for which p is computed */
+    real            *wide;                      /* weights of a quantised head, cast to real; else NULL */
+    real            *h, *mean;                  /* [n, C], centred after p is computed; [C] */
+    real            *mean_p, *q;                /* [V]; [used, C] p W of each row, later centred */
+    real            *center;                    /* [C] mean_p W, subtracted from the rows of W: softmax is invariant to it */
     real            *block, *block2;            /* [BLOCK, max(C, V)] and [BLOCK, C] */
-    real            *square, *to, *from, *axes; /* [C, C]; rows sqrt(g) E, E / sqrt(g), U */
-    double          *matrix, *g, *lambda;       /* [C, C]; [C], lambda descending in the end */
-    uint8_t         *bits;                      /* [C] */
+    real            *square, *to, *from, *axes; /* [C, C] (from: [C + 1, C]); rows sqrt(g) E, E / sqrt(g), principal axes */
+    double          *matrix, *g, *lambda;       /* [C, C]; [C] eigenvalues; [C] variances of the axes, descending */
+    uint8_t         *bits;                      /* [C] bits of each axis */
 } fit;
 
 static kn_mat plain(const real *p, int64_t ld, int trans) { return (kn_mat){p, KN_REAL, ld, trans}; }
@@ -69,7 +69,7 @@ static void softmax(int64_t i, int thread, void *ud)
     kn_get()->exp_sub(p, p, (real)md_lse(p, f->V), f->V);
 }
 
-/* mean_p and q, from rows spread evenly over all. */
+/* Computes mean_p and q from `used` rows that are spread evenly over all. */
 static void distributions(fit *f)
 {
     const kn_table *k = kn_get();
@@ -83,7 +83,7 @@ static void distributions(fit *f)
     }
 }
 
-/* The mean of n rows goes to `mean`, and is taken from each. */
+/* Stores the mean of the n rows of x[n, C] in mean[C] and subtracts it from each row. */
 static void center_rows(real *x, int64_t n, int64_t C, real *mean)
 {
     const kn_table *k = kn_get();
@@ -92,7 +92,7 @@ static void center_rows(real *x, int64_t n, int64_t C, real *mean)
     for (int64_t i = 0; i < n; i++) k->axpy(x + i * C, mean, -1, C);
 }
 
-/* Rows a..a+n-1 of the head, less the center, into block. */
+/* Stores up to BLOCK rows of the head from row a on, minus the center, in block.  Returns the number of rows. */
 static int64_t head_rows(fit *f, int64_t a)
 {
     const int64_t n = f->V - a < BLOCK ? f->V - a : BLOCK;
@@ -103,19 +103,20 @@ static int64_t head_rows(fit *f, int64_t a)
     return n;
 }
 
-/* The eigenvalues of `square` go to w, ascending, its eigenvectors to the rows of `matrix`. */
+/* Stores the eigenvalues of `square` in w, ascending, and its eigenvectors in the rows of `matrix`.  RT_ECHECK: the matrix
+ * is zero or not finite. */
 static rt_status eigen(fit *f, double *w)
 {
     double trace = 0;
     for (int64_t i = 0; i < f->C * f->C; i++) f->matrix[i] = (double)f->square[i];
     for (int64_t i = 0; i < f->C; i++) trace += f->matrix[i * f->C + i];
-    for (int64_t i = 0; i < f->C * f->C; i++) trace += 0 * f->matrix[i]; /* NaN where any is no number */
+    for (int64_t i = 0; i < f->C * f->C; i++) trace += 0 * f->matrix[i]; /* NaN if an element is not finite */
     RT_CHECK(isfinite(trace) && trace > 0, RT_ECHECK, "no codec can be fitted: the model's hidden states %s",
              trace <= 0 ? "do not vary; give it more text" : "are no numbers; its weights are damaged");
     return kn_eigen(f->matrix, w, f->C);
 }
 
-/* G = sum over v of mean_p w w', less the mean of q q': both about the center. */
+/* Computes the eigenvalues and eigenvectors of G = (sum over v of mean_p w w') - (mean of q q'), both relative to the center. */
 static rt_status metric(fit *f)
 {
     const int64_t C = f->C;
@@ -131,8 +132,8 @@ static rt_status metric(fit *f)
     return eigen(f, f->g);
 }
 
-/* The two maps between h and coordinates in which every direction costs the same.  What costs next to nothing keeps a
- * small cost: it must not be blown up on the way back. */
+/* Computes the maps between h and coordinates in which all directions cost the same.  Eigenvalues are at least 1e-6 of
+ * their mean, so that the inverse map does not amplify directions of almost no cost. */
 static void make_maps(fit *f)
 {
     double sum = 0;
@@ -148,7 +149,7 @@ static void make_maps(fit *f)
 
 /* ---- axes and bits ----------------------------------------------------------------------------------- */
 
-/* Principal axes of (h - mean) L, the widest first. */
+/* Computes the principal axes of (h - mean) L in order of decreasing variance.  y[n, C] is scratch memory. */
 static rt_status principal_axes(fit *f, real *y)
 {
     const int64_t C = f->C;
@@ -163,7 +164,8 @@ static rt_status principal_axes(fit *f, real *y)
     return RT_OK;
 }
 
-/* A bit divides an axis's error by 4.  Axes with bits stand first: where errors are equal, the first gets it. */
+/* Assigns each bit to the axis with the largest error; a bit divides the error by 4.  On a tie the first axis is chosen, so
+ * that the axes with bits come first.  Returns their number. */
 static int64_t share_bits(fit *f, int64_t bits)
 {
     int64_t r = 0;
@@ -181,9 +183,9 @@ static int64_t share_bits(fit *f, int64_t bits)
     return r;
 }
 
-/* ---- the coder and the decoder ------------------------------------------------------------------------ */
+/* ---- the encoder and the decoder ---------------------------------------------------------------------- */
 
-/* Coordinate i is axes_i . (to (h - mean)). */
+/* Builds the encoder: coordinate i is axes_i . (to (h - mean)). */
 static rt_status make_coder(ds_codec *s, fit *f)
 {
     const int64_t C = f->C;
@@ -198,7 +200,8 @@ static rt_status make_coder(ds_codec *s, fit *f)
     return RT_OK;
 }
 
-/* Logits are (W - center) . (mean + sum over i of y_i from_i): a column of the head for each from_i, the bias for the mean. */
+/* Builds the decoder: logits are (W - center) . (mean + sum over i of y_i from_i), so the head has a column for each from_i and
+ * a bias column for the mean. */
 static void make_decoder(ds_codec *s, fit *f)
 {
     const int64_t C = f->C, cols = s->r + 1;

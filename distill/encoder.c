@@ -1,13 +1,13 @@
-/* encoder.c -- encoded states of hidden states, and how much of the teacher they lose. */
+/* encoder.c -- encoding of hidden states, and the divergence that it causes. */
 #include "distill/distill.h"
 #include <math.h>
 #include <stdlib.h>
 
-enum { BLOCK = 64 /* rows of logits at a time */ };
+enum { BLOCK = 64 /* rows of logits per block */ };
 
 struct di_encoder {
     const ds_codec *s;
-    real           *map; /* [r, C + 1], as s->map */
+    real           *map; /* [r, C + 1] s->map in reals */
     float          *y;   /* [threads, r + 1] */
 };
 
@@ -49,16 +49,16 @@ void di_encoder_row(const di_encoder *o, const real *h, uint8_t *row, int thread
     ds_codec_encode(o->s, y, row);
 }
 
-/* ---- what is lost --------------------------------------------------------------------------------------- */
+/* ---- the loss of a codec ---------------------------------------------------------------------------------- */
 
 typedef struct check {
     const di_encoder *o;
     const real       *h; /* the block's hidden states [n, C] */
     int64_t           C, V;
     uint8_t          *row;    /* [threads, bytes] */
-    real             *y;      /* [BLOCK, r + 1] decoded */
-    real             *z, *zs; /* [BLOCK, V] logits, the teacher's and the encoded states' */
-    real             *wide;   /* a quantised head's weights; else NULL */
+    real             *y;      /* [BLOCK, r + 1] decoded states */
+    real             *z, *zs; /* [BLOCK, V] logits of the teacher and of the decoded states */
+    real             *wide;   /* weights of a quantised head, cast to real; else NULL */
     double            lost[BLOCK];
 } check;
 

@@ -1,7 +1,7 @@
-/* score.c -- a teacher's soft shard without a server: text shards in, one soft shard out.
+/* score.c -- offline scoring without a server: text shards in, one soft shard out.
  *
- * Documents share passes through the model; which ones do changes nothing, since a row's samples are seeded by its
- * place in the text.  Encoded states need a decoder before the first row is written, so the first rows are gone through twice.
+ * Several documents share a pass through the model.  The grouping does not affect the samples, which are seeded by a row's
+ * place in the text.  The codec must be fitted before the first row is written, so the first documents are scored twice.
  */
 #include "core/clock.h"
 #include "core/rng.h"
@@ -12,15 +12,15 @@
 #include <string.h>
 
 enum {
-    PACK   = 1024, /* tokens in a pass */
-    SAMPLE = 8192, /* hidden states that a decoder is fitted to */
-    HELD   = 256,  /* of them, to measure what it loses */
-    FEW    = 16    /* fewer would say nothing about that */
+    PACK   = 1024, /* tokens per pass */
+    SAMPLE = 8192, /* hidden states sampled for fitting a codec */
+    HELD   = 256,  /* at most so many of them are held out to measure its loss */
+    FEW    = 16    /* minimum of held-out states for a measurement */
 };
 
-typedef struct item { /* a document in the pass */
+typedef struct item { /* a document of the pass */
     int     shard;
-    int64_t doc, first; /* in its shard; its place in the pass */
+    int64_t doc, first; /* number in its shard; first row in the pass */
 } item;
 
 typedef struct offline {
@@ -29,11 +29,11 @@ typedef struct offline {
     di_score_opts   o;
     md_scorer      *scorer;
     di_encoder     *encoder;
-    ds_shard       *shard[RT_MAX_STRINGS], *from; /* from: of codec_from */
-    ds_codec       *fitted;                       /* NULL with `from`, whose own it is then */
+    ds_shard       *shard[RT_MAX_STRINGS], *from; /* from: the shard codec_from */
+    ds_codec       *fitted;                       /* NULL with `from`, which owns the codec */
     ds_writer      *writer;
     di_scored       done;
-    int64_t         number; /* of the document, over all shards */
+    int64_t         number; /* number of the next document, counted over all shards */
     int64_t         n, max, items;
     item           *item;              /* [max] */
     int32_t        *ids, *pos, *start; /* [max] */
@@ -137,12 +137,12 @@ static void add_doc(offline *c, int shard, int64_t doc, const ds_doc *d)
         c->start[to]     = (int32_t)c->n;
         c->target[to]    = i + 1 < d->n ? d->ids[i + 1] : -1;
         c->valid[to]     = i + 1 < d->n;
-        c->seed[to]      = rt_mix2(seed, (uint64_t)(i + 1)); /* as the server seeds the row about token i + 1 */
+        c->seed[to]      = rt_mix2(seed, (uint64_t)(i + 1)); /* the server seeds the row that predicts token i + 1 in the same way */
     }
     c->n += d->n;
 }
 
-/* Documents into passes, in order: all, or until `wanted` hidden states are sampled. */
+/* Runs `pass` over all documents in order, or over the first ones until `wanted` hidden states are sampled. */
 static rt_status walk(offline *c, pass_fn pass, int all)
 {
     ds_doc d;
@@ -168,7 +168,7 @@ static rt_status take_sample(offline *c, const md_packed *b)
 
 /* ---- encoded states ---------------------------------------------------------------------------------------- */
 
-/* k, m and the codec of the shard codec_from. */
+/* Takes k, m and the codec from the shard codec_from. */
 static rt_status take_codec(offline *c)
 {
     const ds_codec *s;
@@ -193,7 +193,7 @@ static rt_status take_codec(offline *c)
     return RT_OK;
 }
 
-/* Of another model the decoder of `from` would lose many times more than of its own. */
+/* RT_EMISMATCH: the codec of `from` loses much more on this model than on its own teacher, so it is of another model. */
 static rt_status check_loss(const offline *c, const ds_codec *s, double now)
 {
     RT_CHECK(isfinite(now), RT_ECHECK, "no codec can be fitted: the model's hidden states are no numbers; its weights are damaged");
@@ -205,7 +205,7 @@ static rt_status check_loss(const offline *c, const ds_codec *s, double now)
     return RT_OK;
 }
 
-/* Over the last n rows of the sample. */
+/* Measures the codec's loss on the last n rows of the sample. */
 static rt_status measure_loss(offline *c, const ds_codec *s, int64_t n)
 {
     c->done.codec_loss = NAN;
@@ -222,7 +222,7 @@ static rt_status choose_codec(offline *c, const ds_codec **s, int64_t fitted)
     return RT_OK;
 }
 
-/* A decoder is needed before the first row is written, and measured on hidden states that it was not fitted to. */
+/* Selects or fits the codec before the first row is written, and measures its loss on held-out hidden states. */
 static rt_status prepare_codecs(offline *c)
 {
     const ds_codec *s;
@@ -255,7 +255,7 @@ static void fill(void *ud, int64_t t, real *z, int thread)
     di_encoder_row(c->encoder, h, c->codec + t * o->codec, thread);
 }
 
-/* Tokens and texts come from the input once more: what a pass holds is its numbers alone. */
+/* Writes document x.  Tokens and text are read from the input again, because a pass holds only the computed values. */
 static rt_status write_doc(offline *c, const item *x)
 {
     const di_score_opts *o = &c->o;
