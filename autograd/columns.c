@@ -1,7 +1,7 @@
-/* columns.c -- a sum over rows whose bits do not depend on threads: blocks of rows leave their parts, which are added in order. */
+/* columns.c -- ends a sum over rows: adds the partial sums of blocks of rows in order, so the result does not depend on the threads. */
 #include "autograd/op.h"
 
-enum { COLUMNS = 64 }; /* of an item */
+enum { COLUMNS = 64 }; /* columns per work item */
 
 typedef struct parted {
     const ag_args *a;
@@ -9,7 +9,7 @@ typedef struct parted {
     int64_t        parts, C;
 } parted;
 
-/* One owner a column: no races, one order. */
+/* One thread sums each column, so there are no races and the order is fixed. */
 static void add_parts(int64_t item, int thread, void *ud)
 {
     const parted  *p = ud;

@@ -1,4 +1,4 @@
-/* graph.c -- building: values and nodes are appended to two arrays. */
+/* graph.c -- builds a graph by appending values and nodes to two arrays. */
 #include "autograd/graph.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* graph.h -- the graph's insides, shared by graph.c, plan.c and the gradient checks. */
+/* graph.h -- the graph's data structures.  Private to autograd/; the gradient checks in tests/ read them too. */
 #ifndef AG_GRAPH_H
 #define AG_GRAPH_H
 #include "autograd/op.h"
@@ -10,7 +10,7 @@ typedef struct ag_value {
     ag_shape shape;
     kn_type  type;
     int      role;
-    ag_id    root; /* whose memory it is: itself, or the viewed value */
+    ag_id    root; /* owner of the memory: itself, or the viewed value */
 } ag_value;
 
 typedef struct ag_node {
@@ -28,6 +28,6 @@ struct ag_graph {
     int64_t   nn, cap_n;
     kn_type   activations;
     int       segment, n_segments;
-    rt_status st; /* first error; later calls do nothing */
+    rt_status st; /* first error; later calls return -1 */
 };
 #endif

@@ -1,11 +1,11 @@
-/* objective.c -- what a row of logits loses: the divergence from its teacher, cross-entropy, z-loss.
+/* objective.c -- the loss of a row of logits: the divergence from its teacher, cross-entropy, z-loss.
  *
  *   loss = w [ (1 - a) f D(p_T, q_T) + a (-log q_x) + c lse^2 ],   q_T = softmax(z / T),  f = T^2 or 1 (t2)
  *
- * w is the row's weight, a ce_weight, c z_loss; cross-entropy and z-loss are taken at temperature 1.  Every gradient is
- * "a coefficient times q, minus targets":  of -log q_x by z it is q - 1_x, of lse^2 it is 2 lse q, of D / T that of D by its
- * own logits.  At T = 1 both softmaxes are one, and each logit's exponential is computed once; at another temperature the
- * one at 1 waits in the work space.
+ * w is the row's weight, a is ce_weight, c is z_loss; cross-entropy and z-loss are taken at temperature 1.  Every gradient
+ * has the form "a coefficient times q, minus targets": that of -log q_x by z is q - 1_x, that of lse^2 is 2 lse q, that of D by z
+ * is 1/T times that of D by z/T.  At T = 1 both softmaxes are equal and each exponential is computed once; at another
+ * temperature the exponentials at 1 are kept in the work space.
  */
 #include "autograd/objective.h"
 #include <math.h>
@@ -24,10 +24,10 @@ const ag_objective_info *ag_objective_find(const char *word)
     return NULL;
 }
 
-/* Cross-entropy alone has none. */
+/* Returns the temperature; 1 for AG_CE, which has no divergence. */
 static double temperature(const ag_loss_settings *t) { return t->objective != AG_CE && t->temperature > 0 ? t->temperature : 1; }
 
-/* Shares of a global batch add up to 1 but for rounding. */
+/* The shares of a global batch add up to 1 except for rounding, hence the 1e-9. */
 double ag_mean_kl(double kl, double kl_missing) { return kl_missing < 1 - 1e-9 ? kl / (1 - kl_missing) : NAN; }
 
 static double ce_weight(const ag_loss_settings *t) { return t->objective == AG_CE ? 1 : t->ce_weight; }
@@ -68,7 +68,7 @@ static void begin(ag_state *s, const ag_row *r)
     s->kl                     = NAN;
 }
 
-/* Cross-entropy and z-loss, from a log-sum-exp at temperature 1; returns their coefficient of q. */
+/* Computes cross-entropy and z-loss from a log-sum-exp at temperature 1; returns the coefficient of q in their gradient. */
 static double at_one(const ag_state *s, double lse, double zx, ag_row_result *o)
 {
     const ag_loss_settings *t = s->r.set;
@@ -77,8 +77,8 @@ static double at_one(const ag_state *s, double lse, double zx, ag_row_result *o)
     return ce_weight(t) + 2 * t->z_loss * lse;
 }
 
-/* What is wanted at temperature 1 is made, its exponentials wait in the work space; then both rows are divided by T.
- * Returns what these exponentials count in the gradient. */
+/* Computes cross-entropy and z-loss at temperature 1, keeps their exponentials in the work space and divides both rows by T.
+ * Returns the coefficient of these exponentials in the gradient. */
 static double leave_one(ag_state *s, ag_row_result *o)
 {
     const ag_row *r = &s->r;

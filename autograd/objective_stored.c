@@ -1,33 +1,33 @@
-/* objective_stored.c -- divergences from what is stored of a teacher: k exact entries a row, m samples of the rest.
+/* objective_stored.c -- divergences from a stored teacher row: k exact entries and m tail samples.
  *
- * p teacher, q student, K the k stored ids of mass P, Q the student's mass on them, R = max(0, 1 - P), x the token that follows.
- * With weights t on ids, a bucket B for all ids outside K, and `both`:
+ * p teacher, q student, K the k stored ids of mass P, Q the student's mass on K, R = max(0, 1 - P), x the next token.
+ * With weights t on ids, the mass B of a bucket of all ids outside K, and `both` (0 or 1):
  *
  *   D = constant - sum t log q - B log(1-Q) + both log Q
  *   dD/dz_j = S q_j - t_j + both q_j/Q [j in K] - B q_j/(1-Q) [j not in K],   S = sum t + B - both
  *
- *   AG_SAMPLED     t = p on K, R/m on each sample; bucket_share of R goes to the bucket instead
+ *   AG_SAMPLED     t = p on K, R/m on each sample; a share bucket_share of R goes to the bucket instead
  *   AG_TAIL        t = p on K, B = R: KL over k + 1 outcomes
  *   AG_RENORM      t = p/P on K: KL(p/P || q), the student not renormalised
  *   AG_RENORM_BOTH the same with both = 1: KL(p/P || q/Q)
- *   AG_TRUNCATED   t = p on K: sum_K p log(p/q), which is no divergence
+ *   AG_TRUNCATED   t = p on K: sum_K p log(p/q), which is not a divergence
  *   AG_RESIDUAL    t = p on K, R on x
- *   AG_ONEHOT      t = p on K, 1 on x where x is not in K: its mean over x drawn from p is p itself
- *   AG_TAIL_TOKEN  t = p on K, h on x, B = R - h, with h = 1-bucket_share where x is not in K, else 0: the k + 1 outcomes, and
- *                  -log(q_x / (1-Q)) where x is outside. With bucket_share 0 its mean is AG_ONEHOT's, but whether x falls outside, which is
- *                  most of the noise there, no longer moves the mass
+ *   AG_ONEHOT      t = p on K, 1 on x if x is not in K: the mean of t over x drawn from p is p
+ *   AG_TAIL_TOKEN  t = p on K, h on x, B = R - h, with h = 1-bucket_share if x is not in K, else 0: AG_TAIL, plus
+ *                  -log(q_x / (1-Q)) if x is not in K.  With bucket_share 0 its mean is that of AG_ONEHOT, but the tail mass does not
+ *                  depend on whether x is in K, which is most of the noise of AG_ONEHOT
  *
- * Derived by hand from the definitions; checked against direct formulas in double and finite differences in
- * tests/unit/test_objective.c.  Samples weigh the same: they were drawn so that R/m each is an unbiased estimate.
+ * The gradient is derived by hand; tests/unit/test_objective.c checks it against direct formulas in double and finite
+ * differences.  All samples have the same weight R/m: systematic sampling makes this an unbiased estimate.
  *
- * Temperature: p_i^(1/T) is exact on K, and so are the two renormalised divergences.  The rest's mass at T is not stored: it is
- * taken as that of a rest even over exp(its entropy) ids, or as one id where the entropy is unknown (the smallest it can
- * be); samples were drawn at 1 and stay so.
+ * Temperature: p_i^(1/T) is exact on K, and so are the two renormalised divergences.  The tail mass at T is not stored.  It is
+ * computed as if the tail were uniform over exp(its entropy) ids, or one id if the entropy is unknown, which gives the smallest
+ * mass.  The samples were drawn at temperature 1 and are not changed.
  */
 #include "autograd/objective.h"
 #include <math.h>
 
-typedef struct parts { /* of D, see above; k: factor of p on K */
+typedef struct parts { /* terms of D, see above; k: factor of p on K */
     double k, sample, x, bucket, both, constant;
 } parts;
 
@@ -35,8 +35,8 @@ static double xlogx(double x) { return x > 0 ? x * log(x) : 0; }
 
 /* ---- the row's entries -------------------------------------------------------------------------- */
 
-/* sum over the rest of p^(1/T), whose `most` ids share R. Where R is little more than rounding, its stored entropy says nothing:
- * there are at least one id and at most all. */
+/* Returns the sum of p^(1/T) over the tail of mass R and at most `most` ids.  If R is near rounding error the entropy is unreliable,
+ * so the effective support is clamped to [1, most]. */
 static double tail_at(double R, double entropy, double T, double most)
 {
     if (R <= 0) return 0;
@@ -52,7 +52,7 @@ static void temper(ag_state *s, double T)
     s->R = rest / sum, s->P = 1 - s->R;
 }
 
-/* How many of a row's n entries are ids. */
+/* Returns how many of a row's n entries are ids; the row is padded with -1. */
 static int64_t given(const int32_t *ids, int64_t n)
 {
     while (n > 0 && ids[n - 1] < 0) n--;
@@ -96,7 +96,7 @@ static int is_in_k(const ag_state *s)
     return 0;
 }
 
-/* Where the entropy of what was sampled is unknown, all constants are left out: D is a cross-entropy then. */
+/* If the tail entropy is unknown or belongs to another temperature, the constant is left out and D is a cross-entropy. */
 static parts sampled_parts(const ag_state *s)
 {
     const ag_loss_settings *t     = s->r.set;
@@ -120,7 +120,7 @@ static parts choose(const ag_state *s)
     case AG_SAMPLED: return sampled_parts(s);
     case AG_TAIL: return (parts){.k = 1, .bucket = s->R, .constant = plogp(s) + xlogx(s->R)};
     case AG_RENORM:
-        if (!s->k) return (parts){0}; /* none of the teacher's entries is an id of the student's: the row says nothing */
+        if (!s->k) return (parts){0}; /* no entry of the teacher is an id of the student: no divergence */
         return (parts){.k = 1 / P, .constant = plogp(s) / P - log(s->P) * (s->P / P)};
     case AG_RENORM_BOTH:
         if (!s->k) return (parts){0};
@@ -133,7 +133,7 @@ static parts choose(const ag_state *s)
     }
 }
 
-/* log Q, whatever its size */
+/* Returns log Q; accurate for any Q. */
 static double log_mass_on_k(const ag_state *s)
 {
     double max = -INFINITY, sum = 0;
@@ -150,17 +150,17 @@ static double value_of(const ag_state *s, const parts *o, double log_tail, doubl
     return v - (o->bucket != 0 ? o->bucket * log_tail : 0) + (o->both > 0 ? log_q : 0);
 }
 
-/* What is shown, whatever is minimised: the KL over k + 1 outcomes, K and the rest.  NaN where the row has no exact entry. */
+/* Returns the reported KL, over k + 1 outcomes: K and the tail.  NaN if the row has no exact entry. */
 static double shown(const ag_state *s, double log_tail)
 {
     double kl = plogp(s) + xlogx(s->R) - s->R * log_tail;
     for (int64_t i = 0; i < s->k; i++) kl -= s->p[i] * (s->zk[i] - s->lse);
-    return s->k ? fmax(kl, 0) : NAN; /* below 0 by rounding alone */
+    return s->k ? fmax(kl, 0) : NAN; /* negative only by rounding */
 }
 
 /* ---- gradient --------------------------------------------------------------------------------------- */
 
-/* q on K by itself: its coefficient differs from that of all others. */
+/* Sets the gradient on K, where the coefficient of q differs from that of the other ids. */
 static void set_on_k(const ag_state *s, const parts *o, double all, double log_q)
 {
     for (int64_t i = 0; i < s->k; i++) {
@@ -183,18 +183,18 @@ static void gradient_of(const ag_state *s, const parts *o, double tail_q, double
     if (o->x > 0) subtract(s, s->x, o->x);
 }
 
-/* 1 - Q where a gradient depends on it: the sum of the others' exponentials. Where they are more than a twentieth of all, that is all
- * less those on K; a smaller part would keep too few digits, so those on K are set to 0 and the others summed again. */
+/* Returns 1 - Q for the gradient.  If 1 - Q exceeds 1/20, it is the total sum minus the exponentials on K.  A smaller difference
+ * would lose too many digits, so the exponentials on K are set to 0 and the others are summed again. */
 static double tail_for_gradient(const ag_state *s)
 {
     double on_k = 0;
     for (int64_t i = 0; i < s->k; i++) on_k += (double)s->r.z[s->ids[i]];
     if (s->sum - on_k > s->sum / 20) return (s->sum - on_k) / s->sum;
     for (int64_t i = 0; i < s->k; i++) s->r.z[s->ids[i]] = 0;
-    return fmax(ag_block_sum(s->r.k, s->r.z, s->r.V) / s->sum, 1e-30); /* below what the type tells from 0 */
+    return fmax(ag_block_sum(s->r.k, s->r.z, s->r.V) / s->sum, 1e-30); /* avoids a division by 0 */
 }
 
-/* For show: no nearer to 0 than a float's difference from 1. */
+/* Returns 1 - Q for reporting, at least 1e-7, the resolution of a float near 1. */
 static double tail_for_display(const ag_state *s)
 {
     double rest = 1;

@@ -1,12 +1,12 @@
-/* objective_whole.c -- divergences from a teacher's whole distribution.
+/* objective_whole.c -- divergences from the teacher's whole distribution.
  *
- * p = softmax(y), q = softmax(z), both at the temperature that they were divided by.  By any divergence D,
+ * p = softmax(y), q = softmax(z); both logits are already divided by the temperature.  For any divergence D,
  *
  *   dD/dz_j = a_j - q_j sum a,   a_j = q_j dD/dq_j
  *
- * KL(p||q) has a = -p, so its gradient is q - p, and its value the mean over p of (y - z) less the difference of the log-sum-
- * exps: two exponentials an id.  The others (kn_divergence, kernels.h) take logarithms and need both sums beforehand; both
- * rows' exponentials wait in the work space.
+ * KL(p||q) has a = -p, so its gradient is q - p.  Its value is the mean over p of (y - z), minus the difference of the
+ * log-sum-exps; this takes two exponentials per id.  The other divergences (kn_divergence, kernels.h) take logarithms and need
+ * both sums first, so both rows' exponentials are kept in the work space.
  */
 #include "autograd/objective.h"
 #include <math.h>
@@ -33,7 +33,7 @@ void ag_whole_take(ag_state *s)
     s->soft.log_y = (real)log(sum);
 }
 
-/* Rounding may leave a divergence of equal distributions below 0. */
+/* Clamps at 0: rounding may make the divergence of equal distributions negative. */
 static double not_negative(double d) { return d < 0 ? 0 : d; }
 
 static void lose_kl(ag_state *s, int gradient)

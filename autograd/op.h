@@ -1,8 +1,8 @@
-/* op.h -- what an operator is.  Private to autograd/.
+/* op.h -- the interface of an operator.  Private to autograd/.
  *
- * One operator = one file in ops/ that defines one `const ag_op`.  Everything the
- * planner must know is data (keeps, saved, scratch); everything that can fail happens
- * in infer(); forward() and backward() cannot fail, allocate or print.
+ * A file in ops/ defines an operator as a `const ag_op`.  The planner reads only data
+ * (keeps, saved, scratch).  Only infer() may fail; forward() and backward() never fail,
+ * allocate or print.
  */
 #ifndef AG_OP_H
 #define AG_OP_H
@@ -19,14 +19,14 @@ typedef struct ag_attr {
     int64_t i[5];
 } ag_attr;
 
-typedef struct ag_infer { /* infer() reads in[], type[]; writes the rest */
+typedef struct ag_infer { /* infer() reads in[] and type[] and writes the other members */
     const ag_shape *in[AG_MAX_IN];
     kn_type         type[AG_MAX_IN];
     kn_type         out_type; /* the graph's activation type unless infer() sets another */
     ag_shape        out;
-    int64_t         saved;   /* reals that forward leaves for backward, e.g. 1/rms */
-    int64_t         scratch; /* reals of work space for each thread inside one step */
-    int64_t         shared;  /* reals of work space for all threads together */
+    int64_t         saved;   /* reals that forward stores for backward, e.g. 1/rms */
+    int64_t         scratch; /* reals of work space per thread within one step */
+    int64_t         shared;  /* reals of work space shared by all threads within one step */
 } ag_infer;
 
 typedef struct ag_args { /* resolved once per plan, read at every replay */
@@ -38,7 +38,7 @@ typedef struct ag_args { /* resolved once per plan, read at every replay */
     real           *saved, *shared, *scratch; /* thread t's scratch: scratch + t * stride */
     int64_t         stride;
     const void     *dout;
-    void           *din[AG_MAX_IN]; /* NULL: this gradient is not wanted */
+    void           *din[AG_MAX_IN]; /* NULL: this gradient is not needed */
     unsigned        acc;            /* bit i: add to din[i] instead of setting it */
     ag_attr         attr;
 } ag_args;
@@ -46,13 +46,13 @@ typedef struct ag_args { /* resolved once per plan, read at every replay */
 typedef struct ag_op {
     const char *name;
     int         n_in;
-    unsigned    keeps;   /* what backward reads besides dout */
-    unsigned    passes;  /* bit i: din[i] is dout, unless it is added to: it may be the same memory */
-    int         inplace; /* input 0 may be overwritten with the output, and dout with din[0] */
-    int         cheap;   /* its output is made again for backward rather than kept */
+    unsigned    keeps;   /* values that backward reads besides dout: bit i input i, AG_KEEP_* */
+    unsigned    passes;  /* bit i: din[i] equals dout and may share its memory, unless acc adds to it */
+    int         inplace; /* the output may overwrite input 0, and din[0] may overwrite dout */
+    int         cheap;   /* its output is recomputed for backward instead of kept */
     unsigned    nograd;  /* bit i: input i is never differentiated */
-    ag_work     work;    /* what its time counts as */
-    int         fused;   /* backward also does forward's work: ag_step skips forward */
+    ag_work     work;    /* category of its time */
+    int         fused;   /* backward also computes the output, so ag_step skips forward */
     rt_status (*infer)(ag_infer *i, const ag_attr *attr);
     void (*forward)(const ag_args *a);
     void (*backward)(const ag_args *a); /* NULL: forward only */
@@ -72,16 +72,16 @@ static inline int ag_same(const ag_shape *a, const ag_shape *b)
 }
 static inline real *ag_scratch(const ag_args *a, int thread) { return a->scratch + thread * a->stride; }
 
-/* din[j] = dout, or += dout; nothing where they are the same memory. */
+/* din[j] = dout, or din[j] += dout.  Does nothing if both are the same memory and nothing is added. */
 void ag_pass(const ag_args *a, int j);
 
-/* din[j], a vector of C, = or += the sum of parts [parts, C] in `shared`, in their order: the end of a sum over rows. */
+/* Ends a sum over rows: sets the vector din[j] [C] to the sum of the rows of `shared` [parts, C], or adds it.  Rows are added in order. */
 void ag_add_parts(const ag_args *a, int j, int64_t parts);
 
-enum { AG_BLOCK = 1024 }; /* elements of an elementwise item; reals on the stack */
+enum { AG_BLOCK = 1024 }; /* elements per work item of elementwise operators, which hold them on the stack */
 static inline int64_t ag_blocks(int64_t n) { return (n + AG_BLOCK - 1) / AG_BLOCK; }
 
-/* The operator table.  enum, table and tests all expand this list. */
+/* The list of operators.  The declarations below and the tests expand it. */
 #define AG_OPS(X) \
     X(add)        \
     X(mul)        \

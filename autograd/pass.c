@@ -1,4 +1,4 @@
-/* pass.c -- a gradient handed through unchanged, for operators that add. */
+/* pass.c -- copies or adds the output's gradient to an input's, for operators that add. */
 #include "autograd/op.h"
 
 typedef struct handed {

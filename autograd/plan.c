@@ -1,15 +1,15 @@
-/* plan.c -- schedule, lifetimes, arena offsets.
+/* plan.c -- computes the schedule, the lifetimes of buffers and their arena offsets.
  *
- *   1. schedule: forward nodes in order, then backward nodes in reverse; a recomputed
- *      segment's forward steps are inserted before its backward, a cheap operator's before
- *      the first that reads its output again.
- *   2. lifetimes: walk the steps once; a definition opens an interval, a use extends it.
- *      A recomputed buffer has two intervals, a work space one a step.
- *   3. offsets: largest buffer first, at the lowest address where no placed buffer is
+ *   1. schedule: forward nodes in order, then backward nodes in reverse.  The forward steps of a recomputed
+ *      segment are inserted before its backward steps, those of a cheap operator before the first backward
+ *      step that reads its output.
+ *   2. lifetimes: one walk over the steps; a definition opens an interval, a use extends it.
+ *      A recomputed buffer has two intervals, a work space has one per step.
+ *   3. offsets: largest buffer first, at the lowest address where it overlaps no placed buffer that is
  *      live at the same time.
  *
- * Views share the buffers of their root, so that everything here speaks of roots.  Two values share one where an operator
- * works in place (rope) or hands a gradient through (the residual).
+ * Views share the buffers of their root, so this file works on roots.  Two values share a buffer if an operator
+ * works in place (rope) or passes a gradient through unchanged (the residual branch).
  */
 #include "autograd/plan.h"
 #include "core/apart.h"
@@ -30,7 +30,7 @@ static void mark_wanted(ag_plan *p)
 
 static void push(ag_plan *p, int64_t node, int phase) { p->s[p->n_steps++] = (ag_entry){.node = node, .phase = phase}; }
 
-/* Append forward steps for the nodes of `seg` whose results its backward reads. */
+/* Appends forward steps for the nodes of segment `seg` whose results its backward steps read. */
 static void push_recompute(ag_plan *p, int seg, unsigned char *need)
 {
     const ag_graph *g = p->g;
@@ -48,7 +48,7 @@ static void push_recompute(ag_plan *p, int seg, unsigned char *need)
 
 static int in_segment(const ag_plan *p, const ag_node *n) { return p->o.recompute && n->segment; }
 
-/* Append forward steps for what node i's backward reads of cheap operators; `again`: nodes that were. */
+/* Appends forward steps for the outputs of cheap operators that the backward of node i reads.  `again` marks the nodes already appended. */
 static void push_cheap(ag_plan *p, int64_t i, unsigned char *again)
 {
     const ag_graph *g = p->g;
@@ -82,7 +82,7 @@ static rt_status make_schedule(ag_plan *p)
 
 static int is_arena(const ag_plan *p, ag_id v) { return p->g->v[v].role == AG_ACT; }
 
-/* Does anybody but node i read v, or node i's own backward?  Its producer may, if it keeps its output. */
+/* Returns 1 if a step other than the forward of node i reads v: another node, the backward of i, or its producer's backward. */
 static int read_elsewhere(const ag_plan *p, ag_id v, int64_t i)
 {
     const ag_graph *g = p->g;
@@ -95,7 +95,7 @@ static int read_elsewhere(const ag_plan *p, ag_id v, int64_t i)
     return v == root(p, p->loss);
 }
 
-/* An operator that may work in place does so where nobody else wants its input. */
+/* Lets an in-place operator overwrite its input if no other step reads that input. */
 static void share_data(ag_plan *p)
 {
     const ag_graph *g = p->g;
@@ -106,7 +106,7 @@ static void share_data(ag_plan *p)
     }
 }
 
-/* dout dies in the step that makes din[j]: a gradient handed through stays where it is. */
+/* Returns 1 if din[j] may use the buffer of dout: dout's lifetime ends in the step that computes din[j]. */
 static int shares_grad(const ag_plan *p, const ag_node *n, int j)
 {
     const ag_id v = root(p, n->in[j]);
@@ -170,8 +170,8 @@ static rt_status find_lifetimes(ag_plan *p)
     for (int64_t t = 0; t < p->n_steps; t++)
         if (p->s[t].phase == AG_FWD) walk_forward(p, &p->s[t], t);
         else walk_backward(p, &p->s[t], t, writer);
-    use(b_data(p, p->loss), p->n_steps);  /* the caller may read it */
-    for (int64_t v = 0; v < g->nv; v++) { /* last writer of a param: gradient final */
+    use(b_data(p, p->loss), p->n_steps);  /* the caller may read the loss after the replay */
+    for (int64_t v = 0; v < g->nv; v++) { /* after its last writer a parameter's gradient is final */
         if (writer[v] < 0 || g->v[v].role != AG_PARAM) continue;
         ag_entry *s = &p->s[writer[v]];
         for (int j = 0; j < g->n[s->node].op->n_in; j++)
@@ -187,7 +187,7 @@ static void size_buffers(ag_plan *p)
 {
     const ag_graph *g = p->g;
     for (ag_id v = 0; v < g->nv; v++) {
-        if (g->v[v].role != AG_ACT || g->v[v].root != v) continue; /* leaves are bound, views have no memory */
+        if (g->v[v].role != AG_ACT || g->v[v].root != v) continue; /* leaves are bound by the caller; views have no memory of their own */
         b_data(p, v)->bytes = ag_round_up(ag_len(&g->v[v].shape) * (int64_t)kn_size(g->v[v].type));
         b_grad(p, v)->bytes = b_data(p, v)->bytes;
     }
@@ -213,7 +213,7 @@ static int by_size_desc(const void *x, const void *y)
     return (a->from[0] > b->from[0]) - (a->from[0] < b->from[0]);
 }
 
-/* Lowest offset at which `b` fits beside the placed buffers it is live with. */
+/* Returns the lowest offset at which `b` overlaps no placed buffer that is live at the same time. */
 static int64_t lowest_fit(const ag_buffer *b, ag_buffer *const *placed, int64_t n)
 {
     int64_t at = 0;
@@ -248,7 +248,7 @@ static rt_status place(ag_plan *p)
     if (p->o.outline) return RT_OK;
     RT_TRY(rt_alloc((void **)&p->arena, (int64_t)p->arena_bytes, 1, "the plan's arena"));
     rt_apart_exclude(p->arena, p->arena_bytes);
-    if (p->o.poison) memset(p->arena, 0xff, p->arena_bytes); /* NaN: a read before a write is seen */
+    if (p->o.poison) memset(p->arena, 0xff, p->arena_bytes); /* NaN, so that a read before the first write shows */
     return RT_OK;
 }
 

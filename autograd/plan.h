@@ -1,4 +1,4 @@
-/* plan.h -- a plan's insides: plan.c makes it, replay.c runs it, show.c prints it. */
+/* plan.h -- the plan's data structures.  Private to autograd/: plan.c builds a plan, replay.c runs it, show.c prints it. */
 #ifndef AG_PLAN_H
 #define AG_PLAN_H
 #include "autograd/graph.h"
@@ -26,8 +26,8 @@ struct ag_plan {
     int64_t         n_fwd, n_steps, n_b;
     ag_buffer      *b;
     unsigned char  *wants;             /* per value: gradient needed */
-    ag_id          *data_of, *grad_of; /* per value: whose buffer is also its own */
-    void          **data, **grad;      /* per value: bound by the caller */
+    ag_id          *data_of, *grad_of; /* per value: the value whose buffer it uses */
+    void          **data, **grad;      /* per value: memory bound by the caller */
     char           *arena;
     size_t          arena_bytes, sum_bytes;
     int             resolved;
@@ -41,7 +41,7 @@ static inline ag_buffer *b_grad(const ag_plan *p, ag_id v) { return &p->b[2 * p-
 static inline ag_buffer *b_saved(const ag_plan *p, int64_t node) { return &p->b[2 * (p->g->nv + node)]; }
 static inline ag_buffer *b_work(const ag_plan *p, int64_t node) { return &p->b[2 * (p->g->nv + node) + 1]; }
 
-/* Is input j of this node differentiated? */
+/* Returns 1 if input j of this node needs a gradient. */
 static inline int wanted(const ag_plan *p, const ag_node *n, int j) { return p->wants[root(p, n->in[j])] && !(n->op->nograd >> j & 1); }
 
 static inline int64_t ag_round_up(int64_t n) { return (n + AG_ALIGN - 1) / AG_ALIGN * AG_ALIGN; }

@@ -1,4 +1,4 @@
-/* replay.c -- running a plan: every step gets its pointers once; then a replay is a loop of calls. */
+/* replay.c -- runs a plan: resolves the pointers of every step once after binding; a replay is then a loop of calls. */
 #include "autograd/plan.h"
 #include "core/clock.h"
 #include <math.h>
@@ -95,7 +95,7 @@ void ag_backward(ag_plan *p, int accumulate)
     }
 }
 
-/* ---- looking for the first value that is not finite ---------------------------------- */
+/* ---- anomaly detection: the first value that is not finite ---------------------------------- */
 
 static rt_status look(const ag_plan *p, const ag_entry *s)
 {

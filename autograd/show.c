@@ -1,9 +1,9 @@
-/* show.c -- what a plan holds, as numbers and as text. */
+/* show.c -- a plan's statistics and its printed form. */
 #include "autograd/plan.h"
 #include <stdio.h>
 #include <string.h>
 
-/* Is the buffer alive between the last forward and the first backward step? */
+/* Returns 1 if the buffer is live between the last forward and the first backward step. */
 static int waits(const ag_plan *p, const ag_buffer *b)
 {
     for (int i = 0; i < b->n_iv; i++)
@@ -32,7 +32,7 @@ static rt_status print_shape(rt_buf *out, const ag_shape *s)
     return rt_buf_fmt(out, " %-18s", text);
 }
 
-/* What a step writes: forward its output, backward the gradient of its first input that is an activation. */
+/* Returns the buffer that a step writes: forward, its output; backward, the gradient of its first input that is an activation, or NULL. */
 static const ag_buffer *written(const ag_plan *p, const ag_entry *s, const ag_shape **shape)
 {
     const ag_node *n = &p->g->n[s->node];
@@ -67,7 +67,7 @@ static rt_status print_step(const ag_plan *p, int64_t t, rt_buf *out)
     return rt_buf_fmt(out, "%s%s\n", *name ? "  " : "", name);
 }
 
-/* Buffers stand in pairs: data and gradient of each value, then what each node saves and works in. */
+/* Returns the owner of buffer i.  Buffers are stored in pairs: data and gradient of each value, then saved and work space of each node. */
 static const char *owner(const ag_plan *p, int64_t i, const char **kind)
 {
     static const char *const kinds[] = {"data", "gradient", "saved", "work"};

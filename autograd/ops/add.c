@@ -1,4 +1,4 @@
-/* add: y = a + b (same shape).  da += dy, db += dy. */
+/* add.c -- the operator add: y = a + b (same shape).  da = dy, db = dy. */
 #include "autograd/op.h"
 
 static rt_status infer(ag_infer *i, const ag_attr *attr)

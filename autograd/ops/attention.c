@@ -1,23 +1,23 @@
-/* attention: causal softmax attention with grouped queries inside documents.
+/* attention.c -- the operator attention: causal grouped-query softmax attention within documents.
  *
- * For sequence b, head h (reading kv head h KV / H), position t and s in start[t] .. t:
+ * For sequence b, head h (which reads kv head h KV / H), position t and s in start[t] .. t:
  *   S = q_t . k_s / sqrt(D),  P = softmax_s S,  o_t = sum_s P v_s
  *   dv_s += P do_t,  dS = P (do_t . v_s - do_t . o_t),  dq_t = dS k_s / sqrt(D),  dk_s += dS q_t / sqrt(D)
- * One item is a (sequence, head) forward and a (sequence, kv head) backward; inside, tiles of TQ
- * positions against blocks of TK keys, with a running maximum and sum (Milakov & Gimelshein 2018,
- * arXiv:1805.02867).  Backward makes P again from the saved log-sum-exp (Dao et al. 2022, arXiv:2205.14135).
- * Keys and values are packed for the product once an item.
+ * A work item is a (sequence, head) in forward and a (sequence, kv head) in backward.  It multiplies tiles of TQ
+ * positions by blocks of TK keys, with a running maximum and sum (Milakov & Gimelshein 2018,
+ * arXiv:1805.02867).  Backward recomputes P from the saved log-sum-exp (Dao et al. 2022, arXiv:2205.14135).
+ * Keys and values are packed for gemm once per item.
  */
 #include "autograd/op.h"
 #include <math.h>
 #include <string.h>
 
-enum { TQ = 96, GROUP = 24, TK = 512, LD = TK + 16 }; /* LD: rows of a tile must not fall on the same lines of the cache */
+enum { TQ = 96, GROUP = 24, TK = 512, LD = TK + 16 }; /* LD: row stride of a tile of scores, padded so that rows do not share cache sets */
 enum { B_, T_, H_, KV_, D_ };
 
 typedef struct tile {
-    int64_t t0, rows, first, end; /* positions t0 .. t0+rows, which see keys first .. end at most */
-    int64_t k0, keys;             /* the block of keys at hand */
+    int64_t t0, rows, first, end; /* positions t0 .. t0+rows-1, which attend to keys in first .. end-1 */
+    int64_t k0, keys;             /* the current block of keys */
 } tile;
 
 static rt_status infer(ag_infer *i, const ag_attr *attr)
@@ -33,11 +33,11 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
     const int64_t T = n[T_], D = n[D_];
     i->out     = *i->in[0];
     i->saved   = N * n[H_];
-    i->scratch = kn_panels(D, T) + 2 * kn_panels(T, D) + 2 * kn_panels(D, TQ) + 2 * T * D + 4 * TQ * D + 2 * TQ * LD; /* cut() below */
+    i->scratch = kn_panels(D, T) + 2 * kn_panels(T, D) + 2 * kn_panels(D, TQ) + 2 * T * D + 4 * TQ * D + 2 * TQ * LD; /* see cut() */
     return RT_OK;
 }
 
-/* Columns [c, c+D) of rows [n, n+rows) as reals [rows, D], times s. */
+/* Copies columns [c, c+D) of rows [n, n+rows) as reals [rows, D], multiplied by s. */
 static void gather(const ag_args *a, real *to, const void *x, kn_type t, int64_t width, int64_t n, int64_t rows, int64_t c, real s)
 {
     const int64_t D = a->attr.i[D_];
@@ -49,7 +49,7 @@ static void scatter(void *x, kn_type t, int64_t width, int64_t n, int64_t rows, 
     for (int64_t i = 0; i < rows; i++) kn_put(x, t, (n + i) * width + c, from + i * D, D, add);
 }
 
-/* Keys or values of one kv head as an operand of T rows; `turned`: of T columns. */
+/* Packs the keys or values of one kv head as a gemm operand of T rows, or of T columns if `turned`. */
 static void pack(const ag_args *a, real *to, int j, int64_t b, int64_t kv, int turned)
 {
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], W = n[KV_] * D;
@@ -63,7 +63,7 @@ static tile tile_at(const int32_t *start, int64_t t0, int64_t T)
     q.first = start[t0];
     for (int64_t i = 1; i < q.rows; i++)
         if (start[t0 + i] < q.first) q.first = start[t0 + i];
-    q.first = q.first / KN_MAX_NR * KN_MAX_NR; /* where a panel begins, however wide */
+    q.first = q.first / KN_MAX_NR * KN_MAX_NR; /* a panel boundary for every nr */
     q.end   = t0 + q.rows;
     return q;
 }
@@ -75,17 +75,17 @@ static int next_block(tile *q)
     return q->keys > 0;
 }
 
-/* How many keys of the block the rows before `end` can see: what stands beyond is not computed. */
+/* Returns how many keys of the block the rows before `end` can attend to; the scores of later keys are not computed. */
 static int64_t seen(const tile *q, int64_t end)
 {
     const int64_t n = q->t0 + end - q->k0;
     return n < 0 ? 0 : n < q->keys ? n : q->keys;
 }
 
-/* Up to where rows of the group that ends at `end` must hold zeros: products read them in groups of keys too. */
+/* Returns the column up to which row end-1 must be zero-filled, because mix() and spread() read whole groups of rows and keys. */
 static int64_t cleared(const tile *q, int64_t end) { return seen(q, end + 2 * GROUP); }
 
-/* What row i of a tile may see of the block: columns [*from, *to) of its scores, maybe none. */
+/* Sets [*from, *to) to the columns of the block that row i of a tile may attend to; the range may be empty. */
 static void visible(const tile *q, const int32_t *start, int64_t i, int64_t *from, int64_t *to)
 {
     const int64_t last = q->t0 + i + 1 - q->k0;
@@ -94,7 +94,7 @@ static void visible(const tile *q, const int32_t *start, int64_t i, int64_t *fro
     if (*from > *to) *from = *to = 0;
 }
 
-/* Rows [TQ, D] times what was packed turned: a block of scores, as far as they are seen. */
+/* S = rows [TQ, D] times an operand packed with `turned`: a block of scores, only the columns that seen() returns. */
 static void scores(real *S, const real *rows, const real *turned, const tile *q, int64_t D)
 {
     for (int64_t i = 0; i < q->rows; i += GROUP) {
@@ -103,7 +103,7 @@ static void scores(real *S, const real *rows, const real *turned, const tile *q,
     }
 }
 
-/* Weights [TQ, keys] times keys' rows, packed: adds up over blocks. */
+/* O = weights [TQ, keys] times the packed rows of the keys; from the second block on it is added to O. */
 static void mix(real *O, const real *S, const real *packed, int64_t T, const tile *q, int64_t D, int64_t nr)
 {
     for (int64_t i = 0; i < q->rows; i += GROUP) {
@@ -112,7 +112,7 @@ static void mix(real *O, const real *S, const real *packed, int64_t T, const til
     }
 }
 
-/* The transposed of weights times rows, packed, added to the keys: only rows that can see a group of keys. */
+/* dK += the transposed weights times the packed rows; only the rows that can attend to a group of keys are used. */
 static void spread(real *dK, const real *S, const real *packed, const tile *q, int64_t D, int64_t nr)
 {
     const int64_t past = q->t0 > q->k0 ? q->t0 - q->k0 : 0, whole = past < q->keys ? past : q->keys;
@@ -123,7 +123,7 @@ static void spread(real *dK, const real *S, const real *packed, const tile *q, i
     }
 }
 
-/* Row of scores -> exp(S - m) inside [from, to), 0 outside; returns the sum. */
+/* Sets a row of scores to exp(S - m) in [from, to) and to 0 outside, up to `end`; returns the sum. */
 static real weights(const kn_table *k, real *s, int64_t from, int64_t to, int64_t end, real m)
 {
     memset(s, 0, (size_t)from * sizeof(real));
@@ -145,7 +145,7 @@ static void soften(const ag_args *a, const running *r, const tile *q, const int3
         real   *s = r->S + i * LD;
         visible(q, start, i, &from, &to);
         const real top = to > from ? a->k->max(s + from, to - from) : r->max[i], m = top > r->max[i] ? top : r->max[i];
-        const real keep = (real)exp((double)(r->max[i] - m)); /* 0 at first: the maximum is -infinity */
+        const real keep = (real)exp((double)(r->max[i] - m)); /* 0 in the first block, whose previous maximum is -infinity */
         r->sum[i]       = weights(a->k, s, from, to, cleared(q, i + 1), m) + (r->sum[i] > 0 ? keep * r->sum[i] : 0);
         if (q->k0 > q->first && keep < 1) a->k->scale(r->O + i * D, r->O + i * D, keep, D);
         r->max[i] = m;
@@ -187,8 +187,8 @@ static void forward(const ag_args *a) { rt_parallel(a->attr.i[B_] * a->attr.i[H_
 /* ---- backward --------------------------------------------------------------------------------- */
 
 typedef struct panels {
-    real *K, *K_turned, *V_turned, *dO_packed, *Q_packed; /* packed */
-    real *dK, *dV, *Q, *O, *dO, *dQ, *S, *dS;             /* rows */
+    real *K, *K_turned, *V_turned, *dO_packed, *Q_packed; /* packed operands */
+    real *dK, *dV, *Q, *O, *dO, *dQ, *S, *dS;             /* row-major */
 } panels;
 
 static panels cut(real *w, int64_t T, int64_t D)
@@ -203,7 +203,7 @@ static panels cut(real *w, int64_t T, int64_t D)
     return p;
 }
 
-/* S -> P, and dS = P (dP - delta), row by row; dS holds dP on entry. */
+/* Replaces S by P and dS by P (dP - delta), row by row.  On entry dS holds dP; delta = do_t . o_t. */
 static void score_gradients(const ag_args *a, const panels *p, const tile *q, const int32_t *start, int64_t row0, int64_t h)
 {
     const int64_t D = a->attr.i[D_], H = a->attr.i[H_];
@@ -254,7 +254,7 @@ static void backward_group(int64_t item, int thread, void *ud)
     pack(a, p.K, 1, b, kv, 0);
     pack(a, p.K_turned, 1, b, kv, 1);
     pack(a, p.V_turned, 2, b, kv, 1);
-    memset(p.dK, 0, (size_t)(2 * T * D) * sizeof(real)); /* and dV, which follows */
+    memset(p.dK, 0, (size_t)(2 * T * D) * sizeof(real)); /* dK and dV, which is adjacent */
     for (int64_t h = kv * group; h < (kv + 1) * group; h++)
         for (int64_t t0 = 0; t0 < T; t0 += TQ) backward_tile(a, &p, (const int32_t *)a->in[3] + b * T, b, h, t0);
     if (a->din[1]) scatter(a->din[1], a->din_type[1], n[KV_] * D, b * T, T, kv * D, D, p.dK, a->acc >> 1 & 1);

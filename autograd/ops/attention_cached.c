@@ -1,6 +1,6 @@
-/* attention_cached: attention of T new rows against a cache of all rows so far (decoding).
- * The new k and v are appended to the caches at row past[0]; row i then sees rows
- * 0 .. past + i.  Forward only.  Row by row: decoding reads the cache once, whatever it does. */
+/* attention_cached.c -- the operator attention_cached: attention of T new rows over a cache of all previous rows, for decoding.
+ * The new k and v are appended to the caches at row past[0]; row i then attends to rows
+ * 0 .. past[0] + i.  Forward only.  Each (row, head) is computed separately, without tiles. */
 #include "autograd/op.h"
 #include <math.h>
 #include <string.h>
@@ -21,7 +21,7 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
     return RT_OK;
 }
 
-/* One item is a (row, head). */
+/* A work item is a (row, head). */
 static void forward_item(int64_t item, int thread, void *ud)
 {
     const ag_args *a = ud;

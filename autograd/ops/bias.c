@@ -1,8 +1,8 @@
-/* bias: y[n,c] = x[n,c] + b[c].  dx = dy, db[c] = sum_n dy[n,c]. */
+/* bias.c -- the operator bias: y[n,c] = x[n,c] + b[c].  dx = dy, db[c] = sum_n dy[n,c]. */
 #include "autograd/op.h"
 #include <string.h>
 
-enum { ROWS = 64 }; /* of an item of backward */
+enum { ROWS = 64 }; /* rows per work item of backward */
 
 static rt_status infer(ag_infer *i, const ag_attr *attr)
 {
@@ -27,7 +27,7 @@ static void forward_row(int64_t n, int thread, void *ud)
 
 static void forward(const ag_args *a) { rt_parallel(a->shape[0]->d[0], forward_row, (void *)(uintptr_t)a); }
 
-/* An item is a block of rows: their part of db, in a row of its own. */
+/* Backward of one work item, a block of rows: sums their db into the item's own row of `shared`. */
 static void backward_rows(int64_t item, int thread, void *ud)
 {
     const ag_args *a = ud;

@@ -1,5 +1,5 @@
-/* embed: y[n,:] = w[ids[n],:].  dw[ids[n],:] += dy[n,:].
- * Backward runs over column blocks, each adding all rows in order: no races, one order. */
+/* embed.c -- the operator embed: y[n,:] = w[ids[n],:].  dw[ids[n],:] += dy[n,:].
+ * A work item of backward is a block of columns and adds all rows in order, so there are no races and the order is fixed. */
 #include "autograd/op.h"
 
 enum { COLUMNS = 32 };

@@ -1,14 +1,13 @@
-/* head: hidden states x head weights x teacher targets -> loss and its gradients.
+/* head.c -- the operator head: hidden states x head weights x teacher targets -> loss and its gradients.
  *
- * Rows that count are gathered into blocks; a block's logits z [rows, V] (at most 64 MB)
- * are made by one product, each row becomes its loss and, in place, dloss/dz; two
- * more products give dhidden and dw.  So the logits exist once, a block at a time.  Where
- * a teacher's hidden rows stand beside them, its logits y [rows, V] are made in the same blocks.
+ * The rows in the loss are gathered into blocks.  One gemm computes a block's logits z [rows, V]
+ * (ag_head_block sets their size, 64 MB by default).  Each row is reduced to its loss and, in place,
+ * to dloss/dz.  Two more gemms give dhidden and dw.  Only one block of logits exists at a time.  If the
+ * targets have a teacher's hidden rows, its logits y [rows, V] are computed in the same blocks.
  *
- * Backward does all of it in one pass and writes the loss too (`fused`), because the
- * gradient is there when the loss is; forward alone serves finite differences and
- * validation.  The scale (1 / rows in the global batch) is known before: it is part of the
- * targets, so that micro-batches and ranks simply add up.
+ * Backward computes the gradients and the loss in one pass (`fused`).  Forward alone is for
+ * finite differences and validation.  The scale (1 / weight of the rows in the global batch) is
+ * part of the targets, so the losses and gradients of micro-batches and ranks are simply added.
  */
 #include "autograd/objective.h"
 #include "autograd/op.h"
@@ -19,14 +18,14 @@ enum { MAX_ROWS = 512, ROWS_AN_ITEM = 4, CHUNKS = 32 };
 typedef struct block {
     const ag_args *a;
     ag_targets    *t;
-    int64_t        n, *row; /* which rows of hidden */
+    int64_t        n, *row; /* [n] indices of rows of hidden */
     real          *x, *z, *dx;
-    real          *tx, *y; /* the teacher's hidden rows and logits; NULL: none */
+    real          *tx, *y; /* the teacher's hidden rows and logits; NULL: no teacher */
     ag_row_result *result;
     int            gradient;
 } block;
 
-/* attr: bytes of logits at once. */
+/* Returns the rows per block.  attr->i[0] is the size of a block of logits in bytes. */
 static int64_t rows_of(const ag_attr *attr, int64_t N, int64_t V)
 {
     int64_t r = attr->i[0] / (V * (int64_t)sizeof(real));
@@ -34,7 +33,7 @@ static int64_t rows_of(const ag_attr *attr, int64_t N, int64_t V)
     return r < N ? r : N;
 }
 
-/* reals that hold n objects of `size` bytes */
+/* Returns how many reals hold n objects of `size` bytes, with room for alignment. */
 static int64_t reals(int64_t n, size_t size) { return (n * (int64_t)size + (int64_t)sizeof(real) * 8) / (int64_t)sizeof(real); }
 
 static rt_status infer(ag_infer *i, const ag_attr *attr)
@@ -66,14 +65,14 @@ static void take_row(int64_t i, int thread, void *ud)
     if (b->y) take(b, b->tx + i * t->C, t->hidden, t->hidden_type, b->row[i], t->C, thread);
 }
 
-/* Rows of the teacher's matrix that are read. */
+/* Returns how many rows of the teacher's matrix are read. */
 static int64_t shared_ids(const block *b, int64_t V)
 {
     const int64_t Vt = b->t->rows.teacher.V;
     return Vt && Vt < V ? Vt : V;
 }
 
-/* The ids that the teacher lacks, out of sight at any temperature. */
+/* Sets the logits of the ids that the teacher lacks to a negligible value at any temperature. */
 static void fill_lacking(const block *b, real *y, int64_t V)
 {
     const int64_t n = shared_ids(b, V);
@@ -112,14 +111,14 @@ static void return_row(int64_t i, int thread, void *ud)
     kn_put(b->a->din[0], b->a->din_type[0], b->row[i] * C, b->dx + i * C, C, b->a->acc & 1);
 }
 
-/* Columns of a block that both gradients are made from at once: 2 MB of the usual 64. */
+/* Returns the columns per chunk from which both gradients are computed: 2 MB if a block has the default 64 MB. */
 static int64_t chunk_of(const ag_args *a, int64_t V)
 {
     const int64_t n = a->attr.i[0] / (rows_of(&a->attr, a->shape[0]->d[0], V) * (int64_t)sizeof(real) * CHUNKS);
     return n < 1 ? 1 : n;
 }
 
-/* dhidden and dw from a chunk of columns of dz, which both products then read while it is in the cache. */
+/* Computes dhidden and dw from a chunk of columns of dz, so that both gemms read the chunk while it is in the cache. */
 static void backward_chunk(const block *b, int64_t v, int64_t n, int first)
 {
     const ag_args *a = b->a;
@@ -166,7 +165,7 @@ static void add_results(ag_targets *t, const block *b)
     t->result.rows += b->n;
 }
 
-/* Rows without a target get no gradient: zeros where the others are set, not added. */
+/* Sets dhidden to 0, unless gradients are added: rows outside the loss have no gradient. */
 static void clear(const ag_args *a)
 {
     if (a->din[0] && !(a->acc & 1)) memset(a->din[0], 0, (size_t)ag_len(a->shape[0]) * kn_size(a->din_type[0]));

@@ -1,7 +1,9 @@
-/* linear: y[N,M] = x[N,C] w[M,C]^T.  dx += dy w,  dw += dy^T x.
- * linear_add: y = x w^T + r[N,M], rounded once: the end of a residual branch.  dr = dy, in the same memory where it can.
- * A few rows (decoding) go one by one through kn_matvec; for more, quantised weights are
- * cast once into the work space. */
+/* linear.c -- the operators linear and linear_add.
+ *
+ * linear: y[N,M] = x[N,C] w[M,C]^T.  dx = dy w,  dw = dy^T x.
+ * linear_add: y = x w^T + r[N,M], rounded once; it ends a residual branch.  dr = dy, in the same memory if possible.
+ * Up to FEW_ROWS rows (decoding) are computed one by one with kn_matvec.  For more rows, quantised weights are
+ * first cast into the work space. */
 #include "autograd/op.h"
 
 enum { FEW_ROWS = 4 };

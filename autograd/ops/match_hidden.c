@@ -1,10 +1,11 @@
-/* match_hidden: hands hidden states on, and adds the distance of their projection from the teacher's to the head's loss.
+/* match_hidden.c -- the operator match_hidden: returns hidden states unchanged and adds to the head's loss the distance between
+ * their projection and the teacher's hidden states.
  *
- * y = P h [Ct], t the teacher's hidden row; per row that counts, with u = scale weight match_weight,
+ * y = P h [Ct], t is the teacher's hidden row.  For each row in the loss, with u = scale weight match_weight:
  *   mean_c (y_c - t_c)^2:   dy = u 2 (y - t) / Ct
  *   1 - cos(y, t):          dy = u (cos y / |y|^2 - t / (|y| |t|))
- * dh = dout + dy P, dP = dy^T h.  The term's sum goes to targets->matched, which the head adds up; so this stands before it.
- * Rows are taken in blocks; y is made again for backward rather than kept.
+ * dh = dout + dy P, dP = dy^T h.  The sum of the term is stored in targets->result.matched.  The head adds it to its loss, so this
+ * operator must run before the head.  Rows are processed in blocks; backward recomputes y instead of keeping it.
  */
 #include "autograd/op.h"
 #include <math.h>
@@ -42,7 +43,7 @@ static void take_row(int64_t i, int thread, void *ud)
     memcpy(b->x + i * C, kn_load(b->a->in[0], b->a->type[0], (b->at + i) * C, C, ag_scratch(b->a, thread)), (size_t)C * sizeof(real));
 }
 
-/* y becomes dy; returns the distance. */
+/* mean_square and cosine overwrite y with dy and return the distance, not multiplied by u. */
 static double mean_square(real *y, const real *t, int64_t n, double u)
 {
     double s = 0;
@@ -74,7 +75,7 @@ static void lose_row(int64_t i, int thread, void *ud)
     if (u <= 0) memset(b->y + i * Ct, 0, (size_t)Ct * sizeof(real));
 }
 
-/* x, y = x P^T, and then dy and the losses of a block's rows. */
+/* Computes x and y = x P^T of the block's rows, then replaces y by dy and sets the rows' losses. */
 static void lose(const block *b)
 {
     const ag_args *a = b->a;

@@ -1,4 +1,4 @@
-/* mul: y = a * b (same shape).  da += b dy, db += a dy. */
+/* mul.c -- the operator mul: y = a * b (same shape).  da = b dy, db = a dy. */
 #include "autograd/op.h"
 
 static rt_status infer(ag_infer *i, const ag_attr *attr)

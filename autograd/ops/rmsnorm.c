@@ -1,20 +1,21 @@
-/* rmsnorm: y[n,c] = x[n,c] r[n] w[c],  r[n] = 1/sqrt(mean_c x[n,c]^2 + eps).
+/* rmsnorm.c -- the operator rmsnorm: y[n,c] = x[n,c] r[n] w[c],  r[n] = 1/sqrt(mean_c x[n,c]^2 + eps).
  *
  * With u = w dy (elementwise over the row):
- *   dx = r (u - x r^2 mean(u x)),   dw[c] += sum_n dy[n,c] x[n,c] r[n]
- * Source: Zhang & Sennrich 2019, arXiv:1910.07467, eq. 4; gradient derived by hand,
- * checked in tests/unit/test_gradcheck.c.
+ *   dx = r (u - x r^2 mean(u x)),   dw[c] = sum_n dy[n,c] x[n,c] r[n]
+ * Source: Zhang & Sennrich 2019, arXiv:1910.07467, eq. 4.  The gradient is derived by hand;
+ * tests/unit/test_gradcheck.c checks it against finite differences.
  *
- * This is the annotated op: how every other file in this folder is built.
+ * This file is the annotated example: every other file in this folder has the same structure.
  */
 #include "autograd/op.h"
 #include <math.h>
 #include <string.h>
 
-enum { ROWS = 64 }; /* of an item of backward */
+enum { ROWS = 64 }; /* rows per work item of backward */
 
-/* Shapes in, shapes out: the only function that may fail.  `saved` (r[N]) lives from
- * forward to backward; within one step `scratch` (four rows) is each thread's, `shared` (parts of dw) all threads'. */
+/* Checks the operands' shapes and sets the output's shape and the sizes of the work spaces, in reals.  This is the only function
+ * of an operator that may fail.  `saved` (r[N]) is kept from forward to backward.  `scratch` (four rows) is private to each
+ * thread and `shared` (the parts of dw) is common to all threads; both are valid within one step only. */
 static rt_status infer(ag_infer *i, const ag_attr *attr)
 {
     const ag_shape *x = i->in[0], *w = i->in[1];
@@ -28,7 +29,8 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
     return RT_OK;
 }
 
-/* One item of work is one row: it owns its output, so any thread may take it. */
+/* Forward of one row.  A work item is a row; items write disjoint outputs, so any thread may run any item.  kn_load and
+ * kn_target return the tensor's own memory for KN_REAL; for other types they cast through the scratch rows. */
 static void forward_row(int64_t n, int thread, void *ud)
 {
     const ag_args *a    = ud;
@@ -45,7 +47,7 @@ static void forward_row(int64_t n, int thread, void *ud)
 
 static void forward(const ag_args *a) { rt_parallel(a->shape[0]->d[0], forward_row, (void *)(uintptr_t)a); }
 
-/* An item of backward is a block of rows: their dx, and their part of dw in a row of its own. */
+/* Backward of one work item, a block of rows: sets dx of these rows and sums their dw into the item's own row of `shared`. */
 static void backward_rows(int64_t item, int thread, void *ud)
 {
     const ag_args *a = ud;
@@ -63,7 +65,8 @@ static void backward_rows(int64_t item, int thread, void *ud)
     }
 }
 
-/* din[i] is NULL where nobody wants that gradient; bit i of acc says "add". */
+/* din[i] is NULL if the gradient of input i is not needed.  If bit i of acc is set, the gradient is added to din[i], else it
+ * overwrites din[i].  The parts of dw are added in order, so that dw does not depend on the number of threads. */
 static void backward(const ag_args *a)
 {
     const int64_t parts = (a->shape[0]->d[0] + ROWS - 1) / ROWS;
@@ -71,8 +74,8 @@ static void backward(const ag_args *a)
     if (a->din[1]) ag_add_parts(a, 1, parts);
 }
 
-/* keeps: backward reads x, w and what forward saved; the planner keeps nothing else alive.  cheap: what reads y in its
- * own backward gets it made again, so that no norm's output lives from forward to backward. */
+/* keeps: backward reads x, w and `saved`, so the planner keeps these and nothing else until backward.  cheap: the planner
+ * recomputes y for the operators whose backward reads it, so y is not kept from forward to backward. */
 const ag_op ag_op_rmsnorm = {.name     = "rmsnorm",
                              .n_in     = 2,
                              .work     = AG_ROWS,

@@ -1,7 +1,7 @@
-/* rope: each head of row n is rotated by position pos[n]; halves of a head are paired:
+/* rope.c -- the operator rope: rotates each head of row n by position pos[n].
  *   y[i] = x[i] cos - x[i + D/2] sin,  y[i + D/2] = x[i + D/2] cos + x[i] sin
- * with the angle pos theta^(-2 i / D) (Su et al. 2021, arXiv:2104.09864; the pairing of
- * Hugging Face's Llama files).  The gradient is rotated back.  Works in place. */
+ * The angle is pos theta^(-2 i / D) (Su et al. 2021, arXiv:2104.09864).  Element i is paired with i + D/2, as in
+ * Hugging Face's Llama files.  Backward rotates the gradient by the opposite angle.  The operator may work in place. */
 #include "autograd/op.h"
 #include <math.h>
 

@@ -1,4 +1,4 @@
-/* sum: y = sum_i x_i, a real scalar.  dx_i += dy.  For tests: one thread. */
+/* sum.c -- the operator sum: y = sum_i x_i, a real scalar.  dx_i = dy.  It runs on one thread; only tests use it. */
 #include "autograd/op.h"
 
 static rt_status infer(ag_infer *i, const ag_attr *attr)

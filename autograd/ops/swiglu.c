@@ -1,5 +1,5 @@
-/* swiglu: y = g s(g) u with s the logistic function (g = gate, u = up).
- * dg += u s(g) (1 + g (1 - s(g))) dy,  du += g s(g) dy.  (Shazeer 2020, arXiv:2002.05202) */
+/* swiglu.c -- the operator swiglu: y = g s(g) u, with s the logistic function (g = gate, u = up).
+ * dg = u s(g) (1 + g (1 - s(g))) dy,  du = g s(g) dy.  Source: Shazeer 2020, arXiv:2002.05202. */
 #include "autograd/op.h"
 
 static rt_status infer(ag_infer *i, const ag_attr *attr)
