@@ -1,9 +1,8 @@
 /* bpe.c -- merging the symbols of one piece.
  *
- * Always the pair of the lowest rank, of equal ones the leftmost.  Short pieces
- * (nearly all) look for it by going over the ranks; long ones keep a heap of
- * (rank, position) over a linked list, so that a run of 10^5 letters is no
- * matter of squares.
+ * Each step merges the pair with the lowest rank, and of equal ranks the leftmost.  Short pieces (nearly all) find it by a scan
+ * over the ranks.  Long pieces use a heap of (rank, position) over a linked list, so that a run of 10^5 letters does not take
+ * quadratic time.
  */
 #include "core/rng.h"
 #include "data/tokenizer.h"
@@ -41,7 +40,7 @@ const ds_merge *ds_merges_find(const ds_merges *m, int32_t left, int32_t right)
     return s->key ? s : NULL;
 }
 
-/* The rank of a pair, and in *id what it becomes. */
+/* Returns the rank of a pair; *id gets the id of the merged symbol. */
 static int32_t rank_of(const ds_merges *m, int32_t left, int32_t right, int32_t *id)
 {
     const ds_merge *s = ds_merges_find(m, left, right);
@@ -54,7 +53,7 @@ static void remove_at(int32_t *a, int64_t i, int64_t n) { memmove(a + i, a + i +
 
 static int64_t merge_short(const ds_merges *m, int32_t *ids, int64_t n)
 {
-    int32_t rank[SHORT], becomes[SHORT] = {0}; /* of the pair that begins there */
+    int32_t rank[SHORT], becomes[SHORT] = {0}; /* of the pair that begins at each position */
     for (int64_t i = 0; i + 1 < n; i++) rank[i] = rank_of(m, ids[i], ids[i + 1], &becomes[i]);
     rank[n - 1] = NO_RANK;
     for (;;) {
@@ -112,7 +111,7 @@ static int64_t merge_long(const ds_merges *m, ds_bpe_work *w, int32_t *ids, int6
     while (heap) {
         const int64_t top = heap_pop(w->heap, &heap);
         const int32_t i   = (int32_t)(top & INT32_MAX);
-        if (w->rank[i] != (int32_t)(top >> 32)) continue; /* changed since it was pushed */
+        if (w->rank[i] != (int32_t)(top >> 32)) continue; /* the pair has changed since it was pushed */
         const int32_t disconnected = w->next[i], after = w->next[disconnected];
         ids[i]                = w->id[i];
         w->rank[disconnected] = NO_RANK;
@@ -125,7 +124,7 @@ static int64_t merge_long(const ds_merges *m, ds_bpe_work *w, int32_t *ids, int6
     return left;
 }
 
-/* Each merge takes one symbol away and pushes at most two pairs: below 2 n in the heap. */
+/* Each merge pops one pair and pushes at most two, so the heap holds fewer than 2 n. */
 static rt_status reserve(ds_bpe_work *w, int64_t n)
 {
     if (n <= w->cap) return RT_OK;

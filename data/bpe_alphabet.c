@@ -1,7 +1,5 @@
-/* bpe_alphabet.c -- the printable characters that stand for bytes in a byte-level
- * vocabulary, as GPT-2's encoder.py set them: '!'..'~', U+00A1..U+00AC and
- * U+00AE..U+00FF are themselves; the other 68 bytes, in order, are U+0100 upward.
- */
+/* bpe_alphabet.c -- the printable characters that represent bytes in a byte-level vocabulary, as defined by GPT-2's encoder.py:
+ * '!'..'~', U+00A1..U+00AC and U+00AE..U+00FF represent themselves; the other 68 bytes, in order, are U+0100 upwards. */
 #include "data/tokenizer.h"
 
 static int is_itself(int b) { return (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b != 0xad); }

@@ -1,4 +1,5 @@
-/* bpe_classes.c -- from sets of characters to classes: the coarsest division of all code points that every set respects. */
+/* bpe_classes.c -- computing classes of characters from sets: the coarsest partition of all code points in which every set is a
+ * union of classes. */
 #include "data/tokenizer.h"
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Intervals that no set cuts, all of one class so far. */
+/* Divides the code points into intervals at the bounds of all sets; all intervals begin in one class. */
 static rt_status cut(division *d, const ds_splitter *s)
 {
     int64_t most = 1, n = 0;
@@ -38,10 +39,10 @@ static rt_status cut(division *d, const ds_splitter *s)
     return RT_OK;
 }
 
-/* Classes with members on both sides of the set fall in two. */
+/* Splits each class that has members inside and outside the set. */
 static rt_status refine(division *d, const ds_set *x, const char *where)
 {
-    int     inside[MAX_CLASSES], outside[MAX_CLASSES]; /* the new class of each old one's two halves; -1: not seen yet */
+    int     inside[MAX_CLASSES], outside[MAX_CLASSES]; /* new classes of the members inside and outside, by old class; -1: none yet */
     int64_t r = 0;
     int     n = 0;
     memset(inside, -1, sizeof inside);
@@ -80,7 +81,7 @@ rt_status ds_classes_make(ds_splitter *s, const char *where)
     return st;
 }
 
-/* A set as the classes in it, an empty one as what matches no byte. */
+/* Writes a set as a character class of its class bytes; an empty set becomes one that matches no byte. */
 static rt_status write_set(const ds_splitter *s, const ds_set *x, rt_buf *out)
 {
     uint8_t has[MAX_CLASSES] = {0};

@@ -1,8 +1,8 @@
-/* bpe_regex.c -- a pre-tokenizer's regex, taken apart into sets of characters and what holds them together.
+/* bpe_regex.c -- parsing a pre-tokenizer's regex into sets of characters and the syntax between them.
  *
- * Patterns are written for Oniguruma in Ruby's syntax.  Each place that takes one character (a letter, a class, \p{L}) becomes a
- * set of code points from our own tables and stands in the result as two bytes; the rest (groups, repeats, alternatives)
- * is ASCII and the same in PCRE2.  What the two would read differently, or is about more than sets, is written out or refused.
+ * Patterns have Oniguruma's Ruby syntax.  Each element that matches one character (a letter, a class, \p{L}) becomes a set of code
+ * points from our own tables and two bytes in the result.  The rest (groups, repeats, alternatives) is ASCII with the same meaning
+ * in PCRE2.  Constructs that the two libraries read differently, or that are not about sets, are rewritten or refused.
  */
 #include "data/tokenizer.h"
 #include <ctype.h>
@@ -15,8 +15,8 @@ typedef struct parser {
     const char  *p, *pattern, *where;
     ds_splitter *s;
     rt_buf      *out;
-    int          fold[MAX_DEPTH], depth; /* (?i: of each open group */
-    uint32_t     before;                 /* the letter just read under (?i), 0: none */
+    int          fold[MAX_DEPTH], depth; /* 1: (?i) applies, for each open group */
+    uint32_t     before;                 /* the letter just read under (?i); 0: none */
 } parser;
 
 static rt_status refuse(const parser *r, const char *what)
@@ -28,7 +28,7 @@ static int folds(const parser *r) { return r->fold[r->depth]; }
 
 /* ---- sets ----------------------------------------------------------------------------------------- */
 
-/* The set's place in the splitter's list; equal ones have one place.  Takes the set. */
+/* Finds the set's index in the splitter's list, or appends it; equal sets have one index.  Takes ownership of *x. */
 static rt_status place_of(ds_splitter *s, ds_set *x, int *place)
 {
     for (*place = 0; *place < s->sets; ++*place)
@@ -51,7 +51,7 @@ static rt_status add_set(parser *r, ds_set *x)
     return rt_buf_add(r->out, code, 2);
 }
 
-/* The letters that Oniguruma takes for c under (?i), c among them. */
+/* Adds c and, under (?i), the other letters that Oniguruma takes as equal to c. */
 static rt_status add_letter(const parser *r, ds_set *x, uint32_t c)
 {
     RT_TRY(ds_set_add(x, c, c));
@@ -59,13 +59,13 @@ static rt_status add_letter(const parser *r, ds_set *x, uint32_t c)
     if (c >= 0x80 && ds_is_word(c)) return refuse(r, "a letter beyond ASCII under (?i)");
     if (c >= 0x80 || !isalpha((int)c)) return RT_OK;
     RT_TRY(ds_set_add(x, c ^ 0x20, c ^ 0x20));
-    if ((c | 0x20) == 'k') return ds_set_add(x, 0x212a, 0x212a); /* the Kelvin sign */
+    if ((c | 0x20) == 'k') return ds_set_add(x, 0x212a, 0x212a); /* Kelvin sign */
     return (c | 0x20) == 's' ? ds_set_add(x, 0x17f, 0x17f) : RT_OK;
 }
 
 static rt_status add_character(parser *r, uint32_t c)
 {
-    static const char *const ligatures[] = {"ss", "ff", "fi", "fl", "st"}; /* one letter to Oniguruma under (?i) */
+    static const char *const ligatures[] = {"ss", "ff", "fi", "fl", "st"}; /* under (?i) Oniguruma treats each as one letter */
     ds_set                   x           = {0};
     const uint32_t           lower       = c < 0x80 ? (uint32_t)tolower((int)c) : c;
     for (size_t i = 0; folds(r) && i < sizeof ligatures / sizeof *ligatures; i++)
@@ -95,7 +95,7 @@ static rt_status property(parser *r, ds_set *x, int in_class)
     return negated ? ds_set_invert(x) : RT_OK;
 }
 
-/* \s, \w, \d, \h: what they stand for; capitals for all else.  *is = 0: none of them. */
+/* Reads \s, \w, \d or \h; a capital letter means the complement.  *is = 0: it is none of them. */
 static rt_status class_escape(parser *r, ds_set *x, int *is)
 {
     const char c = *r->p;
@@ -132,7 +132,7 @@ static rt_status hexadecimal(parser *r, uint32_t *c)
     return RT_OK;
 }
 
-/* The one character that an escape stands for; r->p stands behind the backslash. */
+/* Reads the one character that an escape stands for.  r->p is after the backslash. */
 static rt_status escaped(parser *r, uint32_t *c)
 {
     static const char from[] = "tnrfvae", to[] = "\t\n\r\f\v\a\x1b";
@@ -151,7 +151,7 @@ static rt_status escaped(parser *r, uint32_t *c)
 
 /* ---- classes: [...] ---------------------------------------------------------------------------------- */
 
-/* A character of a class, or a set; *one = 0: a set was joined to x. */
+/* Reads one character of a class, or adds a set to x; *one = 0: it was a set. */
 static rt_status class_item(parser *r, ds_set *x, uint32_t *c, int *one)
 {
     ds_set    more = {0};
@@ -205,7 +205,7 @@ static rt_status join_class(parser *r, ds_set *x, int depth)
     return st;
 }
 
-/* What stands up to the class's end or a &&.  A ] that comes first is a character. */
+/* Reads items up to the end of the class or a &&.  A ] at the start is a character. */
 static rt_status class_items(parser *r, ds_set *x, int first, int depth)
 {
     for (; (*r->p != ']' || first) && strncmp(r->p, "&&", 2) != 0; first = 0) {
@@ -228,7 +228,7 @@ static rt_status meet_items(parser *r, ds_set *x, int depth)
     return st;
 }
 
-/* r->p stands at the bracket, and then behind its end. */
+/* r->p is at the opening bracket; afterwards it is after the closing one. */
 static rt_status read_class(parser *r, ds_set *x, int depth)
 {
     const int negated = *++r->p == '^';
@@ -251,7 +251,7 @@ static rt_status add_class(parser *r)
     return st;
 }
 
-/* ---- what is about places ------------------------------------------------------------------------------ */
+/* ---- positions: anchors, word boundaries, the dot ------------------------------------------------------ */
 
 typedef rt_status (*set_fn)(ds_set *x);
 
@@ -263,7 +263,7 @@ static rt_status set_no_newline(ds_set *x)
     return ds_set_invert(x);
 }
 
-/* Text with the set that `make` makes in place of each %. */
+/* Appends text in which each % is replaced by the set that make() returns. */
 static rt_status add_around(parser *r, const char *text, set_fn make)
 {
     for (; *text; text++) {
@@ -324,7 +324,8 @@ static rt_status open_group(parser *r)
     return refuse(r, "a group of a kind that is not known here");
 }
 
-/* {n}, {n,}, {,m} and {n,m} are repeats, every other brace is a character.  {n,m}+ is greedy in Ruby, possessive in PCRE2. */
+/* {n}, {n,}, {,m} and {n,m} are repeats; any other brace is a character.  {n,m}+ is refused: it is greedy in Ruby, possessive in
+ * PCRE2. */
 static rt_status add_brace(parser *r)
 {
     const char *q = r->p + 1 + strspn(r->p + 1, "0123456789,");
@@ -367,7 +368,7 @@ static rt_status add_next(parser *r)
 {
     const uint32_t  before = r->before;
     const rt_status st     = *r->p == '\\' ? add_escape(r) : *r->p == '[' ? add_class(r) : add_other(r);
-    if (r->before == before) r->before = 0; /* it was no letter */
+    if (r->before == before) r->before = 0; /* no letter was read */
     return st;
 }
 

@@ -1,6 +1,7 @@
 /* bpe_split.c -- the pre-tokenizer: regexes that cut a text into pieces.
  *
- * A text's characters become classes (bpe_classes.c), a byte each, over which PCRE2 runs without any knowledge of Unicode.
+ * The characters of a text are converted to classes (bpe_classes.c) of one byte each.  PCRE2 matches these bytes and needs no
+ * knowledge of Unicode.
  */
 #include "data/tokenizer.h"
 #include <stdlib.h>
@@ -32,7 +33,7 @@ static rt_status compile(ds_splitter *s, int i, const char *where)
         pcre2_get_error_message(code, (PCRE2_UCHAR *)text, sizeof text);
         RT_FAIL(RT_EFORMAT, "%s: the regex \"%.80s\" is not understood: %s", where, s->step[i].pattern, text);
     }
-    if (st == RT_OK) pcre2_jit_compile(s->step[i].code, PCRE2_JIT_COMPLETE); /* where it fails, matching interprets */
+    if (st == RT_OK) pcre2_jit_compile(s->step[i].code, PCRE2_JIT_COMPLETE); /* if the JIT fails, PCRE2 interprets the regex */
     return st;
 }
 
@@ -70,13 +71,13 @@ typedef struct split {
     void              *ud;
 } split;
 
-typedef struct part { /* of the text: its bytes, and a class for each character */
+typedef struct part { /* a part of the text: its bytes, and the class of each character */
     const char *text;
     const uint8_t *class;
     size_t bytes, n;
 } part;
 
-/* The next match at or after `at`; *from = n where there is none. */
+/* Finds the next match at or after `at`; *from = n if there is none. */
 static rt_status find(const split *k, int step, const part *p, size_t at, size_t *from, size_t *to)
 {
     const pcre2_code *code = k->s->step[step].code;
@@ -91,7 +92,7 @@ static rt_status find(const split *k, int step, const part *p, size_t at, size_t
     return RT_OK;
 }
 
-/* Take n characters off the front of p. */
+/* Removes the first n characters from p and returns them. */
 static part take(part *p, size_t n)
 {
     part first = {p->text, p->class, 0, n};
@@ -110,7 +111,7 @@ static rt_status cut(const split *k, int step, const part *p)
     part                rest = *p, one;
     for (size_t at = 0, gap = 0, from, to; gap < p->n; at = to, gap = to) {
         RT_TRY(find(k, step, p, at, &from, &to));
-        while (from == to && from < p->n) /* an empty match cuts nothing: look behind the next character */
+        while (from == to && from < p->n) /* an empty match cuts nothing: search from the next character on */
             RT_TRY(find(k, step, p, from + 1, &from, &to));
         one = take(&rest, from - gap);
         if (one.n && keep != DS_KEEP_MATCHES) RT_TRY(cut(k, step + 1, &one));
@@ -120,7 +121,7 @@ static rt_status cut(const split *k, int step, const part *p)
     return RT_OK;
 }
 
-/* The valid text at the beginning of s, in classes. */
+/* Converts the longest valid UTF-8 prefix of s to classes. */
 static part valid_part(const split *k, const char *s, size_t n)
 {
     part p         = {.text = s, .class = k->w->class};

@@ -1,10 +1,9 @@
 /* bpe_train.c -- learning merges from counted pieces (Sennrich, Haddow, Birch 2016).
  *
- * Every pair of neighbours knows its count and the words it was seen in.  A heap
- * gives the most frequent; counts in it may be old, so what is popped is
- * compared with the truth and pushed again where it changed.  Ties: the smaller
- * left id, then the smaller right id.  Overlapping pairs count ("aaa" holds
- * (a,a) twice), as in Hugging Face's trainer.
+ * Each pair of adjacent symbols has its count and the words in which it occurred.  A heap returns the most frequent pair.  Counts
+ * in the heap may be out of date, so a popped count is compared with the current one and pushed again if it has changed.  Equal
+ * counts: the smaller left id, then the smaller right id.  Overlapping pairs count ("aaa" contains (a,a) twice), as in Hugging
+ * Face's trainer.
  */
 #include "core/rng.h"
 #include "data/tokenizer.h"
@@ -14,9 +13,9 @@
 typedef struct pair {
     uint64_t key; /* left << 32 | right */
     int64_t  count;
-    ds_ids   words; /* where it was seen; some no longer hold it */
+    ds_ids   words; /* words in which it occurred; some no longer contain it */
     int      touched;
-    int      merged; /* stands in the list of merges */
+    int      merged; /* 1: in the list of merges */
 } pair;
 
 typedef struct candidate {
@@ -27,12 +26,12 @@ typedef struct candidate {
 typedef struct trainer {
     ds_trained    *t;
     const int64_t *count; /* of each word */
-    int32_t       *sym;   /* the symbols of all words */
-    int64_t       *at;    /* [words + 1] */
-    int32_t       *len;   /* [words]: symbols that are left */
+    int32_t       *sym;   /* symbols of all words */
+    int64_t       *at;    /* [words + 1] first symbol of each word */
+    int32_t       *len;   /* [words] remaining symbols */
     pair          *pair;
     int64_t        pairs, pair_cap;
-    int32_t       *slot; /* open addressing over pair: index + 1 */
+    int32_t       *slot; /* open addressing over `pair`: index + 1 */
     int64_t        slots;
     candidate     *heap;
     int64_t        heap_n, heap_cap;
@@ -127,7 +126,7 @@ static rt_status push_touched(trainer *k)
     return RT_OK;
 }
 
-/* The index of the pair to merge next; -1 when none is left. */
+/* Gets the index of the pair to merge next; -1: none is left. */
 static rt_status best(trainer *k, int64_t *out)
 {
     *out = -1;
@@ -166,7 +165,7 @@ static rt_status merge_in_word(trainer *k, int32_t w, int32_t left, int32_t righ
     return RT_OK;
 }
 
-/* The entry of two joined ones.  Two ways to one string have one id. */
+/* Gets the id of the concatenation of two entries, which is added if it is new.  A string has one id, whichever pair forms it. */
 static rt_status joined(ds_vocab *v, int32_t left, int32_t right, int32_t *id)
 {
     rt_buf      b = {0};
@@ -185,8 +184,8 @@ out:
     return st;
 }
 
-/* A pair may come again when another way to one of its halves is found; it is
- * then merged again but stands in the list once, at its first rank. */
+/* A pair can occur again if one of its halves is formed by another merge.  It is then merged again, but is listed once, at its
+ * first rank. */
 static rt_status record(trainer *k, int64_t index, int32_t left, int32_t right)
 {
     if (k->pair[index].merged) return RT_OK;
@@ -202,7 +201,7 @@ static rt_status merge(trainer *k, int64_t index)
     int32_t       id     = 0;
     k->pair[index].words = (ds_ids){0};
     rt_status st         = joined(&k->t->vocab, left, right, &id);
-    if (st == RT_OK && id > 0) { /* 0: text that spells the end token stays apart from it */
+    if (st == RT_OK && id > 0) { /* 0: text that spells the end token is not merged into it */
         st = record(k, index, left, right);
         for (int64_t i = 0; st == RT_OK && i < words.n; i++) st = merge_in_word(k, words.v[i], left, right, id);
     }

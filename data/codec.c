@@ -1,8 +1,7 @@
-/* codec.c -- the hidden-state codec: a few bytes a row from which a teacher's whole distribution is rebuilt.
+/* codec.c -- the hidden-state codec: a few bytes per row from which a teacher's whole distribution is approximated.
  *
- * The coordinates of a row are normal enough that one uniform quantiser with a clip for each
- * number of bits is close to the best one; how many bits a coordinate gets is decided where
- * the decoder is fitted (distill/codec_fit.c).
+ * The coordinates of a row are close enough to a normal distribution that one uniform quantiser, with a clip for each number of
+ * bits, is near the optimum.  distill/codec_fit.c, which fits the decoder, chooses each coordinate's number of bits.
  */
 #include "data/shard.h"
 #include <math.h>
@@ -11,7 +10,7 @@
 
 enum { MAX_BITS = 8 };
 
-/* In standard deviations, by bits: a wider clip costs resolution, a narrower one the tails. */
+/* Clips in standard deviations, by number of bits: a wider clip costs resolution, a narrower one cuts off large values. */
 static const float clips[MAX_BITS + 1] = {0, 1.6f, 1.9f, 2.3f, 2.7f, 3.1f, 3.5f, 3.8f, 4.0f};
 
 static float step_of(int bits) { return 2 * clips[bits] / (float)(1 << bits); }
@@ -58,7 +57,7 @@ rt_status ds_codec_check(const ds_codec *s, rt_status code, const char *path)
     }
     RT_CHECK(sum <= 8 * s->bytes, code, "%s: the codec's coordinates take %lld bits, its rows have %lld", path, (long long)sum,
              (long long)(8 * s->bytes));
-    for (int64_t i = 0; i < s->V * (s->r + 1); i++) /* an exponent of all ones: infinity or NaN */
+    for (int64_t i = 0; i < s->V * (s->r + 1); i++) /* an exponent of all ones means infinity or NaN */
         RT_CHECK((s->head[i] & 0x7f80) != 0x7f80, code, "%s: row %lld of the decoder's head holds a number that is not finite", path,
                  (long long)(i / (s->r + 1)));
     RT_CHECK(isnan(s->loss) || (isfinite(s->loss) && s->loss >= 0), code, "%s: the codec's loss is %g, expected a number from 0 on", path,
@@ -77,7 +76,7 @@ const char *ds_codec_differs(const ds_codec *a, const ds_codec *b)
     return a->V != b->V || memcmp(a->head, b->head, (size_t)a->V * (r + 1) * sizeof *a->head) != 0 ? "head" : NULL;
 }
 
-/* `bits` bits at bit `at` of a row: they span at most two bytes. */
+/* Writes `bits` bits at bit `at` of a row.  They span at most two bytes. */
 static void put_bits(uint8_t *row, int64_t at, int bits, unsigned code)
 {
     row[at / 8] |= (uint8_t)(code << at % 8);

@@ -1,14 +1,14 @@
-/* entries.c -- a shard's tokens and stored entries beside a model with fewer ids.
+/* entries.c -- a shard's tokens and entries restricted to a model with fewer ids.
  *
- * A matrix padded with rows that no text can contain may give them probability all the same. What a teacher says of ids
- * that the student lacks is left out and the rest counts for all: the student's target is the teacher's distribution,
- * given that the id is one of the student's. The mass outside is exact where it is among the k; of the rest's it is the share of
- * the samples that lie there.
+ * A teacher's matrix may be padded with rows that no text contains, and these rows may get probability.  Ids that the student
+ * lacks are removed and the remaining distribution is renormalised: the student's target is the teacher's distribution given that
+ * the id is one of the student's.  The removed mass is exact for the k entries; for the tail it is estimated by the share of the
+ * tail samples that are removed.
  */
 #include "data/data.h"
 #include <math.h>
 
-/* The entries with ids below V to the front, the first of the others -1; how many there are. `x` (may be NULL) goes along. */
+/* Moves the ids below V to the front, sets the others to -1 and returns how many remain.  `x` (may be NULL) moves with them. */
 static int64_t keep(int64_t V, int64_t n, int32_t *ids, float *x)
 {
     int64_t kept = 0;
@@ -56,6 +56,6 @@ void ds_entries_share(int64_t V, int64_t k, int32_t *topk_ids, float *topk_logpr
     const int64_t kept    = keep(V, k, topk_ids, topk_logprob);
     for (int64_t i = 0; i < kept; i++) topk_logprob[i] = (float)fmin((double)topk_logprob[i] - log_all, 0);
     keep(V, m, tail_ids, NULL);
-    /* -sum p/Z log(p/Z) over what is left of the rest, whose share of the entropy is that of its samples */
+    /* -sum p/Z log(p/Z) over the remaining tail, whose share of the tail entropy is its share of the samples */
     if (tail_entropy) *tail_entropy = (float)((share * (double)*tail_entropy + share * rest * log_all) / exp(log_all));
 }

@@ -1,4 +1,4 @@
-/* export.c -- documents of a shard as lines of JSON. */
+/* export.c -- exporting documents of a shard as lines of JSON. */
 #include "core/file.h"
 #include "core/json_write.h"
 #include "data/data.h"
@@ -24,7 +24,7 @@ static rt_status make_line(rt_buf *line, rt_buf *text, const ds_doc *d, const ds
     rt_put_text(&w, "finish", d->finish);
     rt_put_format(&w, "seed", "%llu", (unsigned long long)d->seed);
     rt_put_real(&w, "cost", d->cost, 9);
-    if (n > 2) rt_put_raw(&w, NULL, d->meta + 1, n - 2); /* an object: its fields, as they are */
+    if (n > 2) rt_put_raw(&w, NULL, d->meta + 1, n - 2); /* the fields of the object, unchanged */
     rt_put_end(&w);
     rt_put_line_end(&w);
     return w.st;

@@ -1,4 +1,4 @@
-/* h5.c -- HDF5 files as they are written: creating, closing, attributes, whole data sets, errors. */
+/* h5.c -- writing HDF5 files: creating, closing, attributes, whole data sets, errors. */
 #include "data/h5.h"
 #include "data/h5_file.h"
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PUT_CHUNK = 1 << 16 }; /* elements a chunk of ds_h5_put */
+enum { PUT_CHUNK = 1 << 16 }; /* elements per chunk of ds_h5_put */
 
 void ds_h5_quiet(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
 
@@ -21,7 +21,7 @@ static herr_t look(unsigned n, const H5E_error2_t *e, void *ud)
 
 rt_status ds_h5_check(const ds_h5 *f, int ok, const char *what, const char *name)
 {
-    char text[160] = "no reason given"; /* the innermost description */
+    char text[160] = "no reason given"; /* HDF5's innermost description */
     if (ok && !f->note) return RT_OK;
     const char *where = name ? name : "", *gap = name ? " " : "";
     if (f->note) RT_FAIL(rt_status_of_errno(f->note), "%s: cannot %s%s%s: %s", f->path, what, gap, where, strerror(f->note));
@@ -32,7 +32,7 @@ rt_status ds_h5_check(const ds_h5 *f, int ok, const char *what, const char *name
 
 /* ---- files ------------------------------------------------------------------------- */
 
-/* No HDF5 locks: cluster file systems refuse them, and complete files never change. */
+/* HDF5's file locks are disabled: cluster file systems refuse them, and complete files never change. */
 static hid_t access_list(void)
 {
     const hid_t p = H5Pcreate(H5P_FILE_ACCESS);
@@ -102,7 +102,7 @@ void ds_h5_abandon(ds_h5 **file)
     ds_h5 *f = *file;
     if (!f) return;
     if (f->writing) ds_h5_quiet();
-    if (f->writing && !f->note) f->note = ECANCELED; /* the driver writes no more */
+    if (f->writing && !f->note) f->note = ECANCELED; /* the driver writes nothing more */
     if (f->id >= 0) H5Fclose(f->id);
     ds_h5_file_free(file);
 }
@@ -124,7 +124,7 @@ static rt_status attribute_write(ds_h5 *f, const char *name, hid_t type, const v
 
 rt_status ds_h5_put_int(ds_h5 *f, const char *name, int64_t v) { return attribute_write(f, name, H5T_STD_I64LE, &v); }
 
-/* A fixed-length text: HDF5 keeps it inside its checksummed header, unlike variable ones. */
+/* The text has a fixed length, because HDF5 keeps such texts in its checksummed header, unlike variable-length ones. */
 rt_status ds_h5_put_text(ds_h5 *f, const char *name, const char *text)
 {
     RT_CHECK(strlen(text) < DS_H5_MAX_ATTRIBUTE, RT_EINVAL, "%s: the attribute '%s' would have %zu bytes, at most %d are possible", f->path,
@@ -142,7 +142,7 @@ rt_status ds_h5_put_text(ds_h5 *f, const char *name, const char *text)
 rt_status ds_h5_put(ds_h5 *f, const char *name, ds_h5_type t, const void *x, int64_t n)
 {
     ds_h5_set    *s;
-    const int64_t chunk = n < 1 ? 1 : n < PUT_CHUNK ? n : PUT_CHUNK; /* HDF5 stores whole chunks */
+    const int64_t chunk = n < 1 ? 1 : n < PUT_CHUNK ? n : PUT_CHUNK; /* HDF5 stores whole chunks, so a short set gets a short chunk */
     RT_TRY(ds_h5_set_create(&s, f, &(ds_h5_spec){.name = name, .type = t, .chunk = chunk}));
     const rt_status st = ds_h5_set_append(s, x, n);
     if (st == RT_OK) return ds_h5_set_finish(&s);

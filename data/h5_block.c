@@ -1,4 +1,4 @@
-/* h5_block.c -- bytes of the file, checksums, little-endian numbers. */
+/* h5_block.c -- reading bytes of an HDF5 file: bounds, checksums, little-endian numbers. */
 #include "data/h5_block.h"
 #include <errno.h>
 #include <string.h>
@@ -68,7 +68,7 @@ static uint32_t turn(uint32_t x, int k) { return x << k | x >> (32 - k); }
 static void mix(uint32_t v[3])
 {
     static const int k[6] = {4, 6, 8, 16, 19, 4};
-    for (int i = 0; i < 6; i++) { /* (a, b, c) take turns */
+    for (int i = 0; i < 6; i++) { /* the roles of a, b and c rotate */
         uint32_t *a = &v[i % 3], *b = &v[(i + 1) % 3], *c = &v[(i + 2) % 3];
         *a -= *c;
         *a ^= turn(*c, k[i]);
@@ -79,7 +79,7 @@ static void mix(uint32_t v[3])
 static void finish(uint32_t v[3])
 {
     static const int k[7] = {14, 11, 25, 16, 4, 14, 24};
-    for (int i = 0; i < 7; i++) { /* c from b, a from c, b from a, ... */
+    for (int i = 0; i < 7; i++) { /* updates c from b, a from c, b from a, ... */
         uint32_t *to = &v[(i + 2) % 3], *from = &v[(i + 1) % 3];
         *to ^= *from;
         *to -= turn(*from, k[i]);

@@ -1,4 +1,4 @@
-/* h5_chunk.c -- a stored chunk: fletcher32 checked, then inflated to no more than it may hold. */
+/* h5_chunk.c -- reading a stored chunk: the fletcher32 checksum is checked, then the chunk is inflated, at most to its rows' size. */
 #include "data/h5_table.h"
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +9,12 @@ struct ds_h5_inflater {
     rt_buf   stored;
 };
 
-/* Fletcher's checksum of big-endian words of 16 bits; a last odd byte is the upper half of one. */
+/* Fletcher's checksum over big-endian words of 16 bits; a last odd byte is the upper half of a word. */
 static uint32_t fletcher32(const uint8_t *p, size_t n)
 {
     uint32_t a = 0, b = 0;
     for (size_t words = n / 2; words;) {
-        const size_t part = words < 360 ? words : 360; /* so many sums cannot overflow */
+        const size_t part = words < 360 ? words : 360; /* sums of so many words cannot overflow */
         for (size_t i = 0; i < part; i++, p += 2) a += (uint32_t)p[0] << 8 | p[1], b += a;
         a = (a & 0xffff) + (a >> 16);
         b = (b & 0xffff) + (b >> 16);
@@ -52,7 +52,8 @@ void ds_h5_inflater_free(ds_h5_inflater **z)
     *z = NULL;
 }
 
-/* `bytes` bytes into out; what follows, up to `whole` in all, is passed over.  NULL, or what is wrong. */
+/* Inflates the first `bytes` bytes into out and discards the rest, up to `whole` bytes in all.  Returns NULL or a description of
+ * the fault. */
 static const char *inflate_all(z_stream *z, uint8_t *in, size_t n, uint8_t *out, size_t bytes, size_t whole)
 {
     uint8_t rest[4096];
@@ -70,7 +71,7 @@ static const char *inflate_all(z_stream *z, uint8_t *in, size_t n, uint8_t *out,
     return z->total_out == whole && z->avail_in == 0 ? NULL : "a chunk that inflates to more or less than its rows";
 }
 
-/* The stored bytes, without their checksum. */
+/* Reads the stored bytes of a chunk, without their checksum. */
 static rt_status read_stored(const ds_h5_source *s, const ds_h5_piece *p, rt_buf *b)
 {
     DS_H5_CHECK(p->size > 4 && p->size <= (uint64_t)s->size && p->size < (uint64_t)1 << 31, s, p->at, "a chunk of an impossible size");
@@ -86,7 +87,7 @@ static rt_status read_stored(const ds_h5_source *s, const ds_h5_piece *p, rt_buf
 rt_status ds_h5_chunk_read(const ds_h5_table *t, const ds_h5_source *s, const ds_h5_piece *p, ds_h5_inflater **z, size_t bytes, void *out)
 {
     const size_t   whole    = (size_t)(t->chunk * t->row);
-    const uint32_t may_skip = t->gzip ? 1 : 0; /* gzip is left out where it would not shrink; the checksum never */
+    const uint32_t may_skip = t->gzip ? 1 : 0; /* gzip may be omitted for a chunk that it would not shrink, the checksum never */
     DS_H5_CHECK(!(p->skipped & ~may_skip), s, p->at, "a chunk without a checksum");
     RT_TRY(begin(z));
     rt_buf *b = &(*z)->stored;

@@ -1,7 +1,6 @@
-/* h5_dense.c -- names of a group that has many: messages in a fractal heap, listed by a version 2 B-tree.
+/* h5_dense.c -- the names of a group with many names: messages in a fractal heap, listed by a version 2 B-tree.
  *
- * The heaps of our files have one block, or a root block of direct blocks; half a megabyte of names is the most
- * that those hold.
+ * This reader accepts heaps with one block, or with a root block of direct blocks; those hold at most half a megabyte of names.
  */
 #include "data/h5_names.h"
 
@@ -12,14 +11,14 @@ typedef struct dense {
     const ds_h5_dense  *d;
     ds_h5_each          each;
     void               *ud;
-    /* heap */
-    uint64_t start, most, root; /* bytes of its smallest and largest blocks */
+    /* the heap */
+    uint64_t start, most, root; /* bytes of its smallest and largest blocks; address of its root */
     int      rows, offset_bytes, length_bytes, id_bytes;
     rt_buf   table, block; /* the root's addresses; the direct block read last */
     uint64_t block_at;
-    /* tree */
+    /* the B-tree */
     int     node, record, depth, nrec_bytes, total_bytes[MAX_DEPTH + 1];
-    int64_t left; /* records that may still come */
+    int64_t left; /* records not yet read */
 } dense;
 
 /* ---- the heap ---------------------------------------------------------------------------- */
@@ -30,7 +29,7 @@ static rt_status heap_header(dense *x, rt_buf *b)
     ds_h5_cursor c         = {(uint8_t *)b->p + 5, HEAP_BYTES - 5, 0};
     x->id_bytes            = (int)ds_h5_take(&c, 2);
     const uint64_t filters = ds_h5_take(&c, 2), flags = ds_h5_take(&c, 1), longest = ds_h5_take(&c, 4);
-    ds_h5_skip(&c, 96); /* sizes and numbers of what the heap holds, its free space */
+    ds_h5_skip(&c, 96); /* sizes and counts of the heap's content and free space */
     const uint64_t width = ds_h5_take(&c, 2);
     x->start             = ds_h5_take(&c, 8);
     x->most              = ds_h5_take(&c, 8);
@@ -38,7 +37,7 @@ static rt_status heap_header(dense *x, rt_buf *b)
     ds_h5_skip(&c, 2);
     x->root = ds_h5_take(&c, 8);
     x->rows = (int)ds_h5_take(&c, 2);
-    /* no filters; direct blocks have checksums */
+    /* no filters are allowed, and direct blocks must have checksums */
     DS_H5_CHECK(!filters && (flags & 2) && width == WIDTH && x->start >= 64 && !(x->start & (x->start - 1)) && x->most >= x->start &&
                     x->most <= MAX_BLOCK && !(x->most & (x->most - 1)) && bits >= 16 && bits <= 64 && x->rows <= MAX_ROWS,
                 x->s, x->d->heap, "a heap of names of an unexpected form");
@@ -59,7 +58,8 @@ static rt_status heap_root(dense *x)
     return ds_h5_block(x->s, x->root, (uint64_t)(prefix + x->rows * WIDTH * 8 + 4), "FHIB", 0, &x->table);
 }
 
-/* The direct block that holds byte `offset` of the heap: its place in the heap, in the file, and its size. */
+/* Finds the direct block that holds byte `offset` of the heap: its offset in the heap, its address in the file, and its size.
+ * Returns 0 if there is none. */
 static int find_block(const dense *x, uint64_t offset, uint64_t *begin, uint64_t *at, uint64_t *size)
 {
     *begin = 0, *at = x->root, *size = x->start;
@@ -73,7 +73,7 @@ static int find_block(const dense *x, uint64_t offset, uint64_t *begin, uint64_t
     return 0;
 }
 
-/* The checksum of a direct block lies behind its prefix and counts as zeros. */
+/* The checksum of a direct block is stored after its prefix, and is computed with zeros in its place. */
 static rt_status read_block(dense *x, uint64_t begin, uint64_t at, uint64_t size)
 {
     const size_t prefix = 13 + (size_t)x->offset_bytes;
@@ -93,7 +93,7 @@ static rt_status read_block(dense *x, uint64_t begin, uint64_t at, uint64_t size
     return RT_OK;
 }
 
-/* One message; the identifier tells where it is. */
+/* Passes one message to each(); the identifier `id` gives its offset and length in the heap. */
 static rt_status read_message(dense *x, ds_h5_cursor id)
 {
     uint64_t       begin, at, size;
@@ -108,7 +108,7 @@ static rt_status read_message(dense *x, ds_h5_cursor id)
 
 /* ---- the tree ---------------------------------------------------------------------------- */
 
-/* A link's record: hash, identifier.  An attribute's: identifier, flags, order, hash. */
+/* A link's record holds hash and identifier; an attribute's holds identifier, flags, order and hash. */
 static rt_status read_records(dense *x, ds_h5_cursor *c, int n)
 {
     const int before = x->d->type == DS_H5_LINK ? 4 : 0;
@@ -153,7 +153,7 @@ static rt_status read_node(dense *x, uint64_t at, int n, int depth)
     return st;
 }
 
-/* How many bytes the numbers of records below a node take follows from how many can be there. */
+/* Computes the bytes of the record counts in pointers to child nodes, which follow from the largest possible counts. */
 static void count_bytes(dense *x)
 {
     uint64_t most = (uint64_t)(x->node - 10) / (uint64_t)x->record, all = most;

@@ -1,9 +1,8 @@
-/* h5_disk.c -- the file driver below HDF5 when it writes.
+/* h5_disk.c -- the file driver that HDF5 uses for writing.
  *
- * HDF5's own driver reports a full disk to an HDF5 that cannot cope: it keeps what it could
- * not write, tries again at every close and crashes at the end of the process.  This one
- * notes the first error for us and swallows all writes after it, so that HDF5 closes in
- * peace; h5.c looks at the note after each call.
+ * If the disk is full, HDF5's own driver reports an error that HDF5 does not handle: it keeps the data that it could not write,
+ * tries again at every close and crashes at the end of the process.  This driver records the first error for us and ignores all
+ * later writes, so that HDF5 closes normally.  h5.c looks at the recorded error after each call.
  */
 #include "data/h5_file.h"
 #include <errno.h>
@@ -17,7 +16,7 @@
 #endif
 
 typedef struct disk {
-    H5FD_t  base; /* HDF5's, must be first */
+    H5FD_t  base; /* HDF5's part, must be first */
     int     fd, *note;
     haddr_t eoa, eof;
 } disk;
@@ -38,7 +37,7 @@ static H5FD_t *disk_open(const char *name, unsigned flags, hid_t fapl, haddr_t m
         if (fd >= 0) close(fd);
         return NULL;
     }
-    **note  = 0; /* HDF5 first tries to open what it will then create */
+    **note  = 0; /* HDF5 first tries to open a file that it then creates */
     d->fd   = fd;
     d->note = *note;
     d->eof  = (haddr_t)s.st_size;
@@ -93,7 +92,7 @@ static herr_t disk_read(H5FD_t *f, H5FD_mem_t type, hid_t how, haddr_t at, size_
         at += (haddr_t)got;
         n -= (size_t)got;
     }
-    memset(p, 0, n); /* beyond the end, as HDF5 expects */
+    memset(p, 0, n); /* bytes beyond the end are zero, as HDF5 expects */
     return 0;
 }
 
@@ -127,7 +126,7 @@ static herr_t disk_truncate(H5FD_t *f, hid_t how, hbool_t closing)
 static const H5FD_class_t g_class = {
 #if H5_VERSION_GE(1, 14, 0)
     .version = H5FD_CLASS_VERSION,
-    .value   = (H5FD_class_value_t)600, /* 512 and up are for drivers outside HDF5 */
+    .value   = (H5FD_class_value_t)600, /* values from 512 on are for drivers outside HDF5 */
 #endif
     .name      = "retort",
     .maxaddr   = ((haddr_t)1 << 62) - 1,
@@ -147,7 +146,8 @@ static const H5FD_class_t g_class = {
 
 herr_t ds_h5_disk(hid_t access, int *note)
 {
-    /* Registered once and for good: when a file gives up the last reference to its driver, HDF5 1.10 still reads the class. */
+    /* The driver is registered once and never unregistered, because HDF5 1.10 still reads the class after a file has released the
+     * last reference to its driver. */
     static hid_t driver = H5I_INVALID_HID;
     if (driver < 0) driver = H5FDregister(&g_class);
     return driver < 0 ? -1 : H5Pset_driver(access, driver, &note);

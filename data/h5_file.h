@@ -1,4 +1,4 @@
-/* h5_file.h -- shared by h5.c, h5_set.c and h5_read.c: an open file, written by HDF5 or read by ourselves. */
+/* h5_file.h -- the state of an open HDF5 file and data set, shared by h5.c, h5_set.c, h5_read.c and h5_disk.c. */
 #ifndef DS_H5_FILE_H
 #define DS_H5_FILE_H
 #include "data/h5.h"
@@ -17,19 +17,19 @@ struct ds_h5 {
     ds_h5_group  root;
 };
 
-typedef struct ds_h5_reader ds_h5_reader; /* h5_read.c: a data set's header and its chunks */
+typedef struct ds_h5_reader ds_h5_reader; /* h5_read.c: a data set's header and chunks */
 void                        ds_h5_reader_free(ds_h5_reader **r);
 
 struct ds_h5_set {
     ds_h5  *file;
     char   *name;
     int     rank;
-    int64_t width, row; /* entries and bytes a row */
-    int64_t rows;       /* in the file */
+    int64_t width, row; /* entries and bytes per row */
+    int64_t rows;       /* rows in the file */
     /* writing */
-    hid_t   id, type; /* the type in memory */
+    hid_t   id, type; /* type in memory */
     int64_t chunk, held;
-    char   *hold; /* rows that wait for a whole chunk */
+    char   *hold; /* rows that wait until a chunk is full */
     /* reading */
     ds_h5_reader *reader;
 };
@@ -38,11 +38,11 @@ rt_status ds_h5_file_new(ds_h5 **out, const char *path, int writing);
 void      ds_h5_file_free(ds_h5 **f);
 rt_status ds_h5_set_new(ds_h5_set **out, ds_h5 *f, const ds_h5_spec *spec);
 
-/* HDF5 prints its error stack unless told otherwise, in each thread. */
+/* Stops HDF5 from printing its error stack, in the calling thread. */
 void ds_h5_quiet(void);
-/* RT_OK when the HDF5 call was good (`ok`) and the disk took what was written so far; else the status. */
+/* Returns RT_OK if the HDF5 call succeeded (`ok`) and all writes so far succeeded; else the error's status. */
 rt_status ds_h5_check(const ds_h5 *f, int ok, const char *what, const char *name);
 
-/* Make `access` (a file access list) use the driver of h5_disk.c; the first error's errno goes to *note. */
+/* Makes `access` (a file access property list) use the driver of h5_disk.c, which writes the first error's errno to *note. */
 herr_t ds_h5_disk(hid_t access, int *note);
 #endif

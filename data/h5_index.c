@@ -1,15 +1,15 @@
-/* h5_index.c -- from a chunk's number to its place: fixed and extensible arrays.
+/* h5_index.c -- finding a chunk by its number: fixed and extensible arrays.
  *
- * An extensible array holds its first 4 entries in its index block, the next 6 data blocks
- * (16 to 64 entries) are listed there too, all later ones in secondary blocks: number u has 2^(u/2) data
- * blocks of 16 * 2^((u+1)/2) entries each, which from 2048 entries on come in pages of 1024.
+ * An extensible array holds its first 4 entries in its index block, which also lists the next 6 data blocks (16 to 64 entries
+ * each).  Later data blocks are listed in secondary blocks: number u has 2^(u/2) data blocks of 16 * 2^((u+1)/2) entries each, and
+ * data blocks of 2048 entries or more consist of pages of 1024.
  */
 #include "data/h5_table.h"
 
 enum { HEAD, INNER, MIDDLE, LEAF }; /* levels of block[] */
-enum { DIRECT = 4, FIRST = 16, NEAR = 4, NEAR_BLOCKS = 6, SUPERS = 29, PAGE = 1024, OFFSET = 4 /* bytes of a block's place */ };
+enum { DIRECT = 4, FIRST = 16, NEAR = 4, NEAR_BLOCKS = 6, SUPERS = 29, PAGE = 1024, OFFSET = 4 /* bytes of a block's offset */ };
 
-/* An entry: address, stored size, filters left out. */
+/* Bytes of the stored size in an entry, which consists of address, stored size and filter mask. */
 static int size_bytes(const ds_h5_table *t)
 {
     int log = 0;
@@ -18,8 +18,8 @@ static int size_bytes(const ds_h5_table *t)
 }
 static int entry_bytes(const ds_h5_table *t) { return 8 + size_bytes(t) + 4; }
 
-/* Block `level` of the index, read unless it is there already; c stands behind its first six bytes and, if there is one,
- * the address of the array's header, which must be right. */
+/* Reads block `level` of the index unless it is in memory.  *c is set to the bytes after the block's first six and, except in the
+ * array's header, after the address of that header, which is checked. */
 static rt_status load(ds_h5_table *t, const ds_h5_source *s, int level, uint64_t at, uint64_t n, const char *letters, ds_h5_cursor *c)
 {
     rt_buf *b = &t->block[level];
@@ -45,7 +45,7 @@ static rt_status entry_at(const ds_h5_table *t, const ds_h5_source *s, ds_h5_cur
     return RT_OK;
 }
 
-/* A page of entries has no letters: its checksum alone tells that it is one. */
+/* Reads an entry of a page.  A page has no letters, only a checksum. */
 static rt_status entry_in_page(ds_h5_table *t, const ds_h5_source *s, uint64_t at, uint64_t entries, uint64_t i, ds_h5_piece *out)
 {
     const uint64_t bytes = entries * (uint64_t)entry_bytes(t);
@@ -82,7 +82,7 @@ static rt_status find_fixed(ds_h5_table *t, const ds_h5_source *s, uint64_t i, d
         return entry_at(t, s, c, i, out);
     }
     const uint64_t pages = (n + page - 1) / page, prefix = FIXED_PREFIX + (pages + 7) / 8 + 4, p = i / page;
-    RT_TRY(load(t, s, MIDDLE, at, prefix, "FADB", &c)); /* with a bit for each page that is there */
+    RT_TRY(load(t, s, MIDDLE, at, prefix, "FADB", &c)); /* includes a bit for each page */
     return entry_in_page(t, s, at + prefix + p * (page * width + 4), p + 1 < pages ? page : n - p * page, i % page, out);
 }
 
@@ -98,12 +98,12 @@ static rt_status extensible_head(ds_h5_table *t, const ds_h5_source *s, uint64_t
     int same = ds_h5_take(&c, 1) == (uint64_t)entry_bytes(t);
     for (int i = 0; i < 5; i++) same &= ds_h5_take(&c, 1) == usual[i];
     DS_H5_CHECK(same, s, t->index_at, "an extensible array of an unexpected form");
-    ds_h5_skip(&c, 48); /* how much there is of everything: hints */
+    ds_h5_skip(&c, 48); /* statistics, which the reader does not need */
     *index = ds_h5_take(&c, 8);
     return RT_OK;
 }
 
-/* Entry i of a data block of n entries; `place` is what it says about where it stands. */
+/* Finds entry i of a data block of n entries.  `place` is the offset that the block must record. */
 static rt_status find_in_block(ds_h5_table *t, const ds_h5_source *s, uint64_t at, uint64_t n, uint64_t place, uint64_t i, ds_h5_piece *out)
 {
     ds_h5_cursor   c;
@@ -114,12 +114,12 @@ static rt_status find_in_block(ds_h5_table *t, const ds_h5_source *s, uint64_t a
     return entry_at(t, s, c, i, out);
 }
 
-/* The address of data block `i` of secondary block u, of `blocks`, each of n entries. */
+/* Finds the address of data block `i` of a secondary block that has `blocks` data blocks of n entries each. */
 static rt_status find_secondary(ds_h5_table *t, const ds_h5_source *s, uint64_t at, uint64_t blocks, uint64_t n, uint64_t first, uint64_t i,
                                 uint64_t *block)
 {
     ds_h5_cursor   c;
-    const uint64_t pages = n > PAGE ? blocks * ((n / PAGE + 7) / 8) : 0; /* bytes that say which pages are there */
+    const uint64_t pages = n > PAGE ? blocks * ((n / PAGE + 7) / 8) : 0; /* bytes of the bitmaps of pages */
     RT_TRY(load(t, s, MIDDLE, at, BLOCK_PREFIX + pages + blocks * 8 + 4, "EASB", &c));
     DS_H5_CHECK(ds_h5_take(&c, OFFSET) == first, s, at, "a block of an index of chunks in another's place");
     ds_h5_skip(&c, pages + i * 8);
@@ -147,7 +147,8 @@ static rt_status find_extensible(ds_h5_table *t, const ds_h5_source *s, uint64_t
     const uint64_t b = (i - first) / n, entry = (i - first) % n;
     ds_h5_skip(&c, inside + 8 * (u < NEAR ? before + b : (uint64_t)(NEAR_BLOCKS + u - NEAR)));
     block = ds_h5_take(&c, 8);
-    /* HDF5 counts the places of near blocks in blocks of all sizes, those of the others in blocks of their own. */
+    /* For data blocks listed in the index block HDF5 records an offset that counts blocks of all sizes; for the others, of one
+     * size only. */
     if (u < NEAR) return find_in_block(t, s, block, n, first + (before + b) * n, entry, out);
     RT_TRY(find_secondary(t, s, block, blocks, n, first, b, &block));
     return find_in_block(t, s, block, n, first + b * n, entry, out);

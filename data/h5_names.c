@@ -1,4 +1,4 @@
-/* h5_names.c -- link and attribute messages, in a group's header or in its dense storage. */
+/* h5_names.c -- the names of a group: link and attribute messages, in its header or in its dense storage. */
 #include "data/h5_names.h"
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +70,7 @@ static rt_status take_attribute(reading *r, ds_h5_cursor m)
     ds_h5_shape     shape   = {0};
     const unsigned  version = (unsigned)ds_h5_take(&m, 1), flags = (unsigned)ds_h5_take(&m, 1);
     const size_t    n = (size_t)ds_h5_take(&m, 2), type = (size_t)ds_h5_take(&m, 2), space = (size_t)ds_h5_take(&m, 2);
-    ds_h5_skip(&m, 1); /* the name's characters: ASCII or UTF-8 */
+    ds_h5_skip(&m, 1); /* the character set of the name: ASCII or UTF-8 */
     const uint8_t     *name = ds_h5_skip(&m, n);
     const ds_h5_cursor kind = {ds_h5_skip(&m, type), type, m.bad};
     const ds_h5_cursor dims = {ds_h5_skip(&m, space), space, m.bad};
@@ -84,7 +84,7 @@ static rt_status take_attribute(reading *r, ds_h5_cursor m)
 
 /* ---- the group's messages ---------------------------------------------------------------- */
 
-/* Link info and attribute info: where the dense storage is, if there is one. */
+/* Link info and attribute info messages: the addresses of the dense storage, if there is one. */
 static rt_status take_info(reading *r, ds_h5_cursor m, ds_h5_dense *d, size_t order_bytes)
 {
     const unsigned version = (unsigned)ds_h5_take(&m, 1), flags = (unsigned)ds_h5_take(&m, 1);

@@ -1,17 +1,17 @@
-/* h5_names.h -- what is in a group: its links and attributes. */
+/* h5_names.h -- the content of a group: its links and attributes. */
 #ifndef DS_H5_NAMES_H
 #define DS_H5_NAMES_H
 #include "data/h5_type.h"
 
 typedef struct ds_h5_link {
     char    *name;
-    uint64_t at; /* of the object's header */
+    uint64_t at; /* address of the object's header */
 } ds_h5_link;
 
 typedef struct ds_h5_attribute {
     char       *name;
     ds_h5_kind  kind;
-    const char *fault; /* why it cannot be one of ours; NULL: its value is here */
+    const char *fault; /* why it cannot be an attribute of a shard; NULL: `value` is set */
     uint8_t    *value;
 } ds_h5_attribute;
 
@@ -21,13 +21,13 @@ typedef struct ds_h5_group {
     int64_t          links, link_cap, attrs, attr_cap;
 } ds_h5_group;
 
-/* The group at `at`.  RT_EFORMAT where a link leads out of the file or to another name, or a name stands twice. */
+/* Reads the group at `at`.  RT_EFORMAT if a link leads out of the file or to another name, or if a name occurs twice. */
 rt_status              ds_h5_group_read(ds_h5_group *out, const ds_h5_source *s, uint64_t at);
 void                   ds_h5_group_free(ds_h5_group *g);
 const ds_h5_link      *ds_h5_group_link(const ds_h5_group *g, const char *name, size_t n);
 const ds_h5_attribute *ds_h5_group_attribute(const ds_h5_group *g, const char *name);
 
-/* h5_dense.c: calls each() with the messages of `type` that a fractal heap holds, in the order of the version 2 B-tree that lists them. */
+/* h5_dense.c: calls each() with the messages of `type` in a fractal heap, in the order of the version 2 B-tree that lists them. */
 typedef struct ds_h5_dense {
     uint64_t heap, tree;
     int      type; /* DS_H5_LINK or DS_H5_ATTRIBUTE */

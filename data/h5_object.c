@@ -1,11 +1,11 @@
-/* h5_object.c -- object headers of version 2 with their continuation blocks. */
+/* h5_object.c -- reading object headers of version 2 with their continuation blocks. */
 #include "data/h5_object.h"
 
 enum { MAX_HEADER = 1 << 20, MAX_CONTINUATIONS = 64, SHARED = 2, WITH_ORDER = 4, WITH_PHASE = 16, WITH_TIMES = 32 };
 
 typedef struct walk {
     const ds_h5_source *s;
-    uint64_t            at; /* of the header, for errors */
+    uint64_t            at; /* address of the header, for errors */
     int                 with_order;
     ds_h5_each          each;
     void               *ud;
@@ -26,7 +26,7 @@ static rt_status note_continuation(walk *w, ds_h5_cursor m)
 static rt_status read_messages(walk *w, ds_h5_cursor c)
 {
     const size_t prefix = w->with_order ? 6 : 4;
-    while (c.n >= prefix) { /* less is a gap */
+    while (c.n >= prefix) { /* fewer bytes are a gap */
         const int    type = (int)ds_h5_take(&c, 1);
         const size_t size = (size_t)ds_h5_take(&c, 2);
         const int    how  = (int)ds_h5_take(&c, 1);
@@ -40,7 +40,7 @@ static rt_status read_messages(walk *w, ds_h5_cursor c)
     return RT_OK;
 }
 
-/* The header's own part; its prefix says how long it is. */
+/* Reads the header's first block, whose prefix gives its length. */
 static rt_status read_first(walk *w, rt_buf *b)
 {
     uint8_t head[6], size[8];
@@ -57,7 +57,7 @@ static rt_status read_first(walk *w, rt_buf *b)
     return read_messages(w, (ds_h5_cursor){(uint8_t *)b->p + prefix + width, (size_t)n, 0});
 }
 
-/* A continuation has no version: its letters are followed by messages at once. */
+/* Reads a continuation block, in which messages follow the letters without a version byte. */
 static rt_status read_next(walk *w, int i, rt_buf *b)
 {
     RT_TRY(ds_h5_block(w->s, w->next[i], w->size[i], "OCHK", -1, b));

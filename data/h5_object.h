@@ -18,7 +18,7 @@ enum ds_h5_message {
     DS_H5_ATTR_INFO  = 21
 };
 
-/* Calls each() for every message of the object header (version 2) at `at`. */
+/* ds_h5_object calls each() for every message of the object header (version 2) at `at`. */
 typedef rt_status (*ds_h5_each)(void *ud, int type, ds_h5_cursor m);
 rt_status ds_h5_object(const ds_h5_source *s, uint64_t at, ds_h5_each each, void *ud);
 #endif

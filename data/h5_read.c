@@ -1,4 +1,4 @@
-/* h5_read.c -- HDF5 files as they are read: opening, attributes, rows of data sets. */
+/* h5_read.c -- reading HDF5 files: opening, attributes, rows of data sets. */
 #include "data/h5_file.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@ static rt_status open_source(ds_h5_source *in, const char *path)
 {
     struct stat s;
     in->path = path;
-    in->fd   = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not wait for its writer */
+    in->fd   = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* opening a pipe must not block */
     RT_CHECK(in->fd >= 0 && !fstat(in->fd, &s), rt_status_of_errno(errno), "%s: cannot open the file: %s", path, strerror(errno));
     RT_CHECK(S_ISREG(s.st_mode), RT_EFORMAT, "%s: expected an HDF5 file, it is a folder, a pipe or a device", path);
     in->size = (int64_t)s.st_size;
@@ -23,7 +23,7 @@ static rt_status open_source(ds_h5_source *in, const char *path)
 
 enum { SUPERBLOCK = 48 };
 
-/* `p` holds all of a version 3 superblock. */
+/* `p` holds a whole superblock of version 3. */
 static rt_status check_superblock(const ds_h5_source *in, const uint8_t *p, uint64_t *root)
 {
     ds_h5_cursor   c     = {p + 9, SUPERBLOCK - 9, 0};
@@ -68,7 +68,7 @@ rt_status ds_h5_open(ds_h5 **out, const char *path)
 
 /* ---- names ------------------------------------------------------------------------------- */
 
-/* The header of "/group/name"; DS_H5_NOWHERE: there is none. */
+/* Finds the header of "/group/name"; DS_H5_NOWHERE: it does not exist. */
 static rt_status find(const ds_h5 *f, const char *name, uint64_t *at)
 {
     ds_h5_group       g    = {0};
@@ -104,13 +104,13 @@ static rt_status note_group(void *is_group, int type, ds_h5_cursor m)
     return RT_OK;
 }
 
-/* A data set, or a group of data sets, whose name begins with `before`. */
+/* Checks a data set or a group of data sets; its full name is `before` / link name. */
 static rt_status check_object(ds_h5 *f, const char *before, const ds_h5_link *link, int (*known)(const char *name))
 {
     ds_h5_table t;
     ds_h5_group g        = {0};
     int         is_group = 0;
-    char        name[160]; /* a longer one is known to nobody */
+    char        name[160]; /* no known name is longer */
     rt_status   st = RT_OK;
     snprintf(name, sizeof name, "%s/%s", before, link->name);
     if (!*before) RT_TRY(ds_h5_object(&f->in, link->at, note_group, &is_group));
@@ -166,7 +166,7 @@ enum { MAX_SLOTS = 1 << 14 };
 
 typedef struct slot {
     int64_t  chunk; /* -1: none */
-    uint8_t *p;     /* the rows of it that exist */
+    uint8_t *p;     /* the chunk's rows that exist */
 } slot;
 
 struct ds_h5_reader {
@@ -244,7 +244,7 @@ rt_status ds_h5_set_open(ds_h5_set **out, ds_h5 *f, const ds_h5_spec *spec, size
     return st;
 }
 
-/* The rows of a chunk, in its slot. */
+/* Gets the rows of a chunk from its slot; reads the chunk if another one is there. */
 static rt_status load(ds_h5_set *s, int64_t chunk, const uint8_t **rows)
 {
     ds_h5_piece   p;

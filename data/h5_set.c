@@ -1,11 +1,11 @@
-/* h5_set.c -- tables of rows in HDF5, appended chunk by chunk. */
+/* h5_set.c -- writing data sets: tables of rows, appended chunk by chunk. */
 #include "data/h5_file.h"
 #include <stdlib.h>
 #include <string.h>
 
 static const size_t sizes[] = {[DS_U8] = 1, [DS_I32] = 4, [DS_I64] = 8, [DS_F32] = 4, [DS_F64] = 8};
 
-/* A new HDF5 handle of the type, in the file (little-endian) or in memory. */
+/* Creates an HDF5 handle of the type, for the file (little-endian) or for memory. */
 static hid_t type_of(const ds_h5_spec *s, int memory)
 {
     if (s->text > 0) {
@@ -96,7 +96,7 @@ fail:
     return st;
 }
 
-/* A file selection of n rows from `first` and the matching memory space. */
+/* Selects n rows of the file from `first` on and creates the matching memory space. */
 static int select_rows(const ds_h5_set *s, int64_t first, int64_t n, hid_t *file, hid_t *memory)
 {
     const hsize_t at[2] = {(hsize_t)first, 0}, count[2] = {(hsize_t)n, (hsize_t)s->width};

@@ -1,9 +1,9 @@
-/* h5_table.c -- a data set's header: shape, type, filters, layout, each held against the file's size. */
+/* h5_table.c -- reading a data set's header: shape, type, filters, layout.  Sizes are checked against the file's size. */
 #include "data/h5_table.h"
 #include <limits.h>
 #include <string.h>
 
-enum { MAX_RATIO = 1100 }; /* gzip never shrinks by more than 1032 */
+enum { MAX_RATIO = 1100 }; /* gzip shrinks by at most 1032 */
 
 typedef struct reading {
     const ds_h5_source *s;
@@ -12,7 +12,7 @@ typedef struct reading {
     ds_h5_table        *t;
     ds_h5_shape         shape;
     uint64_t            chunk[2];
-    unsigned            seen; /* a bit for each message */
+    unsigned            seen; /* a bit for each message type */
 } reading;
 
 #define CHECK(cond, r, ...)                         \
@@ -25,7 +25,7 @@ static rt_status refuse(const reading *r, const char *what)
     RT_FAIL(RT_EFORMAT, "%s: %s has %s; the file is damaged or not of the form that data/FORMAT.md describes", r->s->path, r->name, what);
 }
 
-/* gzip, then a checksum; or a checksum alone. */
+/* The filters are gzip and fletcher32, or fletcher32 alone. */
 static rt_status take_filters(reading *r, ds_h5_cursor m)
 {
     unsigned       id[2]   = {0};
@@ -45,7 +45,7 @@ static rt_status take_filters(reading *r, ds_h5_cursor m)
 
 static rt_status take_index(reading *r, ds_h5_cursor *m, unsigned flags)
 {
-    static const uint8_t usual[5] = {32, 4, 4, 16, 10}; /* of an extensible array; the library knows no others */
+    static const uint8_t usual[5] = {32, 4, 4, 16, 10}; /* parameters of an extensible array; HDF5's library uses no others */
     ds_h5_table         *t        = r->t;
     t->index                      = (int)ds_h5_take(m, 1);
     switch (t->index) {
@@ -78,7 +78,7 @@ static rt_status take_layout(reading *r, ds_h5_cursor m)
     r->chunk[1] = 1;
     for (unsigned i = 0; i + 1 < rank; i++) r->chunk[i] = ds_h5_take(&m, bytes);
     r->t->rank = (int)rank - 1;
-    r->t->row  = (int64_t)ds_h5_take(&m, bytes); /* of an entry, for now */
+    r->t->row  = (int64_t)ds_h5_take(&m, bytes); /* bytes of an entry; check_sizes replaces it */
     RT_TRY(take_index(r, &m, flags));
     CHECK(!m.bad, r, "a layout that ends early");
     return RT_OK;
@@ -96,7 +96,7 @@ static rt_status take(void *ud, int type, ds_h5_cursor m)
     case DS_H5_FILTERS: return take_filters(r, m);
     case DS_H5_LAYOUT: return take_layout(r, m);
     case DS_H5_EXTERNAL: fault = "rows that stand in other files (external storage)"; break;
-    case DS_H5_FILL: /* no row is left to it */
+    case DS_H5_FILL: /* unused: every row is stored */
     case DS_H5_ATTRIBUTE:
     case DS_H5_ATTR_INFO: break;
     default: fault = "a message of an unknown kind";
@@ -105,7 +105,7 @@ static rt_status take(void *ud, int type, ds_h5_cursor m)
     return RT_OK;
 }
 
-/* Extents and chunks are only numbers in a header: a lie must not become an allocation or a long loop. */
+/* A header's extents and chunk sizes are untrusted: they must not cause a large allocation or a long loop. */
 static rt_status check_sizes(reading *r)
 {
     ds_h5_table   *t    = r->t;

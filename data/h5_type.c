@@ -1,8 +1,8 @@
-/* h5_type.c -- datatype and dataspace messages.  Only what data/FORMAT.md names is known. */
+/* h5_type.c -- reading datatype and dataspace messages.  Only the types in data/FORMAT.md are accepted. */
 #include "data/h5_type.h"
 #include <string.h>
 
-/* After the byte of class and version: flags, size, offset, precision, exponent and mantissa, bias of IEEE numbers. */
+/* The bytes after class and version: flags, size, offset, precision, exponent and mantissa, bias of IEEE 754 numbers. */
 static const uint8_t ieee32[19] = {0x20, 31, 0, 4, 0, 0, 0, 0, 0, 32, 0, 23, 8, 0, 23, 127};
 static const uint8_t ieee64[19] = {0x20, 63, 0, 8, 0, 0, 0, 0, 0, 64, 0, 52, 11, 0, 52, 0xff, 3};
 
@@ -36,7 +36,7 @@ const char *ds_h5_kind_read(ds_h5_kind *out, ds_h5_cursor m)
     if (class == DS_H5_FLOAT) return read_float(out, rest.p, rest.n);
     if (class == 9) return "texts of variable length, which HDF5 keeps outside its checksums";
     if (class != DS_H5_TEXT) return "a data type that is neither a number nor a text";
-    /* padding: by NUL alone; characters: ASCII or UTF-8 */
+    /* padding: NUL terminated or NUL padded; characters: ASCII or UTF-8 */
     return out->size >= 1 && (flags & 15) <= 1 && (flags >> 4) <= 1 ? NULL : "texts that do not end with NUL";
 }
 

@@ -1,7 +1,7 @@
-/* import.c -- text files into text shards: all is encoded once, then shared out.
+/* import.c -- importing text files into text shards: all documents are encoded, then divided into parts.
  *
- * Four bytes a token, and what documents came with, stay in memory until the parts are written, so that documents can
- * be shuffled.
+ * Four bytes per token and the fields of the documents stay in memory until the parts are written, so that documents can be
+ * shuffled.
  */
 #include "core/file.h"
 #include "core/rng.h"
@@ -13,8 +13,8 @@
 #include <string.h>
 
 typedef struct document {
-    int64_t  end;   /* in ids */
-    size_t   about; /* in texts: request, recipe, topic, finish, meta; 0: it came with none */
+    int64_t  end;   /* end of its tokens in ids */
+    size_t   about; /* offset of request, recipe, topic, finish, meta in texts; 0: none of them */
     uint64_t seed;
     double   cost;
 } document;
@@ -22,7 +22,7 @@ typedef struct document {
 typedef struct import {
     const ds_import_opts *o;
     rt_progress          *p;
-    int64_t               bytes; /* of the files */
+    int64_t               bytes; /* total size of the files */
     ds_ids                ids;
     rt_buf                texts;
     document             *doc;
@@ -30,7 +30,7 @@ typedef struct import {
     int64_t              *order;
 } import;
 
-/* The fields of `about`, one after another; *at = 0 where all are empty. */
+/* Appends the fields of `about` one after another; *at = 0 if all are empty. */
 static rt_status keep_about(rt_buf *texts, const ds_doc *about, size_t *at)
 {
     const char *const field[] = {about->request, about->recipe, about->topic, about->finish, about->meta};
@@ -38,7 +38,7 @@ static rt_status keep_about(rt_buf *texts, const ds_doc *about, size_t *at)
     for (int i = 0; i < 5; i++) some |= field[i] && *field[i];
     *at = 0;
     if (!some) return RT_OK;
-    if (!texts->len) RT_TRY(rt_buf_add(texts, "", 1)); /* place 0 is nobody's */
+    if (!texts->len) RT_TRY(rt_buf_add(texts, "", 1)); /* offset 0 means that there are no fields */
     *at = texts->len;
     for (int i = 0; i < 5; i++) RT_TRY(rt_buf_add(texts, field[i] ? field[i] : "", (field[i] ? strlen(field[i]) : 0) + 1));
     return RT_OK;
@@ -80,7 +80,7 @@ static rt_status read_files(import *m)
     return RT_OK;
 }
 
-/* A document longer than max_doc becomes several, each with all that is known of it. */
+/* Writes a document; if it is longer than max_doc, as several documents, each with all of its fields. */
 static rt_status write_doc(const import *m, ds_part *part, ds_writer *w, const document *from, int64_t first, int64_t n)
 {
     const int64_t most = m->o->max_doc ? m->o->max_doc : n;
@@ -109,7 +109,7 @@ static rt_status write_part(const import *m, ds_split *s, int i, ds_writer *w)
     return RT_OK;
 }
 
-/* All writers finish only after all have written: an error leaves no part alone. */
+/* Every writer finishes only after all have written, so that an error leaves no part. */
 static rt_status write_parts(const import *m, ds_split *s)
 {
     ds_writer *w[DS_MAX_PARTS] = {NULL};
@@ -134,7 +134,7 @@ static rt_status write_parts(const import *m, ds_split *s)
 static rt_status run(import *m, ds_split *s)
 {
     RT_TRY(ds_split_parse(s, m->o));
-    for (int i = 0; i < s->n; i++) /* said before the work, not after it */
+    for (int i = 0; i < s->n; i++) /* checked before the work starts */
         RT_TRY(rt_output_new(s->part[i].path));
     RT_TRY(read_files(m));
     RT_TRY(ds_split_assign(s, m->docs));

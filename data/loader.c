@@ -1,7 +1,7 @@
 /* loader.c -- an endless stream of sequences, a pure function of (seed, number).
  *
- * Epoch e is a permutation of the documents seeded by (seed, e), cut into windows and
- * packed; sequence numbers run on over epochs.
+ * Epoch e is a permutation of the documents seeded by (seed, e), cut into windows and packed.  Sequence numbers continue over
+ * epochs.
  */
 #include "data/loader.h"
 #include "core/rng.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 1 << 20, CACHE_ALL = 512 << 20 }; /* tokens read at once when opening; bytes of cache for all shards */
+enum { BLOCK = 1 << 20, CACHE_ALL = 512 << 20 }; /* tokens read at once when opening; bytes of cache for all shards together */
 
 /* ---- opening ------------------------------------------------------------------------- */
 
@@ -46,7 +46,7 @@ static rt_status check_targets(const ds_loader_opts *o, const ds_shard *s)
     return RT_OK;
 }
 
-/* Rows of one batch are rebuilt with one decoder. */
+/* Checks that shard s has the first shard's codec: one decoder decodes all rows of a batch. */
 static rt_status check_codec(ds_loader *l, ds_shard *s)
 {
     ds_codec   *x;
@@ -89,7 +89,7 @@ static rt_status open_shards(ds_loader *l)
 
 /* ---- windows: one pass over /valid, /prompt_mask and /weight --------------------------------- */
 
-/* The columns that say what counts, of some documents one after another; NULL where a shard has none. */
+/* The columns that determine which rows count, for consecutive documents; NULL if a shard has none. */
 typedef struct columns {
     uint8_t *valid, *prompt;
     float   *weight;
@@ -105,7 +105,7 @@ static double window_weight(const ds_loader *l, const columns *c, int64_t doc, i
     return sum;
 }
 
-/* Windows of documents a..b-1 of shard s, whose columns begin with a. */
+/* Creates the windows of documents a..b-1 of shard s; the columns begin with document a. */
 static void cut(ds_loader *l, int s, int64_t a, int64_t b, const columns *c)
 {
     const int64_t *starts = ds_shard_starts(l->shard[s]), T = l->o.T;
@@ -136,7 +136,7 @@ static rt_status read_columns(ds_shard *s, int64_t first, int64_t n, columns *c)
     return read_weights(s, first, n, c);
 }
 
-/* What these columns of documents a..b-1 hold, before the first batch. */
+/* Checks these columns of documents a..b-1 before the first batch. */
 static rt_status check_columns(ds_shard *s, int64_t a, int64_t b, const columns *c)
 {
     const int64_t *starts = ds_shard_starts(s);
@@ -186,7 +186,7 @@ static rt_status cut_all(ds_loader *l)
 
 /* ---- epochs ------------------------------------------------------------------------------- */
 
-/* Documents of shard s beyond its whole passes: weight 1.25 means a seeded quarter more. */
+/* Number of documents of shard s beyond its whole passes: weight 1.25 adds a random quarter, chosen by the seed. */
 static int64_t extra_docs(const ds_loader *l, int s)
 {
     const double docs = (double)ds_shard_docs(l->shard[s]);
@@ -200,7 +200,7 @@ static int64_t epoch_docs(const ds_loader *l)
     return n;
 }
 
-/* doc [epoch_docs + documents of the largest shard]: the tail is scratch. */
+/* doc has epoch_docs entries plus the documents of the largest shard; the entries after epoch_docs are scratch. */
 static void choose_docs(const ds_loader *l, int64_t e, int64_t *doc, int64_t n)
 {
     rt_rng  r  = {rt_mix2(l->o.seed, (uint64_t)e)};
@@ -255,8 +255,8 @@ static rt_status epoch_get(ds_loader *l, int64_t e, const ds_packing **p)
     return RT_OK;
 }
 
-/* The packing that holds sequence q; *at: its index there.  How long an epoch is shows only
- * when it is packed, so all up to that of q are, once. */
+/* Finds the packing that holds sequence q; *at: its index there.  The length of an epoch is known only after packing, so each
+ * epoch up to that of q is packed once. */
 static rt_status find(ds_loader *l, int64_t q, const ds_packing **p, int64_t *at)
 {
     while (l->epochs == 0 || l->begin[l->epochs] <= q) {
@@ -302,7 +302,7 @@ rt_status ds_loader_create(ds_loader **out, const ds_loader_opts *o)
         ds_loader_destroy(&l);
         return st;
     }
-    l->o.tokenizer = NULL; /* the caller's, for the comparison alone */
+    l->o.tokenizer = NULL; /* owned by the caller, used only for the comparison above */
     *out           = l;
     return RT_OK;
 }

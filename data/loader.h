@@ -1,12 +1,10 @@
-/* loader.h -- what the two halves of the loader share: the stream of sequences
- * (loader.c) and the filling of batches (loader_fill.c).
- */
+/* loader.h -- declarations that loader.c (the stream of sequences) and loader_fill.c (the filling of batches) share. */
 #ifndef DS_LOADER_H
 #define DS_LOADER_H
 #include "data/pack.h"
 #include "data/shard.h"
 
-/* What a row of that stored weight weighs in the loss; 0: it does not count.  `prompt`: it is about a prompt token. */
+/* Returns a row's weight in the loss from its stored weight; 0: it does not count.  `prompt`: the row is about a prompt token. */
 static inline float ds_row_weight(float stored, int valid, int prompt, double prompt_weight)
 {
     return !valid ? 0 : prompt ? stored * (float)prompt_weight : stored;
@@ -22,20 +20,20 @@ struct ds_loader {
     int             n; /* shards */
     ds_shard       *shard[RT_MAX_STRINGS];
     double          weight[RT_MAX_STRINGS];
-    int64_t         first_doc[RT_MAX_STRINGS + 1]; /* documents are counted through */
+    int64_t         first_doc[RT_MAX_STRINGS + 1]; /* documents are numbered across all shards */
     ds_window      *window;                        /* in document order */
-    int64_t        *doc_window;                    /* [documents + 1] first window of each */
-    ds_epoch        epoch[2];                      /* the last two that were asked for: a batch may straddle them */
+    int64_t        *doc_window;                    /* [documents + 1] first window of each document */
+    ds_epoch        epoch[2];                      /* the two epochs used last: a batch may span both */
     int64_t        *begin;                         /* [epochs + 1] first sequence of each epoch known so far */
     int64_t         epochs, begin_cap;
-    const ds_codec *codec; /* the first shard's; NULL: none is wanted */
+    const ds_codec *codec; /* the first shard's codec; NULL unless requested */
     ds_batch        batch;
 };
 
-/* Batch arrays for o.rows sequences. */
+/* Allocates batch arrays for o.rows sequences. */
 rt_status ds_batch_alloc(ds_loader *l);
 void      ds_batch_free(ds_loader *l);
 void      ds_batch_clear(ds_loader *l, int64_t rows);
-/* Sequence `row` of the batch from windows item[0..n). */
+/* Fills sequence `row` of the batch from windows item[0..n). */
 rt_status ds_batch_fill(ds_loader *l, int64_t row, const int64_t *item, int64_t n);
 #endif

@@ -1,4 +1,4 @@
-/* loader_fill.c -- sequences of a batch from the documents of shards, whose rows are checked where they are read. */
+/* loader_fill.c -- filling the sequences of a batch from the documents of shards.  Reading checks the rows. */
 #include "data/loader.h"
 #include <math.h>
 #include <stdlib.h>
@@ -75,11 +75,11 @@ void ds_batch_clear(ds_loader *l, int64_t rows)
 typedef struct source {
     ds_shard        *shard;
     const ds_window *w;
-    int64_t          doc, len; /* inside the shard */
+    int64_t          doc, len; /* number and length of the document in its shard */
     ds_doc           d;
 } source;
 
-/* Entropy of what lies beyond the first k: the stored rest, and the stored entries k.. */
+/* Entropy of the distribution outside the first k entries: the stored tail and the stored entries from k on. */
 static double tail_entropy(const source *s, int64_t i, int64_t k, int64_t stored)
 {
     double h = s->d.tail_entropy ? (double)s->d.tail_entropy[i] : (double)NAN;

@@ -1,14 +1,14 @@
-/* nfc.c -- Unicode normalisation form C, of any bytes, with the tables of Hugging Face's normaliser.
+/* nfc.c -- Unicode normalisation form C of any bytes, with the tables of Hugging Face's normaliser.
  *
- * Most characters are left as they are and do not touch their neighbours. Where one may, the stretch from the character before it up to the
- * next that stands for itself is decomposed, its marks are put in order, and it is composed again.
+ * Most characters are unchanged and do not interact with their neighbours.  Where one may change, the text from the character
+ * before it up to the next unaffected one is decomposed, its marks are sorted, and it is composed again.
  */
 #include "data/tokenizer.h"
 #include "data/unicode.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { JOINS = 1, CHANGES = 2 }; /* of ds_nfc_runs: may change with what stands before it; changes by itself */
+enum { JOINS = 1, CHANGES = 2 }; /* values of ds_nfc_runs: may combine with the characters before it; changes by itself */
 enum { S_BASE = 0xac00, L_BASE = 0x1100, V_BASE = 0x1161, T_BASE = 0x11a7, L_COUNT = 19, V_COUNT = 21, T_COUNT = 28 };
 
 typedef struct stretch { /* code points and their combining classes */
@@ -75,7 +75,7 @@ static rt_status decompose(stretch *s, uint32_t c)
     return RT_OK;
 }
 
-/* Marks from..to-1 by class, those of one class in their order. */
+/* Sorts marks from..to-1 by class; the sort is stable. */
 static void sort_marks(stretch *s, int64_t from, int64_t to)
 {
     int64_t at[257] = {0}, n = to - from;
@@ -103,7 +103,7 @@ static int by_pair(const void *key, const void *entry)
     return (a->second > b->second) - (a->second < b->second);
 }
 
-/* 0: the two are no one */
+/* Returns the composition of two characters; 0: there is none. */
 static uint32_t pair(uint32_t a, uint32_t b)
 {
     if (a >= L_BASE && a < L_BASE + L_COUNT && b >= V_BASE && b < V_BASE + V_COUNT)
@@ -115,11 +115,12 @@ static uint32_t pair(uint32_t a, uint32_t b)
     return c ? c->whole : 0;
 }
 
-/* A mark joins the last starter unless one of its class or above stands between them; a starter only where nothing does. */
+/* A mark combines with the last starter unless a mark of the same or a higher class is between them; a starter only if nothing is
+ * between them. */
 static void compose(stretch *s)
 {
     int64_t n = 0, starter = -1;
-    int     last = -1; /* class of what was kept behind the starter; -1: nothing */
+    int     last = -1; /* class of the last mark kept after the starter; -1: none */
     for (int64_t i = 0; i < s->n; i++) {
         const int      k = s->class[i], reaches = starter >= 0 && (last < 0 || last < k);
         const uint32_t whole = reaches ? pair(s->c[starter], s->c[i]) : 0;
@@ -148,10 +149,10 @@ static rt_status add_stretch(stretch *s, rt_buf *out)
     return RT_OK;
 }
 
-/* Bytes of the character at text[at], 0 where it is none or the text ends. */
+/* Returns the bytes of the character at text[at]; 0 if it is not valid UTF-8 or the text ends. */
 static size_t length(const char *text, size_t n, size_t at) { return at < n ? rt_utf8_length(text + at, n - at) : 0; }
 
-/* The character at `at`, which joins or changes, or is followed by one that joins, and all behind it that join. */
+/* Normalises the character at `at` and all following characters with JOINS. */
 static rt_status add_careful(stretch *s, const char *text, size_t n, size_t *at, rt_buf *out)
 {
     size_t len = length(text, n, *at);
@@ -165,7 +166,7 @@ static rt_status add_careful(stretch *s, const char *text, size_t n, size_t *at,
 
 static rt_status add_all(stretch *s, const char *text, size_t n, rt_buf *out)
 {
-    size_t done = 0, before = 0, at = 0; /* text[done..at) is not written yet; the last character of it begins at `before` */
+    size_t done = 0, before = 0, at = 0; /* text[done..at) is not yet written; its last character begins at `before` */
     for (size_t len; at < n; at += len) {
         if ((unsigned char)text[at] < 0x80) {
             before = at, len = 1;
@@ -173,7 +174,7 @@ static rt_status add_all(stretch *s, const char *text, size_t n, rt_buf *out)
         }
         len             = rt_utf8_length(text + at, n - at);
         const int flags = len ? flags_of(ds_utf8_decode(text + at, len)) : 0;
-        if (!flags) { /* stands for itself, as does a byte that is no UTF-8 */
+        if (!flags) { /* unchanged by NFC, as is a byte that is not valid UTF-8 */
             len    = len ? len : 1;
             before = at;
             continue;

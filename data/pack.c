@@ -1,10 +1,10 @@
-/* pack.c -- best fit with look-ahead. */
+/* pack.c -- packing windows into sequences by best fit with look-ahead. */
 #include "data/pack.h"
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct pool {
-    int64_t v[DS_POOL]; /* windows, the oldest first */
+    int64_t v[DS_POOL]; /* windows, oldest first */
     int     n;
 } pool;
 
@@ -16,7 +16,7 @@ static int64_t take(pool *p, int at)
     return x;
 }
 
-/* The largest window of at most `left` tokens, -1: none. */
+/* Index of the largest window of at most `left` tokens; -1: none. */
 static int largest(const pool *p, const ds_window *w, int64_t left)
 {
     int best = -1;

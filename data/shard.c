@@ -24,7 +24,7 @@ const ds_attribute ds_attributes[DS_ATTRIBUTES] = {
     {"teacher", TEXT(teacher), 1},
     {"dialect", TEXT(dialect), 1},
     {"sampling", TEXT(sampling), 1},
-    {"endpoint", TEXT(endpoint), 0}, /* where it was asked: a free port differs from run to run */
+    {"endpoint", TEXT(endpoint), 0}, /* not content: a free port differs from run to run */
     {"probe", TEXT(probe), 0},
     {"prices", TEXT(prices), 0},
     {"program", TEXT(program), 0},

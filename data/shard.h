@@ -1,7 +1,7 @@
 /* shard.h -- the tables that writer, reader, check and digest of shards share.
  *
- * A shard is columns of token rows, columns of documents and attributes; each stands
- * once in a table here, in the order of the digest.
+ * A shard consists of columns of token rows, columns of documents, and attributes.  The tables here list each of them once, in the
+ * order of the digest.
  */
 #ifndef DS_SHARD_H
 #define DS_SHARD_H
@@ -9,13 +9,13 @@
 
 enum {
     DS_FORMAT      = 1,
-    DS_CHUNK       = 2048,    /* rows a chunk: a document read alone decompresses this many */
-    DS_CHUNK_BYTES = 4 << 20, /* of wide rows fewer stand in a chunk */
+    DS_CHUNK       = 2048,    /* rows per chunk: reading one document decompresses this many */
+    DS_CHUNK_BYTES = 4 << 20, /* limit of a chunk's bytes: chunks of wide rows have fewer rows */
     DS_GZIP        = 4,       /* level */
     DS_MAX_K       = 1 << 16, /* largest k and m */
-    DS_MAX_SKETCH  = 4096,    /* bytes a row */
+    DS_MAX_SKETCH  = 4096,    /* codec bytes per row */
     DS_MAX_WIDTH   = 1 << 20, /* numbers in a row of the encoder's map */
-    DS_MAX_DOC     = 1 << 26, /* tokens a document */
+    DS_MAX_DOC     = 1 << 26, /* tokens per document */
     DS_CACHE       = 32 << 20 /* bytes of decompressed chunks kept for each column */
 };
 
@@ -38,16 +38,16 @@ typedef enum ds_col {
 typedef struct ds_column {
     const char *name;
     ds_h5_type  type;
-    char        per; /* entries a row: '1', 'k', 'm' or 's' (bytes of an encoded state) */
+    char        per; /* entries per row: '1', 'k', 'm' or 's' (codec bytes) */
 } ds_column;
 extern const ds_column ds_columns[DS_COLS];
-/* Rows that are read at a time where all of a document is: some megabytes, however wide they are. */
+/* Rows that are read at a time when all of a document is read: a few megabytes for rows of any width. */
 int64_t    ds_rows_a_part(const ds_info *info);
-int        ds_column_used(const ds_info *info, int c);  /* COL_ENTROPY, COL_WEIGHT: may be there */
-int64_t    ds_column_width(const ds_info *info, int c); /* entries a row */
+int        ds_column_used(const ds_info *info, int c);  /* COL_ENTROPY, COL_WEIGHT: optional even if 1 */
+int64_t    ds_column_width(const ds_info *info, int c); /* entries per row */
 ds_h5_spec ds_column_spec(const ds_info *info, int c);
 
-enum { TEXT_REQUEST, TEXT_RECIPE, TEXT_TOPIC, TEXT_FINISH, TEXT_SEED, TEXT_META /* may be there */, DS_TEXTS };
+enum { TEXT_REQUEST, TEXT_RECIPE, TEXT_TOPIC, TEXT_FINISH, TEXT_SEED, TEXT_META /* optional */, DS_TEXTS };
 extern const char *const ds_text_names[DS_TEXTS]; /* "/doc/request" ... */
 #define DS_STARTS       "/doc_start"
 #define DS_COST         "/doc/cost"
@@ -60,35 +60,36 @@ extern const char *const ds_text_names[DS_TEXTS]; /* "/doc/request" ... */
 typedef struct ds_attribute {
     const char *name;
     size_t      at, size; /* of the text in ds_info */
-    int         digest;   /* content, not circumstance */
+    int         digest;   /* 1: part of the digest */
 } ds_attribute;
 enum { DS_ATTRIBUTES = 8 };
 extern const ds_attribute ds_attributes[DS_ATTRIBUTES];
 
-/* As ds_shard_open, with another cache for each column. */
+/* Like ds_shard_open, with `cache` bytes of decompressed chunks kept for each column. */
 rt_status ds_shard_open_cached(ds_shard **out, const char *path, size_t cache);
-/* Rows first .. first+n-1 of a document, of the columns whose bits (1 << COL_...) are in
- * `want`; texts and cost are left out.  ids and prompt_mask hold one more entry where
- * the document goes on.  Ids are checked against the vocabulary, and rows by ds_shard_check_rows. */
+/* Reads rows first .. first+n-1 of a document, of the columns whose bits (1 << COL_...) are set in `want`; texts and cost are not
+ * read.  ids and prompt_mask hold one more entry unless the document ends there.  Ids are checked against the vocabulary, and rows
+ * by ds_shard_check_rows. */
 rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsigned want, ds_doc *d);
-/* Are rows first .. first+n-1 of a document, of the columns that are not NULL in *d, what FORMAT.md says of them?  Everyone who
- * reads rows asks this.  RT_EMISMATCH: a row is not about the token that follows it; RT_EFORMAT: anything else. */
+/* Checks rows of a document, beginning with row `first`, against data/FORMAT.md, for the columns that are not NULL in *d.  Every
+ * reader of rows calls it.  RT_EMISMATCH: a row is not about the token that follows it; RT_EFORMAT: any other violation. */
 rt_status ds_shard_check_rows(ds_shard *s, int64_t doc, int64_t first, const ds_doc *d);
-/* The texts, seed and cost of a document alone; the texts belong to the shard and live until its next call. */
+/* Reads only the texts, seed and cost of a document.  The texts belong to the shard and are valid until its next call. */
 rt_status ds_shard_texts(ds_shard *s, int64_t doc, ds_doc *d);
-int       ds_shard_has(const ds_shard *s, int c); /* column c is there */
+int       ds_shard_has(const ds_shard *s, int c); /* 1: the shard has column c */
 int       ds_shard_has_meta(const ds_shard *s);
-/* Names that stand in the file: RT_EFORMAT where one is of no form that a shard may hold, or a part of what the attributes deny. */
+/* Checks the names in the file.  RT_EFORMAT if a name is not one that a shard may hold, or is of a part that the attributes
+ * exclude. */
 rt_status ds_shard_names(ds_shard *s);
-/* A column of one entry a row, all tokens from `first`, as it is stored. */
+/* Reads n rows of a column with one entry per row, from token `first` of the shard on, unchanged. */
 rt_status ds_shard_column(ds_shard *s, ds_col c, int64_t first, int64_t n, void *out);
-/* What the attributes say about k, m and the codec can be. */
+/* Returns 1 if the attributes for k, m and the codec are valid together. */
 int ds_info_fits(const ds_info *i);
-/* The decoder anew, for the caller to destroy. */
+/* Reads the decoder again; the caller destroys it. */
 rt_status ds_shard_codec_read(ds_shard *s, ds_codec **out);
 
-/* `code`, with the first thing that a decoder may not be. */
+/* Returns the status `code` with a message about the first value that a codec may not have; RT_OK: none. */
 rt_status ds_codec_check(const ds_codec *s, rt_status code, const char *path);
-/* "bits", "scale" or "head": the first in which two decoders differ; NULL: they are the same. */
+/* Returns the first part in which two codecs differ: "bits", "scale" or "head"; NULL: they do not differ. */
 const char *ds_codec_differs(const ds_codec *a, const ds_codec *b);
 #endif

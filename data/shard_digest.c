@@ -1,4 +1,4 @@
-/* shard_digest.c -- a hash of a shard's content, without times and circumstances: data/FORMAT.md says of what. */
+/* shard_digest.c -- a hash of a shard's content.  data/FORMAT.md defines the hashed bytes. */
 #include "data/shard.h"
 #include <math.h>
 #include <string.h>
@@ -10,7 +10,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the digest is of litt
 static void add_int(rt_sha *h, int64_t v) { rt_sha_add(h, &v, sizeof v); }
 static void add_text(rt_sha *h, const char *s) { rt_sha_add(h, s, strlen(s) + 1); }
 
-/* Every NaN counts as the same one. */
+/* Every NaN is hashed as the same bit pattern. */
 static void add_floats(rt_sha *h, const float *v, int64_t n)
 {
     const uint32_t nan  = 0x7fc00000u;
@@ -48,7 +48,7 @@ static void add_rows(rt_sha *h, const ds_doc *d, int c, int64_t width)
     }
 }
 
-/* One column of a document after another, each some rows at a time: a document's length is only a claim. */
+/* Hashes the columns one after another, some rows at a time, because a document's claimed length is not trusted for an allocation. */
 static rt_status add_doc(rt_sha *h, ds_shard *s, int64_t doc)
 {
     const int64_t n = ds_shard_starts(s)[doc + 1] - ds_shard_starts(s)[doc], most = ds_rows_a_part(ds_shard_info(s));
@@ -72,7 +72,7 @@ static rt_status add_doc(rt_sha *h, ds_shard *s, int64_t doc)
     return RT_OK;
 }
 
-/* What format 1 did not have from the beginning leaves no trace where it is absent: digests stay as they were. */
+/* Parts that were added to format 1 later add no bytes if they are absent, so that digests of older shards do not change. */
 static rt_status add_optional(rt_sha *h, ds_shard *s)
 {
     const ds_codec *x;
@@ -93,7 +93,7 @@ static rt_status add_optional(rt_sha *h, ds_shard *s)
     return RT_OK;
 }
 
-/* `docs` documents of it, evenly spread. */
+/* Hashes attributes and `docs` evenly spread documents. */
 static rt_status add_all(rt_sha *h, ds_shard *s, int64_t docs)
 {
     const ds_info *i = ds_shard_info(s);

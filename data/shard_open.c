@@ -1,4 +1,4 @@
-/* shard_open.c -- opening shards: everything that the file claims about itself is checked. */
+/* shard_open.c -- opening shards and checking all claims of the file about itself. */
 #include "core/file.h"
 #include "data/shard_file.h"
 #include <stdlib.h>
@@ -45,7 +45,7 @@ rt_status ds_shard_count(int64_t *n, ds_shard *s, const char *name, ds_h5_type t
     return RT_OK;
 }
 
-/* Of an encoded state's row, in bytes, and of what it decodes to. */
+/* Reads the number of codec bytes per row and of coordinates. */
 static rt_status read_widths(ds_shard *s)
 {
     RT_TRY(ds_h5_width(s->file, ds_columns[COL_SKETCH].name, &s->info.codec));
@@ -92,7 +92,8 @@ static rt_status open_columns(ds_shard *s, size_t cache)
     return RT_OK;
 }
 
-/* Starts first .. first+n-1, against what is before them.  No difference of hostile numbers: it could overflow. */
+/* Checks starts first .. first+n-1 against their predecessors.  Order and range are compared before any subtraction, because the
+ * difference of untrusted numbers could overflow. */
 static rt_status check_starts(const ds_shard *s, int64_t first, int64_t n)
 {
     const char    *path = ds_h5_path(s->file);
@@ -106,7 +107,7 @@ static rt_status check_starts(const ds_shard *s, int64_t first, int64_t n)
     return RT_OK;
 }
 
-/* Piece by piece: what cannot be is found before it has taken memory. */
+/* Reads in parts and grows the array, so that impossible values are found before much memory is allocated. */
 static rt_status fill_starts(ds_shard *s, ds_h5_set *set)
 {
     const int64_t n   = ds_h5_set_rows(set);
@@ -184,7 +185,7 @@ void ds_shard_close(ds_shard **shard)
     for (int c = 0; c < DS_COLS; c++) ds_h5_set_close(&s->col[c]), free(s->rows[c]);
     for (int t = 0; t < DS_TEXTS; t++) ds_h5_set_close(&s->text[t]);
     ds_h5_set_close(&s->cost);
-    ds_h5_abandon(&s->file); /* nothing to write: closing cannot lose anything */
+    ds_h5_abandon(&s->file); /* the file is read-only, so no data can be lost */
     ds_codec_destroy(&s->codec);
     free(s->starts), free(s->marks);
     free(s);
@@ -209,7 +210,7 @@ static rt_status deny(ds_shard *s, const char *name, const char *why)
 
 static const char *const decoder[] = {DS_SKETCH_BITS, DS_SKETCH_SCALE, DS_SKETCH_HEAD, DS_SKETCH_MAP, DS_SKETCH_LOSS};
 
-/* A name that some shard holds. */
+/* Returns 1 if `name` is one that a shard may hold. */
 static int is_known(const char *name)
 {
     for (int c = 0; c < DS_COLS; c++)

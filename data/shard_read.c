@@ -1,4 +1,4 @@
-/* shard_read.c -- reading shards: rows, whose ids are checked, texts, and the decoder of encoded states. */
+/* shard_read.c -- reading shards: rows with checked ids, texts, and the codec. */
 #include "data/shard_file.h"
 #include <ctype.h>
 #include <errno.h>
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the decoder of encoded states ------------------------------------------------------------- */
+/* ---- the codec --------------------------------------------------------------------------------- */
 
 static rt_status read_map(ds_shard *s, ds_codec *x)
 {
@@ -33,7 +33,7 @@ rt_status ds_shard_codec_read(ds_shard *s, ds_codec **out)
 {
     ds_codec *x;
     int64_t   head = 0, want = s->info.vocab * (s->info.rank + 1) * 2;
-    RT_TRY(ds_shard_count(&head, s, DS_SKETCH_HEAD, DS_U8)); /* before memory for as many is taken */
+    RT_TRY(ds_shard_count(&head, s, DS_SKETCH_HEAD, DS_U8)); /* checked before memory of that size is allocated */
     RT_CHECK(head == want, RT_EFORMAT, "%s: " DS_SKETCH_HEAD " holds %lld entries, expected %lld", ds_h5_path(s->file), (long long)head,
              (long long)want);
     RT_TRY(ds_codec_create(&x, s->info.rank, s->info.vocab, s->info.codec));
@@ -85,7 +85,7 @@ static rt_status check_ids(const ds_shard *s, int c, int64_t doc, int64_t first,
     return RT_OK;
 }
 
-/* Columns whose rows are checked together with the others of the target. */
+/* Columns whose check needs the other columns of the target. */
 #define TARGETS (1u << COL_TOPK_IDS | 1u << COL_TOPK_LOGPROB | 1u << COL_ACTUAL | 1u << COL_TAIL | 1u << COL_ENTROPY)
 
 static const void *rows_of(const ds_shard *s, int c, unsigned want) { return s->col[c] && (want & 1u << c) ? s->rows[c] : NULL; }
@@ -123,7 +123,7 @@ rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsi
 
 rt_status ds_shard_column(ds_shard *s, ds_col c, int64_t first, int64_t n, void *out) { return ds_h5_set_read(s->col[c], first, n, out); }
 
-/* A u64 in decimal, without zeros before it, and nothing else. */
+/* Parses a u64 in decimal without leading zeros; returns 0 if the text is anything else. */
 static int read_seed(const char *text, uint64_t *seed)
 {
     char *end;
@@ -151,7 +151,7 @@ rt_status ds_shard_texts(ds_shard *s, int64_t i, ds_doc *d)
     d->recipe  = s->words[TEXT_RECIPE];
     d->topic   = s->words[TEXT_TOPIC];
     d->finish  = s->words[TEXT_FINISH];
-    d->meta    = s->words[TEXT_META]; /* empty where there is none */
+    d->meta    = s->words[TEXT_META]; /* empty if the shard has none */
     d->seed    = seed;
     d->cost    = cost;
     return RT_OK;

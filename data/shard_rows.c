@@ -1,4 +1,4 @@
-/* shard_rows.c -- are the rows of a shard sound?  Training, evaluation and the check of a file all ask here. */
+/* shard_rows.c -- checks of a shard's rows.  Training, evaluation and the check of a file all use them. */
 #include "data/shard_file.h"
 #include <math.h>
 
@@ -9,13 +9,13 @@
 
 typedef struct check {
     ds_shard     *s;
-    int64_t       k, m, doc, first, row; /* row of those that begin at `first` */
+    int64_t       k, m, doc, first, row; /* row: index within the rows that begin at `first` */
     const ds_doc *d;
-    int           ends; /* they end the document */
-    double        most; /* the largest entropy of so many ids */
+    int           ends; /* 1: the rows end the document */
+    double        most; /* the largest possible entropy, log(vocab) */
 } check;
 
-/* ---- ids: a bit for each marks those among the top k --------------------------------------- */
+/* ---- ids: a bitmap marks the ids among the top k -------------------------------------------- */
 
 static int marked(const check *c, int32_t id) { return c->s->marks[id / 64] >> id % 64 & 1; }
 
@@ -56,7 +56,7 @@ static rt_status check_masses(const check *c)
     return RT_OK;
 }
 
-/* The token that followed: what is said of it alone and, if it is there, among the top k. */
+/* Checks the log-probability of the actual next token: alone and, if the token is among the top k, against its entry. */
 static rt_status check_actual(const check *c)
 {
     const int64_t k      = c->k;

@@ -1,7 +1,8 @@
-/* shard_verify.c -- is a shard what data/FORMAT.md says that it is?
+/* shard_verify.c -- the check of a shard against data/FORMAT.md.
  *
- * Opening and reading already check the file's structure, its checksums and the rows with targets (shard_rows.c); here
- * come the rows without one, attributes and texts.  Documents are read some rows at a time: their length is only a claim.
+ * Opening and reading already check the file's structure, its checksums and the rows with targets (shard_rows.c).  This file
+ * checks the rows without a target, attributes and texts.  Documents are read some rows at a time, because a document's claimed
+ * length is not trusted for an allocation.
  */
 #include "data/shard.h"
 #include <math.h>
@@ -16,12 +17,12 @@ typedef struct check {
     const char     *path;
     const ds_info  *info;
     const ds_codec *decoder;
-    int64_t         doc, first, row; /* row of the part that begins at `first` */
-    ds_doc          d;               /* the part; one more id where the document goes on */
-    int             ends;            /* it is the document's last part */
+    int64_t         doc, first, row; /* row: index within the part that begins at `first` */
+    ds_doc          d;               /* the part; ids hold one more entry unless the document ends there */
+    int             ends;            /* 1: the document's last part */
 } check;
 
-/* ---- a row with a target: what ds_shard_rows does not check ------------------------------- */
+/* ---- rows with a target: checks that ds_shard_rows does not make -------------------------- */
 
 static rt_status check_codec(const check *c)
 {
@@ -35,7 +36,7 @@ static rt_status check_codec(const check *c)
     return RT_OK;
 }
 
-/* ---- a row without one ---------------------------------------------------------------------- */
+/* ---- rows without a target -------------------------------------------------------------------- */
 
 static int all_zero(const void *p, size_t n)
 {
@@ -81,7 +82,7 @@ static int is_json(const char *text)
 
 /* ---- documents ------------------------------------------------------------------------------ */
 
-/* What a reader refuses is a finding here. */
+/* Turns the error by which a reader refuses a file into RT_ECHECK. */
 static rt_status found(rt_status st)
 {
     if (st == RT_EFORMAT || st == RT_EMISMATCH) RT_FAIL(RT_ECHECK, "%s", rt_error_text());
@@ -118,7 +119,7 @@ static rt_status check_doc(check *c)
     return RT_OK;
 }
 
-/* ---- the whole -------------------------------------------------------------------------------- */
+/* ---- the whole shard -------------------------------------------------------------------------- */
 
 static rt_status check_attributes(const check *c)
 {

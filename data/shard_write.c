@@ -1,7 +1,7 @@
-/* shard_write.c -- a shard grows under a temporary name and appears when it is whole.
+/* shard_write.c -- writing a shard under a temporary name; it is renamed when it is complete.
  *
- * Token columns go to the file chunk by chunk; the few bytes of text of each document are
- * kept until the end, when the longest of each kind is known.
+ * Token columns are written chunk by chunk.  The texts of documents are kept in memory until the end, when the longest of each
+ * kind is known.
  */
 #include "core/clock.h"
 #include "core/file.h"
@@ -17,11 +17,11 @@ struct ds_writer {
     char      *path, *tmp;
     ds_info    info;
     ds_h5_set *col[DS_COLS], *starts, *cost;
-    rt_buf     text[DS_TEXTS]; /* one after another, each with its NUL */
+    rt_buf     text[DS_TEXTS]; /* all texts of a kind, each with its NUL */
     size_t     longest[DS_TEXTS];
     int64_t    docs, tokens;
     rt_buf     scratch; /* one column of one document */
-    int        decoder; /* that of the encoded states is written */
+    int        decoder; /* 1: the decoder was written */
 };
 
 /* ---- beginning ------------------------------------------------------------------------ */
@@ -146,14 +146,14 @@ static rt_status room(ds_writer *w, size_t bytes)
 
 static rt_status append(ds_writer *w, int c, int64_t n) { return ds_h5_set_append(w->col[c], w->scratch.p, n); }
 
-/* Servers and sums in float come out a little above 0 for what is certain. */
+/* Servers and float sums give values slightly above 0 for certain tokens; those are set to 0. */
 static void limit_logprobs(float *v, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (v[i] > 0) v[i] = 0;
 }
 
-/* A column of entries like `missing`, which rows without a target get. */
+/* Appends a column; rows without a target get `missing` in each entry. */
 static rt_status put_masked(ds_writer *w, int c, const void *v, const uint8_t *valid, const void *missing, int64_t n)
 {
     const size_t cell = ds_columns[c].type == DS_U8 ? 1 : 4, row = cell * (size_t)ds_column_width(&w->info, c);
@@ -178,7 +178,7 @@ static rt_status put_target_id(ds_writer *w, const ds_doc *d)
     return append(w, COL_TARGET, d->n);
 }
 
-/* Entropies and weights: the column appears with the first document that has them. */
+/* For entropies and weights: the column is created with the first document that has them. */
 static rt_status put_late(ds_writer *w, int c, const float *v, const ds_doc *d, float missing)
 {
     if (!w->col[c] && v) {
@@ -298,7 +298,7 @@ static rt_status finish(ds_writer *w)
 rt_status ds_writer_finish(ds_writer **w)
 {
     const rt_status st = finish(*w);
-    ds_writer_abandon(w); /* after the rename nothing stands under the temporary name */
+    ds_writer_abandon(w); /* after the rename no file has the temporary name */
     return st;
 }
 
@@ -306,7 +306,7 @@ void ds_writer_abandon(ds_writer **writer)
 {
     ds_writer *w = *writer;
     if (!w) return;
-    ds_h5_abandon(&w->file); /* before its sets, which would try to write */
+    ds_h5_abandon(&w->file); /* before its sets, so that they write nothing */
     for (int c = 0; c < DS_COLS; c++) ds_h5_set_close(&w->col[c]);
     ds_h5_set_close(&w->starts);
     ds_h5_set_close(&w->cost);

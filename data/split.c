@@ -1,4 +1,4 @@
-/* split.c -- the little language of --split and --max-tokens. */
+/* split.c -- parsing --split and --max-tokens, and the parts' sizes. */
 #include "data/split.h"
 #include <ctype.h>
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The next item of "a,NAME=b,...": its name (empty: none) and value; 0 at the end. */
+/* Parses the next item of "a,NAME=b,...": its name (empty: none) and value.  Returns 0 at the end. */
 static int next_item(const char **at, char name[32], char value[32])
 {
     const size_t n = strcspn(*at, ","), eq = strcspn(*at, ",=");
@@ -102,7 +102,7 @@ rt_status ds_split_assign(ds_split *s, int64_t docs)
 {
     int64_t used = 0, at = 0;
     double  share = 0;
-    for (int i = 0; i < s->n; i++) { /* shares are rounded as a running sum, so that they lose nothing */
+    for (int i = 0; i < s->n; i++) { /* the running sum is rounded, so that no document is lost */
         const double before = floor(share * (double)docs + 0.5);
         if (s->size[i] > 0 && s->size[i] < 1) share += s->size[i];
         s->docs[i] = s->size[i] >= 1 ? (int64_t)s->size[i] : s->size[i] < 0 ? 0 : (int64_t)(floor(share * (double)docs + 0.5) - before);

@@ -1,4 +1,4 @@
-/* text.c -- documents out of text files: lines, paragraphs or whole files of plain text, lines of JSON, rows of tables. */
+/* text.c -- reading documents from text files: lines, paragraphs or whole files of plain text, lines of JSON, rows of tables. */
 #include "data/text.h"
 #include "data/shard.h"
 #include "data/tokenizer.h"
@@ -61,7 +61,7 @@ typedef struct reader {
     rt_buf          line, text, meta;
     ds_text         t;
     int             is_table;
-    int64_t         before; /* bytes of the files that are done */
+    int64_t         before; /* bytes of the files read before this one */
     rt_status (*doc)(void *ud, const ds_text *t);
     void *ud;
 } reader;
@@ -75,7 +75,7 @@ static rt_status give(reader *r, const char *text, size_t n)
     return r->doc(r->ud, &r->t);
 }
 
-/* ---- plain text: a document a line, a paragraph, or the file ---- */
+/* ---- plain text: a document is a line, a paragraph or the file ---- */
 
 static rt_status read_lines(reader *r)
 {
@@ -86,10 +86,10 @@ static rt_status read_lines(reader *r)
     return RT_OK;
 }
 
-/* Lines are joined by \n; blank ones end a paragraph, and in a whole file stay but at its ends. */
+/* Joins lines by \n.  Blank lines end a paragraph; in a whole file they are kept, except at its start and end. */
 static rt_status read_blocks(reader *r, int whole)
 {
-    size_t end = 0; /* of the last line that is not blank */
+    size_t end = 0; /* end of the last line that is not blank */
     rt_buf_clear(&r->text);
     for (int got = 1; got;) {
         RT_TRY(ds_stream_line(r->s, &r->line, &got));
@@ -107,7 +107,7 @@ static rt_status read_blocks(reader *r, int whole)
     return give(r, r->text.p, end);
 }
 
-/* ---- objects: their text, and what else they say ---- */
+/* ---- objects: their text and their other fields ---- */
 
 enum { MAX_META = DS_H5_MAX_TEXT - 1 };
 
@@ -119,7 +119,7 @@ static const struct {
               {"topic", offsetof(ds_doc, topic)},
               {"finish", offsetof(ds_doc, finish)}};
 
-/* A text with a column of its own ends at its NUL there. */
+/* Rejects U+0000 in fields that have a column in the shard, whose texts end at the first NUL. */
 static rt_status check_known(const cJSON *f, const char *where)
 {
     const char *text = cJSON_GetStringValue(f);
@@ -129,7 +129,7 @@ static rt_status check_known(const cJSON *f, const char *where)
     return RT_OK;
 }
 
-/* A field that a shard has a place for; 0: it has none. */
+/* Takes a field that has a place in ds_doc; returns 0 if it has none. */
 static int take_known(ds_doc *d, const cJSON *f)
 {
     const char *text = cJSON_GetStringValue(f);
@@ -148,10 +148,10 @@ static int take_known(ds_doc *d, const cJSON *f)
     }
     const int cost = !strcmp(f->string, "cost") && cJSON_IsNumber(f) && cJSON_GetNumberValue(f) >= 0 && isfinite(cJSON_GetNumberValue(f));
     if (cost) d->cost = cJSON_GetNumberValue(f);
-    return cost || !strcmp(f->string, "tokens"); /* which data export counts anew */
+    return cost || !strcmp(f->string, "tokens"); /* ignored: data export counts the tokens */
 }
 
-/* ,"key":value at the end of r->meta, unless that would be longer than a shard holds. */
+/* Appends ,"key":value to r->meta; if the result would be longer than a shard allows, counts the field in left_out instead. */
 static rt_status add_other(reader *r, const cJSON *f)
 {
     const size_t before = r->meta.len;
@@ -207,7 +207,7 @@ static rt_status take_object(void *ud, const cJSON *o)
     const char  *field = r->in->field ? r->in->field : "text";
     const cJSON *text  = cJSON_GetObjectItemCaseSensitive(o, field);
     if (!text && !r->is_table) return no_field(r, o, field);
-    if (!text || cJSON_IsNull(text)) return RT_OK; /* an empty cell is none */
+    if (!text || cJSON_IsNull(text)) return RT_OK; /* an empty cell is not a document */
     RT_TRY(ds_line_text(o, field, &r->text, ds_stream_where(r->s)));
     RT_TRY(take_others(r, o, field));
     return give(r, r->text.p, r->text.len);

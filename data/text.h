@@ -1,4 +1,4 @@
-/* text.h -- inside text*.c: lines of a text file, decompressed and proved to be UTF-8. */
+/* text.h -- declarations shared by text*.c: lines of a text file, decompressed and checked to be UTF-8. */
 #ifndef DS_TEXT_H
 #define DS_TEXT_H
 #include "data/data.h"
@@ -7,15 +7,15 @@
 
 typedef struct ds_stream ds_stream;
 
-/* "-": standard input.  gzip is recognised by its first bytes; a byte order mark is passed over; UTF-16 and UTF-32 are
- * RT_EFORMAT with the command that converts them. */
+/* Opens a file; "-" is standard input.  gzip is recognised by its first bytes, and a byte order mark is skipped.  UTF-16 and
+ * UTF-32 give RT_EFORMAT with the command that converts them. */
 rt_status ds_stream_open(ds_stream **out, const char *path);
 void      ds_stream_close(ds_stream **s);
-/* The next line without its end (\n or \r\n); *got = 0 behind the last.  RT_EFORMAT where it is no UTF-8. */
+/* Reads the next line without its line end (\n or \r\n); *got = 0 after the last.  RT_EFORMAT if it is not UTF-8. */
 rt_status   ds_stream_line(ds_stream *s, rt_buf *line, int *got);
-const char *ds_stream_where(ds_stream *s);        /* "FILE, line N", for errors; until the next call */
-int64_t     ds_stream_offset(const ds_stream *s); /* bytes of the file that were read */
-int         ds_is_blank(const char *s, size_t n); /* nothing but ASCII white space */
+const char *ds_stream_where(ds_stream *s);        /* "FILE, line N", for errors; valid until the next call */
+int64_t     ds_stream_offset(const ds_stream *s); /* bytes of the file read so far */
+int         ds_is_blank(const char *s, size_t n); /* 1: only spaces, tabs, \r, \v, \f, or nothing */
 
 /* ---- text_files.c ------------------------------------------------------------------------- */
 
@@ -29,15 +29,16 @@ typedef struct ds_file {
 
 typedef struct ds_files {
     ds_file *v;
-    int64_t  n, cap, bytes; /* bytes: of all of them */
+    int64_t  n, cap, bytes; /* bytes: total size of all files */
 } ds_files;
 
-/* The files that `in` names, in its order; those of folders, however deep, by name. */
+/* Finds the files that `in` names, in its order; files of folders and their subfolders in the order of names. */
 rt_status ds_files_find(ds_files *out, const ds_input *in);
 void      ds_files_free(ds_files *f);
 
 /* ---- text_csv.c --------------------------------------------------------------------------- */
 
-/* Every row as an object of the columns' names and its cells, but for empty cells.  RT_EFORMAT without a column `needed`. */
+/* Calls row() for each row, as an object from column names to cells; empty cells are omitted.  RT_EFORMAT if the column `needed`
+ * is missing. */
 rt_status ds_csv_read(ds_stream *s, const char *needed, rt_status (*row)(void *ud, const cJSON *o), void *ud);
 #endif

@@ -1,6 +1,5 @@
-/* text_csv.c -- comma-separated values (RFC 4180): a first row of names, cells in quotes where they hold the separator,
- * quotes or line ends.  The separator is what the first row has most of: a comma, a semicolon or a tab.
- */
+/* text_csv.c -- reading comma-separated values (RFC 4180): the first row has the column names; cells that contain the separator,
+ * quotes or line ends are quoted.  The separator is the most frequent of comma, semicolon and tab in the first row. */
 #include "data/text.h"
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +20,7 @@ static int count(const rt_buf *b, char c)
     return n;
 }
 
-/* A row: lines are added while a quote is open. */
+/* Reads a row; lines are appended while a quote is open. */
 static rt_status next_record(table *t, int *got)
 {
     int more;
@@ -36,7 +35,7 @@ static rt_status next_record(table *t, int *got)
     return RT_OK;
 }
 
-/* The cell at *at, which moves behind it; *last = 1 at the end of the row. */
+/* Reads the cell at *at and moves *at to the next cell; *last = 1 at the end of the row. */
 static rt_status next_cell(table *t, size_t *at, int *last)
 {
     const char  *p = t->record.p;
@@ -49,7 +48,7 @@ static rt_status next_cell(table *t, size_t *at, int *last)
             if (p[i] == '"') i++;
             RT_TRY(rt_buf_add(&t->cell, p + i, 1));
         }
-        i++; /* the closing quote: quotes are even */
+        i++; /* the closing quote, which exists because the number of quotes is even */
     } else {
         while (i < n && p[i] != t->separator) i++;
         RT_TRY(rt_buf_add(&t->cell, p + *at, i - *at));

@@ -1,4 +1,4 @@
-/* text_files.c -- which files are read, and as what: by the ends of their names. */
+/* text_files.c -- finding the text files to read, and their formats by the extensions of their names. */
 #include "core/file.h"
 #include "data/text.h"
 #include <stdio.h>
@@ -15,7 +15,7 @@ static const struct {
 } kinds[] = {{".txt", DS_LINES},    {".text", DS_LINES}, {".md", DS_LINES}, {".jsonl", DS_JSONL},
              {".ndjson", DS_JSONL}, {".csv", DS_CSV},    {".tsv", DS_CSV}};
 
-/* What is not read, and what turns it into what is. */
+/* File types that are not supported, and the commands that convert them. */
 static const struct {
     const char *end, *how;
 } others[] = {
@@ -41,7 +41,7 @@ static int ends_with(const char *s, size_t n, const char *end)
     return n > m && !strncasecmp(s + n - m, end, m);
 }
 
-/* The format that a name tells; -1: none. */
+/* The format by the name's extension; -1: unknown. */
 static int format_of(const char *path)
 {
     size_t n = strlen(path);
@@ -86,7 +86,7 @@ static int is_folder(const char *path)
     return !stat(path, &s) && S_ISDIR(s.st_mode);
 }
 
-/* A folder that is being read, and those that it lies in. */
+/* A folder that is being read, linked to the folders that contain it. */
 typedef struct inside {
     struct stat          s;
     const struct inside *outer;

@@ -1,4 +1,4 @@
-/* text_stream.c -- lines of a file or of standard input, gzip or not, in UTF-8 or refused. */
+/* text_stream.c -- reading lines of a file or of standard input, with or without gzip.  Lines that are not UTF-8 are refused. */
 #include "data/text.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -11,22 +11,22 @@
 enum { MAX_LINE = 1 << 28, BLOCK = 1 << 16 };
 
 struct ds_stream {
-    char         *name;              /* for people */
-    int           fd, gzip, between; /* between: members of a gzip file */
-    z_stream      z;                 /* next_in: bytes of raw that wait */
+    char         *name;              /* for errors */
+    int           fd, gzip, between; /* between: 1 after a member of a gzip file */
+    z_stream      z;                 /* next_in: bytes of raw not yet used */
     int64_t       line, offset;
-    size_t        at, n; /* in block */
+    size_t        at, n; /* in `block` */
     char          block[BLOCK];
     unsigned char raw[BLOCK];
     char          where[4352];
 };
 
-/* More bytes of the file; z.avail_in = 0 at its end. */
+/* Reads more bytes of the file; z.avail_in = 0 at its end. */
 static rt_status read_raw(ds_stream *s)
 {
     size_t  n = 0;
     ssize_t got;
-    do { /* as much as there is: a pipe may give a byte at a time */
+    do { /* a pipe may return few bytes at a time, so read until the buffer is full */
         got = read(s->fd, s->raw + n, BLOCK - n);
         if (got > 0) n += (size_t)got;
     } while ((got > 0 && n < BLOCK) || (got < 0 && errno == EINTR));
@@ -37,7 +37,7 @@ static rt_status read_raw(ds_stream *s)
     return RT_OK;
 }
 
-/* Behind a member of a gzip file: another one, zeros that fill a block, or nothing. */
+/* After a member of a gzip file there may be another member, padding zeros, or the end of the file. */
 static rt_status next_member(ds_stream *s)
 {
     for (;;) {
@@ -91,7 +91,8 @@ static rt_status look_at_begin(ds_stream *s)
 
 /* ---- encodings ----------------------------------------------------------------------------- */
 
-/* Without a mark: the largest of a character's four bytes is 0 in UTF-32, and the next one says a plane, of which only few hold characters. */
+/* Guesses UTF-32 without a byte order mark: the highest byte of each character is 0, and the next one is the plane, of which only
+ * a few have characters. */
 static const char *guess_widest(const char *p, size_t n)
 {
     size_t little = n >= 4, big = n >= 4;
@@ -103,7 +104,7 @@ static const char *guess_widest(const char *p, size_t n)
     return little ? "UTF-32LE" : big ? "UTF-32BE" : NULL;
 }
 
-/* Without a mark: every other byte of Latin letters in UTF-16 is 0. */
+/* Guesses UTF-16 without a byte order mark: every other byte of Latin letters is 0. */
 static const char *guess_wide(const char *p, size_t n)
 {
     size_t zero[2] = {0};
@@ -131,7 +132,7 @@ static rt_status check_begin(ds_stream *s)
     return RT_OK;
 }
 
-/* Bytes from 0x80 to 0x9f are letters in Windows-1252 and nothing in Latin-1. */
+/* Bytes from 0x80 to 0x9f are letters and punctuation in Windows-1252, but control characters in Latin-1. */
 static rt_status check_line(ds_stream *s, const rt_buf *line)
 {
     size_t      i     = 0, len;
@@ -181,7 +182,7 @@ void ds_stream_close(ds_stream **stream)
     *stream = NULL;
 }
 
-/* What is left of the block up to a line's end, which is passed over; *ended = 1 when there is one. */
+/* Appends the rest of the block up to a line end, which is skipped; *ended = 1 if there was one. */
 static rt_status take_part(ds_stream *s, rt_buf *line, int *ended)
 {
     const char  *from = s->block + s->at, *stop = memchr(from, '\n', s->n - s->at);

@@ -1,4 +1,4 @@
-/* tokenizer.c -- a tokenizer's folder: loading, its facts. */
+/* tokenizer.c -- loading a tokenizer from its folder; its properties. */
 #include "data/tokenizer.h"
 #include "core/file.h"
 #include <stdlib.h>
@@ -21,7 +21,7 @@ static rt_status read_tokenizer(ds_tokenizer *t, const char *dir)
     RT_TRY_OR(rt_path(&path, dir, "tokenizer.json"), out);
     RT_TRY_OR(rt_file_read(&text, path.p, DS_MAX_TOKENIZER), out);
     RT_TRY_OR(rt_sha_bytes(text.p, text.len, t->file), out);
-    /* core's search for duplicate keys is made for configurations; ds_vocab_put finds those of a vocabulary */
+    /* core's check for duplicate keys is made for configurations; ds_vocab_put finds the duplicates of a vocabulary */
     RT_TRY_OR(rt_json_parse(&root, text.p, text.len, RT_JSON_DUPLICATES, path.p), out);
     RT_TRY_OR(ds_tokenizer_parse(t, root, path.p), out);
     RT_TRY_OR(ds_tokenizer_identify(t), out);

@@ -1,4 +1,4 @@
-/* tokenizer_added.c -- finding added tokens in a text: the leftmost, of equal starts the longest. */
+/* tokenizer_added.c -- finding added tokens in a text: the leftmost match, and of matches with equal start the longest. */
 #include "data/tokenizer.h"
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +37,7 @@ void ds_added_free(ds_added *a)
     *a = (ds_added){0};
 }
 
-/* The character at s (-1: none) and its length (1 where it is no UTF-8). */
+/* Returns the character at s (-1: none) and its length (1 if it is not valid UTF-8). */
 static int32_t character(const char *s, size_t n, size_t *len)
 {
     const size_t k = n ? rt_utf8_length(s, n) : 0;
@@ -85,7 +85,7 @@ const ds_added_token *ds_added_next(const ds_added *a, const char *text, size_t 
         *start = at;
         *stop  = at + k->n;
         if ((k->flags & DS_ADDED_WORD) && !stands_alone(text, n, *start, *stop)) {
-            at = *stop - 1; /* a match that does not count is used up all the same */
+            at = *stop - 1; /* a rejected match is skipped as a whole */
             continue;
         }
         while ((k->flags & DS_ADDED_LSTRIP) && *start > from && is_space(character_before(text, *start, &len))) *start -= len;

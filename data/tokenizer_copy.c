@@ -1,8 +1,8 @@
-/* tokenizer_copy.c -- a tokenizer's files from one model folder into another.
+/* tokenizer_copy.c -- copying a tokenizer's files from one model folder to another.
  *
- * The copy's template puts no token behind a text: other programs put a prompt into the template, and a model goes on
- * behind an end token with a new document.  What training documents end with is noted in
- * tokenizer_config.json, with the hash of the file as it was, which shards of older versions carry.
+ * The copy's template puts no token after a text, because other programs apply the template to prompts, and a model that sees an
+ * end token begins a new document.  The tokens that end training documents, and the hash of the former file, which shards of older
+ * versions hold, are recorded in tokenizer_config.json.
  */
 #include "core/file.h"
 #include "data/tokenizer.h"
@@ -11,7 +11,7 @@
 
 /* ---- the template ------------------------------------------------------------------------- */
 
-/* Past the string, the number or the bracketed value at p; NULL where the text ends inside it. */
+/* Returns the position after the string, number or bracketed value at p; NULL if the text ends inside it. */
 static const char *skip_value(const char *p)
 {
     int depth = 0;
@@ -30,7 +30,7 @@ static const char *skip_value(const char *p)
     return NULL;
 }
 
-/* The value of a key of the outermost object, in text that was parsed before; NULL: none. */
+/* Finds the value of a key of the outermost object, in text that has been parsed before; NULL: none. */
 static const char *find_value(const char *text, const char *key, const char **end)
 {
     static const char blank[] = " \t\r\n,:";
@@ -48,7 +48,7 @@ static const char *find_value(const char *text, const char *key, const char **en
     return NULL;
 }
 
-/* Take the tokens behind the text off a list of the template; how many. */
+/* Removes the tokens after the text from a list of the template; returns their number. */
 static int cut_list(cJSON *list)
 {
     int n = cJSON_GetArraySize(list), cut = 0;
@@ -66,7 +66,8 @@ static int cut_template(cJSON *post)
     return cut;
 }
 
-/* The text of tokenizer.json with its post_processor cut; *changed = 0 and an empty text where there is nothing to cut. */
+/* Writes the text of tokenizer.json with a shortened post_processor; if there is nothing to remove, *changed = 0 and `to` stays
+ * empty. */
 static rt_status cut_text(const rt_buf *from, rt_buf *to, int *changed, const char *where)
 {
     const char *end = NULL, *value = find_value(from->p, "post_processor", &end);
@@ -144,7 +145,7 @@ static rt_status add_entry(cJSON *list, const ds_tokenizer *t, int32_t id)
     return RT_OK;
 }
 
-/* What the cut template no longer says. */
+/* Records what the shortened template no longer contains. */
 static rt_status add_ours(cJSON *config, const ds_tokenizer *t)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(config, DS_OURS);
@@ -155,7 +156,7 @@ static rt_status add_ours(cJSON *config, const ds_tokenizer *t)
     return add_text(ours, "former_file", *t->former ? t->former : t->file);
 }
 
-/* Folders without one get the tokens that special_tokens_map.json names. */
+/* A folder without tokenizer_config.json gets one with the tokens that special_tokens_map.json names. */
 static rt_status default_config(cJSON **out, const ds_tokenizer *t)
 {
     rt_buf    text = {0};
@@ -196,7 +197,7 @@ static rt_status copy_config(const ds_tokenizer *t, const char *from_dir, const 
 
 static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
                                     "merges.txt",     "chat_template.jinja"};
-enum { NAMES = sizeof names / sizeof *names, BESIDE = 2 }; /* from BESIDE on: copied as they are */
+enum { NAMES = sizeof names / sizeof *names, BESIDE = 2 }; /* files from BESIDE on are copied unchanged */
 
 const char *ds_tokenizer_part(int i) { return i >= 0 && i < NAMES ? names[i] : NULL; }
 

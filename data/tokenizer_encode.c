@@ -1,12 +1,12 @@
 /* tokenizer_encode.c -- text to ids and back.
  *
- * Encoding goes through four levels, each handing its parts to the next: added
- * tokens of the raw text, NFC, added tokens of the normalised text, pieces.
+ * Encoding has four levels, each of which passes its parts to the next: added tokens of the raw text, NFC, added tokens of the
+ * normalised text, pieces.
  */
 #include "data/tokenizer.h"
 #include <stdlib.h>
 
-enum { MAX_TEXT = 1 << 30 }; /* positions inside a piece are 31 bits */
+enum { MAX_TEXT = 1 << 30 }; /* positions inside a piece have 31 bits */
 
 typedef struct encoder {
     const ds_tokenizer *t;
@@ -36,7 +36,7 @@ static rt_status add_all(ds_ids *out, const ds_ids *ids)
 
 /* ---- pieces --------------------------------------------------------------------------- */
 
-/* ignore_merges: a piece that is an entry is not merged. */
+/* With ignore_merges, a piece that is an entry is not merged. */
 static rt_status whole_entry(encoder *e, const char *s, size_t n, int32_t *id)
 {
     *id = -1;
@@ -78,7 +78,7 @@ static rt_status encode_plain(encoder *e, const char *s, size_t n)
 
 typedef rt_status (*part_fn)(encoder *e, const char *s, size_t n);
 
-/* Ids of the added tokens of a list; part() for each stretch between them. */
+/* Appends the ids of the added tokens in the text, and calls part() for each stretch of text between them. */
 static rt_status encode_between(encoder *e, const ds_added *list, const char *s, size_t n, part_fn part)
 {
     size_t at = 0, start, stop;
@@ -128,7 +128,7 @@ rt_status ds_encode(const ds_tokenizer *t, const char *text, size_t n, int flags
 static rt_status decode_one(const ds_vocab *v, int32_t id, int skip_special, rt_buf *out)
 {
     size_t n;
-    if (id < 0 || id >= v->n) return RT_OK; /* padding of a model's vocabulary has no text */
+    if (id < 0 || id >= v->n) return RT_OK; /* ids above the tokenizer's entries (padding of a model's vocabulary) have no text */
     const int   flags = v->entry[id].flags;
     const char *s     = ds_vocab_text(v, id, &n);
     if (skip_special && (flags & DS_ENTRY_SPECIAL)) return RT_OK;

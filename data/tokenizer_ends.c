@@ -1,5 +1,5 @@
-/* tokenizer_ends.c -- what the files beside tokenizer.json say: which tokens begin and end a text, and whether their added tokens
- * are those of tokenizer.json. */
+/* tokenizer_ends.c -- reading the files next to tokenizer.json: the tokens that begin and end a text, and a check that their added
+ * tokens are those of tokenizer.json. */
 #include "core/file.h"
 #include "data/tokenizer.h"
 #include <math.h>
@@ -47,7 +47,7 @@ rt_status ds_ends_take(ds_ends *e, const cJSON *o, const char *where)
 
 typedef rt_status (*take_fn)(void *ud, const cJSON *o, const char *where);
 
-/* take() of a JSON file of the folder, where it is there. */
+/* Calls take() with a JSON file of the folder, if it exists. */
 static rt_status read_file(const char *dir, const char *name, take_fn take, void *ud)
 {
     rt_buf    path = {0};
@@ -70,9 +70,9 @@ rt_status ds_ends_read(ds_ends *e, const char *dir)
     return read_file(dir, "generation_config.json", take_ends, e);
 }
 
-/* ---- a tokenizer's ------------------------------------------------------------------------- */
+/* ---- the tokens of a tokenizer -------------------------------------------------------------- */
 
-/* A token is written "text" or {"content": "text", ...}; *id stays where it is not named. */
+/* A token is "text" or {"content": "text", ...}; *id is unchanged if the token is missing or null. */
 static rt_status take_token(const ds_tokenizer *t, const cJSON *f, const char *key, int32_t *id, const char *where)
 {
     const char *text = cJSON_GetStringValue(f);
@@ -101,7 +101,7 @@ static rt_status take_document_end(ds_tokenizer *t, const cJSON *list, const cha
     return RT_OK;
 }
 
-/* The hash of the file that this tokenizer.json was made from counts only for the identity that it was noted with. */
+/* "former_file", the hash of the file from which this tokenizer.json was made, is used only if "identity" is this tokenizer's. */
 static rt_status take_ours(ds_tokenizer *t, const cJSON *o, const char *where)
 {
     const cJSON *ours     = cJSON_GetObjectItemCaseSensitive(o, DS_OURS);
@@ -114,7 +114,7 @@ static rt_status take_ours(ds_tokenizer *t, const cJSON *o, const char *where)
     return take_document_end(t, cJSON_GetObjectItemCaseSensitive(ours, "document_end"), where);
 }
 
-/* Other programs add these tokens to those of tokenizer.json: ids would differ where it lacks one. */
+/* Other programs add these tokens to those of tokenizer.json, so ids would differ if tokenizer.json lacked one. */
 static rt_status check_added(const ds_tokenizer *t, const char *text, const char *id, const char *where)
 {
     const int32_t own = ds_tokenizer_id(t, text);
@@ -135,7 +135,7 @@ static rt_status check_decoder(const ds_tokenizer *t, const cJSON *e, const char
     return check_added(t, text, e->string ? e->string : "", where);
 }
 
-/* The file of older folders: {"text": id, ...}. */
+/* added_tokens.json of older folders: {"text": id, ...}. */
 static rt_status take_added(void *ud, const cJSON *o, const char *where)
 {
     const cJSON *e;
@@ -165,7 +165,7 @@ static rt_status take_config(void *ud, const cJSON *o, const char *where)
     return take_ours(t, o, where);
 }
 
-/* Old folders say it in special_tokens_map.json; tokenizer_config.json wins. */
+/* Older folders name the tokens in special_tokens_map.json; tokenizer_config.json takes precedence. */
 rt_status ds_tokenizer_read_ends(ds_tokenizer *t, const char *dir)
 {
     for (int64_t i = 0; i < t->suffix.n; i++) RT_TRY(ds_ids_add(&t->close, t->suffix.v[i]));

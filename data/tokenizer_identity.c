@@ -1,7 +1,7 @@
-/* tokenizer_identity.c -- a digest of what decides ids, and nothing else (data/FORMAT.md has the bytes).
+/* tokenizer_identity.c -- a digest of everything that determines ids (data/FORMAT.md defines the bytes).
  *
- * Two files that give every text the same ids may differ: in their spacing, the form of their merges, their
- * post-processor, decoder or chat template.
+ * Two files that give every text the same ids may differ in spacing, the form of their merges, post-processor, decoder or chat
+ * template.
  */
 #include "data/tokenizer.h"
 #include <stdlib.h>
@@ -20,7 +20,7 @@ static void add_bytes(rt_sha *h, const char *s, size_t n)
     rt_sha_add(h, s, n);
 }
 
-/* Added tokens are looked for in the text as they are written; all other entries stand for bytes. */
+/* Added tokens are hashed by their text; all other entries by the bytes that they represent. */
 static rt_status add_entries(rt_sha *h, const ds_vocab *v)
 {
     rt_buf    bytes = {0};

@@ -1,4 +1,4 @@
-/* tokenizer_json.c -- model (vocabulary, merges) and added tokens of tokenizer.json. */
+/* tokenizer_json.c -- parsing the model (vocabulary, merges) and the added tokens of tokenizer.json. */
 #include "data/tokenizer.h"
 #include <string.h>
 
@@ -14,7 +14,7 @@ static rt_status refuse_text(const cJSON *model, const char *key, const char *wh
 
 static rt_status check_model(const cJSON *model, const char *where)
 {
-    const char *type    = "BPE"; /* old files do not say it */
+    const char *type    = "BPE"; /* older files omit it */
     double      dropout = 0;
     RT_CHECK(cJSON_IsObject(model), RT_EFORMAT, "%s: expected an object \"model\"; is this a tokenizer.json?", where);
     RT_TRY(rt_json_text(model, "type", &type, where));
@@ -46,7 +46,7 @@ static rt_status parse_vocab(ds_tokenizer *t, const cJSON *model, const char *wh
     return RT_OK;
 }
 
-/* The two halves of ["a","b"] or "a b". */
+/* Gets the two halves of "a b" or ["a","b"]. */
 static rt_status merge_halves(const cJSON *e, const char *half[2], size_t n[2], int64_t number, const char *where)
 {
     if (cJSON_IsArray(e) && cJSON_GetArraySize(e) == 2 && cJSON_IsString(e->child) && cJSON_IsString(e->child->next)) {
@@ -155,7 +155,7 @@ static rt_status check_template_ids(const ds_tokenizer *t, const ds_ids *ids, co
     return RT_OK;
 }
 
-/* Truncation and padding are left out of account, as transformers does. */
+/* Truncation and padding are ignored, as in transformers. */
 rt_status ds_tokenizer_parse(ds_tokenizer *t, const cJSON *root, const char *where)
 {
     const cJSON *model = cJSON_GetObjectItemCaseSensitive(root, "model");

@@ -1,7 +1,7 @@
-/* tokenizer_pre.c -- normalizer, pre_tokenizer, post_processor and decoder of tokenizer.json.
+/* tokenizer_pre.c -- parsing normalizer, pre_tokenizer, post_processor and decoder of tokenizer.json.
  *
- * What byte-level BPE models use is read; every other part is refused by its
- * name, since guessing would give other ids than the model was trained on.
+ * The parts that byte-level BPE models use are supported.  Every other part is refused by name, because ignoring it would give ids
+ * with which the model was not trained.
  */
 #include "data/tokenizer.h"
 #include <string.h>
@@ -139,7 +139,7 @@ static rt_status parse_post(ds_tokenizer *t, const cJSON *o, const char *where)
     const char *type;
     if (!o) return RT_OK;
     RT_TRY(type_of(o, &type, where));
-    if (!strcmp(type, "ByteLevel")) return RT_OK; /* only trims offsets */
+    if (!strcmp(type, "ByteLevel")) return RT_OK; /* it only trims offsets */
     if (!strcmp(type, "TemplateProcessing")) {
         RT_CHECK(!t->prefix.n && !t->suffix.n, RT_EFORMAT, "%s: more than one TemplateProcessing is not supported", where);
         return parse_template(t, o, where);

@@ -1,5 +1,5 @@
-/* tokenizer_train.c -- a tokenizer out of text files: pieces are counted, merges
- * learnt (bpe_train.c), files written (tokenizer_write.c). */
+/* tokenizer_train.c -- training a tokenizer on text files: counting pieces, learning merges (bpe_train.c), writing files
+ * (tokenizer_write.c). */
 #include "data/tokenizer.h"
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +43,7 @@ static rt_status count_files(counter *c, const ds_input *in)
     return RT_OK;
 }
 
-/* Entry 0 is the end token, then the 256 bytes in the order of their characters. */
+/* Entry 0 is the end token, followed by the 256 bytes in the order of their characters. */
 static rt_status begin_vocab(ds_vocab *v, const char *end)
 {
     RT_TRY(ds_vocab_put(v, end, strlen(end), 0, "tokenizer train"));

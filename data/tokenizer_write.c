@@ -1,4 +1,4 @@
-/* tokenizer_write.c -- a trained tokenizer as Hugging Face's files. */
+/* tokenizer_write.c -- writing a trained tokenizer as Hugging Face's files. */
 #include "core/file.h"
 #include "data/tokenizer.h"
 #include <string.h>
@@ -32,7 +32,8 @@ static rt_status add_merges(rt_buf *b, const ds_trained *t)
     return RT_OK;
 }
 
-/* `end` is the end token as a JSON string.  A text begins with it; what is given to a model to continue must not end with it. */
+/* `end` is the end token as a JSON string.  The template puts it before a text, but not after one, because a model would not
+ * continue a prompt that ends with it. */
 static rt_status add_post_processor(rt_buf *b, const char *end)
 {
     RT_TRY(

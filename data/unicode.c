@@ -1,4 +1,4 @@
-/* unicode.c -- sets of characters by their properties. */
+/* unicode.c -- sets of characters by their Unicode properties. */
 #include "data/unicode.h"
 #include <ctype.h>
 #include <stdlib.h>
@@ -37,9 +37,9 @@ size_t ds_utf8_encode(uint32_t c, char out[4])
 
 static const uint32_t spaces[][2] = {{9, 13},          {0x20, 0x20},     {0x85, 0x85},     {0xa0, 0xa0},     {0x1680, 0x1680},
                                      {0x2000, 0x200a}, {0x2028, 0x2029}, {0x202f, 0x202f}, {0x205f, 0x205f}, {0x3000, 0x3000}};
-/* Symbols that are letters to a \w: Latin letters in circles and squares. */
+/* Symbols that \w matches: Latin letters in circles and squares. */
 static const uint32_t enclosed[][2] = {{0x24b6, 0x24e9}, {0x1f130, 0x1f149}, {0x1f150, 0x1f169}, {0x1f170, 0x1f189}};
-/* Numbers that are so to the \w of regexes alone: superscripts and fractions of Latin 1. */
+/* Numbers that \w matches in regexes, but that ds_is_word excludes: superscripts and fractions of Latin-1. */
 static const uint32_t raised[][2] = {{0xb2, 0xb3}, {0xb9, 0xb9}, {0xbc, 0xbe}};
 
 static int is_in(const uint32_t (*range)[2], size_t n, uint32_t c)
@@ -52,7 +52,7 @@ static int is_in(const uint32_t (*range)[2], size_t n, uint32_t c)
 
 int ds_is_space(uint32_t c) { return IN(spaces, c); }
 
-/* L, M, Nd, Nl, Pc */
+/* categories L, M, Nd, Nl, Pc */
 static int is_word_category(const char *name)
 {
     return name[0] == 'L' || name[0] == 'M' || !strcmp(name, "Nd") || !strcmp(name, "Nl") || !strcmp(name, "Pc");
@@ -72,7 +72,7 @@ static int by_from(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Ascending and apart again. */
+/* Sorts the ranges and joins those that overlap or touch. */
 static void order(ds_set *s)
 {
     int64_t n = 0;
@@ -149,7 +149,7 @@ static rt_status add_ranges(ds_set *s, const uint32_t (*range)[2], size_t n)
 }
 #define ADD(s, ranges) add_ranges(s, ranges, sizeof(ranges) / sizeof *(ranges))
 
-/* Add the runs whose value `wanted` accepts. */
+/* Adds the runs whose value wanted() accepts. */
 static rt_status add_runs(ds_set *s, const uint32_t *runs, int n, int (*wanted)(int value, const void *ud), const void *ud)
 {
     for (int i = 0; i < n; i++)
@@ -200,7 +200,7 @@ static const struct {
                   {"Private_Use", "Co"},
                   {"Unassigned", "Cn"}};
 
-/* As Unicode compares names: without case, spaces, hyphens and low lines. */
+/* Compares names as Unicode does: without case, spaces, hyphens and underscores. */
 static int same_name(const char *a, const char *b, size_t n)
 {
     size_t i = 0;
@@ -212,7 +212,7 @@ static int same_name(const char *a, const char *b, size_t n)
     }
 }
 
-/* "L" stands for all whose first letter it is. */
+/* A category of one letter, such as "L", contains all categories that begin with it. */
 static int is_category(int value, const void *ud)
 {
     const char *wanted = ud, *name = ds_category_names[value];

@@ -1,4 +1,4 @@
-/* versions.c -- versions of HDF5 and PCRE2 as they run here. */
+/* versions.c -- the versions of HDF5 and PCRE2 in use. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "data/data.h"
 #include <hdf5.h>

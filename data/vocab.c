@@ -1,4 +1,4 @@
-/* vocab.c -- strings and their ids: one text arena, one open-addressed table. */
+/* vocab.c -- a vocabulary's strings and ids: one text arena and one open-addressing table. */
 #include "data/tokenizer.h"
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@ static uint64_t hash(const char *s, size_t n)
     return h ^ (h >> 32);
 }
 
-/* The slot where the string stands, or the empty one where it would. */
+/* Returns the slot that holds the string, or the empty slot for it. */
 static int64_t place(const ds_vocab *v, const char *s, size_t n)
 {
     int64_t i = (int64_t)(hash(s, n) & (uint64_t)(v->slots - 1));

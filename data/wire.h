@@ -1,9 +1,8 @@
-/* wire.h -- field names of retort serve's wire form, used by both sides (infer/, teacher/).
+/* wire.h -- field names of the HTTP API of retort serve, used by the server (serve/) and the client (teacher/).
  *
- * vLLM's completions fields plus ours: request "retort": {"tail_samples": m, "seed": "u64"};
- * answer choices[0].prompt_tail_ids, tail_ids ([T][m]; null where there is no row) and
- * prompt_tail_entropy, tail_entropy ([T]).  Entry t of a prompt_* list is ABOUT token t,
- * so entry 0 is null; a dialect shifts by one, once, into row t-1.
+ * They are vLLM's completions fields and ours: request "retort": {"tail_samples": m, "seed": "u64"}; response
+ * choices[0].prompt_tail_ids, tail_ids ([T][m]; null where there is no row) and prompt_rest_entropy, rest_entropy ([T]).  Entry t
+ * of a prompt_* list is about token t, so entry 0 is null; a dialect shifts it once, into row t-1.
  */
 #ifndef DS_WIRE_H
 #define DS_WIRE_H
@@ -23,10 +22,10 @@
 #define WIRE_TAIL_IDS            "tail_ids"
 #define WIRE_PROMPT_REST_ENTROPY "prompt_rest_entropy"
 #define WIRE_REST_ENTROPY        "rest_entropy"
-#define WIRE_TOKENIZER_SHA256    "tokenizer_sha256" /* the tokenizer's identity; of older servers that of the file */
-#define WIRE_TOKENIZER_FILES     "tokenizer_files"  /* SHA-256 of tokenizer.json, and of the file that it was made from */
+#define WIRE_TOKENIZER_SHA256    "tokenizer_sha256" /* the tokenizer's identity; older servers send the file's SHA-256 */
+#define WIRE_TOKENIZER_FILES     "tokenizer_files"  /* SHA-256 of tokenizer.json and of the file from which it was made */
 #define WIRE_VOCAB_SIZE          "vocab_size"
 #define WIRE_MAX_MODEL_LEN       "max_model_len"
 #define WIRE_MAX_LOGPROBS        "max_logprobs"
-#define WIRE_MINUS_INFINITY      (-9999.0) /* how a log-probability of -inf travels */
+#define WIRE_MINUS_INFINITY      (-9999.0) /* a log-probability of -inf is sent as this number */
 #endif
