@@ -1,9 +1,9 @@
-/* check.h -- what unit tests share; after cmocka.h. */
+/* check.h -- a check shared by unit tests; include it after cmocka.h. */
 #ifndef TESTS_CHECK_H
 #define TESTS_CHECK_H
 #include "core/status.h"
 
-/* The call must succeed; its error and trace are the message. */
+/* Fails the test with the error text and trace unless st is RT_OK. */
 static inline void ok(rt_status st)
 {
     if (st != RT_OK) fail_msg("%s\n%s", rt_error_text(), rt_error_trace());

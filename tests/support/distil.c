@@ -61,7 +61,7 @@ static rt_status add_doc(ds_writer *w, md_scorer *s, rt_rng *rng)
     return ds_writer_add(w, &d);
 }
 
-/* The teacher's folder, with a tokenizer that its shards can name. */
+/* Writes the teacher's folder with a tokenizer, whose hash the shard records. */
 static rt_status save_teacher(const md_model *m, char tokenizer[RT_SHA_HEX])
 {
     char dir[96], text[128];
@@ -96,7 +96,7 @@ rt_status dt_make_shard(const char *path)
     rt_rng          r    = {5};
     RT_TRY(md_create(&m, &c, KN_REAL));
     md_init(m, 3);
-    for (int64_t i = 0; i < DT_V * 16; i++) ((real *)m->t[0].data)[i] *= 30; /* sharp */
+    for (int64_t i = 0; i < DT_V * 16; i++) ((real *)m->t[0].data)[i] *= 30; /* larger embeddings give peaked distributions */
     RT_TRY(save_teacher(m, info.tokenizer));
     RT_TRY(md_scorer_create(&s, m, DT_LONGEST));
     RT_TRY(ds_writer_create(&w, path, &info));

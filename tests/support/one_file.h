@@ -1,4 +1,4 @@
-/* one_file.h -- the fixture of tests that write one file again and again: an empty folder and a name in it. */
+/* one_file.h -- the fixture of tests that rewrite one file: an empty folder and a path in it. */
 #ifndef TESTS_ONE_FILE_H
 #define TESTS_ONE_FILE_H
 #include "core/file.h"

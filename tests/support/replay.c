@@ -22,7 +22,7 @@ struct replay {
     char               auth[256];
 };
 
-typedef struct ask { /* what a request asks for */
+typedef struct ask { /* the content of a request */
     int32_t  ids[4096];
     int64_t  n, k, m, max_tokens;
     uint64_t seed;
@@ -36,7 +36,7 @@ typedef struct row {
     int    order[REPLAY_VOCAB];
 } row;
 
-static row table[REPLAY_VOCAB]; /* by the last token; filled before the first thread starts */
+static row table[REPLAY_VOCAB]; /* indexed by the last token; filled before the first thread starts */
 
 static const double *sorting;
 static int           by_logprob(const void *x, const void *y)
@@ -75,9 +75,9 @@ static int32_t sample_rest(const row *r, const ask *a, int64_t t, int64_t j)
     return r->order[a->k + (int64_t)(rt_mix2(rt_mix2(a->seed, (uint64_t)t), (uint64_t)j) % (uint64_t)(REPLAY_VOCAB - a->k))];
 }
 
-/* ---- answers ------------------------------------------------------------------------------- */
+/* ---- responses ----------------------------------------------------------------------------- */
 
-/* What is said of the rank of the alternative at place i (0: the likeliest). */
+/* The reported rank of alternative i (0: the most likely). */
 static int said_rank(int i, const ask *a, replay_fault f)
 {
     return f == REPLAY_RANK_LOW && i == a->k - 1 ? 1 : i + 1 + (f == REPLAY_RANKS);
@@ -94,7 +94,7 @@ static void put_prompt_entry(rt_buf *b, const ask *a, int64_t t, replay_fault f)
     if (last && f == REPLAY_NAN) rt_buf_str(b, "NaN");
     else rt_buf_fmt(b, "%.9g", last && f == REPLAY_POSITIVE ? 1.0 : r.lp[id]);
     rt_buf_fmt(b, ",\"rank\":%d,\"decoded_token\":\"x\"}", said_rank(rank - 1, a, f));
-    for (int64_t i = k - 1; i >= 0; i--) /* unsorted, as servers do */
+    for (int64_t i = k - 1; i >= 0; i--) /* unsorted, as real servers send them */
         if (r.order[i] != id)
             rt_buf_fmt(b, ",\"%d\":{\"logprob\":%.9g,\"rank\":%d}", last && f == REPLAY_HUGE_ID && i == 0 ? 99999 : r.order[i],
                        r.lp[r.order[i]], said_rank((int)i, a, f));
@@ -108,7 +108,7 @@ static void put_ids(rt_buf *b, const char *name, const int32_t *ids, int64_t n, 
     rt_buf_str(b, "]");
 }
 
-/* Rows that follow ids[from-1 ..]; `null`: begin with the entry about nothing. */
+/* Rows for tokens from..end-1; `null`: begin with a null entry, since the first token has no row. */
 static void put_rest(rt_buf *b, const ask *a, const int32_t *ids, int64_t from, int64_t end, const char *tail, const char *entropy,
                      int null, replay_fault f)
 {
@@ -267,7 +267,7 @@ static int compute(replay *r, rt_buf *b, const char *url, const char *body, cons
     return 200;
 }
 
-/* Half of the body, then the connection breaks. */
+/* A response of which half the body is sent before the connection breaks. */
 typedef struct half {
     char  *p;
     size_t n;

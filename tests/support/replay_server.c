@@ -1,7 +1,8 @@
-/* replay_server.c -- replay.h as a program, for scripts: replay_server PORT_FILE [FAULT FAULTS [TOKENIZER_SHA [TOKENIZER_DIR]]].
+/* replay_server.c -- replay.h as a program for scripts: replay_server PORT_FILE [FAULT FAULTS [TOKENIZER_SHA [TOKENIZER_DIR]]].
  *
- * FAULT: "none", "500", "busy" (429, come back in three years), "slow" or "chat" (a plain server).  The tokenizer makes the
- * text of completions.  Ends with SIGTERM. */
+ * FAULT is "none", "500", "busy" (429 with a Retry-After of three years), "slow" or "chat" (a plain server).  The tokenizer
+ * decodes the ids of completions.  SIGTERM ends the program.
+ */
 #include "core/clock.h"
 #include "core/file.h"
 #include "tests/support/replay.h"
@@ -18,7 +19,7 @@ int main(int argc, char **argv)
     if (argc > 4) o.tokenizer = argv[4];
     if (argc > 5 && ds_tokenizer_load(&words, argv[5]) != RT_OK) return 2;
     o.words = words;
-    if (!strcmp(fault, "busy")) o.fault = REPLAY_LIMIT, o.retry_after = "99999999", o.only = "[0,"; /* not the probe */
+    if (!strcmp(fault, "busy")) o.fault = REPLAY_LIMIT, o.retry_after = "99999999", o.only = "[0,"; /* spares the probe */
     else if (strcmp(fault, "500") != 0) o.faults = 0;
     if (!strcmp(fault, "slow")) o.delay = 0.2;
     rt_interrupt_catch();

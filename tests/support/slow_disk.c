@@ -1,4 +1,4 @@
-/* slow_disk.c -- to be preloaded: the first fsync of a checkpoint that is being written takes $SLOW_DISK seconds. */
+/* slow_disk.c -- a library for LD_PRELOAD: the first fsync of a checkpoint being written takes $SLOW_DISK seconds longer. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
