@@ -1,7 +1,7 @@
 /* wire.h -- field names of the HTTP API of retort serve, used by the server (serve/) and the client (teacher/).
  *
  * They are vLLM's completions fields and ours: request "retort": {"tail_samples": m, "seed": "u64"}; response
- * choices[0].prompt_tail_ids, tail_ids ([T][m]; null where there is no row) and prompt_rest_entropy, rest_entropy ([T]).  Entry t
+ * choices[0].prompt_tail_ids, tail_ids ([T][m]; null where there is no row) and "prompt_rest_entropy", "rest_entropy" ([T]).  Entry t
  * of a prompt_* list is about token t, so entry 0 is null; a dialect shifts it once, into row t-1.
  */
 #ifndef DS_WIRE_H
