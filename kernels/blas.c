@@ -1,8 +1,8 @@
-/* blas.c -- OpenBLAS, and the LAPACK inside it: chosen, loaded, called on one core.
+/* blas.c -- loads OpenBLAS, with the LAPACK in it, and calls it on one thread.
  *
- * OpenBLAS reads OPENBLAS_CORETYPE when it is loaded, and Debian's 0.3.21 takes newer CPUs
- * for an SSE3 one (a fifth of their speed), so the variable is set from CPUID before
- * dlopen.  A user's own OPENBLAS_CORETYPE wins; RETORT_BLAS names another library.
+ * OpenBLAS reads OPENBLAS_CORETYPE when it is loaded.  Debian's 0.3.21 takes newer CPUs
+ * for an SSE3 CPU and runs at a fifth of their speed, so the variable is set from CPUID before
+ * dlopen.  A user's own OPENBLAS_CORETYPE takes precedence.  RETORT_BLAS names another library.
  */
 #include "kernels/gemm.h"
 #include <dlfcn.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum { ROW_MAJOR = 101, NO_TRANS = 111, TRANS = 112 };
-enum { BLAS_SPACE = 300 << 20 }; /* where its buffers get no memory, OpenBLAS tries for ever, from dlopen on */
+enum { BLAS_SPACE = 300 << 20 }; /* bytes; if OpenBLAS cannot allocate its buffers, it retries for ever, already in dlopen */
 
 #ifdef RT_REAL_F64
 #define GEMM_NAME "cblas_dgemm"
@@ -20,7 +20,7 @@ enum { BLAS_SPACE = 300 << 20 }; /* where its buffers get no memory, OpenBLAS tr
 typedef void (*gemm_fn)(int order, int ta, int tb, int m, int n, int k, real alpha, const real *a, int lda, const real *b, int ldb,
                         real beta, real *c, int ldc);
 
-/* LAPACK's, as Fortran compilers call: all by address, the lengths of the two letters last. */
+/* LAPACK's dsyevd in the Fortran convention: all arguments by address, then the lengths of the two strings. */
 typedef void (*eigen_fn)(const char *vectors, const char *half, const int *n, double *a, const int *lda, double *w, double *work,
                          const int *lwork, int *iwork, const int *liwork, int *info, size_t, size_t);
 
@@ -66,9 +66,9 @@ int         kn_have_blas(void) { return g_gemm != NULL; }
 const char *kn_blas_config(void) { return g_config; }
 const char *kn_blas_kernel(void) { return g_kernel; }
 
-/* OpenBLAS's AVX-512 builds have a kernel for products of at most SMALL multiplications of two operands that are not
- * transposed (sgemm_small_kernel_nn_SKYLAKEX, 0.3.21); it calls malloc each time.  One of the operands, the one with fewer
- * elements, is then handed over transposed: it has at most sqrt(SMALL K) of them. */
+/* OpenBLAS's AVX-512 builds have a kernel for gemms of at most SMALL multiplications whose operands are both not
+ * transposed (sgemm_small_kernel_nn_SKYLAKEX, 0.3.21).  It calls malloc in each call.  To avoid it, kn_blas transposes the
+ * operand with fewer elements, at most sqrt(SMALL K). */
 enum { SMALL = 100 * 100 * 100 };
 _Static_assert((int64_t)KN_BLAS_SPACE *KN_BLAS_SPACE >= (int64_t)SMALL * KN_BLAS_K, "the smaller operand of a small product fits");
 

@@ -1,4 +1,4 @@
-/* dispatch.c -- which table this CPU runs. */
+/* dispatch.c -- chooses the kernel table for this CPU. */
 #include "kernels/gemm.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ const kn_table *kn_at(int i)
             able[n++] = &kn_table_avx512;
     }
 #elif defined(__aarch64__)
-    able[n++] = &kn_table_neon; /* every such CPU has it */
+    able[n++] = &kn_table_neon; /* every AArch64 CPU has NEON */
 #endif
     return i < n ? able[i] : NULL;
 }

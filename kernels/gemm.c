@@ -1,13 +1,13 @@
-/* gemm.c -- matrix products over all threads: ranges of k and of columns, tiles, types of the output; a backend computes a tile.
+/* gemm.c -- gemm on all threads: ranges of k and of columns, tiles, output types.  A backend computes each tile.
  *
- * RETORT_GEMM=own|openblas chooses the backend; without it the table says which is the faster one on such machines.
+ * RETORT_GEMM=own|openblas chooses the backend.  Without it, the kernel table says which is faster on this CPU.
  */
 #include "kernels/gemm.h"
 #include "core/progress.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_K = 1024 }; /* at once where the output is added up in place */
+enum { MOST_K = 1024 }; /* largest range of k if the output is accumulated in place */
 
 static const kn_gemm_backend *const backends[] = {&kn_gemm_own, &kn_gemm_openblas};
 enum { BACKENDS = sizeof backends / sizeof *backends };
@@ -16,7 +16,7 @@ static kn_gemm_space         *g_space[RT_MAX_THREADS];
 static real                  *g_panels;
 static const kn_gemm_backend *g_backend = &kn_gemm_own;
 
-/* ---- which backend ---------------------------------------------------------------------------------- */
+/* ---- choice of the backend ---------------------------------------------------------------------------------- */
 
 static const kn_gemm_backend *find(const char *name)
 {
@@ -25,7 +25,7 @@ static const kn_gemm_backend *find(const char *name)
     return NULL;
 }
 
-/* The variable's older name is read until version 0.3. */
+/* Returns the requested backend or NULL.  The variable's older name is read until version 0.3. */
 static const char *wanted(void)
 {
     const char *want = getenv("RETORT_GEMM"), *old = getenv("RETORT_PRODUCT");
@@ -41,7 +41,7 @@ static rt_status choose(const kn_table *table)
     RT_CHECK(g_backend, RT_EINVAL, "RETORT_GEMM=%s: expected own or openblas; unset it for what suits this CPU", want);
     for (int i = 0; i < BACKENDS; i++) {
         const rt_status st = backends[i]->load(table);
-        if (backends[i] == g_backend) RT_TRY(st); /* the others are there to compare with, or are not */
+        if (backends[i] == g_backend) RT_TRY(st); /* the other backends are optional */
     }
     return RT_OK;
 }
@@ -121,7 +121,7 @@ void kn_gemm_watch(void (*seen)(void *ud, const kn_mat *a, const kn_mat *b, int6
     g_seen_ud = ud;
 }
 
-/* A bf16 output is rounded once, so that k stays whole as long as one panel fits. */
+/* For a bf16 output k is split only if one panel of all of k does not fit, so that the output is rounded once. */
 void kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, int64_t N, int64_t K, const void *addend)
 {
     kn_gemm_job   j    = {.c = c, .ct = ct, .ldc = ldc, .M = M, .N = N, .K = K, .a = a, .b = b, .addend = addend, .panels = g_panels};

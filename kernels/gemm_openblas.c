@@ -1,11 +1,11 @@
-/* gemm_openblas.c -- tiles by OpenBLAS.
+/* gemm_openblas.c -- the gemm backend "openblas": OpenBLAS computes the tiles.
  *
- * OpenBLAS's bits depend on the shape of a call, and its own threads cut shapes by their number: it gets one thread, and tiles
- * that are a function of the shape alone.
+ * OpenBLAS's rounding depends on the shape of a call, and its threads split a call by their number.  So it runs on one thread,
+ * on tiles whose size depends only on the shape of the gemm.
  */
 #include "kernels/gemm.h"
 
-enum { MIN_TILES = 12, MIN_NT = 128, MIN_MT = 72 }; /* finer until there is work for every core */
+enum { MIN_TILES = 12, MIN_NT = 128, MIN_MT = 72 }; /* tiles are halved until there are MIN_TILES, down to these sizes */
 
 static void cut(kn_gemm_job *j)
 {
@@ -14,7 +14,7 @@ static void cut(kn_gemm_job *j)
     while (kn_parts(j->M, j->mt) * kn_parts(j->nb, j->nt) < MIN_TILES && j->mt > MIN_MT) j->mt /= 2;
 }
 
-/* An operand's block: where it lies, or cast. */
+/* Returns a block of an operand: in place for KN_REAL, else cast into `work`. */
 static const real *block(const kn_mat *m, int64_t r0, int64_t rows, int64_t c0, int64_t cols, real *work, int64_t *ld)
 {
     *ld = m->ld;

@@ -1,14 +1,14 @@
-/* gemm_own.c -- our own gemm backend: packed panels and the table's register tile.
+/* gemm_own.c -- the gemm backend "own": packed panels and the table's register tile.
  *
- * B is packed into panels of nr columns once a range, by all threads; then a tile copies its rows of A, block by block of k,
- * into the core's own cache and runs the table's micro kernel over the panels.  bf16 becomes `real` on the way into panel and
- * block, so that the cast costs no pass of its own.  An element's sum runs over k in order, whatever the tile: with this
- * backend an output row depends on its own operands alone.
+ * All threads pack B into panels of nr columns, once per range.  A tile then copies its rows of A, one block of k at a time,
+ * into the core's cache and runs the table's micro kernel over the panels.  Packing and copying cast bf16 to `real`, so the
+ * cast needs no separate pass.  Each element is summed over k in order for every tile size, so with this backend
+ * an output row depends only on its own operands.
  */
 #include "kernels/gemm.h"
 #include <string.h>
 
-enum { MT = 96, PACK_K = 64, PACK_N = 256 }; /* MT: a block of A stays in a core's cache */
+enum { MT = 96, PACK_K = 64, PACK_N = 256 }; /* MT: largest tile height; a block of A fits in a core's cache */
 
 _Static_assert(KN_NT % KN_MAX_NR == 0 && PACK_N % KN_MAX_NR == 0, "tiles and items begin where a panel does");
 
@@ -31,7 +31,7 @@ void kn_pack(real *to, kn_mat b, int64_t N, int64_t K)
 
 kn_rows kn_plain(const real *p, int64_t row, int64_t col) { return (kn_rows){p, row, col, kernel()->mr * row}; }
 
-/* A panel of n < nr columns goes through a tile of its own, so that nothing beyond C is written. */
+/* Computes a panel of n < nr columns in a temporary tile, so that nothing outside C is written. */
 static void edge(real *c, int64_t ldc, kn_rows a, const real *b, int64_t M, int64_t n, int64_t K, int acc)
 {
     _Alignas(RT_ALIGN) real t[KN_MAX_MR * KN_MAX_NR];
@@ -54,13 +54,13 @@ void kn_gemm_packed(real *c, int64_t ldc, kn_rows a, const real *panels, int64_t
 
 /* ---- the backend --------------------------------------------------------------------------------- */
 
-/* Panels of one block of k stand together, in the order in which a tile reads them. */
+/* Returns the address of a panel.  Panels of one block of k are contiguous, in the order in which a tile reads them. */
 static real *panels_at(const kn_gemm_job *j, int64_t n, int64_t k, int64_t kt)
 {
     return j->panels + kn_panels(j->nb, k) + (n - j->n0) * kt;
 }
 
-/* An item is a block of some rows and columns: what it reads comes in whole lines of the cache. */
+/* A work item packs a block of PACK_K rows and PACK_N columns, so that it reads whole cache lines. */
 static void pack_item(int64_t item, int thread, void *ud)
 {
     const kn_gemm_job *j       = ud;
@@ -74,7 +74,7 @@ static void pack_item(int64_t item, int thread, void *ud)
 
 static void pack(kn_gemm_job *j) { rt_parallel(kn_parts(j->kb, PACK_K) * kn_parts(j->nb, PACK_N), pack_item, j); }
 
-/* Sums do not depend on the cut, so that it may follow the threads: as many tiles for each. */
+/* Sets the tile size.  Sums do not depend on it, so it is chosen to give every thread the same number of tiles. */
 static void cut(kn_gemm_job *j)
 {
     const int64_t down = kn_parts(kn_parts(j->M, MT), rt_threads()) * rt_threads(), mr = kernel()->mr;
@@ -82,7 +82,7 @@ static void cut(kn_gemm_job *j)
     j->nt = j->ct == KN_REAL ? j->nb : KN_NT;
 }
 
-/* Rows m0 .. m0+m of A, k .. k+kt, in the core's cache: as they are, or in tiles where A is transposed. */
+/* Copies rows m0 .. m0+m-1 and columns k .. k+kt-1 of A to `work`: row-major, or in tiles of mr rows if A is transposed. */
 static kn_rows rows_of(const kn_gemm_job *j, real *work, int64_t m0, int64_t m, int64_t k, int64_t kt)
 {
     int64_t lda;

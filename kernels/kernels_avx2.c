@@ -1,4 +1,4 @@
-/* kernels_avx2.c -- the kernels for one instruction set; flags in CMakeLists.txt. */
+/* kernels_avx2.c -- the kernels for AVX2; CMakeLists.txt sets the compiler flags. */
 #if defined(__x86_64__)
 #define KN_ISA      avx2
 #define KN_VECTOR   32 /* bytes */
@@ -8,5 +8,5 @@
 #include "kernels/kernels_body.h"
 #else
 extern int kn_no_avx2;
-int        kn_no_avx2; /* an empty translation unit is no C */
+int        kn_no_avx2; /* ISO C forbids an empty translation unit */
 #endif

@@ -1,6 +1,6 @@
-/* kernels_body.h -- plain C kernels, compiled once per instruction set with other
- * flags.  The including file defines KN_ISA.  Inner loops run over contiguous memory
- * with independent lanes, so that -O3 vectorises them without -ffast-math. */
+/* kernels_body.h -- plain C kernels, compiled once per instruction set with its own
+ * flags.  The including file defines KN_ISA and the other KN_* parameters.  Inner loops
+ * run over contiguous memory with independent lanes, so -O3 vectorises them without -ffast-math. */
 #include "kernels/kernels.h"
 #include <math.h>
 #include <string.h>
@@ -17,14 +17,14 @@ enum { LANES = 16 };
 static inline real fast_exp(real x) { return exp(x); }
 static inline real fast_log(real x) { return log(x); }
 #else
-/* exp(x) within 2 ulp on [-87, 88], clamped outside; NaN stays.  x = n ln 2 + r, |r| <= ln 2 / 2,
- * Taylor's polynomial to r^7, 2^n by its exponent bits. */
+/* Returns exp(x) within 2 ulp on [-87, 88]; x is clamped to this range and NaN is kept.  x = n ln 2 + r with |r| <= ln 2 / 2;
+ * exp(r) is a Taylor polynomial of degree 7, 2^n is set through its exponent bits. */
 static inline real fast_exp(real x)
 {
     const real lo = -87.0f, hi = 88.0f;
     x            = x < lo ? lo : x;
     x            = x > hi ? hi : x;
-    const real z = x * 1.44269504f + 12582912.0f, n = z - 12582912.0f; /* 1.5 * 2^23: rounds to whole */
+    const real z = x * 1.44269504f + 12582912.0f, n = z - 12582912.0f; /* adding 1.5 * 2^23 rounds to an integer */
     const real r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
     real       p = 1.0f / 5040.0f;
     p            = p * r + 1.0f / 720.0f;
@@ -42,8 +42,8 @@ static inline real fast_exp(real x)
     return p * s.f;
 }
 
-/* log(x) of a positive normal x within 2 ulp, near 1 within 1e-8 of the value.  x = 2^n m, m in [sqrt(1/2), sqrt(2));
- * log m = 2 artanh(s), s = (m - 1) / (m + 1), by its series to s^9. */
+/* Returns log(x) of a positive normal x within 2 ulp, near 1 within 1e-8 of the value.  x = 2^n m with m in [sqrt(1/2), sqrt(2));
+ * log m = 2 artanh(s), s = (m - 1) / (m + 1), by its series up to s^9. */
 static inline real fast_log(real x)
 {
     union {
@@ -75,7 +75,7 @@ static void from_bf16(real *restrict y, const kn_bf16 *restrict x, int64_t n)
     for (int64_t i = 0; i < n; i++) y[i] = (real)bf16_to_float(x[i]);
 }
 
-/* To nearest, ties to even, by adding half of what is cut off; a NaN, which that might carry out of its range, stays and is made quiet. */
+/* Rounds to nearest, ties to even, by adding half of the discarded part.  A NaN is made quiet and not rounded, which could overflow it. */
 static void to_bf16(kn_bf16 *restrict y, const real *restrict x, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -101,7 +101,7 @@ static inline real add_lanes(const real *lane)
     return s[0];
 }
 
-/* sum over i of TERM (an expression of i), in LANES lanes. */
+/* Returns the sum over i of TERM (an expression of i), in LANES lanes. */
 #define SUM_LANES(TERM)                                          \
     real    lane[LANES] = {0};                                   \
     int64_t base        = 0;                                     \
@@ -124,7 +124,7 @@ static real dot_u4(const real *restrict a, const uint8_t *restrict b, int64_t n2
     SUM_LANES(a[2 * i] * (real)(b[i] & 15) + a[2 * i + 1] * (real)(b[i] >> 4));
 }
 
-/* x > m is false for a NaN: it is passed over. */
+/* x > m is false for a NaN, so NaN is ignored. */
 static real max(const real *x, int64_t n)
 {
     real lane[LANES], m;
@@ -189,7 +189,7 @@ static void axpby(real *restrict y, real b, const real *restrict x, real a, int6
     for (int64_t i = 0; i < n; i++) y[i] = b * y[i] + a * x[i];
 }
 
-/* Of each element: q, p; d = log(p/q); r = p/q and its logarithm lr, with q no smaller than e^-87, where D has long been level. */
+/* VALUE and SLOPE use q, p, d = log(p/q), r = p/q and lr = log r.  In r and lr, q is at least e^-87; D is flat below that. */
 #define DIVERGENCE(NAME, VALUE, SLOPE)                                                                                                  \
     static void NAME(real *restrict z, real *restrict y, const real *restrict ez, const real *restrict ey, const kn_softmaxes *s,       \
                      real mix, int64_t n, kn_divergence_sums *sums)                                                                     \

@@ -1,4 +1,4 @@
-/* kernels_ref.c -- the kernels for one instruction set; flags in CMakeLists.txt. */
+/* kernels_ref.c -- the kernels for any CPU; CMakeLists.txt sets the compiler flags. */
 #define KN_ISA      ref
 #define KN_VECTOR   16 /* bytes */
 #define KN_MR       4

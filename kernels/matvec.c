@@ -1,7 +1,7 @@
-/* matvec.c -- matrix times vector, for decoding: rows of any type, each one dot product. */
+/* matvec.c -- matrix times vector, for decoding: one dot product per row, of any type. */
 #include "kernels/kernels.h"
 
-enum { ROWS = 32 }; /* of an item */
+enum { ROWS = 32 }; /* rows per work item */
 
 typedef struct matvec {
     real       *y;

@@ -1,17 +1,17 @@
 /* micro_body.h -- the inner loops of gemm, part of kernels_body.h.
  *
- * A micro tile of MR x NR sums stays in registers while k runs: NV vectors across, each
- * multiplied with MR broadcast elements of A.  One operand, B, is packed beforehand into panels
- * [K][NR], so that its loads are aligned and in order; of A only two strides matter.
- * (Goto & van de Geijn 2008, doi:10.1145/1356052.1356053, with the roles of GEBP's registers.)
+ * A micro tile of MR x NR sums stays in registers during the loop over k.  It is NV vectors wide; each
+ * vector of B is multiplied by MR broadcast elements of A.  B is packed beforehand into panels
+ * [K][NR], so that its loads are aligned and sequential; A is read with two strides.
+ * Source: Goto & van de Geijn 2008, doi:10.1145/1356052.1356053 (GEBP).
  */
 enum { VL = KN_VECTOR / (int)sizeof(real), MR = KN_MR, NV = KN_NV, NR = NV * VL, TURN = 8 };
 _Static_assert(KN_MR <= KN_MAX_MR && KN_MAX_NR % (KN_NV * KN_VECTOR / (int)sizeof(real)) == 0, "a micro tile that the product cannot cut");
 
 typedef real vec __attribute__((vector_size(KN_VECTOR)));
-typedef real vec_at_will __attribute__((vector_size(KN_VECTOR), aligned(sizeof(real)))); /* at any address */
+typedef real vec_at_will __attribute__((vector_size(KN_VECTOR), aligned(sizeof(real)))); /* unaligned */
 
-/* m is a constant wherever this is inlined. */
+/* m is a constant at every call, so the loops over m are unrolled. */
 static inline __attribute__((always_inline)) void micro_rows(real *c, int64_t ldc, const real *a, int64_t rs, int64_t cs, const real *b,
                                                              const int m, int64_t K, int acc)
 {
@@ -35,14 +35,14 @@ static void micro(real *c, int64_t ldc, const kn_rows *a, const real *b, int64_t
 {
     const real *p = a->p;
     for (; M >= MR; M -= MR, p += a->tile, c += MR * ldc) {
-        for (int i = 0; i < MR; i++) __builtin_prefetch(c + i * ldc, 1, 3); /* wanted when k is through */
+        for (int i = 0; i < MR; i++) __builtin_prefetch(c + i * ldc, 1, 3); /* needed after the loop over k */
         micro_rows(c, ldc, p, a->row, a->col, b, MR, K, acc);
     }
     for (; M >= 2; M -= 2, p += 2 * a->row, c += 2 * ldc) micro_rows(c, ldc, p, a->row, a->col, b, 2, K, acc);
     if (M) micro_rows(c, ldc, p, a->row, a->col, b, 1, K, acc);
 }
 
-/* Rows of memory along M: tiles of MR columns one after another, to[tile][k][MR] at distances of `tile`. */
+/* Packs rows of memory that run along M into tiles of MR columns, to[tile][k][MR], `tile` reals apart. */
 static void pack_a(real *restrict to, int64_t tile, const void *x, kn_type t, int64_t ld, int64_t M, int64_t K)
 {
     real row[KN_MAX_TILE] = {0};
@@ -50,7 +50,7 @@ static void pack_a(real *restrict to, int64_t tile, const void *x, kn_type t, in
         if (t == KN_REAL) memcpy(row, (const real *)x + k * ld, (size_t)M * sizeof(real));
         else from_bf16(row, (const kn_bf16 *)x + k * ld, M);
         for (int64_t i = 0, at = 0; i < M; i += MR, at += tile)
-            for (int r = 0; r < MR; r++) to[at + r] = row[i + r]; /* beyond M: 0, read by nobody */
+            for (int r = 0; r < MR; r++) to[at + r] = row[i + r]; /* elements beyond M are never used */
     }
 }
 
@@ -59,7 +59,7 @@ static inline real cast(const void *x, kn_type t, int64_t i)
     return t == KN_REAL ? ((const real *)x)[i] : (real)bf16_to_float(((const kn_bf16 *)x)[i]);
 }
 
-/* Memory runs along the panel: to[k][j] = x[k ld + j]. */
+/* Packs a panel from memory that runs along n: to[k][j] = x[k ld + j]. */
 static inline __attribute__((always_inline)) void pack_rows(real *restrict to, const void *x, kn_type t, int64_t ld, int64_t n, int64_t K)
 {
     for (int64_t k = 0; k < K; k++, to += NR) {
@@ -70,7 +70,7 @@ static inline __attribute__((always_inline)) void pack_rows(real *restrict to, c
     }
 }
 
-/* Memory runs along k: to[k][j] = x[j ld + k], turned in squares of TURN columns. */
+/* Packs a panel from memory that runs along k: to[k][j] = x[j ld + k], transposed in blocks of NR x TURN. */
 static inline __attribute__((always_inline)) void pack_transposed(real *restrict to, const void *x, kn_type t, int64_t ld, int64_t n,
                                                                   int64_t K)
 {

@@ -1,4 +1,4 @@
-/* types.c -- the types of tensors as one table, and memory of any type read and written as reals. */
+/* types.c -- the table of tensor types, and reading and writing tensors of any type as reals. */
 #include "kernels/kernels.h"
 #include <float.h>
 #include <string.h>
@@ -16,7 +16,7 @@ static real real_dot(const void *w, int64_t row, const real *x, int64_t cols)
     return kn_get()->dot(x, (const real *)w + row * cols, cols);
 }
 
-/* Without a branch, so that the compiler makes vector code of it. */
+/* The loop has no branch, so that the compiler vectorises it. */
 static int real_not_finite(const void *p, int64_t at, int64_t n)
 {
     const real *x = (const real *)p + at, most = sizeof(real) == 8 ? (real)DBL_MAX : (real)FLT_MAX;
@@ -33,7 +33,7 @@ static real bf16_dot(const void *w, int64_t row, const real *x, int64_t cols)
     return kn_get()->dot_bf16(x, (const kn_bf16 *)w + row * cols, cols);
 }
 
-static int bf16_not_finite(const void *p, int64_t at, int64_t n) /* an exponent of all ones */
+static int bf16_not_finite(const void *p, int64_t at, int64_t n) /* infinity and NaN have an exponent of all ones */
 {
     const kn_bf16 *x   = (const kn_bf16 *)p + at;
     int            bad = 0;
@@ -114,7 +114,7 @@ void kn_put(void *y, kn_type t, int64_t at, const real *x, int64_t n, int add)
     }
 }
 
-/* Block by block; the place is looked for in a block that has one. */
+/* Tests whole blocks, then searches for the index within the first block that is not finite. */
 int64_t kn_not_finite(const void *x, kn_type t, int64_t n)
 {
     enum { BLOCK = 1024 };
