@@ -1,4 +1,4 @@
-/* adamw.c -- one pass over master, moments, gradient and weight, in blocks cut by shape. */
+/* adamw.c -- AdamW in one pass over master, moments, gradient and weight, in blocks that depend only on the parameters' sizes. */
 #include "optim/optim.h"
 #include <math.h>
 #include <stdlib.h>
@@ -14,10 +14,10 @@ typedef struct block {
 struct opt_state {
     opt_param *p;
     opt_view  *v;
-    block     *b;       /* [blocks] of all parameters */
-    double    *squares; /* [blocks] */
+    block     *b;       /* [blocks] the blocks of all parameters */
+    double    *squares; /* [blocks] sums of squared gradients */
     int        n;
-    int64_t    blocks, from, to; /* the range */
+    int64_t    blocks, from, to; /* number of blocks; the range from .. to-1 */
 };
 
 static int64_t blocks_of(const opt_param *p) { return (p->n + BLOCK - 1) / BLOCK; }
@@ -40,7 +40,7 @@ static rt_status make_blocks(opt_state *s)
     return RT_OK;
 }
 
-/* The view of each parameter: from the first of its blocks in the range to the last. */
+/* Sets the view of each parameter to the elements from its first to its last block in the range. */
 static void cut_views(opt_state *s)
 {
     for (int64_t i = s->from; i < s->to; i++) {
@@ -130,7 +130,7 @@ typedef struct pass {
     real       decay;
 } pass;
 
-/* b's place in the arrays of its parameter's view. */
+/* Returns the offset of block b in the arrays of its parameter's view. */
 static int64_t in_view(const opt_state *s, const block *b) { return b->at - s->v[b->param].at; }
 
 static void sync_block(opt_state *s, const block *b)

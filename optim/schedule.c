@@ -1,4 +1,4 @@
-/* schedule.c -- the learning rate of a step. */
+/* schedule.c -- computes the learning rate of a step. */
 #include "optim/optim.h"
 #include <math.h>
 
