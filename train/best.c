@@ -1,5 +1,5 @@
-/* best.c -- which checkpoint `best` names where a run goes on: the one that the state names, as long as it can be used and was measured on what
- * is validated now. */
+/* best.c -- the link `best` of a resumed run.  It points to the best checkpoint recorded in the state, provided that this
+ * checkpoint is intact and was measured on the current validation data. */
 #include "train/trainer.h"
 #include <errno.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
-/* checkpoint.c -- out/step-00000100/: a model folder that other programs load as it is, the
- * optimiser's state, and a manifest; complete by one rename.  Finding one is checkpoint_find.c.
+/* checkpoint.c -- writing and reading out/step-00000100/: a model folder that other programs can load, the
+ * optimiser's state, and a manifest; one rename makes it visible when it is complete.  See also checkpoint_find.c.
  *
- * state-000-of-001.h5 holds master, m and v of every parameter ("0.master", ...) and the step.  The data position is the step: batches are a pure
- * function of (seed, step). */
+ * state-000-of-001.h5 holds master, m and v of every parameter ("0.master", ...) and the step.  No position in the data is
+ * stored: batches are a pure function of (seed, step). */
 #include "core/apart.h"
 #include "core/file.h"
 #include "train/trainer.h"
@@ -155,7 +155,7 @@ static rt_status write_all(tr_trainer *t, int64_t step)
     snprintf(tmp, sizeof tmp, "%s/%s.tmp", t->c->out, name);
     snprintf(path, sizeof path, "%s/%s", t->c->out, name);
     rt_status st = fill_folder(t, tmp, step);
-    if (st == RT_OK) st = rt_dir_replace(tmp, path); /* the same step, from before its validation */
+    if (st == RT_OK) st = rt_dir_replace(tmp, path); /* the path may exist: the same step, saved before its validation */
     if (st == RT_OK) st = tr_point(t->c->out, "latest", name);
     if (st == RT_OK && t->best_step == step) st = tr_point(t->c->out, "best", name);
     if (st == RT_OK) return tr_checkpoint_clean(t->c->out, t->c->checkpoint_keep, t->best_step);
@@ -173,7 +173,7 @@ static rt_status write_snapshot(void *ud)
     return write_all(o->t, o->step);
 }
 
-/* What is half written takes no room, and the error says what there is to go on from. */
+/* Removes the partially written folder and returns an error that names the last complete checkpoint. */
 static rt_status give_up(const char *out, const char *path, rt_status st)
 {
     char          why[1024], tmp[8192], link[4096], last[64] = "";

@@ -1,4 +1,4 @@
-/* checkpoint_find.c -- what an output folder holds of a run: the newest checkpoint that verifies, and those that do not. */
+/* checkpoint_find.c -- finding the newest intact checkpoint and the damaged ones in an output folder, and removing a run. */
 #include "core/file.h"
 #include "train/trainer.h"
 #include <errno.h>
@@ -49,7 +49,7 @@ static rt_status check_all(const char *dir, const cJSON *files)
     return RT_OK;
 }
 
-/* A folder may have been renamed, or have got another's files. */
+/* RT_EFORMAT: the manifest is of another step; the folder was renamed, or its files were replaced by another checkpoint's. */
 static rt_status check_manifest_step(const cJSON *manifest, int64_t step)
 {
     const double says = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(manifest, "step"));
@@ -83,7 +83,7 @@ rt_status tr_checkpoint_verify(const char *dir, int64_t step)
     return st == RT_OK ? check_state_step(dir, step) : st;
 }
 
-/* One entry of the folder, from the newest name on. */
+/* Examines one entry of the folder; the entries are visited from the newest on. */
 static rt_status look_at(tr_found *f, const char *out, const char *name)
 {
     int64_t       step;
@@ -124,7 +124,7 @@ void tr_found_free(tr_found *f)
     *f = (tr_found){0};
 }
 
-/* Damaged ones keep their content under another name, so that they neither count as kept nor are found again. */
+/* Renames a damaged checkpoint and keeps its content, so that it neither counts as a checkpoint nor is found again. */
 static rt_status set_aside(const char *out, const char *name)
 {
     char from[4096], to[4096];
@@ -150,7 +150,7 @@ rt_status tr_checkpoint_set_aside(const char *out, int64_t newer_than)
     return st == RT_OK ? tr_point(out, "latest", latest) : st;
 }
 
-/* ---- what a run made, and nothing else ------------------------------------------------------------------ */
+/* ---- removing the files of a run ------------------------------------------------------------------------ */
 
 static int is_part(const char *name)
 {
@@ -191,7 +191,8 @@ static rt_status check_metrics(const char *path)
     return RT_OK;
 }
 
-/* *ours: the entry NAME is of a run, and goes with it.  RT_EINVAL: it has such a name, but no run made it. */
+/* Sets *ours to 1 if the entry belongs to a run and may be removed.  RT_EINVAL: it has the name of such an entry, but its type
+ * or content is different. */
 static rt_status check_entry(const char *path, const char *name, int *ours)
 {
     struct stat s;
@@ -227,6 +228,6 @@ static rt_status each_entry(const char *out, int remove)
 
 rt_status tr_checkpoint_remove_all(const char *out)
 {
-    RT_TRY(each_entry(out, 0)); /* all or nothing */
+    RT_TRY(each_entry(out, 0)); /* checks all entries before the first is removed */
     return each_entry(out, 1);
 }

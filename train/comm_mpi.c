@@ -1,8 +1,8 @@
-/* comm_mpi.c -- ranks over MPI.  A program that mpirun did not start never calls MPI_Init.
+/* comm_mpi.c -- communication between ranks over MPI.  A program that mpirun did not start never calls MPI_Init.
  *
- * Gradients: each rank receives the others' parts of its own share, adds them in rank order, and sends the sums to all.  Each
- * byte crosses once in each direction, and the bits do not depend on an algorithm that MPI chooses.  Sums of a few numbers go to
- * rank 0 and come back. */
+ * Gradients: each rank receives the other ranks' parts of its own share, adds them in rank order, and sends the sums to all
+ * ranks.  Each byte is sent once in each direction, and the result does not depend on the algorithm that MPI chooses.  Sums of
+ * a few numbers are reduced on rank 0 and broadcast. */
 #include "train/train.h"
 #include <stdlib.h>
 #include <string.h>
@@ -24,15 +24,15 @@ static rt_status failed(const char *what, int code)
         if (code_ != MPI_SUCCESS) return failed(#call, code_); \
     } while (0)
 
-enum { CHUNK = 1 << 28 };      /* elements a call: counts are ints */
-enum { PART_BYTES = 4 << 20 }; /* what all ranks together send to one at once */
+enum { CHUNK = 1 << 28 };      /* elements per call, because MPI's counts are ints */
+enum { PART_BYTES = 4 << 20 }; /* bytes that all ranks together send to one rank at a time */
 
 static char        *g_parts; /* [PART_BYTES] */
 static MPI_Request *g_wait;  /* [2 size] */
 
 /* ---- gradients ------------------------------------------------------------------------------------------- */
 
-/* The elements at .. at+chunk of a rank's share of x[n]: *x is where they are, returned how many. */
+/* Advances *x to the elements at .. at+chunk of a rank's share of x[n] and returns their number. */
 static int piece(const rt_comm *c, int rank, int64_t n, int64_t at, int64_t chunk, size_t size, char **x)
 {
     int64_t from, to;
@@ -61,7 +61,7 @@ static void add_f64(double *x, const double *parts, int64_t chunk, int64_t n, in
     }
 }
 
-/* Every rank's elements at .. at+chunk go to their owner, who adds them. */
+/* Sends elements at .. at+chunk of each share to its owner, which adds them. */
 static rt_status reduce_piece(rt_comm *c, void *x, int64_t n, int64_t at, int64_t chunk, size_t size)
 {
     const MPI_Datatype t    = size == 8 ? MPI_DOUBLE : MPI_FLOAT;
@@ -86,7 +86,7 @@ static rt_status reduce_scatter(rt_comm *c, void *x, int64_t n, size_t size)
     return RT_OK;
 }
 
-/* Elements at .. at+chunk of each share go to all. */
+/* Sends elements at .. at+chunk of each share to all ranks. */
 static rt_status gather_piece(rt_comm *c, void *x, int64_t n, int64_t at, int64_t chunk, size_t size)
 {
     char     *mine = x;
@@ -110,7 +110,7 @@ static rt_status all_gather(rt_comm *c, void *x, int64_t n, size_t size)
     return RT_OK;
 }
 
-/* ---- few numbers ----------------------------------------------------------------------------------------- */
+/* ---- small sums ------------------------------------------------------------------------------------------ */
 
 static rt_status reduce(rt_comm *c, void *x, int64_t n, MPI_Datatype t, size_t size, MPI_Op op)
 {

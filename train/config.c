@@ -1,4 +1,4 @@
-/* config.c -- the configuration as one table: key, type, field, default, meaning. */
+/* config.c -- the configuration as one table of key, type, class, field, default, range and meaning. */
 #include "core/file.h"
 #include "train/trainer.h"
 #include <math.h>
@@ -12,8 +12,8 @@ typedef struct key {
     kind        kind;
     tr_key_class class;
     size_t      at;
-    const char *fallback; /* JSON */
-    double      min, max; /* of numbers */
+    const char *fallback; /* default value as JSON */
+    double      min, max; /* range of a number */
     const char *meaning;
 } key;
 
@@ -124,7 +124,7 @@ static rt_status refuse(const char *path, const char *where)
             rt_nearest(path, names, KEYS));
 }
 
-/* Every leaf of the tree must be a key. */
+/* RT_EINVAL: a leaf of the tree is not a key. */
 static rt_status check_keys(const cJSON *o, const char *prefix, const char *where)
 {
     for (const cJSON *f = o->child; f; f = f->next) {
@@ -165,7 +165,7 @@ static rt_status put(cJSON *o, const char *path, cJSON *value)
     RT_FAIL(RT_ENOMEM, "configuration key %s", path);
 }
 
-/* What the file names is relative to its folder, what --set names to the working directory ("": `folder`). */
+/* Resolves the paths of the tree.  `folder` is the file's folder for values of the file, "" for those of --set. */
 static rt_status resolve(cJSON *o, const char *folder)
 {
     for (int i = 0; i < KEYS; i++) {
@@ -176,7 +176,7 @@ static rt_status resolve(cJSON *o, const char *folder)
     return RT_OK;
 }
 
-/* KEY=VALUE: the value is JSON, or else a string as it stands. */
+/* Applies KEY=VALUE to the tree.  The value is parsed as JSON; if that fails, it is taken as a string. */
 static rt_status apply(cJSON *o, const char *text)
 {
     const char *eq = strchr(text, '=');
@@ -299,7 +299,7 @@ static rt_status one_word(const char *path, const char *value, const char *(*wor
     return one_of(path, value, words, n, &which);
 }
 
-/* Parts of the schedule that take more steps than there are: both ways to change that, with numbers. */
+/* RT_EINVAL: the warmup and decay take more steps than the run has; the message suggests values for both. */
 static rt_status check_schedule(const tr_config *c)
 {
     const int64_t warmup = c->schedule.warmup, decay = c->schedule.kind == OPT_WSD ? c->schedule.decay : 0, steps = c->steps;

@@ -1,4 +1,4 @@
-/* config_change.c -- a run that goes on is the run that began: its configuration is compared with the checkpoint's, key by key. */
+/* config_change.c -- comparing the configuration of a resumed run with the checkpoint's, key by key. */
 #include "core/file.h"
 #include "train/trainer.h"
 #include <stdio.h>
@@ -9,7 +9,7 @@ typedef struct comparison {
     const tr_config  *c;
     int64_t           step;
     const rt_strings *change;
-    cJSON            *then, *manifest, *inputs; /* the checkpoint's configuration and manifest; what files hold now */
+    cJSON            *then, *manifest, *inputs; /* the checkpoint's configuration and manifest; current content hashes of the input files */
     rt_buf            refused, shape, noted;
     int               measured_anew;
     md_config         was; /* the checkpoint's shape */
@@ -22,7 +22,7 @@ static int may_change(const comparison *o, const char *key)
     return 0;
 }
 
-/* By content where the checkpoint tells it, else by value. */
+/* Compares key i by file content if the checkpoint's manifest has it, else by value. */
 static int is_same(const comparison *o, int i, const cJSON *then, const cJSON *now)
 {
     const char  *key     = tr_config_key(i);
@@ -31,7 +31,7 @@ static int is_same(const comparison *o, int i, const cJSON *then, const cJSON *n
     return cJSON_Compare(then, now, 1);
 }
 
-/* No rate and no share of a step that is to come depends on the number of steps. */
+/* Returns 1 if no learning rate and no cross-entropy weight of a later step depends on the number of steps. */
 static int more_steps_are_harmless(const comparison *o, double before)
 {
     const opt_schedule *s = &o->c->schedule;
@@ -48,7 +48,7 @@ static rt_buf *list_for(comparison *o, int i, const cJSON *then)
     return class == TR_STEPS && more_steps_are_harmless(o, cJSON_GetNumberValue(then)) ? &o->noted : &o->refused;
 }
 
-/* Another value of it makes a validation loss one of other rows, or of rows that weigh otherwise. */
+/* Returns 1 if the key affects which rows are validated, or their weights. */
 static int is_of_validation(const char *key)
 {
     static const char *const keys[] = {"data.valid", "eval.sequences", "data.seq", "data.pack", "objective.prompt_weight"};
@@ -57,14 +57,14 @@ static int is_of_validation(const char *key)
     return 0;
 }
 
-/* model.init names another model: may the checkpoint's tensors be of its shape? */
+/* Returns 1 if key i is model.init and names a model whose shape differs from the checkpoint's. */
 static int is_shape(const comparison *o, int i)
 {
     md_config        read;
     const md_config *a = &o->was, *b = &o->c->shape;
     if (strcmp(tr_config_key(i), "model.init")) return 0;
     if (strcmp(o->c->init, "new")) {
-        if (md_config_read(&read, o->c->init) != RT_OK) return 0; /* it is said when the model is loaded */
+        if (md_config_read(&read, o->c->init) != RT_OK) return 0; /* the error is reported when the model is loaded */
         b = &read;
     }
     return (b->V && a->V != b->V) || a->C != b->C || a->L != b->L || a->H != b->H || a->KV != b->KV || a->D != b->D || a->F != b->F ||
@@ -74,7 +74,7 @@ static int is_shape(const comparison *o, int i)
 static rt_status compare_key(comparison *o, int i)
 {
     const cJSON *then = tr_config_value(o->then, i), *now = tr_config_value(o->c->json, i);
-    if (!then || is_same(o, i, then, now)) return RT_OK; /* a key that the program which wrote it did not know */
+    if (!then || is_same(o, i, then, now)) return RT_OK; /* !then: an older version wrote the checkpoint without this key */
     o->measured_anew |= is_of_validation(tr_config_key(i));
     rt_buf   *list = is_shape(o, i) ? &o->shape : list_for(o, i, then);
     char     *a = cJSON_PrintUnformatted(then), *b = cJSON_PrintUnformatted(now);

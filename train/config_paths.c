@@ -1,4 +1,4 @@
-/* config_paths.c -- the paths of a configuration: relative to its file, or of files that come with the program. */
+/* config_paths.c -- resolving the paths of a configuration: relative to its file, or of files installed with the program. */
 #include "core/share.h"
 #include "train/trainer.h"
 #include <string.h>

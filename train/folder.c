@@ -1,4 +1,4 @@
-/* folder.c -- the run's folder on rank 0: its lock, what an earlier run left there, metrics.jsonl. */
+/* folder.c -- the run's folder on rank 0: its lock, the contents left by an earlier run, metrics.jsonl. */
 #include "core/file.h"
 #include "train/trainer.h"
 #include <errno.h>
@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- is there a run already? ------------------------------------------------------------------------------ */
+/* ---- detecting an earlier run ----------------------------------------------------------------------------- */
 
 static rt_status refuse(const tr_folder *f)
 {
@@ -29,7 +29,8 @@ static rt_status refuse(const tr_folder *f)
             f->out);
 }
 
-/* A copy that follows links has folders where a run keeps links: they would be found when the first checkpoint is written. */
+/* RT_EINVAL: `latest` or `best` is not a link, as in a copy made with cp -rL.  Without this check the error would occur only
+ * when the first checkpoint is written. */
 static rt_status check_links(const char *out)
 {
     static const char *const links[] = {"latest", "best"};
@@ -71,13 +72,13 @@ void tr_folder_close(tr_folder *f)
 {
     if (f->log) fclose(f->log);
     rt_lock_release(&f->lock);
-    if (f->made) rmdir(f->out); /* goes only while it is empty: a run that was refused leaves nothing */
+    if (f->made) rmdir(f->out); /* succeeds only if the folder is empty, so that a rejected run leaves nothing */
     tr_found_free(&f->found);
     rt_buf_free(&f->line);
     *f = (tr_folder){0};
 }
 
-/* ---- the run begins, and writes ------------------------------------------------------------------------------- */
+/* ---- starting and writing the log ----------------------------------------------------------------------------- */
 
 static rt_status fail(const tr_folder *f, const char *what)
 {
@@ -88,7 +89,7 @@ rt_status tr_folder_begin(tr_folder *f, const tr_run_opts *o)
 {
     if (o->force) RT_TRY(tr_checkpoint_remove_all(f->out));
     else if (f->found.damaged) RT_TRY(tr_checkpoint_set_aside(f->out, f->found.step));
-    RT_TRY(tr_checkpoint_clean(f->out, INT64_MAX, 0)); /* before anything needs the room */
+    RT_TRY(tr_checkpoint_clean(f->out, INT64_MAX, 0)); /* first, to free disk space */
     return tr_log_open(&f->log, &f->line, f->out, f->found.step);
 }
 

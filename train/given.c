@@ -1,13 +1,14 @@
-/* given.c -- what a rank was given, as lines of text: all ranks must have been given the same.
+/* given.c -- a rank's inputs as lines of text, which must be the same on all ranks.
  *
- * A line is NAME, what is compared, and (for files, whose paths may differ) what is shown instead. */
+ * A line has tab-separated fields: a name, the value that is compared, and (for files, whose paths may differ) the text that
+ * is shown instead of the value. */
 #include "core/file.h"
 #include "train/trainer.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- what this rank was given ------------------------------------------------------------------------------- */
+/* ---- the inputs of this rank -------------------------------------------------------------------------------- */
 
 static rt_status identify_shard(const char *path, char hex[RT_SHA_HEX], ds_info *info, int64_t *docs)
 {
@@ -75,7 +76,7 @@ static rt_status identify_folder(const char *key, const char *dir, char hex[RT_S
     return st;
 }
 
-/* A folder with a model, a tokenizer, or both; NULL: none. */
+/* Appends the line of a folder with a model, a tokenizer, or both (dir NULL: none). */
 static rt_status add_folder(rt_buf *b, const char *key, const char *dir)
 {
     char hex[RT_SHA_HEX];
@@ -134,14 +135,14 @@ static rt_status describe(rt_buf *b, const tr_config *c, const tr_run_opts *o)
     return add_folder(b, "teacher.model", c->teacher);
 }
 
-/* ---- compared --------------------------------------------------------------------------------------------------- */
+/* ---- comparison ------------------------------------------------------------------------------------------------- */
 
 typedef struct line {
     const char *name, *value, *shown;
-    int         compared_n, name_n, shown_n; /* bytes: of name and value; of each */
+    int         compared_n, name_n, shown_n; /* bytes: from name to the end of value; of name; of shown */
 } line;
 
-/* Cuts the next line off *text. */
+/* Parses the next line of *text and advances *text past it. */
 static line next_line(const char **text)
 {
     line      o  = {.name = *text};
@@ -156,7 +157,8 @@ static line next_line(const char **text)
     return o;
 }
 
-/* "" where both are the same.  Up to the first difference lines stand for the same name. */
+/* Writes the first difference to verdict, or "" if there is none.  Up to the first difference, corresponding lines have the same
+ * name. */
 static void compare(char verdict[RT_COMM_TEXT], const char *first, const char *mine, int rank)
 {
     verdict[0] = '\0';
@@ -200,7 +202,7 @@ rt_status tr_given_agree(const tr_config *c, rt_comm *comm, const tr_run_opts *o
     return st;
 }
 
-/* The newest name in the folder. */
+/* Appends the line of the newest checkpoint name in the folder. */
 static rt_status add_newest(rt_buf *b, const char *out)
 {
     char  **names  = NULL;
@@ -214,7 +216,7 @@ static rt_status add_newest(rt_buf *b, const char *out)
                   : rt_buf_fmt(b, "newest checkpoint\t0\tmissing (there is none in %s)\n", out);
 }
 
-/* The manifests are compared between ranks, and the files with their rank's manifest. */
+/* Appends the hash of the checkpoint's manifest for comparison between ranks; verify_own compares the files with the manifest. */
 static rt_status add_checkpoint(rt_buf *b, const char *out, int64_t step)
 {
     char path[4096], hex[RT_SHA_HEX];
@@ -223,7 +225,8 @@ static rt_status add_checkpoint(rt_buf *b, const char *out, int64_t step)
     return rt_buf_fmt(b, "checkpoint\t%s\t%s (SHA-256 %.12s)\n", hex, path, hex);
 }
 
-/* Rank 0 has when it looked for the checkpoint; other hosts may have other files under the same manifest. */
+/* Verifies the checkpoint on ranks other than 0, whose hosts may have other files under the same manifest.  Rank 0 has verified it
+ * when it searched for the checkpoint. */
 static rt_status verify_own(const char *out, int64_t step)
 {
     char dir[4096], why[RT_COMM_TEXT];

@@ -1,4 +1,5 @@
-/* log.c -- metrics.jsonl where a run goes on: whole lines of steps that the checkpoint has stay, all else is kept in a file of its own. */
+/* log.c -- metrics.jsonl of a resumed run: complete lines of steps up to the checkpoint are kept, all others are moved to a
+ * separate file. */
 #include "core/file.h"
 #include "train/trainer.h"
 #include <errno.h>
@@ -11,12 +12,12 @@ static const char LOG[] = "metrics.jsonl", LOST[] = "metrics.lost.jsonl";
 
 typedef struct sorted {
     rt_buf  kept, lost, last;         /* last: the line of the checkpoint's step */
-    int64_t steps, later, unreadable; /* lines: of the checkpoint's steps, of others, that are no whole line of JSON */
+    int64_t steps, later, unreadable; /* numbers of lines: steps up to the checkpoint, later steps, incomplete or invalid lines */
 } sorted;
 
 static void free_sorted(sorted *s) { rt_buf_free(&s->kept), rt_buf_free(&s->lost), rt_buf_free(&s->last); }
 
-/* Of a line of n bytes; 0: it names none; -1: it is no JSON object. */
+/* Returns the step in a line of n bytes; 0: the line has none; -1: the line is not valid JSON. */
 static int64_t step_of(const char *line, size_t n)
 {
     cJSON *o    = NULL;
@@ -31,7 +32,8 @@ static int64_t step_of(const char *line, size_t n)
     return step;
 }
 
-/* The lost file's last line gets its end: the next one stands on its own. */
+/* Assigns one line to `kept` or `lost`.  An incomplete last line also gets a newline, so that later lines in the lost file are
+ * separate. */
 static rt_status sort_line(sorted *s, const char *line, size_t n, int whole, int64_t last)
 {
     const int64_t step = whole ? step_of(line, n) : -1;
@@ -77,7 +79,7 @@ static void say(const sorted *s, const char *path, int64_t last)
                 (long long)s->steps, (long long)last);
 }
 
-/* What is lost is durable before it leaves the log. */
+/* Appends the lost lines durably to their file before they are removed from the log. */
 static rt_status settle(const char *out, const char *path, const sorted *s)
 {
     char lost[4096];
@@ -115,7 +117,8 @@ rt_status tr_log_open(FILE **log, rt_buf *line, const char *out, int64_t last)
     return open_end(log, path);
 }
 
-/* All of the log is whole and of steps up to this one: its line is what a log up to the step before would lose. */
+/* The log contains only complete lines of steps up to this one, so sorting it up to the previous step removes exactly this
+ * step's line. */
 rt_status tr_log_replace(FILE **log, const char *out, int64_t step, const rt_buf *line)
 {
     char   path[4096];

@@ -1,5 +1,5 @@
-/* memory.c -- what a run will need, before any of it is taken: `retort plan` shows it, and a run that cannot fit ends
- * with what it needs, for what, and which setting would make it fit. */
+/* memory.c -- estimating the memory of a run before it is allocated.  `retort plan` prints the estimate; a run that does not
+ * fit ends with an error that lists the memory needed and a setting that makes the run fit. */
 #include "train/trainer.h"
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +25,7 @@ static rt_status outline(const md_model *m, const md_graph_opts *g, ag_plan_info
     return st;
 }
 
-/* A model of this shape without weights, whose tensors are said to be of `type`. */
+/* Creates a meta model of this shape, without weights, whose tensors have the given type. */
 static rt_status shell(md_model **out, const md_config *shape, kn_type type)
 {
     RT_TRY(md_meta(out, shape));
@@ -33,7 +33,7 @@ static rt_status shell(md_model **out, const md_config *shape, kn_type type)
     return RT_OK;
 }
 
-/* The student's plans; the head's block holds the teacher's logits too. */
+/* Estimates the student's plans; the head's block includes the teacher's logits. */
 static rt_status outline_student(tr_memory *o, const tr_config *c, const md_config *shape, const tr_objective *need, int64_t C,
                                  rt_buf *graph)
 {
@@ -52,7 +52,7 @@ static rt_status outline_student(tr_memory *o, const tr_config *c, const md_conf
     return st;
 }
 
-/* A teacher in process: weights, and the arena of each pass that it stands beside. */
+/* Estimates a teacher in process: its weights, and an arena for each pass that uses it. */
 static rt_status outline_teacher(tr_memory *o, const tr_config *c, const md_config *teacher)
 {
     const kn_type       type  = !strcmp(c->dtype, "bf16") ? KN_BF16 : KN_REAL;
@@ -74,7 +74,7 @@ int64_t tr_micro(const tr_config *c, int ranks)
     return c->micro && c->micro < share ? c->micro : share;
 }
 
-/* Bytes a position of what the loader and the pass hold. */
+/* Returns the bytes per position in the buffers of the loader and the pass. */
 static int64_t batch_bytes(const tr_objective *need, const ds_info *info)
 {
     const int64_t entries = need->stored || need->fresh ? 12 + 8 * need->t.k + 4 * need->t.m : 0;
@@ -85,7 +85,7 @@ rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape
 {
     const kn_type type = !strcmp(c->dtype, "bf16") ? KN_BF16 : KN_REAL;
     const int64_t B = tr_micro(c, ranks), N = B * c->seq, n = md_config_parameters(shape);
-    const int64_t passes  = c->valid.n ? 2 : 1; /* each has a loader of its own */
+    const int64_t passes  = c->valid.n ? 2 : 1; /* each has its own loader */
     const double  tokens  = (double)(share_of(c, ranks) * c->seq);
     tr_memory     o       = {.parameters = n, .micro = B, .flops = tr_flops(shape, tokens, tokens, c->seq)};
     md_config     teacher = {0};
@@ -94,12 +94,12 @@ rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape
     if (need.teacher) {
         RT_TRY(md_config_read(&teacher, c->teacher));
         RT_TRY(outline_teacher(&o, c, &teacher));
-        o.flops += tr_flops(&teacher, tokens, tokens, c->seq) / 3; /* its forward pass */
+        o.flops += tr_flops(&teacher, tokens, tokens, c->seq) / 3; /* the forward pass */
     }
     const int64_t C       = need.teacher ? teacher.C : need.codec ? info->rank + 1 : 0;
     const int64_t trained = n + (need.t.match ? C * shape->C : 0);
     RT_TRY(outline_student(&o, c, shape, &need, C, graph));
-    if (need.codec) o.bytes[TR_TEACHER] = passes * info->vocab * C * 2; /* the decoder, bf16 */
+    if (need.codec) o.bytes[TR_TEACHER] = passes * info->vocab * C * 2; /* the decoder in bf16 */
     o.bytes[TR_WEIGHTS]     = n * (int64_t)kn_size(type);
     o.bytes[TR_GRADIENTS]   = trained * (int64_t)sizeof(real);
     o.bytes[TR_MOMENTS]     = trained * (int64_t)sizeof(real) * (type == KN_REAL ? 2 : 3);
@@ -119,7 +119,7 @@ const char *tr_memory_category(int i)
     return names[i];
 }
 
-/* ---- does it fit? ------------------------------------------------------------------------------------------ */
+/* ---- checking the fit -------------------------------------------------------------------------------------- */
 
 typedef struct suggestion {
     const char *words;
@@ -127,7 +127,7 @@ typedef struct suggestion {
     int         recompute;
 } suggestion;
 
-/* The first setting, from the cheapest in time on, with which it fits; NULL: none. */
+/* Returns the first setting with which the run fits, in order of increasing cost in time; NULL: none.  *gb: its memory in GB. */
 static const char *find_suggestion(const tr_config *c, const md_config *shape, const rt_comm *comm, const ds_info *info, int64_t have,
                                    double *gb)
 {

@@ -1,4 +1,4 @@
-/* metrics.c -- a step's line in metrics.jsonl, written and read. */
+/* metrics.c -- writing and parsing the line of a step in metrics.jsonl. */
 #include "core/json_write.h"
 #include "train/trainer.h"
 #include <stddef.h>

@@ -1,16 +1,16 @@
-/* objective.c -- from the configuration's words to what the head computes, and whether the shards can serve it. */
+/* objective.c -- translating the configured objective to the head's settings, and checking that the shards supply its targets. */
 #include "train/trainer.h"
 #include <math.h>
 #include <string.h>
 
 static const char *const matches[] = {"none", "mse", "cosine"};
 
-enum { FRESH = 8 }; /* k and m of entries drawn from a teacher in process, where none are asked for */
+enum { FRESH = 8 }; /* default k and m of entries sampled from a teacher in process */
 
 const char *tr_objective_word(int i) { return i == 0 ? "auto" : i <= AG_OBJECTIVES ? ag_objectives[i - 1].word : NULL; }
 const char *tr_match_word(int i) { return i <= AG_MATCH_COSINE ? matches[i] : NULL; }
 
-static const double BUCKET_SHARE = 0.85; /* of tail-token: what was measured to be best (experiments/objectives) */
+static const double BUCKET_SHARE = 0.85; /* default of tail-token, the best measured value (experiments/objectives) */
 
 static ag_objective choose(const tr_config *c, const ds_info *info)
 {
@@ -20,9 +20,9 @@ static ag_objective choose(const tr_config *c, const ds_info *info)
     return !info->soft ? AG_CE : info->m > 0 ? AG_SAMPLED : AG_TAIL_TOKEN;
 }
 
-/* ---- what it needs --------------------------------------------------------------------------- */
+/* ---- its targets ----------------------------------------------------------------------------- */
 
-/* k + m entries out of the shards. */
+/* Configures targets from the k + m entries of the shards. */
 static rt_status take_stored(tr_objective *o, const tr_config *c, const ds_info *info)
 {
     const char *shard = c->train.v[0], *kind = ag_objectives[o->t.objective].word;
@@ -54,7 +54,7 @@ static rt_status take_stored(tr_objective *o, const tr_config *c, const ds_info 
     return RT_OK;
 }
 
-/* k + m entries of a teacher in process, drawn afresh in every pass. */
+/* Configures targets from k + m entries that are sampled from a teacher in process in every pass. */
 static rt_status take_fresh(tr_objective *o, const tr_config *c)
 {
     const int sampled = ag_objectives[o->t.objective].samples;
@@ -68,7 +68,7 @@ static rt_status take_fresh(tr_objective *o, const tr_config *c)
     return RT_OK;
 }
 
-/* A whole distribution a row. */
+/* Configures targets that are whole distributions, from a teacher in process or from encoded states. */
 static rt_status take_whole(tr_objective *o, const tr_config *c, const ds_info *info)
 {
     RT_CHECK(
@@ -124,7 +124,7 @@ rt_status tr_objective_resolve(tr_objective *out, const tr_config *c, const ds_i
     return RT_OK;
 }
 
-/* ---- in words ---------------------------------------------------------------------------------- */
+/* ---- description ------------------------------------------------------------------------------- */
 
 static rt_status say_source(rt_buf *b, const tr_objective *o, const tr_config *c, const ds_info *info)
 {
@@ -151,7 +151,7 @@ rt_status tr_objective_say(rt_buf *b, const tr_config *c, const ds_info *info)
     return o.t.match ? rt_buf_fmt(b, ", hidden states by %s", c->hidden) : RT_OK;
 }
 
-/* ---- in use ------------------------------------------------------------------------------------ */
+/* ---- settings ---------------------------------------------------------------------------------- */
 
 double tr_ce_weight(const tr_objective *o, int64_t s, int64_t steps)
 {

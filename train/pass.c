@@ -1,4 +1,4 @@
-/* pass.c -- one plan with its batches: what training and validation share. */
+/* pass.c -- one plan with its batches, used for training and for validation. */
 #include "core/clock.h"
 #include "train/trainer.h"
 #include <stdlib.h>
@@ -13,14 +13,14 @@ static rt_status make_buffers(tr_pass *o)
     return RT_NEW(o->count, N);
 }
 
-/* Ids that the student has, and a teacher in process where there is one. */
+/* Returns the number of ids that the student and the teacher in process (if any) have in common. */
 static int64_t shared_ids(const tr_trainer *t)
 {
     const int64_t V = t->model->config.V;
     return t->teacher.model && t->teacher.model->config.V < V ? t->teacher.model->config.V : V;
 }
 
-/* What the head reads of the teacher besides k + m entries. */
+/* Sets up the teacher's hidden states and head, from a teacher in process or from encoded states. */
 static rt_status make_teacher(tr_pass *o, tr_trainer *t, const tr_objective *objective)
 {
     if (objective->teacher) return tr_teacher_join(o, &t->teacher, objective, (uint64_t)t->c->seed);
@@ -125,7 +125,7 @@ void tr_pass_teach(tr_pass *o)
     o->teaching += rt_now() - began;
 }
 
-/* The first row that counts with a hidden state of the teacher's that is not finite; -1: none, or nothing reads them. */
+/* Returns the first row that counts whose teacher hidden state is not finite; -1: none, or the objective does not use them. */
 static int64_t bad_hidden(const tr_pass *o)
 {
     const ag_teacher *from = &o->targets.rows.teacher;

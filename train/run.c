@@ -10,24 +10,24 @@ typedef struct run {
     const tr_run_opts *o;
     rt_comm           *comm;
     tr_trainer        *t;
-    tr_folder          folder; /* rank 0's */
-    int64_t            step;   /* done */
-    int64_t            saved;  /* of the last checkpoint */
+    tr_folder          folder; /* on rank 0 */
+    int64_t            step;   /* completed steps */
+    int64_t            saved;  /* step of the last checkpoint */
     double             saved_at;
-    int64_t            snapshot, logged; /* rank 0: of the checkpoint that the saver's thread had written; of the last line of metrics */
-    tr_metrics         pending;          /* of a step that is being validated */
-    tr_metrics         owed;             /* of the checkpoint's step, whose validation was interrupted; step 0: none */
-    double             began;            /* of this process's first step */
+    int64_t            snapshot, logged; /* on rank 0: step of the saver's checkpoint; step of the last line of metrics */
+    tr_metrics         pending;          /* metrics of a step that is being validated; step 0: none */
+    tr_metrics         owed;             /* metrics of the checkpoint's step, whose validation was interrupted; step 0: none */
+    double             began;            /* time when this process's first step began */
     int64_t            first;
     rt_progress        progress;
-    rt_buf             inputs;        /* rank 0: tr_given_inputs */
-    int                measured_anew; /* rank 0: of tr_config_compare */
+    rt_buf             inputs;        /* on rank 0: from tr_given_inputs */
+    int                measured_anew; /* on rank 0: from tr_config_compare */
     tr_summary         summary;
 } run;
 
 /* ---- metrics ----------------------------------------------------------------------------------------------- */
 
-/* A step has one line: what was written before its validation is replaced. */
+/* Writes the line of a step.  A line that was written before the step's validation is replaced, so that a step has one line. */
 static rt_status write_line(run *r, const tr_metrics *m)
 {
     rt_buf    b  = {0};
@@ -58,7 +58,7 @@ static void show(run *r, const tr_metrics *m)
 
 /* ---- start, stop --------------------------------------------------------------------------------------------- */
 
-/* The state after r->step steps, which rank 0 found. */
+/* Reads the checkpoint after r->step steps, which rank 0 has found. */
 static rt_status read_checkpoint(run *r)
 {
     char dir[4096];
@@ -72,7 +72,7 @@ static rt_status compare_with_checkpoint(run *r)
     return r->step ? tr_config_compare(r->c, r->folder.found.dir.p, r->step, r->inputs.p, r->o, &r->measured_anew) : RT_OK;
 }
 
-/* All ranks know the same best: a new one is saved by all. */
+/* Settles the best checkpoint on rank 0 and broadcasts it, because all ranks must save a new best one together. */
 static rt_status settle_best(run *r)
 {
     RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : tr_best_settle(r->t, r->step, r->measured_anew)));
@@ -84,7 +84,7 @@ static int is_last(const run *r) { return r->step == r->c->steps; }
 
 static int validation_is_due(const run *r) { return is_last(r) || (r->c->eval_every && r->step % r->c->eval_every == 0); }
 
-/* An interrupt in a validation leaves a checkpoint, and its step's line of metrics without the validation. */
+/* Sets r->owed if the previous process was interrupted in a validation: then the line of the checkpoint's step lacks it. */
 static rt_status find_owed(run *r)
 {
     if (!r->step || !validation_is_due(r) || !r->t->valid.p) return RT_OK;
@@ -129,7 +129,7 @@ static rt_status checkpoint(run *r)
     return RT_OK;
 }
 
-/* Called by the saver's thread in the middle of a step (train/saver.c): the state is that after r->step steps. */
+/* Saves the state after r->step steps; called by the saver's thread in the middle of a step (train/saver.c). */
 static rt_status snapshot(void *ud)
 {
     run *r = ud;
@@ -143,7 +143,7 @@ static rt_status snapshot(void *ud)
 
 enum { NOTHING, SAVE, STOP };
 
-/* All ranks must stop and save at the same step. */
+/* Sets *wish to the largest wish of any rank, so that all ranks stop or save at the same step; collective. */
 static rt_status ask(run *r, int64_t *wish)
 {
     const double minutes = (rt_now() - r->saved_at) / 60;
@@ -170,7 +170,7 @@ static void keep_last(run *r, const tr_metrics *m)
     r->summary.last.valid_ce = before.valid_ce, r->summary.last.valid_kl = before.valid_kl, r->summary.last.outcomes = before.outcomes;
 }
 
-/* A student that no step changed is no result. */
+/* RT_ECHECK: no step has changed the student. */
 static rt_status check_learned(const run *r)
 {
     const tr_trainer *t = r->t;
@@ -196,14 +196,15 @@ static rt_status one_step(run *r)
     return is_last(r) || due || r->t->best_step == r->step ? checkpoint(r) : RT_OK;
 }
 
-/* The validation that an interrupt left out.  The line that says it is made comes last: until then it is found again. */
+/* Performs the validation that an interrupt prevented.  Its line of metrics is written last, so that after another interrupt the
+ * validation is still found to be missing. */
 static rt_status make_up(run *r)
 {
     tr_metrics *m = &r->owed;
     if (!m->step) return RT_OK;
     m->skipped = r->t->skipped, m->empty = r->t->empty;
     RT_TRY(validate(r, m));
-    if (r->t->best_step == r->step) r->saved = 0; /* the checkpoint does not know it */
+    if (r->t->best_step == r->step) r->saved = 0; /* the checkpoint does not contain the new best step */
     RT_TRY(checkpoint(r));
     RT_TRY(rt_comm_agree(r->comm, log_metrics(r, m)));
     keep_last(r, m);

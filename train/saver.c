@@ -1,18 +1,19 @@
 /* saver.c -- a checkpoint in the middle of a step.
  *
- * A launcher that was told to stop gives its ranks a second or two; a step of a large model takes longer.  While rank 0 computes gradients,
- * waits for other ranks or measures, what a checkpoint holds does not change ("still"): a thread that sees the interrupt then has it
- * written by a process of its own (core/apart.c), which a launcher does not know. */
+ * When a launcher is told to stop, it gives its ranks one or two seconds; a step of a large model takes longer.  While rank 0
+ * computes gradients, waits for other ranks or validates, the state that a checkpoint stores does not change ("still").  During
+ * that time a thread that detects the interrupt writes the checkpoint in a child process (core/apart.c), which the launcher
+ * does not end. */
 #include "core/clock.h"
 #include "train/trainer.h"
 #include <pthread.h>
 #include <stdlib.h>
 
-static const double GRACE = 0.2; /* seconds for the step to end by itself */
+static const double GRACE = 0.2; /* seconds in which the step may end by itself */
 
 struct tr_saver {
     pthread_t       thread;
-    pthread_mutex_t moving; /* held by the training thread, except while all is still */
+    pthread_mutex_t moving; /* held by the training thread except while the state is still */
     volatile int    quit, taken;
     rt_status (*snapshot)(void *ud);
     void *ud;

@@ -1,4 +1,4 @@
-/* step.c -- one training step: the batch's share, micro-batches, the sum over ranks, AdamW; and validation. */
+/* step.c -- one training step (a rank's share of the batch, micro-batches, the sum over ranks, AdamW) and validation. */
 #include "core/clock.h"
 #include "core/progress.h"
 #include "train/trainer.h"
@@ -8,7 +8,7 @@
 enum { MANY_EMPTY = 10 };
 static const double MANY_MISSING = 0.1;
 
-/* What the ranks add up of a batch: its targets' scaled sums. */
+/* The scaled sums of a batch's losses that are added over ranks. */
 enum { LOSS, KL, KL_MISSING, CE, SUMS };
 
 static void add_sums(double sums[SUMS], const ag_loss_result *r)
@@ -19,14 +19,14 @@ static void add_sums(double sums[SUMS], const ag_loss_result *r)
     sums[CE] += r->ce;
 }
 
-/* The saver's thread wrote a checkpoint: what this thread works at need not be finished. */
+/* RT_EINTR: the saver's thread has written a checkpoint, so this step need not be completed. */
 static rt_status check_interrupt(const tr_trainer *t)
 {
     RT_CHECK(!tr_saver_taken(t->saver), RT_EINTR, "interrupted");
     return RT_OK;
 }
 
-/* Forward and backward over what was loaded. */
+/* Runs the forward and backward passes over the loaded micro-batch. */
 static rt_status compute(tr_trainer *t, int add, int anomaly)
 {
     rt_status st = RT_OK;
@@ -40,7 +40,7 @@ static rt_status compute(tr_trainer *t, int add, int anomaly)
     return tr_pass_check(&t->train, t);
 }
 
-/* This rank's micro-batches: their gradients add up, their scaled losses too. */
+/* Processes this rank's micro-batches and accumulates their gradients and scaled losses. */
 static rt_status run_share(tr_trainer *t, int64_t first, double scale, double sums[SUMS], int anomaly)
 {
     int64_t from, to;
@@ -63,7 +63,7 @@ static rt_status sum_gradients(tr_trainer *t)
     return t->comm->all_gather(t->comm, t->grads, t->n_grads, sizeof *t->grads);
 }
 
-/* Gradients and losses; waits for the slowest rank. */
+/* Sums gradients and losses over ranks; collective, so it waits for the slowest rank. */
 static rt_status sum_over_ranks(tr_trainer *t, rt_status mine, double sums[SUMS])
 {
     tr_saver_still(t->saver);
@@ -74,7 +74,7 @@ static rt_status sum_over_ranks(tr_trainer *t, rt_status mine, double sums[SUMS]
     return st;
 }
 
-/* Both passes over the share; scale: 1 / weight of the rows that count in the global batch. */
+/* Processes this rank's share of step s.  Losses are scaled by 1 / weight of the rows that count in the global batch. */
 static rt_status pass_share(tr_trainer *t, int64_t s, double sums[SUMS], int anomaly)
 {
     const int64_t first                 = s * t->c->sequences;
@@ -89,7 +89,8 @@ rt_status tr_find_anomaly(tr_trainer *t, int64_t s)
     return pass_share(t, s, sums, 1);
 }
 
-/* Rows whose stored ids are all beyond the student's matrix.  (Of a loss that is not finite, no row has a divergence.) */
+/* Warns once if many rows have no stored id in the student's vocabulary.  A non-finite loss is skipped, because then no row has a
+ * divergence. */
 static void say_missing(tr_trainer *t, int64_t s, int64_t k, double loss, double share)
 {
     if (t->comm->rank || t->missing_said || !k || !isfinite(loss) || share < MANY_MISSING) return;
@@ -108,7 +109,7 @@ rt_status tr_trainer_gradients(tr_trainer *t, int64_t s, tr_metrics *m)
     t->seconds[TR_COMMUNICATION] += rt_now() - began;
     *m    = (tr_metrics){.step = s + 1, .loss = sums[LOSS], .ce = sums[CE], .valid_ce = NAN, .valid_kl = NAN};
     m->kl = ag_mean_kl(sums[KL], sums[KL_MISSING]);
-    if (!(t->weight > 0)) m->loss = m->kl = m->ce = NAN; /* the mean of nothing */
+    if (!(t->weight > 0)) m->loss = m->kl = m->ce = NAN; /* no row counts */
     else say_missing(t, s, t->objective.t.k, m->loss, sums[KL_MISSING]);
     const double summed = rt_now();
     m->grad_norm        = opt_grad_norm(t->opt);
@@ -116,7 +117,7 @@ rt_status tr_trainer_gradients(tr_trainer *t, int64_t s, tr_metrics *m)
     return RT_OK;
 }
 
-/* Each rank's own gradients are finite, their common norm is not. */
+/* Reports why the norm is not finite although each rank's gradients are. */
 static rt_status say_why(tr_trainer *t, int64_t s)
 {
     RT_TRY(sum_gradients(t));
@@ -128,7 +129,8 @@ static rt_status say_why(tr_trainer *t, int64_t s)
             (long long)s + 1);
 }
 
-/* Weights and moments stay as they are; all ranks see the same norm. */
+/* Skips the step without changing weights and moments.  All ranks have the same norm, so all skip.  After more than max_skips
+ * consecutive skips it returns an error that names the cause. */
 static rt_status skip(tr_trainer *t, int64_t s, const tr_metrics *m)
 {
     t->skipped++;
@@ -141,7 +143,7 @@ static rt_status skip(tr_trainer *t, int64_t s, const tr_metrics *m)
     return say_why(t, s);
 }
 
-/* Not a row of the global batch counts: weights and moments stay as they are. */
+/* Handles a global batch in which no row counts: weights and moments are not changed.  Warns once if there are many. */
 static void pass_over(tr_trainer *t, int64_t s)
 {
     t->empty++;
@@ -171,7 +173,7 @@ rt_status tr_trainer_step(tr_trainer *t, int64_t s, tr_metrics *m)
 
 /* ---- validation ----------------------------------------------------------------------------------------- */
 
-/* This rank's share of the first n sequences. */
+/* Validates this rank's share of the first n sequences. */
 static rt_status measure_share(tr_trainer *t, int64_t n, double weight, double sums[SUMS])
 {
     int64_t from, to;
@@ -189,7 +191,8 @@ static rt_status measure_share(tr_trainer *t, int64_t n, double weight, double s
     return RT_OK;
 }
 
-/* All ranks end as rank 0 does where the interrupt's checkpoint, which lacks this validation, was written while it waited for them. */
+/* Validates the first n sequences; collective.  If the interrupt's checkpoint (without this validation) was written while rank 0
+ * waited for the others, all ranks return RT_EINTR. */
 static rt_status measure(tr_trainer *t, int64_t n, double *weight, double sums[SUMS])
 {
     rt_status st = ds_loader_weight(t->valid.loader, 0, n, weight);

@@ -1,10 +1,11 @@
-/* teacher.c -- a teacher in process: loaded, checked against the student, run over the student's batch. */
+/* teacher.c -- a teacher in process: loading, compatibility checks, and running it on the student's batch. */
 #include "core/rng.h"
 #include "train/trainer.h"
 #include <stdlib.h>
 #include <string.h>
 
-/* By the tokenizer's identity: its matrices and the student's may be padded to different sizes. */
+/* Compares tokenizer identities instead of vocabulary sizes, because the matrices of teacher and student may be padded to
+ * different sizes.  RT_EMISMATCH: the shards have another tokenizer. */
 static rt_status check_tokenizer(const char *dir, const ds_info *info)
 {
     ds_tokenizer *tok;
@@ -45,9 +46,10 @@ void tr_teacher_free(tr_teacher *o)
     *o = (tr_teacher){0};
 }
 
-/* ---- beside a pass ----------------------------------------------------------------------------- */
+/* ---- in a pass --------------------------------------------------------------------------------- */
 
-/* Called by the head, from any thread. Batches are a function of (seed, sequence): so are the draws. */
+/* Samples the entries of row n from the teacher's logits; called by the head from any thread.  Samples depend only on the seed
+ * and the position in the data, as batches do. */
 static void draw(void *ud, int64_t n, const real *logits, int64_t V)
 {
     tr_pass       *o = ud;

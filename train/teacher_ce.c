@@ -1,4 +1,4 @@
-/* teacher_ce.c -- how well the teacher itself predicts the text of its shards: a student learns no better than that from it. */
+/* teacher_ce.c -- the teacher's own cross-entropy on the text of its shards, a reference value for the student's. */
 #include "train/train.h"
 #include <math.h>
 
@@ -9,7 +9,7 @@ typedef struct mean {
     int64_t n;
 } mean;
 
-/* Rows about given tokens do not count, as in the loss. */
+/* Adds the rows of a document.  Rows whose target is a prompt token do not count, as in the loss. */
 static void add_doc(mean *o, const ds_doc *d)
 {
     for (int64_t i = 0; i + 1 < d->n; i++) {

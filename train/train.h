@@ -1,7 +1,7 @@
-/* train.h -- distilling: configuration, the step, checkpoints, the run.
+/* train.h -- distillation: configuration, the step, checkpoints, the run.
  *
  * The same global batch gives the same loss for any number of ranks, micro-batches and
- * threads: every sum is divided by the rows that count in the whole global batch.
+ * threads: every sum is divided by the weight of the rows that count in the loss of the whole global batch.
  */
 #ifndef TR_TRAIN_H
 #define TR_TRAIN_H
@@ -14,8 +14,8 @@
 
 typedef struct tr_config {
     /* model */
-    const char *init, *tokenizer; /* "new" or a model folder; whose tokenizer the checkpoints carry */
-    md_config   shape;            /* of a new model; V = 0: the shards' */
+    const char *init, *tokenizer; /* "new" or a model folder; folder of the tokenizer that checkpoints contain */
+    md_config   shape;            /* shape of a new model; V = 0: the shards' vocabulary */
     const char *family;
     /* data */
     rt_strings train, valid;
@@ -25,7 +25,7 @@ typedef struct tr_config {
     /* objective */
     const char *kind;                     /* tr_objective_word */
     int64_t     k, m;                     /* -1: what the shards hold */
-    double      ce_weight, ce_weight_end; /* NaN: tr_objective_resolve chooses; NaN: the same to the end */
+    double      ce_weight, ce_weight_end; /* NaN: tr_objective_resolve chooses; NaN: constant */
     double      temperature, beta, alpha, prompt_weight, z_loss;
     double      bucket_share; /* NaN: tr_objective_resolve chooses */
     int         t2;
@@ -36,8 +36,8 @@ typedef struct tr_config {
     opt_adamw    adamw;
     opt_schedule schedule;
     const char  *schedule_kind;
-    int64_t      sequences, micro; /* micro 0: all of a rank's share */
-    int64_t      max_skips;        /* steps in a row without finite gradients */
+    int64_t      sequences, micro; /* per global batch, per micro-batch; micro 0: a rank's whole share */
+    int64_t      max_skips;        /* limit on consecutive steps without finite gradients */
     /* run */
     int64_t     steps, seed;
     const char *dtype; /* "bf16", "f32" */
@@ -48,144 +48,152 @@ typedef struct tr_config {
     cJSON      *json; /* owns the strings above */
 } tr_config;
 
-/* FILE (JSON with // comments), then --set KEY=VALUE texts on top.  Unknown and duplicate keys
- * are RT_EINVAL / RT_EFORMAT and name the nearest known key.  Ranges are checked.  Folders and shards that FILE names are
- * relative to its own folder, those of --set and "out" to the working directory; "@share/..." comes with the program. */
+/* Reads the file `path` (JSON with // comments; may be NULL), then applies the KEY=VALUE texts of --set.  RT_EINVAL: a key is
+ * unknown (the message names the nearest key) or a value is out of range; RT_EFORMAT: a key occurs twice.  Folders and shards
+ * in the file are relative to the file's folder; those of --set and "out" are relative to the working directory;
+ * "@share/..." is a file installed with the program. */
 rt_status tr_config_read(tr_config *c, const char *path, const rt_strings *set);
 void      tr_config_free(tr_config *c);
-/* Paths of the keys, from 0: "model.init", ...; NULL past the end. */
+/* Returns the path of key i = 0, 1, ...: "model.init", ...; NULL past the end. */
 const char *tr_config_key(int i);
-rt_status   tr_config_known(const rt_strings *keys, const char *where); /* RT_EINVAL names the nearest key */
-/* Every key with its value and, as // comments, what it means. */
+rt_status   tr_config_known(const rt_strings *keys, const char *where); /* RT_EINVAL: a key is unknown (the message names the nearest) */
+/* Appends every key with its value and its meaning as a // comment. */
 rt_status tr_config_print(rt_buf *out, const tr_config *c);
 
-/* Words of objective.kind, from 0: "auto", "ce", ...; of objective.hidden: "none", ...; NULL past the end. */
+/* Return word i = 0, 1, ... of objective.kind ("auto", "ce", ...) and of objective.hidden ("none", ...); NULL past the end. */
 const char *tr_objective_word(int i);
 const char *tr_match_word(int i);
 
-/* ---- what a run needs ------------------------------------------------------------------------- */
+/* ---- memory and operations -------------------------------------------------------------------- */
 
 typedef enum tr_purposes {
     TR_WEIGHTS,
     TR_GRADIENTS,
-    TR_MOMENTS, /* f32 masters of bf16 weights too */
+    TR_MOMENTS, /* includes the f32 masters of bf16 weights */
     TR_ACTIVATIONS,
     TR_HEAD_BLOCK,
-    TR_TEACHER, /* in process: weights and activations; of encoded states: their decoder */
+    TR_TEACHER, /* in process: weights and activations; for encoded states: the decoder */
     TR_VALIDATION,
     TR_BATCHES,
     TR_PROGRAM,
     TR_MEMORY_CATEGORIES
 } tr_purposes;
-typedef struct tr_memory { /* of one rank */
+typedef struct tr_memory { /* memory of one rank, in bytes */
     int64_t      bytes[TR_MEMORY_CATEGORIES], total, parameters, micro;
-    double       flops; /* a step */
+    double       flops; /* per step */
     ag_plan_info plan;
 } tr_memory;
 
-const char *tr_memory_category(int i); /* "weights" */
-/* Floating-point operations of a step over so many tokens, `rows` of which count in the loss: 6 a weight and token (the head's
- * weights: and row), and the causal half of attention over T positions. */
+const char *tr_memory_category(int i); /* name of category i, such as "weights" */
+/* Returns the floating-point operations of a step over `tokens` tokens, `rows` of which count in the loss: 6 per weight and
+ * token (for the head's weights: per row), plus the causal half of attention over T positions. */
 double  tr_flops(const md_config *c, double tokens, double rows, int64_t T);
-int64_t tr_micro(const tr_config *c, int ranks); /* sequences that a rank holds at once */
-/* Nothing large is allocated.  info: of the shards; graph (may be NULL) gets the schedule of a step. */
+int64_t tr_micro(const tr_config *c, int ranks); /* sequences that a rank processes at once */
+/* Estimates the memory of a rank without allocating it.  info: the shards'; graph (may be NULL) receives the schedule of a step. */
 rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape, int ranks, const ds_info *info, rt_buf *graph);
-/* RT_ENOMEM says how much is needed, for what, and which setting would make it fit. */
+/* RT_ENOMEM: the run does not fit; the message lists the memory needed by category and a setting that makes the run fit. */
 rt_status tr_check_fit(const tr_config *c, const md_config *shape, const rt_comm *comm, const ds_info *info);
 
 /* ---- ranks ------------------------------------------------------------------------------------- */
 
-/* MPI where it was built in and the program was started by mpirun, else a world of one.  Ranks wait for each other when the process exits: a
- * launcher ends those that still run once one has left with an error, and they are to have said theirs. */
+/* Opens MPI if it was built in and the program was started by mpirun, else a communicator of one rank.  Ranks wait for each
+ * other when the process exits, because a launcher ends the remaining ranks once one has exited with an error, and they must
+ * print their messages first. */
 rt_status tr_comm_open(rt_comm **out);
-rt_status tr_library_versions(rt_buf *out); /* "Open MPI 4.1.4", or "none" */
+rt_status tr_library_versions(rt_buf *out); /* "Open MPI 4.1.4", or "no MPI" */
 
 /* ---- the run -------------------------------------------------------------------------------------- */
 
 typedef struct tr_metrics {
-    int64_t step;         /* 1 .. steps: steps done */
-    double  loss, kl, ce; /* NaN where no row counts; kl: NaN where it is no true divergence */
+    int64_t step;         /* 1 .. steps: number of completed steps */
+    double  loss, kl, ce; /* NaN: no row counts; kl: NaN if the objective gives no true divergence */
     double  grad_norm, lr, tok_s;
-    int64_t skipped;   /* steps so far whose gradients were not finite: they changed nothing */
-    int64_t empty;     /* steps so far without a row that counts: they changed nothing, their losses are NaN */
-    int     validated; /* the next two were measured; NaN: over no row */
+    int64_t skipped;   /* steps so far whose gradients were not finite; they do not change the weights */
+    int64_t empty;     /* steps so far without a row that counts; they do not change the weights, their losses are NaN */
+    int     validated; /* 1: valid_ce and valid_kl were measured; they are NaN if no row counts */
     double  valid_ce, valid_kl;
-    int64_t outcomes; /* that valid_kl is taken over, a lower bound of the whole; 0: the vocabulary */
+    int64_t outcomes; /* outcomes over which valid_kl is computed, a lower bound of the whole divergence; 0: the vocabulary */
 } tr_metrics;
 
-rt_status tr_metrics_json(rt_buf *b, const tr_metrics *m); /* one line of metrics.jsonl */
+rt_status tr_metrics_json(rt_buf *b, const tr_metrics *m); /* appends one line of metrics.jsonl */
 
-/* What will be learnt, in words: the objective that shards like `info` and the configuration come to.  RT_EMISMATCH,
- * RT_EINVAL: they do not fit. */
+/* Appends a description of the objective that results from the configuration and shards like `info`.  RT_EMISMATCH,
+ * RT_EINVAL: they are incompatible. */
 rt_status tr_objective_say(rt_buf *b, const tr_config *c, const ds_info *info);
 
-/* A run's end, or its interruption: what to show. */
+/* The result of a run for display. */
 typedef struct tr_summary {
-    tr_metrics  last;   /* of the last step, with the last validation; step 0: none was done */
-    int64_t     tokens; /* of this process's steps */
+    tr_metrics  last;   /* metrics of the last step and the last validation; step 0: no step was done */
+    int64_t     tokens; /* tokens of this process's steps */
     double      seconds;
-    int64_t     best_step; /* lowest validation loss, whose checkpoint `best` names; 0: none */
+    int64_t     best_step; /* step with the lowest validation loss, to which the link `best` points; 0: none */
     double      best_ce;
-    double      teacher_ce; /* the teacher's own cross-entropy, in nats; NaN: not known */
-    const char *teacher_on; /* "data.valid" or "data.train" */
+    double      teacher_ce; /* the teacher's own cross-entropy in nats; NaN: unknown */
+    const char *teacher_on; /* where it was measured: "data.valid" or "data.train" */
 } tr_summary;
 
 typedef struct tr_run_opts {
     const rt_strings *change;        /* keys that may differ from the checkpoint's; NULL: none */
-    int               resume, force; /* go on from the newest checkpoint; begin anew where there is a run */
-    const char       *program;       /* name, version and commit: compared between ranks; NULL: not */
-    double            gflops;        /* the machine's product rate, for the share shown; 0: not known */
-    void (*begin)(const tr_config *c, const char *objective, int64_t step); /* rank 0, once, after `step` steps; may be NULL */
-    void (*report)(void *ud, const tr_metrics *m);                          /* rank 0; may be NULL */
-    void (*end)(const tr_config *c, const tr_summary *s);                   /* rank 0, after the last step; may be NULL */
+    int               resume, force; /* continue from the newest checkpoint; remove an existing run and start again */
+    const char       *program;       /* name, version and commit, compared between ranks; NULL: not compared */
+    double            gflops;        /* the machine's gemm rate in 1e9 operations per second, for the progress line; 0: unknown */
+    void (*begin)(const tr_config *c, const char *objective,
+                  int64_t step);                   /* called once on rank 0 before the first step; `step` steps are done; may be NULL */
+    void (*report)(void *ud, const tr_metrics *m); /* called on rank 0 after each step; may be NULL */
+    void (*end)(const tr_config *c, const tr_summary *s); /* called on rank 0 after the last step; may be NULL */
     void *report_ud;
 } tr_run_opts;
 
-/* Train until c->steps; collective.  RT_EINTR after an interrupt (core/clock.h), with a checkpoint.
- * RT_EINVAL: `out` holds a run already (asked neither to resume nor by force), or another process writes there. */
+/* Trains until c->steps; collective.  RT_EINTR: interrupted (core/clock.h); a checkpoint was written.
+ * RT_EINVAL: `out` already holds a run (and neither resume nor force is set), or another process writes to it. */
 rt_status tr_run(const tr_config *c, rt_comm *comm, const tr_run_opts *o);
 
-/* ---- one step (the run's inside, open for tests and benches) ------------------------------------------ */
+/* ---- one step (internal to a run, exposed for tests and benches) -------------------------------------- */
 
 typedef struct tr_trainer tr_trainer;
 
-/* Where the time goes. */
+/* Categories of time. */
 typedef enum tr_work { TR_GEMM, TR_ATTENTION, TR_ROWS, TR_HEAD, TR_TEACHING, TR_OPTIMISER, TR_COMMUNICATION, TR_DATA, TR_WORKS } tr_work;
 
 rt_status tr_trainer_create(tr_trainer **out, const tr_config *c, rt_comm *comm);
 void      tr_trainer_destroy(tr_trainer **t);
-/* Gradients of step s (0, 1, ...) over the global batch, summed over ranks. */
+/* Computes the gradients of step s (0, 1, ...) over the global batch, summed over ranks; collective. */
 rt_status tr_trainer_gradients(tr_trainer *t, int64_t s, tr_metrics *m);
-/* The whole step: gradients, clip, AdamW. */
+/* Performs step s: gradients, clipping, AdamW; collective. */
 rt_status  tr_trainer_step(tr_trainer *t, int64_t s, tr_metrics *m);
 md_model  *tr_trainer_model(tr_trainer *t);
 opt_state *tr_trainer_optimiser(tr_trainer *t);
-real      *tr_trainer_gradient(tr_trainer *t, int i, int64_t *n);             /* of model->t[i]; i = model->n: of the projection */
-md_tensor *tr_trainer_projection(tr_trainer *t);                              /* of the hidden-state term; NULL: none */
-void       tr_trainer_seconds(const tr_trainer *t, double seconds[TR_WORKS]); /* of all steps so far */
-/* Of steps over so many tokens, as many of which count as in the steps so far; the teacher's forward passes too. */
+real      *tr_trainer_gradient(tr_trainer *t, int i, int64_t *n);             /* gradient of model->t[i]; i = model->n: of the projection */
+md_tensor *tr_trainer_projection(tr_trainer *t);                              /* projection of the hidden-state loss term; NULL: none */
+void       tr_trainer_seconds(const tr_trainer *t, double seconds[TR_WORKS]); /* sums over all steps so far */
+/* Returns the floating-point operations of steps over `tokens` tokens, with the fraction of counted rows of the steps so far.
+ * The teacher's forward passes are included. */
 double tr_trainer_flops(const tr_trainer *t, double tokens);
-/* The teacher's own cross-entropy, of up to 1024 documents of each shard, as the shards say it; NaN: none does. */
+/* Computes the teacher's own cross-entropy in nats from the log-probabilities stored for up to 1024 documents of each shard.
+ * *ce is NaN if no shard stores them. */
 rt_status tr_teacher_ce(const rt_strings *shards, double *ce);
-/* Mean loss of the validation shards (CE, and the KL that the objective's targets give). */
+/* Measures the mean CE and KL (as far as the objective's targets give it) on the validation shards; collective. */
 rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m);
 
 /* ---- checkpoints: out/step-00000100/ ------------------------------------------------------------------- */
 
-/* Write the state after `step` steps; rank 0 writes, in a process of its own that completes it whatever ends this one; all wait. */
+/* Writes the state after `step` steps; collective.  Rank 0 writes in a child process, which completes the checkpoint even if
+ * this process is killed; all ranks wait. */
 rt_status tr_checkpoint_write(tr_trainer *t, int64_t step);
-/* What a folder holds of a run. */
+/* The contents of a run's output folder. */
 typedef struct tr_found {
-    int64_t step;    /* of the newest complete checkpoint; 0: there is none */
-    int64_t damaged; /* the newest that does not verify, where no complete one is newer; 0: none */
-    rt_buf  dir;     /* of `step` */
-    rt_buf  why;     /* what is wrong with each that does not verify, in a line */
-    int64_t aside;   /* damaged ones that were set aside before */
-    int     traces;  /* a run was here: a checkpoint, whole or not, or metrics */
+    int64_t step;    /* step of the newest complete checkpoint; 0: none */
+    int64_t damaged; /* step of the newest damaged checkpoint that is newer than `step`; 0: none */
+    rt_buf  dir;     /* folder of the checkpoint `step` */
+    rt_buf  why;     /* the defect of each damaged checkpoint that is newer than `step`, in one line */
+    int64_t aside;   /* number of damaged checkpoints that were renamed earlier */
+    int     traces;  /* 1: the folder holds a checkpoint (complete or not) or metrics */
 } tr_found;
-/* Every file is compared with its checkpoint's manifest.  A folder that is not there holds nothing. */
+/* Examines the folder `out` and verifies the files of its checkpoints against their manifests, from the newest to the first
+ * complete one.  A missing folder is empty.  The caller frees *f with tr_found_free. */
 rt_status tr_checkpoint_find(const char *out, tr_found *f);
 void      tr_found_free(tr_found *f);
+/* Restores the trainer's state from the checkpoint folder `dir`; collective. */
 rt_status tr_checkpoint_read(tr_trainer *t, const char *dir);
 
 #endif

@@ -1,4 +1,4 @@
-/* trainer.c -- what a trainer holds: model, teacher, gradients, optimiser, the passes; made, looked at, freed. */
+/* trainer.c -- creating and freeing a trainer (model, teacher, gradients, optimiser, passes), and access to its parts. */
 #include "train/trainer.h"
 #include "core/apart.h"
 #include "core/file.h"
@@ -9,7 +9,8 @@
 
 enum { GRAD_ALIGN = 16 };
 
-/* The rows of a model to start from belong to the entries of its own tokenizer. A folder without one leaves it to the configuration. */
+/* RT_EMISMATCH: the folder model.init has a tokenizer that differs from model.tokenizer, so its embedding rows are of other
+ * tokens.  A folder without a tokenizer is accepted. */
 static rt_status check_init(const tr_trainer *t)
 {
     const char   *dir  = t->c->init;
@@ -29,7 +30,7 @@ static rt_status check_init(const tr_trainer *t)
     return st;
 }
 
-/* The tokenizer must be the one that the shards were made with; it gives the tokens that begin and end a text. */
+/* Loads the tokenizer and takes the begin and end tokens from it.  RT_EMISMATCH: the shards have another tokenizer. */
 static rt_status check_tokenizer(tr_trainer *t, const ds_info *info, md_config *shape)
 {
     const tr_config *c   = t->c;
@@ -45,8 +46,8 @@ static rt_status check_tokenizer(tr_trainer *t, const ds_info *info, md_config *
     return RT_OK;
 }
 
-/* A new model is to have a row for each id of its tokenizer. One that is there may lack some: a text that holds them is refused when it is
- * read. A soft shard's vocabulary is its teacher's matrix, padded rows too. */
+/* RT_EMISMATCH: a new model has fewer rows than its tokenizer has ids.  (An existing model may lack ids; text that contains them
+ * is rejected when it is read.)  A soft shard's vocabulary is the number of rows of its teacher's matrix, with padding. */
 static rt_status check_vocabulary(const tr_trainer *t, const ds_info *info)
 {
     const int64_t V = t->model->config.V, size = t->tokenizer ? ds_tokenizer_size(t->tokenizer) : info->soft ? V : info->vocab;
@@ -79,8 +80,8 @@ static rt_status make_model(tr_trainer *t, const ds_info *info)
     return RT_OK;
 }
 
-/* A learnt map from the student's hidden states to the teacher's, or to an encoded state's numbers and their constant 1; always
- * real, as the optimiser's masters are. */
+/* Creates the learned map from the student's hidden states to the teacher's, or to a decoded state's coordinates and the
+ * constant 1.  It is always of type real, as the optimiser's masters are. */
 static rt_status make_projection(tr_trainer *t, const ds_info *info)
 {
     const int64_t C = t->model->config.C, Ct = t->teacher.model ? t->teacher.model->config.C : info->rank + 1;
@@ -111,7 +112,7 @@ static rt_status make_gradients(tr_trainer *t)
         t->n_grads += (w->rows * w->cols + GRAD_ALIGN - 1) / GRAD_ALIGN * GRAD_ALIGN;
     }
     RT_TRY(rt_alloc((void **)&t->grads, t->n_grads, sizeof *t->grads, "gradients"));
-    rt_apart_exclude(t->grads, (size_t)t->n_grads * sizeof *t->grads); /* no checkpoint holds them */
+    rt_apart_exclude(t->grads, (size_t)t->n_grads * sizeof *t->grads); /* checkpoints do not contain them */
     return RT_OK;
 }
 
@@ -123,8 +124,8 @@ static rt_status make_optimiser(tr_trainer *t)
         const md_tensor *w = tr_parameter(t, i);
         p[i]               = (opt_param){w->data, w->type, t->grads + t->grad_at[i], w->rows * w->cols, !w->is_vector};
     }
-    const rt_status st =
-        opt_create(&t->opt, p, tr_parameters(t), 0, opt_blocks(p, tr_parameters(t))); /* all: ranks do not share the state yet */
+    const rt_status st = opt_create(&t->opt, p, tr_parameters(t), 0,
+                                    opt_blocks(p, tr_parameters(t))); /* all blocks: the state is not divided between ranks yet */
     free(p);
     return st;
 }
@@ -145,7 +146,7 @@ static int serves(const tr_objective *o, const ds_info *valid)
     return o->t.objective != AG_CE && (!o->stored || entries) && (!o->codec || valid->codec);
 }
 
-/* Where one of the validation shards cannot serve the objective, cross-entropy alone is shown. */
+/* Sets the objective of validation: the training objective, or cross-entropy if a validation shard lacks its targets. */
 static rt_status validated(tr_objective *o, const tr_trainer *t)
 {
     *o = t->objective;
@@ -179,7 +180,7 @@ static rt_status make_passes(tr_trainer *t)
     return RT_OK;
 }
 
-/* "auto" goes by the first shard: the others must be of its kind. */
+/* "auto" chooses the objective by the first shard.  RT_EMISMATCH: another shard is of a different kind (text or soft). */
 static rt_status check_mixture(const tr_config *c, const ds_info *first)
 {
     if (strcmp(c->kind, tr_objective_word(0)) != 0 || c->teacher) return RT_OK;

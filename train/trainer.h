@@ -1,48 +1,51 @@
-/* trainer.h -- what a trainer holds; shared by the files of train/. */
+/* trainer.h -- the trainer's data and internal functions, private to train/. */
 #ifndef TR_TRAINER_H
 #define TR_TRAINER_H
 #include "core/lock.h"
 #include "train/train.h"
 #include <stdio.h>
 
-/* *out = the folder of a configuration file with its "/", to put in front of relative paths; empty for a pipe or a file
- * in the working directory. */
+/* Sets *out to the folder of a configuration file including the final "/", as a prefix for relative paths.  It is empty for a
+ * pipe and for a file in the working directory. */
 rt_status tr_config_folder(rt_buf *out, const char *file);
-/* A path, or each of a list: "@share/..." becomes a file that comes with the program, a relative one begins in `folder`. */
+/* Resolves a path, or each path of a list, in place: "@share/..." becomes the path of a file installed with the program; a
+ * relative path is prefixed with `folder`. */
 rt_status tr_config_resolve(cJSON *value, const char *folder);
 
-/* What the configuration asks for, and what serves it. */
+/* The objective of a run and the source of its targets. */
 typedef struct tr_objective {
     ag_loss_settings t;
     double           ce_weight, ce_end;
-    int              stored, codec;  /* out of the shards: k + m entries; an encoded state of the whole distribution */
-    int              teacher, fresh; /* a teacher in process; k + m entries drawn from it in every pass */
-    int              logits;         /* the head makes the teacher's logits */
-    int              work;           /* ag_head_opts */
+    int              stored, codec;  /* targets from the shards: k + m entries; encoded hidden states */
+    int              teacher, fresh; /* a teacher runs in process; k + m entries are sampled from it in every pass */
+    int              logits;         /* the head computes the teacher's logits */
+    int              work;           /* work of ag_head_opts */
 } tr_objective;
 
-/* Resolves "auto", k, m and weights; RT_EMISMATCH where the shards or the missing teacher cannot serve it. */
+/* Resolves "auto", k, m and weights.  RT_EMISMATCH: neither the shards nor a teacher supply the targets; RT_EINVAL:
+ * settings contradict each other. */
 rt_status tr_objective_resolve(tr_objective *o, const tr_config *c, const ds_info *info);
-/* Of step s = 0, 1, ...: a straight line. */
+/* Returns the cross-entropy weight of step s = 0, 1, ..., interpolated linearly from ce_weight to ce_end. */
 double tr_ce_weight(const tr_objective *o, int64_t s, int64_t steps);
 
-/* A teacher that runs beside the student (teacher.c). */
+/* A teacher that runs in process (teacher.c). */
 typedef struct tr_teacher {
     md_model *model;
-    real     *rope, *head; /* head: a quantised head's weights, cast once; else NULL */
+    real     *rope, *head; /* head: weights of a quantised head, cast once; else NULL */
 } tr_teacher;
 
 typedef struct tr_pass  tr_pass;
 typedef struct tr_saver tr_saver;
 
-/* RT_EMISMATCH names both sides where it does not fit the shards. */
+/* RT_EMISMATCH: the teacher's tokenizer or context does not fit the shards or the configuration; the message names both. */
 rt_status tr_teacher_load(tr_teacher *o, const tr_config *c, const ds_info *info, kn_type type);
 void      tr_teacher_free(tr_teacher *o);
-rt_status tr_teacher_join(tr_pass *o, const tr_teacher *t, const tr_objective *objective, uint64_t seed); /* its plan beside a pass */
+/* Adds the teacher's plan to a pass; seed: of the sampled entries. */
+rt_status tr_teacher_join(tr_pass *o, const tr_teacher *t, const tr_objective *objective, uint64_t seed);
 void      tr_teacher_leave(tr_pass *o);
-void      tr_teacher_run(tr_pass *o); /* over the ids in the buffers */
+void      tr_teacher_run(tr_pass *o); /* computes the hidden states of the ids in the buffers */
 
-/* A plan over B sequences of T tokens with the buffers that it reads. */
+/* A plan over B sequences of T tokens and its input buffers. */
 struct tr_pass {
     md_graph   g;
     ag_plan   *p;
@@ -50,140 +53,146 @@ struct tr_pass {
     int64_t    B, T;
     int32_t   *ids, *pos, *start; /* [B T] */
     uint8_t   *count;
-    int64_t    tokens, rows; /* loaded so far; rows: those that count in the loss */
+    int64_t    tokens, rows; /* totals so far: tokens loaded; rows that count in the loss */
     ag_targets targets;
-    /* a teacher in process: its plan over the same ids, and the entries drawn from it; or its encoded states */
+    /* a teacher in process: its plan over the same ids and the sampled entries; or decoded hidden states */
     md_graph tg;
     ag_plan *tp;
-    int64_t  first; /* sequence that stands first in the buffers */
+    int64_t  first; /* number of the first sequence in the buffers */
     uint64_t seed;
-    real    *codec;               /* [B T, r + 1] decoded */
+    real    *codec;               /* [B T, r + 1] decoded hidden states */
     int32_t *topk_ids, *tail_ids; /* [B T, k], [B T, m] */
     float   *topk_logprob, *tail_entropy;
-    double   teaching; /* seconds of its passes so far */
+    double   teaching; /* seconds of the teacher's passes so far */
 };
 
 struct tr_trainer {
     const tr_config *c;
     rt_comm         *comm;
-    tr_saver        *saver;  /* the run's; NULL: none */
-    const char      *inputs; /* the run's tr_given_inputs; NULL: not known */
+    tr_saver        *saver;  /* owned by the run; NULL: none */
+    const char      *inputs; /* the run's tr_given_inputs; NULL: unknown */
     kn_type          type;
     md_model        *model;
-    ds_tokenizer    *tokenizer; /* while it is made; NULL: none is named */
+    ds_tokenizer    *tokenizer; /* used while the trainer is created; NULL: none is named */
     tr_objective     objective;
     tr_teacher       teacher;
-    md_tensor        projection; /* [teacher's C, C] of the hidden-state term; data NULL: none */
+    md_tensor        projection; /* [teacher's C, C] projection of the hidden-state loss term; data NULL: none */
     opt_state       *opt;
-    real            *grads, *rope; /* grads: all parameters, one after another */
+    real            *grads, *rope; /* grads: the gradients of all parameters, concatenated */
     int64_t          n_grads, *grad_at;
     double           seconds[TR_WORKS];
-    double           weight;            /* of the rows that count in the last global batch */
-    int64_t          skipped, in_a_row; /* steps without finite gradients: in all (kept in checkpoints), and just now */
-    int64_t          empty;             /* steps without a row that counts (kept in checkpoints) */
+    double           weight;            /* weight of the rows that count in the last global batch */
+    int64_t          skipped, in_a_row; /* steps without finite gradients: total (stored in checkpoints); consecutive */
+    int64_t          empty;             /* steps without a row that counts (stored in checkpoints) */
     int              empty_said, missing_said;
-    int64_t          best_step; /* of the lowest validation loss (kept in checkpoints); 0: none */
+    int64_t          best_step; /* step of the lowest validation loss (stored in checkpoints); 0: none */
     double           best_ce;
     tr_pass          train, valid; /* valid.p is NULL without validation shards */
 };
 
-/* The trainer's parameters: the model's, and the projection. */
+/* The trainer's parameters: those of the model, then the projection if there is one. */
 int        tr_parameters(const tr_trainer *t);
 md_tensor *tr_parameter(tr_trainer *t, int i);
 
-/* Plan, buffers and loader of one use and objective; `B` sequences at once. */
+/* Creates the plan, buffers and loader for one use and objective with B sequences per pass. */
 rt_status tr_pass_create(tr_pass *o, tr_trainer *t, md_use use, const ds_loader_opts *data, const tr_objective *objective, int64_t B);
 void      tr_pass_destroy(tr_pass *o);
-/* Sequences first .. first+n-1 into the buffers (n <= B, the rest without targets). */
+/* Loads sequences first .. first+n-1 into the buffers (n <= B; the other sequences do not count in the loss). */
 rt_status tr_pass_load(tr_pass *o, int64_t first, int64_t n, double scale);
-/* The teacher's pass over what was loaded; nothing without one. */
+/* Runs the teacher over the loaded sequences; no operation without a teacher in process. */
 void tr_pass_teach(tr_pass *o);
-/* After the student's: RT_ECHECK where the teacher, or the shards' encoded states of it, gave a row that counts no finite numbers. */
+/* Call after the student's pass.  RT_ECHECK: the teacher's (or the decoded) hidden states or logits of a row that counts are not
+ * finite. */
 rt_status tr_pass_check(const tr_pass *o, const tr_trainer *t);
-/* This rank's gradients of step s again, looking for the operator that makes the first value which is not finite. */
+/* Recomputes this rank's gradients of step s and reports the operator that produces the first non-finite value. */
 rt_status tr_find_anomaly(tr_trainer *t, int64_t s);
-/* What of the shards an objective reads. */
+/* Sets the loader options that select the targets an objective reads from the shards. */
 void tr_objective_data(const tr_objective *o, ds_loader_opts *d);
 
-/* ---- checkpoints' inside ---- */
+/* ---- checkpoint internals ---- */
 
 #define TR_STATE "state-000-of-001.h5"
-/* What a name in `out` is of a run: a checkpoint, one that is half written, one that was set aside, or another's. */
+/* The kind of a name in `out`: not of a run, a checkpoint, a partially written one, a damaged one that was renamed. */
 typedef enum tr_name { TR_OTHERS, TR_WHOLE, TR_HALF, TR_ASIDE } tr_name;
 tr_name   tr_checkpoint_part(const char *name);
-int       tr_is_checkpoint(const char *name, int64_t *step);             /* "step-00000100" */
-rt_status tr_point(const char *out, const char *link, const char *name); /* the link out/LINK */
-rt_status tr_checkpoint_verify(const char *dir, int64_t step);           /* every file as its manifest says, and of this step */
-/* Rank 0, where a run goes on after `step` steps: `best` names the checkpoint that the state names, or none; what is forgotten is noted.
- * measured_anew: the validation is not the one that the state's lowest loss is of. */
+int       tr_is_checkpoint(const char *name, int64_t *step);             /* returns 1 for a name such as "step-00000100" and sets *step */
+rt_status tr_point(const char *out, const char *link, const char *name); /* sets the symbolic link out/LINK to `name` */
+rt_status tr_checkpoint_verify(const char *dir, int64_t step); /* RT_EFORMAT: a file differs from the manifest, or is of another step */
+/* Rank 0, when a run continues after `step` steps: sets the link `best` to the checkpoint with the state's lowest validation loss,
+ * or removes the link and forgets that loss with a note.  measured_anew: the validation has changed, so that the loss is not
+ * comparable. */
 rt_status tr_best_settle(tr_trainer *t, int64_t step, int measured_anew);
-rt_status tr_checkpoint_set_aside(const char *out, int64_t newer_than); /* damaged ones, as step-....damaged[.N] */
-/* Older checkpoints than the newest `keep` go, except the best, and what a killed run left half written. */
+rt_status tr_checkpoint_set_aside(const char *out, int64_t newer_than); /* renames newer checkpoints to step-....damaged[.N] */
+/* Removes all checkpoints but the newest `keep` and the best, and the partially written ones of a killed run. */
 rt_status tr_checkpoint_clean(const char *out, int64_t keep, int64_t best);
-rt_status tr_checkpoint_remove_all(const char *out); /* all of a run, and nothing else */
+rt_status tr_checkpoint_remove_all(const char *out); /* removes all files of a run and no others */
 
-/* The run's folder, on rank 0 (folder.c): its lock, what an earlier run left, metrics.jsonl. */
+/* The run's folder on rank 0 (folder.c): its lock, the contents left by an earlier run, metrics.jsonl. */
 typedef struct tr_folder {
     const char *out;
-    int         made;     /* by this run */
-    int         replaced; /* an earlier run was here, which --force removes */
+    int         made;     /* 1: created by this run */
+    int         replaced; /* 1: it holds an earlier run, which --force removes */
     rt_lock    *lock;
     tr_found    found;
     FILE       *log;
-    rt_buf      line; /* of the step of the checkpoint, as the log has it; empty: it has none */
+    rt_buf      line; /* the log's line of the checkpoint's step; empty: none */
 } tr_folder;
-/* Locks it and looks: refuses a run that is there unless asked to go on or to begin anew. */
+/* Creates and locks the folder and examines its contents.  RT_EINVAL: it holds a run, and neither resume nor force is set. */
 rt_status tr_folder_open(tr_folder *f, const tr_config *c, const tr_run_opts *o);
-/* Everything else is well: what is not gone on from is removed or set aside, and the log is opened. */
+/* Call after all other checks.  Removes the earlier run (force) or renames damaged checkpoints, and opens the log. */
 rt_status tr_folder_begin(tr_folder *f, const tr_run_opts *o);
 rt_status tr_folder_log(tr_folder *f, const rt_buf *line);
-rt_status tr_folder_sync(tr_folder *f); /* the log is durable */
-/* out/metrics.jsonl at its end.  Before, lines of steps after `last`, and what is no whole line of JSON, go to metrics.lost.jsonl, with a note.
- * line: of the step `last`, or empty. */
+rt_status tr_folder_sync(tr_folder *f); /* makes the log durable */
+/* Opens out/metrics.jsonl for appending.  Lines of steps after `last` and incomplete or invalid lines are first moved to
+ * metrics.lost.jsonl, with a note.  *line receives the line of step `last`, or is empty. */
 rt_status tr_log_open(FILE **log, rt_buf *line, const char *out, int64_t last);
-/* Another line for the last step, atomically and durably. */
+/* Replaces the line of the last step atomically and durably. */
 rt_status tr_log_replace(FILE **log, const char *out, int64_t step, const rt_buf *line);
-/* What a line of metrics.jsonl says of a step; what it has no number for is NaN. */
+/* Parses a line of metrics.jsonl; fields without a number become NaN. */
 rt_status tr_metrics_read(tr_metrics *m, int64_t step, rt_buf *line);
 void      tr_folder_close(tr_folder *f);
 
-/* ---- what a run was given (given.c) ---- */
+/* ---- the inputs of a run (given.c) ---- */
 
-/* What another value of a key means where a run goes on, and whether it names files, which are compared by content. */
+/* The effect of a changed configuration key on a resumed run, and whether the key names files, which are compared by content. */
 typedef enum tr_key_class {
-    TR_RUN,       /* another run: refused unless asked for */
-    TR_SHAPE,     /* the checkpoint's tensors do not fit: refused */
-    TR_STEPS,     /* the length of the schedule: TR_RUN where a rate or a share depends on it, else TR_FREE */
-    TR_FREE,      /* the same steps: only how they are cut, measured and kept */
-    TR_FILES,     /* TR_RUN, files */
-    TR_FREE_FILES /* TR_FREE, files */
+    TR_RUN,       /* it changes the steps: rejected unless allowed by --change */
+    TR_SHAPE,     /* the checkpoint's tensors do not fit: rejected */
+    TR_STEPS,     /* length of the schedule: TR_RUN if a rate or weight of a later step depends on it, else TR_FREE */
+    TR_FREE,      /* the steps stay the same; only their division, validation and storage change */
+    TR_FILES,     /* TR_RUN, names files */
+    TR_FREE_FILES /* TR_FREE, names files */
 } tr_key_class;
-tr_key_class tr_config_class(int i);                    /* of tr_config_key(i) */
-const cJSON *tr_config_value(const cJSON *tree, int i); /* NULL: the tree does not have it */
-/* Compares with the configuration of the checkpoint in `dir`, key by key (config_change.c): what is harmless or named in o->change is noted,
- * the rest is RT_EMISMATCH with both values.  inputs: as tr_given_inputs.  *measured_anew: losses of the validation are not comparable. */
+tr_key_class tr_config_class(int i);                    /* class of tr_config_key(i) */
+const cJSON *tr_config_value(const cJSON *tree, int i); /* value of key i; NULL: not in the tree */
+/* Compares the configuration with that of the checkpoint in `dir`, key by key (config_change.c).  Harmless changes and those named
+ * in o->change are noted; RT_EMISMATCH: any other key differs (the message has both values).  inputs: from tr_given_inputs.
+ * *measured_anew = 1 if validation losses are not comparable with earlier ones. */
 rt_status tr_config_compare(const tr_config *c, const char *dir, int64_t step, const char *inputs, const tr_run_opts *o,
                             int *measured_anew);
-/* What data.train, data.valid, model.init and teacher.model hold: {"data.train":["..."],...}, kept in a checkpoint's manifest. */
+/* Appends content hashes of data.train, data.valid, model.init and teacher.model as {"data.train":["..."],...}; the checkpoint's
+ * manifest stores them. */
 rt_status tr_given_inputs(rt_buf *json, const tr_config *c);
 
-/* "KEY\tVALUE\n" of every key that does not name files. */
+/* Appends "KEY\tVALUE\n" for every key that does not name files. */
 rt_status tr_config_lines(rt_buf *out, const tr_config *c);
-/* RT_EMISMATCH on rank 0, RT_EPEER elsewhere: ranks differ in program, kernels, options, configuration or in what their files hold;
- * the message names the first difference and both values.  Collective; before anything that depends on them. */
+/* Checks that all ranks have the same program, kernels, options, configuration and file contents; collective; call it before
+ * anything that depends on them.  RT_EMISMATCH on rank 0, RT_EPEER on the others: they differ; the message has the first
+ * difference with both values. */
 rt_status tr_given_agree(const tr_config *c, rt_comm *comm, const tr_run_opts *o);
-/* The same of the checkpoint after `step` steps; 0: none. */
+/* The same check for the checkpoint after `step` steps (0: none); collective. */
 rt_status tr_given_agree_checkpoint(const tr_config *c, rt_comm *comm, int64_t step);
 
 /* ---- a checkpoint in the middle of a step (saver.c) ---- */
 
-/* From now on an interrupt that the training thread does not come to in time has `snapshot` called, once, from another thread, while all
- * is still: between tr_saver_still and tr_saver_moving, which wait for it.  NULL does nothing. */
+/* Starts a thread that calls `snapshot` once if the training thread does not handle an interrupt in time.  The call is made
+ * between tr_saver_still and tr_saver_moving of the training thread, while the state does not change; tr_saver_moving waits for
+ * it to return.  The other functions accept NULL and do nothing. */
 rt_status tr_saver_start(tr_saver **out, rt_status (*snapshot)(void *ud), void *ud);
 void      tr_saver_stop(tr_saver **s);
 void      tr_saver_still(tr_saver *s);
 void      tr_saver_moving(tr_saver *s);
-int       tr_saver_taken(const tr_saver *s); /* and it succeeded: this step need not be finished */
-/* Rank 0 alone, in a process of its own: see tr_checkpoint_write. */
+int       tr_saver_taken(const tr_saver *s); /* returns 1 if the snapshot succeeded: the step need not be completed */
+/* Writes a checkpoint on rank 0 in a child process (see tr_checkpoint_write); not collective. */
 rt_status tr_checkpoint_save(tr_trainer *t, int64_t step);
 #endif
