@@ -1,4 +1,4 @@
-/* bench.c -- retort bench step|gemm|optimiser: how fast this machine trains, and against what. */
+/* bench.c -- retort bench step|gemm|optimiser: the training speed of this machine and its upper bounds. */
 #include "cli/bench.h"
 #include "cli/cli.h"
 #include "core/clock.h"

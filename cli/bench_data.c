@@ -1,7 +1,7 @@
-/* bench_data.c -- what benches of training run on, in a temporary folder: presets, random text with a random teacher's rows, and
- * such a teacher itself.
+/* bench_data.c -- the data of training benches in a temporary folder: presets, random text with the rows of a random teacher,
+ * and a teacher's weights.
  *
- * Rows hold 16 random ids with 0.95 of a teacher's mass and 16 samples of the rest.  Everything else is what retort train does.
+ * Rows hold 16 random ids with 0.95 of the mass and 16 samples of the tail.  All else is as in retort train.
  */
 #include "cli/bench.h"
 #include "core/file.h"
@@ -25,7 +25,7 @@ static rt_status find_preset(const bench_preset **out, const char *name)
 
 /* ---- rows ------------------------------------------------------------------------------------------------- */
 
-/* Row i: K ids, one of each K-th part of the vocabulary, with softmax(2 normal) x 0.95 as their masses. */
+/* Fills a row with K ids, one from each K-th part of the vocabulary; their masses are 0.95 softmax(2 x), x standard normal. */
 static void random_row(rt_rng *r, int64_t V, int32_t *ids, float *logp, float *rest)
 {
     double e[K], sum = 0, mass = 0;
@@ -37,7 +37,7 @@ static void random_row(rt_rng *r, int64_t V, int32_t *ids, float *logp, float *r
         logp[i] = (float)log(0.95 * e[i] / sum);
         mass += exp((double)logp[i]);
     }
-    for (int i = 1; i < K; i++) /* most likely first */
+    for (int i = 1; i < K; i++) /* sort by decreasing mass */
         for (int j = i; j > 0 && logp[j] > logp[j - 1]; j--) {
             const float   l  = logp[j];
             const int32_t id = ids[j];
@@ -46,7 +46,7 @@ static void random_row(rt_rng *r, int64_t V, int32_t *ids, float *logp, float *r
     *rest = (float)fmax(0, 1 - mass);
 }
 
-/* An id that is none of the K. */
+/* Returns a random id that is not one of the K. */
 static int32_t random_tail(rt_rng *r, int64_t V, const int32_t *topk)
 {
     for (;;) {
@@ -129,7 +129,8 @@ static rt_status write_weights(const bench_place *b, const tr_config *c)
     return st;
 }
 
-/* Its tokenizer, which the rows name, is a few words'. */
+/* Writes the teacher: a tokenizer trained on a few words, and the weights if requested.  Stores the SHA-256 of tokenizer.json, which
+ * the rows' shard names. */
 static rt_status write_teacher(bench_place *b, const tr_config *c, int weights)
 {
     char text[128];
@@ -187,4 +188,4 @@ rt_status bench_open(bench_place *out, const bench_options *o)
     return st;
 }
 
-void bench_close(bench_place *b) { (void)rt_dir_remove(b->dir); /* a temporary folder: what cannot be removed stays */ }
+void bench_close(bench_place *b) { (void)rt_dir_remove(b->dir); /* errors are ignored: the folder is temporary */ }

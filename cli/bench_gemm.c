@@ -1,4 +1,4 @@
-/* bench_gemm.c -- gemm alone: the products of a step, and square ones by each backend. */
+/* bench_gemm.c -- gemm alone: the recorded calls of a step, and square matrices with each backend. */
 #include "cli/bench.h"
 #include "cli/cli.h"
 #include "cli/measure.h"
@@ -50,7 +50,7 @@ rt_status bench_alone(const bench_list *l, double *seconds)
     return RT_OK;
 }
 
-/* All backends over the same product, in turn; the best of ROUNDS each. */
+/* Measures all backends in turn on the same gemm and keeps the best of ROUNDS for each. */
 static rt_status measure_all(double best[MOST_BACKENDS], int *n)
 {
     const char *in_use = kn_gemm_name();

@@ -1,7 +1,7 @@
-/* bench_objective.c -- what an objective costs: its steps and plain cross-entropy's, in turn, on the same data.
+/* bench_objective.c -- the cost of an objective: its steps alternate with steps of plain cross-entropy on the same data.
  *
- * The machine's speed changes within minutes: each pair of steps is a measurement, and the medians of the ratios are what
- * counts.  "Head" is the time of the head with its losses, "teacher" that of a teacher in process.
+ * The machine's speed changes within minutes, so each pair of steps is one measurement and the result is the median of the
+ * ratios.  "Head" is the time of the head with its losses, "teacher" that of a teacher in process.
  */
 #include "cli/bench.h"
 #include "cli/cli.h"
@@ -113,7 +113,7 @@ static rt_status make_side(side *s, const bench *b, const char *kind, const char
     return tr_trainer_create(&s->t, &s->c, rt_comm_self());
 }
 
-/* Whole distributions come from a teacher in process, stored kinds from the rows. */
+/* Objectives of whole distributions use a teacher in process, all others the stored rows. */
 static rt_status measure(bench *b)
 {
     const ag_objective_info *kind = ag_objective_find(b->o->objective);

@@ -1,4 +1,4 @@
-/* bench_optimiser.c -- AdamW's pass against copying memory. */
+/* bench_optimiser.c -- the memory throughput of AdamW's pass compared with that of copying. */
 #include "cli/bench.h"
 #include "cli/measure.h"
 #include "core/clock.h"
@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PARAMETERS = 100 << 20, RUNS = 5, BYTES = 30 }; /* a parameter: 16 read (master, moments, gradient), 12 + 2 written */
+enum { PARAMETERS = 100 << 20, RUNS = 5, BYTES = 30 }; /* BYTES per parameter: 16 read (master, moments, gradient), 12 + 2 written */
 
 static rt_status best_of(double *seconds, const opt_param *p)
 {

@@ -1,4 +1,4 @@
-/* bench_step.c -- real training steps of a preset on random data (bench_data.c), timed and compared with their own products. */
+/* bench_step.c -- timing real training steps of a preset on random data (bench_data.c) against their own gemm calls. */
 #include "cli/bench.h"
 #include "cli/cli.h"
 #include "cli/measure.h"
@@ -58,7 +58,7 @@ static rt_status run_steps(bench *b)
     b->rss = rt_memory_peak();
     tr_trainer_seconds(b->t, b->work);
     for (int i = 0; i < TR_WORKS; i++) b->work[i] = (b->work[i] - before[i]) / (double)b->o->steps;
-    b->idle = 1 - (busy1 - busy0 + total - (wall1 - wall0)) / (threads * total); /* outside rt_parallel one thread works */
+    b->idle = 1 - (busy1 - busy0 + total - (wall1 - wall0)) / (threads * total); /* outside rt_parallel only one thread is busy */
     return b->list.st;
 }
 

@@ -1,4 +1,4 @@
-/* collect.c -- what the commands that ask a teacher share: options and the summary. */
+/* collect.c -- the options and the summary shared by the commands that send requests to a teacher. */
 #include "cli/collect.h"
 #include "cli/cli.h"
 #include "core/clock.h"
@@ -20,7 +20,7 @@ rt_status cli_collect_begin(const cli_collect *c, tc_options *t, rt_progress *p)
     *p          = (rt_progress){0};
     t->progress = p;
     rt_quiet(c->quiet);
-    sigaction(SIGPIPE, &ignore, NULL); /* a server that hangs up is an error to report, not to die of */
+    sigaction(SIGPIPE, &ignore, NULL); /* a closed connection is reported as an error instead of ending the process */
     rt_interrupt_catch();
     return RT_OK;
 }
@@ -32,7 +32,7 @@ void cli_put_tally(rt_json_writer *w, const char *key, const tc_tally *t)
     rt_put_end(w);
 }
 
-/* "3 \"abort\", 1 \"none\"" */
+/* Appends the tally as text, such as: 3 "abort", 1 "none". */
 static rt_status tally_text(rt_buf *b, const tc_tally *t)
 {
     for (int i = 0; i < t->used; i++) RT_TRY(rt_buf_fmt(b, "%s%lld \"%s\"", i ? ", " : "", (long long)t->n[i], t->name[i]));
@@ -64,7 +64,7 @@ static rt_status print_json(const cli_collect *c, const tc_report *r)
     return cli_print_line(&w);
 }
 
-/* What the shard lacks, and why. */
+/* Appends what is missing from the shard, and why. */
 static rt_status losses(const cli_collect *c, const tc_report *r, rt_buf *b)
 {
     if (r->duplicates || r->short_ones)

@@ -1,4 +1,4 @@
-/* collect.h -- what the commands that ask a teacher share: options and the summary. */
+/* collect.h -- the options and the summary shared by the commands that send requests to a teacher. */
 #ifndef CLI_COLLECT_H
 #define CLI_COLLECT_H
 #include "cli/cli.h"
@@ -43,10 +43,10 @@ typedef struct cli_collect {
 
 #define CLI_COLLECT_MODEL "the server's model (default: its first)"
 
-/* Fill t from the command line; Ctrl-C from here on stops cleanly. */
+/* Fills t from the command line and installs the handler that lets Ctrl-C stop the command cleanly. */
 rt_status cli_collect_begin(const cli_collect *c, tc_options *t, rt_progress *p);
-/* "KEY":{"word":3,...} */
+/* Writes "KEY":{"word":3,...}. */
 void cli_put_tally(rt_json_writer *w, const char *key, const tc_tally *t);
-/* Print the summary line. */
+/* Prints the summary line. */
 rt_status cli_collect_end(const cli_collect *c, const char *command, const tc_report *r);
 #endif

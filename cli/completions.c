@@ -1,4 +1,4 @@
-/* completions.c -- `retort completions SHELL`: what Tab offers, from the tables of the commands. */
+/* completions.c -- `retort completions SHELL`: shell completions from the tables of the commands. */
 #include "cli/cli.h"
 #include "train/train.h"
 #include <stdio.h>
@@ -17,7 +17,7 @@ static rt_status add_options(rt_buf *out, const rt_command *c)
     return rt_buf_str(out, "--help");
 }
 
-/* The keys of a configuration, each with its "=". */
+/* Appends the keys of a configuration, each followed by "=". */
 static rt_status add_keys(rt_buf *out)
 {
     for (int i = 0; tr_config_key(i); i++) RT_TRY(rt_buf_fmt(out, "%s%s=", i ? " " : "", tr_config_key(i)));
@@ -26,7 +26,7 @@ static rt_status add_keys(rt_buf *out)
 
 static int takes_keys(const rt_option *o) { return !strcmp(o->name, "set"); }
 
-/* Inside '...' of a shell. */
+/* Appends s, escaped for use inside single quotes of a shell. */
 static rt_status add_quoted(rt_buf *out, const char *s)
 {
     for (; *s; s++) RT_TRY(*s == '\'' ? rt_buf_str(out, "'\\''") : rt_buf_add(out, s, 1));

@@ -121,7 +121,7 @@ static rt_status verify_one(const data_options *o, const char *path)
     return st;
 }
 
-/* All shards are looked at; each that is not sound is named. */
+/* Verifies all shards and names each damaged one. */
 static rt_status data_verify(const data_options *o, int argc, char **argv)
 {
     rt_status first = RT_OK;

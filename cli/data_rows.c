@@ -1,4 +1,4 @@
-/* data_rows.c -- retort data inspect --doc: a document's rows, and what the teacher thought likely, however that was stored. */
+/* data_rows.c -- retort data inspect --doc: a document's rows and the teacher's most likely ids, from any kind of record. */
 #include "cli/data.h"
 #include "core/json.h"
 #include <math.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum { SHOWN = 4 };
-typedef struct likely { /* the most likely ids, in order */
+typedef struct likely { /* the most likely ids, in decreasing order */
     int32_t id[SHOWN];
     double  p[SHOWN];
     int     n;
@@ -18,11 +18,11 @@ typedef struct view {
     const ds_info      *info;
     const ds_codec     *codec;
     ds_doc              d;
-    float              *y; /* [r + 1] an encoded state's coordinates */
-    double             *z; /* [V] its logits, then probabilities */
+    float              *y; /* [r + 1] coordinates of a decoded state */
+    double             *z; /* [V] its logits, later its probabilities */
 } view;
 
-/* ---- what is likely -------------------------------------------------------------------------- */
+/* ---- most likely ids ------------------------------------------------------------------------- */
 
 static void insert(likely *l, int32_t id, double p)
 {
@@ -74,7 +74,7 @@ static void of_codec(likely *l, const view *v, int64_t i)
 
 /* ---- rows ------------------------------------------------------------------------------------- */
 
-/* Append id, or its bytes in quotes when there is a tokenizer. */
+/* Appends the id, or its bytes in quotes if there is a tokenizer. */
 static rt_status add_token(rt_buf *b, const ds_tokenizer *t, int32_t id)
 {
     rt_buf    text = {0};

@@ -1,4 +1,4 @@
-/* data_show.c -- retort data inspect|stats: what is in a shard, for people and as JSON. */
+/* data_show.c -- retort data inspect|stats: the contents of a shard as text and as JSON. */
 #include "cli/cli.h"
 #include "cli/data.h"
 #include "core/file.h"
@@ -14,7 +14,7 @@ void data_show_text(const char *name, const char *text)
 {
     char clean[4096];
     snprintf(clean, sizeof clean, "%s", text);
-    rt_text_clean(clean); /* servers and other people's shards say what they like */
+    rt_text_clean(clean); /* the text comes from a server or a foreign shard */
     if (*text) printf("  %-12s %s\n", name, clean);
 }
 

@@ -1,4 +1,4 @@
-/* doctor.c -- `retort doctor`: what this machine has and can do, what is wrong, what to do about it. */
+/* doctor.c -- `retort doctor`: the machine's equipment and speed, problems, and how to fix them. */
 #include "cli/cli.h"
 #include "cli/measure.h"
 #include "core/file.h"
@@ -16,7 +16,7 @@ enum mark { GOOD, NOTICE, BAD };
 static const char *const marks[]  = {"good", "note", "BAD "};
 static const char *const states[] = {"good", "notice", "bad"};
 
-/* Findings as text and, beside them, as elements of a JSON array; what was measured as members of an object. */
+/* Findings as text and as elements of a JSON array; measurements as members of a JSON object. */
 struct report {
     rt_buf         text, checks, numbers;
     rt_json_writer check, number;
@@ -61,7 +61,7 @@ static rt_status check_cpu(struct report *r)
         "more threads than cores share them: lower OMP_NUM_THREADS, or let this process run on more cores (taskset, mpirun --bind-to none)");
 }
 
-/* OpenBLAS's kernels for CPUs without wide vectors: what it falls back to on a CPU it does not know. */
+/* Returns 1 for OpenBLAS's kernels without wide vectors, which it selects on an unknown CPU. */
 static int is_slow(const char *kernel)
 {
     static const char *const slow[] = {"Prescott", "Core2", "Generic", "Katmai", "Coppermine", "Northwood", "Banias"};
@@ -72,7 +72,7 @@ static int is_slow(const char *kernel)
 
 static rt_status check_kernel(struct report *r)
 {
-    const int wide = kn_at(1) != NULL; /* this CPU runs more than `ref` */
+    const int wide = kn_at(1) != NULL; /* this CPU supports more than `ref` */
     return add(r, wide && is_slow(kn_blas_kernel()) ? BAD : GOOD, "kernel", kn_describe(),
                "OpenBLAS runs its slowest kernel here: unset OPENBLAS_CORETYPE, or set it to Haswell (AVX2) or SkylakeX (AVX-512)");
 }
@@ -108,7 +108,7 @@ static rt_status check_memory(struct report *r, int quick)
                "under 1 GB: use small models and batches; 'retort train' says what a run needs");
 }
 
-/* First lines of what a shell command prints, or "" where it fails. */
+/* Stores up to size - 1 bytes of a shell command's output in out.  Returns the command's status; -1: it cannot be started. */
 static int ask(const char *command, char *out, size_t size)
 {
     FILE *f = popen(command, "r");

@@ -1,4 +1,4 @@
-/* eval.c -- retort eval: how good a model is on held-out text. */
+/* eval.c -- retort eval: the quality of a model on held-out text. */
 #include "eval/eval.h"
 #include "cli/cli.h"
 #include "core/file.h"
@@ -88,7 +88,7 @@ static rt_status eval_shards(const md_model *m, const eval_options *o, const cha
     return st;
 }
 
-/* --force replaces logits, and no other file. */
+/* Checks that --force replaces only a file of logits. */
 static rt_status check_logits(const eval_options *o)
 {
     md_st *f = NULL;

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* In the order of a distillation's life; a command that stands nowhere comes last. */
+/* Groups in the order of a distillation's stages; a command in no group is listed last. */
 static const struct group {
     const char *title, *names[8];
 } groups[] = {

@@ -1,4 +1,4 @@
-/* ledger.c -- retort ledger stats|prune: what the answers of a teacher take, and making them smaller. */
+/* ledger.c -- retort ledger stats|prune: the size of a teacher's stored responses, and reducing it. */
 #include "cli/cli.h"
 #include "cli/collect.h"
 #include "core/file.h"

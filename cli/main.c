@@ -1,4 +1,4 @@
-/* main.c -- find the command, parse its options, run it, print its error, exit by its status. */
+/* main.c -- find the command, parse its options, run it, print its error, exit with its status. */
 #include "cli/cli.h"
 #include "core/comm.h"
 #include "core/share.h"
@@ -18,7 +18,7 @@ static rt_status print(rt_status (*make)(rt_buf *out))
     return st;
 }
 
-/* `retort help` with these words: `--help` anywhere before "--" asks for it. */
+/* Returns 1 if --help or -h occurs before "--". */
 static int wants_help(int argc, char **argv)
 {
     for (int i = 0; i < argc && strcmp(argv[i], "--"); i++)
@@ -34,7 +34,7 @@ static rt_status print_help(const rt_command *c, char *name)
     return print ? cli_help.run(NULL, 1, words) : RT_OK;
 }
 
-/* Words that begin with @share/ name files that come with the program.  The new words live as long as it does. */
+/* Replaces arguments that begin with @share/ by the paths of files installed with the program.  The new strings are never freed. */
 static rt_status expand_share(int argc, char **argv)
 {
     for (int i = 0; i < argc; i++) {
@@ -70,7 +70,7 @@ static rt_status dispatch(int argc, char **argv)
     return run_command(c, argc - 1, argv + 1);
 }
 
-/* A result that did not reach its reader is a failure: a full disk must not look like success. */
+/* Flushes standard output.  Output that could not be written, for example to a full disk, is an error. */
 static rt_status close_output(rt_status st)
 {
     const int bad = fflush(stdout) != 0 || ferror(stdout);
@@ -78,16 +78,16 @@ static rt_status close_output(rt_status st)
     RT_FAIL(rt_status_of_errno(errno), "standard output cannot be written: %s", strerror(errno));
 }
 
-/* OpenMP's threads spin while they wait, which takes the cores from other ranks and programs, and
- * it reads how to wait when it is loaded: so the program starts again, once, with the
- * variable set.  A user's own setting wins. */
+/* OpenMP's threads spin while they wait, which takes the cores from other ranks and programs.  The
+ * wait policy is read when the library is loaded, so the program restarts itself once with the
+ * variable set.  A user's own setting takes precedence. */
 static void wait_politely(char **argv)
 {
     if (getenv("OMP_WAIT_POLICY") || setenv("OMP_WAIT_POLICY", "passive", 1)) return;
-    execv("/proc/self/exe", argv); /* returns only where it is not possible: then they spin */
+    execv("/proc/self/exe", argv); /* returns only on failure; the threads then spin */
 }
 
-/* Ctrl-C and a rank's failure reach all ranks: rank 0 speaks for them. */
+/* Returns 1 on ranks other than 0 for an error that all ranks share (Ctrl-C, another rank's failure): only rank 0 reports it. */
 static int is_echo(rt_status st)
 {
     const char *rank = getenv("OMPI_COMM_WORLD_RANK");
@@ -97,8 +97,8 @@ static int is_echo(rt_status st)
 int main(int argc, char **argv)
 {
     wait_politely(argv);
-    if (getenv("RETORT_API_KEY")) rt_memory_keep_secret();                /* whatever the command: the environment is in its memory */
-    sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, NULL); /* a file that may not grow is an error to report */
+    if (getenv("RETORT_API_KEY")) rt_memory_keep_secret();                /* for every command, because the environment is in its memory */
+    sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, NULL); /* a file size limit is reported as an error */
     const rt_status st = close_output(dispatch(argc - 1, argv + 1));
     if (st == RT_OK) return 0;
     const char *trace = getenv("RETORT_TRACE");

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One line of text: backslashes, hyphens and a leading control character are escaped. */
+/* Appends one line of text; backslashes, hyphens and a leading control character are escaped. */
 static rt_status add_text(rt_buf *out, const char *s, size_t n)
 {
     if (n && (*s == '.' || *s == '\'')) RT_TRY(rt_buf_str(out, "\\&"));
@@ -17,14 +17,14 @@ static rt_status add_text(rt_buf *out, const char *s, size_t n)
 
 static rt_status add_string(rt_buf *out, const char *s) { return add_text(out, s, strlen(s)); }
 
-/* Length of the paragraph at s, up to a blank line or the end. */
+/* Returns the length of the paragraph at s, up to a blank line or the end. */
 static size_t paragraph_length(const char *s)
 {
     const char *end = strstr(s, "\n\n");
     return end ? (size_t)(end - s) + 1 : strlen(s);
 }
 
-/* A table or an example, whose lines and columns stay as they are: a line of it is indented, or spaces make a column. */
+/* Returns 1 if the paragraph is a table or an example, which is set verbatim: it is indented, or spaces separate columns. */
 static int is_table(const char *s, size_t n)
 {
     if (n && *s == ' ') return 1;

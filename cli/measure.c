@@ -1,4 +1,4 @@
-/* measure.c -- product rate and memory bandwidth, each the best of several runs; decoding. */
+/* measure.c -- measuring the gemm rate and the memory bandwidth, each the best of several runs, and the decoding speed. */
 #include "cli/measure.h"
 #include "core/clock.h"
 #include "infer/infer.h"
@@ -41,7 +41,7 @@ rt_status cli_measure_copy(double *gb_s, int64_t bytes)
 {
     char *m = NULL;
     RT_TRY(RT_NEW(m, 2 * bytes));
-    struct copy c    = {m, m + bytes, bytes, bytes / rt_threads() + 1}; /* one memcpy a thread: it knows how to be fast */
+    struct copy c    = {m, m + bytes, bytes, bytes / rt_threads() + 1}; /* one memcpy per thread */
     double      best = 0;
     for (int i = 0; i < 3; i++) {
         const double began = rt_now();
@@ -63,7 +63,7 @@ rt_status cli_measure_decoding(double *tok_s, const md_model *m)
     const real   *logits = NULL;
     int64_t       n      = 0;
     rt_status     st     = inf_session_create(&s, m, most);
-    if (st == RT_OK) st = inf_feed(s, &id, 1, &logits); /* the first one warms up */
+    if (st == RT_OK) st = inf_feed(s, &id, 1, &logits); /* warm-up */
     if (st == RT_OK) inf_session_reset(s);
     const double began = rt_now();
     while (st == RT_OK && n < most && rt_now() - began < 0.3) st = inf_feed(s, &id, 1, &logits), n++;

@@ -1,15 +1,15 @@
-/* measure.h -- what this machine can do: product rate, memory bandwidth, decoding with a model. */
+/* measure.h -- measurements of this machine: gemm rate, memory bandwidth, decoding speed of a model. */
 #ifndef CLI_MEASURE_H
 #define CLI_MEASURE_H
 #include "model/model.h"
 #include <stdint.h>
 
-/* Best rate of square products of side n in 1e9 floating-point operations a second; about `seconds` long.
- * On all threads, after kn_init. */
+/* Measures for about `seconds` the best rate of a square gemm of size n on all threads, in 1e9 floating-point operations
+ * per second.  Call kn_init first. */
 rt_status cli_measure_gemm(double *gflops, int64_t n, double seconds);
-/* Best rate of copying one array of `bytes` into another on all threads, in 1e9 bytes a
- * second, read and written bytes both counted. */
+/* Measures the best rate of copying an array of `bytes` on all threads, in 1e9 bytes per
+ * second; read and written bytes are both counted. */
 rt_status cli_measure_copy(double *gb_s, int64_t bytes);
-/* Tokens a second, one after the other from an empty context: up to 32 of them, or as many as 0.3 seconds hold. */
+/* Measures the decoding of single tokens from an empty context in tokens per second, over at most 32 tokens or 0.3 seconds. */
 rt_status cli_measure_decoding(double *tok_s, const md_model *m);
 #endif

@@ -1,4 +1,4 @@
-/* plan.c -- retort plan: what a training run will need, before it is started. */
+/* plan.c -- retort plan: memory and time of a training run before it is started. */
 #include "cli/cli.h"
 #include "cli/measure.h"
 #include "core/file.h"
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { USUAL = 80 }; /* per cent of a step that its products take (experiments/speed) */
+enum { USUAL = 80 }; /* typical percentage of a step spent in gemm (experiments/speed) */
 
 typedef struct plan_options {
     rt_strings set;
@@ -25,8 +25,8 @@ static rt_status tokenizer_size(const char *dir, int64_t *V)
     return RT_OK;
 }
 
-/* Shape of the model, vocabulary and what a row holds: of the model to start from and the shards where they can be read, else
- * what serves the configuration. */
+/* Determines the model's shape, the vocabulary and the contents of a row from model.init and the shards if they can be read,
+ * else from what the configuration requires. */
 static rt_status look_at_inputs(const tr_config *c, md_config *shape, ds_info *info)
 {
     ds_shard                *s     = NULL;
@@ -37,7 +37,7 @@ static rt_status look_at_inputs(const tr_config *c, md_config *shape, ds_info *i
     RT_CHECK(shape->V || c->train.n, RT_EINVAL,
              "the vocabulary is not known; name a shard (data.train), a tokenizer (model.tokenizer) or set model.V");
     *info = (ds_info){.soft = 1, .vocab = shape->V, .k = c->k >= 0 ? c->k : 16, .m = c->m >= 0 ? c->m : kind && kind->samples ? 16 : 0};
-    if (kind && kind->needs == AG_WHOLE) info->codec = 64, info->rank = 8 * info->codec; /* at most */
+    if (kind && kind->needs == AG_WHOLE) info->codec = 64, info->rank = 8 * info->codec; /* upper bound of the rank */
     if (shape->V && !there) return RT_OK;
     RT_TRY(ds_shard_open(&s, c->train.v[0]));
     *info = *ds_shard_info(s);

@@ -1,4 +1,4 @@
-/* print.c -- results on standard output, in which names and texts of others cannot command a terminal. */
+/* print.c -- results on standard output, without control sequences from foreign names and texts. */
 #include "cli/cli.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,8 +22,8 @@ void cli_print(const char *fmt, ...)
     cli_print_text(&(rt_buf){.p = text, .len = strlen(text)});
 }
 
-/* rt_json_quote escapes what JSON asks for, and what it stores must not change; C1 controls, U+0080 to U+009F, stand in
- * strings alone, so each may be an escape here. */
+/* rt_json_quote escapes only what JSON requires, so that stored text is not changed.  C1 controls (U+0080 to U+009F) and DEL
+ * occur only in strings, so they can be replaced by escapes here. */
 void cli_print_json(const rt_buf *b)
 {
     for (size_t i = 0; i < b->len; i++) {

@@ -1,4 +1,4 @@
-/* quantize.c -- retort quantize: a model in 8 or 4 bits, and what that costs. */
+/* quantize.c -- retort quantize: quantising a model to 8 or 4 bits, and the loss in quality. */
 #include "cli/cli.h"
 #include "cli/measure.h"
 #include "core/file.h"
@@ -16,7 +16,7 @@ typedef struct quantize_options {
     int         force, json;
 } quantize_options;
 
-typedef struct quality { /* of the model before and after */
+typedef struct quality { /* measured before and after quantisation */
     int64_t bytes;
     double  ce, tok_s;
 } quality;
@@ -70,7 +70,7 @@ static rt_status report(const quantize_options *o, const quality *before, const 
     return st;
 }
 
-/* Its tokenizer may name an end token that its configuration does not. */
+/* Adds the tokenizer's end tokens to the model's configuration, which may lack them. */
 static rt_status take_ends(md_model *m, const char *dir)
 {
     ds_tokenizer *t = NULL;
@@ -82,7 +82,7 @@ static rt_status take_ends(md_model *m, const char *dir)
 
 /* ---- the folder ------------------------------------------------------------------------------------ */
 
-/* A file that this command writes, or what a killed one left of it: NAME.tmp.PID. */
+/* Returns 1 if this command writes a file of this name, or a killed one left it as NAME.tmp.PID. */
 static int is_ours(const char *name)
 {
     static const char *const model[] = {"model.safetensors", "config.json", "generation_config.json"};
@@ -108,7 +108,7 @@ static int holds_levels(const char *path)
     return yes;
 }
 
-/* What says that the file NAME is not of a quantised model; NULL: nothing. *known: it says that it is of one. */
+/* Returns the reason why the file `name` is not part of a quantised model; NULL: none.  *known = 1 if it identifies one. */
 static const char *look_at(const char *dir, const char *name, int *known)
 {
     md_config   c;
@@ -129,18 +129,18 @@ static const char *look_at(const char *dir, const char *name, int *known)
 
 static rt_status refuse(const char *out, const char *name, const char *why)
 {
-    const int whole = !strcmp(name, "config.json"); /* that says it of the folder */
+    const int whole = !strcmp(name, "config.json"); /* the reason then concerns the whole folder */
     RT_FAIL(RT_EINVAL, "%s holds %s%s%s: --force replaces a quantised model and nothing else; choose another --out", out, whole ? "" : name,
             whole ? "" : ", ", why);
 }
 
-/* --force replaces a quantised model, or what was left of one, and nothing else. */
+/* RT_EINVAL: `out` is not a quantised model or the remains of one, so that --force must not replace it. */
 static rt_status check_replaced(const char *out)
 {
     char      **names;
     int         n, known = 0;
     const char *why = NULL, *name = NULL;
-    RT_TRY(rt_dir_make(out)); /* it is there: is it a folder? */
+    RT_TRY(rt_dir_make(out)); /* it exists: fails if it is not a folder */
     RT_TRY(rt_dir_list(&names, &n, out));
     for (int i = 0; !why && i < n; i++) why = look_at(out, name = names[i], &known);
     if (!why && n && !known) why = "and no quantised model";
@@ -155,7 +155,7 @@ static rt_status check_out(const quantize_options *o)
     return rt_file_exists(o->out) ? check_replaced(o->out) : RT_OK;
 }
 
-/* Of the model that is replaced: its tokenizer may consist of more files than the new one's. */
+/* Removes the tokenizer of the replaced model, which may have more files than the new one. */
 static rt_status remove_tokenizer(const char *out)
 {
     rt_buf    path = {0};
@@ -180,7 +180,7 @@ static rt_status convert(md_model *m, const char *dir, const quantize_options *o
 {
     quality before, after;
     RT_TRY(measure(&before, m, &o->shards));
-    before.bytes = 2 * md_config_parameters(&m->config); /* what bf16 would take, also where it is f32 */
+    before.bytes = 2 * md_config_parameters(&m->config); /* size in bf16, also if the model is in f32 */
     RT_TRY(qu_quantise(m, (int)o->bits, o->group));
     RT_TRY(measure(&after, m, &o->shards));
     RT_TRY(take_ends(m, dir));
@@ -188,7 +188,7 @@ static rt_status convert(md_model *m, const char *dir, const quantize_options *o
     return report(o, &before, &after);
 }
 
-/* Weights are rounded once: from the type that they are stored in. */
+/* Quantises from the stored type, so that weights are rounded only once. */
 static rt_status run(const void *options, int argc, char **argv)
 {
     const quantize_options *o = options;

@@ -9,7 +9,7 @@
 static const char *const columns[] = {"step", "loss", "kl", "ce", "grad_norm", "lr", "tok_s", "skipped", "valid_ce", "valid_kl"};
 enum { COLUMNS = sizeof columns / sizeof *columns, LARGEST = 1 << 30 };
 
-/* What a step did not measure is an empty field. */
+/* Appends a row; a value that the step did not measure is an empty field. */
 static rt_status add_row(rt_buf *out, const cJSON *o)
 {
     for (int i = 0; i < COLUMNS; i++) {
@@ -33,7 +33,7 @@ static rt_status add_line(rt_buf *out, char *line, size_t n, const char *path, i
     return st;
 }
 
-/* A run that is under way may be in the middle of its last line: that is left out. */
+/* Appends the header and all complete lines.  The last line of an active run may be incomplete; it is skipped. */
 static rt_status add_all(rt_buf *out, rt_buf *text, const char *path)
 {
     int64_t number = 0;

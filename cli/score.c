@@ -1,4 +1,4 @@
-/* score.c -- retort score: what a teacher, a server or a model in this process, says about given text. */
+/* score.c -- retort score: a teacher's probabilities for given text, from a server or from a model in this process. */
 #include "cli/cli.h"
 #include "cli/collect.h"
 #include "core/clock.h"
@@ -91,7 +91,7 @@ static rt_status print(const cli_collect *c, const di_scored *r, double seconds)
 
 enum { SKETCH = 64, ENTRIES = 8 };
 
-/* An encoded state alone, the best record there is (docs/objectives.md), unless entries are asked for. */
+/* Chooses what is stored per row: encoded states alone, the best record (docs/objectives.md), unless entries are requested. */
 static void choose_record(di_score_opts *x, const options *o)
 {
     const cli_collect *c       = &o->collect;
@@ -150,9 +150,9 @@ static rt_status read_model(const options *o)
     return st;
 }
 
-/* ---- is it worth learning from? ----------------------------------------------------------------- */
+/* ---- the teacher's cross-entropy ---------------------------------------------------------------- */
 
-/* The teacher's mean cross-entropy, in nats a token, over the *n rows of a soft shard that count. */
+/* Computes the teacher's mean cross-entropy in nats per token over the *n rows of a soft shard that count. */
 static rt_status cross_entropy(const char *path, double *ce, int64_t *n)
 {
     ds_shard *s;
@@ -171,7 +171,7 @@ static rt_status cross_entropy(const char *path, double *ce, int64_t *n)
     return st;
 }
 
-/* What a student can hope for: text that the teacher does not know is better learnt from without it. */
+/* Reports the teacher's cross-entropy: text that the teacher predicts badly is better learned without it. */
 static rt_status tell(const char *path)
 {
     double  ce;

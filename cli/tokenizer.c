@@ -18,7 +18,7 @@ typedef struct job {
     const ds_tokenizer *t;
     int                 special;
     rt_buf              line, text, out;
-    rt_json_writer      w; /* of out */
+    rt_json_writer      w; /* writes to `out` */
     ds_ids              ids;
 } job;
 
@@ -52,7 +52,7 @@ static rt_status put_hex(rt_json_writer *w, const rt_buf *text)
     return w->st;
 }
 
-/* The name is any JSON value, left out where the line has none. */
+/* Writes the name of a line, which is any JSON value; it is omitted if the line has none. */
 static rt_status put_name(rt_json_writer *w, const cJSON *o)
 {
     const cJSON *name = cJSON_GetObjectItemCaseSensitive(o, "name");
@@ -99,7 +99,7 @@ static rt_status decode_line(job *j, const cJSON *o, const char *where)
 
 typedef rt_status (*line_fn)(job *j, const cJSON *o, const char *where);
 
-/* The answer to a line: {"name": ..., and what `line` puts. */
+/* Writes the response to a line: {"name": ..., followed by the output of `line`. */
 static rt_status answer(job *j, line_fn line, const cJSON *o, const char *where)
 {
     rt_buf_clear(&j->out);
@@ -154,7 +154,7 @@ static rt_status run_lines(const options *o, int argc, char **argv, line_fn line
 
 /* ---- the command ---------------------------------------------------------------------- */
 
-/* --force replaces a tokenizer that stands by itself: one beside a model is what the model's ids mean. */
+/* Checks that --force replaces only a tokenizer in a folder of its own: a tokenizer next to a model defines the model's ids. */
 static rt_status check_replaced(const char *out)
 {
     static const char *const own[] = {"tokenizer.json", "tokenizer_config.json"};
@@ -174,7 +174,7 @@ static rt_status check_replaced(const char *out)
     return st;
 }
 
-/* Ids mean what the tokenizer says: one that is replaced takes the sense from all shards and models made with it. */
+/* Checks that an existing tokenizer is replaced only with --force, because shards and models made with it depend on its ids. */
 static rt_status check_out(const options *o)
 {
     static const char *const names[] = {"tokenizer.json", "tokenizer_config.json"};

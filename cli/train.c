@@ -1,4 +1,4 @@
-/* train.c -- retort train: distil a student, alone or under mpirun. */
+/* train.c -- retort train: distil a student, in one process or under mpirun. */
 #include "train/train.h"
 #include "cli/cli.h"
 #include "cli/measure.h"
@@ -21,7 +21,7 @@ static void print_line(void *ud, const tr_metrics *m)
     rt_buf_free(&b);
 }
 
-/* Validation on the screen. */
+/* Prints a validation. */
 static void print_validation(void *ud, const tr_metrics *m)
 {
     (void)ud;
@@ -72,7 +72,7 @@ static void warn_of_binding(const rt_comm *comm)
                 rt_threads(), rt_cores_allowed(), rt_cores_allowed());
 }
 
-/* What can fail on one rank alone, before the first collective. */
+/* Performs the steps that can fail on a single rank, before the first collective call. */
 static rt_status prepare(const rt_comm *comm, const train_options *o, tr_run_opts *r)
 {
     if (o->threads) rt_threads_set((int)o->threads);
@@ -108,7 +108,8 @@ static rt_status check_words(const train_options *o, int argc)
 
 enum task { TRAIN, PRINT_CONFIG, HELP };
 
-/* Ranks whose command lines are well learn of one whose is not, and of one that will only print. */
+/* Agrees on the status and the task of all ranks, so that a rank with an invalid command line, or one that only prints, does not
+ * leave the others waiting; collective. */
 static rt_status same_task(rt_comm *comm, enum task task, rt_status mine)
 {
     int64_t any = task;
@@ -120,7 +121,7 @@ static rt_status same_task(rt_comm *comm, enum task task, rt_status mine)
     return rt_comm_agree(comm, mine);
 }
 
-/* A rank that printed it and left would leave the others waiting in MPI_Init. */
+/* Joins MPI before printing the help, because a rank that only exits would leave the others waiting in MPI_Init. */
 static rt_status help(int *print)
 {
     rt_comm *comm;

@@ -1,4 +1,4 @@
-/* version.c -- what runs here: program, commit, kernel, libraries. */
+/* version.c -- versions of the program, its commit, kernel and libraries. */
 #include "generated/version.h"
 #include "cli/cli.h"
 #include "core/versions.h"
@@ -11,7 +11,7 @@ const char *cli_build(void) { return "retort " RETORT_VERSION ", commit " RETORT
 
 rt_status cli_versions(rt_buf *out)
 {
-    const int ready = kn_init() == RT_OK; /* a machine without OpenBLAS can still ask which program this is */
+    const int ready = kn_init() == RT_OK; /* the version is also printed on a machine without OpenBLAS */
     RT_TRY(rt_buf_fmt(out, "%s\ncommit %s\nkernel %s\n", cli_program(), RETORT_COMMIT, ready ? kn_describe() : rt_error_text()));
     RT_TRY(rt_library_versions(out));
     RT_TRY(ds_library_versions(out));
