@@ -1,4 +1,4 @@
-/* doctor.c -- `retort doctor`: the machine's equipment and speed, problems, and how to fix them. */
+/* doctor.c -- `retort doctor`: the hardware, libraries and speed of this machine, problems, and how to fix them. */
 #include "cli/cli.h"
 #include "cli/measure.h"
 #include "core/file.h"

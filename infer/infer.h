@@ -7,6 +7,8 @@
 
 typedef struct inf_session inf_session; /* one sequence: KV cache and plans; not thread-safe */
 
+/* Creates a session for up to max_tokens tokens.  The model must outlive it.  RT_EINVAL: max_tokens is not in 1 .. the model's
+ * context. */
 rt_status inf_session_create(inf_session **out, const md_model *m, int64_t max_tokens);
 void      inf_session_destroy(inf_session **s);
 void      inf_session_reset(inf_session *s); /* removes all tokens, keeps the memory */

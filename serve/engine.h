@@ -30,6 +30,7 @@ typedef struct sv_engine {
     uint64_t            serial;  /* the number in the response's id; it increases with each request */
 } sv_engine;
 
+/* Opens the engine; m and t must outlive it.  RT_EINVAL: max_tokens or max_logprobs is out of range. */
 rt_status sv_engine_open(sv_engine *d, const md_model *m, const ds_tokenizer *t, const sv_serve_opts *o);
 void      sv_engine_close(sv_engine *d);
 

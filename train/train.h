@@ -31,7 +31,7 @@ typedef struct tr_config {
     int         t2;
     const char *hidden; /* tr_match_word */
     double      hidden_weight;
-    const char *teacher; /* folder of a teacher that runs beside the student; NULL: none */
+    const char *teacher; /* folder of a teacher that runs in process; NULL: none */
     /* optim, schedule, batch */
     opt_adamw    adamw;
     opt_schedule schedule;
@@ -51,7 +51,7 @@ typedef struct tr_config {
 /* Reads the file `path` (JSON with // comments; may be NULL), then applies the KEY=VALUE texts of --set.  RT_EINVAL: a key is
  * unknown (the message names the nearest key) or a value is out of range; RT_EFORMAT: a key occurs twice.  Folders and shards
  * in the file are relative to the file's folder; those of --set and "out" are relative to the working directory;
- * "@share/..." is a file installed with the program. */
+ * "@share/..." is a file installed with the program.  The caller frees *c with tr_config_free. */
 rt_status tr_config_read(tr_config *c, const char *path, const rt_strings *set);
 void      tr_config_free(tr_config *c);
 /* Returns the path of key i = 0, 1, ...: "model.init", ...; NULL past the end. */
@@ -89,7 +89,8 @@ const char *tr_memory_category(int i); /* name of category i, such as "weights" 
  * token (for the head's weights: per row), plus the causal half of attention over T positions. */
 double  tr_flops(const md_config *c, double tokens, double rows, int64_t T);
 int64_t tr_micro(const tr_config *c, int ranks); /* sequences that a rank processes at once */
-/* Estimates the memory of a rank without allocating it.  info: the shards'; graph (may be NULL) receives the schedule of a step. */
+/* Estimates the memory of a rank and the operations of its step, without allocating the memory.  info: the shards'; graph (may be
+ * NULL) receives the schedule of a step. */
 rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape, int ranks, const ds_info *info, rt_buf *graph);
 /* RT_ENOMEM: the run does not fit; the message lists the memory needed by category and a setting that makes the run fit. */
 rt_status tr_check_fit(const tr_config *c, const md_config *shape, const rt_comm *comm, const ds_info *info);
@@ -98,7 +99,7 @@ rt_status tr_check_fit(const tr_config *c, const md_config *shape, const rt_comm
 
 /* Opens MPI if it was built in and the program was started by mpirun, else a communicator of one rank.  Ranks wait for each
  * other when the process exits, because a launcher ends the remaining ranks once one has exited with an error, and they must
- * print their messages first. */
+ * print their messages first.  *out is static and is not freed. */
 rt_status tr_comm_open(rt_comm **out);
 rt_status tr_library_versions(rt_buf *out); /* "Open MPI 4.1.4", or "no MPI" */
 
@@ -155,6 +156,8 @@ typedef struct tr_trainer tr_trainer;
 /* Categories of time. */
 typedef enum tr_work { TR_GEMM, TR_ATTENTION, TR_ROWS, TR_HEAD, TR_TEACHING, TR_OPTIMISER, TR_COMMUNICATION, TR_DATA, TR_WORKS } tr_work;
 
+/* Creates the model (new or loaded), the optimiser and the passes; collective.  c and comm must outlive the trainer.
+ * RT_EMISMATCH: model, teacher, tokenizer and shards do not fit together; RT_ENOMEM: the run does not fit (tr_check_fit). */
 rt_status tr_trainer_create(tr_trainer **out, const tr_config *c, rt_comm *comm);
 void      tr_trainer_destroy(tr_trainer **t);
 /* Computes the gradients of step s (0, 1, ...) over the global batch, summed over ranks; collective. */
