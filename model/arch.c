@@ -1,4 +1,4 @@
-/* arch.c -- families and tensors as tables (arch.h), and what is derived from them. */
+/* arch.c -- the tables of families and tensors (arch.h), and functions derived from them. */
 #include "model/arch.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,7 +59,7 @@ static void set_name(md_tensor *t)
     else snprintf(t->name, sizeof t->name, "%s", name);
 }
 
-/* The tensors of roles from .. to-1 of a layer that the model has; t NULL: they are only counted. */
+/* Lists the model's tensors with roles from .. to-1 of a layer in t and returns their number.  If t is NULL they are only counted. */
 static int list(md_tensor *t, const md_config *c, int from, int to, int64_t layer)
 {
     int n = 0;
@@ -99,7 +99,7 @@ int md_place(const md_model *m, md_role r, int64_t layer)
     return -1;
 }
 
-/* Weights of one layer, or of the tensors that stand once. */
+/* Returns the number of weights of one layer, or of the tensors that occur once per model; `matrices`: without vectors. */
 static int64_t count(const md_config *c, int layer, int matrices)
 {
     int64_t n = 0;

@@ -1,31 +1,31 @@
-/* arch.h -- what a transformer of the Llama class is made of.  Private to model/.
+/* arch.h -- the tables of model families and of tensors.  Private to model/.
  *
- * Two tables are the one place where this stands: families (MD_FAMILIES) and tensors (MD_TENSORS).  Names, shapes, counts of
- * parameters, FLOPs, first values, what a folder must hold and the text of "known families" are derived from them;
- * transformer.c asks for weights by role.  A family that differs in more than its parts has a file arch_NAME.c.
+ * MD_FAMILIES lists the families and MD_TENSORS the tensors.  Tensor names, shapes, parameter counts, FLOPs, initial values, the
+ * required content of a model folder and the list of known families in messages are derived from these tables.
+ * transformer.c looks up weights by role.  A family that differs in more than its parts gets its own file arch_NAME.c.
  */
 #ifndef MD_ARCH_H
 #define MD_ARCH_H
 #include "model/model.h"
 
-/* What only some models have. */
+/* Parts that only some models have. */
 enum {
     MD_QK_NORM  = 1, /* RMSNorm of each head of q and k before rotation */
     MD_QKV_BIAS = 2, /* biases of q, k and v */
-    MD_WINDOW   = 4, /* layers may have a sliding window (refused: not computed) */
-    MD_UNTIED   = 8  /* a head of its own: of a model, not of a family */
+    MD_WINDOW   = 4, /* layers may have a sliding window, which is not supported and refused */
+    MD_UNTIED   = 8  /* a head separate from the embedding; a property of a model, not of a family */
 };
 
 /* clang-format off */
 
-/* config.json's model_type (md_config.family), its architectures[0], its parts */
+/* model_type in config.json (md_config.family); architectures[0]; parts */
 #define MD_FAMILIES(X)                               \
     X(llama, "LlamaForCausalLM", 0)                  \
     X(qwen2, "Qwen2ForCausalLM", MD_QKV_BIAS | MD_WINDOW) \
     X(qwen3, "Qwen3ForCausalLM", MD_QK_NORM | MD_WINDOW)
 
-/* Role; Hugging Face's name, "*" for the number of the layer; rows (0: a vector) and columns for md_config *c; first value;
- * the part that it belongs to (0: every model has it).  The order is that of the files and of the seeds of first values. */
+/* Role; Hugging Face's name with "*" for the layer's number; rows (0: a vector) and columns for md_config *c; initial value;
+ * part (0: every model has it).  The order determines the order in files and the seeds of the initial values. */
 #define MD_TENSORS(X)                                                                                             \
     X(MD_EMBEDDING,      "model.embed_tokens.weight",                        c->V,         c->C,         NORMAL, 0)           \
     X(MD_ATTENTION_NORM, "model.layers.*.input_layernorm.weight",            0,            c->C,         ONES,   0)           \
@@ -53,23 +53,23 @@ typedef enum md_role {
         MD_ROLES
 } md_role;
 
-typedef enum md_first { ZEROS, ONES, NORMAL, OUTPUT /* NORMAL of a block's output matrix, smaller the more layers add up */ } md_first;
+typedef enum md_first { ZEROS, ONES, NORMAL, OUTPUT /* NORMAL scaled by 1/sqrt(2 L), for a block's output matrices */ } md_first;
 
 typedef struct md_family {
     const char *name, *architecture;
     unsigned    parts;
 } md_family;
 
-const md_family *md_family_find(const char *name); /* NULL: not a family that Retort knows */
+const md_family *md_family_find(const char *name); /* NULL: unknown family */
 
 /* Is this part in the model? */
 int md_has(const md_config *c, unsigned part);
 
-/* The tensors of a configuration, in order, without values: *t is [*n]; free(). */
+/* Lists the tensors of a configuration in order, without data, in *t [*n].  The caller frees *t with free(). */
 rt_status md_tensors(md_tensor **t, int *n, const md_config *c);
 md_first  md_first_value(md_role r);
-/* Hugging Face's name of a tensor that stands once. */
+/* Hugging Face's name of a tensor that occurs once per model. */
 const char *md_role_name(md_role r);
-/* Where in md_model.t; -1: the model has no such tensor.  `layer` of a tensor that stands once: 0. */
+/* Returns the index in md_model.t, or -1 if the model has no such tensor.  `layer` is 0 for a tensor that occurs once per model. */
 int md_place(const md_model *m, md_role r, int64_t layer);
 #endif

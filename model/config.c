@@ -1,4 +1,4 @@
-/* config.c -- config.json and generation_config.json in Hugging Face's layout. */
+/* config.c -- reads and writes config.json and generation_config.json in Hugging Face's layout. */
 #include "core/file.h"
 #include "core/json.h"
 #include "model/arch.h"
@@ -9,7 +9,7 @@
 
 static const char quantised_type[] = "retort_quantized";
 
-/* A beginning token; null, or a number below 0: none. */
+/* Reads bos_token_id.  A missing key, null or a negative number means that there is none. */
 static rt_status read_bos(int32_t *id, const cJSON *o, const char *path)
 {
     int64_t v = -1;
@@ -67,7 +67,7 @@ static void put_token(rt_json_writer *w, const char *key, int32_t id)
     if (id >= 0) rt_put_int(w, key, id);
 }
 
-/* One as a number, which is all that some programs read, several as a list. */
+/* Writes the special tokens.  One end token is written as a number, because some programs read no list; several as a list. */
 static void put_tokens(rt_json_writer *w, const md_config *c)
 {
     const ds_ends *e = &c->ends;
@@ -79,7 +79,8 @@ static void put_tokens(rt_json_writer *w, const md_config *c)
     rt_put_end(w);
 }
 
-/* Programs that do not know the quantised form must not load it with random weights: to them its type is unknown. */
+/* Writes the model's type.  A quantised model gets a type that other programs do not know, so that they refuse it instead of
+ * loading it with random weights. */
 static void put_type(rt_json_writer *w, const md_config *c)
 {
     rt_put_array(w, "architectures");

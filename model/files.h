@@ -1,10 +1,10 @@
-/* files.h -- reading and writing model folders.  Private to model/. */
+/* files.h -- functions for reading and writing model folders.  Private to model/. */
 #ifndef MD_FILES_H
 #define MD_FILES_H
 #include "core/json.h"
 #include "model/model.h"
 
 int64_t   md_tensor_bytes(const md_tensor *t);
-rt_status md_settings_read(md_config *c, const cJSON *config, const char *path); /* what settings.c says; the sizes are read */
-rt_status md_config_write(const md_model *m, const char *dir, kn_type type);     /* and generation_config.json */
+rt_status md_settings_read(md_config *c, const cJSON *config, const char *path); /* see settings.c; c's sizes are already read */
+rt_status md_config_write(const md_model *m, const char *dir, kn_type type);     /* also writes generation_config.json */
 #endif

@@ -1,7 +1,7 @@
 /* folder.c -- a model's weights: model.safetensors, or the files that model.safetensors.index.json names.
  *
- * Files of an older save may lie beside those of the present one, so that names alone say nothing: where there is an index,
- * it decides which tensor is read from which file.
+ * A folder may also hold files of an older save, so file names are not enough.  If there is an index, it determines
+ * the file of each tensor.
  */
 #include "model/folder.h"
 #include "core/file.h"
@@ -20,9 +20,9 @@ typedef struct place {
 struct md_folder {
     const char *dir;
     md_st      *file[MAX_FILES];
-    const char *name[MAX_FILES]; /* of each file */
+    const char *name[MAX_FILES]; /* [n] file names */
     int         n;
-    cJSON      *index; /* holds the names; NULL: one file */
+    cJSON      *index; /* parsed index, which owns the names; NULL: no index */
     place      *places;
     int64_t     count;
 };
@@ -59,8 +59,8 @@ static rt_status open_one(md_folder *f)
 
 /* ---- an index ---------------------------------------------------------------------------------- */
 
-/* The file called `name`, opened when it is first named.  Entries of a file mostly stand together, so that the last one
- * is looked at first. */
+/* Sets *out to the file `name`, which is opened at its first use.  Entries of a file are mostly adjacent in the index, so the
+ * search starts with the last file. */
 static rt_status file_of(md_folder *f, const char *name, md_st **out)
 {
     int i = f->n - 1;

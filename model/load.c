@@ -1,5 +1,5 @@
-/* load.c -- weights from a model folder, checked: shapes are those of config.json, and every weight is a finite number.
- * Of a quantised matrix NAME there are NAME.q (U8), NAME.scale and NAME.zero (F32). */
+/* load.c -- reads the weights of a model folder and checks them: shapes must match config.json and every weight must be finite.
+ * A quantised matrix NAME is stored as NAME.q (U8), NAME.scale and NAME.zero (F32). */
 #include "core/file.h"
 #include "model/arch.h"
 #include "model/files.h"
@@ -11,7 +11,7 @@
 
 static rt_status check_shape(const md_folder *f, const md_tensor *w, const md_st_tensor *t)
 {
-    const int row = t->nd == 2 && t->shape[0] == 1 && t->shape[1] == w->cols; /* a norm of a quantised folder: see save.c */
+    const int row = t->nd == 2 && t->shape[0] == 1 && t->shape[1] == w->cols; /* a norm of a quantised model: see save.c */
     const int ok =
         w->is_vector ? row || (t->nd == 1 && t->shape[0] == w->cols) : t->nd == 2 && t->shape[0] == w->rows && t->shape[1] == w->cols;
     RT_CHECK(ok, RT_EFORMAT, "%s: %s is [%lld%s%lld], config.json asks for [%lld,%lld]", md_folder_dir(f), w->name, (long long)t->shape[0],
@@ -21,7 +21,7 @@ static rt_status check_shape(const md_folder *f, const md_tensor *w, const md_st
 
 /* ---- plain weights ------------------------------------------------------------------------------- */
 
-/* A weight that is no number makes all that it touches no number, as an infinite one does: none gets in. */
+/* Refuses a weight that is NaN or infinite, because it makes all results that depend on it NaN or infinite. */
 static rt_status check_finite(const md_folder *f, const md_tensor *w, const real *x)
 {
     const int64_t at = kn_not_finite(w->data, w->type, w->rows * w->cols);
@@ -33,7 +33,7 @@ static rt_status check_finite(const md_folder *f, const md_tensor *w, const real
             md_folder_dir(f), w->name, (long long)(at / w->cols), (long long)(at % w->cols), (double)x[at]);
 }
 
-/* A tied model's matrix may stand under the head's name alone. */
+/* Returns the stored tensor of w.  The shared matrix of a tied model may be stored under the head's name only. */
 static const md_st_tensor *find_plain(const md_folder *f, const md_model *m, const md_tensor *w, md_st **file)
 {
     const md_st_tensor *t = md_folder_find(f, w->name, "", file);
@@ -72,7 +72,7 @@ static rt_status read_part(const md_folder *f, const md_tensor *w, const char *s
     return md_st_read(file, t, *out);
 }
 
-/* A level stands for (level - zero) / scale: the lowest and the highest are the ends of what a group can hold. */
+/* Returns 1 if all weights (level - zero) / scale of a group are finite; the lowest and the highest level bound them. */
 static int group_is_finite(const kn_quant *q, int64_t i)
 {
     const float scale = q->scale[i], zero = q->zero[i], most = (float)((1 << q->bits) - 1);
@@ -90,7 +90,7 @@ static rt_status check_levels(const md_folder *f, const md_tensor *w, const kn_q
     return RT_OK;
 }
 
-/* config.json says which form the levels have: a file of another form is not the one that it is about. */
+/* Checks that the stored levels have the bits and the group size of config.json. */
 static rt_status check_form(const md_folder *f, const md_config *c, const md_tensor *w, const md_st_tensor *t)
 {
     RT_CHECK(c->bits, RT_EFORMAT, "%s: %s is quantised, config.json has no quantization_config of retort's", md_folder_dir(f), w->name);
@@ -114,7 +114,7 @@ static rt_status load_quantised(const md_folder *f, const md_config *c, md_tenso
     return check_levels(f, w, q);
 }
 
-/* ---- which tensors there are ---------------------------------------------------------------------- */
+/* ---- the set of tensors ---------------------------------------------------------------------- */
 
 static int same_bytes(md_st *a, const md_st_tensor *x, md_st *b, const md_st_tensor *y, rt_status *st)
 {
@@ -130,7 +130,7 @@ static int same_bytes(md_st *a, const md_st_tensor *x, md_st *b, const md_st_ten
     return same;
 }
 
-/* A tied model whose file holds another head was fine-tuned untied: the head is used, as transformers 5 does. */
+/* Clears c->tied if the files hold a head that differs from the embedding, as in a model fine-tuned untied.  transformers 5 does the same. */
 static rt_status look_at_head(const md_folder *f, md_config *c)
 {
     md_st              *own = NULL, *other = NULL;
@@ -148,7 +148,7 @@ static int by_name(const void *a, const void *b)
     return strcmp((*(const md_tensor *const *)a)->name, (*(const md_tensor *const *)b)->name);
 }
 
-/* A part of a quantised matrix stands for it; beside a plain one it would be left out without a word. */
+/* Refuses a tensor that would be ignored silently: a quantised part of a plain tensor, or a plain matrix beside its quantised parts. */
 static rt_status check_part(const md_folder *f, const md_tensor *w, const char *name, int part)
 {
     md_st    *file;
@@ -173,7 +173,7 @@ static rt_status check_name(const md_folder *f, const md_model *m, const md_tens
     return check_part(f, *found, name, part);
 }
 
-/* Every tensor of the files must be one that the model has, once. */
+/* Checks that every tensor in the files is one of the model's. */
 static rt_status find_unexpected(const md_model *m, const md_folder *f)
 {
     const md_tensor **known;

@@ -1,4 +1,4 @@
-/* lse.c -- log-sum-exp of one row of logits. */
+/* lse.c -- the log-sum-exp of one row of logits. */
 #include "model/model.h"
 #include <math.h>
 

@@ -1,4 +1,4 @@
-/* model.h -- a transformer of the Llama class: its shape, weights, files, and scoring.
+/* model.h -- transformers of the Llama class: configuration, weights, files, graph, scoring.
  *
  * Dimension letters: B batch, T time, C width, H heads, KV key/value heads, D head
  * size, F feed-forward width, V vocabulary, L layers.  Matrices are [out, in].
@@ -14,20 +14,20 @@ typedef struct md_config {
     int64_t V, C, L, H, KV, D, F;
     int64_t context; /* largest number of positions */
     double  rope_theta, norm_eps;
-    int     tied;        /* the head is the embedding */
-    int64_t bits, group; /* of its quantised matrices; 0: there are none */
+    int     tied;        /* 1: the head's matrix is the embedding */
+    int64_t bits, group; /* of the quantised matrices; 0: no quantised matrices */
     int32_t bos;         /* -1: none */
-    ds_ends ends;        /* the tokens that end a text: those of config.json and generation_config.json */
+    ds_ends ends;        /* tokens that end a text, from config.json and generation_config.json */
 } md_config;
 
 enum { MD_NAME = 80 };
 typedef struct md_tensor {
-    char    name[MD_NAME]; /* Hugging Face's: "model.layers.0.self_attn.q_proj.weight" */
+    char    name[MD_NAME]; /* Hugging Face's name: "model.layers.0.self_attn.q_proj.weight" */
     int64_t rows, cols;    /* a vector has rows = 1 and is_vector */
     int     is_vector;
     kn_type type;
     void   *data; /* rows x cols; quantised: see kn_quant in kernels.h */
-    int     role; /* which of the tensors of model/arch.h */
+    int     role; /* md_role in model/arch.h */
     int64_t layer;
 } md_tensor;
 
@@ -35,48 +35,49 @@ typedef struct md_model {
     md_config  config;
     md_tensor *t; /* [n], in the order of MD_TENSORS in model/arch.h */
     int        n;
-    char      *dir; /* where it was read from (its tokenizer lives there); NULL: new */
+    char      *dir; /* folder that it was read from, which holds its tokenizer; NULL: new model */
 } md_model;
 
-/* The names of the families, for a text: "llama, ...". */
-extern const char md_family_list[]; /* each behind ", " */
+/* MD_FAMILY_NAMES is the names of the families for messages: "llama, ...". */
+extern const char md_family_list[]; /* each name is preceded by ", " */
 #define MD_FAMILY_NAMES (md_family_list + 2)
 
-/* RT_EINVAL that names the field and the rule (H a multiple of KV, D even, all sizes >= 1). */
+/* Checks a configuration (H a multiple of KV, D even, all sizes >= 1).  RT_EINVAL: the message names the field and the rule. */
 rt_status md_config_check(const md_config *c);
-int64_t   md_config_parameters(const md_config *c);      /* of a checked configuration, as is the next */
-int64_t   md_config_layer_products(const md_config *c);  /* multiply-adds of a token with the matrices of one layer */
-rt_status md_config_read(md_config *c, const char *dir); /* DIR/config.json */
+int64_t   md_config_parameters(const md_config *c);      /* parameters; *c is checked, also for the next function */
+int64_t   md_config_layer_products(const md_config *c);  /* multiply-adds per token in the matrices of one layer */
+rt_status md_config_read(md_config *c, const char *dir); /* reads DIR/config.json and checks it */
 
-/* Names and shapes, no memory. */
+/* Creates a meta model: names and shapes without data. */
 rt_status md_meta(md_model **out, const md_config *c);
-/* Zeroed weights of type KN_REAL or KN_BF16 (norms too). */
+/* Creates a model with zeroed weights of type KN_REAL or KN_BF16, norms included.  Destroy it with md_destroy. */
 rt_status md_create(md_model **out, const md_config *c, kn_type type);
-/* Normal(0, 0.5 / sqrt(C)), output matrices of a block scaled by 1/sqrt(2 L), norms 1, biases 0; a pure
- * function of (config, seed). */
+/* Initialises the weights: Normal(0, 0.5 / sqrt(C)) for matrices, scaled by 1/sqrt(2 L) for a block's output matrices; 1 for
+ * norms; 0 for biases.  The result depends only on (config, seed). */
 void       md_init(md_model *m, uint64_t seed);
 void       md_destroy(md_model **m);
 int64_t    md_bytes(const md_model *m);
-kn_type    md_activations(const md_model *m);            /* that of its vectors: KN_REAL or KN_BF16 */
-md_tensor *md_find(const md_model *m, const char *name); /* NULL: none */
+kn_type    md_activations(const md_model *m);            /* type of the activations, that of the norms: KN_REAL or KN_BF16 */
+md_tensor *md_find(const md_model *m, const char *name); /* NULL: no such tensor */
 
-/* The head's matrix [V, C]: tied to the embedding or its own. */
+/* Returns the head's matrix [V, C], which is the embedding in a tied model. */
 const md_tensor *md_head(const md_model *m);
-/* Its weights where they are quantised, cast to reals; *out stays NULL where they are not.  free(). */
+/* Sets *out to the head's weights cast to reals if they are quantised; the caller frees it with free().  Else *out is not changed. */
 rt_status md_head_cast(real **out, const md_model *m);
 
-/* Read DIR (config.json; model.safetensors or the files that its index names; also quantised by retort).  type: KN_REAL
- * or KN_BF16, what plain weights become; quantised ones stay so.  A head of its own wins over tie_word_embeddings.
- * RT_EFORMAT names what is missing, unexpected, of another shape or no finite number, or the setting that is not supported. */
+/* Reads a model from DIR: config.json, and model.safetensors or the files that its index names.  `type` (KN_REAL or KN_BF16) is
+ * the type of the weights in memory; weights quantised by retort stay quantised.  If the files hold a separate head, it is used
+ * even if tie_word_embeddings is true.  RT_EFORMAT: the message names the tensor that is missing, unexpected, of another shape or
+ * not finite, or the setting that is not supported. */
 rt_status md_load(md_model **out, const char *dir, kn_type type);
-/* The type that loses nothing of DIR's weights: KN_BF16 where all are stored so, else KN_REAL. */
+/* Sets *out to KN_BF16 if all weights of DIR are stored in bf16, else to KN_REAL. */
 rt_status md_stored_type(kn_type *out, const char *dir);
-/* Write config.json, generation_config.json and model.safetensors into DIR (made if
- * missing); files are fsynced.  Plain weights are stored as `type`.  What holds quantised matrices is in a form of our own
+/* Writes config.json, generation_config.json and model.safetensors to DIR, which it creates if it is missing.  The files are
+ * fsynced.  Plain weights are stored as `type`.  A model with quantised matrices is stored in Retort's own layout
  * (experiments/decisions/0013). */
 rt_status md_save(const md_model *m, const char *dir, kn_type type);
 
-/* ---- safetensors: 8 bytes length, a JSON header, the data --------------------------------- */
+/* ---- safetensors: 8 bytes of header length, a JSON header, the data --------------------------------- */
 
 enum { MD_ST_DIMS = 4 };
 typedef struct md_st_tensor {
@@ -84,22 +85,22 @@ typedef struct md_st_tensor {
     char    dtype[8]; /* "F64" "F32" "BF16" "F16" "I64" "I32" "U8" */
     int     nd;
     int64_t shape[MD_ST_DIMS];
-    int64_t begin, end; /* bytes after the header; set by md_st_open and md_st_begin */
+    int64_t begin, end; /* byte offsets in the data; set by md_st_open and md_st_begin */
 } md_st_tensor;
 
-typedef struct md_st md_st; /* a file open for reading or for writing */
+typedef struct md_st md_st; /* opaque; a file open for reading or for writing */
 
-rt_status           md_st_open(md_st **out, const char *path); /* RT_EFORMAT: truncated, overlapping, with holes, wrong sizes */
-void                md_st_close(md_st **f);                    /* a file not ended is removed */
-const md_st_tensor *md_st_at(const md_st *f, int64_t i);       /* by name; NULL past the end */
+rt_status md_st_open(md_st **out, const char *path);     /* RT_EFORMAT: truncated file; tensors overlap, leave holes or have wrong sizes */
+void      md_st_close(md_st **f);                        /* removes a file whose writing was not ended */
+const md_st_tensor *md_st_at(const md_st *f, int64_t i); /* i-th tensor in name order; NULL past the end */
 const md_st_tensor *md_st_find(const md_st *f, const char *name);
-int64_t             md_st_count(const md_st_tensor *t); /* elements */
+int64_t             md_st_count(const md_st_tensor *t); /* number of elements */
 rt_status           md_st_read(md_st *f, const md_st_tensor *t, void *bytes);
-/* Values as reals, from F64, F32, BF16 or F16; as i64, from I64 or I32. */
+/* Reads values as reals from F64, F32, BF16 or F16, or as int64_t from I64 or I32.  RT_EFORMAT: another type. */
 rt_status md_st_read_real(md_st *f, const md_st_tensor *t, real *x);
 rt_status md_st_read_i64(md_st *f, const md_st_tensor *t, int64_t *x);
-/* Writing: the list first, then each tensor's bytes in that order, then the end (fsync): a whole file, which may
- * replace another, or none. */
+/* Writing: md_st_begin writes the header from the list, md_st_write each tensor's bytes in that order, md_st_end fsyncs the file
+ * and renames it to `path`.  Until then `path` is unchanged; an existing file is replaced. */
 rt_status md_st_begin(md_st **out, const char *path, md_st_tensor *list, int64_t n);
 rt_status md_st_write(md_st *f, const void *bytes, int64_t n);
 rt_status md_st_end(md_st **f);
@@ -107,17 +108,17 @@ rt_status md_st_end(md_st **f);
 /* ---- the graph: the model as calls to ag_* -------------------------------------------- */
 
 typedef enum md_use {
-    MD_TRAIN, /* weights are parameters; the value is the head's loss */
-    MD_LOSS,  /* the same without gradients: validation */
-    MD_SCORE, /* the value is the normed hidden state [B T, C] of a document a sequence */
-    MD_DECODE /* the same for T new tokens against a KV cache (B = 1) */
+    MD_TRAIN, /* the weights are parameters; the value is the head's loss */
+    MD_LOSS,  /* the same without gradients, for validation */
+    MD_SCORE, /* the value is the normed hidden states [B T, C] */
+    MD_DECODE /* the same for T new tokens with a KV cache (B = 1) */
 } md_use;
 
-/* Leaves to bind and the value to read.  Ids are -1 where a use has no such leaf. */
+/* The leaves to bind and the value to read.  An ag_id is -1 if the use has no such leaf. */
 typedef struct md_graph {
     ag_graph *g;
     ag_id     ids, pos, start, rope, targets, past; /* i32 [BT] x 3, real [2,context,D/2], ag_targets, i32 [1] */
-    ag_id     projection;                           /* real [match,C]: a parameter of the hidden-state term */
+    ag_id     projection;                           /* real [match,C]: the parameter of the hidden-state term */
     ag_id    *weight;                               /* [model->n], in the order of model->t */
     ag_id    *cache_k, *cache_v;                    /* [L]: [cache, KV D] of the activations' type */
     ag_id     value;
@@ -127,78 +128,77 @@ typedef struct md_graph_opts {
     md_use  use;
     int64_t B, T, cache; /* cache: rows of the KV cache (MD_DECODE) */
     kn_type activations;
-    int     recompute; /* blocks are segments */
-    /* MD_TRAIN, MD_LOSS: what stands beside the student */
+    int     recompute; /* 1: each block is a segment, recomputed in backward */
+    /* MD_TRAIN, MD_LOSS: the teacher of the loss */
     ag_head_opts head;
-    int64_t      match; /* width of the teacher's hidden rows that a projection is matched with; 0: no such term (MD_TRAIN) */
+    int64_t      match; /* MD_TRAIN: width of the teacher's hidden rows in the hidden-state term; 0: no such term */
 } md_graph_opts;
 
 rt_status md_graph_create(md_graph *out, const md_model *m, const md_graph_opts *o);
 void      md_graph_destroy(md_graph *g);
 
-/* The leaves that every use of a model has. The arrays stay the caller's and outlive the plan. */
+/* The memory of the leaves that every use of a model has.  The caller owns the arrays and keeps them as long as the plan. */
 typedef struct md_leaves {
     const md_model *m;
     int32_t        *ids, *pos;    /* [B T] */
-    int32_t        *start, *past; /* [B T], NULL in MD_DECODE; [1], NULL in the others */
-    real           *rope;         /* md_rope */
+    int32_t        *start, *past; /* [B T], NULL for MD_DECODE; [1], NULL for the other uses */
+    real           *rope;         /* from md_rope */
     real           *grads;        /* MD_TRAIN: the gradient of m->t[i] is at grads + grad_at[i]; else NULL */
     const int64_t  *grad_at;
 } md_leaves;
-/* Binds them to a plan of g.  targets, projection and caches are the caller's to bind. */
+/* Binds the leaves to a plan of g.  The caller binds targets, projection and caches. */
 void md_bind(ag_plan *p, const md_graph *g, const md_leaves *l);
 
-/* The rotary table of a model: real [2, context, D/2]; free(). */
+/* Creates the rotary table of a model: real [2, context, D/2].  The caller frees it with free(). */
 rt_status md_rope(real **out, const md_config *c);
 
-/* ---- scoring: what the model says about a text ---------------------------------------- */
+/* ---- scoring: the logits of a text ---------------------------------------- */
 
-typedef struct md_scorer md_scorer; /* plans for up to max_tokens at once; one caller at a time */
+typedef struct md_scorer md_scorer; /* opaque; plans for up to max_tokens per pass; not thread-safe */
 
 rt_status md_scorer_create(md_scorer **out, const md_model *m, int64_t max_tokens);
 void      md_scorer_destroy(md_scorer **s);
 
-/* Called for each position t with its logits z[V], from several threads, in any order;
- * `thread` is 0 .. rt_threads()-1.  z may be changed. */
+/* Called for each position t with its logits z[V], from several threads and in any order.
+ * `thread` is 0 .. rt_threads()-1.  The callback may overwrite z. */
 typedef void (*md_row_fn)(void *ud, int64_t t, real *z, int thread);
-/* Several documents at once, as in a training batch: position pos[i] of its document, which begins
- * at index start[i] of these arrays.  n <= max_tokens, pos below the context. */
+/* Several documents in one pass, as in a training batch.  Token i is at position pos[i] of its document, which begins
+ * at index start[i] of these arrays.  n <= max_tokens; pos[i] < context. */
 typedef struct md_packed {
     const int32_t *ids, *pos, *start;
     int64_t        n;
 } md_packed;
-rt_status md_score_packed(md_scorer *s, const md_packed *b, md_row_fn row, void *ud); /* row NULL: no logits are made */
-/* The last pass's normed hidden state h[C] of position t: what the head multiplies. */
+rt_status md_score_packed(md_scorer *s, const md_packed *b, md_row_fn row, void *ud); /* row NULL: no logits are computed */
+/* Copies to h[C] the normed hidden state, the head's input, of position t in the last pass. */
 void md_scorer_hidden(const md_scorer *s, int64_t t, real *h);
 
-/* The same with two models' logits of one position. */
+/* As md_row_fn, with the logits of two models at one position. */
 typedef void (*md_pair_fn)(void *ud, int64_t t, real *z, real *z2, int thread);
-/* Forward pass over ids[n], n <= max_tokens: one document.  The result is a
- * function of model and ids alone (never of what else the process does).  RT_ECHECK, as with all passes: some logits are no
- * finite numbers; their rows were not handed out. */
+/* Runs a forward pass over one document ids[n], n <= max_tokens.  The result depends only on the model and
+ * the ids.  RT_ECHECK, here and in the other passes: some logits are not finite; the callback was not called for their rows.
+ * RT_EINVAL: too many tokens, or an id or a position out of range. */
 rt_status md_score(md_scorer *s, const int32_t *ids, int64_t n, md_row_fn row, void *ud);
 
-/* Both models over the same documents; each row has its model's V. */
+/* Runs both models over the same documents.  Each row of logits has the V of its model. */
 rt_status md_score_pair(md_scorer *s, md_scorer *s2, const md_packed *b, md_pair_fn row, void *ud);
 
-/* log(sum_v exp z[v]): exponentials in `real` by blocks, their sum in f64; the one log-sum-exp of model, infer and eval. */
+/* Returns log(sum_v exp z[v]): exponentials in `real`, in blocks, and their sum in f64.  model, infer and eval all use it. */
 double md_lse(const real *z, int64_t V);
 
-/* ---- top k and tail samples of one row: what a teacher says about one token -------------- */
+/* ---- top k and tail samples of one row of a teacher -------------- */
 
 enum { MD_TEACHER_MAX_K = 256 };
 typedef struct md_teacher_row {
-    int32_t *topk_ids;                /* [k], most likely first; ties: the smaller id first */
+    int32_t *topk_ids;                /* [k], most likely first; on ties the smaller id first */
     float   *topk_logprob;            /* [k] */
-    int32_t *tail_ids;                /* [m], ascending, drawn from all other ids; m may be 0.  The expected count of id
-                                         v is m p_v / tail_mass, and its count one of the two whole numbers beside that */
-    double   tail_mass, tail_entropy; /* of all other ids: sum p, -sum p log p */
+    int32_t *tail_ids;                /* [m], ascending, drawn from the other ids by systematic sampling; m may be 0.  The expected
+                                         count of id v is m p_v / tail_mass; its count is that number rounded down or up */
+    double   tail_mass, tail_entropy; /* over the other ids: sum p, -sum p log p */
     double   actual_logprob;
-    int64_t  actual_rank; /* of `actual` (rank 1: the most likely); 0 and 0 when actual < 0 */
+    int64_t  actual_rank; /* of `actual`; 1: the most likely.  Both are 0 if actual < 0 */
 } md_teacher_row;
-/* Fill r from logits z[V] (k <= V and MD_TEACHER_MAX_K; k = 0: the rest is the whole distribution; when rest mass is
- * 0, tail ids are the top id).
- * A pure function of its arguments. */
+/* Fills r from logits z[V].  k <= V and k <= MD_TEACHER_MAX_K.  With k = 0 the tail is the whole distribution.  If the tail mass
+ * is 0, every tail id is the top id.  The caller owns the arrays of r.  The result depends only on the arguments. */
 void md_teacher_fill(md_teacher_row *r, const real *z, int64_t V, int64_t k, int64_t m, int32_t actual, uint64_t seed);
 
 #endif

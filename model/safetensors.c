@@ -1,8 +1,8 @@
-/* safetensors.c -- the file form of weights (github.com/huggingface/safetensors): u64 little-endian
- * header length, JSON {"name": {"dtype", "shape", "data_offsets"}}, the bytes, without holes.
+/* safetensors.c -- the safetensors format (github.com/huggingface/safetensors): u64 little-endian
+ * header length, JSON {"name": {"dtype", "shape", "data_offsets"}}, the data, without holes.
  *
- * A header is a stranger's: each number is checked before it is cast, tensors must tile the data, and nothing
- * takes longer than sorting the names. */
+ * A header is untrusted input: each number is checked before it is cast, the tensors must cover the data exactly, and
+ * no step takes longer than sorting the names. */
 #include "core/file.h"
 #include "core/json.h"
 #include "model/model.h"
@@ -18,8 +18,8 @@ enum { HEADER_CAP = 64 << 20 };
 struct md_st {
     FILE         *f;
     char         *path;
-    rt_buf        tmp; /* writing: the file's name until it is whole */
-    md_st_tensor *t;   /* reading: by name */
+    rt_buf        tmp; /* writing: the temporary name until the file is complete */
+    md_st_tensor *t;   /* reading: [n], in name order */
     int64_t       n, data, size;
 };
 
@@ -98,7 +98,7 @@ static int by_place(const void *a, const void *b)
 
 static int by_name(const void *a, const void *b) { return strcmp(((const md_st_tensor *)a)->name, ((const md_st_tensor *)b)->name); }
 
-/* Each byte of the data belongs to one tensor: what overlaps or leaves a hole was not written by any saver. */
+/* Checks that each byte of the data belongs to exactly one tensor; a file with overlaps or holes is damaged. */
 static rt_status check_places(md_st *s)
 {
     int64_t at = 0;
@@ -311,6 +311,6 @@ static rt_status end(md_st *s)
 rt_status md_st_end(md_st **sp)
 {
     const rt_status st = end(*sp);
-    md_st_close(sp); /* after the rename nothing stands under the temporary name */
+    md_st_close(sp); /* after the rename no file has the temporary name */
     return st;
 }

@@ -1,6 +1,7 @@
-/* save.c -- weights into a model folder: model.safetensors and config.json.  A quantised matrix NAME stands as NAME.q (U8),
- * NAME.scale and NAME.zero (F32), and a norm beside such matrices as one row: a program that would leave out the matrices that
- * it does not find stops at a norm of another shape (experiments/decisions/0013). */
+/* save.c -- writes a model folder: model.safetensors and the configuration files.
+ *
+ * A quantised matrix NAME is stored as NAME.q (U8), NAME.scale and NAME.zero (F32).  In such a file a norm is stored as a matrix
+ * of one row: a program that ignores missing matrices then fails at the norm's shape (experiments/decisions/0013). */
 #include "core/file.h"
 #include "model/files.h"
 #include <stdio.h>

@@ -1,8 +1,8 @@
-/* score.c -- a forward pass over one document, its logits handed out row by row.
+/* score.c -- a forward pass over one or several documents that calls back with each row of logits.
  *
- * Several documents may stand in one pass, as in a training batch.  A plan is made for lengths rounded up to a multiple of 32 and kept; which plan serves a
- * text depends on its length alone, and unused positions come after all others, where
- * causal attention cannot see them.  Logits exist a block of rows at a time.
+ * One plan per length, rounded up to a multiple of 32, is created at its first use and kept.  The plan of a text depends only on
+ * its length.  Unused positions follow all others, so causal attention never reads them.  Logits are computed
+ * in blocks of rows.
  */
 #include "model/model.h"
 #include <stdlib.h>
@@ -18,9 +18,9 @@ struct md_scorer {
     const md_model *m;
     int64_t         max, n_plans;
     length_plan    *plans;                            /* [max / ROUND] */
-    int32_t        *ids, *pos, *start, *count, *zero; /* count: 0, 1, 2, ... */
-    real           *rope, *z, *head;                  /* head: a quantised head's weights, cast to reals once; else NULL */
-    void           *hidden;                           /* of the last pass, in its plan */
+    int32_t        *ids, *pos, *start, *count, *zero; /* [max] each; count: 0, 1, 2, ... */
+    real           *rope, *z, *head;                  /* head: the weights of a quantised head cast to reals, else NULL */
+    void           *hidden;                           /* hidden states of the last pass, owned by its plan */
 };
 
 static rt_status make(md_scorer *s, int64_t max)
@@ -77,7 +77,7 @@ static rt_status plan_for(md_scorer *s, int64_t n, length_plan **out)
     return RT_OK;
 }
 
-/* Logits of positions t0 .. t0+n-1 into s->z. */
+/* Computes the logits of positions t0 .. t0+n-1 in s->z. */
 static void logits(md_scorer *s, int64_t t0, int64_t n)
 {
     const int64_t    C = s->m->config.C, V = s->m->config.V;
@@ -106,7 +106,7 @@ static rt_status forward(md_scorer *s, const md_packed *b)
     length_plan *l = NULL;
     RT_TRY(check(s, b));
     RT_TRY(plan_for(s, b->n, &l));
-    for (int64_t i = 0; i < s->max; i++) { /* what is not used is a document a position */
+    for (int64_t i = 0; i < s->max; i++) { /* each unused position is a document of its own */
         s->ids[i]   = i < b->n ? b->ids[i] : 0;
         s->pos[i]   = i < b->n ? b->pos[i] : 0;
         s->start[i] = i < b->n ? b->start[i] : (int32_t)i;
@@ -122,7 +122,7 @@ typedef struct rows {
     md_row_fn  row;
     md_pair_fn pair;
     void      *ud;
-    uint8_t    bad[BLOCK_ROWS]; /* logits that are no numbers, of the first or second model: nobody is to compute with them */
+    uint8_t    bad[BLOCK_ROWS]; /* 1 or 2: the logits of the first or second model are not finite */
 } rows;
 
 static void hand_out(int64_t i, int thread, void *ud)

@@ -1,7 +1,7 @@
-/* settings.c -- the keys of config.json that change what a model computes, beside its sizes.
+/* settings.c -- reads the keys of config.json, other than sizes, that change a model's results.
  *
- * Hugging Face's programs have spelt them in several ways; each is read.  A setting that would change results and that
- * this program does not compute is refused by name, whatever its spelling; one that changes nothing is accepted.
+ * Hugging Face's programs have used several spellings of a key; all are read.  A setting that would change the results and is
+ * not supported is refused by name, in every spelling.  A setting that changes nothing is accepted.
  */
 #include "core/json.h"
 #include "model/arch.h"
@@ -16,7 +16,7 @@ static const cJSON *get(const cJSON *o, const char *key)
 
 /* ---- rotary embedding ------------------------------------------------------------------------------ */
 
-/* theta, wherever it stands: `from` names the first place. */
+/* rope_theta; `from` names the first object that holds it, NULL: none so far. */
 typedef struct theta {
     double      value;
     const char *from;
@@ -34,7 +34,7 @@ static rt_status take_theta(theta *t, const cJSON *o, const char *where, const c
     return RT_OK;
 }
 
-/* Of all kinds of scaling two may change nothing: a linear one by 1, and a dynamic one, which begins behind the context. */
+/* Accepts the kinds of scaling that change nothing: linear by a factor of 1, and dynamic, which begins beyond the context. */
 static rt_status check_kind(const cJSON *o, const char *key, const char *where, const char *path)
 {
     const char *kind   = "default";
@@ -55,7 +55,7 @@ static rt_status check_partial(const cJSON *o, const char *where, const char *pa
     return RT_OK;
 }
 
-/* rope_parameters (transformers 5) and rope_scaling (before) hold the same keys; "type" is the older name of "rope_type". */
+/* rope_parameters (transformers 5) and rope_scaling (earlier versions) hold the same keys.  "type" is the older name of "rope_type". */
 static rt_status read_rope_object(theta *t, const cJSON *o, const char *where, const char *path)
 {
     const cJSON *p = get(o, where), *e;
@@ -91,7 +91,7 @@ static rt_status refuse_true(const cJSON *o, const char *key, const char *path)
     return RT_OK;
 }
 
-/* Layers see a window alone where they say so or, without layer_types, from max_window_layers on. */
+/* Returns 1 if a layer has a sliding window: layer_types says so or, without layer_types, layers from max_window_layers on do. */
 static int has_windowed_layer(const cJSON *types, int64_t from, int64_t layers)
 {
     const cJSON *e;
@@ -100,7 +100,7 @@ static int has_windowed_layer(const cJSON *types, int64_t from, int64_t layers)
     return 0;
 }
 
-/* A window as wide as the context hides nothing. */
+/* Refuses a sliding window, unless it is at least as wide as the context, which changes nothing. */
 static rt_status check_window(const md_config *c, const cJSON *o, const char *path)
 {
     const cJSON *none   = cJSON_GetObjectItemCaseSensitive(o, "sliding_window");
@@ -147,7 +147,7 @@ rt_status md_settings_read(md_config *c, const cJSON *o, const char *path)
 {
     RT_TRY(read_rope(c, o, path));
     RT_TRY(check_activation(o, path));
-    if (!md_has(c, MD_QKV_BIAS)) RT_TRY(refuse_true(o, "attention_bias", path)); /* a family that has biases does not ask this key */
+    if (!md_has(c, MD_QKV_BIAS)) RT_TRY(refuse_true(o, "attention_bias", path)); /* families with biases do not use this key */
     RT_TRY(refuse_true(o, "mlp_bias", path));
     RT_TRY(check_window(c, o, path));
     return read_quantisation(c, o, path);

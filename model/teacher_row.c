@@ -1,11 +1,11 @@
-/* teacher_row.c -- what a teacher says about one token: top k, the rest, draws from the rest.
+/* teacher_row.c -- a teacher's row for one token: the top k, the tail, and samples of the tail.
  *
- * One walk over the vocabulary sums exp(z - max) of the rest in blocks; a draw finds its
- * block from those sums and walks inside that one alone, so that m draws cost next to nothing.
- * Draws are systematic: m aims at equal distances along the rest, one random number for where the
- * first lies.  The expected count of an id is m p / R as with independent draws, but none that
- * holds more than R / m is ever missed, and the others vary less.
- * Everything is f64.  Rest mass is summed, never 1 minus something: it cannot be negative.
+ * One pass over the vocabulary sums exp(z - max) of the tail in blocks.  A draw finds its
+ * block from these sums and scans that block only, so m draws cost little.
+ * The samples are drawn by systematic sampling: m points at equal distances along the tail's cumulative
+ * mass, with one random offset.  The expected count of an id is m p / R, as with independent draws, but an id
+ * with more than R / m of the mass is always drawn, and the counts of the others vary less.
+ * All arithmetic is in f64.  The tail mass is a sum, not 1 minus the mass of the top k, so it is never negative.
  */
 #include "core/rng.h"
 #include "model/model.h"
@@ -15,17 +15,17 @@ enum { BLOCKS = 512 };
 
 typedef struct rest {
     const real    *z;
-    const int32_t *skip;          /* [k] ids of the top k, ascending */
-    int64_t        V, k, size;    /* size: ids a block */
+    const int32_t *skip;          /* [k] the top k, in ascending id order */
+    int64_t        V, k, size;    /* size: ids per block */
     double         top;           /* largest logit */
-    double         block[BLOCKS]; /* sum of exp(z - top) of the rest, block by block */
-    double         mass, moment;  /* sums over the rest of e and of e (top - z), e = exp(z - top) */
+    double         block[BLOCKS]; /* sum of exp(z - top) over the tail ids of each block */
+    double         mass, moment;  /* sums over the tail of e and of e (top - z), e = exp(z - top) */
 } rest;
 
-/* a comes after b in the order "most likely first; ties: the smaller id first" */
+/* Returns 1 if a comes after b in the order "most likely first; on ties the smaller id first". */
 static int comes_after(const real *z, int32_t a, int32_t b) { return z[a] < z[b] || (z[a] == z[b] && a > b); }
 
-/* h[0..n) is a heap whose root comes last in the order; h[i] may stand too high. */
+/* Restores the heap h[0 .. n-1], whose root comes last in the order, if only h[i] may be out of place. */
 static void sift(const real *z, int32_t *h, int64_t n, int64_t i)
 {
     for (int64_t c; (c = 2 * i + 1) < n; i = c) {
@@ -43,7 +43,7 @@ static void select_top(const real *z, int64_t V, int64_t k, int32_t *h)
     for (int64_t i = 0; i < k; i++) h[i] = (int32_t)i;
     for (int64_t i = k / 2; i-- > 0;) sift(z, h, k, i);
     for (int64_t v = k; v < V; v++)
-        if (z[v] > z[h[0]]) { /* a later id loses a tie */
+        if (z[v] > z[h[0]]) { /* on a tie the earlier, smaller id stays */
             h[0] = (int32_t)v;
             sift(z, h, k, 0);
         }
@@ -65,7 +65,7 @@ static void sort_ids(int32_t *a, int64_t n)
     }
 }
 
-/* exp(z - top) of id v; 0 for ids of the top k.  *s is the place in skip, moved along. */
+/* Returns exp(z - top) of id v, or 0 if v is in the top k.  *s is the current index in skip and is advanced. */
 static double weight(const rest *r, int64_t v, int64_t *s)
 {
     if (*s < r->k && r->skip[*s] == v) return (*s)++, 0;
@@ -90,13 +90,13 @@ static void sum_rest(rest *r)
     }
 }
 
-/* The id where the running sum of the rest first exceeds u * mass. */
+/* Returns the id at which the cumulative sum over the tail first exceeds u * mass. */
 static int32_t draw(const rest *r, double u)
 {
     const double aim    = u * r->mass;
     double       before = 0;
     int64_t      b = 0, s = 0, found = 0;
-    for (int64_t i = 0; i * r->size < r->V; i++) { /* the last block with mass serves where rounding runs past the end */
+    for (int64_t i = 0; i * r->size < r->V; i++) { /* if rounding exceeds the total, the last block with mass is used */
         if (r->block[i] <= 0) continue;
         b = i;
         if (before + r->block[i] > aim) break;

@@ -1,4 +1,4 @@
-/* transformer.c -- the student, written once as calls to ag_*; it serves training,
+/* transformer.c -- the transformer as calls to ag_*; the same code builds the graphs for training,
  * validation, scoring and decoding. */
 #include "model/arch.h"
 #include <stdlib.h>
@@ -9,7 +9,7 @@ typedef struct builder {
     const md_model      *m;
     const md_graph_opts *opts;
     int64_t              N;
-    int64_t              layer; /* whose weights are asked for; 0 of those that stand once */
+    int64_t              layer; /* layer of the weights; 0 for tensors that occur once per model */
     ag_heads             heads;
 } builder;
 
@@ -17,14 +17,14 @@ static ag_id weight(const builder *b, md_role r) { return b->o->weight[md_place(
 
 static ag_id norm(const builder *b, ag_id x, md_role w) { return ag_rmsnorm(b->g, x, weight(b, w), b->m->config.norm_eps); }
 
-/* RMSNorm of each head: rows of [N heads, D]. */
+/* RMSNorm of each head: x[N, heads D] is viewed as [N heads, D]. */
 static ag_id head_norm(const builder *b, ag_id x, md_role w, int64_t heads)
 {
     const int64_t D = b->m->config.D;
     return ag_view(b->g, norm(b, ag_view(b->g, x, 2, (int64_t[]){b->N * heads, D}), w), 2, (int64_t[]){b->N, heads * D});
 }
 
-/* q, k or v [N, heads D] of x. */
+/* Returns q, k or v [N, heads D] of x. */
 static ag_id project(const builder *b, ag_id x, md_role w, md_role bias)
 {
     const ag_id y = ag_linear(b->g, x, weight(b, w));
@@ -33,7 +33,7 @@ static ag_id project(const builder *b, ag_id x, md_role w, md_role bias)
 
 static ag_id rotate(const builder *b, ag_id x) { return ag_rope(b->g, x, b->o->pos, b->o->rope, b->m->config.D); }
 
-/* r + attention(x) */
+/* Returns r + attention(x). */
 static ag_id attention(const builder *b, ag_id x, ag_id r)
 {
     const md_config *c = &b->m->config;
@@ -50,7 +50,7 @@ static ag_id attention(const builder *b, ag_id x, ag_id r)
     return ag_linear_add(g, y, weight(b, MD_O), r);
 }
 
-/* r + mlp(x) */
+/* Returns r + mlp(x). */
 static ag_id mlp(const builder *b, ag_id x, ag_id r)
 {
     const ag_id gate = ag_linear(b->g, x, weight(b, MD_GATE)), up = ag_linear(b->g, x, weight(b, MD_UP));
