@@ -130,7 +130,7 @@ static int same_bytes(md_st *a, const md_st_tensor *x, md_st *b, const md_st_ten
     return same;
 }
 
-/* Clears c->tied if the files hold a head that differs from the embedding, as in a model fine-tuned untied.  transformers 5 does the same. */
+/* Clears c->tied if the files hold a head that differs from the embedding, as after untied fine-tuning.  transformers 5 does the same. */
 static rt_status look_at_head(const md_folder *f, md_config *c)
 {
     md_st              *own = NULL, *other = NULL;
