@@ -1,4 +1,4 @@
-/* apart.c -- work in a process of its own, which goes on when this one is ended. */
+/* apart.c -- runs work in a child process that continues when this process is ended. */
 #include "core/apart.h"
 #include "core/clock.h"
 #include "core/progress.h"
@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LARGE = 64 << 20 }; /* such blocks are mappings of their own: nothing else ever lives in them */
+enum { LARGE = 64 << 20 }; /* malloc gives blocks of this size their own mapping, which holds no other data */
 
 typedef struct report {
     rt_status status;
@@ -55,13 +55,13 @@ static _Noreturn void run(rt_status (*work)(void *ud), void *ud, int to)
     rt_threads_set(1);
     r.status = work(ud);
     if (r.status != RT_OK) snprintf(r.text, sizeof r.text, "%s", rt_error_text());
-    const ssize_t n = write(to, &r, sizeof r); /* nobody reads where this process has outlived its parent */
+    const ssize_t n = write(to, &r, sizeof r); /* fails if the parent has ended */
     _exit(n == (ssize_t)sizeof r ? 0 : 1);
 }
 
 /* ---- the process that waits ------------------------------------------------------------------------------------- */
 
-/* The report, or what there is of it at the child's end; an interrupt meanwhile is answered with a line. */
+/* Reads the child's report and returns 1 if it is complete, 0 if the child ended before.  Prints a note after an interrupt. */
 static int read_report(int from, report *r, const char *what, pid_t child)
 {
     size_t  n    = 0;
@@ -124,5 +124,5 @@ void rt_apart_exclude(void *p, size_t bytes)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), off = (page - (size_t)p % page) % page;
     if (bytes < LARGE) return;
-    madvise((char *)p + off, (bytes - off) / page * page, MADV_DONTFORK); /* where it fails, memory is shared: that costs copies, no more */
+    madvise((char *)p + off, (bytes - off) / page * page, MADV_DONTFORK); /* optional: if it fails, writes after a fork copy pages */
 }

@@ -1,4 +1,4 @@
-/* clock.c -- time, and the flag that Ctrl-C sets. */
+/* clock.c -- clocks, and the interrupt flag. */
 #include "core/clock.h"
 #include <signal.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 static volatile sig_atomic_t g_interrupted, g_words;
 static char                  g_text[256];
-static double                g_first; /* Ctrl-C */
+static double                g_first; /* time of the first SIGINT; 0: none yet */
 
 double rt_now(void)
 {

@@ -1,4 +1,4 @@
-/* clock.h -- time, and the flag that Ctrl-C sets. */
+/* clock.h -- clocks, and the interrupt flag. */
 #ifndef RT_CORE_CLOCK_H
 #define RT_CORE_CLOCK_H
 #include <stdint.h>
@@ -7,11 +7,11 @@ double  rt_now(void);       /* monotonic seconds */
 int64_t rt_unix_time(void); /* seconds since 1970 */
 void    rt_sleep(double seconds);
 
-/* From the first call on, SIGINT, SIGTERM, SIGUSR1 (what batch systems send before the end) and SIGHUP (unless it is ignored, as under
- * nohup) only set a flag that long loops look at between steps.  A second Ctrl-C ends the process at once, with 130; one within a tenth of
- * a second is the echo of a launcher.  The other signals may come again: launchers and batch systems send several. */
+/* After this call, SIGINT, SIGTERM, SIGUSR1 (sent by batch systems before the time limit) and SIGHUP (unless it is ignored, as under
+ * nohup) only set a flag, which long loops test between steps.  A second SIGINT ends the process at once with exit code 130; a SIGINT
+ * within 0.1 s of the first is ignored as a launcher's copy.  The other signals may repeat: launchers and batch systems send several. */
 void rt_interrupt_catch(void);
-int  rt_interrupted(void);
-/* A line for standard error if a second Ctrl-C ends the process; "": none. */
+int  rt_interrupted(void); /* 1: the flag is set */
+/* Sets the line printed on standard error if a second SIGINT ends the process; "": none. */
 void rt_interrupt_last_words(const char *line);
 #endif

@@ -1,4 +1,4 @@
-/* comm_self.c -- a world of one rank. */
+/* comm_self.c -- the rt_comm of one rank, and functions over any rt_comm. */
 #include "core/comm.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,13 +67,13 @@ rt_status rt_comm_share_text(rt_comm *c, char text[RT_COMM_TEXT])
     return RT_OK;
 }
 
-static rt_status g_peer = RT_EPEER; /* how another rank failed */
-static int       g_told;            /* rank 0 knows why this one failed */
+static rt_status g_peer = RT_EPEER; /* the status of the failed rank */
+static int       g_told;            /* 1: rank 0 has the error message and this is another rank */
 
 int rt_comm_exit(rt_status st) { return rt_status_exit(st == RT_EPEER ? g_peer : st); }
 int rt_comm_told(void) { return g_told; }
 
-/* All ranks learn the message of the lowest one that failed. */
+/* Distributes the message of the lowest failed rank to all ranks. */
 static rt_status tell(rt_comm *c, rt_status mine, rt_status worst)
 {
     char text[RT_COMM_TEXT] = "";

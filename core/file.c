@@ -1,4 +1,4 @@
-/* file.c -- files that are whole or not there. */
+/* file.c -- files and folders, with atomic and durable writes. */
 #define _GNU_SOURCE /* renameat2 */
 #include "core/file.h"
 #include <dirent.h>
@@ -43,7 +43,7 @@ rt_status rt_file_sync(const char *path)
     return bad ? SYS_FAIL(path, "be made durable (fsync)") : RT_OK;
 }
 
-/* The folder that holds `path`, and the name in it. */
+/* Sets dir to the folder that holds `path` and returns the name in it. */
 static const char *split(char dir[4096], const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -59,7 +59,7 @@ rt_status rt_file_sync_folder(const char *path)
     return rt_file_sync(dir);
 }
 
-/* A temporary name of `base` whose process is no more. */
+/* Returns 1 if `name` is a temporary name of `base` whose process no longer exists. */
 static int is_left_over(const char *name, const char *base)
 {
     const size_t n = strlen(base);
@@ -78,7 +78,7 @@ rt_status rt_file_temporary(rt_buf *out, const char *path)
     while (d && (e = readdir(d))) {
         if (!is_left_over(e->d_name, base)) continue;
         snprintf(left, sizeof left, "%s/%s", folder, e->d_name);
-        unlink(left); /* one that stays is in nobody's way */
+        unlink(left); /* a failure is harmless */
     }
     if (d) closedir(d);
     rt_buf_clear(out);
@@ -153,7 +153,7 @@ rt_status rt_dir_replace(const char *from, const char *to)
         return rt_dir_remove(from);
     }
     if (errno != ENOENT && errno != EINVAL && errno != ENOSYS) return SYS_FAIL(to, "be replaced");
-    RT_TRY(rt_dir_remove(to)); /* nothing stands there, or names cannot be exchanged */
+    RT_TRY(rt_dir_remove(to)); /* `to` does not exist, or the file system cannot exchange names */
     return rt_file_rename(from, to);
 }
 

@@ -1,4 +1,4 @@
-/* json.c -- cJSON with comments, line numbers, duplicate keys and servers' slips. */
+/* json.c -- parses JSON with cJSON, with comments, line numbers in errors, a check for duplicate keys and tolerance for servers' errors. */
 #include "core/json.h"
 #include "core/file.h"
 #include "core/json_exact.h"
@@ -23,8 +23,8 @@ static int hex4(const char *p, const char *end)
     return (int)strtol(h, NULL, 16);
 }
 
-/* p stands at a backslash inside a string: a lone \uD8xx becomes \uFFFD.
- * Returns how many bytes to skip. */
+/* p points to a backslash inside a string.  Replaces a lone surrogate by \uFFFD and
+ * returns how many bytes to skip. */
 static size_t mend_escape(char *p, const char *end)
 {
     if (end - p < 6 || p[1] != 'u') return 2;
@@ -38,7 +38,7 @@ static size_t mend_escape(char *p, const char *end)
     return 6;
 }
 
-/* What Python and others write where a number is none. */
+/* Returns 1 if p begins with a spelling of NaN or infinity that Python and other programs write. */
 static int is_no_number(const char *p, size_t n)
 {
     static const char *const words[] = {"NaN", "Infinity", "-NaN", "-Infinity", "nan", "inf", "-nan", "-inf"};
@@ -47,8 +47,8 @@ static int is_no_number(const char *p, size_t n)
     return 0;
 }
 
-/* Outside strings: [-]NaN and [-]Infinity become null or, where that has no
- * room, 9e9, a log-probability that every reader refuses as positive. */
+/* Outside strings: replaces [-]NaN and [-]Infinity by null.  NaN has no room for null and becomes
+ * 9e9, which every reader refuses as a positive log-probability.  Returns the bytes replaced, or 0. */
 static size_t mend_number(char *p, const char *end)
 {
     static const char *const bad[]  = {"-Infinity", "Infinity", "-NaN", "NaN"};
@@ -62,7 +62,7 @@ static size_t mend_number(char *p, const char *end)
     return 0;
 }
 
-/* Mends what can be, and returns how many values the text holds at most. */
+/* Applies the flags' repairs to the text and returns an upper bound of its number of values. */
 static size_t prepare(char *text, size_t n, int flags)
 {
     char *const end    = text + n;
@@ -85,8 +85,8 @@ static size_t prepare(char *text, size_t n, int flags)
     return values;
 }
 
-/* cJSON's strings end at a NUL.  So the escape \u0000 is handed to it as the bytes C0 80, which no UTF-8 holds, and
- * rt_json_bytes turns them back.  Returns what n has become. */
+/* cJSON's strings end at a NUL, so the escape \u0000 is replaced by the bytes C0 80, which are not valid UTF-8;
+ * rt_json_bytes restores it.  Returns the new length. */
 static size_t hide_nuls(char *s, size_t n)
 {
     size_t to = 0;
@@ -112,7 +112,7 @@ static int line_of(const char *text, const char *at)
 
 static int by_key(const void *a, const void *b) { return strcmp((*(const cJSON *const *)a)->string, (*(const cJSON *const *)b)->string); }
 
-/* Sorted, since a stranger's object may have a million keys. */
+/* Finds a duplicate key by sorting, because an untrusted object may have a million keys. */
 static rt_status find_twin(const cJSON *o, const char *name)
 {
     const cJSON **key  = NULL, *e;
@@ -148,7 +148,7 @@ static rt_status check_top(const cJSON *o, const char *name)
 rt_status rt_json_parse(cJSON **out, char *text, size_t n, int flags, const char *name)
 {
     const char *end = NULL;
-    while (n && !text[n - 1]) n--; /* padding */
+    while (n && !text[n - 1]) n--; /* trailing NULs */
     RT_CHECK(n, RT_EFORMAT, "%s: expected JSON, found nothing", name);
     const char *nul = memchr(text, 0, n);
     RT_CHECK(!nul, RT_EFORMAT, "%s:%d: expected JSON, found a byte 0 in it", name, line_of(text, nul));
@@ -194,7 +194,7 @@ static rt_status wrong_type(const cJSON *v, const char *key, const char *wanted,
     return st;
 }
 
-static const int64_t MOST_WHOLE = (int64_t)1 << 53; /* a double holds all below it */
+static const int64_t MOST_WHOLE = (int64_t)1 << 53; /* a double represents all integers up to it exactly */
 
 int rt_json_whole(const cJSON *e, int64_t least, int64_t most, int64_t *v)
 {
@@ -261,7 +261,7 @@ rt_status rt_json_bytes(rt_buf *b, const char *s)
 
 static int letter_distance(char a, char b) { return a == b ? 0 : tolower((unsigned char)a) == tolower((unsigned char)b) ? 1 : 2; }
 
-/* Letters to change, put in or take out, counted twice; another case of a letter counts once. */
+/* Returns the edit distance: 2 per letter substituted, inserted or deleted, 1 per letter that differs in case only. */
 static int edit_distance(const char *a, const char *b)
 {
     int       row[64];

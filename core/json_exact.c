@@ -1,4 +1,4 @@
-/* json_exact.c -- values as their text wrote them: numbers with all their digits, and U+0000. */
+/* json_exact.c -- keeps and prints the original spelling of numbers, and prints U+0000. */
 #include "core/json_exact.h"
 #include "core/json.h"
 #include <stdlib.h>
@@ -12,7 +12,7 @@ static const char *skip_digits(const char *p, const char *end)
     return p;
 }
 
-/* Does p..end hold one number of JSON's grammar and nothing else? cJSON takes others too, like 01. */
+/* Returns 1 if p .. end is exactly one number of JSON's grammar.  cJSON also accepts others, like 01. */
 static int is_number(const char *p, const char *end)
 {
     if (p < end && *p == '-') p++;
@@ -31,7 +31,7 @@ static int is_number(const char *p, const char *end)
     return p == end;
 }
 
-/* The next number of the text, which cJSON has parsed: *end is behind it; NULL: there is none left. */
+/* Returns the next number of a text that cJSON has parsed and sets *end to its end; NULL: no number is left. */
 static const char *next_number(const char *p, const char *stop, const char **end)
 {
     for (; p < stop && *p != '-' && !is_digit(*p); p++)

@@ -1,4 +1,4 @@
-/* json_write.c -- strings and numbers of JSON, and a writer that knows what stands between two values. */
+/* json_write.c -- writes JSON strings and numbers, and the separators between values. */
 #include "core/json_write.h"
 #include "core/utf8.h"
 #include <math.h>
@@ -43,7 +43,7 @@ static void new_line(rt_json_writer *w)
     if (w->st == RT_OK) keep(w, rt_buf_fmt(w->out, "\n%*s", 2 * w->depth, ""));
 }
 
-/* What stands before a key, or before a value that has none. */
+/* Writes the separator before a key, or before a value without a key. */
 static void separate(rt_json_writer *w)
 {
     if (!w->depth) return;
@@ -71,7 +71,7 @@ void rt_put_raw_key(rt_json_writer *w, const char *json, size_t n)
     end_key(w);
 }
 
-/* 1: a value may be written now. */
+/* Writes what precedes a value.  Returns 1 if the value can be written, 0 after a failure. */
 static int begin(rt_json_writer *w, const char *key)
 {
     if (key) rt_put_key(w, key, strlen(key));

@@ -1,4 +1,4 @@
-/* lock.c -- one process at a time in a folder of outputs. */
+/* lock.c -- a lock that admits one process at a time to an output folder. */
 #include "core/lock.h"
 #include "core/clock.h"
 #include "core/file.h"
@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TEXT = 512, HOST = 256, SIGNED_WITHIN = 20 /* tries */ };
+enum { TEXT = 512, HOST = 256, SIGNED_WITHIN = 20 /* tries within which a holder has written its name */ };
 struct rt_lock {
     int  fd;
     char path[4096];
@@ -33,20 +33,20 @@ static void sign(int fd)
     if (!ftruncate(fd, 0) && pwrite(fd, text, (size_t)n, 0) == n) return; /* the text only names the holder */
 }
 
-/* A process that was killed but not yet fetched by its parent is dead, too. */
+/* Returns 1 if the process runs.  A zombie counts as ended. */
 static int is_alive(long pid)
 {
     char  path[64], state = 'X';
     FILE *f;
     if (kill((pid_t)pid, 0) && errno == ESRCH) return 0;
     snprintf(path, sizeof path, "/proc/%ld/stat", pid);
-    if (!(f = fopen(path, "r"))) return rt_file_exists("/proc/self/stat") == 0; /* without /proc nothing more is known */
+    if (!(f = fopen(path, "r"))) return rt_file_exists("/proc/self/stat") == 0; /* without /proc assume that it runs */
     if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1) state = '?';
     fclose(f);
     return state != 'Z' && state != 'X';
 }
 
-/* Who took the lock is no more, yet it is held: by a child. */
+/* Returns 1 if the process named by `holder` ran on this host and has ended; then its child holds the lock. */
 static int has_ended(const char *holder)
 {
     char here[HOST], host[HOST];
@@ -62,14 +62,14 @@ static void read_holder(int fd, char text[TEXT])
     text[strcspn(text, "\n")] = '\0';
 }
 
-/* Between open and flock the holder may have removed the file: then the lock is one on nothing. */
+/* Returns 1 if fd is still the file at `path`.  The holder may have removed it between open and flock. */
 static int is_in_place(int fd, const char *path)
 {
     struct stat a, b;
     return !fstat(fd, &a) && !stat(path, &b) && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
-/* One try: *free = 0 where another process holds it. */
+/* Tries once to take the lock.  Sets *got to 1 on success.  If another process holds the lock, *got is 0 and `holder` is its name. */
 static rt_status try_once(rt_lock *l, const char *dir, int *got, char holder[TEXT])
 {
     *got  = 0;
@@ -94,7 +94,8 @@ static rt_status wait_for(rt_lock *l, const char *dir)
         holder[0] = '\0';
         RT_TRY(try_once(l, dir, &got, holder));
         if (got) return RT_OK;
-        if (!*holder && ++nameless < SIGNED_WITHIN) continue; /* just given back, or just taken */
+        if (!*holder && ++nameless < SIGNED_WITHIN)
+            continue; /* the lock was just released, or the new holder has not written its name yet */
         RT_CHECK(has_ended(holder), RT_EINVAL, "%s is in use by another run: %s; wait for it, or name another folder", dir,
                  *holder ? holder : "a process that could not say its name");
         RT_CHECK(!rt_interrupted(), RT_EINTR, "interrupted while a checkpoint of an ended run was being completed in %s", dir);
@@ -119,7 +120,7 @@ void rt_lock_release(rt_lock **lp)
 {
     rt_lock *l = *lp;
     if (!l) return;
-    unlink(l->path); /* while it is held: nobody's but ours */
+    unlink(l->path); /* while the lock is held, so that no other process's file is removed */
     close(l->fd);
     free(l);
     *lp = NULL;

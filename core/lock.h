@@ -1,7 +1,7 @@
-/* lock.h -- one process at a time in a folder of outputs.
+/* lock.h -- a lock that admits one process at a time to an output folder.
  *
- * A flock on DIR/.lock, whose text says who holds it.  It ends with the last process that inherited it, however that
- * ends, kill -9 included; the file is removed when it is given back.  On NFS the server keeps such locks, for all hosts.
+ * The lock is a flock on DIR/.lock, a file that names the holder.  It is released when the last process that inherited it
+ * ends, also by kill -9.  rt_lock_release removes the file.  On NFS the server keeps the lock for all hosts.
  */
 #ifndef RT_CORE_LOCK_H
 #define RT_CORE_LOCK_H
@@ -9,8 +9,9 @@
 
 typedef struct rt_lock rt_lock;
 
-/* The folder exists.  RT_EINVAL names the other process.  Where that has ended and a child of it completes its work (core/apart.h), the
- * child is waited for, which a note says.  A file system without locks is named in a note, and the lock then keeps nobody out. */
+/* Takes the lock of the existing folder `dir`.  RT_EINVAL: another process holds it; the message names the process.  If the holder has
+ * ended and its child is completing its work (core/apart.h), rt_lock_take prints a note and waits for the child.  RT_EINTR: interrupted
+ * meanwhile.  On a file system without locks it prints a warning and returns a lock that has no effect. */
 rt_status rt_lock_take(rt_lock **out, const char *dir);
-void      rt_lock_release(rt_lock **l); /* NULL is fine */
+void      rt_lock_release(rt_lock **l); /* *l may be NULL; sets *l to NULL */
 #endif

@@ -1,4 +1,4 @@
-/* memory.c -- checked allocation, what is left of memory, the byte buffer. */
+/* memory.c -- checked allocation, available memory, the byte buffer. */
 #include "core/memory.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 
 enum { HUGE_PAGE = 2 << 20, HUGE = 4 * HUGE_PAGE };
-enum { LARGE = 1 << 26 }; /* below, asking the system first is not worth it */
+enum { LARGE = 1 << 26 }; /* smaller blocks are allocated without checking the available memory */
 
 rt_status rt_alloc(void **out, int64_t n, size_t size, const char *what)
 {
@@ -24,7 +24,7 @@ rt_status rt_alloc(void **out, int64_t n, size_t size, const char *what)
     void        *p = aligned_alloc(align, whole);
     RT_CHECK(p, RT_ENOMEM, "%s: needs %.1f MB, the system refuses; %.1f MB are available", what, (double)bytes / 1e6,
              (double)rt_memory_available() / 1e6);
-    if (bytes >= HUGE) madvise(p, bytes, MADV_HUGEPAGE); /* fewer misses of the address cache; a wish, no more */
+    if (bytes >= HUGE) madvise(p, bytes, MADV_HUGEPAGE); /* fewer TLB misses; advisory */
     memset(p, 0, bytes ? bytes : RT_ALIGN);
     *out = p;
     return RT_OK;
@@ -49,7 +49,7 @@ rt_status rt_grow(void **a, int64_t n, int64_t *cap, size_t size)
     return RT_OK;
 }
 
-/* The number that follows `key` in a text file, or -1. */
+/* Returns the number that follows `key` at the start of a line of a text file, or -1. */
 static int64_t number_in(const char *path, const char *key)
 {
     char      line[256];
@@ -137,5 +137,5 @@ char *rt_buf_detach(rt_buf *b)
     return p;
 }
 
-/* Not by RLIMIT_CORE, which does not hold for dumps that go to a program. */
+/* RLIMIT_CORE would not apply to core dumps that are piped to a program. */
 void rt_memory_keep_secret(void) { prctl(PR_SET_DUMPABLE, 0); }

@@ -1,4 +1,4 @@
-/* options.c -- command lines as tables. */
+/* options.c -- parses command lines and prints help from tables of options. */
 #include "core/options.h"
 #include "core/json.h"
 #include "core/progress.h"

@@ -1,4 +1,4 @@
-/* progress.c -- one line that shows rate and time left. */
+/* progress.c -- notes, and the progress line with rate and time left. */
 #include "core/progress.h"
 #include "core/clock.h"
 #include "core/status.h"

@@ -1,4 +1,4 @@
-/* rng.c -- what of the random numbers is not inline. */
+/* rng.c -- normal variates and shuffling. */
 #include "core/rng.h"
 #include <math.h>
 

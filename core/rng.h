@@ -1,7 +1,7 @@
-/* rng.h -- random numbers as pure functions of seeds.
+/* rng.h -- random numbers that depend only on seeds.
  *
- * splitmix64 (Steele, Lea, Flood 2014): the state is a counter, so a stream is
- * {seed} and any place in it can be named.  Not for secrets.
+ * splitmix64 (Steele, Lea, Flood 2014): the state is a counter, so a stream starts as
+ * {seed} and any position in it can be computed directly.  Not for secrets.
  */
 #ifndef RT_CORE_RNG_H
 #define RT_CORE_RNG_H
@@ -11,7 +11,7 @@ typedef struct rt_rng {
     uint64_t s;
 } rt_rng;
 
-/* A well-mixed function of x; equal on every machine. */
+/* Returns a hash of x, the same on every machine. */
 static inline uint64_t rt_mix64(uint64_t x)
 {
     x += 0x9e3779b97f4a7c15u;
@@ -20,7 +20,7 @@ static inline uint64_t rt_mix64(uint64_t x)
     return x ^ (x >> 31);
 }
 
-/* The seed of sub-stream `b` of seed `a`: hash(run seed, index). */
+/* Returns the seed of sub-stream `b` of seed `a`, e.g. of (run seed, index). */
 static inline uint64_t rt_mix2(uint64_t a, uint64_t b) { return rt_mix64(rt_mix64(a) ^ (b + 0x632be59bd9b4e019u)); }
 
 static inline uint64_t rt_rng_u64(rt_rng *r)

@@ -1,4 +1,4 @@
-/* share.c -- the share folder, found from /proc/self/exe. */
+/* share.c -- finds the share folder through /proc/self/exe. */
 #include "core/share.h"
 #include "core/file.h"
 #include <errno.h>

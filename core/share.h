@@ -1,6 +1,6 @@
-/* share.h -- where the files that come with the program are.
+/* share.h -- finds the folder of files that are installed with the program.
  *
- * Found from the place of the running program, so that an installed tree may be
+ * It is found relative to the running program, so an installed tree may be
  * moved: PREFIX/share/retort beside PREFIX/bin, or share/retort in the build
  * folder (links into the source tree).  It holds teacher/ and configs/.
  */
@@ -8,9 +8,9 @@
 #define RT_CORE_SHARE_H
 #include "core/memory.h"
 
-/* *out = the folder; RT_ENOENT names the places that were looked at.
- * RETORT_SHARE in the environment wins. */
+/* Sets *out to the share folder.  The environment variable RETORT_SHARE takes precedence.
+ * RT_ENOENT: not found; the message names the folders that were searched. */
 rt_status rt_share_dir(rt_buf *out);
-/* *out = `path`, with the share folder in place of a leading "@share": "@share/teacher" is the bundled teacher. */
+/* Sets *out to `path` with a leading "@share" replaced by the share folder: "@share/teacher" is the bundled teacher. */
 rt_status rt_share_path(rt_buf *out, const char *path);
 #endif

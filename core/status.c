@@ -18,7 +18,7 @@ static void add_frame(const char *file, int line)
     if (g_frames++ < MAX_FRAMES) snprintf(g_trace + n, sizeof g_trace - n, "  at %s:%d\n", file, line);
 }
 
-/* Would a terminal take this character for a command, or show others in another order? */
+/* Returns 1 for a control character, for one that changes the direction of text, and for invalid UTF-8 (len 0). */
 static int is_control(const unsigned char *s, size_t len)
 {
     if (len == 1) return s[0] < 0x20 || s[0] == 0x7f;

@@ -1,17 +1,17 @@
-/* status.h -- error codes, the error record, and the macros that carry it.
+/* status.h -- error codes, the error record, and the macros that propagate errors.
  *
- * A fallible function returns rt_status; results leave through pointer
- * arguments, written only on RT_OK.  The first failure fills a thread-local
+ * A function that can fail returns rt_status.  It returns results through pointer
+ * arguments, which it writes only on RT_OK.  A failure fills a thread-local
  * record (a message and up to 16 frames) that main() prints once.  A message
- * says what was expected, what came, where, and what to do; it is one line and never
- * holds a secret.
+ * is one line that says what was expected, what was found, where, and what to do; it never
+ * contains a secret.
  */
 #ifndef RT_CORE_STATUS_H
 #define RT_CORE_STATUS_H
 #include <stddef.h>
 
-/* One list makes the enum, the names and the exit codes, so that they cannot
- * disagree.  X(name, process exit code, text). */
+/* The enum, the names and the exit codes expand this list.
+ * X(name, process exit code, text). */
 #define RT_STATUS_MAP(X)                              \
     X(OK, 0, "done")                                  \
     X(ECHECK, 1, "a check failed")                    \
@@ -27,7 +27,7 @@
     X(ENOSPC, 4, "no space left")                     \
     X(EINTR, 130, "interrupted")
 
-/* A status that nobody looks at is a warning of clang (./run lint): gcc has this attribute for functions alone. */
+/* clang warns of an ignored status (./run lint).  gcc supports this attribute on functions only. */
 #ifdef __clang__
 #define RT_MUST_USE __attribute__((warn_unused_result))
 #else
@@ -40,20 +40,20 @@ typedef enum RT_MUST_USE rt_status {
 #undef X
 } rt_status;
 
-/* Record an error and return `code`. */
+/* Records an error in the current thread's record, which it overwrites, and returns `code`. */
 rt_status rt_fail(rt_status code, const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 4, 5), cold));
-/* Add the caller's frame to the record and return `code` unchanged. */
+/* Adds the caller's frame to the record and returns `code`. */
 rt_status rt_trace(rt_status code, const char *file, int line) __attribute__((cold));
-/* The status of a failed system call: ENOSPC, EDQUOT and EFBIG are RT_ENOSPC,
- * ENOENT is RT_ENOENT, ENOMEM is RT_ENOMEM, all others RT_EIO. */
+/* Returns the status for an errno value: RT_ENOSPC for ENOSPC, EDQUOT and EFBIG,
+ * RT_ENOENT for ENOENT, RT_ENOMEM for ENOMEM, else RT_EIO. */
 rt_status rt_status_of_errno(int err);
-/* Make text fit for a terminal, in place: control characters and bytes that are no UTF-8 become '?', line ends and
- * tabs spaces.  rt_fail does it to every message, so that what a message quotes cannot command a terminal. */
+/* Makes text safe for a terminal, in place: each byte of control characters and of invalid UTF-8 becomes '?', line ends and
+ * tabs become spaces.  rt_fail applies it to every message, so that quoted input cannot control the terminal. */
 void rt_text_clean(char *text);
-/* The same for n bytes of text whose line ends and tabs stay. */
+/* As rt_text_clean for n bytes of text, but keeps line feeds and tabs. */
 void rt_text_clean_lines(char *text, size_t n);
 
-/* The current thread's record; valid until its next failure. */
+/* The current thread's record; the strings are valid until the thread's next failure. */
 const char *rt_error_text(void);  /* one line: the message */
 const char *rt_error_trace(void); /* "  at file:line" lines */
 const char *rt_status_name(rt_status s);
@@ -69,7 +69,7 @@ int         rt_status_exit(rt_status s);
         rt_status rt_s_ = (expr);                                       \
         if (rt_s_ != RT_OK) return rt_trace(rt_s_, __FILE__, __LINE__); \
     } while (0)
-/* For functions that hold resources: need `rt_status st` and a label in scope. */
+/* For functions that must release resources: they need `rt_status st` and a label in scope. */
 #define RT_TRY_OR(expr, label)                     \
     do {                                           \
         st = (expr);                               \

@@ -1,4 +1,4 @@
-/* threads.c -- rt_parallel over OpenMP. */
+/* threads.c -- rt_parallel with OpenMP. */
 #define _GNU_SOURCE
 #include "core/threads.h"
 #include "core/clock.h"
@@ -26,7 +26,7 @@ int rt_threads(void)
 
 static double g_wall;
 static struct {
-    _Alignas(64) double seconds; /* a cache line each */
+    _Alignas(64) double seconds; /* one cache line per thread */
 } g_busy[RT_MAX_THREADS];
 
 void rt_parallel_seconds(double *wall, double *busy)

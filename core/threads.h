@@ -1,7 +1,7 @@
-/* threads.h -- the one thread pool (OpenMP lives only in threads.c).
+/* threads.h -- the thread pool (only threads.c uses OpenMP).
  *
- * Work is cut into items by shapes alone, never by the number of threads, and
- * each item owns its output: results do not depend on how many threads ran.
+ * Work is cut into items that depend only on shapes, not on the number of threads, and
+ * items write disjoint outputs, so results do not depend on the number of threads.
  */
 #ifndef RT_CORE_THREADS_H
 #define RT_CORE_THREADS_H
@@ -9,18 +9,19 @@
 
 enum { RT_MAX_THREADS = 256 };
 
-/* One item of work.  `thread` is 0 .. rt_threads()-1: index of private scratch. */
+/* Runs one work item.  `thread` is 0 .. rt_threads()-1, the index of the thread's private scratch memory. */
 typedef void (*rt_body)(int64_t item, int thread, void *ud);
 
-void rt_threads_set(int n);  /* n >= 1; before the first plan is made */
+void rt_threads_set(int n);  /* n >= 1; call it before the first plan is created */
 int  rt_threads(void);       /* default: OMP_NUM_THREADS, else cores in the affinity mask */
 int  rt_cores_allowed(void); /* cores in this process's affinity mask */
 
-/* Run items 0 .. n-1, in any order, on all threads; returns when all are done.
- * Called from inside a body it runs in that thread alone (thread index 0 is
- * then NOT private: bodies must not nest). */
+/* Runs items 0 .. n-1, in any order, on all threads, and returns when all are done.
+ * A body must not call it: the nested items would all get thread index 0, whose
+ * scratch memory belongs to another thread. */
 void rt_parallel(int64_t n, rt_body body, void *ud);
 
-/* So far: seconds inside rt_parallel, and the sum over threads of seconds inside bodies. */
+/* Returns the seconds spent so far in rt_parallel, and the sum over threads of the seconds in bodies.  Calls that ran on one
+ * thread only are not counted. */
 void rt_parallel_seconds(double *wall, double *busy);
 #endif

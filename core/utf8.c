@@ -1,4 +1,4 @@
-/* utf8.c -- characters of UTF-8. */
+/* utf8.c -- validation of UTF-8 characters. */
 #include "core/utf8.h"
 
 size_t rt_utf8_length(const char *text, size_t n)

@@ -1,4 +1,4 @@
-/* versions.c -- versions of cJSON and libcrypto as they run here. */
+/* versions.c -- the versions of cJSON and libcrypto at run time. */
 #include "core/versions.h"
 #include <cjson/cJSON.h>
 #include <openssl/crypto.h>

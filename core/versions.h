@@ -1,5 +1,5 @@
-/* versions.h -- the libraries that core stands on, as "NAME VERSION" lines.
- * Each folder that owns a library has such a function; cli/version.c joins them. */
+/* versions.h -- the libraries that core uses, as "NAME VERSION" lines.
+ * Each folder that uses a library has such a function; cli/version.c calls them all. */
 #ifndef RT_CORE_VERSIONS_H
 #define RT_CORE_VERSIONS_H
 #include "core/memory.h"
