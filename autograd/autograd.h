@@ -28,6 +28,7 @@ typedef int32_t         ag_id;    /* a value's index in its graph; -1 after an e
 typedef struct ag_graph ag_graph; /* opaque; owns names, shapes, nodes */
 typedef struct ag_plan  ag_plan;  /* opaque; owns schedule and arena; borrows the graph */
 
+/* Creates an empty graph whose activations are stored as KN_REAL or KN_BF16.  Destroy it after its plans.  RT_ENOMEM. */
 rt_status ag_graph_create(ag_graph **out, kn_type activations);
 void      ag_graph_destroy(ag_graph **g); /* sets *g to NULL; NULL is a no-op */
 
@@ -214,14 +215,16 @@ typedef enum ag_work {
     AG_ROWS,
     AG_LOSS,
     AG_WORKS
-} ag_work; /* linear; attention; norms, rotary, element by element; head */
+} ag_work; /* linear; attention; norms, rotary and elementwise operators; head and match_hidden */
 
 typedef struct ag_plan_info {
     size_t arena_bytes, sum_bytes; /* size of the arena; sum of all buffers, i.e. the size without reuse */
-    size_t kept_bytes, head_bytes; /* buffers kept from forward to backward; work space of the head */
+    size_t kept_bytes, head_bytes; /* buffers kept from forward to backward; work space of head and match_hidden */
     int    n_steps, n_buffers;
 } ag_plan_info;
 
+/* Plans the steps that compute `loss` and its gradients, and allocates the arena.  Destroy it with ag_plan_destroy.  Returns the first
+ * error of the graph, if any.  RT_EINVAL: `loss` is not a scalar of g.  RT_ENOMEM: the arena does not fit. */
 rt_status ag_plan_create(ag_plan **out, const ag_graph *g, ag_id loss, const ag_plan_opts *o);
 void      ag_plan_destroy(ag_plan **p);
 /* The caller keeps ownership of `data` and `grad`.  grad is NULL for inputs. */

@@ -30,7 +30,8 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
 }
 
 /* Forward of one row.  A work item is a row; items write disjoint outputs, so any thread may run any item.  kn_load and
- * kn_target return the tensor's own memory for KN_REAL; for other types they cast through the scratch rows. */
+ * kn_target return the tensor's own memory for KN_REAL; for other types they return scratch rows, to which kn_load casts and from
+ * which kn_commit casts. */
 static void forward_row(int64_t n, int thread, void *ud)
 {
     const ag_args *a    = ud;
