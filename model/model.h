@@ -44,7 +44,7 @@ extern const char md_family_list[]; /* each name is preceded by ", " */
 
 /* Checks a configuration (H a multiple of KV, D even, all sizes >= 1).  RT_EINVAL: the message names the field and the rule. */
 rt_status md_config_check(const md_config *c);
-int64_t   md_config_parameters(const md_config *c);      /* parameters; *c is checked, also for the next function */
+int64_t   md_config_parameters(const md_config *c);      /* number of parameters; md_config_check must have accepted *c, here and below */
 int64_t   md_config_layer_products(const md_config *c);  /* multiply-adds per token in the matrices of one layer */
 rt_status md_config_read(md_config *c, const char *dir); /* reads DIR/config.json and checks it */
 
@@ -94,8 +94,8 @@ rt_status md_st_open(md_st **out, const char *path);     /* RT_EFORMAT: truncate
 void      md_st_close(md_st **f);                        /* removes a file whose writing was not ended */
 const md_st_tensor *md_st_at(const md_st *f, int64_t i); /* i-th tensor in name order; NULL past the end */
 const md_st_tensor *md_st_find(const md_st *f, const char *name);
-int64_t             md_st_count(const md_st_tensor *t); /* number of elements */
-rt_status           md_st_read(md_st *f, const md_st_tensor *t, void *bytes);
+int64_t             md_st_count(const md_st_tensor *t);                       /* number of elements */
+rt_status           md_st_read(md_st *f, const md_st_tensor *t, void *bytes); /* reads t->end - t->begin bytes */
 /* Reads values as reals from F64, F32, BF16 or F16, or as int64_t from I64 or I32.  RT_EFORMAT: another type. */
 rt_status md_st_read_real(md_st *f, const md_st_tensor *t, real *x);
 rt_status md_st_read_i64(md_st *f, const md_st_tensor *t, int64_t *x);
@@ -134,6 +134,7 @@ typedef struct md_graph_opts {
     int64_t      match; /* MD_TRAIN: width of the teacher's hidden rows in the hidden-state term; 0: no such term */
 } md_graph_opts;
 
+/* Builds the graph of a model; m is not needed afterwards.  ag_plan_create reports errors of operators.  RT_ENOMEM. */
 rt_status md_graph_create(md_graph *out, const md_model *m, const md_graph_opts *o);
 void      md_graph_destroy(md_graph *g);
 
@@ -156,6 +157,7 @@ rt_status md_rope(real **out, const md_config *c);
 
 typedef struct md_scorer md_scorer; /* opaque; plans for up to max_tokens per pass; not thread-safe */
 
+/* Creates a scorer, which borrows m.  Destroy it with md_scorer_destroy.  RT_EINVAL: max_tokens < 1. */
 rt_status md_scorer_create(md_scorer **out, const md_model *m, int64_t max_tokens);
 void      md_scorer_destroy(md_scorer **s);
 
