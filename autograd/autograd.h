@@ -5,7 +5,7 @@
  *   ag_id x = ag_input(g, "x", KN_BF16, 2, (int64_t[]){N, C});
  *   ag_id w = ag_param(g, "w", KN_BF16, 2, (int64_t[]){M, C});
  *   ag_id y = ag_linear(g, x, w);              -- shape errors are kept in g
- *   ag_plan_create(&p, g, loss, &opts);        -- every failure surfaces here
+ *   ag_plan_create(&p, g, loss, &opts);        -- returns the first error, if any
  *   ag_plan_bind(p, x, data, NULL); ...        -- the caller owns the memory of inputs and parameters
  *   ag_step(p, 0);                             -- cannot fail, cannot allocate
  *

@@ -29,7 +29,7 @@ typedef struct ag_infer { /* infer() reads in[] and type[] and writes the other 
     int64_t         shared;  /* reals of work space shared by all threads within one step */
 } ag_infer;
 
-typedef struct ag_args { /* resolved once per plan, read at every replay */
+typedef struct ag_args { /* resolved at the first replay after a bind, read at every replay */
     const kn_table *k;
     const ag_shape *shape[AG_MAX_IN];
     kn_type         type[AG_MAX_IN], out_type, din_type[AG_MAX_IN];

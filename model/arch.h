@@ -62,7 +62,7 @@ typedef struct md_family {
 
 const md_family *md_family_find(const char *name); /* NULL: unknown family */
 
-/* Is this part in the model? */
+/* Returns 1 if the model has this part. */
 int md_has(const md_config *c, unsigned part);
 
 /* Lists the tensors of a configuration in order, without data, in *t [*n].  The caller frees *t with free(). */
