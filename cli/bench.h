@@ -38,14 +38,14 @@ extern const char *const bench_work_keys[TR_WORKS];          /* "products", ... 
 
 /* ---- the gemm calls of a step, recorded and repeated alone ------------------------------------- */
 
-typedef struct bench_product {
+typedef struct bench_gemm_call {
     int64_t M, N, K;
     int     a_trans, b_trans;
-} bench_product;
+} bench_gemm_call;
 typedef struct bench_list {
-    bench_product *p;
-    int64_t        n, cap;
-    rt_status      st;
+    bench_gemm_call *p;
+    int64_t          n, cap;
+    rt_status        st;
 } bench_list;
 
 void bench_watch(bench_list *l); /* starts to record the calls of kn_gemm in l; NULL stops */

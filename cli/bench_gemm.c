@@ -13,7 +13,7 @@ static void seen(void *ud, const kn_mat *a, const kn_mat *b, int64_t M, int64_t 
 {
     bench_list *l = ud;
     if (l->st == RT_OK) l->st = rt_grow((void **)&l->p, l->n, &l->cap, sizeof *l->p);
-    if (l->st == RT_OK) l->p[l->n++] = (bench_product){M, N, K, a->trans, b->trans};
+    if (l->st == RT_OK) l->p[l->n++] = (bench_gemm_call){M, N, K, a->trans, b->trans};
 }
 
 void bench_watch(bench_list *l) { kn_gemm_watch(l ? seen : NULL, l); }
@@ -21,7 +21,7 @@ void bench_watch(bench_list *l) { kn_gemm_watch(l ? seen : NULL, l); }
 static void once(const bench_list *l, real *a, real *b, real *c)
 {
     for (int64_t i = 0; i < l->n; i++) {
-        const bench_product *p = &l->p[i];
+        const bench_gemm_call *p = &l->p[i];
         kn_gemm(c, KN_REAL, p->N, (kn_mat){a, KN_REAL, p->a_trans ? p->M : p->K, p->a_trans},
                 (kn_mat){b, KN_REAL, p->b_trans ? p->K : p->N, p->b_trans}, p->M, p->N, p->K, NULL);
     }

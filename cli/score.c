@@ -89,7 +89,7 @@ static rt_status print(const cli_collect *c, const di_scored *r, double seconds)
     return RT_OK;
 }
 
-enum { SKETCH = 64, ENTRIES = 8 };
+enum { CODEC = 64, ENTRIES = 8 };
 
 /* Chooses what is stored per row: encoded states alone, the best record (docs/objectives.md), unless entries are requested. */
 static void choose_record(di_score_opts *x, const options *o)
@@ -98,10 +98,10 @@ static void choose_record(di_score_opts *x, const options *o)
     const int64_t      entries = o->codec > 0 || (o->codec < 0 && c->k < 0 && c->m < 0) ? 0 : ENTRIES;
     x->k                       = c->k < 0 ? entries : c->k;
     x->m                       = c->m < 0 ? entries : c->m;
-    x->codec                   = o->codec >= 0 ? o->codec : entries || c->k >= 0 || c->m >= 0 ? 0 : SKETCH;
+    x->codec                   = o->codec >= 0 ? o->codec : entries || c->k >= 0 || c->m >= 0 ? 0 : CODEC;
 }
 
-static rt_status offline(const options *o, const md_model *m)
+static rt_status score_offline(const options *o, const md_model *m)
 {
     const cli_collect *c = &o->collect;
     rt_progress        p;
@@ -145,7 +145,7 @@ static rt_status read_model(const options *o)
     rt_interrupt_catch();
     RT_TRY(kn_init());
     RT_TRY(md_load(&m, c->model, KN_REAL));
-    const rt_status st = offline(o, m);
+    const rt_status st = score_offline(o, m);
     md_destroy(&m);
     return st;
 }

@@ -112,10 +112,10 @@ static int64_t merge_long(const ds_merges *m, ds_bpe_work *w, int32_t *ids, int6
         const int64_t top = heap_pop(w->heap, &heap);
         const int32_t i   = (int32_t)(top & INT32_MAX);
         if (w->rank[i] != (int32_t)(top >> 32)) continue; /* the pair has changed since it was pushed */
-        const int32_t disconnected = w->next[i], after = w->next[disconnected];
-        ids[i]                = w->id[i];
-        w->rank[disconnected] = NO_RANK;
-        w->next[i]            = after;
+        const int32_t removed = w->next[i], after = w->next[removed];
+        ids[i]           = w->id[i];
+        w->rank[removed] = NO_RANK;
+        w->next[i]       = after;
         if (after >= 0) w->prev[after] = i;
         rank_at(m, w, ids, i, &heap);
         if (w->prev[i] >= 0) rank_at(m, w, ids, w->prev[i], &heap);

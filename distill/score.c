@@ -1,4 +1,4 @@
-/* score.c -- offline scoring without a server: text shards in, one soft shard out.
+/* score.c -- scoring scoring without a server: text shards in, one soft shard out.
  *
  * Several documents share a pass through the model.  The grouping does not affect the samples, which are seeded by a row's
  * place in the text.  The codec must be fitted before the first row is written, so the first documents are scored twice.
@@ -23,7 +23,7 @@ typedef struct item { /* a document of the pass */
     int64_t doc, first; /* number in its shard; first row in the pass */
 } item;
 
-typedef struct offline {
+typedef struct scoring {
     const md_model *model;
     ds_tokenizer   *tokenizer;
     di_score_opts   o;
@@ -44,11 +44,11 @@ typedef struct offline {
     float          *topk_logprob, *actual, *rest, *entropy;
     real           *hidden, *sample; /* [threads, C]; [wanted, C] */
     int64_t         sampled, wanted;
-} offline;
+} scoring;
 
 /* ---- the input --------------------------------------------------------------------------------------- */
 
-static rt_status check_shard(const offline *c, const ds_shard *s, const ds_tokenizer *t)
+static rt_status check_shard(const scoring *c, const ds_shard *s, const ds_tokenizer *t)
 {
     const md_config *m      = &c->model->config;
     const ds_info   *i      = ds_shard_info(s);
@@ -63,7 +63,7 @@ static rt_status check_shard(const offline *c, const ds_shard *s, const ds_token
     return RT_OK;
 }
 
-static rt_status open_shards(offline *c)
+static rt_status open_shards(scoring *c)
 {
     RT_CHECK(c->o.shards->n > 0, RT_EINVAL, "--shards: expected the names of shards to score");
     RT_TRY(ds_tokenizer_load(&c->tokenizer, c->model->dir));
@@ -74,7 +74,7 @@ static rt_status open_shards(offline *c)
     return RT_OK;
 }
 
-static rt_status make(offline *c)
+static rt_status make(scoring *c)
 {
     const di_score_opts *o = &c->o;
     RT_CHECK(o->k >= 0 && o->k <= MD_TEACHER_MAX_K && o->m >= 0 && o->codec >= 0, RT_EINVAL,
@@ -99,7 +99,7 @@ static rt_status make(offline *c)
     return md_scorer_create(&c->scorer, c->model, c->max);
 }
 
-static void offline_free(offline *c)
+static void scoring_free(scoring *c)
 {
     ds_writer_abandon(&c->writer);
     ds_tokenizer_destroy(&c->tokenizer);
@@ -115,9 +115,9 @@ static void offline_free(offline *c)
 
 /* ---- passes ------------------------------------------------------------------------------------------ */
 
-typedef rt_status (*pass_fn)(offline *c, const md_packed *b);
+typedef rt_status (*pass_fn)(scoring *c, const md_packed *b);
 
-static rt_status flush(offline *c, pass_fn pass)
+static rt_status flush(scoring *c, pass_fn pass)
 {
     const md_packed b = {c->ids, c->pos, c->start, c->n};
     RT_CHECK(!rt_interrupted(), RT_EINTR, "interrupted; nothing was written");
@@ -126,7 +126,7 @@ static rt_status flush(offline *c, pass_fn pass)
     return RT_OK;
 }
 
-static void add_doc(offline *c, int shard, int64_t doc, const ds_doc *d)
+static void add_doc(scoring *c, int shard, int64_t doc, const ds_doc *d)
 {
     const uint64_t seed = rt_mix2(c->o.seed, (uint64_t)c->number++);
     c->item[c->items++] = (item){shard, doc, c->n};
@@ -143,7 +143,7 @@ static void add_doc(offline *c, int shard, int64_t doc, const ds_doc *d)
 }
 
 /* Runs `pass` over all documents in order, or over the first ones until `wanted` hidden states are sampled. */
-static rt_status walk(offline *c, pass_fn pass, int all)
+static rt_status walk(scoring *c, pass_fn pass, int all)
 {
     ds_doc d;
     c->number = 0;
@@ -158,7 +158,7 @@ static rt_status walk(offline *c, pass_fn pass, int all)
     return flush(c, pass);
 }
 
-static rt_status take_sample(offline *c, const md_packed *b)
+static rt_status take_sample(scoring *c, const md_packed *b)
 {
     RT_TRY(md_score_packed(c->scorer, b, NULL, NULL));
     for (int64_t t = 0; t < c->n && c->sampled < c->wanted; t++)
@@ -169,7 +169,7 @@ static rt_status take_sample(offline *c, const md_packed *b)
 /* ---- encoded states ---------------------------------------------------------------------------------------- */
 
 /* Takes k, m and the codec from the shard codec_from. */
-static rt_status take_codec(offline *c)
+static rt_status take_codec(scoring *c)
 {
     const ds_codec *s;
     const char     *path = c->o.codec_from;
@@ -194,7 +194,7 @@ static rt_status take_codec(offline *c)
 }
 
 /* RT_EMISMATCH: the codec of `from` loses much more on this model than on its own teacher, so it is of another model. */
-static rt_status check_loss(const offline *c, const ds_codec *s, double now)
+static rt_status check_loss(const scoring *c, const ds_codec *s, double now)
 {
     RT_CHECK(isfinite(now), RT_ECHECK, "no codec can be fitted: the model's hidden states are no numbers; its weights are damaged");
     RT_CHECK(
@@ -206,7 +206,7 @@ static rt_status check_loss(const offline *c, const ds_codec *s, double now)
 }
 
 /* Measures the codec's loss on the last n rows of the sample. */
-static rt_status measure_loss(offline *c, const ds_codec *s, int64_t n)
+static rt_status measure_loss(scoring *c, const ds_codec *s, int64_t n)
 {
     c->done.codec_loss = NAN;
     if (n < FEW) return RT_OK;
@@ -214,7 +214,7 @@ static rt_status measure_loss(offline *c, const ds_codec *s, int64_t n)
     return check_loss(c, s, c->done.codec_loss);
 }
 
-static rt_status choose_codec(offline *c, const ds_codec **s, int64_t fitted)
+static rt_status choose_codec(scoring *c, const ds_codec **s, int64_t fitted)
 {
     if (c->from) return ds_shard_codec(c->from, s);
     RT_TRY(di_codec_fit(&c->fitted, c->model, c->sample, fitted, c->o.codec));
@@ -223,7 +223,7 @@ static rt_status choose_codec(offline *c, const ds_codec **s, int64_t fitted)
 }
 
 /* Selects or fits the codec before the first row is written, and measures its loss on held-out hidden states. */
-static rt_status prepare_codecs(offline *c)
+static rt_status prepare_codecs(scoring *c)
 {
     const ds_codec *s;
     c->wanted = c->from ? HELD : SAMPLE;
@@ -241,7 +241,7 @@ static rt_status prepare_codecs(offline *c)
 
 static void fill(void *ud, int64_t t, real *z, int thread)
 {
-    offline             *c = ud;
+    scoring             *c = ud;
     const di_score_opts *o = &c->o;
     md_teacher_row r = {.topk_ids = c->topk_ids + t * o->k, .topk_logprob = c->topk_logprob + t * o->k, .tail_ids = c->tail_ids + t * o->m};
     if (!c->valid[t]) return;
@@ -256,7 +256,7 @@ static void fill(void *ud, int64_t t, real *z, int thread)
 }
 
 /* Writes document x.  Tokens and text are read from the input again, because a pass holds only the computed values. */
-static rt_status write_doc(offline *c, const item *x)
+static rt_status write_doc(scoring *c, const item *x)
 {
     const di_score_opts *o = &c->o;
     ds_doc               d;
@@ -277,7 +277,7 @@ static rt_status write_doc(offline *c, const item *x)
     return RT_OK;
 }
 
-static rt_status take_rows(offline *c, const md_packed *b)
+static rt_status take_rows(scoring *c, const md_packed *b)
 {
     RT_TRY(md_score_packed(c->scorer, b, fill, c));
     for (int64_t i = 0; i < c->items; i++) RT_TRY(write_doc(c, &c->item[i]));
@@ -287,7 +287,7 @@ static rt_status take_rows(offline *c, const md_packed *b)
 
 /* ---- the output -------------------------------------------------------------------------------------- */
 
-static ds_info info_of(const offline *c)
+static ds_info info_of(const scoring *c)
 {
     const di_score_opts *o    = &c->o;
     ds_info              info = {.soft = 1, .vocab = c->model->config.V, .k = o->k, .m = o->m, .codec = o->codec, .dialect = "model"};
@@ -300,7 +300,7 @@ static ds_info info_of(const offline *c)
     return info;
 }
 
-static rt_status run(offline *c)
+static rt_status run(scoring *c)
 {
     RT_TRY(open_shards(c));
     if (c->o.codec_from) RT_TRY(take_codec(c));
@@ -314,9 +314,9 @@ static rt_status run(offline *c)
 
 rt_status di_score(const md_model *m, const di_score_opts *o, di_scored *r)
 {
-    offline         c  = {.model = m, .o = *o, .done.codec_loss = NAN};
+    scoring         c  = {.model = m, .o = *o, .done.codec_loss = NAN};
     const rt_status st = run(&c);
     if (st == RT_OK) *r = c.done;
-    offline_free(&c);
+    scoring_free(&c);
     return st;
 }

@@ -114,4 +114,4 @@ static int64_t count(const md_config *c, int layer, int matrices)
 
 int64_t md_config_parameters(const md_config *c) { return c->L * count(c, 1, 0) + count(c, 0, 0); }
 
-int64_t md_config_layer_products(const md_config *c) { return count(c, 1, 1); }
+int64_t md_config_layer_macs(const md_config *c) { return count(c, 1, 1); }

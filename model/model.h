@@ -45,7 +45,7 @@ extern const char md_family_list[]; /* each name is preceded by ", " */
 /* Checks a configuration (H a multiple of KV, D even, all sizes >= 1).  RT_EINVAL: the message names the field and the rule. */
 rt_status md_config_check(const md_config *c);
 int64_t   md_config_parameters(const md_config *c);      /* number of parameters; md_config_check must have accepted *c, here and below */
-int64_t   md_config_layer_products(const md_config *c);  /* multiply-adds per token in the matrices of one layer */
+int64_t   md_config_layer_macs(const md_config *c);      /* multiply-adds per token in the matrices of one layer */
 rt_status md_config_read(md_config *c, const char *dir); /* reads DIR/config.json and checks it */
 
 /* Creates a meta model: names and shapes without data. */

@@ -141,7 +141,7 @@ static rt_status push_new(sv_completion *c, const sv_engine *d, sv_slice *s, sv_
     if (c->finish) s->text_end = c->text.len;
     s->token_end = c->shown;
     if (s->text_end == s->text && !c->finish && c->q->logprobs < 0 && !c->q->return_ids) return RT_OK;
-    RT_TRY(sv_answer_event(&r->text, d, c, s));
+    RT_TRY(sv_response_event(&r->text, d, c, s));
     RT_TRY(sv_reply_push(r));
     s->text  = s->text_end;
     s->token = s->token_end;

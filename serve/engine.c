@@ -37,17 +37,17 @@ done:
 }
 
 /* Stores the strings of all ids of the tokenizer and the model, whichever has more.  Ids beyond the tokenizer have an empty string. */
-static rt_status read_texts(sv_engine *d)
+static rt_status read_token_strings(sv_engine *d)
 {
     rt_buf        one  = {0};
     const int64_t size = ds_tokenizer_size(d->tokenizer), V = size > d->model->config.V ? size : d->model->config.V;
-    rt_status     st = RT_NEW(d->text_at, V + 1);
+    rt_status     st = RT_NEW(d->token_string_at, V + 1);
     for (int64_t v = 0; st == RT_OK && v < V; v++) {
         const int32_t id = (int32_t)v;
         rt_buf_clear(&one);
         st = ds_decode(d->tokenizer, &id, 1, 0, &one);
-        if (st == RT_OK) st = quote_token(&d->texts, one.p, one.len);
-        d->text_at[v + 1] = (int64_t)d->texts.len;
+        if (st == RT_OK) st = quote_token(&d->token_strings, one.p, one.len);
+        d->token_string_at[v + 1] = (int64_t)d->token_strings.len;
     }
     rt_buf_free(&one);
     return st;
@@ -66,7 +66,7 @@ static rt_status open_parts(sv_engine *d, const sv_serve_opts *o)
     d->started      = rt_unix_time();
     d->serial       = rt_mix64((uint64_t)d->started);
     RT_TRY(name_of(&d->name, d->model, o));
-    RT_TRY(read_texts(d));
+    RT_TRY(read_token_strings(d));
     RT_TRY(inf_sampler_create(&d->sampler, c->V));
     RT_TRY(md_scorer_create(&d->scorer, d->model, d->max_len));
     return inf_session_create(&d->session, d->model, d->max_len);
@@ -83,8 +83,8 @@ rt_status sv_engine_open(sv_engine *d, const md_model *m, const ds_tokenizer *t,
 void sv_engine_close(sv_engine *d)
 {
     free(d->name);
-    rt_buf_free(&d->texts);
-    free(d->text_at);
+    rt_buf_free(&d->token_strings);
+    free(d->token_string_at);
     md_scorer_destroy(&d->scorer);
     inf_session_destroy(&d->session);
     inf_sampler_destroy(&d->sampler);
@@ -122,7 +122,7 @@ static rt_status add_choice(rt_json_writer *w, sv_engine *d, const sv_request *q
     sv_completion c;
     rt_status     st = sv_completion_make(&c, d, q, i, r);
     if (st == RT_OK && !q->stream) {
-        inf_put_choice(w, d, &c, &(sv_slice){.text_end = c.text.len, .token_end = c.shown});
+        sv_put_choice(w, d, &c, &(sv_slice){.text_end = c.text.len, .token_end = c.shown});
         st = w->st;
         if (st == RT_EINVAL) r->status = 400; /* the response would be too large */
     }
@@ -136,8 +136,8 @@ static rt_status end_stream(const sv_engine *d, const sv_request *q, sv_reply *r
     if (q->usage) {
         rt_json_writer w = {.out = &r->text};
         RT_TRY(rt_buf_str(&r->text, "data: "));
-        inf_put_head(&w, d);
-        inf_put_end(&w, read, written);
+        sv_put_head(&w, d);
+        sv_put_end(&w, read, written);
         RT_TRY(w.st);
         RT_TRY(rt_buf_str(&r->text, "\n\n"));
     }
@@ -150,14 +150,14 @@ static rt_status answer_choices(sv_engine *d, const sv_request *q, sv_reply *r)
     rt_json_writer w    = {.out = &r->text};
     int64_t        read = 0, written = 0;
     d->serial++;
-    if (!q->stream) inf_put_head(&w, d);
+    if (!q->stream) sv_put_head(&w, d);
     for (int i = 0; i < q->n; i++) {
         RT_TRY(add_choice(&w, d, q, i, r, &written));
         read += q->prompts[i].n;
     }
     r->tokens = read + written;
     if (q->stream) return end_stream(d, q, r, read, written);
-    inf_put_end(&w, read, written);
+    sv_put_end(&w, read, written);
     return w.st;
 }
 
@@ -179,10 +179,10 @@ static rt_status put_tokens(rt_buf *b, const sv_engine *d, const ds_ids *ids, in
     rt_put_object(&w, NULL);
     rt_put_int(&w, "count", ids->n);
     rt_put_int(&w, WIRE_MAX_MODEL_LEN, d->max_len);
-    inf_put_ids(&w, "tokens", ids->v, ids->n);
+    sv_put_ids(&w, "tokens", ids->v, ids->n);
     if (strings) {
         rt_put_array(&w, "token_strs");
-        for (int64_t i = 0; i < ids->n; i++) inf_put_token(&w, NULL, d, ids->v[i]);
+        for (int64_t i = 0; i < ids->n; i++) sv_put_token(&w, NULL, d, ids->v[i]);
         rt_put_end(&w);
     } else rt_put_null(&w, "token_strs");
     rt_put_end(&w);
@@ -285,7 +285,7 @@ void sv_reply_error(sv_reply *r, int status, const char *message)
 rt_status sv_reply_push(sv_reply *r)
 {
     r->stream = 1;
-    RT_CHECK(r->push(r->ud, r), RT_EINTR, "the reader has gone");
+    RT_CHECK(r->push(r->ud, r), RT_EINTR, "the client disconnected");
     return RT_OK;
 }
 

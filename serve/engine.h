@@ -3,17 +3,17 @@
  * The engine processes one request at a time: it takes the request as JSON text and produces the response as JSON text.
  * Connections, threads and the queue are handled by server.h.  A response depends on the request alone.
  */
-#ifndef INF_DESK_H
-#define INF_DESK_H
+#ifndef SV_ENGINE_H
+#define SV_ENGINE_H
 #include "core/json.h"
 #include "serve/serve.h"
 
 enum {
-    SV_MAX_PROMPTS = 64,
-    SV_MAX_STOPS   = 16,
-    SV_MAX_STOP    = 256, /* bytes of one stop string */
-    SV_MAX_TAIL    = 256,
-    SV_MAX_ANSWER  = 256 << 20 /* bytes of a response that is not streamed */
+    SV_MAX_PROMPTS  = 64,
+    SV_MAX_STOPS    = 16,
+    SV_MAX_STOP     = 256, /* bytes of one stop string */
+    SV_MAX_TAIL     = 256,
+    SV_MAX_RESPONSE = 256 << 20 /* bytes of a response that is not streamed */
 };
 
 typedef struct sv_engine {
@@ -24,10 +24,10 @@ typedef struct sv_engine {
     md_scorer          *scorer;
     inf_session        *session;
     inf_sampler        *sampler;
-    rt_buf              texts;   /* the JSON strings of all ids, concatenated */
-    int64_t            *text_at; /* [ids + 1] the offset of each string in `texts`, then the end */
-    int64_t             started; /* Unix time in seconds */
-    uint64_t            serial;  /* the number in the response's id; it increases with each request */
+    rt_buf              token_strings;   /* the JSON strings of all ids, concatenated */
+    int64_t            *token_string_at; /* [ids + 1] the offset of each string in `token_strings`, then the end */
+    int64_t             started;         /* Unix time in seconds */
+    uint64_t            serial;          /* the number in the response's id; it increases with each request */
 } sv_engine;
 
 /* Opens the engine; m and t must outlive it.  RT_EINVAL: max_tokens or max_logprobs is out of range. */
@@ -111,12 +111,12 @@ typedef struct sv_slice {     /* the part of a choice to write */
     size_t  text, text_end;   /* byte range of the text */
     int64_t token, token_end; /* range of the shown tokens */
 } sv_slice;
-/* A response is {"id": ..., "choices": [ (inf_put_head), its choices, and ], "usage": {...}} (inf_put_end). */
-void inf_put_head(rt_json_writer *w, const sv_engine *d);
-void inf_put_choice(rt_json_writer *w, const sv_engine *d, const sv_completion *c, const sv_slice *s);
-void inf_put_end(rt_json_writer *w, int64_t read, int64_t written);
-void inf_put_ids(rt_json_writer *w, const char *key, const int32_t *ids, int64_t n);
-void inf_put_token(rt_json_writer *w, const char *key, const sv_engine *d, int32_t id); /* the text of the id */
+/* A response is {"id": ..., "choices": [ (sv_put_head), its choices, and ], "usage": {...}} (sv_put_end). */
+void sv_put_head(rt_json_writer *w, const sv_engine *d);
+void sv_put_choice(rt_json_writer *w, const sv_engine *d, const sv_completion *c, const sv_slice *s);
+void sv_put_end(rt_json_writer *w, int64_t read, int64_t written);
+void sv_put_ids(rt_json_writer *w, const char *key, const int32_t *ids, int64_t n);
+void sv_put_token(rt_json_writer *w, const char *key, const sv_engine *d, int32_t id); /* the text of the id */
 /* Appends one event of a stream: the head, the slice, and "usage": null if the request asks for usage. */
-rt_status sv_answer_event(rt_buf *b, const sv_engine *d, const sv_completion *c, const sv_slice *s);
+rt_status sv_response_event(rt_buf *b, const sv_engine *d, const sv_completion *c, const sv_slice *s);
 #endif

@@ -170,7 +170,7 @@ static void on_end(void *ud, struct MHD_Connection *c, void **job, enum MHD_Requ
 {
     (void)why;
     sv_link_touch(ud, c, NULL);
-    if (*job) sv_job_let_go(*job);
+    if (*job) sv_job_unref(*job);
     *job = NULL;
 }
 

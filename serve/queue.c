@@ -39,7 +39,7 @@ static void unref(sv_job *j)
     job_free(j);
 }
 
-void sv_job_let_go(sv_job *j)
+void sv_job_unref(sv_job *j)
 {
     sv_server *s = j->server;
     pthread_mutex_lock(&s->lock);
@@ -118,7 +118,7 @@ static sv_job *next_job(sv_server *s)
 
 /* Returns 1 if the connection is broken.  A client that has only shut down its sending side still waits for the response;
  * it cannot be distinguished from a disconnected client until bytes are sent. */
-static int asker_left(sv_job *j)
+static int client_disconnected(sv_job *j)
 {
     const union MHD_ConnectionInfo *i = MHD_get_connection_info(j->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct pollfd                   p = {.fd = i ? i->connect_fd : -1};
@@ -162,8 +162,9 @@ static void *work(void *ud)
     for (sv_job *j; (j = next_job(s));) {
         j->reply.push = push;
         j->reply.ud   = j;
-        if (asker_left(j)) sv_reply_error(&j->reply, MHD_HTTP_SERVICE_UNAVAILABLE, "the connection was closed while the request waited");
-        else sv_engine_respond(&s->desk, j->route->task, j->body.p, j->body.len, &j->reply);
+        if (client_disconnected(j))
+            sv_reply_error(&j->reply, MHD_HTTP_SERVICE_UNAVAILABLE, "the connection was closed while the request waited");
+        else sv_engine_respond(&s->engine, j->route->task, j->body.p, j->body.len, &j->reply);
         finish(j);
     }
     return NULL;

@@ -13,7 +13,7 @@ static void put_logprob(rt_json_writer *w, const char *key, double x)
     else rt_put_real(w, key, x, DIGITS);
 }
 
-void inf_put_ids(rt_json_writer *w, const char *key, const int32_t *ids, int64_t n)
+void sv_put_ids(rt_json_writer *w, const char *key, const int32_t *ids, int64_t n)
 {
     rt_put_array(w, key);
     for (int64_t i = 0; i < n; i++) rt_put_int(w, NULL, ids[i]);
@@ -23,11 +23,11 @@ void inf_put_ids(rt_json_writer *w, const char *key, const int32_t *ids, int64_t
 /* Returns the JSON string of one id, n bytes in the engine's memory. */
 static const char *text_of(const sv_engine *d, int32_t id, size_t *n)
 {
-    *n = (size_t)(d->text_at[id + 1] - d->text_at[id]);
-    return d->texts.p + d->text_at[id];
+    *n = (size_t)(d->token_string_at[id + 1] - d->token_string_at[id]);
+    return d->token_strings.p + d->token_string_at[id];
 }
 
-void inf_put_token(rt_json_writer *w, const char *key, const sv_engine *d, int32_t id)
+void sv_put_token(rt_json_writer *w, const char *key, const sv_engine *d, int32_t id)
 {
     size_t      n;
     const char *text = text_of(d, id, &n);
@@ -60,7 +60,7 @@ static void put_prompt_entry(rt_json_writer *w, const sv_engine *d, const sv_row
         rt_put_object(w, key);
         put_logprob(w, WIRE_LOGPROB, entry_logprob(r, i, r->k, e));
         rt_put_int(w, WIRE_RANK, e < r->k ? e + 1 : r->actual_rank[i]);
-        inf_put_token(w, WIRE_DECODED_TOKEN, d, id);
+        sv_put_token(w, WIRE_DECODED_TOKEN, d, id);
         rt_put_end(w);
     }
     rt_put_end(w);
@@ -72,20 +72,20 @@ static void put_prompt_logprobs(rt_json_writer *w, const sv_engine *d, const sv_
     rt_put_null(w, NULL);
     for (int64_t i = 1; w->st == RT_OK && i < c->prompt->n; i++) {
         put_prompt_entry(w, d, &c->before, i, c->prompt->v[i]);
-        if (w->out->len > SV_MAX_ANSWER)
+        if (w->out->len > SV_MAX_RESPONSE)
             w->st = rt_fail(RT_EINVAL, __FILE__, __LINE__,
-                            "the answer would be larger than %d MB; ask for fewer prompts or logprobs at once", SV_MAX_ANSWER >> 20);
+                            "the answer would be larger than %d MB; ask for fewer prompts or logprobs at once", SV_MAX_RESPONSE >> 20);
     }
     rt_put_end(w);
 }
 
 /* Writes "tail": [[...], ...] and "entropy": [...] of rows from .. end-1; the entries of a row without a prediction are null. */
-static void put_rest(rt_json_writer *w, const sv_rows *r, int64_t from, int64_t end, const char *tail, const char *entropy)
+static void put_tail(rt_json_writer *w, const sv_rows *r, int64_t from, int64_t end, const char *tail, const char *entropy)
 {
     if (r->m > 0) {
         rt_put_array(w, tail);
         for (int64_t i = from; i < end; i++)
-            if (r->actual_rank[i]) inf_put_ids(w, NULL, r->tail_ids + i * r->m, r->m);
+            if (r->actual_rank[i]) sv_put_ids(w, NULL, r->tail_ids + i * r->m, r->m);
             else rt_put_null(w, NULL);
         rt_put_end(w);
     }
@@ -158,7 +158,7 @@ static void put_shown_token(rt_json_writer *w, const sv_engine *d, const sv_comp
 {
     const int32_t id = shown_at(c, s).id;
     if (c->q->tokens_as_ids) rt_put_format(w, NULL, "token_id:%d", id);
-    else inf_put_token(w, NULL, d, id);
+    else sv_put_token(w, NULL, d, id);
 }
 
 static void put_shown_top(rt_json_writer *w, const sv_engine *d, const sv_completion *c, int64_t s)
@@ -194,13 +194,13 @@ static void put_logprobs(rt_json_writer *w, const sv_engine *d, const sv_complet
 static void put_prompt_part(rt_json_writer *w, const sv_engine *d, const sv_completion *c)
 {
     const sv_request *q = c->q;
-    if (q->return_ids) inf_put_ids(w, WIRE_PROMPT_TOKEN_IDS, c->prompt->v, c->prompt->n);
+    if (q->return_ids) sv_put_ids(w, WIRE_PROMPT_TOKEN_IDS, c->prompt->v, c->prompt->n);
     if (q->prompt_logprobs < 0) return;
     put_prompt_logprobs(w, d, c);
-    if (q->retort) put_rest(w, &c->before, 0, c->prompt->n, WIRE_PROMPT_TAIL_IDS, WIRE_PROMPT_REST_ENTROPY);
+    if (q->retort) put_tail(w, &c->before, 0, c->prompt->n, WIRE_PROMPT_TAIL_IDS, WIRE_PROMPT_REST_ENTROPY);
 }
 
-void inf_put_choice(rt_json_writer *w, const sv_engine *d, const sv_completion *c, const sv_slice *s)
+void sv_put_choice(rt_json_writer *w, const sv_engine *d, const sv_completion *c, const sv_slice *s)
 {
     const sv_request *q      = c->q;
     const int64_t     echoed = q->echo ? c->prompt->n : 0, end = s->token_end - echoed;
@@ -213,12 +213,12 @@ void inf_put_choice(rt_json_writer *w, const sv_engine *d, const sv_completion *
     rt_put_text(w, "finish_reason", last ? c->finish : NULL);
     rt_put_text(w, "stop_reason", last ? c->stop : NULL);
     if (s->token == 0) put_prompt_part(w, d, c);
-    if (q->return_ids) inf_put_ids(w, WIRE_TOKEN_IDS, c->ids.v + from, end - from);
-    if (q->retort && q->logprobs >= 0) put_rest(w, &c->after, from, end, WIRE_TAIL_IDS, WIRE_REST_ENTROPY);
+    if (q->return_ids) sv_put_ids(w, WIRE_TOKEN_IDS, c->ids.v + from, end - from);
+    if (q->retort && q->logprobs >= 0) put_tail(w, &c->after, from, end, WIRE_TAIL_IDS, WIRE_REST_ENTROPY);
     rt_put_end(w);
 }
 
-void inf_put_head(rt_json_writer *w, const sv_engine *d)
+void sv_put_head(rt_json_writer *w, const sv_engine *d)
 {
     rt_put_object(w, NULL);
     rt_put_format(w, "id", "cmpl-%016llx", (unsigned long long)d->serial);
@@ -228,7 +228,7 @@ void inf_put_head(rt_json_writer *w, const sv_engine *d)
     rt_put_array(w, "choices");
 }
 
-void inf_put_end(rt_json_writer *w, int64_t read, int64_t written)
+void sv_put_end(rt_json_writer *w, int64_t read, int64_t written)
 {
     rt_put_end(w);
     rt_put_object(w, "usage");
@@ -239,12 +239,12 @@ void inf_put_end(rt_json_writer *w, int64_t read, int64_t written)
     rt_put_end(w);
 }
 
-rt_status sv_answer_event(rt_buf *b, const sv_engine *d, const sv_completion *c, const sv_slice *s)
+rt_status sv_response_event(rt_buf *b, const sv_engine *d, const sv_completion *c, const sv_slice *s)
 {
     rt_json_writer w = {.out = b};
     RT_TRY(rt_buf_str(b, "data: "));
-    inf_put_head(&w, d);
-    inf_put_choice(&w, d, c, s);
+    sv_put_head(&w, d);
+    sv_put_choice(&w, d, c, s);
     rt_put_end(&w);
     if (c->q->usage) rt_put_null(&w, "usage");
     rt_put_end(&w);

@@ -32,8 +32,8 @@ static rt_status open_server(sv_server *s, const md_model *m, const ds_tokenizer
 {
     RT_TRY(check_port_file(o->port_file));
     RT_TRY(sv_listen(&s->listener, s->host, &s->port)); /* first, so that a port in use is reported at once */
-    RT_TRY(sv_engine_open(&s->desk, m, t, o));
-    RT_TRY(sv_engine_models(&s->desk, &s->models));
+    RT_TRY(sv_engine_open(&s->engine, m, t, o));
+    RT_TRY(sv_engine_models(&s->engine, &s->models));
     RT_TRY(sv_queue_start(s));
     RT_TRY(sv_http_start(s));
     return write_port(o->port_file, s->port);
@@ -58,7 +58,7 @@ static void close_server(sv_server *s)
     linger(s);
     sv_http_stop(s);
     if (s->listener >= 0) close(s->listener);
-    sv_engine_close(&s->desk);
+    sv_engine_close(&s->engine);
     rt_buf_free(&s->models);
     pthread_cond_destroy(&s->more);
     pthread_mutex_destroy(&s->lock);
@@ -73,7 +73,7 @@ rt_status sv_serve(const md_model *m, const ds_tokenizer *t, const sv_serve_opts
     rt_interrupt_catch();
     const rt_status st = open_server(&s, m, t, o);
     if (st == RT_OK) {
-        rt_note(strchr(s.host, ':') ? "serving %s at http://[%s]:%lld" : "serving %s at http://%s:%lld", s.desk.name, s.host,
+        rt_note(strchr(s.host, ':') ? "serving %s at http://[%s]:%lld" : "serving %s at http://%s:%lld", s.engine.name, s.host,
                 (long long)s.port);
         while (!rt_interrupted()) rt_sleep(0.1);
     }

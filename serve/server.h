@@ -4,8 +4,8 @@
  * computed enters a queue, and its connection is suspended until the single worker thread has output for it.
  * `lock` guards the queue and all jobs; it is never held during a computation.
  */
-#ifndef INF_SERVE_H
-#define INF_SERVE_H
+#ifndef SV_SERVER_H
+#define SV_SERVER_H
 #include "serve/engine.h"
 #include <microhttpd.h>
 #include <pthread.h>
@@ -52,7 +52,7 @@ typedef struct sv_link { /* one connection; the list is ordered by last activity
 } sv_link;
 
 struct sv_server {
-    sv_engine          desk;
+    sv_engine          engine;
     const char        *host;
     int64_t            port;
     int                verbose, listener; /* listener: file descriptor of the listening socket; -1 when closed */
@@ -77,7 +77,7 @@ void sv_link_touch(sv_server *s, struct MHD_Connection *c, sv_job *j); /* record
 rt_status sv_queue_start(sv_server *s); /* starts the worker */
 void      sv_queue_stop(sv_server *s);  /* waits until all queued jobs are done */
 sv_job   *sv_job_new(sv_server *s, struct MHD_Connection *c);
-void      sv_job_let_go(sv_job *j); /* called when the request's connection ends */
+void      sv_job_unref(sv_job *j); /* called when the request's connection ends */
 int       sv_job_receive(sv_job *j, const char *bytes,
                          size_t n);  /* returns 0 if the body exceeds 4 SERVE_MAX_BODY: the caller closes the connection */
 int       sv_job_enqueue(sv_job *j); /* returns 1 and suspends the connection, or 0 if the queue is full or stopping */

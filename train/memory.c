@@ -8,7 +8,7 @@ enum { FIXED = 40 << 20 }; /* program, libraries, OpenMP's stacks, HDF5's buffer
 
 double tr_flops(const md_config *c, double tokens, double rows, int64_t T)
 {
-    return tokens * 6 * (double)c->L * (double)(md_config_layer_products(c) + c->H * c->D * T) + rows * 6 * (double)(c->V * c->C);
+    return tokens * 6 * (double)c->L * (double)(md_config_layer_macs(c) + c->H * c->D * T) + rows * 6 * (double)(c->V * c->C);
 }
 
 static rt_status outline(const md_model *m, const md_graph_opts *g, ag_plan_info *info, rt_buf *text)

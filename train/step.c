@@ -27,12 +27,12 @@ static rt_status check_interrupt(const tr_trainer *t)
 }
 
 /* Runs the forward and backward passes over the loaded micro-batch. */
-static rt_status compute(tr_trainer *t, int add, int anomaly)
+static rt_status compute(tr_trainer *t, int add, int find_anomaly)
 {
     rt_status st = RT_OK;
     tr_saver_still(t->saver);
     tr_pass_teach(&t->train);
-    if (anomaly) st = ag_plan_find_anomaly(t->train.p, add);
+    if (find_anomaly) st = ag_plan_find_anomaly(t->train.p, add);
     else ag_step(t->train.p, add);
     tr_saver_moving(t->saver);
     RT_TRY(st);
@@ -41,7 +41,7 @@ static rt_status compute(tr_trainer *t, int add, int anomaly)
 }
 
 /* Processes this rank's micro-batches and accumulates their gradients and scaled losses. */
-static rt_status run_share(tr_trainer *t, int64_t first, double scale, double sums[SUMS], int anomaly)
+static rt_status run_share(tr_trainer *t, int64_t first, double scale, double sums[SUMS], int find_anomaly)
 {
     int64_t from, to;
     rt_comm_share(t->comm, t->comm->rank, t->c->sequences, &from, &to);
@@ -51,7 +51,7 @@ static rt_status run_share(tr_trainer *t, int64_t first, double scale, double su
         const double  began = rt_now();
         RT_TRY(tr_pass_load(&t->train, first + at, n, scale));
         t->seconds[TR_DATA] += rt_now() - began;
-        RT_TRY(compute(t, at > from, anomaly));
+        RT_TRY(compute(t, at > from, find_anomaly));
         add_sums(sums, &t->train.targets.result);
     }
     return RT_OK;
@@ -75,12 +75,12 @@ static rt_status sum_over_ranks(tr_trainer *t, rt_status mine, double sums[SUMS]
 }
 
 /* Processes this rank's share of step s.  Losses are scaled by 1 / weight of the rows that count in the global batch. */
-static rt_status pass_share(tr_trainer *t, int64_t s, double sums[SUMS], int anomaly)
+static rt_status pass_share(tr_trainer *t, int64_t s, double sums[SUMS], int find_anomaly)
 {
     const int64_t first                 = s * t->c->sequences;
     t->train.targets.settings.ce_weight = tr_ce_weight(&t->objective, s, t->c->steps);
     RT_TRY(ds_loader_weight(t->train.loader, first, t->c->sequences, &t->weight));
-    return run_share(t, first, t->weight > 0 ? 1 / t->weight : 0, sums, anomaly);
+    return run_share(t, first, t->weight > 0 ? 1 / t->weight : 0, sums, find_anomaly);
 }
 
 rt_status tr_find_anomaly(tr_trainer *t, int64_t s)

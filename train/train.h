@@ -66,7 +66,7 @@ const char *tr_match_word(int i);
 
 /* ---- memory and operations -------------------------------------------------------------------- */
 
-typedef enum tr_purposes {
+typedef enum tr_memory_categories {
     TR_WEIGHTS,
     TR_GRADIENTS,
     TR_MOMENTS, /* includes the f32 masters of bf16 weights */
@@ -77,7 +77,7 @@ typedef enum tr_purposes {
     TR_BATCHES,
     TR_PROGRAM,
     TR_MEMORY_CATEGORIES
-} tr_purposes;
+} tr_memory_categories;
 typedef struct tr_memory { /* memory of one rank, in bytes */
     int64_t      bytes[TR_MEMORY_CATEGORIES], total, parameters, micro;
     double       flops; /* per step */

@@ -22,12 +22,12 @@ struct replay {
     char               auth[256];
 };
 
-typedef struct ask { /* the content of a request */
+typedef struct request { /* the content of a request */
     int32_t  ids[4096];
     int64_t  n, k, m, max_tokens;
     uint64_t seed;
     int      score;
-} ask;
+} request;
 
 /* ---- the model ----------------------------------------------------------------------------- */
 
@@ -70,7 +70,7 @@ static double tail_entropy(const row *r, int64_t k)
     return h;
 }
 
-static int32_t sample_rest(const row *r, const ask *a, int64_t t, int64_t j)
+static int32_t sample_tail(const row *r, const request *a, int64_t t, int64_t j)
 {
     return r->order[a->k + (int64_t)(rt_mix2(rt_mix2(a->seed, (uint64_t)t), (uint64_t)j) % (uint64_t)(REPLAY_VOCAB - a->k))];
 }
@@ -78,12 +78,12 @@ static int32_t sample_rest(const row *r, const ask *a, int64_t t, int64_t j)
 /* ---- responses ----------------------------------------------------------------------------- */
 
 /* The reported rank of alternative i (0: the most likely). */
-static int said_rank(int i, const ask *a, replay_fault f)
+static int said_rank(int i, const request *a, replay_fault f)
 {
     return f == REPLAY_RANK_LOW && i == a->k - 1 ? 1 : i + 1 + (f == REPLAY_RANKS);
 }
 
-static void put_prompt_entry(rt_buf *b, const ask *a, int64_t t, replay_fault f)
+static void put_prompt_entry(rt_buf *b, const request *a, int64_t t, replay_fault f)
 {
     row       r;
     const int id = a->ids[t], last = t == a->n - 1;
@@ -109,7 +109,7 @@ static void put_ids(rt_buf *b, const char *name, const int32_t *ids, int64_t n, 
 }
 
 /* Rows for tokens from..end-1; `null`: begin with a null entry, since the first token has no row. */
-static void put_rest(rt_buf *b, const ask *a, const int32_t *ids, int64_t from, int64_t end, const char *tail, const char *entropy,
+static void put_tail(rt_buf *b, const request *a, const int32_t *ids, int64_t from, int64_t end, const char *tail, const char *entropy,
                      int null, replay_fault f)
 {
     row r;
@@ -118,7 +118,7 @@ static void put_rest(rt_buf *b, const ask *a, const int32_t *ids, int64_t from, 
         predict(&r, ids[t - 1]);
         rt_buf_str(b, t > from || null ? ",[" : "[");
         for (int64_t j = 0; j < a->m; j++)
-            rt_buf_fmt(b, "%s%d", j ? "," : "", f == REPLAY_TAIL_TOP ? r.order[0] : sample_rest(&r, a, t, j));
+            rt_buf_fmt(b, "%s%d", j ? "," : "", f == REPLAY_TAIL_TOP ? r.order[0] : sample_tail(&r, a, t, j));
         rt_buf_str(b, "]");
     }
     rt_buf_fmt(b, "],\"%s\":[%s", entropy, null ? "null" : "");
@@ -129,13 +129,13 @@ static void put_rest(rt_buf *b, const ask *a, const int32_t *ids, int64_t from, 
     rt_buf_str(b, "]");
 }
 
-static void put_scores(rt_buf *b, const ask *a, const replay_options *o, replay_fault f)
+static void put_scores(rt_buf *b, const request *a, const replay_options *o, replay_fault f)
 {
     rt_buf_str(b, "{\"choices\":[{\"index\":0,\"text\":\"\",\"finish_reason\":\"length\",\"prompt_logprobs\":[null");
     for (int64_t t = 1; t < a->n - (f == REPLAY_SHORT); t++) put_prompt_entry(b, a, t, f);
     rt_buf_str(b, "]");
     put_ids(b, WIRE_PROMPT_TOKEN_IDS, a->ids, a->n, f == REPLAY_OTHER_IDS);
-    if (!o->plain) put_rest(b, a, a->ids, 1, a->n, WIRE_PROMPT_TAIL_IDS, WIRE_PROMPT_REST_ENTROPY, 1, f);
+    if (!o->plain) put_tail(b, a, a->ids, 1, a->n, WIRE_PROMPT_TAIL_IDS, WIRE_PROMPT_REST_ENTROPY, 1, f);
     rt_buf_fmt(b, "}],\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%d}}", (long long)a->n, o->plain);
 }
 
@@ -149,7 +149,7 @@ static void put_text(rt_buf *b, const int32_t *ids, int64_t n, const replay_opti
     rt_buf_free(&text);
 }
 
-static void put_generation(rt_buf *b, ask *a, const replay_options *o, replay_fault f)
+static void put_generation(rt_buf *b, request *a, const replay_options *o, replay_fault f)
 {
     row           r;
     const int64_t n = a->max_tokens < 12 ? a->max_tokens : 12, P = a->n;
@@ -172,7 +172,7 @@ static void put_generation(rt_buf *b, ask *a, const replay_options *o, replay_fa
         rt_buf_str(b, "}");
     }
     rt_buf_str(b, "]}");
-    if (!o->plain) put_rest(b, a, a->ids, P, P + n, WIRE_TAIL_IDS, WIRE_REST_ENTROPY, 0, f);
+    if (!o->plain) put_tail(b, a, a->ids, P, P + n, WIRE_TAIL_IDS, WIRE_REST_ENTROPY, 0, f);
     rt_buf_fmt(b, "}%s],\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%lld}}",
                f == REPLAY_TWO ? ",{\"index\":1,\"text\":\"\"}" : "", (long long)P, (long long)n);
 }
@@ -189,7 +189,7 @@ static void put_chat(rt_buf *b, const char *body, const replay_options *o)
 
 /* ---- requests ------------------------------------------------------------------------------ */
 
-static void read_ask(ask *a, const char *body)
+static void read_request(request *a, const char *body)
 {
     cJSON       *o = cJSON_Parse(body);
     const cJSON *x = cJSON_GetObjectItem(o, "prompt"), *own = cJSON_GetObjectItem(o, WIRE_RETORT);
@@ -249,7 +249,7 @@ static void put_models(rt_buf *b, const replay_options *o)
 static int compute(replay *r, rt_buf *b, const char *url, const char *body, const replay_options *o, replay_fault f,
                    const char **retry_after)
 {
-    ask a = {.n = 0};
+    request a = {.n = 0};
     if (!strcmp(url, "/v1/models")) {
         put_models(b, o);
         return 200;
@@ -260,7 +260,7 @@ static int compute(replay *r, rt_buf *b, const char *url, const char *body, cons
         put_chat(b, body, o);
         return 200;
     }
-    read_ask(&a, body);
+    read_request(&a, body);
     if (!a.k && strstr(body, "\"" WIRE_RETORT "\"")) return fault_answer(b, REPLAY_400, "", retry_after); /* as retort serve does */
     if (a.score) put_scores(b, &a, o, f);
     else put_generation(b, &a, o, f);
@@ -382,7 +382,7 @@ void replay_set(replay *r, const replay_options *o)
 }
 
 int replay_port(const replay *r) { return MHD_get_daemon_info(r->daemon, MHD_DAEMON_INFO_BIND_PORT)->port; }
-int replay_asked(const replay *r) { return r->asked; }
+int replay_requests(const replay *r) { return r->asked; }
 int replay_peak(const replay *r) { return r->peak; }
 
 int replay_saw_key(const replay *r, const char *key) { return !strncmp(r->auth, "Bearer ", 7) && !strcmp(r->auth + 7, key); }

@@ -64,7 +64,7 @@ replay *replay_start(const replay_options *o); /* NULL: no port is free */
 void    replay_stop(replay **r);
 void    replay_set(replay *r, const replay_options *o);
 int     replay_port(const replay *r);
-int     replay_asked(const replay *r);                    /* number of completions requests so far */
+int     replay_requests(const replay *r);                 /* number of completions requests so far */
 int     replay_peak(const replay *r);                     /* largest number of them at once */
 int     replay_saw_key(const replay *r, const char *key); /* 1: the last Authorization header was "Bearer key" */
 #endif

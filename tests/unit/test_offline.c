@@ -108,7 +108,7 @@ static di_score_opts opts(void) { return (di_score_opts){.shards = both(), .out 
 
 static double g_loss; /* as the newest capture says */
 
-static ds_shard *offline(const di_score_opts *o)
+static ds_shard *scored(const di_score_opts *o)
 {
     ds_shard *s;
     di_scored r;
@@ -179,7 +179,7 @@ static void compare_rows(int perturb, int64_t *swaps)
     alone         a       = {.doc = &doc};
     const int     threads = rt_threads();
     o.codec               = 4; /* the text is gone through twice */
-    ds_shard *s           = offline(&o);
+    ds_shard *s           = scored(&o);
     assert_int_equal(ds_shard_docs(s), DOCS);
     ok(md_scorer_create(&scorer, g_model, CONTEXT));
     rt_threads_set(1);
@@ -265,7 +265,7 @@ static double mean_divergence(int64_t bytes, int64_t k, int64_t m)
     double        sum = 0;
     int64_t       n   = 0;
     o.codec = bytes, o.k = k, o.m = m;
-    ds_shard *s = offline(&o);
+    ds_shard *s = scored(&o);
     ok(ds_shard_codec(s, &r.x));
     ok(md_scorer_create(&scorer, g_model, CONTEXT));
     for (int d = 0; d < DOCS; d++) {
@@ -302,16 +302,16 @@ static void like_another(void **state)
     di_score_opts    o = opts();
     snprintf(other, sizeof other, "%s/like.h5", g_dir);
     o.codec = 16, o.shards = &second, o.out = other;
-    ds_shard    *own = offline(&o);
+    ds_shard    *own = scored(&o);
     const double was = g_loss;
     o.out = g_out, o.shards = &first;
-    ds_shard *a = offline(&o);
+    ds_shard *a = scored(&o);
     ok(ds_shard_codec(a, &x));
     ok(ds_shard_codec(own, &y));
     assert_non_null(ds_codec_differs(x, y));
     ds_shard_close(&own);
     o           = (di_score_opts){.shards = &second, .out = other, .seed = SEED, .codec_from = g_out, .program = "test"};
-    ds_shard *b = offline(&o);
+    ds_shard *b = scored(&o);
     ok(ds_shard_codec(b, &y));
     assert_null(ds_codec_differs(x, y));
     assert_true(x->C == C && y->loss == x->loss && ds_shard_info(b)->k == K && ds_shard_info(b)->m == M);
@@ -332,7 +332,7 @@ static void a_capture_is_a_function_of_its_input(void **state)
     for (int i = 0; i < 3; i++) {
         rt_threads_set(i == 1 ? threads : 1);
         o.seed      = i == 2;
-        ds_shard *s = offline(&o);
+        ds_shard *s = scored(&o);
         ok(ds_shard_digest(s, i ? two : one));
         ds_shard_close(&s);
         if (i == 1) assert_string_equal(one, two);
@@ -414,7 +414,7 @@ static void what_is_not_alike(void **state)
     snprintf(first, sizeof first, "%s/first.h5", g_dir);
     snprintf(other, sizeof other, "%s/other.h5", g_dir);
     o.codec = 16, o.out = first;
-    ds_shard *s = offline(&o);
+    ds_shard *s = scored(&o);
     ds_shard_close(&s);
     remove(g_out);
     o.out = g_out, o.codec_from = g_text[0];
@@ -431,7 +431,7 @@ static void what_is_not_alike(void **state)
     for (int64_t i = 0; i < V * C; i++) w[i] *= -1;
     write_text(other, 0, 3, g_sha, 1); /* no row to measure: nothing speaks against it */
     o.shards = &(rt_strings){{other}, 1};
-    s        = offline(&o);
+    s        = scored(&o);
     assert_true(isnan(g_loss) && ds_shard_docs(s) == 3);
     ds_shard_close(&s);
     remove(g_out);

@@ -133,7 +133,7 @@ static void a_second_run_asks_nothing(void **state)
     assert_int_equal(r.received, 0);
     digest_of(out, b);
     assert_string_equal(a, b);
-    assert_int_equal(replay_asked(ct_server), 0);
+    assert_int_equal(replay_requests(ct_server), 0);
 }
 
 static void in_flight_is_kept(void **state)
@@ -180,7 +180,7 @@ static void passing_faults_are_survived(void **state)
         begin_ledger(name);
         const double began = rt_now();
         expect_same_digest(name, &o, &r);
-        assert_int_equal(replay_asked(ct_server), DOCS + 2);
+        assert_int_equal(replay_requests(ct_server), DOCS + 2);
         if (faults[i] == REPLAY_LIMIT) assert_true(rt_now() - began >= 0.9); /* Retry-After: 1 */
     }
 }
@@ -348,7 +348,7 @@ static void kills_lose_nothing(void **state)
     digest_of(reference, a);
     digest_of(out, b);
     assert_string_equal(a, b);
-    assert_true(replay_asked(ct_server) < 20 * DOCS / 2); /* most answers were not asked again */
+    assert_true(replay_requests(ct_server) < 20 * DOCS / 2); /* most answers were not asked again */
 }
 
 /* The whole folder: shards, ledgers, all that was written. */

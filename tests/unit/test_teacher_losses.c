@@ -87,7 +87,7 @@ static void one_bad_request_does_not_end_the_run(void **state)
         assert_non_null(strstr(r.failures.name[0], why[i]));
         assert_int_equal(documents_of(name), DOCS - 1);
         /* a 400 is not asked again, the others are: twice */
-        assert_int_equal(replay_asked(ct_server), DOCS + 1 + (faults[i] == REPLAY_400 ? 0 : 2));
+        assert_int_equal(replay_requests(ct_server), DOCS + 1 + (faults[i] == REPLAY_400 ? 0 : 2));
         assert_int_equal(score(name, &o, NULL, &r), RT_OK);
         assert_true(r.already);
         assert_int_equal(r.failed, 1);
@@ -180,10 +180,10 @@ static void a_text_that_is_refused_is_counted(void **state)
     assert_int_equal(write_book("null.h5", chat, &null, NULL, &r), RT_OK);
     assert_int_equal(r.failed, 2);
     assert_string_equal(r.failures.name[0], "no text: finish_reason \"content_filter\"");
-    assert_int_equal(replay_asked(ct_server), 8); /* the server said why: once each */
+    assert_int_equal(replay_requests(ct_server), 8); /* the server said why: once each */
     assert_int_equal(write_book("mute.h5", chat, &mute, NULL, &r), RT_OK);
     assert_int_equal(r.failed, 2);
-    assert_int_equal(replay_asked(ct_server), 8 + 2 * 2);
+    assert_int_equal(replay_requests(ct_server), 8 + 2 * 2);
 }
 
 static void texts_that_ended_badly_are_kept_out(void **state)
