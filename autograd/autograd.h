@@ -57,11 +57,11 @@ ag_id ag_rope(ag_graph *g, ag_id x, ag_id pos, ag_id table, int64_t D);
 void  ag_rope_table(real *table, int64_t positions, int64_t D, double theta);
 
 /* Causal grouped-query attention within documents: q[BT, H D], k and v[BT, KV D].
- * Position i of a sequence attends to start[i] .. i of the same sequence.  No T x T buffer is allocated. */
+ * Position i of a sequence attends to doc_start[i] .. i of the same sequence.  No T x T buffer is allocated. */
 typedef struct ag_heads {
     int64_t B, T, H, KV, D;
 } ag_heads;
-ag_id ag_attention(ag_graph *g, ag_id q, ag_id k, ag_id v, ag_id start, const ag_heads *h);
+ag_id ag_attention(ag_graph *g, ag_id q, ag_id k, ag_id v, ag_id doc_start, const ag_heads *h);
 /* Decoding, forward only: appends T new rows (B = 1) to the caches [P, KV D] at row past[0].  The caller
  * advances past[0]. */
 ag_id ag_attention_cached(ag_graph *g, ag_id q, ag_id k, ag_id v, ag_id cache_k, ag_id cache_v, ag_id past, const ag_heads *h);
@@ -146,11 +146,11 @@ typedef struct ag_loss_settings {
 
 /* Targets of the N rows of a batch.  The arrays are those of ds_batch (data/data.h) and are not owned. */
 typedef struct ag_target_rows {
-    double         scale;    /* 1 / sum of the weights of the rows in the loss, over the global batch */
-    const int32_t *target;   /* [N] */
-    const uint8_t *count;    /* [N] loss mask: 1 if the row is in the loss */
-    const float   *weight;   /* [N] of the rows in the loss; NULL: 1 each */
-    const int32_t *topk_ids; /* [N, k]; a row with fewer ids is padded with -1 */
+    double         scale;     /* 1 / sum of the weights of the rows in the loss, over the global batch */
+    const int32_t *target;    /* [N] */
+    const uint8_t *loss_mask; /* [N] loss mask: 1 if the row is in the loss */
+    const float   *weight;    /* [N] of the rows in the loss; NULL: 1 each */
+    const int32_t *topk_ids;  /* [N, k]; a row with fewer ids is padded with -1 */
     const float   *topk_logprob;
     const int32_t *tail_ids;     /* [N, m]; padded likewise */
     const float   *tail_entropy; /* [N]; NaN: unknown */

@@ -117,9 +117,9 @@ ag_id ag_rope(ag_graph *g, ag_id x, ag_id pos, ag_id table, int64_t D)
     return add_node(g, &ag_op_rope, (ag_id[]){x, pos, table}, (ag_attr){.i = {D}});
 }
 
-ag_id ag_attention(ag_graph *g, ag_id q, ag_id k, ag_id v, ag_id start, const ag_heads *h)
+ag_id ag_attention(ag_graph *g, ag_id q, ag_id k, ag_id v, ag_id doc_start, const ag_heads *h)
 {
-    return add_node(g, &ag_op_attention, (ag_id[]){q, k, v, start}, heads(h));
+    return add_node(g, &ag_op_attention, (ag_id[]){q, k, v, doc_start}, heads(h));
 }
 
 ag_id ag_attention_cached(ag_graph *g, ag_id q, ag_id k, ag_id v, ag_id ck, ag_id cv, ag_id past, const ag_heads *h)

@@ -261,9 +261,9 @@ typedef struct ds_batch {
     int64_t  rows, T, k, m;
     int32_t *ids;          /* [N] */
     int32_t *pos;          /* [N] position inside the document's window, used by the rotary embedding */
-    int32_t *start;        /* [N] index 0..T-1 within the sequence at which this position's document begins */
+    int32_t *doc_start;    /* [N] index 0..T-1 within the sequence at which this position's document begins */
     int32_t *target;       /* [N] id of token i+1; -1 where count = 0 */
-    uint8_t *count;        /* [N] 1: the row counts in the loss */
+    uint8_t *loss_mask;    /* [N] 1: the row counts in the loss */
     float   *weight;       /* [N] the row's weight in the loss; 0 where count = 0 */
     int32_t *topk_ids;     /* [N, k]; -1 after the last entry that the student has */
     float   *topk_logprob; /* [N, k] */

@@ -35,9 +35,9 @@ rt_status ds_batch_alloc(ds_loader *l)
     *b = (ds_batch){.T = l->o.T, .k = l->o.k, .m = l->o.m};
     RT_TRY(RT_NEW(b->ids, N));
     RT_TRY(RT_NEW(b->pos, N));
-    RT_TRY(RT_NEW(b->start, N));
+    RT_TRY(RT_NEW(b->doc_start, N));
     RT_TRY(RT_NEW(b->target, N));
-    RT_TRY(RT_NEW(b->count, N));
+    RT_TRY(RT_NEW(b->loss_mask, N));
     RT_TRY(RT_NEW(b->weight, N));
     return l->o.targets ? alloc_targets(b, N, codec_width(l)) : RT_OK;
 }
@@ -45,7 +45,7 @@ rt_status ds_batch_alloc(ds_loader *l)
 void ds_batch_free(ds_loader *l)
 {
     ds_batch *b   = &l->batch;
-    void     *v[] = {b->ids,      b->pos,          b->start,        b->target,   b->count, b->weight,
+    void     *v[] = {b->ids,      b->pos,          b->doc_start,    b->target,   b->loss_mask, b->weight,
                      b->topk_ids, b->topk_logprob, b->tail_entropy, b->tail_ids, b->codec};
     for (size_t i = 0; i < sizeof v / sizeof *v; i++) free(v[i]);
     *b = (ds_batch){0};
@@ -59,7 +59,7 @@ void ds_batch_clear(ds_loader *l, int64_t rows)
     b->rows    = rows;
     b->counted = 0;
     memset(b->ids, 0, N * sizeof *b->ids);
-    memset(b->count, 0, N);
+    memset(b->loss_mask, 0, N);
     memset(b->weight, 0, N * sizeof *b->weight);
     for (size_t i = 0; i < N; i++) b->target[i] = -1;
     if (!l->o.targets) return;
@@ -111,13 +111,13 @@ static void fill_window(ds_loader *l, const source *s, int64_t base, int32_t at)
         const int64_t to = base + at + i;
         b->ids[to]       = s->d.ids[i];
         b->pos[to]       = i;
-        b->start[to]     = at;
+        b->doc_start[to] = at;
         if (s->w->from + i + 1 >= s->len) continue;
         b->weight[to] =
             ds_row_weight(s->d.weight ? s->d.weight[i] : 1, !s->d.valid || s->d.valid[i], s->d.prompt_mask[i + 1], l->o.prompt_weight);
         if (!(b->weight[to] > 0)) continue;
-        b->target[to] = s->d.ids[i + 1];
-        b->count[to]  = 1;
+        b->target[to]    = s->d.ids[i + 1];
+        b->loss_mask[to] = 1;
         b->counted++;
         if (l->o.targets) fill_target(l, s, i, to);
     }
@@ -149,8 +149,8 @@ rt_status ds_batch_fill(ds_loader *l, int64_t row, const int64_t *item, int64_t 
         at += w->n;
     }
     for (int32_t t = at; t < T; t++) {
-        l->batch.pos[base + t]   = t - at;
-        l->batch.start[base + t] = at;
+        l->batch.pos[base + t]       = t - at;
+        l->batch.doc_start[base + t] = at;
     }
     return RT_OK;
 }

@@ -35,11 +35,11 @@ typedef struct scoring {
     di_scored       done;
     int64_t         number; /* number of the next document, counted over all shards */
     int64_t         n, max, items;
-    item           *item;              /* [max] */
-    int32_t        *ids, *pos, *start; /* [max] */
-    int32_t        *target;            /* [max] -1: the last row of a document */
-    uint64_t       *seed;              /* [max] */
-    uint8_t        *valid, *codec;     /* [max], [max, o->codec] */
+    item           *item;                  /* [max] */
+    int32_t        *ids, *pos, *doc_start; /* [max] */
+    int32_t        *target;                /* [max] -1: the last row of a document */
+    uint64_t       *seed;                  /* [max] */
+    uint8_t        *valid, *codec;         /* [max], [max, o->codec] */
     int32_t        *topk_ids, *tail_ids;
     float          *topk_logprob, *actual, *rest, *entropy;
     real           *hidden, *sample; /* [threads, C]; [wanted, C] */
@@ -84,7 +84,7 @@ static rt_status make(scoring *c)
     RT_TRY(RT_NEW(c->item, c->max));
     RT_TRY(RT_NEW(c->ids, c->max));
     RT_TRY(RT_NEW(c->pos, c->max));
-    RT_TRY(RT_NEW(c->start, c->max));
+    RT_TRY(RT_NEW(c->doc_start, c->max));
     RT_TRY(RT_NEW(c->target, c->max));
     RT_TRY(RT_NEW(c->seed, c->max));
     RT_TRY(RT_NEW(c->valid, c->max));
@@ -108,7 +108,7 @@ static void scoring_free(scoring *c)
     ds_codec_destroy(&c->fitted);
     ds_shard_close(&c->from);
     for (int i = 0; i < c->o.shards->n; i++) ds_shard_close(&c->shard[i]);
-    free(c->item), free(c->ids), free(c->pos), free(c->start), free(c->target), free(c->seed), free(c->valid), free(c->codec);
+    free(c->item), free(c->ids), free(c->pos), free(c->doc_start), free(c->target), free(c->seed), free(c->valid), free(c->codec);
     free(c->topk_ids), free(c->topk_logprob), free(c->tail_ids), free(c->actual), free(c->rest), free(c->entropy);
     free(c->hidden), free(c->sample);
 }
@@ -119,7 +119,7 @@ typedef rt_status (*pass_fn)(scoring *c, const md_packed *b);
 
 static rt_status flush(scoring *c, pass_fn pass)
 {
-    const md_packed b = {c->ids, c->pos, c->start, c->n};
+    const md_packed b = {c->ids, c->pos, c->doc_start, c->n};
     RT_CHECK(!rt_interrupted(), RT_EINTR, "interrupted; nothing was written");
     if (c->n) RT_TRY(pass(c, &b));
     c->n = c->items = 0;
@@ -134,7 +134,7 @@ static void add_doc(scoring *c, int shard, int64_t doc, const ds_doc *d)
         const int64_t to = c->n + i;
         c->ids[to]       = d->ids[i];
         c->pos[to]       = (int32_t)i;
-        c->start[to]     = (int32_t)c->n;
+        c->doc_start[to] = (int32_t)c->n;
         c->target[to]    = i + 1 < d->n ? d->ids[i + 1] : -1;
         c->valid[to]     = i + 1 < d->n;
         c->seed[to]      = rt_mix2(seed, (uint64_t)(i + 1)); /* the server seeds the row that predicts token i + 1 in the same way */

@@ -19,9 +19,9 @@ typedef struct scan {
     const ev_opts *o;
     md_scorer     *s, *teacher;
     int64_t        V, shared, window, k, n,
-        max;                    /* shared: number of ids common to model and teacher; n, max: tokens in this pass and its capacity */
-    int32_t *ids, *pos, *start; /* [max] */
-    int32_t *target, *topk_ids; /* [max], -1: the row does not count; [max, k] */
+        max;                        /* shared: number of ids common to model and teacher; n, max: tokens in this pass and its capacity */
+    int32_t *ids, *pos, *doc_start; /* [max] */
+    int32_t *target, *topk_ids;     /* [max], -1: the row does not count; [max, k] */
     float   *topk_logprob;
     row     *rows; /* [max] */
     /* sums over rows */
@@ -107,7 +107,7 @@ static void add_rows(scan *c)
 
 static rt_status flush(scan *c)
 {
-    const md_packed b = {c->ids, c->pos, c->start, c->n};
+    const md_packed b = {c->ids, c->pos, c->doc_start, c->n};
     if (!c->n) return RT_OK;
     RT_TRY(c->teacher ? md_score_pair(c->s, c->teacher, &b, measure, c) : md_score_packed(c->s, &b, measure_alone, c));
     add_rows(c);
@@ -134,8 +134,8 @@ static rt_status scan_doc(scan *c, const ds_doc *d)
         const int64_t n = d->n - at < c->window ? d->n - at : c->window;
         if (c->n + n > c->max) RT_TRY(flush(c));
         for (int64_t i = 0; i < n; i++) {
-            c->pos[c->n + i]   = (int32_t)i;
-            c->start[c->n + i] = (int32_t)c->n;
+            c->pos[c->n + i]       = (int32_t)i;
+            c->doc_start[c->n + i] = (int32_t)c->n;
             take_row(c, d, at + i, c->n + i);
         }
         c->n += n;
@@ -267,7 +267,7 @@ static rt_status make(scan *c, const md_model *m, const md_model *teacher)
     RT_TRY(RT_NEW(c->rows, c->max));
     RT_TRY(RT_NEW(c->ids, c->max));
     RT_TRY(RT_NEW(c->pos, c->max));
-    RT_TRY(RT_NEW(c->start, c->max));
+    RT_TRY(RT_NEW(c->doc_start, c->max));
     RT_TRY(RT_NEW(c->target, c->max));
     RT_TRY(RT_NEW(c->topk_ids, c->max * c->k));
     RT_TRY(RT_NEW(c->topk_logprob, c->max * c->k));
@@ -283,6 +283,6 @@ rt_status ev_shards(ev_result *out, const md_model *m, const md_model *teacher, 
     if (st == RT_OK) *out = finish(&c);
     md_scorer_destroy(&c.s);
     md_scorer_destroy(&c.teacher);
-    free(c.rows), free(c.ids), free(c.pos), free(c.start), free(c.target), free(c.topk_ids), free(c.topk_logprob);
+    free(c.rows), free(c.ids), free(c.pos), free(c.doc_start), free(c.target), free(c.topk_ids), free(c.topk_logprob);
     return st;
 }

@@ -117,10 +117,10 @@ typedef enum md_use {
 /* The leaves to bind and the value to read.  An ag_id is -1 if the use has no such leaf. */
 typedef struct md_graph {
     ag_graph *g;
-    ag_id     ids, pos, start, rope, targets, past; /* i32 [BT] x 3, real [2,context,D/2], ag_targets, i32 [1] */
-    ag_id     projection;                           /* real [match,C]: the parameter of the hidden-state term */
-    ag_id    *weight;                               /* [model->n], in the order of model->t */
-    ag_id    *cache_k, *cache_v;                    /* [L]: [cache, KV D] of the activations' type */
+    ag_id     ids, pos, doc_start, rope, targets, past; /* i32 [BT] x 3, real [2,context,D/2], ag_targets, i32 [1] */
+    ag_id     projection;                               /* real [match,C]: the parameter of the hidden-state term */
+    ag_id    *weight;                                   /* [model->n], in the order of model->t */
+    ag_id    *cache_k, *cache_v;                        /* [L]: [cache, KV D] of the activations' type */
     ag_id     value;
 } md_graph;
 
@@ -141,10 +141,10 @@ void      md_graph_destroy(md_graph *g);
 /* The memory of the leaves that every use of a model has.  The caller owns the arrays and keeps them as long as the plan. */
 typedef struct md_leaves {
     const md_model *m;
-    int32_t        *ids, *pos;    /* [B T] */
-    int32_t        *start, *past; /* [B T], NULL for MD_DECODE; [1], NULL for the other uses */
-    real           *rope;         /* from md_rope */
-    real           *grads;        /* MD_TRAIN: the gradient of m->t[i] is at grads + grad_at[i]; else NULL */
+    int32_t        *ids, *pos;        /* [B T] */
+    int32_t        *doc_start, *past; /* [B T], NULL for MD_DECODE; [1], NULL for the other uses */
+    real           *rope;             /* from md_rope */
+    real           *grads;            /* MD_TRAIN: the gradient of m->t[i] is at grads + grad_at[i]; else NULL */
     const int64_t  *grad_at;
 } md_leaves;
 /* Binds the leaves to a plan of g.  The caller binds targets, projection and caches. */
@@ -165,9 +165,9 @@ void      md_scorer_destroy(md_scorer **s);
  * `thread` is 0 .. rt_threads()-1.  The callback may overwrite z. */
 typedef void (*md_row_fn)(void *ud, int64_t t, real *z, int thread);
 /* Several documents in one pass, as in a training batch.  Token i is at position pos[i] of its document, which begins
- * at index start[i] of these arrays.  n <= max_tokens; pos[i] < context. */
+ * at index doc_start[i] of these arrays.  n <= max_tokens; pos[i] < context. */
 typedef struct md_packed {
-    const int32_t *ids, *pos, *start;
+    const int32_t *ids, *pos, *doc_start;
     int64_t        n;
 } md_packed;
 rt_status md_score_packed(md_scorer *s, const md_packed *b, md_row_fn row, void *ud); /* row NULL: no logits are computed */

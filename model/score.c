@@ -17,10 +17,10 @@ typedef struct length_plan {
 struct md_scorer {
     const md_model *m;
     int64_t         max, n_plans;
-    length_plan    *plans;                            /* [max / ROUND] */
-    int32_t        *ids, *pos, *start, *count, *zero; /* [max] each; count: 0, 1, 2, ... */
-    real           *rope, *z, *head;                  /* head: the weights of a quantised head cast to reals, else NULL */
-    void           *hidden;                           /* hidden states of the last pass, owned by its plan */
+    length_plan    *plans;                                   /* [max / ROUND] */
+    int32_t        *ids, *pos, *doc_start, *counting, *zero; /* [max] each; counting: 0, 1, 2, ... */
+    real           *rope, *z, *head;                         /* head: the weights of a quantised head cast to reals, else NULL */
+    void           *hidden;                                  /* hidden states of the last pass, owned by its plan */
 };
 
 static rt_status make(md_scorer *s, int64_t max)
@@ -30,10 +30,10 @@ static rt_status make(md_scorer *s, int64_t max)
     RT_TRY(RT_NEW(s->plans, s->n_plans));
     RT_TRY(RT_NEW(s->ids, s->max));
     RT_TRY(RT_NEW(s->pos, s->max));
-    RT_TRY(RT_NEW(s->start, s->max));
-    RT_TRY(RT_NEW(s->count, s->max));
+    RT_TRY(RT_NEW(s->doc_start, s->max));
+    RT_TRY(RT_NEW(s->counting, s->max));
     RT_TRY(RT_NEW(s->zero, s->max));
-    for (int64_t i = 0; i < s->max; i++) s->count[i] = (int32_t)i;
+    for (int64_t i = 0; i < s->max; i++) s->counting[i] = (int32_t)i;
     RT_TRY(RT_NEW(s->z, BLOCK_ROWS * s->m->config.V));
     RT_TRY(md_head_cast(&s->head, s->m));
     return md_rope(&s->rope, &s->m->config);
@@ -59,8 +59,8 @@ void md_scorer_destroy(md_scorer **sp)
         ag_plan_destroy(&s->plans[i].p);
         md_graph_destroy(&s->plans[i].g);
     }
-    free(s->plans), free(s->ids), free(s->pos), free(s->start), free(s->count), free(s->zero), free(s->rope), free(s->head), free(s->z),
-        free(s);
+    free(s->plans), free(s->ids), free(s->pos), free(s->doc_start), free(s->counting), free(s->zero), free(s->rope), free(s->head),
+        free(s->z), free(s);
     *sp = NULL;
 }
 
@@ -73,7 +73,7 @@ static rt_status plan_for(md_scorer *s, int64_t n, length_plan **out)
     const ag_plan_opts  f = {.forward_only = 1};
     if (!l->g.g) RT_TRY(md_graph_create(&l->g, s->m, &o));
     RT_TRY(ag_plan_create(&l->p, l->g.g, l->g.value, &f));
-    md_bind(l->p, &l->g, &(md_leaves){.m = s->m, .ids = s->ids, .pos = s->pos, .start = s->start, .rope = s->rope});
+    md_bind(l->p, &l->g, &(md_leaves){.m = s->m, .ids = s->ids, .pos = s->pos, .doc_start = s->doc_start, .rope = s->rope});
     return RT_OK;
 }
 
@@ -107,9 +107,9 @@ static rt_status forward(md_scorer *s, const md_packed *b)
     RT_TRY(check(s, b));
     RT_TRY(plan_for(s, b->n, &l));
     for (int64_t i = 0; i < s->max; i++) { /* each unused position is a document of its own */
-        s->ids[i]   = i < b->n ? b->ids[i] : 0;
-        s->pos[i]   = i < b->n ? b->pos[i] : 0;
-        s->start[i] = i < b->n ? b->start[i] : (int32_t)i;
+        s->ids[i]       = i < b->n ? b->ids[i] : 0;
+        s->pos[i]       = i < b->n ? b->pos[i] : 0;
+        s->doc_start[i] = i < b->n ? b->doc_start[i] : (int32_t)i;
     }
     ag_forward(l->p);
     ag_plan_value(l->p, l->g.value, &s->hidden);
@@ -163,7 +163,7 @@ static rt_status score(rows *r, const md_packed *b)
 
 rt_status md_score(md_scorer *s, const int32_t *ids, int64_t n, md_row_fn row, void *ud)
 {
-    return md_score_packed(s, &(md_packed){ids, s->count, s->zero, n}, row, ud);
+    return md_score_packed(s, &(md_packed){ids, s->counting, s->zero, n}, row, ud);
 }
 
 rt_status md_score_packed(md_scorer *s, const md_packed *b, md_row_fn row, void *ud)

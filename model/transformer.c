@@ -46,7 +46,7 @@ static ag_id attention(const builder *b, ag_id x, ag_id r)
     q = rotate(b, q), k = rotate(b, k);
     const ag_id y = b->opts->use == MD_DECODE
                         ? ag_attention_cached(g, q, k, v, b->o->cache_k[b->layer], b->o->cache_v[b->layer], b->o->past, &b->heads)
-                        : ag_attention(g, q, k, v, b->o->start, &b->heads);
+                        : ag_attention(g, q, k, v, b->o->doc_start, &b->heads);
     return ag_linear_add(g, y, weight(b, MD_O), r);
 }
 
@@ -72,12 +72,12 @@ static void add_leaves(builder *b)
     const md_config *c      = &b->m->config;
     const int        decode = b->opts->use == MD_DECODE, loss = b->opts->use == MD_TRAIN || b->opts->use == MD_LOSS;
     const int64_t    N[] = {b->N}, one[] = {1}, table[] = {2, c->context, c->D / 2}, cache[] = {b->opts->cache, c->KV * c->D};
-    o->ids     = ag_input(b->g, "ids", KN_I32, 1, N);
-    o->pos     = ag_input(b->g, "pos", KN_I32, 1, N);
-    o->start   = decode ? -1 : ag_input(b->g, "start", KN_I32, 1, N);
-    o->past    = decode ? ag_input(b->g, "past", KN_I32, 1, one) : -1;
-    o->targets = loss ? ag_opaque(b->g, "targets") : -1;
-    o->rope    = ag_input(b->g, "rope", KN_REAL, 3, table);
+    o->ids       = ag_input(b->g, "ids", KN_I32, 1, N);
+    o->pos       = ag_input(b->g, "pos", KN_I32, 1, N);
+    o->doc_start = decode ? -1 : ag_input(b->g, "start", KN_I32, 1, N);
+    o->past      = decode ? ag_input(b->g, "past", KN_I32, 1, one) : -1;
+    o->targets   = loss ? ag_opaque(b->g, "targets") : -1;
+    o->rope      = ag_input(b->g, "rope", KN_REAL, 3, table);
     if (b->opts->match) o->projection = ag_param(b->g, "projection", KN_REAL, 2, (int64_t[]){b->opts->match, c->C});
     for (int64_t l = 0; decode && l < c->L; l++) {
         o->cache_k[l] = ag_input(b->g, "cache.k", b->opts->activations, 2, cache);
@@ -125,7 +125,7 @@ void md_bind(ag_plan *p, const md_graph *g, const md_leaves *l)
 {
     ag_plan_bind(p, g->ids, l->ids, NULL);
     ag_plan_bind(p, g->pos, l->pos, NULL);
-    if (l->start) ag_plan_bind(p, g->start, l->start, NULL);
+    if (l->doc_start) ag_plan_bind(p, g->doc_start, l->doc_start, NULL);
     if (l->past) ag_plan_bind(p, g->past, l->past, NULL);
     ag_plan_bind(p, g->rope, l->rope, NULL);
     for (int i = 0; i < l->m->n; i++) ag_plan_bind(p, g->weight[i], l->m->t[i].data, l->grads ? l->grads + l->grad_at[i] : NULL);

@@ -9,8 +9,8 @@ static rt_status make_buffers(tr_pass *o)
     const int64_t N = o->B * o->T;
     RT_TRY(RT_NEW(o->ids, N));
     RT_TRY(RT_NEW(o->pos, N));
-    RT_TRY(RT_NEW(o->start, N));
-    return RT_NEW(o->count, N);
+    RT_TRY(RT_NEW(o->doc_start, N));
+    return RT_NEW(o->loss_mask, N);
 }
 
 /* Returns the number of ids that the student and the teacher in process (if any) have in common. */
@@ -45,13 +45,13 @@ static rt_status make_plan(tr_pass *o, tr_trainer *t, md_use use, const tr_objec
     RT_TRY(md_graph_create(&o->g, t->model, &g));
     RT_TRY(ag_plan_create(&o->p, o->g.g, o->g.value, &p));
     md_bind(o->p, &o->g,
-            &(md_leaves){.m       = t->model,
-                         .ids     = o->ids,
-                         .pos     = o->pos,
-                         .start   = o->start,
-                         .rope    = t->rope,
-                         .grads   = use == MD_TRAIN ? t->grads : NULL,
-                         .grad_at = t->grad_at});
+            &(md_leaves){.m         = t->model,
+                         .ids       = o->ids,
+                         .pos       = o->pos,
+                         .doc_start = o->doc_start,
+                         .rope      = t->rope,
+                         .grads     = use == MD_TRAIN ? t->grads : NULL,
+                         .grad_at   = t->grad_at});
     ag_plan_bind(o->p, o->g.targets, &o->targets, NULL);
     if (g.match) ag_plan_bind(o->p, o->g.projection, t->projection.data, t->grads + t->grad_at[t->model->n]);
     return RT_OK;
@@ -79,7 +79,7 @@ void tr_pass_destroy(tr_pass *o)
     md_graph_destroy(&o->g);
     tr_teacher_leave(o);
     ds_loader_destroy(&o->loader);
-    free(o->ids), free(o->pos), free(o->start), free(o->count), free(o->codec);
+    free(o->ids), free(o->pos), free(o->doc_start), free(o->loss_mask), free(o->codec);
     *o = (tr_pass){0};
 }
 
@@ -87,7 +87,7 @@ static void take_targets(tr_pass *o, const ds_batch *b)
 {
     ag_target_rows *t = &o->targets.rows;
     t->target         = b->target;
-    t->count          = o->count;
+    t->loss_mask      = o->loss_mask;
     t->weight         = b->weight;
     if (b->topk_ids || b->tail_ids) {
         t->topk_ids     = b->topk_ids;
@@ -105,11 +105,11 @@ rt_status tr_pass_load(tr_pass *o, int64_t first, int64_t n, double scale)
     RT_TRY(ds_loader_read(o->loader, first, n, &b));
     memcpy(o->ids, b.ids, (size_t)N * sizeof *o->ids);
     memcpy(o->pos, b.pos, (size_t)N * sizeof *o->pos);
-    memcpy(o->start, b.start, (size_t)N * sizeof *o->start);
-    memcpy(o->count, b.count, (size_t)N);
-    memset(o->count + N, 0, (size_t)rest);
-    for (int64_t i = N; i < N + rest; i++) o->ids[i] = o->pos[i] = 0, o->start[i] = (int32_t)(i % o->T);
-    for (int64_t i = 0; i < N; i++) o->rows += o->count[i];
+    memcpy(o->doc_start, b.doc_start, (size_t)N * sizeof *o->doc_start);
+    memcpy(o->loss_mask, b.loss_mask, (size_t)N);
+    memset(o->loss_mask + N, 0, (size_t)rest);
+    for (int64_t i = N; i < N + rest; i++) o->ids[i] = o->pos[i] = 0, o->doc_start[i] = (int32_t)(i % o->T);
+    for (int64_t i = 0; i < N; i++) o->rows += o->loss_mask[i];
     o->tokens += N;
     o->first              = first;
     o->targets.rows.scale = scale;
@@ -131,7 +131,7 @@ static int64_t bad_hidden(const tr_pass *o)
     const ag_teacher *from = &o->targets.rows.teacher;
     const size_t      row  = (size_t)from->C * kn_size(from->hidden_type);
     for (int64_t n = 0; o->targets.settings.match && n < o->B * o->T; n++)
-        if (o->count[n] && kn_not_finite((const char *)from->hidden + (size_t)n * row, from->hidden_type, from->C) >= 0) return n;
+        if (o->loss_mask[n] && kn_not_finite((const char *)from->hidden + (size_t)n * row, from->hidden_type, from->C) >= 0) return n;
     return -1;
 }
 

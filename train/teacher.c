@@ -81,7 +81,7 @@ rt_status tr_teacher_join(tr_pass *o, const tr_teacher *t, const tr_objective *o
     const md_tensor    *w = md_head(t->model);
     RT_TRY(md_graph_create(&o->tg, t->model, &g));
     RT_TRY(ag_plan_create(&o->tp, o->tg.g, o->tg.value, &p));
-    md_bind(o->tp, &o->tg, &(md_leaves){.m = t->model, .ids = o->ids, .pos = o->pos, .start = o->start, .rope = t->rope});
+    md_bind(o->tp, &o->tg, &(md_leaves){.m = t->model, .ids = o->ids, .pos = o->pos, .doc_start = o->doc_start, .rope = t->rope});
     o->seed                 = seed;
     o->targets.rows.teacher = (ag_teacher){.hidden_type = g.activations,
                                            .w           = t->head ? t->head : w->data,

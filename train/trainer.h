@@ -51,8 +51,8 @@ struct tr_pass {
     ag_plan   *p;
     ds_loader *loader;
     int64_t    B, T;
-    int32_t   *ids, *pos, *start; /* [B T] */
-    uint8_t   *count;
+    int32_t   *ids, *pos, *doc_start; /* [B T] */
+    uint8_t   *loss_mask;
     int64_t    tokens, rows; /* totals so far: tokens loaded; rows that count in the loss */
     ag_targets targets;
     /* a teacher in process: its plan over the same ids and the sampled entries; or decoded hidden states */

@@ -187,7 +187,7 @@ static void run(const ag_args *a, int gradient)
     if (gradient) clear(a);
     for (int64_t n = 0; n < N;) {
         for (b.n = 0; n < N && b.n < R; n++)
-            if (b.t->rows.count[n]) b.row[b.n++] = n;
+            if (b.t->rows.loss_mask[n]) b.row[b.n++] = n;
         if (!b.n) break;
         run_block(&b, first);
         add_results(b.t, &b);

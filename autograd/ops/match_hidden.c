@@ -70,7 +70,7 @@ static void lose_row(int64_t i, int thread, void *ud)
     const ag_targets *t = b->t;
     const int64_t     n = b->at + i, Ct = teacher_width(b);
     const real       *h = kn_load(t->rows.teacher.hidden, t->rows.teacher.hidden_type, n * t->rows.teacher.C, Ct, ag_scratch(b->a, thread));
-    const double u = t->rows.count[n] ? t->rows.scale * t->settings.match_weight * (t->rows.weight ? (double)t->rows.weight[n] : 1) : 0;
+    const double u = t->rows.loss_mask[n] ? t->rows.scale * t->settings.match_weight * (t->rows.weight ? (double)t->rows.weight[n] : 1) : 0;
     b->loss[i]     = u > 0 ? u * (t->settings.match == AG_MATCH_COSINE ? cosine : mean_square)(b->y + i * Ct, h, Ct, u) : 0;
     if (u <= 0) memset(b->y + i * Ct, 0, (size_t)Ct * sizeof(real));
 }

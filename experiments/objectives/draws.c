@@ -51,14 +51,14 @@ typedef struct draws {
     ds_writer *writer;
     way        way;
     int64_t    K, N, V, n, max, items;
-    item      *item;              /* [max] */
-    int32_t   *ids, *pos, *start; /* [max] */
-    uint64_t  *seed;              /* [max] */
-    uint8_t   *valid;             /* [max] */
-    int32_t   *target;            /* [max, K + N] */
-    float     *log_weight;        /* the same */
-    float     *unknown, *rest;    /* [max] NaN: weights are no probabilities; 0 */
-    scratch   *scratch;           /* [threads] */
+    item      *item;                  /* [max] */
+    int32_t   *ids, *pos, *doc_start; /* [max] */
+    uint64_t  *seed;                  /* [max] */
+    uint8_t   *valid;                 /* [max] */
+    int32_t   *target;                /* [max, K + N] */
+    float     *log_weight;            /* the same */
+    float     *unknown, *rest;        /* [max] NaN: weights are no probabilities; 0 */
+    scratch   *scratch;               /* [threads] */
 } draws;
 
 /* ---- a row --------------------------------------------------------------------------------------------------- */
@@ -193,7 +193,7 @@ static rt_status write_doc(draws *d, const item *x)
 
 static rt_status flush(draws *d)
 {
-    const md_packed b = {d->ids, d->pos, d->start, d->n};
+    const md_packed b = {d->ids, d->pos, d->doc_start, d->n};
     if (d->n) RT_TRY(md_score_packed(d->scorer, &b, draw_row, d));
     for (int64_t i = 0; i < d->items; i++) RT_TRY(write_doc(d, &d->item[i]));
     d->n = d->items = 0;
@@ -206,11 +206,11 @@ static void add_doc(draws *d, int64_t number, const ds_doc *doc)
     d->item[d->items++] = (item){number, d->n};
     const int64_t first = d->n;
     for (int64_t i = 0; i < doc->n; i++, d->n++) {
-        d->ids[d->n]   = doc->ids[i];
-        d->pos[d->n]   = (int32_t)i;
-        d->start[d->n] = (int32_t)first;
-        d->valid[d->n] = i + 1 < doc->n;
-        d->seed[d->n]  = rt_mix2(seed, (uint64_t)(i + 1));
+        d->ids[d->n]       = doc->ids[i];
+        d->pos[d->n]       = (int32_t)i;
+        d->doc_start[d->n] = (int32_t)first;
+        d->valid[d->n]     = i + 1 < doc->n;
+        d->seed[d->n]      = rt_mix2(seed, (uint64_t)(i + 1));
     }
 }
 
@@ -255,7 +255,7 @@ static rt_status make(draws *d)
     RT_TRY(RT_NEW(d->item, d->max));
     RT_TRY(RT_NEW(d->ids, d->max));
     RT_TRY(RT_NEW(d->pos, d->max));
-    RT_TRY(RT_NEW(d->start, d->max));
+    RT_TRY(RT_NEW(d->doc_start, d->max));
     RT_TRY(RT_NEW(d->seed, d->max));
     RT_TRY(RT_NEW(d->valid, d->max));
     RT_TRY(RT_NEW(d->target, d->max * (d->K + d->N)));
@@ -277,7 +277,7 @@ static void destroy(draws *d)
         scratch *s = &d->scratch[i];
         free(s->p), free(s->from), free(s->w), free(s->aim), free(s->order), free(s->entry);
     }
-    free(d->item), free(d->ids), free(d->pos), free(d->start), free(d->seed), free(d->valid), free(d->target);
+    free(d->item), free(d->ids), free(d->pos), free(d->doc_start), free(d->seed), free(d->valid), free(d->target);
     free(d->log_weight), free(d->unknown), free(d->rest), free(d->scratch);
 }
 

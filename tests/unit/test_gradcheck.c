@@ -113,7 +113,7 @@ static void fill_arrays(void)
 /* The arrays are the same for all. */
 static ag_targets targets_of(const ag_loss_settings *with, const float *weight)
 {
-    ag_targets t = {.settings = *with, .rows = {.scale = 0.2, .target = g_target, .count = g_count, .weight = weight}};
+    ag_targets t = {.settings = *with, .rows = {.scale = 0.2, .target = g_target, .loss_mask = g_count, .weight = weight}};
     t.settings.k = K, t.settings.m = M;
     t.settings.beta  = with->beta > 0 ? with->beta : 0.3;
     t.settings.alpha = 0.1;

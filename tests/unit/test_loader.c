@@ -97,8 +97,8 @@ static ds_loader_opts soft_opts(const rt_strings *shards)
 static uint64_t mix_batch(uint64_t h, const ds_batch *b, int64_t row)
 {
     for (int64_t i = row * b->T; i < (row + 1) * b->T; i++) {
-        h = rt_mix2(h, (uint64_t)b->ids[i]) ^ (uint64_t)b->count[i];
-        h = rt_mix2(h, (uint64_t)b->pos[i]) ^ rt_mix2(7, (uint64_t)b->start[i]) ^ rt_mix2(8, (uint64_t)b->target[i]);
+        h = rt_mix2(h, (uint64_t)b->ids[i]) ^ (uint64_t)b->loss_mask[i];
+        h = rt_mix2(h, (uint64_t)b->pos[i]) ^ rt_mix2(7, (uint64_t)b->doc_start[i]) ^ rt_mix2(8, (uint64_t)b->target[i]);
         h = rt_mix2(h, (uint64_t)b->topk_ids[i * b->k]) ^ (uint64_t)(-1e3f * b->topk_logprob[i * b->k]);
     }
     return h;
@@ -153,15 +153,15 @@ static void pure_function_of_number(void **state)
 static void check_position(const ds_batch *b, int64_t i, int soft, int *seen)
 {
     if (!b->ids[i]) { /* padding: to the end of the sequence */
-        assert_true(!b->count[i] && b->target[i] == -1 && (i % b->T == b->T - 1 || !b->ids[i + 1]));
+        assert_true(!b->loss_mask[i] && b->target[i] == -1 && (i % b->T == b->T - 1 || !b->ids[i + 1]));
         return;
     }
     const int d = (b->ids[i] - 1) / MOST, at = (b->ids[i] - 1) % MOST;
     const int count = at + 1 < length(d) && at + 1 >= 2 && !(soft && at == 5);
     assert_int_equal(b->pos[i], at % b->T);
-    assert_int_equal(b->ids[i - i % b->T + b->start[i]], token(d, at - at % (int)b->T));
-    assert_int_equal(b->start[i] + b->pos[i], i % b->T);
-    assert_int_equal(b->count[i], count);
+    assert_int_equal(b->ids[i - i % b->T + b->doc_start[i]], token(d, at - at % (int)b->T));
+    assert_int_equal(b->doc_start[i] + b->pos[i], i % b->T);
+    assert_int_equal(b->loss_mask[i], count);
     assert_int_equal(b->target[i], count ? token(d, at + 1) : -1);
     assert_true(b->weight[i] == (float)count);
     if (count && b->k) assert_int_equal(b->topk_ids[i * b->k + 1], token(d, at) + 1);
@@ -300,7 +300,7 @@ static void smaller_k(void **state)
     assert_true(b.k == 2 && !b.tail_ids && b.counted > 0);
     const double p2 = 0.3 / 4, p3 = 0.3 / 8, want = (double)0.4f - p2 * log(p2) - p3 * log(p3);
     for (int64_t i = 0; i < 8 * b.T; i++) {
-        if (!b.count[i]) continue;
+        if (!b.loss_mask[i]) continue;
         assert_true(fabs((double)b.tail_entropy[i] - want) < 1e-5);
     }
     ds_loader_destroy(&l);
@@ -356,7 +356,7 @@ static double check_weighed(const ds_batch *b, const ds_codec *x, double prompt_
         const float   want     = valid ? weight_of(at) * (at + 1 < 2 ? (float)prompt_weight : 1) : 0;
         const uint8_t row[S]   = {(uint8_t)d, (uint8_t)at, 0};
         float         y[R + 1] = {0};
-        assert_true(b->weight[i] == want && b->count[i] == (want > 0) && (b->target[i] >= 0) == (want > 0));
+        assert_true(b->weight[i] == want && b->loss_mask[i] == (want > 0) && (b->target[i] >= 0) == (want > 0));
         if (want > 0) ds_codec_decode(x, row, y);
         assert_memory_equal(b->codec + i * (R + 1), y, sizeof y);
         assert_int_equal(b->tail_ids[i * M + 1], want > 0 ? token(d, at) + 11 : 0);

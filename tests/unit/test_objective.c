@@ -26,7 +26,7 @@ typedef struct row_case {
     ag_targets t;
     int64_t    V;
     int32_t    target, ids[MAX_K], tail[MAX_M];
-    uint8_t    count;
+    uint8_t    loss_mask;
     float      logp[MAX_K], entropy, weight;
 } row_case;
 
@@ -221,7 +221,7 @@ static ag_row_result define(const row_case *c)
 
 static ag_row_result lose(const kn_table *k, row_case *own, int gradient)
 {
-    own->t.rows.target = &own->target, own->t.rows.count = &own->count, own->t.rows.topk_ids = own->ids,
+    own->t.rows.target = &own->target, own->t.rows.loss_mask = &own->loss_mask, own->t.rows.topk_ids = own->ids,
     own->t.rows.topk_logprob = own->logp;
     own->t.rows.tail_ids = own->tail, own->t.rows.tail_entropy = &own->entropy;
     if (own->t.rows.weight) own->t.rows.weight = &own->weight;
@@ -274,7 +274,7 @@ static void compare_all(row_case *c)
 /* k stored ids that hold `mass`, m samples outside; logits of this spread. */
 static row_case make_case(int64_t V, int64_t k, int64_t m, double mass, double spread, uint64_t seed)
 {
-    row_case c     = {.t.settings = {.k = k, .m = m}, .V = V, .count = 1, .entropy = 0.2f, .weight = 2.5f};
+    row_case c     = {.t.settings = {.k = k, .m = m}, .V = V, .loss_mask = 1, .entropy = 0.2f, .weight = 2.5f};
     rt_rng   r     = {seed};
     double   total = 0;
     for (int64_t v = 0; v < V; v++) g_z[v] = (real)(spread * rt_rng_normal(&r)), g_y[v] = (real)(spread * rt_rng_normal(&r));
@@ -448,8 +448,8 @@ static ag_row_result lose_as_third(row_case *own)
     memcpy(ids + 2 * k, own->ids, (size_t)k * sizeof *ids);
     memcpy(logp + 2 * k, own->logp, (size_t)k * sizeof *logp);
     memcpy(tail + 2 * m, own->tail, (size_t)m * sizeof *tail);
-    target[2] = own->target, count[2] = own->count, entropy[2] = own->entropy;
-    own->t.rows.target = target, own->t.rows.count = count, own->t.rows.topk_ids = ids, own->t.rows.topk_logprob = logp;
+    target[2] = own->target, count[2] = own->loss_mask, entropy[2] = own->entropy;
+    own->t.rows.target = target, own->t.rows.loss_mask = count, own->t.rows.topk_ids = ids, own->t.rows.topk_logprob = logp;
     own->t.rows.tail_ids = tail, own->t.rows.tail_entropy = entropy, own->t.rows.weight = NULL;
     memcpy(g_out, g_z, (size_t)own->V * sizeof *g_z);
     const ag_row r = {kn_get(), &own->t.settings, &own->t.rows, 2, own->V, g_out, g_out_y, g_work};
@@ -495,7 +495,7 @@ typedef struct head {
     ag_plan   *p;
     ag_targets t;
     int32_t    target[ROWS], ids[ROWS * HEAD_K], tail[ROWS];
-    uint8_t    count[ROWS];
+    uint8_t    loss_mask[ROWS];
     float      logp[ROWS * HEAD_K], entropy[ROWS];
     real x[ROWS * HEAD_V], w[HEAD_V * HEAD_V], dx[ROWS * HEAD_V], dw[HEAD_V * HEAD_V], hidden[ROWS * HEAD_C], teacher[HEAD_V * HEAD_C];
     int  drawn[ROWS]; /* how often a row's entries were asked for */
@@ -521,7 +521,7 @@ static void make_head(head *h, ag_objective o)
     memset(h, 0, sizeof *h);
     fill_head(h);
     h->t = (ag_targets){.settings = {.objective = o, .ce_weight = 0.5, .k = HEAD_K, .m = 1, .beta = 0.5, .alpha = 0.1}, .rows.scale = 0.25};
-    h->t.rows.target = h->target, h->t.rows.count = h->count, h->t.rows.topk_ids = h->ids, h->t.rows.topk_logprob = h->logp;
+    h->t.rows.target = h->target, h->t.rows.loss_mask = h->loss_mask, h->t.rows.topk_ids = h->ids, h->t.rows.topk_logprob = h->logp;
     h->t.rows.tail_ids = h->tail, h->t.rows.tail_entropy = h->entropy;
     h->t.rows.teacher = (ag_teacher){.hidden = h->hidden, .w = h->teacher, .C = HEAD_C};
     assert_int_equal(ag_graph_create(&h->g, KN_REAL), RT_OK);
@@ -548,7 +548,7 @@ static void check_rows(head *h)
     real   dz[ROWS * HEAD_V];
     memcpy(dz, h->x, sizeof dz);
     for (int n = 0; n < ROWS; n++) {
-        if (!h->count[n]) {
+        if (!h->loss_mask[n]) {
             memset(dz + n * HEAD_V, 0, HEAD_V * sizeof *dz);
             continue;
         }
@@ -574,7 +574,7 @@ static void rows_without_target_get_no_gradient(void **state)
         for (size_t k = 0; k < sizeof masks; k++) {
             make_head(&h, (ag_objective)o);
             int64_t rows = 0;
-            for (int n = 0; n < ROWS; n++) rows += h.count[n] = masks[k] >> n & 1;
+            for (int n = 0; n < ROWS; n++) rows += h.loss_mask[n] = masks[k] >> n & 1;
             const double loss = ag_step(h.p, 0);
             assert_int_equal(h.t.result.rows, rows);
             close_to("the step's loss", loss, h.t.result.loss);
@@ -596,7 +596,7 @@ static void rows_without_an_entry_have_no_divergence(void **state)
             double kl = 0, known = 0, all = 0;
             make_head(&h, (ag_objective)o);
             h.t.rows.weight = weight;
-            memset(h.count, 1, sizeof h.count);
+            memset(h.loss_mask, 1, sizeof h.loss_mask);
             for (int i = 0; i < missing * HEAD_K; i++) h.ids[i] = -1;
             for (int n = 0; n < ROWS; n++) all += (double)weight[n];
             h.t.rows.scale = 1 / all;
@@ -625,7 +625,7 @@ static void matrices_may_be_padded_to_different_sizes(void **state)
     for (int padded = 0; padded < 2; padded++) {
         make_head(&h, AG_KL);
         h.t.rows.teacher.V = padded ? HEAD_V + 3 : 0;
-        memset(h.count, 1, sizeof h.count);
+        memset(h.loss_mask, 1, sizeof h.loss_mask);
         loss[padded] = ag_step(h.p, 0);
         ag_plan_destroy(&h.p), ag_graph_destroy(&h.g);
     }
@@ -635,7 +635,7 @@ static void matrices_may_be_padded_to_different_sizes(void **state)
         make_head(&h, (ag_objective)o);
         h.t.rows.teacher.V       = HEAD_V - LACKS;
         h.t.settings.temperature = o % 2 ? 2 : 1;
-        memset(h.count, 1, sizeof h.count);
+        memset(h.loss_mask, 1, sizeof h.loss_mask);
         assert_true(isfinite(ag_step(h.p, 0)));
         for (int i = 0; i < ROWS * HEAD_V; i++) assert_true(isfinite(h.dx[i]));
         for (int n = 0; o == AG_KL && n < ROWS; n++) {
@@ -670,7 +670,7 @@ static void entries_are_drawn_from_the_teacher(void **state)
         make_head(&h, AG_SAMPLED);
         if (drawn) h.t.rows.teacher.draw = draw_row, h.t.rows.teacher.draw_ud = &h;
         for (int n = 0; n < ROWS; n++) {
-            h.count[n] = n != 3;
+            h.loss_mask[n] = n != 3;
             if (drawn) h.logp[n * HEAD_K] = (float)NAN; /* to be filled */
         }
         loss[drawn] = ag_step(h.p, 0);
