@@ -7,10 +7,8 @@
 static const struct group {
     const char *title, *names[8];
 } groups[] = {
-    {"text and tokens", {"tokenizer", "import", "data"}},
-    {"the teacher", {"serve", "textbook", "score"}},
-    {"the student", {"train", "plan", "report"}},
-    {"judging and using it", {"eval", "quantize", "generate", "chat", "export"}},
+    {"text and tokens", {"tokenizer", "data"}},   {"the teacher", {"serve", "textbook", "score"}},
+    {"the student", {"train", "plan", "report"}}, {"judging and using it", {"eval", "quantize", "generate", "chat", "export"}},
     {"this machine", {"doctor", "bench"}},
 };
 enum { GROUPS = sizeof groups / sizeof *groups };

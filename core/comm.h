@@ -1,6 +1,6 @@
 /* comm.h -- the communication between ranks; train/comm_mpi.c implements it with MPI, comm_self.c for one process.
  *
- * Every function pointer of rt_comm except abandon is collective: all ranks call it, in the same order.  Results are
+ * Every function pointer of rt_comm is collective: all ranks call it, in the same order.  Results are
  * bitwise equal on all ranks.
  */
 #ifndef RT_CORE_COMM_H
@@ -23,7 +23,6 @@ struct rt_comm {
     rt_status (*max_i64)(rt_comm *c, int64_t *x, int64_t n);
     rt_status (*broadcast)(rt_comm *c, void *bytes, size_t n); /* from rank 0 */
     rt_status (*barrier)(rt_comm *c);
-    void (*abandon)(rt_comm *c, int exit_code); /* ends all ranks; not collective */
 };
 
 /* Sets [*from, *to) to a rank's share of n elements.  Shares are contiguous, in rank order, and differ by at most one element. */

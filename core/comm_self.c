@@ -1,7 +1,6 @@
 /* comm_self.c -- the rt_comm of one rank, and functions over any rt_comm. */
 #include "core/comm.h"
 #include <stdio.h>
-#include <stdlib.h>
 
 static rt_status keep_all(rt_comm *c, void *x, int64_t n, size_t size)
 {
@@ -28,12 +27,6 @@ static rt_status nothing(rt_comm *c)
     (void)c;
     return RT_OK;
 }
-static void leave(rt_comm *c, int code)
-{
-    (void)c;
-    exit(code);
-}
-
 rt_comm *rt_comm_self(void)
 {
     static rt_comm self = {.rank           = 0,
@@ -45,8 +38,7 @@ rt_comm *rt_comm_self(void)
                            .sum_i64        = keep_i64,
                            .max_i64        = keep_i64,
                            .broadcast      = keep_bytes,
-                           .barrier        = nothing,
-                           .abandon        = leave};
+                           .barrier        = nothing};
     return &self;
 }
 

@@ -142,12 +142,6 @@ static rt_status barrier(rt_comm *c)
     return RT_OK;
 }
 
-static void abandon(rt_comm *c, int code)
-{
-    (void)c;
-    MPI_Abort(MPI_COMM_WORLD, code);
-}
-
 static void finalize(void)
 {
     MPI_Finalize();
@@ -162,8 +156,7 @@ rt_status tr_comm_open(rt_comm **out)
                             .sum_i64        = sum_i64,
                             .max_i64        = max_i64,
                             .broadcast      = broadcast,
-                            .barrier        = barrier,
-                            .abandon        = abandon};
+                            .barrier        = barrier};
     *out                 = rt_comm_self();
     if (!getenv("OMPI_COMM_WORLD_SIZE") && !getenv("PMI_SIZE") && !getenv("PMIX_RANK")) return RT_OK;
     MPI_TRY(MPI_Init(NULL, NULL));
