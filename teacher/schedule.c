@@ -174,12 +174,16 @@ static rt_status keep_range(run *r, int from, int to)
     return tc_ledger_end(r->ledger, st);
 }
 
-/* Responses are durable before they are counted.  If the disk has no room for all of a round, as many as fit are kept. */
+/* Responses are durable before they are counted.  If the disk has no room for all of a round, those that fit are kept. */
 static rt_status keep_all(run *r, int n)
 {
+    rt_status first = RT_OK;
     if (keep_range(r, 0, n) == RT_OK) return RT_OK;
-    for (int i = 0; i < n; i++) RT_TRY(keep_range(r, i, i + 1));
-    return RT_OK;
+    for (int i = 0; i < n; i++) {
+        const rt_status st = keep_range(r, i, i + 1);
+        if (first == RT_OK) first = st;
+    }
+    return first;
 }
 
 static void stop(run *r, rt_status why, const char *text)

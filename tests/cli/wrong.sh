@@ -122,18 +122,32 @@ good "$RETORT" data import text.txt --tokenizer tok --out full.h5
 [ "$(digest full.h5)" = "$(digest text.h5)" ] || fail "another digest after a full disk"
 
 good "$RETORT" data import text.txt --tokenizer tok --out many.h5 --max-doc 11
-begin_server "$REPLAY" port none 0 "$(identity text.h5)"
+begin_server "$REPLAY" port slow 0 "$(identity text.h5)"
 score=("$RETORT" score --teacher "$url" --shards many.h5 --k 8 --m 4 --quiet)
 good "${score[@]}" --out whole.h5
-half=$(($(stat -c %s whole.h5.ledger) / 2048)) # the ledger is full in the middle, however many answers a commit holds
-expect 4 "the answers so far are safe" "${within[@]}" $half "${score[@]}" --out soft.h5
-end=$(($(stat -c %s whole.h5) / 1024 - 4))
-[ ! -e soft.h5 ] || fail "a shard without all answers"
-good "${score[@]}" --out soft.h5 --json
-! grep -q '"known":0,' out || fail "a full disk lost the answers before it: $(cat out)"
-[ "$(digest soft.h5)" = "$(digest whole.h5)" ] || fail "another digest after a full ledger"
+head -n 60 text.txt >few.txt
+good "$RETORT" data import few.txt --tokenizer tok --out few.h5
+few=("$RETORT" score --teacher "$url" --shards few.h5 --k 8 --m 4 --quiet --in-flight 64)
+good "${few[@]}" --out few-whole.h5
+# All responses come in one round, since the client is stopped while the server writes them, and the ledger has no room for all of them.
+(ulimit -f $(($(stat -c %s few-whole.h5.ledger) / 1024 - 8)) && exec "${few[@]}" --out few-soft.h5) >out 2>err &
+client=$!
+while kill -STOP $client 2>/dev/null; do
+    sleep 0.4
+    kill -CONT $client 2>/dev/null || true
+    sleep 0.05
+done
+code=0
+wait $client || code=$?
+[ $code = 4 ] && grep -q "the answers so far are safe" err || fail "a full ledger: exit $code: $(cat err)"
+[ ! -e few-soft.h5 ] || fail "a shard without all answers"
+good "${few[@]}" --out few-soft.h5 --json
+! grep -q '"known":0,' out || fail "a full disk lost all answers of a round: $(cat out)"
+[ "$(digest few-soft.h5)" = "$(digest few-whole.h5)" ] || fail "another digest after a full ledger"
+good "${score[@]}" --out soft.h5
 rm soft.h5
 end_server
+end=$(($(stat -c %s whole.h5) / 1024 - 4))
 expect 4 "File too large" "${within[@]}" "$end" "${score[@]}" --out soft.h5 # the shard is too large; the ledger is only read
 [ -z "$(find . -name 'soft.h5*' ! -name '*.ledger*')" ] || fail "a full disk left $(find . -name 'soft.h5*')"
 good "${score[@]}" --out soft.h5
