@@ -104,6 +104,63 @@ static void replies_are_classified(void **state)
     }
 }
 
+/* ---- the bytes of bodies -------------------------------------------------------------------------- */
+
+/* A ledger finds its responses by the SHA-256 of these bytes: a change makes every ledger ask its server again. */
+static void check_bytes(const char *dialect, const tc_request *q, const char *body)
+{
+    const tc_dialect *d = NULL;
+    rt_buf            b = {0};
+    ok(tc_dialect_find(&d, dialect));
+    ok(d->write(&b, d, q, "a \"model\""));
+    assert_string_equal(b.p, body);
+    rt_buf_free(&b);
+}
+
+#define MODEL    "{\"model\":\"a \\\"model\\\"\","
+#define IDS      "\"prompt\":[1,2,3],"
+#define SAMPLING "\"max_tokens\":4,\"temperature\":0.7,\"top_p\":0.95,"
+#define SCORES   "\"temperature\":1,\"top_p\":1,\"prompt_logprobs\":2,\"return_token_ids\":true,"
+#define ROWS     "\"logprobs\":2,\"return_tokens_as_token_ids\":true,\"skip_special_tokens\":false,\"return_token_ids\":true,"
+#define SEED     "\"seed\":640511947003803"
+#define TAILS    ",\"retort\":{\"tail_samples\":5,\"seed\":\"1311768467463790320\"}"
+
+static const int32_t    prompt[] = {1, 2, 3};
+static const tc_request basis    = {
+       .ids = prompt, .n = 3, .text = "water is", .max_tokens = 4, .temperature = 0.7, .top_p = 0.95, .seed = 0x123456789abcdef0};
+
+static void probabilities_are_asked_for_with_these_bytes(void **state)
+{
+    tc_request score = basis, rows = basis;
+    (void)state;
+    score.text = NULL, score.k = 2, score.max_tokens = 0, rows.k = 2;
+    check_bytes("vllm", &score, MODEL IDS "\"max_tokens\":1," SCORES SEED "}");
+    check_bytes("vllm", &rows, MODEL IDS SAMPLING ROWS SEED "}");
+    score.m = rows.m = 5;
+    check_bytes("retort", &score, MODEL IDS "\"max_tokens\":0," SCORES SEED TAILS "}");
+    check_bytes("retort", &rows, MODEL IDS SAMPLING ROWS SEED TAILS "}");
+}
+
+static void text_is_asked_for_with_these_bytes(void **state)
+{
+    static const char *const both[] = {"vllm", "retort"};
+    tc_request               text   = basis, stop, chat;
+    (void)state;
+    text.ids = NULL, text.n = 0, stop = chat = text;
+    stop.stop[0] = ".", stop.stop[1] = "\n", stop.stops = 2;
+    chat.chat = 1, chat.system = "be brief";
+    for (int i = 0; i < 2; i++) {
+        check_bytes(both[i], &text,
+                    MODEL "\"prompt\":\"water is\"," SAMPLING "\"skip_special_tokens\":false,\"return_token_ids\":true," SEED "}");
+        check_bytes(both[i], &stop,
+                    MODEL "\"prompt\":\"water is\"," SAMPLING "\"stop\":[\".\",\"\\n\"],"
+                          "\"skip_special_tokens\":false,\"return_token_ids\":true," SEED "}");
+        check_bytes(both[i], &chat,
+                    MODEL "\"messages\":[{\"role\":\"system\",\"content\":\"be brief\"},"
+                          "{\"role\":\"user\",\"content\":\"water is\"}]," SAMPLING SEED "}");
+    }
+}
+
 /* ---- whose server is it? ----------------------------------------------------------------------------- */
 
 static const char *recognised(const char *models, const char *wanted)
@@ -241,9 +298,15 @@ static void waits_are_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(structs_are_complete),   cmocka_unit_test(requests_are_written), cmocka_unit_test(replies_are_classified),
-        cmocka_unit_test(servers_are_recognised), cmocka_unit_test(needs_are_compared),   cmocka_unit_test(headers_are_the_dialects),
+        cmocka_unit_test(structs_are_complete),
+        cmocka_unit_test(requests_are_written),
+        cmocka_unit_test(replies_are_classified),
+        cmocka_unit_test(servers_are_recognised),
+        cmocka_unit_test(needs_are_compared),
+        cmocka_unit_test(headers_are_the_dialects),
         cmocka_unit_test(waits_are_read),
+        cmocka_unit_test(probabilities_are_asked_for_with_these_bytes),
+        cmocka_unit_test(text_is_asked_for_with_these_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
