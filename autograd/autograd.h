@@ -74,25 +74,25 @@ typedef enum ag_needs { AG_TEXT, AG_ENTRIES, AG_WHOLE } ag_needs;
 
 /* clang-format off */
 
-/* Constant; word in configurations; data needed; whether it uses tail samples; default weight of cross-entropy (the best one
- * measured in experiments/objectives); kernel of a divergence from a whole distribution (-1: none); formula.
+/* Constant; word in configurations; data needed; whether it uses tail samples; defaults of ce_weight and bucket_share (the
+ * best measured in experiments/objectives); kernel of a divergence from a whole distribution (-1: none).
  * Per row: p teacher, q student, K the k stored ids, P their mass, R = max(0, 1 - P) the tail mass, x the next token. */
-#define AG_OBJECTIVE_LIST(X)                                                                                                        \
-    X(AG_CE, "ce", AG_TEXT, 0, 1, -1, "-log q_x")                                                                                  \
-    X(AG_SAMPLED, "sampled", AG_ENTRIES, 1, 0.1, -1, "K exact, each of m samples of the tail weighs R/m: unbiased estimate of KL(p||q)") \
-    X(AG_TAIL, "tail", AG_ENTRIES, 0, 0.5, -1, "KL over k + 1 outcomes: K and one bucket for the tail")                            \
-    X(AG_RENORM, "renorm", AG_ENTRIES, 0, 0, -1, "KL(p/P over K || q): biased")                                                    \
-    X(AG_RENORM_BOTH, "renorm-both", AG_ENTRIES, 0, 0, -1, "KL(p/P over K || q/Q over K): says nothing about the tail")            \
-    X(AG_TRUNCATED, "truncated", AG_ENTRIES, 0, 0, -1, "sum_K p log(p/q): no divergence, biased as renorm")                        \
-    X(AG_RESIDUAL, "residual", AG_ENTRIES, 0, 0, -1, "K exact, all of R on x")                                                     \
-    X(AG_ONEHOT, "onehot", AG_ENTRIES, 0, 0, -1, "K exact, 1 on x where x is not in K: unbiased where x was drawn from p")         \
-    X(AG_TAIL_TOKEN, "tail-token", AG_ENTRIES, 0, 0, -1, "tail, and x among all outside K where it is there: onehot's mean with R exact") \
-    X(AG_KL, "kl", AG_WHOLE, 0, 0.1, -1, "KL(p||q)")                                                                               \
-    X(AG_REVERSE, "reverse", AG_WHOLE, 0, 0, KN_REVERSE, "KL(q||p)")                                                               \
-    X(AG_JSD, "jsd", AG_WHOLE, 0, 0, KN_JSD, "beta KL(p||m) + (1-beta) KL(q||m), m = beta p + (1-beta) q")                         \
-    X(AG_SKEW, "skew", AG_WHOLE, 0, 0, KN_SKEW, "KL(p || alpha p + (1-alpha) q)")                                                  \
-    X(AG_SKEW_REVERSE, "skew-reverse", AG_WHOLE, 0, 0, KN_SKEW_REVERSE, "KL(q || (1-alpha) p + alpha q)")                          \
-    X(AG_TV, "tv", AG_WHOLE, 0, 0, KN_TV, "half the sum of |p - q|")
+#define AG_OBJECTIVE_LIST(X)                                                                                                                                    \
+    X(AG_CE, "ce", AG_TEXT, 0, 1, 0, -1)                                 /* -log q_x */                                                                         \
+    X(AG_SAMPLED, "sampled", AG_ENTRIES, 1, 0.1, 0, -1)                  /* K exact, each of m samples of the tail weighs R/m: unbiased estimate of KL(p||q) */ \
+    X(AG_TAIL, "tail", AG_ENTRIES, 0, 0.5, 0, -1)                        /* KL over k + 1 outcomes: K and one bucket for the tail */                            \
+    X(AG_RENORM, "renorm", AG_ENTRIES, 0, 0, 0, -1)                      /* KL(p/P over K || q): biased */                                                      \
+    X(AG_RENORM_BOTH, "renorm-both", AG_ENTRIES, 0, 0, 0, -1)            /* KL(p/P over K || q/Q over K): says nothing about the tail */                        \
+    X(AG_TRUNCATED, "truncated", AG_ENTRIES, 0, 0, 0, -1)                /* sum_K p log(p/q): no divergence, biased as renorm */                                \
+    X(AG_RESIDUAL, "residual", AG_ENTRIES, 0, 0, 0, -1)                  /* K exact, all of R on x */                                                           \
+    X(AG_ONEHOT, "onehot", AG_ENTRIES, 0, 0, 0, -1)                      /* K exact, 1 on x where x is not in K: unbiased where x was drawn from p */           \
+    X(AG_TAIL_TOKEN, "tail-token", AG_ENTRIES, 0, 0, 0.85, -1)           /* tail, and x among all outside K where it is there: onehot's mean with R exact */    \
+    X(AG_KL, "kl", AG_WHOLE, 0, 0.1, 0, -1)                              /* KL(p||q) */                                                                         \
+    X(AG_REVERSE, "reverse", AG_WHOLE, 0, 0, 0, KN_REVERSE)              /* KL(q||p) */                                                                         \
+    X(AG_JSD, "jsd", AG_WHOLE, 0, 0, 0, KN_JSD)                          /* beta KL(p||m) + (1-beta) KL(q||m), m = beta p + (1-beta) q */                       \
+    X(AG_SKEW, "skew", AG_WHOLE, 0, 0, 0, KN_SKEW)                       /* KL(p || alpha p + (1-alpha) q) */                                                   \
+    X(AG_SKEW_REVERSE, "skew-reverse", AG_WHOLE, 0, 0, 0, KN_SKEW_REVERSE) /* KL(q || (1-alpha) p + alpha q) */                                                 \
+    X(AG_TV, "tv", AG_WHOLE, 0, 0, 0, KN_TV)                             /* half the sum of |p - q| */
 /* clang-format on */
 
 typedef enum ag_objective {
@@ -106,9 +106,8 @@ typedef struct ag_objective_info {
     const char *word;
     ag_needs    needs;
     int         samples;
-    double      ce_weight;
-    int         divergence; /* index into kn_table.diverge; -1: none */
-    const char *formula;
+    double      ce_weight, bucket_share; /* defaults */
+    int         divergence;              /* index into kn_table.diverge; -1: none */
 } ag_objective_info;
 extern const ag_objective_info ag_objectives[AG_OBJECTIVES];
 const ag_objective_info       *ag_objective_find(const char *word); /* NULL: unknown word */
@@ -181,7 +180,7 @@ double ag_mean_kl(double kl, double kl_missing);
  * ag_step computes the gradient in the same pass.  targets is an ag_opaque input. */
 typedef struct ag_head_opts {
     int64_t teacher; /* C of targets.rows.teacher; 0: none */
-    int     work;    /* 1: the settings will use a temperature other than 1, or a divergence listed after AG_KL */
+    int     work;    /* 1: the settings will use a temperature other than 1, or a divergence that has a kernel */
 } ag_head_opts;
 int   ag_row_work(const ag_loss_settings *s); /* ag_head_opts.work for these settings */
 ag_id ag_opaque(ag_graph *g, const char *name);

@@ -64,7 +64,7 @@ void ag_stored_take(ag_state *s)
     const ag_loss_settings *t = s->r.set;
     const real             *z = s->r.z;
     s->k                      = t->objective == AG_CE ? 0 : t->k;
-    s->m                      = t->objective == AG_SAMPLED ? t->m : 0;
+    s->m                      = ag_objectives[t->objective].samples ? t->m : 0;
     s->ids                    = s->k ? s->r.rows->topk_ids + s->r.n * s->k : NULL;
     s->tail                   = s->m ? s->r.rows->tail_ids + s->r.n * s->m : NULL;
     s->P                      = 0;

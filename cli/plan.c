@@ -54,7 +54,7 @@ static rt_status print_json(const tr_memory *m, const rt_buf *learnt, int fits, 
     rt_put_int(&w, "parameters", m->parameters);
     rt_put_bytes(&w, "objective", learnt->p, learnt->len);
     rt_put_object(&w, "bytes");
-    for (int i = 0; i < TR_MEMORY_CATEGORIES; i++) rt_put_int(&w, tr_memory_category(i), m->bytes[i]);
+    for (int i = 0; i < TR_MEMORY_CATEGORIES; i++) rt_put_int(&w, tr_memory_category_name(i), m->bytes[i]);
     rt_put_end(&w);
     rt_put_int(&w, "total", m->total);
     rt_put_int(&w, "available", rt_memory_available());
@@ -73,7 +73,7 @@ static void print_table(const tr_config *c, const tr_memory *m, const char *lear
     cli_print("%.1f million parameters, %s, %lld sequences of %lld tokens a step, %lld at once\n%s\n\n", (double)m->parameters * 1e-6,
               c->dtype, (long long)c->sequences, (long long)c->seq, (long long)m->micro, learnt);
     for (int i = 0; i < TR_MEMORY_CATEGORIES; i++)
-        if (m->bytes[i]) printf("  %-24s %10.1f MB\n", tr_memory_category(i), (double)m->bytes[i] * 1e-6);
+        if (m->bytes[i]) printf("  %-24s %10.1f MB\n", tr_memory_category_name(i), (double)m->bytes[i] * 1e-6);
     printf("  %-24s %10.1f MB   (%.1f MB are available)\n\n", "in all", (double)m->total * 1e-6, (double)rt_memory_available() * 1e-6);
     printf("  %-24s %10.1f MB   of the activations: what waits from forward to backward\n", "kept", (double)m->plan.kept_bytes * 1e-6);
     printf("  %-24s %10.1f MB   if no two buffers shared memory (%d buffers, %d steps)\n", "without sharing",

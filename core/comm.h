@@ -11,18 +11,15 @@
 
 typedef struct rt_comm rt_comm;
 struct rt_comm {
-    int   rank, size, local; /* local: ranks on this machine */
-    void *self;
+    int rank, size, local; /* local: ranks on this machine */
     /* Reduces x[n], floats of 4 or 8 bytes (`size`).  Afterwards this rank's share of x (rt_comm_share) is the sum over ranks, added
      * in rank order; the other elements of x are undefined. */
     rt_status (*reduce_scatter)(rt_comm *c, void *x, int64_t n, size_t size);
     /* Copies each rank's share of x[n] (elements of `size` bytes) to all ranks. */
     rt_status (*all_gather)(rt_comm *c, void *x, int64_t n, size_t size);
     rt_status (*sum_f64)(rt_comm *c, double *x, int64_t n); /* for small n */
-    rt_status (*sum_i64)(rt_comm *c, int64_t *x, int64_t n);
     rt_status (*max_i64)(rt_comm *c, int64_t *x, int64_t n);
     rt_status (*broadcast)(rt_comm *c, void *bytes, size_t n); /* from rank 0 */
-    rt_status (*barrier)(rt_comm *c);
 };
 
 /* Sets [*from, *to) to a rank's share of n elements.  Shares are contiguous, in rank order, and differ by at most one element. */

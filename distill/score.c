@@ -1,4 +1,4 @@
-/* score.c -- scoring scoring without a server: text shards in, one soft shard out.
+/* score.c -- scoring without a server: text shards in, one soft shard out.
  *
  * Several documents share a pass through the model.  The grouping does not affect the samples, which are seeded by a row's
  * place in the text.  The codec must be fitted before the first row is written, so the first documents are scored twice.

@@ -25,24 +25,37 @@ static const kn_gemm_backend *find(const char *name)
     return NULL;
 }
 
-/* Returns the requested backend or NULL.  The variable's older name is read until version 0.3. */
-static const char *wanted(void)
+/* Sets *name to the requested backend, or leaves it, and returns the variable that requests it.  The older name is read until version 0.3. */
+static const char *requested(const char **name)
 {
-    const char *want = getenv("RETORT_GEMM"), *old = getenv("RETORT_PRODUCT");
-    if (want && *want) return want;
-    if (old && *old) rt_note("RETORT_PRODUCT is now called RETORT_GEMM; version 0.3 will not read it any more");
-    return old && *old ? old : NULL;
+    const char *now = getenv("RETORT_GEMM"), *old = getenv("RETORT_PRODUCT");
+    if (now && *now) {
+        *name = now;
+        return "RETORT_GEMM";
+    }
+    if (!old || !*old) return NULL;
+    rt_note("RETORT_PRODUCT is now called RETORT_GEMM; version 0.3 will not read it any more");
+    *name = old;
+    return "RETORT_PRODUCT";
+}
+
+static rt_status unknown(const char *variable, const char *name)
+{
+    char known[128] = "";
+    for (int i = 0; i < BACKENDS; i++) strcat(strcat(known, i ? ", " : ""), backends[i]->name);
+    RT_FAIL(RT_EINVAL, "%s=%s: expected one of %s; unset it for what suits this CPU", variable, name, known);
 }
 
 static rt_status choose(const kn_table *table)
 {
-    const char *want = wanted();
-    g_backend        = want ? find(want) : table->openblas ? &kn_gemm_openblas : &kn_gemm_own;
-    RT_CHECK(g_backend, RT_EINVAL, "RETORT_GEMM=%s: expected own or openblas; unset it for what suits this CPU", want);
+    const char            *name = table->backend, *variable = requested(&name);
+    const kn_gemm_backend *chosen = find(name);
+    if (!chosen) return unknown(variable, name);
     for (int i = 0; i < BACKENDS; i++) {
         const rt_status st = backends[i]->load(table);
-        if (backends[i] == g_backend) RT_TRY(st); /* the other backends are optional */
+        if (backends[i] == chosen) RT_TRY(st); /* the other backends are optional */
     }
+    g_backend = chosen;
     return RT_OK;
 }
 
@@ -55,6 +68,7 @@ rt_status kn_gemm_init(const kn_table *table)
 }
 
 const char *kn_gemm_name(void) { return g_backend->name; }
+const char *kn_gemm_describe(void) { return g_backend->describe(); }
 
 const char *kn_gemm_name_at(int i)
 {
@@ -126,8 +140,8 @@ void kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, in
 {
     kn_gemm_job   j    = {.c = c, .ct = ct, .ldc = ldc, .M = M, .N = N, .K = K, .a = a, .b = b, .addend = addend, .panels = g_panels};
     const int64_t nr   = kn_get()->gemm.nr;
-    const int64_t most = ct == KN_REAL ? MOST_K : KN_PANELS / nr, kc = K < most ? K : most;
-    const int64_t nc = KN_PANELS / (kc ? kc : 1) / nr * nr;
+    const int64_t most = ct == KN_REAL ? MOST_K : KN_PANELS / nr, kc = K < 1 ? 1 : K < most ? K : most;
+    const int64_t nc = KN_PANELS / kc / nr * nr;
     if (g_seen) g_seen(g_seen_ud, &a, &b, M, N, K);
     for (j.k0 = 0; j.k0 == 0 || j.k0 < K; j.k0 += kc)
         for (j.n0 = 0; j.n0 < N; j.n0 += nc) {

@@ -29,6 +29,7 @@ typedef struct kn_gemm_job {
 
 typedef struct kn_gemm_backend {
     const char *name;                     /* its word in RETORT_GEMM */
+    const char *(*describe)(void);        /* the name, and all else that determines the bits of a result */
     rt_status (*load)(const kn_table *t); /* called before use; fails if it cannot run here */
     int (*ready)(void);                   /* returns 1 if it is loaded */
     void (*cut)(kn_gemm_job *j);          /* sets mt and nt from the shape */

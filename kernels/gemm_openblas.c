@@ -4,6 +4,7 @@
  * on tiles whose size depends only on the shape of the gemm.
  */
 #include "kernels/gemm.h"
+#include <stdio.h>
 
 enum { MIN_TILES = 12, MIN_NT = 128, MIN_MT = 72 }; /* tiles are halved until there are MIN_TILES, down to these sizes */
 
@@ -33,4 +34,12 @@ static void tile(const kn_gemm_job *j, kn_gemm_space *w, real *c, int64_t ldc, i
     }
 }
 
-const kn_gemm_backend kn_gemm_openblas = {.name = "openblas", .load = kn_blas_init, .ready = kn_have_blas, .cut = cut, .tile = tile};
+static const char *describe(void)
+{
+    static char text[256];
+    snprintf(text, sizeof text, "openblas, %s, %s", kn_blas_config(), kn_blas_kernel());
+    return text;
+}
+
+const kn_gemm_backend kn_gemm_openblas = {
+    .name = "openblas", .describe = describe, .load = kn_blas_init, .ready = kn_have_blas, .cut = cut, .tile = tile};

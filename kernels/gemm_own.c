@@ -108,6 +108,8 @@ static rt_status load(const kn_table *t)
     (void)t;
     return RT_OK;
 }
-static int ready(void) { return 1; }
+static int         ready(void) { return 1; }
+static const char *describe(void) { return "own"; }
 
-const kn_gemm_backend kn_gemm_own = {.name = "own", .load = load, .ready = ready, .cut = cut, .pack = pack, .tile = tile};
+const kn_gemm_backend kn_gemm_own = {
+    .name = "own", .describe = describe, .load = load, .ready = ready, .cut = cut, .pack = pack, .tile = tile};

@@ -103,7 +103,7 @@ typedef void kn_diverge_fn(real *z, real *y, const real *ez, const real *ey, con
 enum { KN_MAX_TILE = 128, KN_MAX_MR = 16, KN_MAX_NR = 64, KN_ROW_BLOCK = 512 };
 typedef struct kn_table {
     const char    *isa;
-    int            openblas; /* 1: OpenBLAS's gemm is faster than ours on such CPUs */
+    const char    *backend; /* name of the gemm backend that is the faster one on such machines */
     kn_gemm_kernel gemm;
     kn_diverge_fn *diverge[KN_DIVERGENCES];
 #define X(type, name, args) type(*name) args;
@@ -135,7 +135,8 @@ typedef struct kn_type_info {
     int (*not_finite)(const void *x, int64_t at, int64_t n); /* 1: an element is infinite or NaN; NULL: KN_I32, quantised types */
 } kn_type_info;
 const kn_type_info *kn_type_of(kn_type t);
-size_t              kn_size(kn_type t); /* bytes per element; 0 for quantised types */
+kn_type             kn_type_quantised(int bits); /* KN_Q8, KN_Q4 */
+size_t              kn_size(kn_type t);          /* bytes per element; 0 for quantised types */
 const char         *kn_type_name(kn_type t);
 
 /* Returns n elements from index `at` as reals: a pointer into x for KN_REAL, else `work` [n], to which they are cast. */
@@ -169,6 +170,7 @@ int64_t kn_work_bytes(void); /* bytes of the work space of kn_gemm, for all thre
 /* A gemm backend chooses the size of C's tiles and computes a tile on one thread (kernels/gemm.h).  kn_init takes the backend that
  * RETORT_GEMM names, else the faster one for the table. */
 const char *kn_gemm_name(void);               /* the backend in use: "own", "openblas" */
+const char *kn_gemm_describe(void);           /* the one in use, with all that determines the bits of a result besides the table */
 const char *kn_gemm_name_at(int i);           /* i-th backend that can run here; NULL past the end */
 rt_status   kn_gemm_use(const char *backend); /* changes the backend, to compare them; RT_EINVAL: it cannot run here */
 

@@ -1,10 +1,10 @@
 /* kernels_avx2.c -- the kernels for AVX2; CMakeLists.txt sets the compiler flags. */
 #if defined(__x86_64__)
-#define KN_ISA      avx2
-#define KN_VECTOR   32 /* bytes */
-#define KN_MR       6
-#define KN_NV       2
-#define KN_OPENBLAS 0
+#define KN_ISA     avx2
+#define KN_VECTOR  32 /* bytes */
+#define KN_MR      6
+#define KN_NV      2
+#define KN_BACKEND "own"
 #include "kernels/kernels_body.h"
 #else
 extern int kn_no_avx2;

@@ -1,10 +1,10 @@
 /* kernels_avx512.c -- the kernels for AVX-512; CMakeLists.txt sets the compiler flags. */
 #if defined(__x86_64__)
-#define KN_ISA      avx512
-#define KN_VECTOR   64 /* bytes */
-#define KN_MR       8
-#define KN_NV       2
-#define KN_OPENBLAS 1
+#define KN_ISA     avx512
+#define KN_VECTOR  64 /* bytes */
+#define KN_MR      8
+#define KN_NV      2
+#define KN_BACKEND "openblas"
 #include "kernels/kernels_body.h"
 #else
 extern int kn_no_avx512;

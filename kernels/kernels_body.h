@@ -267,11 +267,12 @@ static void adamw(real *restrict w, real *restrict m, real *restrict v, const re
 
 extern const kn_table KN_CAT(kn_table, KN_ISA);
 
-const kn_table KN_CAT(kn_table, KN_ISA) = {.isa      = KN_STR(KN_ISA),
-                                           .openblas = KN_OPENBLAS,
-                                           .gemm     = {MR, NR, micro, pack_a, pack_b},
-                                           .diverge  = {reverse_kl, jsd, skew, skew_reverse, tv},
+const kn_table KN_CAT(kn_table, KN_ISA) = {
+    .isa     = KN_STR(KN_ISA),
+    .backend = KN_BACKEND,
+    .gemm    = {MR, NR, micro, pack_a, pack_b},
+    .diverge = {[KN_REVERSE] = reverse_kl, [KN_JSD] = jsd, [KN_SKEW] = skew, [KN_SKEW_REVERSE] = skew_reverse, [KN_TV] = tv},
 #define X(type, name, args) .name = name,
-                                           KN_KERNELS(X)
+    KN_KERNELS(X)
 #undef X
 };

@@ -1,7 +1,7 @@
 /* kernels_ref.c -- the kernels for any CPU; CMakeLists.txt sets the compiler flags. */
-#define KN_ISA      ref
-#define KN_VECTOR   16 /* bytes */
-#define KN_MR       4
-#define KN_NV       2
-#define KN_OPENBLAS 0
+#define KN_ISA     ref
+#define KN_VECTOR  16 /* bytes */
+#define KN_MR      4
+#define KN_NV      2
+#define KN_BACKEND "own"
 #include "kernels/kernels_body.h"

@@ -80,6 +80,8 @@ static const kn_type_info types[KN_TYPES] = {
 
 const kn_type_info *kn_type_of(kn_type t) { return &types[t]; }
 
+kn_type kn_type_quantised(int bits) { return bits == 8 ? KN_Q8 : KN_Q4; }
+
 size_t kn_size(kn_type t) { return types[t].quantised ? 0 : types[t].bytes; }
 
 const char *kn_type_name(kn_type t) { return types[t].name; }

@@ -106,7 +106,7 @@ static rt_status load_quantised(const md_folder *f, const md_config *c, md_tenso
     RT_TRY(check_form(f, c, w, t));
     RT_TRY(RT_NEW(q, 1));
     w->data = q;
-    w->type = c->bits == 8 ? KN_Q8 : KN_Q4;
+    w->type = kn_type_quantised((int)c->bits);
     *q      = (kn_quant){.bits = (int)c->bits, .rows = w->rows, .cols = w->cols, .group = c->group, .groups = w->cols / c->group};
     RT_TRY(read_part(f, w, ".q", "U8", w->rows, w->cols * q->bits / 8, (void **)&q->q));
     RT_TRY(read_part(f, w, ".scale", "F32", w->rows, q->groups, (void **)&q->scale));

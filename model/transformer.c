@@ -74,7 +74,7 @@ static void add_leaves(builder *b)
     const int64_t    N[] = {b->N}, one[] = {1}, table[] = {2, c->context, c->D / 2}, cache[] = {b->opts->cache, c->KV * c->D};
     o->ids       = ag_input(b->g, "ids", KN_I32, 1, N);
     o->pos       = ag_input(b->g, "pos", KN_I32, 1, N);
-    o->doc_start = decode ? -1 : ag_input(b->g, "start", KN_I32, 1, N);
+    o->doc_start = decode ? -1 : ag_input(b->g, "doc_start", KN_I32, 1, N);
     o->past      = decode ? ag_input(b->g, "past", KN_I32, 1, one) : -1;
     o->targets   = loss ? ag_opaque(b->g, "targets") : -1;
     o->rope      = ag_input(b->g, "rope", KN_REAL, 3, table);

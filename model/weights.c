@@ -77,7 +77,7 @@ void md_init(md_model *m, uint64_t seed)
 
 static void free_tensor(md_tensor *t)
 {
-    if (t->data && (t->type == KN_Q8 || t->type == KN_Q4)) {
+    if (t->data && kn_type_of(t->type)->quantised) {
         kn_quant *q = t->data;
         free(q->q), free(q->scale), free(q->zero);
     }
@@ -95,9 +95,10 @@ void md_destroy(md_model **mp)
 
 int64_t md_tensor_bytes(const md_tensor *t)
 {
-    const kn_quant *q = t->data;
-    if (t->type == KN_Q8 || t->type == KN_Q4) return q->rows * q->cols * q->bits / 8 + q->rows * q->groups * 8;
-    return t->rows * t->cols * (int64_t)kn_size(t->type);
+    const kn_type_info *type  = kn_type_of(t->type);
+    const kn_quant     *q     = t->data;
+    const int64_t       bytes = t->rows * t->cols / (int64_t)type->block * (int64_t)type->bytes;
+    return type->quantised ? bytes + q->rows * q->groups * (int64_t)(sizeof *q->scale + sizeof *q->zero) : bytes;
 }
 
 int64_t md_bytes(const md_model *m)

@@ -100,12 +100,7 @@ void opt_destroy(opt_state **sp)
     *sp = NULL;
 }
 
-int64_t opt_bytes(const opt_param *p, int n)
-{
-    int64_t bytes = 0;
-    for (int i = 0; i < n; i++) bytes += p[i].n * (int64_t)sizeof(real) * (p[i].type == KN_REAL ? 2 : 3);
-    return bytes;
-}
+int64_t opt_bytes(kn_type type, int64_t n) { return n * (int64_t)sizeof(real) * (type == KN_REAL ? 2 : 3); }
 
 static void square_block(int64_t item, int thread, void *ud)
 {

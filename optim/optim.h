@@ -44,7 +44,7 @@ int64_t opt_blocks(const opt_param *p, int n);
 /* Creates a state for blocks from .. to-1 of the parameters; 0 and opt_blocks() select all.  The caller keeps weights and gradients. */
 rt_status opt_create(opt_state **out, const opt_param *p, int n, int64_t from, int64_t to);
 void      opt_destroy(opt_state **s);
-int64_t   opt_bytes(const opt_param *p, int n); /* bytes that opt_create allocates for all blocks */
+int64_t   opt_bytes(kn_type type, int64_t n); /* allocated by opt_create for n weights of this type */
 
 /* Returns the 2-norm of all gradients, for any range: sums of squares per block are added in order, in f64. */
 double opt_grad_norm(const opt_state *s);

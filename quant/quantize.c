@@ -54,7 +54,7 @@ static rt_status quantise_tensor(md_tensor *t, int bits, int64_t group)
     free(row);
     free(t->data);
     t->data = q;
-    t->type = bits == 8 ? KN_Q8 : KN_Q4;
+    t->type = kn_type_quantised(bits);
     return st;
 }
 

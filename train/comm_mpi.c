@@ -43,22 +43,13 @@ static int piece(const rt_comm *c, int rank, int64_t n, int64_t at, int64_t chun
 
 static int64_t longest_share(const rt_comm *c, int64_t n) { return (n + c->size - 1) / c->size; }
 
-static void add_f32(float *x, const float *parts, int64_t chunk, int64_t n, int ranks)
+/* x += y, floats of `size` bytes. */
+static void add(void *x, const void *y, int64_t n, size_t size)
 {
-    for (int64_t i = 0; i < n; i++) {
-        float s = parts[i];
-        for (int r = 1; r < ranks; r++) s += parts[r * chunk + i];
-        x[i] = s;
-    }
-}
-
-static void add_f64(double *x, const double *parts, int64_t chunk, int64_t n, int ranks)
-{
-    for (int64_t i = 0; i < n; i++) {
-        double s = parts[i];
-        for (int r = 1; r < ranks; r++) s += parts[r * chunk + i];
-        x[i] = s;
-    }
+    if (size == 8)
+        for (int64_t i = 0; i < n; i++) ((double *)x)[i] += ((const double *)y)[i];
+    else
+        for (int64_t i = 0; i < n; i++) ((float *)x)[i] += ((const float *)y)[i];
 }
 
 /* Sends elements at .. at+chunk of each share to its owner, which adds them. */
@@ -74,8 +65,8 @@ static rt_status reduce_piece(rt_comm *c, void *x, int64_t n, int64_t at, int64_
         MPI_TRY(MPI_Isend(theirs, k, t, r, 0, MPI_COMM_WORLD, &g_wait[2 * r + 1]));
     }
     MPI_TRY(MPI_Waitall(2 * c->size, g_wait, MPI_STATUSES_IGNORE));
-    if (size == 8) add_f64((double *)(void *)mine, (const double *)(const void *)g_parts, chunk, m, c->size);
-    else add_f32((float *)(void *)mine, (const float *)(const void *)g_parts, chunk, m, c->size);
+    memcpy(mine, g_parts, (size_t)m * size);
+    for (int r = 1; r < c->size; r++) add(mine, g_parts + (size_t)(r * chunk) * size, m, size);
     return RT_OK;
 }
 
@@ -124,7 +115,6 @@ static rt_status reduce(rt_comm *c, void *x, int64_t n, MPI_Datatype t, size_t s
 }
 
 static rt_status sum_f64(rt_comm *c, double *x, int64_t n) { return reduce(c, x, n, MPI_DOUBLE, sizeof *x, MPI_SUM); }
-static rt_status sum_i64(rt_comm *c, int64_t *x, int64_t n) { return reduce(c, x, n, MPI_INT64_T, sizeof *x, MPI_SUM); }
 static rt_status max_i64(rt_comm *c, int64_t *x, int64_t n) { return reduce(c, x, n, MPI_INT64_T, sizeof *x, MPI_MAX); }
 
 static rt_status broadcast(rt_comm *c, void *bytes, size_t n)
@@ -132,13 +122,6 @@ static rt_status broadcast(rt_comm *c, void *bytes, size_t n)
     (void)c;
     RT_CHECK(n <= INT_MAX, RT_EINVAL, "a broadcast of %zu bytes", n);
     MPI_TRY(MPI_Bcast(bytes, (int)n, MPI_BYTE, 0, MPI_COMM_WORLD));
-    return RT_OK;
-}
-
-static rt_status barrier(rt_comm *c)
-{
-    (void)c;
-    MPI_TRY(MPI_Barrier(MPI_COMM_WORLD));
     return RT_OK;
 }
 
@@ -150,14 +133,9 @@ static void finalize(void)
 
 rt_status tr_comm_open(rt_comm **out)
 {
-    static rt_comm world = {.reduce_scatter = reduce_scatter,
-                            .all_gather     = all_gather,
-                            .sum_f64        = sum_f64,
-                            .sum_i64        = sum_i64,
-                            .max_i64        = max_i64,
-                            .broadcast      = broadcast,
-                            .barrier        = barrier};
-    *out                 = rt_comm_self();
+    static rt_comm world = {
+        .reduce_scatter = reduce_scatter, .all_gather = all_gather, .sum_f64 = sum_f64, .max_i64 = max_i64, .broadcast = broadcast};
+    *out = rt_comm_self();
     if (!getenv("OMPI_COMM_WORLD_SIZE") && !getenv("PMI_SIZE") && !getenv("PMIX_RANK")) return RT_OK;
     MPI_TRY(MPI_Init(NULL, NULL));
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);

@@ -122,10 +122,8 @@ rt_status tr_given_inputs(rt_buf *json, const tr_config *c)
 static rt_status describe(rt_buf *b, const tr_config *c, const tr_run_opts *o)
 {
     if (o->program) RT_TRY(rt_buf_fmt(b, "program\t%s\n", o->program));
-    const int blas = !strcmp(kn_gemm_name(), "openblas");
-    RT_TRY(rt_buf_fmt(b, "kernels (RETORT_CPU, RETORT_GEMM, OPENBLAS_CORETYPE)\t%s, %s; gemm: %s%s%s%s%s\n", kn_get()->isa,
-                      kn_type_name(KN_REAL), kn_gemm_name(), blas ? ", " : "", blas ? kn_describe() : "", blas ? ", " : "",
-                      blas ? kn_blas_kernel() : ""));
+    RT_TRY(rt_buf_fmt(b, "kernels (RETORT_CPU, RETORT_GEMM, OPENBLAS_CORETYPE)\t%s, %s; gemm: %s\n", kn_get()->isa, kn_type_name(KN_REAL),
+                      kn_gemm_describe()));
     RT_TRY(rt_buf_fmt(b, "--resume\t%s\n--force\t%s\n", o->resume ? "given" : "not given", o->force ? "given" : "not given"));
     RT_TRY(tr_config_lines(b, c));
     RT_TRY(add_shards(b, "data.train", &c->train));

@@ -102,7 +102,7 @@ rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape
     if (need.codec) o.bytes[TR_TEACHER] = passes * info->vocab * C * 2; /* the decoder in bf16 */
     o.bytes[TR_WEIGHTS]     = n * (int64_t)kn_size(type);
     o.bytes[TR_GRADIENTS]   = trained * (int64_t)sizeof(real);
-    o.bytes[TR_MOMENTS]     = trained * (int64_t)sizeof(real) * (type == KN_REAL ? 2 : 3);
+    o.bytes[TR_MOMENTS]     = opt_bytes(type, trained);
     o.bytes[TR_HEAD_BLOCK]  = (int64_t)o.plan.head_bytes;
     o.bytes[TR_ACTIVATIONS] = (int64_t)o.plan.arena_bytes - o.bytes[TR_HEAD_BLOCK];
     o.bytes[TR_BATCHES]     = passes * N * batch_bytes(&need, info) + shape->context * shape->D * (int64_t)sizeof(real);
@@ -112,7 +112,7 @@ rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape
     return RT_OK;
 }
 
-const char *tr_memory_category(int i)
+const char *tr_memory_category_name(int i)
 {
     static const char *const names[] = {"weights", "gradients",  "AdamW's state", "activations", "head's block of logits",
                                         "teacher", "validation", "batches",       "program"};

@@ -10,8 +10,6 @@ enum { FRESH = 8 }; /* default k and m of entries sampled from a teacher in proc
 const char *tr_objective_word(int i) { return i == 0 ? "auto" : i <= AG_OBJECTIVES ? ag_objectives[i - 1].word : NULL; }
 const char *tr_match_word(int i) { return i <= AG_MATCH_COSINE ? matches[i] : NULL; }
 
-static const double BUCKET_SHARE = 0.85; /* default of tail-token, the best measured value (experiments/objectives) */
-
 static ag_objective choose(const tr_config *c, const ds_info *info)
 {
     const ag_objective_info *asked = ag_objective_find(c->kind);
@@ -104,12 +102,12 @@ rt_status tr_objective_resolve(tr_objective *out, const tr_config *c, const ds_i
     tr_objective o = {.t = {.objective = choose(c, info), .temperature = c->temperature, .t2 = c->t2, .beta = c->beta, .alpha = c->alpha}};
     const ag_objective kind = o.t.objective;
     o.t.z_loss              = c->z_loss;
-    o.t.bucket_share        = !isnan(c->bucket_share) ? c->bucket_share : kind == AG_TAIL_TOKEN ? BUCKET_SHARE : 0;
+    o.t.bucket_share        = isnan(c->bucket_share) ? ag_objectives[kind].bucket_share : c->bucket_share;
     const ag_needs needs    = ag_objectives[kind].needs;
     if (needs == AG_WHOLE) RT_TRY(take_whole(&o, c, info));
     else if (needs == AG_ENTRIES) RT_TRY(c->teacher ? take_fresh(&o, c) : take_stored(&o, c, info));
     RT_CHECK(
-        kind != AG_SAMPLED || o.t.k > 0 || o.t.temperature == 1, RT_EINVAL,
+        !ag_objectives[kind].samples || o.t.k > 0 || o.t.temperature == 1, RT_EINVAL,
         "objective.temperature is %g, but samples alone (k = 0) are drawn at 1 and say nothing of another; leave it at 1, or learn from "
         "encoded states or teacher.model",
         o.t.temperature);

@@ -84,7 +84,8 @@ static int is_last(const run *r) { return r->step == r->c->steps; }
 
 static int validation_is_due(const run *r) { return is_last(r) || (r->c->eval_every && r->step % r->c->eval_every == 0); }
 
-/* Sets r->owed if the previous process was interrupted in a validation: then the line of the checkpoint's step lacks it. */
+/* Sets r->owed if a validation is due at the checkpoint's step, by the present configuration, and the step's line of metrics lacks it:
+ * an interrupt prevented it, or the configuration did not ask for it. */
 static rt_status find_owed(run *r)
 {
     if (!r->step || !validation_is_due(r) || !r->t->valid.p) return RT_OK;
@@ -299,7 +300,7 @@ rt_status tr_run(const tr_config *c, rt_comm *comm, const tr_run_opts *o)
     run       r  = {.c = c, .o = o, .comm = comm};
     rt_status st = begin(&r);
     if (st == RT_OK) {
-        st = r.step < c->steps || r.owed.step ? say_begin(&r) : say_done(&r);
+        st = rt_comm_agree(comm, r.step < c->steps || r.owed.step ? say_begin(&r) : say_done(&r));
         if (st == RT_OK) st = watched_loop(&r);
         rt_progress_end(&r.progress);
         if (st == RT_OK) say_end(&r);

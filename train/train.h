@@ -66,7 +66,7 @@ const char *tr_match_word(int i);
 
 /* ---- memory and operations -------------------------------------------------------------------- */
 
-typedef enum tr_memory_categories {
+typedef enum tr_memory_category {
     TR_WEIGHTS,
     TR_GRADIENTS,
     TR_MOMENTS, /* includes the f32 masters of bf16 weights */
@@ -77,14 +77,14 @@ typedef enum tr_memory_categories {
     TR_BATCHES,
     TR_PROGRAM,
     TR_MEMORY_CATEGORIES
-} tr_memory_categories;
+} tr_memory_category;
 typedef struct tr_memory { /* memory of one rank, in bytes */
     int64_t      bytes[TR_MEMORY_CATEGORIES], total, parameters, micro;
     double       flops; /* per step */
     ag_plan_info plan;
 } tr_memory;
 
-const char *tr_memory_category(int i); /* name of category i, such as "weights" */
+const char *tr_memory_category_name(int i); /* name of category i, such as "weights" */
 /* Returns the floating-point operations of a step over `tokens` tokens, `rows` of which count in the loss: 6 per weight and
  * token (for the head's weights: per row), plus the causal half of attention over T positions. */
 double  tr_flops(const md_config *c, double tokens, double rows, int64_t T);

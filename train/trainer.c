@@ -124,8 +124,7 @@ static rt_status make_optimiser(tr_trainer *t)
         const md_tensor *w = tr_parameter(t, i);
         p[i]               = (opt_param){w->data, w->type, t->grads + t->grad_at[i], w->rows * w->cols, !w->is_vector};
     }
-    const rt_status st = opt_create(&t->opt, p, tr_parameters(t), 0,
-                                    opt_blocks(p, tr_parameters(t))); /* all blocks: the state is not divided between ranks yet */
+    const rt_status st = opt_create(&t->opt, p, tr_parameters(t), 0, opt_blocks(p, tr_parameters(t))); /* every rank owns the whole state */
     free(p);
     return st;
 }

@@ -1,6 +1,6 @@
 /* attention.c -- the operator attention: causal grouped-query softmax attention within documents.
  *
- * For sequence b, head h (which reads kv head h KV / H), position t and s in start[t] .. t:
+ * For sequence b, head h (which reads kv head h KV / H), position t and s in doc_start[t] .. t:
  *   S = q_t . k_s / sqrt(D),  P = softmax_s S,  o_t = sum_s P v_s
  *   dv_s += P do_t,  dS = P (do_t . v_s - do_t . o_t),  dq_t = dS k_s / sqrt(D),  dk_s += dS q_t / sqrt(D)
  * A work item is a (sequence, head) in forward and a (sequence, kv head) in backward.  It multiplies tiles of TQ
@@ -29,7 +29,7 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
         RT_CHECK(i->in[j]->nd == 2 && i->in[j]->d[0] == N && i->in[j]->d[1] == (j ? n[KV_] : n[H_]) * n[D_], RT_ESHAPE,
                  "attention: operand %d is [%lld,%lld], expected [%lld,%lld]", j, (long long)i->in[j]->d[0], (long long)i->in[j]->d[1],
                  (long long)N, (long long)((j ? n[KV_] : n[H_]) * n[D_]));
-    RT_CHECK(i->type[3] == KN_I32 && ag_len(i->in[3]) == N, RT_ESHAPE, "attention: expected start[%lld] of type i32", (long long)N);
+    RT_CHECK(i->type[3] == KN_I32 && ag_len(i->in[3]) == N, RT_ESHAPE, "attention: expected doc_start[%lld] of type i32", (long long)N);
     const int64_t T = n[T_], D = n[D_];
     i->out     = *i->in[0];
     i->saved   = N * n[H_];
@@ -57,12 +57,12 @@ static void pack(const ag_args *a, real *to, int j, int64_t b, int64_t kv, int t
     kn_pack(to, m, turned ? T : D, turned ? D : T);
 }
 
-static tile tile_at(const int32_t *start, int64_t t0, int64_t T)
+static tile tile_at(const int32_t *doc_start, int64_t t0, int64_t T)
 {
     tile q  = {.t0 = t0, .rows = T - t0 < TQ ? T - t0 : TQ};
-    q.first = start[t0];
+    q.first = doc_start[t0];
     for (int64_t i = 1; i < q.rows; i++)
-        if (start[t0 + i] < q.first) q.first = start[t0 + i];
+        if (doc_start[t0 + i] < q.first) q.first = doc_start[t0 + i];
     q.first = q.first / KN_MAX_NR * KN_MAX_NR; /* a panel boundary for every nr */
     q.end   = t0 + q.rows;
     return q;
@@ -86,10 +86,10 @@ static int64_t seen(const tile *q, int64_t end)
 static int64_t cleared(const tile *q, int64_t end) { return seen(q, end + 2 * GROUP); }
 
 /* Sets [*from, *to) to the columns of the block that row i of a tile may attend to; the range may be empty. */
-static void visible(const tile *q, const int32_t *start, int64_t i, int64_t *from, int64_t *to)
+static void visible(const tile *q, const int32_t *doc_start, int64_t i, int64_t *from, int64_t *to)
 {
     const int64_t last = q->t0 + i + 1 - q->k0;
-    *from              = start[q->t0 + i] > q->k0 ? start[q->t0 + i] - q->k0 : 0;
+    *from              = doc_start[q->t0 + i] > q->k0 ? doc_start[q->t0 + i] - q->k0 : 0;
     *to                = last < q->keys ? last : q->keys;
     if (*from > *to) *from = *to = 0;
 }
@@ -137,13 +137,13 @@ typedef struct running {
     real *K, *V, *Q, *O, *S, *max, *sum;
 } running;
 
-static void soften(const ag_args *a, const running *r, const tile *q, const int32_t *start)
+static void soften(const ag_args *a, const running *r, const tile *q, const int32_t *doc_start)
 {
     const int64_t D = a->attr.i[D_];
     for (int64_t i = 0; i < q->rows; i++) {
         int64_t from, to;
         real   *s = r->S + i * LD;
-        visible(q, start, i, &from, &to);
+        visible(q, doc_start, i, &from, &to);
         const real top = to > from ? a->k->max(s + from, to - from) : r->max[i], m = top > r->max[i] ? top : r->max[i];
         const real keep = (real)exp((double)(r->max[i] - m)); /* 0 in the first block, whose previous maximum is -infinity */
         r->sum[i]       = weights(a->k, s, from, to, cleared(q, i + 1), m) + (r->sum[i] > 0 ? keep * r->sum[i] : 0);
@@ -152,15 +152,15 @@ static void soften(const ag_args *a, const running *r, const tile *q, const int3
     }
 }
 
-static void forward_tile(const ag_args *a, const running *r, const int32_t *start, int64_t b, int64_t h, int64_t t0)
+static void forward_tile(const ag_args *a, const running *r, const int32_t *doc_start, int64_t b, int64_t h, int64_t t0)
 {
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], W = n[H_] * D;
-    tile           q = tile_at(start, t0, T);
+    tile           q = tile_at(doc_start, t0, T);
     gather(a, r->Q, a->in[0], a->type[0], W, b * T + t0, q.rows, h * D, (real)(1 / sqrt((double)D)));
     for (int64_t i = 0; i < q.rows; i++) r->max[i] = -INFINITY, r->sum[i] = 0;
     while (next_block(&q)) {
         scores(r->S, r->Q, r->K, &q, D);
-        soften(a, r, &q, start);
+        soften(a, r, &q, doc_start);
         mix(r->O, r->S, r->V, T, &q, D, a->k->gemm.nr);
     }
     for (int64_t i = 0; i < q.rows; i++) {
@@ -204,13 +204,13 @@ static panels cut(real *w, int64_t T, int64_t D)
 }
 
 /* Replaces S by P and dS by P (dP - delta), row by row.  On entry dS holds dP; delta = do_t . o_t. */
-static void score_gradients(const ag_args *a, const panels *p, const tile *q, const int32_t *start, int64_t row0, int64_t h)
+static void score_gradients(const ag_args *a, const panels *p, const tile *q, const int32_t *doc_start, int64_t row0, int64_t h)
 {
     const int64_t D = a->attr.i[D_], H = a->attr.i[H_];
     for (int64_t i = 0; i < q->rows; i++) {
         int64_t    from, to;
         const real delta = a->k->dot(p->dO + i * D, p->O + i * D, D);
-        visible(q, start, i, &from, &to);
+        visible(q, doc_start, i, &from, &to);
         const int64_t end = cleared(q, i + 1);
         weights(a->k, p->S + i * LD, from, to, end, a->saved[(row0 + i) * H + h]);
         a->k->softmax_back(p->dS + i * LD + from, p->S + i * LD + from, delta, to - from);
@@ -219,28 +219,28 @@ static void score_gradients(const ag_args *a, const panels *p, const tile *q, co
     }
 }
 
-static void backward_block(const ag_args *a, const panels *p, const tile *q, const int32_t *start, int64_t b, int64_t h)
+static void backward_block(const ag_args *a, const panels *p, const tile *q, const int32_t *doc_start, int64_t b, int64_t h)
 {
     const int64_t T = a->attr.i[T_], D = a->attr.i[D_];
     scores(p->S, p->Q, p->K_turned, q, D);
     scores(p->dS, p->dO, p->V_turned, q, D);
-    score_gradients(a, p, q, start, b * T + q->t0, h);
+    score_gradients(a, p, q, doc_start, b * T + q->t0, h);
     spread(p->dV, p->S, p->dO_packed, q, D, a->k->gemm.nr);
     spread(p->dK, p->dS, p->Q_packed, q, D, a->k->gemm.nr);
     mix(p->dQ, p->dS, p->K, T, q, D, a->k->gemm.nr);
 }
 
-static void backward_tile(const ag_args *a, const panels *p, const int32_t *start, int64_t b, int64_t h, int64_t t0)
+static void backward_tile(const ag_args *a, const panels *p, const int32_t *doc_start, int64_t b, int64_t h, int64_t t0)
 {
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], W = n[H_] * D, row0 = b * T + t0;
     const real     inv = (real)(1 / sqrt((double)D));
-    tile           q   = tile_at(start, t0, T);
+    tile           q   = tile_at(doc_start, t0, T);
     gather(a, p->Q, a->in[0], a->type[0], W, row0, q.rows, h * D, inv);
     gather(a, p->O, a->out, a->out_type, W, row0, q.rows, h * D, 1);
     gather(a, p->dO, a->dout, a->out_type, W, row0, q.rows, h * D, 1);
     kn_pack(p->Q_packed, (kn_mat){p->Q, KN_REAL, D, 0}, D, q.rows);
     kn_pack(p->dO_packed, (kn_mat){p->dO, KN_REAL, D, 0}, D, q.rows);
-    while (next_block(&q)) backward_block(a, p, &q, start, b, h);
+    while (next_block(&q)) backward_block(a, p, &q, doc_start, b, h);
     if (!a->din[0]) return;
     a->k->scale(p->dQ, p->dQ, inv, q.rows * D);
     scatter(a->din[0], a->din_type[0], W, row0, q.rows, h * D, D, p->dQ, a->acc & 1);

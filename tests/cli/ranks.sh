@@ -20,7 +20,7 @@ compare() { # FILE1 FILE2 LOSS_TOLERANCE
 }
 
 for n in 1 2 3 4; do
-    good timeout 60 mpirun -n $n "$(dirname "$program")/test_comm"
+    good timeout 60 mpirun -n $n "$(dirname "$program")/test_comm" $n
 done
 for dtype in f32 bf16; do
     for n in 1 2 4; do

@@ -1,5 +1,5 @@
-/* test_comm.c -- collectives: sums in rank order, the same bits on all ranks.  By itself it is one rank; tests/cli/ranks.sh runs it
- * under mpirun with 1 to 4. */
+/* test_comm.c -- collectives: sums in rank order, the same bits on all ranks.  `test_comm [RANKS]`: by itself it is one rank;
+ * tests/cli/ranks.sh runs it under mpirun with 1 to 4. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,9 +77,10 @@ static void shares_cover_all(void **state)
         }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(shares_cover_all), cmocka_unit_test(gradients_are_added_in_rank_order)};
     if (tr_comm_open(&g_comm) != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
+    if (g_comm->size != (argc > 1 ? atoi(argv[1]) : 1)) return fprintf(stderr, "a world of %d ranks\n", g_comm->size), 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

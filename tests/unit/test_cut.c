@@ -194,7 +194,8 @@ static void tiles_change_rounding_alone(void **state)
         follow(&other, set);
         ok(kn_gemm_use(backend));
         compare_courses(&whole, &blocks, d ? 2e-2 : 1e-5, d ? 1e-3 : 1e-5);
-        compare_courses(&whole, &other, d ? 2e-2 : 1e-5, d ? 1e-3 : 1e-5);
+        if (kn_have_blas()) compare_courses(&whole, &other, d ? 2e-2 : 1e-5, d ? 1e-3 : 1e-5);
+        else print_message("skipped: another gemm backend, there is no OpenBLAS\n");
         free(whole.g), free(blocks.g), free(other.g);
     }
 }

@@ -88,7 +88,7 @@ static opt_state *begin(kn_type type)
         kn_get()->to_bf16(g_half[i], g_weight[i], g_n[i]);
         p[i] = (opt_param){type == KN_REAL ? (void *)g_weight[i] : (void *)g_half[i], type, g_grad[i], g_n[i], !i};
     }
-    assert_int_equal(opt_bytes(p, 2), (N0 + N1) * (int64_t)sizeof(real) * (type == KN_REAL ? 2 : 3));
+    assert_int_equal(opt_bytes(type, N0 + N1), (N0 + N1) * (int64_t)sizeof(real) * (type == KN_REAL ? 2 : 3));
     if (opt_create(&s, p, 2, 0, opt_blocks(p, 2)) != RT_OK) fail_msg("%s", rt_error_text());
     return s;
 }

@@ -260,8 +260,7 @@ static rt_status ranks(const char *dtype, const char *out, char **words)
     const char *more[16] = {set};
     for (int i = 1; i < 15 && *words; i++) more[i] = *words++;
     RT_TRY(tr_comm_open(&comm));
-    if (!comm->rank) RT_TRY(dt_make_shard(dt_shard));
-    RT_TRY(comm->barrier(comm));
+    RT_TRY(rt_comm_agree(comm, comm->rank ? RT_OK : dt_make_shard(dt_shard)));
     config(&c, "ranks", more);
     RT_TRY(tr_trainer_create(&t, &c, comm));
     if (!comm->rank) f = fopen(out, "w");
