@@ -62,7 +62,7 @@ static void of_codec(likely *l, const view *v, int64_t i)
     const ds_codec *s    = v->codec;
     const int64_t   cols = s->r + 1;
     double          most = -INFINITY, sum = 0;
-    ds_codec_decode(s, v->d.codec + i * s->bytes, v->y);
+    ds_codec_decode(s, v->d.encoded + i * s->bytes, v->y);
     for (int64_t id = 0; id < s->V; id++) {
         v->z[id] = 0;
         for (int64_t c = 0; c < cols; c++) v->z[id] += bf16(s->head[id * cols + c]) * (double)v->y[c];

@@ -35,7 +35,7 @@ static void show_info(const ds_shard *s, const ds_codec *codec)
                ds_shard_has_entropy(s) ? "known" : "unknown");
     else if (i->m) printf("  %-12s %lld samples of the whole distribution\n", "targets", (long long)i->m);
     if (codec) {
-        printf("  %-12s %lld bytes a row, %lld coordinates", "codec", (long long)i->codec, (long long)i->rank);
+        printf("  %-12s %lld bytes a row, %lld coordinates", "codec", (long long)i->codec_bytes, (long long)i->rank);
         if (isnan(codec->loss)) puts("");
         else printf("; %.4f nats a token lost\n", codec->loss);
     }
@@ -65,7 +65,7 @@ static rt_status print_info(const ds_shard *s, const ds_codec *codec)
     rt_put_int(&w, "vocab_size", i->vocab);
     rt_put_int(&w, "k", i->k);
     rt_put_int(&w, "m", i->m);
-    rt_put_int(&w, "sketch", i->codec);
+    rt_put_int(&w, "sketch", i->codec_bytes);
     rt_put_bool(&w, "rest_entropy", ds_shard_has_entropy(s));
     rt_put_bool(&w, "weight", ds_shard_has_weight(s));
     if (codec) rt_put_int(&w, "coordinates", codec->r);

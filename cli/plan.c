@@ -37,7 +37,7 @@ static rt_status look_at_inputs(const tr_config *c, md_config *shape, ds_info *i
     RT_CHECK(shape->V || c->train.n, RT_EINVAL,
              "the vocabulary is not known; name a shard (data.train), a tokenizer (model.tokenizer) or set model.V");
     *info = (ds_info){.soft = 1, .vocab = shape->V, .k = c->k >= 0 ? c->k : 16, .m = c->m >= 0 ? c->m : kind && kind->samples ? 16 : 0};
-    if (kind && kind->needs == AG_WHOLE) info->codec = 64, info->rank = 8 * info->codec; /* upper bound of the rank */
+    if (kind && kind->needs == AG_WHOLE) info->codec_bytes = 64, info->rank = 8 * info->codec_bytes; /* upper bound of the rank */
     if (shape->V && !there) return RT_OK;
     RT_TRY(ds_shard_open(&s, c->train.v[0]));
     *info = *ds_shard_info(s);

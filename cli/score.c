@@ -98,7 +98,7 @@ static void choose_record(di_score_opts *x, const options *o)
     const int64_t      entries = o->codec > 0 || (o->codec < 0 && c->k < 0 && c->m < 0) ? 0 : ENTRIES;
     x->k                       = c->k < 0 ? entries : c->k;
     x->m                       = c->m < 0 ? entries : c->m;
-    x->codec                   = o->codec >= 0 ? o->codec : entries || c->k >= 0 || c->m >= 0 ? 0 : CODEC;
+    x->codec_bytes             = o->codec >= 0 ? o->codec : entries || c->k >= 0 || c->m >= 0 ? 0 : CODEC;
 }
 
 static rt_status score_offline(const options *o, const md_model *m)

@@ -96,9 +96,9 @@ rt_status ds_tokenizer_train(const ds_input *in, int64_t vocab, const char *end,
 typedef struct ds_info { /* the attributes of a shard */
     int     soft;        /* kind: 0 text, 1 soft (has targets) */
     int64_t vocab;
-    int64_t k, m;  /* 0 for text */
-    int64_t codec; /* codec bytes per row; 0: none */
-    int64_t rank;  /* coordinates of a decoded row, ds_codec.r; set on opening, ignored by ds_writer_create; 0: none */
+    int64_t k, m;        /* 0 for text */
+    int64_t codec_bytes; /* per row; 0: none */
+    int64_t rank;        /* coordinates of a decoded row, ds_codec.r; set on opening, ignored by ds_writer_create; 0: none */
     char    tokenizer[RT_SHA_HEX];
     char    teacher[128], endpoint[256], dialect[32];
     char    sampling[512], probe[1024], prices[256]; /* JSON texts, may be empty */
@@ -123,7 +123,7 @@ typedef struct ds_doc {
     const int32_t *tail_ids;     /* NULL when m = 0 */
     const float   *tail_entropy; /* NULL: unknown */
     const float   *weight;       /* weight of each row in the loss, finite and >= 0; NULL: 1 each */
-    const uint8_t *codec;        /* n rows of info.codec bytes; NULL if info.codec is 0 */
+    const uint8_t *encoded;      /* n rows of info.codec_bytes bytes; NULL if that is 0 */
     /* /doc/...; NULL texts are written as empty texts */
     const char *request, *recipe, *topic, *finish;
     const char *meta; /* a JSON object of further fields; NULL or empty: none */
@@ -154,7 +154,7 @@ typedef struct ds_writer ds_writer;
 /* Creates a shard under a temporary name in the folder of `path`.  RT_EINVAL if `path` exists. */
 rt_status ds_writer_create(ds_writer **out, const char *path, const ds_info *info);
 rt_status ds_writer_add(ds_writer *w, const ds_doc *d); /* checks that ids < vocab and n >= 1 */
-/* Writes the decoder: exactly once if info.codec > 0, before ds_writer_finish. */
+/* Writes the decoder: exactly once if info.codec_bytes > 0, before ds_writer_finish. */
 rt_status ds_writer_codec(ds_writer *w, const ds_codec *s);
 rt_status ds_writer_finish(ds_writer **w);  /* fsync, rename; *w = NULL */
 void      ds_writer_abandon(ds_writer **w); /* removes the temporary file */
@@ -249,7 +249,7 @@ typedef struct ds_loader_opts {
     int                 pack;          /* 1: a sequence may hold several documents; none that fits is cut */
     int                 targets;       /* 1: read soft targets (all shards must be soft) */
     int64_t             k, m;          /* entries and tail samples to read: k <= the shards' k; m is the shards' m or 0 */
-    int                 codec;         /* 1: decode codec bytes; all shards must have the same decoder */
+    int                 use_codec;     /* 1: decode codec bytes; all shards must have the same decoder */
     double              prompt_weight; /* factor on the stored weight of rows about prompt tokens; 0: they do not count */
     int64_t             rows;          /* sequences in the largest batch */
     uint64_t            seed;
@@ -269,7 +269,7 @@ typedef struct ds_batch {
     float   *topk_logprob; /* [N, k] */
     int32_t *tail_ids;     /* [N, m]; the same */
     float   *tail_entropy; /* [N]; NaN where unknown */
-    float   *codec;        /* [N, r + 1] decoded, the last of each row is 1; 0 where loss_mask = 0; NULL unless requested */
+    float   *decoded;      /* [N, r + 1] decoded, the last of each row is 1; 0 where loss_mask = 0; NULL unless requested */
     int64_t  counted;      /* rows with loss_mask = 1 in this batch */
 } ds_batch;
 

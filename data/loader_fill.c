@@ -19,7 +19,7 @@ static rt_status alloc_targets(ds_batch *b, int64_t N, int64_t codec)
     if (b->k) RT_TRY(RT_NEW(b->topk_ids, N * b->k));
     if (b->k) RT_TRY(RT_NEW(b->topk_logprob, N * b->k));
     if (b->m) RT_TRY(RT_NEW(b->tail_ids, N * b->m));
-    if (codec) RT_TRY(RT_NEW(b->codec, N * codec));
+    if (codec) RT_TRY(RT_NEW(b->decoded, N * codec));
     return RT_NEW(b->tail_entropy, N);
 }
 
@@ -46,7 +46,7 @@ void ds_batch_free(ds_loader *l)
 {
     ds_batch *b   = &l->batch;
     void     *v[] = {b->ids,      b->pos,          b->doc_start,    b->target,   b->loss_mask, b->weight,
-                     b->topk_ids, b->topk_logprob, b->tail_entropy, b->tail_ids, b->codec};
+                     b->topk_ids, b->topk_logprob, b->tail_entropy, b->tail_ids, b->decoded};
     for (size_t i = 0; i < sizeof v / sizeof *v; i++) free(v[i]);
     *b = (ds_batch){0};
 }
@@ -66,7 +66,7 @@ void ds_batch_clear(ds_loader *l, int64_t rows)
     memset(b->tail_entropy, 0, N * sizeof *b->tail_entropy);
     if (k) memset(b->topk_ids, 0, N * k * sizeof *b->topk_ids);
     if (k) memset(b->topk_logprob, 0, N * k * sizeof *b->topk_logprob);
-    if (codec) memset(b->codec, 0, N * codec * sizeof *b->codec);
+    if (codec) memset(b->decoded, 0, N * codec * sizeof *b->decoded);
     if (m) memset(b->tail_ids, 0, N * m * sizeof *b->tail_ids);
 }
 
@@ -97,7 +97,7 @@ static void fill_target(ds_loader *l, const source *s, int64_t i, int64_t to)
     const int64_t  k = b->k, m = b->m, K = info->k, M = info->m;
     if (k) memcpy(b->topk_ids + to * k, s->d.topk_ids + i * K, (size_t)k * sizeof *b->topk_ids);
     if (k) memcpy(b->topk_logprob + to * k, s->d.topk_logprob + i * K, (size_t)k * sizeof *b->topk_logprob);
-    if (b->codec) ds_codec_decode(l->codec, s->d.codec + i * info->codec, b->codec + to * codec_width(l));
+    if (b->decoded) ds_codec_decode(l->codec, s->d.encoded + i * info->codec_bytes, b->decoded + to * codec_width(l));
     if (m) memcpy(b->tail_ids + to * m, s->d.tail_ids + i * M, (size_t)m * sizeof *b->tail_ids);
     b->tail_entropy[to] = (float)tail_entropy(s, i, k, K);
     if (l->o.vocab && info->vocab > l->o.vocab)
@@ -125,8 +125,9 @@ static void fill_window(ds_loader *l, const source *s, int64_t base, int32_t at)
 
 static rt_status read_window(ds_loader *l, const ds_window *w, source *s)
 {
-    const unsigned want = WANT_TEXT | (l->o.targets ? WANT_TARGETS : 0) | (l->o.m ? BIT(COL_TAIL) : 0) | (l->o.codec ? BIT(COL_SKETCH) : 0);
-    int            n    = 0;
+    const unsigned want =
+        WANT_TEXT | (l->o.targets ? WANT_TARGETS : 0) | (l->o.m ? BIT(COL_TAIL) : 0) | (l->o.use_codec ? BIT(COL_SKETCH) : 0);
+    int n = 0;
     while (w->doc >= l->first_doc[n + 1]) n++;
     *s                    = (source){.shard = l->shard[n], .w = w, .doc = w->doc - l->first_doc[n]};
     const int64_t *starts = ds_shard_starts(s->shard);

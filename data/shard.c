@@ -35,7 +35,7 @@ int ds_column_used(const ds_info *info, int c) { return c <= COL_PROMPT || (info
 int64_t ds_column_width(const ds_info *info, int c)
 {
     const char per = ds_columns[c].per;
-    return per == 'k' ? info->k : per == 'm' ? info->m : per == 's' ? info->codec : 1;
+    return per == 'k' ? info->k : per == 'm' ? info->m : per == 's' ? info->codec_bytes : 1;
 }
 
 int64_t ds_rows_a_part(const ds_info *info)
@@ -58,7 +58,7 @@ ds_h5_spec ds_column_spec(const ds_info *info, int c)
 
 int ds_info_fits(const ds_info *i)
 {
-    if (!i->soft) return i->k == 0 && i->m == 0 && i->codec == 0;
+    if (!i->soft) return i->k == 0 && i->m == 0 && i->codec_bytes == 0;
     const int k_ok = i->k >= 0 && i->k <= DS_MAX_K && i->k <= i->vocab, m_ok = i->m >= 0 && i->m <= DS_MAX_K;
-    return k_ok && m_ok && i->codec >= 0 && i->codec <= DS_MAX_SKETCH && i->k + i->m + i->codec > 0;
+    return k_ok && m_ok && i->codec_bytes >= 0 && i->codec_bytes <= DS_MAX_SKETCH && i->k + i->m + i->codec_bytes > 0;
 }

@@ -44,7 +44,7 @@ static void add_rows(rt_sha *h, const ds_doc *d, int c, int64_t width)
     case COL_TAIL: rt_sha_add(h, d->tail_ids, 4 * (size_t)n); break;
     case COL_ENTROPY: add_floats(h, d->tail_entropy, n); break;
     case COL_WEIGHT: add_floats(h, d->weight, n); break;
-    case COL_SKETCH: rt_sha_add(h, d->codec, (size_t)n); break;
+    case COL_SKETCH: rt_sha_add(h, d->encoded, (size_t)n); break;
     }
 }
 

@@ -48,11 +48,11 @@ rt_status ds_shard_count(int64_t *n, ds_shard *s, const char *name, ds_h5_type t
 /* Reads the number of codec bytes per row and of coordinates. */
 static rt_status read_widths(ds_shard *s)
 {
-    RT_TRY(ds_h5_width(s->file, ds_columns[COL_SKETCH].name, &s->info.codec));
+    RT_TRY(ds_h5_width(s->file, ds_columns[COL_SKETCH].name, &s->info.codec_bytes));
     RT_TRY(ds_shard_count(&s->info.rank, s, DS_SKETCH_BITS, DS_U8));
-    RT_CHECK(s->info.rank >= 1 && s->info.rank <= 8 * s->info.codec, RT_EFORMAT,
+    RT_CHECK(s->info.rank >= 1 && s->info.rank <= 8 * s->info.codec_bytes, RT_EFORMAT,
              "%s: " DS_SKETCH_BITS " has %lld entries for rows of %lld bytes", ds_h5_path(s->file), (long long)s->info.rank,
-             (long long)s->info.codec);
+             (long long)s->info.codec_bytes);
     return RT_OK;
 }
 
@@ -73,7 +73,7 @@ static rt_status read_attributes(ds_shard *s)
         ds_info_fits(i), RT_EFORMAT,
         "%s: claims k = %lld, m = %lld and encoded states of %lld bytes; a soft shard has one of them, k and m at most %d, k at most the "
         "vocabulary of %lld, encoded states at most %d bytes, a text shard none",
-        path, (long long)i->k, (long long)i->m, (long long)i->codec, (int)DS_MAX_K, (long long)i->vocab, (int)DS_MAX_SKETCH);
+        path, (long long)i->k, (long long)i->m, (long long)i->codec_bytes, (int)DS_MAX_K, (long long)i->vocab, (int)DS_MAX_SKETCH);
     return RT_OK;
 }
 
@@ -227,6 +227,7 @@ rt_status ds_shard_names(ds_shard *s)
     RT_TRY(ds_h5_check_names(s->file, is_known));
     for (int c = 0; c < DS_COLS; c++)
         if (!s->col[c]) RT_TRY(deny(s, ds_columns[c].name, s->info.soft ? "k or m is 0" : "it is a text shard"));
-    for (size_t i = 0; !s->info.codec && i < sizeof decoder / sizeof *decoder; i++) RT_TRY(deny(s, decoder[i], "it has no encoded states"));
+    for (size_t i = 0; !s->info.codec_bytes && i < sizeof decoder / sizeof *decoder; i++)
+        RT_TRY(deny(s, decoder[i], "it has no encoded states"));
     return RT_OK;
 }

@@ -36,7 +36,7 @@ rt_status ds_shard_codec_read(ds_shard *s, ds_codec **out)
     RT_TRY(ds_shard_count(&head, s, DS_SKETCH_HEAD, DS_U8)); /* checked before memory of that size is allocated */
     RT_CHECK(head == want, RT_EFORMAT, "%s: " DS_SKETCH_HEAD " holds %lld entries, expected %lld", ds_h5_path(s->file), (long long)head,
              (long long)want);
-    RT_TRY(ds_codec_create(&x, s->info.rank, s->info.vocab, s->info.codec));
+    RT_TRY(ds_codec_create(&x, s->info.rank, s->info.vocab, s->info.codec_bytes));
     const rt_status st = read_tables(s, x);
     if (st != RT_OK) ds_codec_destroy(&x);
     else *out = x;
@@ -45,7 +45,7 @@ rt_status ds_shard_codec_read(ds_shard *s, ds_codec **out)
 
 rt_status ds_shard_codec(ds_shard *s, const ds_codec **out)
 {
-    if (s->info.codec && !s->codec) RT_TRY(ds_shard_codec_read(s, &s->codec));
+    if (s->info.codec_bytes && !s->codec) RT_TRY(ds_shard_codec_read(s, &s->codec));
     *out = s->codec;
     return RT_OK;
 }
@@ -116,7 +116,7 @@ rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsi
                   .tail_ids       = rows_of(s, COL_TAIL, want),
                   .tail_entropy   = rows_of(s, COL_ENTROPY, want),
                   .weight         = rows_of(s, COL_WEIGHT, want),
-                  .codec          = rows_of(s, COL_SKETCH, want),
+                  .encoded        = rows_of(s, COL_SKETCH, want),
                   .cost           = NAN};
     return ds_shard_check_rows(s, doc, first, d);
 }

@@ -33,7 +33,7 @@ static rt_status check_info(const ds_info *i, const char *path)
         ds_info_fits(i), RT_EINVAL,
         "%s: k = %lld, m = %lld, encoded states of %lld bytes; a soft shard has one of them, k up to the vocabulary, k and m up to %d, encoded states "
         "up to %d, a text shard has none",
-        path, (long long)i->k, (long long)i->m, (long long)i->codec, (int)DS_MAX_K, (int)DS_MAX_SKETCH);
+        path, (long long)i->k, (long long)i->m, (long long)i->codec_bytes, (int)DS_MAX_K, (int)DS_MAX_SKETCH);
     return RT_OK;
 }
 
@@ -122,7 +122,7 @@ static rt_status check_doc(const ds_writer *w, const ds_doc *d)
     RT_TRY(check_ids(w, "a token", d->ids, 1, NULL, d->n));
     if (!w->info.soft) return RT_OK;
     RT_CHECK(d->valid && ((d->topk_ids && d->topk_logprob) || !w->info.k) && d->actual_logprob && d->tail_mass &&
-                 (d->tail_ids || !w->info.m) && (d->codec || !w->info.codec),
+                 (d->tail_ids || !w->info.m) && (d->encoded || !w->info.codec_bytes),
              RT_EINVAL, "%s: document %lld has no targets, but the shard is of kind soft", w->path, (long long)w->docs);
     RT_CHECK(!d->valid[d->n - 1], RT_EINVAL, "%s: document %lld: its last row cannot be valid, no token follows", w->path,
              (long long)w->docs);
@@ -202,7 +202,7 @@ static rt_status put_targets(ds_writer *w, const ds_doc *d)
     RT_TRY(put_masked(w, COL_ACTUAL, d->actual_logprob, d->valid, &nan, d->n));
     RT_TRY(put_masked(w, COL_REST, d->tail_mass, d->valid, &nan, d->n));
     RT_TRY(put_masked(w, COL_TAIL, d->tail_ids, d->valid, &zero, d->n));
-    RT_TRY(put_masked(w, COL_SKETCH, d->codec, d->valid, &zero, d->n));
+    RT_TRY(put_masked(w, COL_SKETCH, d->encoded, d->valid, &zero, d->n));
     RT_TRY(put_late(w, COL_ENTROPY, d->tail_entropy, d, nan));
     return put_late(w, COL_WEIGHT, d->weight, d, 1);
 }
@@ -243,9 +243,9 @@ rt_status ds_writer_add(ds_writer *w, const ds_doc *d)
 
 rt_status ds_writer_codec(ds_writer *w, const ds_codec *s)
 {
-    RT_CHECK(!w->decoder && s->bytes == w->info.codec && s->V == w->info.vocab, RT_EINVAL,
+    RT_CHECK(!w->decoder && s->bytes == w->info.codec_bytes && s->V == w->info.vocab, RT_EINVAL,
              "%s: a decoder for encoded states of %lld bytes over %lld entries%s; this shard needs one, of %lld bytes over %lld entries",
-             w->path, (long long)s->bytes, (long long)s->V, w->decoder ? ", the second" : "", (long long)w->info.codec,
+             w->path, (long long)s->bytes, (long long)s->V, w->decoder ? ", the second" : "", (long long)w->info.codec_bytes,
              (long long)w->info.vocab);
     RT_TRY(ds_codec_check(s, RT_EINVAL, w->path));
     RT_TRY(ds_h5_put(w->file, DS_SKETCH_BITS, DS_U8, s->bits, s->r));
@@ -282,7 +282,7 @@ static rt_status write_texts(ds_writer *w, int t)
 
 static rt_status finish(ds_writer *w)
 {
-    RT_CHECK(w->decoder || !w->info.codec, RT_EINVAL, "%s: has encoded states, but no decoder of them was given", w->path);
+    RT_CHECK(w->decoder || !w->info.codec_bytes, RT_EINVAL, "%s: has encoded states, but no decoder of them was given", w->path);
     RT_TRY(ds_h5_set_append(w->starts, &w->tokens, 1));
     RT_TRY(ds_h5_set_finish(&w->starts));
     RT_TRY(ds_h5_set_finish(&w->cost));

@@ -21,12 +21,12 @@ rt_status di_encoder_loss(double *nats, const di_encoder *o, const md_model *m, 
 /* ---- offline scoring: a teacher's soft shard, computed in process ------------------------------- */
 
 typedef struct di_score_opts {
-    const rt_strings *shards;     /* text (or soft) shards made with the model's tokenizer */
-    const char       *out;        /* the shard to write */
-    int64_t           k, m;       /* number of most likely entries and of tail samples per row; k = 0: samples of the whole distribution */
-    int64_t           codec;      /* bytes per encoded state; 0: none */
-    uint64_t          seed;       /* seed of the samples: those of row t depend only on (seed, document's number, t) */
-    const char       *codec_from; /* a shard of this model that supplies k, m and the codec with its decoder; NULL: as given above */
+    const rt_strings *shards;      /* text (or soft) shards made with the model's tokenizer */
+    const char       *out;         /* the shard to write */
+    int64_t           k, m;        /* number of most likely entries and of tail samples per row; k = 0: samples of the whole distribution */
+    int64_t           codec_bytes; /* bytes per encoded state; 0: none */
+    uint64_t          seed;        /* seed of the samples: those of row t depend only on (seed, document's number, t) */
+    const char       *codec_from;  /* a shard of this model that supplies k, m and the codec with its decoder; NULL: as given above */
     const char       *program;
     rt_progress      *progress; /* in tokens; may be NULL */
 } di_score_opts;

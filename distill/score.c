@@ -39,7 +39,7 @@ typedef struct scoring {
     int32_t        *ids, *pos, *doc_start; /* [max] */
     int32_t        *target;                /* [max] -1: the last row of a document */
     uint64_t       *seed;                  /* [max] */
-    uint8_t        *valid, *codec;         /* [max], [max, o->codec] */
+    uint8_t        *valid, *encoded;       /* [max], [max, o->codec_bytes] */
     int32_t        *topk_ids, *tail_ids;
     float          *topk_logprob, *actual, *rest, *entropy;
     real           *hidden, *sample; /* [threads, C]; [wanted, C] */
@@ -77,9 +77,9 @@ static rt_status open_shards(scoring *c)
 static rt_status make(scoring *c)
 {
     const di_score_opts *o = &c->o;
-    RT_CHECK(o->k >= 0 && o->k <= MD_TEACHER_MAX_K && o->m >= 0 && o->codec >= 0, RT_EINVAL,
+    RT_CHECK(o->k >= 0 && o->k <= MD_TEACHER_MAX_K && o->m >= 0 && o->codec_bytes >= 0, RT_EINVAL,
              "k = %lld, m = %lld, encoded states of %lld bytes; k is 0 to %d, none is below 0", (long long)o->k, (long long)o->m,
-             (long long)o->codec, (int)MD_TEACHER_MAX_K);
+             (long long)o->codec_bytes, (int)MD_TEACHER_MAX_K);
     c->max = c->model->config.context > PACK ? c->model->config.context : PACK;
     RT_TRY(RT_NEW(c->item, c->max));
     RT_TRY(RT_NEW(c->ids, c->max));
@@ -88,7 +88,7 @@ static rt_status make(scoring *c)
     RT_TRY(RT_NEW(c->target, c->max));
     RT_TRY(RT_NEW(c->seed, c->max));
     RT_TRY(RT_NEW(c->valid, c->max));
-    RT_TRY(RT_NEW(c->codec, c->max * o->codec));
+    RT_TRY(RT_NEW(c->encoded, c->max * o->codec_bytes));
     RT_TRY(RT_NEW(c->topk_ids, c->max * o->k));
     RT_TRY(RT_NEW(c->topk_logprob, c->max * o->k));
     RT_TRY(RT_NEW(c->tail_ids, c->max * o->m));
@@ -108,7 +108,7 @@ static void scoring_free(scoring *c)
     ds_codec_destroy(&c->fitted);
     ds_shard_close(&c->from);
     for (int i = 0; i < c->o.shards->n; i++) ds_shard_close(&c->shard[i]);
-    free(c->item), free(c->ids), free(c->pos), free(c->doc_start), free(c->target), free(c->seed), free(c->valid), free(c->codec);
+    free(c->item), free(c->ids), free(c->pos), free(c->doc_start), free(c->target), free(c->seed), free(c->valid), free(c->encoded);
     free(c->topk_ids), free(c->topk_logprob), free(c->tail_ids), free(c->actual), free(c->rest), free(c->entropy);
     free(c->hidden), free(c->sample);
 }
@@ -179,7 +179,7 @@ static rt_status take_codec(scoring *c)
              "--codec-from %s: a %s shard of tokenizer %.12s..., %lld entries; expected a soft one of %.12s..., %lld entries, as %s has",
              path, i->soft ? "soft" : "text", i->tokenizer, (long long)i->vocab, ds_tokenizer_identity(c->tokenizer),
              (long long)c->model->config.V, c->model->dir);
-    c->o.k = i->k, c->o.m = i->m, c->o.codec = i->codec;
+    c->o.k = i->k, c->o.m = i->m, c->o.codec_bytes = i->codec_bytes;
     RT_CHECK(i->k <= MD_TEACHER_MAX_K, RT_EINVAL, "--codec-from %s: k is %lld there, at most %d are possible", path, (long long)i->k,
              (int)MD_TEACHER_MAX_K);
     RT_TRY(ds_shard_codec(c->from, &s));
@@ -217,13 +217,13 @@ static rt_status measure_loss(scoring *c, const ds_codec *s, int64_t n)
 static rt_status choose_codec(scoring *c, const ds_codec **s, int64_t fitted)
 {
     if (c->from) return ds_shard_codec(c->from, s);
-    RT_TRY(di_codec_fit(&c->fitted, c->model, c->sample, fitted, c->o.codec));
+    RT_TRY(di_codec_fit(&c->fitted, c->model, c->sample, fitted, c->o.codec_bytes));
     *s = c->fitted;
     return RT_OK;
 }
 
 /* Selects or fits the codec before the first row is written, and measures its loss on held-out hidden states. */
-static rt_status prepare_codecs(scoring *c)
+static rt_status prepare_codec(scoring *c)
 {
     const ds_codec *s;
     c->wanted = c->from ? HELD : SAMPLE;
@@ -249,10 +249,10 @@ static void fill(void *ud, int64_t t, real *z, int thread)
     c->actual[t]  = (float)r.actual_logprob;
     c->rest[t]    = (float)r.tail_mass;
     c->entropy[t] = (float)r.tail_entropy;
-    if (!o->codec) return;
+    if (!o->codec_bytes) return;
     real *h = c->hidden + thread * c->model->config.C;
     md_scorer_hidden(c->scorer, t, h);
-    di_encoder_row(c->encoder, h, c->codec + t * o->codec, thread);
+    di_encoder_row(c->encoder, h, c->encoded + t * o->codec_bytes, thread);
 }
 
 /* Writes document x.  Tokens and text are read from the input again, because a pass holds only the computed values. */
@@ -270,7 +270,7 @@ static rt_status write_doc(scoring *c, const item *x)
     d.tail_mass      = c->rest + x->first;
     d.tail_entropy   = c->entropy + x->first;
     d.tail_ids       = c->tail_ids + x->first * o->m;
-    d.codec          = c->codec + x->first * o->codec;
+    d.encoded        = c->encoded + x->first * o->codec_bytes;
     RT_TRY(ds_writer_add(c->writer, &d));
     c->done.documents++;
     c->done.tokens += d.n;
@@ -289,9 +289,9 @@ static rt_status take_rows(scoring *c, const md_packed *b)
 
 static ds_info info_of(const scoring *c)
 {
-    const di_score_opts *o    = &c->o;
-    ds_info              info = {.soft = 1, .vocab = c->model->config.V, .k = o->k, .m = o->m, .codec = o->codec, .dialect = "model"};
-    const char          *name = strrchr(c->model->dir, '/');
+    const di_score_opts *o = &c->o;
+    ds_info     info = {.soft = 1, .vocab = c->model->config.V, .k = o->k, .m = o->m, .codec_bytes = o->codec_bytes, .dialect = "model"};
+    const char *name = strrchr(c->model->dir, '/');
     memcpy(info.tokenizer, ds_tokenizer_identity(c->tokenizer), RT_SHA_HEX);
     snprintf(info.teacher, sizeof info.teacher, "%s", name && name[1] ? name + 1 : c->model->dir);
     snprintf(info.endpoint, sizeof info.endpoint, "%s", c->model->dir);
@@ -307,7 +307,7 @@ static rt_status run(scoring *c)
     RT_TRY(make(c));
     const ds_info info = info_of(c);
     RT_TRY(ds_writer_create(&c->writer, c->o.out, &info));
-    if (c->o.codec) RT_TRY(prepare_codecs(c));
+    if (c->o.codec_bytes) RT_TRY(prepare_codec(c));
     RT_TRY(walk(c, take_rows, 1));
     return ds_writer_finish(&c->writer);
 }

@@ -78,7 +78,7 @@ int64_t tr_micro(const tr_config *c, int ranks)
 static int64_t batch_bytes(const tr_objective *need, const ds_info *info)
 {
     const int64_t entries = need->stored || need->fresh ? 12 + 8 * need->t.k + 4 * need->t.m : 0;
-    return 2 * (21 + entries) + (need->codec ? (int64_t)(sizeof(float) + sizeof(real)) * (info->rank + 1) : 0);
+    return 2 * (21 + entries) + (need->use_codec ? (int64_t)(sizeof(float) + sizeof(real)) * (info->rank + 1) : 0);
 }
 
 rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape, int ranks, const ds_info *info, rt_buf *graph)
@@ -96,10 +96,10 @@ rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape
         RT_TRY(outline_teacher(&o, c, &teacher));
         o.flops += tr_flops(&teacher, tokens, tokens, c->seq) / 3; /* the forward pass */
     }
-    const int64_t C       = need.teacher ? teacher.C : need.codec ? info->rank + 1 : 0;
+    const int64_t C       = need.teacher ? teacher.C : need.use_codec ? info->rank + 1 : 0;
     const int64_t trained = n + (need.t.match ? C * shape->C : 0);
     RT_TRY(outline_student(&o, c, shape, &need, C, graph));
-    if (need.codec) o.bytes[TR_TEACHER] = passes * info->vocab * C * 2; /* the decoder in bf16 */
+    if (need.use_codec) o.bytes[TR_TEACHER] = passes * info->vocab * C * 2; /* the decoder in bf16 */
     o.bytes[TR_WEIGHTS]     = n * (int64_t)kn_size(type);
     o.bytes[TR_GRADIENTS]   = trained * (int64_t)sizeof(real);
     o.bytes[TR_MOMENTS]     = opt_bytes(type, trained);

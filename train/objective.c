@@ -14,7 +14,7 @@ static ag_objective choose(const tr_config *c, const ds_info *info)
 {
     const ag_objective_info *asked = ag_objective_find(c->kind);
     if (asked) return (ag_objective)(asked - ag_objectives);
-    if (c->teacher || info->codec > 0) return AG_KL;
+    if (c->teacher || info->codec_bytes > 0) return AG_KL;
     return !info->soft ? AG_CE : info->m > 0 ? AG_SAMPLED : AG_TAIL_TOKEN;
 }
 
@@ -75,14 +75,14 @@ static rt_status take_whole(tr_objective *o, const tr_config *c, const ds_info *
         "name another objective.kind",
         ag_objectives[o->t.objective].word);
     RT_CHECK(
-        c->teacher || info->codec, RT_EMISMATCH,
+        c->teacher || info->codec_bytes, RT_EMISMATCH,
         "objective \"%s\" needs the teacher's whole distribution, %s holds %s; set teacher.model to the teacher's folder, or store encoded states "
         "(retort score --model DIR --codec 64)",
         ag_objectives[o->t.objective].word, c->train.v[0],
         !info->soft ? "text"
         : info->k   ? "the most likely entries alone"
                     : "samples alone");
-    o->codec = !c->teacher;
+    o->use_codec = !c->teacher;
     return RT_OK;
 }
 
@@ -91,7 +91,7 @@ static rt_status take_match(tr_objective *o, const tr_config *c)
     while (strcmp(c->hidden, matches[o->t.match])) o->t.match++;
     o->t.match_weight = c->hidden_weight;
     RT_CHECK(
-        o->t.match == AG_NO_MATCH || c->teacher || o->codec, RT_EINVAL,
+        o->t.match == AG_NO_MATCH || c->teacher || o->use_codec, RT_EINVAL,
         "objective.hidden \"%s\" compares hidden states with the teacher's: set teacher.model to its folder, or learn \"kl\" from encoded states",
         c->hidden);
     return RT_OK;
@@ -127,7 +127,7 @@ rt_status tr_objective_resolve(tr_objective *out, const tr_config *c, const ds_i
 static rt_status say_source(rt_buf *b, const tr_objective *o, const tr_config *c, const ds_info *info)
 {
     if (o->teacher) return rt_buf_fmt(b, "the teacher %s in process", c->teacher);
-    if (o->codec) return rt_buf_fmt(b, "encoded states of %lld bytes", (long long)info->codec);
+    if (o->use_codec) return rt_buf_fmt(b, "encoded states of %lld bytes", (long long)info->codec_bytes);
     if (!o->stored) return rt_buf_str(b, "text");
     if (!o->t.m) return rt_buf_fmt(b, "%lld entries a row", (long long)o->t.k);
     if (!o->t.k) return rt_buf_fmt(b, "%lld samples a row", (long long)o->t.m);
@@ -158,8 +158,8 @@ double tr_ce_weight(const tr_objective *o, int64_t s, int64_t steps)
 
 void tr_objective_data(const tr_objective *o, ds_loader_opts *d)
 {
-    d->targets = o->stored || o->codec;
-    d->codec   = o->codec;
-    d->k       = o->stored ? o->t.k : 0;
-    d->m       = o->stored ? o->t.m : 0;
+    d->targets   = o->stored || o->use_codec;
+    d->use_codec = o->use_codec;
+    d->k         = o->stored ? o->t.k : 0;
+    d->m         = o->stored ? o->t.m : 0;
 }

@@ -24,11 +24,11 @@ static int64_t shared_ids(const tr_trainer *t)
 static rt_status make_teacher(tr_pass *o, tr_trainer *t, const tr_objective *objective)
 {
     if (objective->teacher) return tr_teacher_join(o, &t->teacher, objective, (uint64_t)t->c->seed);
-    if (!objective->codec) return RT_OK;
+    if (!objective->use_codec) return RT_OK;
     const ds_codec *s = ds_loader_codec(o->loader);
-    RT_TRY(RT_NEW(o->codec, o->B * o->T * (s->r + 1)));
+    RT_TRY(RT_NEW(o->decoded, o->B * o->T * (s->r + 1)));
     o->targets.rows.teacher =
-        (ag_teacher){.hidden = o->codec, .hidden_type = KN_REAL, .w = s->head, .w_type = KN_BF16, .C = s->r + 1, .V = s->V};
+        (ag_teacher){.hidden = o->decoded, .hidden_type = KN_REAL, .w = s->head, .w_type = KN_BF16, .C = s->r + 1, .V = s->V};
     return RT_OK;
 }
 
@@ -79,7 +79,7 @@ void tr_pass_destroy(tr_pass *o)
     md_graph_destroy(&o->g);
     tr_teacher_leave(o);
     ds_loader_destroy(&o->loader);
-    free(o->ids), free(o->pos), free(o->doc_start), free(o->loss_mask), free(o->codec);
+    free(o->ids), free(o->pos), free(o->doc_start), free(o->loss_mask), free(o->decoded);
     *o = (tr_pass){0};
 }
 
@@ -95,7 +95,7 @@ static void take_targets(tr_pass *o, const ds_batch *b)
         t->tail_ids     = b->tail_ids;
         t->tail_entropy = b->tail_entropy;
     }
-    for (int64_t i = 0; o->codec && i < b->rows * b->T * t->teacher.C; i++) o->codec[i] = (real)b->codec[i];
+    for (int64_t i = 0; o->decoded && i < b->rows * b->T * t->teacher.C; i++) o->decoded[i] = (real)b->decoded[i];
 }
 
 rt_status tr_pass_load(tr_pass *o, int64_t first, int64_t n, double scale)

@@ -142,7 +142,7 @@ static int serves(const tr_objective *o, const ds_info *valid)
 {
     const int64_t k = o->t.k, m = o->t.m;
     const int     entries = valid->soft && valid->k >= k && (!m || (valid->k == k && valid->m == m));
-    return o->t.objective != AG_CE && (!o->stored || entries) && (!o->codec || valid->codec);
+    return o->t.objective != AG_CE && (!o->stored || entries) && (!o->use_codec || valid->codec_bytes);
 }
 
 /* Sets the objective of validation: the training objective, or cross-entropy if a validation shard lacks its targets. */

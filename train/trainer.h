@@ -16,10 +16,10 @@ rt_status tr_config_resolve(cJSON *value, const char *folder);
 typedef struct tr_objective {
     ag_loss_settings t;
     double           ce_weight, ce_end;
-    int              stored, codec;  /* targets from the shards: k + m entries; encoded hidden states */
-    int              teacher, fresh; /* a teacher runs in process; k + m entries are sampled from it in every pass */
-    int              logits;         /* the head computes the teacher's logits */
-    int              work;           /* work of ag_head_opts */
+    int              stored, use_codec; /* targets from the shards: k + m entries; encoded hidden states */
+    int              teacher, fresh;    /* a teacher runs in process; k + m entries are sampled from it in every pass */
+    int              logits;            /* the head computes the teacher's logits */
+    int              work;              /* work of ag_head_opts */
 } tr_objective;
 
 /* Resolves "auto", k, m and weights.  RT_EMISMATCH: neither the shards nor a teacher supply the targets; RT_EINVAL:
@@ -60,7 +60,7 @@ struct tr_pass {
     ag_plan *tp;
     int64_t  first; /* number of the first sequence in the buffers */
     uint64_t seed;
-    real    *codec;               /* [B T, r + 1] decoded hidden states */
+    real    *decoded;             /* [B T, r + 1] decoded hidden states */
     int32_t *topk_ids, *tail_ids; /* [B T, k], [B T, m] */
     float   *topk_logprob, *tail_entropy;
     double   teaching; /* seconds of the teacher's passes so far */

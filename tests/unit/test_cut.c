@@ -132,7 +132,7 @@ static void codecs_stand_for_the_teacher(void **state)
     if (!kn_have_blas()) skip();
     ok(md_load(&m, path, KN_REAL));
     snprintf(path, sizeof path, "%s/sketch.h5", dt_dir);
-    ok(di_score(m, &(di_score_opts){.shards = &shards, .out = path, .codec = 64, .program = "test"}, &r));
+    ok(di_score(m, &(di_score_opts){.shards = &shards, .out = path, .codec_bytes = 64, .program = "test"}, &r));
     md_destroy(&m);
     snprintf(train_on, sizeof train_on, "data.train=[\"%s\"]", path);
     snprintf(teacher, sizeof teacher, "teacher.model=%s/teacher", dt_dir);

@@ -327,7 +327,7 @@ static void write_encoded(int shard, const ds_codec *x)
     static uint8_t codec[MOST * S];
     ds_writer     *w;
     sample        *s    = malloc(sizeof *s);
-    ds_info        info = {.soft = 1, .vocab = V, .m = M, .codec = S, .tokenizer = "tok"};
+    ds_info        info = {.soft = 1, .vocab = V, .m = M, .codec_bytes = S, .tokenizer = "tok"};
     remove(g_path[shard]);
     assert_int_equal(ds_writer_create(&w, g_path[shard], &info), RT_OK);
     for (int d = 0; d < 60; d++) {
@@ -339,7 +339,7 @@ static void write_encoded(int shard, const ds_codec *x)
             codec[i * S + 1] = (uint8_t)i;
             codec[i * S + 2] = 0;
         }
-        doc.topk_ids = NULL, doc.topk_logprob = NULL, doc.tail_mass = rest, doc.weight = weight, doc.codec = codec;
+        doc.topk_ids = NULL, doc.topk_logprob = NULL, doc.tail_mass = rest, doc.weight = weight, doc.encoded = codec;
         assert_int_equal(ds_writer_add(w, &doc), RT_OK);
     }
     assert_int_equal(ds_writer_codec(w, x), RT_OK);
@@ -358,7 +358,7 @@ static double check_weighed(const ds_batch *b, const ds_codec *x, double prompt_
         float         y[R + 1] = {0};
         assert_true(b->weight[i] == want && b->loss_mask[i] == (want > 0) && (b->target[i] >= 0) == (want > 0));
         if (want > 0) ds_codec_decode(x, row, y);
-        assert_memory_equal(b->codec + i * (R + 1), y, sizeof y);
+        assert_memory_equal(b->decoded + i * (R + 1), y, sizeof y);
         assert_int_equal(b->tail_ids[i * M + 1], want > 0 ? token(d, at) + 11 : 0);
         assert_true(b->tail_entropy[i] == (want > 0 ? 0.4f : 0));
         sum += (double)b->weight[i];
@@ -379,7 +379,7 @@ static void weights_samples_and_codecs(void **state)
         double         weight;
         ds_loader_opts o = soft_opts(&three);
         o.k              = 0;
-        o.codec          = 1;
+        o.use_codec      = 1;
         o.prompt_weight  = prompt[p];
         assert_int_equal(ds_loader_create(&l, &o), RT_OK);
         assert_null(ds_codec_differs(ds_loader_codec(l), x));
@@ -403,7 +403,7 @@ static void one_decoder_for_all(void **state)
     ds_loader_opts   o = soft_opts(&g_one);
     o.k = o.m = 0;
     assert_int_equal(ds_loader_create(&l, &o), RT_EINVAL); /* no target at all */
-    o.codec = 1;
+    o.use_codec = 1;
     assert_int_equal(ds_loader_create(&l, &o), RT_EMISMATCH);
     assert_non_null(strstr(rt_error_text(), "holds no encoded state"));
     write_encoded(2, x);

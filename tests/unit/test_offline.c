@@ -178,7 +178,7 @@ static void compare_rows(int perturb, int64_t *swaps)
     ds_doc        doc;
     alone         a       = {.doc = &doc};
     const int     threads = rt_threads();
-    o.codec               = 4; /* the text is gone through twice */
+    o.codec_bytes         = 4; /* the text is gone through twice */
     ds_shard *s           = scored(&o);
     assert_int_equal(ds_shard_docs(s), DOCS);
     ok(md_scorer_create(&scorer, g_model, CONTEXT));
@@ -245,7 +245,7 @@ static void divergence(void *ud, int64_t t, real *z, int thread)
     double        kl = 0;
     (void)thread;
     if (t + 1 >= r->doc->n) return;
-    ds_codec_decode(r->x, r->doc->codec + t * r->x->bytes, y);
+    ds_codec_decode(r->x, r->doc->encoded + t * r->x->bytes, y);
     for (int v = 0; v < V; v++) {
         q[v] = 0;
         for (int64_t i = 0; i < cols; i++) q[v] += (real)(from_bf16(r->x->head[v * cols + i]) * y[i]);
@@ -264,7 +264,7 @@ static double mean_divergence(int64_t bytes, int64_t k, int64_t m)
     rebuilt       r   = {.doc = &doc};
     double        sum = 0;
     int64_t       n   = 0;
-    o.codec = bytes, o.k = k, o.m = m;
+    o.codec_bytes = bytes, o.k = k, o.m = m;
     ds_shard *s = scored(&o);
     ok(ds_shard_codec(s, &r.x));
     ok(md_scorer_create(&scorer, g_model, CONTEXT));
@@ -301,7 +301,7 @@ static void like_another(void **state)
     const ds_codec  *x, *y;
     di_score_opts    o = opts();
     snprintf(other, sizeof other, "%s/like.h5", g_dir);
-    o.codec = 16, o.shards = &second, o.out = other;
+    o.codec_bytes = 16, o.shards = &second, o.out = other;
     ds_shard    *own = scored(&o);
     const double was = g_loss;
     o.out = g_out, o.shards = &first;
@@ -328,7 +328,7 @@ static void a_capture_is_a_function_of_its_input(void **state)
     char          one[RT_SHA_HEX], two[RT_SHA_HEX];
     di_score_opts o       = opts();
     const int     threads = rt_threads();
-    o.codec               = 6;
+    o.codec_bytes         = 6;
     for (int i = 0; i < 3; i++) {
         rt_threads_set(i == 1 ? threads : 1);
         o.seed      = i == 2;
@@ -368,8 +368,8 @@ static void what_cannot_be_captured(void **state)
     refused(&o, RT_EINVAL, "a soft shard has one of them");
     o.k = MD_TEACHER_MAX_K + 1;
     refused(&o, RT_EINVAL, "k is 0 to 256");
-    o       = opts();
-    o.codec = 5000;
+    o             = opts();
+    o.codec_bytes = 5000;
     refused(&o, RT_EINVAL, "4096");
     o        = opts();
     o.shards = &mixed;
@@ -381,8 +381,8 @@ static void what_cannot_be_captured(void **state)
     write_text(other, 0, 2, g_sha, CONTEXT + 1);
     refused(&o, RT_EINVAL, "document 0 of");
     write_text(other, 0, 2, g_sha, 1); /* documents of one token: no row to fit to */
-    o.shards = &(rt_strings){{other}, 1};
-    o.codec  = 4;
+    o.shards      = &(rt_strings){{other}, 1};
+    o.codec_bytes = 4;
     refused(&o, RT_ECHECK, "no row to fit");
 }
 
@@ -413,7 +413,7 @@ static void what_is_not_alike(void **state)
     char          first[96], other[96];
     snprintf(first, sizeof first, "%s/first.h5", g_dir);
     snprintf(other, sizeof other, "%s/other.h5", g_dir);
-    o.codec = 16, o.out = first;
+    o.codec_bytes = 16, o.out = first;
     ds_shard *s = scored(&o);
     ds_shard_close(&s);
     remove(g_out);

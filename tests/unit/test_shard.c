@@ -340,7 +340,7 @@ static void make_extra(extra *e, int number)
     e->s.doc.topk_ids     = NULL;
     e->s.doc.topk_logprob = NULL;
     e->s.doc.weight       = number % 2 ? e->weight : NULL;
-    e->s.doc.codec        = e->codec;
+    e->s.doc.encoded      = e->codec;
 }
 
 static void write_extra(const ds_info *info, const ds_codec *x, int docs)
@@ -353,7 +353,7 @@ static void write_extra(const ds_info *info, const ds_codec *x, int docs)
         make_extra(&e, i);
         assert_int_equal(ds_writer_add(w, &e.s.doc), RT_OK);
     }
-    if (info->codec) assert_int_equal(ds_writer_codec(w, x), RT_OK);
+    if (info->codec_bytes) assert_int_equal(ds_writer_codec(w, x), RT_OK);
     assert_int_equal(ds_writer_finish(&w), RT_OK);
 }
 
@@ -365,7 +365,7 @@ static void compare_extra(const ds_doc *d, const extra *e)
         assert_true(s->valid[i] ? d->tail_mass[i] == 1 : isnan(d->tail_mass[i]));
         assert_true(d->weight[i] == (s->valid[i] && s->doc.weight ? e->weight[i] : 1));
         for (int j = 0; j < M; j++) assert_int_equal(d->tail_ids[i * M + j], s->valid[i] ? s->tail[i * M + j] : 0);
-        for (int j = 0; j < S; j++) assert_int_equal(d->codec[i * S + j], s->valid[i] ? e->codec[i * S + j] : 0);
+        for (int j = 0; j < S; j++) assert_int_equal(d->encoded[i * S + j], s->valid[i] ? e->codec[i * S + j] : 0);
     }
 }
 
@@ -378,11 +378,11 @@ static void samples_weights_and_codecs_round(void **state)
     ds_shard       *s;
     ds_doc          d;
     extra           e;
-    info.k     = 0;
-    info.codec = S;
+    info.k           = 0;
+    info.codec_bytes = S;
     write_extra(&info, x, 20);
     assert_int_equal(ds_shard_open(&s, g_path), RT_OK);
-    assert_true(ds_shard_info(s)->k == 0 && ds_shard_info(s)->codec == S && ds_shard_has_weight(s));
+    assert_true(ds_shard_info(s)->k == 0 && ds_shard_info(s)->codec_bytes == S && ds_shard_has_weight(s));
     for (int i = 0; i < 20; i++) {
         make_extra(&e, i);
         assert_int_equal(ds_shard_doc(s, i, &d), RT_OK);
@@ -400,7 +400,7 @@ static void samples_weights_and_codecs_round(void **state)
     write_extra(&info, x, 2);
     assert_int_equal(ds_shard_open(&s, g_path), RT_OK);
     assert_int_equal(ds_shard_doc(s, 1, &d), RT_OK);
-    assert_true(!d.tail_ids && d.codec);
+    assert_true(!d.tail_ids && d.encoded);
     assert_int_equal(ds_shard_verify(s), RT_OK);
     ds_shard_close(&s);
     write_new(3); /* neither */
@@ -418,8 +418,8 @@ static void digest_extra(int change, char hex[RT_SHA_HEX])
     ds_shard  *s;
     ds_writer *w;
     extra      e;
-    info.k     = 0;
-    info.codec = S;
+    info.k           = 0;
+    info.codec_bytes = S;
     make_extra(&e, 5);
     switch (change) {
     case 1: e.weight[1] += 0.5f; break;
@@ -461,12 +461,12 @@ static void writer_refuses_half_a_codec(void **state)
     unlink(g_path);
     info.k = info.m = 0;
     assert_int_equal(ds_writer_create(&w, g_path, &info), RT_EINVAL); /* nothing to say about a row */
-    info.codec = DS_MAX_SKETCH + 1;
+    info.codec_bytes = DS_MAX_SKETCH + 1;
     assert_int_equal(ds_writer_create(&w, g_path, &info), RT_EINVAL);
-    info.codec = S;
+    info.codec_bytes = S;
     assert_int_equal(ds_writer_create(&w, g_path, &info), RT_OK);
     make_extra(&e, 5);
-    e.s.doc.codec = NULL;
+    e.s.doc.encoded = NULL;
     assert_int_equal(ds_writer_add(w, &e.s.doc), RT_EINVAL);
     make_extra(&e, 5);
     e.weight[1] = -1;
