@@ -9,17 +9,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "autograd/objective.h"
 #include "core/rng.h"
+#include "tests/support/objective.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MAX_V = 100003, MAX_K = 24, MAX_M = 16 };
-
-/* Relative to 1 + the number itself. */
-static const double tolerance = sizeof(real) == 8 ? 1e-10 : 2e-5;
 
 /* One row of targets and logits; `t` points into it. */
 typedef struct row_case {
@@ -34,25 +31,7 @@ static real g_z[MAX_V], g_y[MAX_V], g_out[MAX_V], g_out_y[MAX_V],
     g_work[3 * MAX_V]; /* logits of student and teacher; what the code used up */
 static double g_q[MAX_V], g_p[MAX_V], g_w[MAX_V], g_want[MAX_V];
 
-static void close_to(const char *what, double got, double want)
-{
-    if (isnan(want) ? !isnan(got) : !(fabs(got - want) <= tolerance * (1 + fabs(want))))
-        fail_msg("%s is %.12g, not %.12g", what, got, want);
-}
-
-static ag_needs needs(int o) { return ag_objectives[o].needs; }
-
 /* ---- the definitions ------------------------------------------------------------------------------------ */
-
-/* q = softmax(z / T); returns the log-sum-exp of z / T. */
-static double softmax(double *q, const real *z, int64_t V, double T)
-{
-    double max = -INFINITY, sum = 0;
-    for (int64_t v = 0; v < V; v++) max = fmax(max, (double)z[v] / T);
-    for (int64_t v = 0; v < V; v++) sum += exp((double)z[v] / T - max);
-    for (int64_t v = 0; v < V; v++) q[v] = exp((double)z[v] / T - max) / sum;
-    return max + log(sum);
-}
 
 static double plogp(double p) { return p > 0 ? p * log(p) : 0; }
 
@@ -486,216 +465,14 @@ static void rows_may_hold_fewer_entries(void **state)
     }
 }
 
-/* ---- through the head ----------------------------------------------------------------------------------------- */
-
-enum { ROWS = 7, HEAD_V = 19, HEAD_K = 2, HEAD_C = 5 };
-
-typedef struct head {
-    ag_graph  *g;
-    ag_plan   *p;
-    ag_targets t;
-    int32_t    target[ROWS], ids[ROWS * HEAD_K], tail[ROWS];
-    uint8_t    loss_mask[ROWS];
-    float      logp[ROWS * HEAD_K], entropy[ROWS];
-    real x[ROWS * HEAD_V], w[HEAD_V * HEAD_V], dx[ROWS * HEAD_V], dw[HEAD_V * HEAD_V], hidden[ROWS * HEAD_C], teacher[HEAD_V * HEAD_C];
-    int  drawn[ROWS]; /* how often a row's entries were asked for */
-} head;
-
-static void fill_head(head *h)
-{
-    rt_rng r = {5};
-    for (int n = 0; n < ROWS; n++) {
-        h->target[n] = n, h->entropy[n] = 0.1f, h->tail[n] = 18 - n;
-        for (int i = 0; i < HEAD_K; i++) h->ids[n * HEAD_K + i] = n + 1 + i, h->logp[n * HEAD_K + i] = logf(0.5f / (float)(i + 1));
-    }
-    for (int i = 0; i < ROWS * HEAD_V; i++) h->x[i] = (real)rt_rng_normal(&r), h->dx[i] = (real)NAN;
-    for (int i = 0; i < HEAD_V * HEAD_V; i++) h->w[i] = i % (HEAD_V + 1) == 0, h->dw[i] = (real)NAN;
-    for (int i = 0; i < ROWS * HEAD_C; i++) h->hidden[i] = (real)rt_rng_normal(&r);
-    for (int i = 0; i < HEAD_V * HEAD_C; i++) h->teacher[i] = (real)rt_rng_normal(&r);
-}
-
-/* An identity as weights: hidden states are logits.  Gradients begin as NaN: they must be set. */
-static void make_head(head *h, ag_objective o)
-{
-    const ag_plan_opts opts = {.poison = 1};
-    memset(h, 0, sizeof *h);
-    fill_head(h);
-    h->t = (ag_targets){.settings = {.objective = o, .ce_weight = 0.5, .k = HEAD_K, .m = 1, .beta = 0.5, .alpha = 0.1}, .rows.scale = 0.25};
-    h->t.rows.target = h->target, h->t.rows.loss_mask = h->loss_mask, h->t.rows.topk_ids = h->ids, h->t.rows.topk_logprob = h->logp;
-    h->t.rows.tail_ids = h->tail, h->t.rows.tail_entropy = h->entropy;
-    h->t.rows.teacher = (ag_teacher){.hidden = h->hidden, .w = h->teacher, .C = HEAD_C};
-    assert_int_equal(ag_graph_create(&h->g, KN_REAL), RT_OK);
-    const ag_id x = ag_param(h->g, "x", KN_REAL, 2, (int64_t[]){ROWS, HEAD_V}), t = ag_opaque(h->g, "targets");
-    const ag_id w    = ag_param(h->g, "w", KN_REAL, 2, (int64_t[]){HEAD_V, HEAD_V});
-    const ag_id loss = ag_head(h->g, x, w, t, &(ag_head_opts){.teacher = HEAD_C, .work = ag_objectives[o].divergence >= 0});
-    if (ag_plan_create(&h->p, h->g, loss, &opts) != RT_OK) fail_msg("%s", rt_error_text());
-    ag_plan_bind(h->p, x, h->x, h->dx), ag_plan_bind(h->p, w, h->w, h->dw), ag_plan_bind(h->p, t, &h->t, NULL);
-}
-
-static ag_row_result row_loss(head *h, int n, real *z)
-{
-    for (int v = 0; v < HEAD_V; v++) {
-        g_y[v] = 0;
-        for (int c = 0; c < HEAD_C; c++) g_y[v] += h->teacher[v * HEAD_C + c] * h->hidden[n * HEAD_C + c];
-    }
-    const ag_row r = {kn_get(), &h->t.settings, &h->t.rows, n, HEAD_V, z, g_y, g_work};
-    return ag_row_loss(&r, 1);
-}
-
-static void check_rows(head *h)
-{
-    double loss = 0, kl = 0, ce = 0;
-    real   dz[ROWS * HEAD_V];
-    memcpy(dz, h->x, sizeof dz);
-    for (int n = 0; n < ROWS; n++) {
-        if (!h->loss_mask[n]) {
-            memset(dz + n * HEAD_V, 0, HEAD_V * sizeof *dz);
-            continue;
-        }
-        const ag_row_result r = row_loss(h, n, dz + n * HEAD_V);
-        loss += h->t.rows.scale * r.loss, kl += h->t.rows.scale * r.kl, ce += h->t.rows.scale * r.ce;
-    }
-    close_to("loss", h->t.result.loss, loss), close_to("kl", h->t.result.kl, kl), close_to("ce", h->t.result.ce, ce);
-    for (int i = 0; i < ROWS * HEAD_V; i++) close_to("dx", (double)h->dx[i], (double)dz[i]);
-    for (int v = 0; v < HEAD_V; v++)
-        for (int c = 0; c < HEAD_V; c++) {
-            double want = 0;
-            for (int n = 0; n < ROWS; n++) want += (double)dz[n * HEAD_V + v] * (double)h->x[n * HEAD_V + c];
-            close_to("dw", (double)h->dw[v * HEAD_V + c], want);
-        }
-}
-
-static void rows_without_target_get_no_gradient(void **state)
-{
-    static const uint8_t masks[] = {0x7f, 0x01, 0x40, 0x2a, 0x00}; /* all, first, last, every other, none */
-    static head          h;
-    (void)state;
-    for (int o = AG_SAMPLED; o < AG_OBJECTIVES; o++)
-        for (size_t k = 0; k < sizeof masks; k++) {
-            make_head(&h, (ag_objective)o);
-            int64_t rows = 0;
-            for (int n = 0; n < ROWS; n++) rows += h.loss_mask[n] = masks[k] >> n & 1;
-            const double loss = ag_step(h.p, 0);
-            assert_int_equal(h.t.result.rows, rows);
-            close_to("the step's loss", loss, h.t.result.loss);
-            close_to("the forward pass's loss", ag_forward(h.p), loss);
-            if (!rows) assert_true(loss == 0 && h.t.result.kl == 0 && h.t.result.ce == 0);
-            check_rows(&h);
-            ag_plan_destroy(&h.p), ag_graph_destroy(&h.g);
-        }
-}
-
-/* kl is the mean over the rows of which an exact entry is known, by their weights; the mean of none is NaN. */
-static void rows_without_an_entry_have_no_divergence(void **state)
-{
-    static const float weight[ROWS] = {1, 2, 0.5F, 1, 3, 1, 0.25F};
-    static head        h;
-    (void)state;
-    for (int o = 0; o < AG_OBJECTIVES; o++)
-        for (int missing = 0; needs(o) == AG_ENTRIES && missing <= ROWS; missing++) {
-            double kl = 0, known = 0, all = 0;
-            make_head(&h, (ag_objective)o);
-            h.t.rows.weight = weight;
-            memset(h.loss_mask, 1, sizeof h.loss_mask);
-            for (int i = 0; i < missing * HEAD_K; i++) h.ids[i] = -1;
-            for (int n = 0; n < ROWS; n++) all += (double)weight[n];
-            h.t.rows.scale = 1 / all;
-            ag_step(h.p, 0);
-            for (int n = missing; n < ROWS; n++) {
-                real z[HEAD_V];
-                memcpy(z, h.x + n * HEAD_V, sizeof z);
-                kl += row_loss(&h, n, z).kl;
-                known += (double)weight[n];
-            }
-            const double got = ag_mean_kl(h.t.result.kl, h.t.result.kl_missing);
-            close_to("kl_missing", h.t.result.kl_missing, 1 - known / all);
-            if (missing == ROWS) assert_true(isnan(got));
-            else close_to("mean kl", got, kl / known);
-            ag_plan_destroy(&h.p), ag_graph_destroy(&h.g);
-        }
-}
-
-/* A teacher with rows that the student lacks is its first rows; one that lacks the student's last rows gives these ids nothing. */
-static void matrices_may_be_padded_to_different_sizes(void **state)
-{
-    enum { LACKS = 4 };
-    static head h;
-    double      kl = 0, loss[2];
-    (void)state;
-    for (int padded = 0; padded < 2; padded++) {
-        make_head(&h, AG_KL);
-        h.t.rows.teacher.V = padded ? HEAD_V + 3 : 0;
-        memset(h.loss_mask, 1, sizeof h.loss_mask);
-        loss[padded] = ag_step(h.p, 0);
-        ag_plan_destroy(&h.p), ag_graph_destroy(&h.g);
-    }
-    assert_true(loss[0] == loss[1]);
-    for (int o = 0; o < AG_OBJECTIVES; o++) {
-        if (needs(o) != AG_WHOLE) continue;
-        make_head(&h, (ag_objective)o);
-        h.t.rows.teacher.V       = HEAD_V - LACKS;
-        h.t.settings.temperature = o % 2 ? 2 : 1;
-        memset(h.loss_mask, 1, sizeof h.loss_mask);
-        assert_true(isfinite(ag_step(h.p, 0)));
-        for (int i = 0; i < ROWS * HEAD_V; i++) assert_true(isfinite(h.dx[i]));
-        for (int n = 0; o == AG_KL && n < ROWS; n++) {
-            real y[HEAD_V] = {0};
-            for (int i = 0; i < (HEAD_V - LACKS) * HEAD_C; i++) y[i / HEAD_C] += h.teacher[i] * h.hidden[n * HEAD_C + i % HEAD_C];
-            softmax(g_p, y, HEAD_V - LACKS, o % 2 ? 2 : 1);
-            softmax(g_q, h.x + n * HEAD_V, HEAD_V, o % 2 ? 2 : 1);
-            for (int v = 0; v < HEAD_V - LACKS; v++) kl += h.t.rows.scale * g_p[v] * log(g_p[v] / g_q[v]);
-        }
-        if (o == AG_KL) close_to("kl", h.t.result.kl, kl);
-        ag_plan_destroy(&h.p), ag_graph_destroy(&h.g);
-    }
-}
-
-/* Entries are drawn from the teacher's logits just before a row's loss; here always the same ones. */
-static void draw_row(void *ud, int64_t n, const real *logits, int64_t V)
-{
-    head  *h = ud;
-    double y = 0;
-    for (int c = 0; c < HEAD_C; c++) y += (double)h->teacher[(V - 1) * HEAD_C + c] * (double)h->hidden[n * HEAD_C + c];
-    close_to("the teacher's last logit", (double)logits[V - 1], y);
-    h->drawn[n]++;
-    h->logp[n * HEAD_K] = logf(0.5f);
-}
-
-static void entries_are_drawn_from_the_teacher(void **state)
-{
-    static head h;
-    double      loss[2];
-    (void)state;
-    for (int drawn = 0; drawn < 2; drawn++) {
-        make_head(&h, AG_SAMPLED);
-        if (drawn) h.t.rows.teacher.draw = draw_row, h.t.rows.teacher.draw_ud = &h;
-        for (int n = 0; n < ROWS; n++) {
-            h.loss_mask[n] = n != 3;
-            if (drawn) h.logp[n * HEAD_K] = (float)NAN; /* to be filled */
-        }
-        loss[drawn] = ag_step(h.p, 0);
-        for (int n = 0; n < ROWS; n++) assert_int_equal(h.drawn[n], drawn && n != 3);
-        ag_plan_destroy(&h.p), ag_graph_destroy(&h.g);
-    }
-    close_to("loss", loss[1], loss[0]);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_agree_with_the_definitions),
-        cmocka_unit_test(certain_teachers),
-        cmocka_unit_test(without_samples_or_entropy),
-        cmocka_unit_test(steep_logits),
-        cmocka_unit_test(a_rest_that_underflows_stays_finite),
-        cmocka_unit_test(divergences_are_not_negative),
-        cmocka_unit_test(sampled_divergence_is_unbiased),
-        cmocka_unit_test(a_token_from_the_teacher_stands_for_the_rest),
-        cmocka_unit_test(rows_without_target_get_no_gradient),
-        cmocka_unit_test(entries_are_drawn_from_the_teacher),
+        cmocka_unit_test(rows_agree_with_the_definitions),     cmocka_unit_test(certain_teachers),
+        cmocka_unit_test(without_samples_or_entropy),          cmocka_unit_test(steep_logits),
+        cmocka_unit_test(a_rest_that_underflows_stays_finite), cmocka_unit_test(divergences_are_not_negative),
+        cmocka_unit_test(sampled_divergence_is_unbiased),      cmocka_unit_test(a_token_from_the_teacher_stands_for_the_rest),
         cmocka_unit_test(rows_may_hold_fewer_entries),
-        cmocka_unit_test(rows_without_an_entry_have_no_divergence),
-        cmocka_unit_test(matrices_may_be_padded_to_different_sizes),
     };
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
