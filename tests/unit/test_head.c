@@ -20,8 +20,8 @@ typedef struct head {
     int32_t    target[ROWS], ids[ROWS * K], tail[ROWS];
     uint8_t    loss_mask[ROWS];
     float      logp[ROWS * K], entropy[ROWS];
-    real x[ROWS * V], w[V * V], dx[ROWS * V], dw[V * V], hidden[ROWS * C], teacher[V * C];
-    int  drawn[ROWS]; /* how often a row's entries were asked for */
+    real       x[ROWS * V], w[V * V], dx[ROWS * V], dw[V * V], hidden[ROWS * C], teacher[V * C];
+    int        drawn[ROWS]; /* how often a row's entries were asked for */
 } head;
 
 static real   g_y[V], g_work[3 * V]; /* logits of the teacher; work space of a row */
@@ -177,12 +177,12 @@ static void matrices_may_be_padded_to_different_sizes(void **state)
 }
 
 /* Entries are drawn from the teacher's logits just before a row's loss; here always the same ones. */
-static void draw_row(void *ud, int64_t n, const real *logits, int64_t V)
+static void draw_row(void *ud, int64_t n, const real *logits, int64_t size)
 {
     head  *h = ud;
     double y = 0;
-    for (int c = 0; c < C; c++) y += (double)h->teacher[(V - 1) * C + c] * (double)h->hidden[n * C + c];
-    close_to("the teacher's last logit", (double)logits[V - 1], y);
+    for (int c = 0; c < C; c++) y += (double)h->teacher[(size - 1) * C + c] * (double)h->hidden[n * C + c];
+    close_to("the teacher's last logit", (double)logits[size - 1], y);
     h->drawn[n]++;
     h->logp[n * K] = logf(0.5f);
 }
