@@ -2,7 +2,7 @@
  *
  * A kind of server is one file dialect_NAME.c with one `const tc_dialect tc_dialect_NAME`, and one line X(NAME) in TC_DIALECTS
  * (teacher.h).  No other file knows which kinds there are.  What several kinds share is a function or a table declared below,
- * which their structs name.  dialect_vllm.c contains hardly more than such names.
+ * which their structs name; TC_COMPLETIONS names all that servers with vLLM's completions share.
  *
  * A response becomes a record of token ids with rows placed as data.h says (row i is about token i + 1).  A dialect
  * checks every value of a response before it stores it; rows.c has the checks.
@@ -180,6 +180,12 @@ void tc_classify(tc_outcome *out, const tc_reply *reply);
 /* Completions and chats; d->tails adds the "retort" object. */
 rt_status tc_completions_write(rt_buf *body, const tc_dialect *d, const tc_request *q, const char *model);
 rt_status tc_completions_read(tc_response *out, const tc_dialect *d, const tc_request *q, const rt_buf *body);
+
+/* The members in which such dialects do not differ. */
+#define TC_COMPLETIONS                                                                                                          \
+    .max_k = TC_MAX_K, .scores = 1, .finish = tc_openai_finish, .headers = &tc_openai_headers, .models_path = TC_OPENAI_MODELS, \
+    .describe = tc_openai_describe, .path = tc_openai_path, .write = tc_completions_write, .classify = tc_classify,             \
+    .read = tc_completions_read
 
 /* The parts of such a body, for a server that takes fewer fields. */
 void tc_put_messages(rt_json_writer *w, const tc_request *q); /* of a chat */

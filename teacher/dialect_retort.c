@@ -11,17 +11,4 @@ static int recognise(const cJSON *models, const char *wanted)
     return sha && *sha && cJSON_IsNumber(vocab) && vocab->valuedouble > 0;
 }
 
-const tc_dialect tc_dialect_retort = {.name         = "retort",
-                                      .max_k        = TC_MAX_K,
-                                      .scores       = 1,
-                                      .tails        = 1,
-                                      .score_tokens = 0,
-                                      .finish       = tc_openai_finish,
-                                      .headers      = &tc_openai_headers,
-                                      .models_path  = TC_OPENAI_MODELS,
-                                      .recognise    = recognise,
-                                      .describe     = tc_openai_describe,
-                                      .path         = tc_openai_path,
-                                      .write        = tc_completions_write,
-                                      .classify     = tc_classify,
-                                      .read         = tc_completions_read};
+const tc_dialect tc_dialect_retort = {TC_COMPLETIONS, .name = "retort", .tails = 1, .score_tokens = 0, .recognise = recognise};

@@ -12,17 +12,5 @@ static int recognise(const cJSON *models, const char *wanted)
     return 1;
 }
 
-const tc_dialect tc_dialect_vllm = {.name         = "vllm",
-                                    .max_k        = TC_MAX_K, /* the server's own limit (--max-logprobs) is not reported */
-                                    .scores       = 1,
-                                    .tails        = 0,
-                                    .score_tokens = 1,
-                                    .finish       = tc_openai_finish,
-                                    .headers      = &tc_openai_headers,
-                                    .models_path  = TC_OPENAI_MODELS,
-                                    .recognise    = recognise,
-                                    .describe     = tc_openai_describe,
-                                    .path         = tc_openai_path,
-                                    .write        = tc_completions_write,
-                                    .classify     = tc_classify,
-                                    .read         = tc_completions_read};
+/* max_k is ours: the server's own limit (--max-logprobs) is not reported. */
+const tc_dialect tc_dialect_vllm = {TC_COMPLETIONS, .name = "vllm", .tails = 0, .score_tokens = 1, .recognise = recognise};
