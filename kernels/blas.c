@@ -70,7 +70,7 @@ const char *kn_blas_kernel(void) { return g_kernel; }
  * transposed (sgemm_small_kernel_nn_SKYLAKEX, 0.3.21).  It calls malloc in each call.  To avoid it, kn_blas transposes the
  * operand with fewer elements, at most sqrt(SMALL K). */
 enum { SMALL = 100 * 100 * 100 };
-_Static_assert((int64_t)KN_BLAS_SPACE *KN_BLAS_SPACE >= (int64_t)SMALL * KN_BLAS_K, "the smaller operand of a small product fits");
+_Static_assert((int64_t)KN_BLAS_SPACE *KN_BLAS_SPACE >= (int64_t)SMALL * KN_BLAS_K, "the smaller operand of a small gemm fits");
 
 static void transpose(real *to, const real *x, int64_t ld, int64_t rows, int64_t cols)
 {

@@ -6,7 +6,7 @@
  * Source: Goto & van de Geijn 2008, doi:10.1145/1356052.1356053 (GEBP).
  */
 enum { VL = KN_VECTOR / (int)sizeof(real), MR = KN_MR, NV = KN_NV, NR = NV * VL, TURN = 8 };
-_Static_assert(KN_MR <= KN_MAX_MR && KN_MAX_NR % (KN_NV * KN_VECTOR / (int)sizeof(real)) == 0, "a micro tile that the product cannot cut");
+_Static_assert(KN_MR <= KN_MAX_MR && KN_MAX_NR % (KN_NV * KN_VECTOR / (int)sizeof(real)) == 0, "gemm cannot cut this micro tile");
 
 typedef real vec __attribute__((vector_size(KN_VECTOR)));
 typedef real vec_at_will __attribute__((vector_size(KN_VECTOR), aligned(sizeof(real)))); /* unaligned */

@@ -52,7 +52,7 @@ static void show(run *r, const tr_metrics *m)
     const double flops = tr_trainer_flops(r->t, m->tok_s) * 1e-9 / r->comm->size;
     if (r->comm->rank) return;
     int n = snprintf(extra, sizeof extra, "loss %.4f, %.0f tokens/s", m->loss, m->tok_s);
-    if (r->o->gflops > 0) snprintf(extra + n, sizeof extra - (size_t)n, ", %.0f %% of the product rate", 100 * flops / r->o->gflops);
+    if (r->o->gflops > 0) snprintf(extra + n, sizeof extra - (size_t)n, ", %.0f %% of the gemm rate", 100 * flops / r->o->gflops);
     rt_progress_at(&r->progress, m->step, extra);
 }
 

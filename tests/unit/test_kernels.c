@@ -1,7 +1,7 @@
 /* test_kernels.c -- every kernel of every table of this CPU against formulas in a wider type, on sizes
  * around the lanes, unaligned, with infinities and NaN; the matrix product against a triple loop.
  *
- * Operands of products are small multiples of 1/64: then each sum is exact in every type and order, and
+ * Operands of gemm are small multiples of 1/64: then each sum is exact in every type and order, and
  * results must be equal, those of OpenBLAS too, where it is there.  Called as `test_kernels small` it leaves out the large
  * products (for valgrind and emulators).
  */
@@ -473,7 +473,7 @@ static void long_bf16_conversions_agree(void **state)
         }
 }
 
-/* ---- the matrix product ------------------------------------------------------------------------------------- */
+/* ---- gemm ------------------------------------------------------------------------------------------------- */
 
 enum { PAD = 3, MAX_LD = 700 + PAD, VARIANTS = 128 };
 
@@ -591,7 +591,7 @@ static void check_shape(int64_t M, int64_t N, int64_t K, int first, int stride)
 }
 
 /* Small shapes in all variants; of large ones every 29th, another first one each time. */
-static void products_are_those_of_a_triple_loop(void **state)
+static void gemm_is_a_triple_loop(void **state)
 {
     static const int64_t m[] = {1, 5, 129, 300}, n[] = {1, 33, 513, MAX_LD - PAD}, k[] = {1, 7, 512, 600};
     (void)state;
@@ -604,7 +604,7 @@ static void products_are_those_of_a_triple_loop(void **state)
     choose_best();
 }
 
-static void threads_do_not_change_products(void **state)
+static void threads_do_not_change_gemm(void **state)
 {
     const int64_t M = g_small ? 130 : 300, N = g_small ? 520 : 700, K = g_small ? 20 : 600;
     real         *a = memory(M * K, sizeof *a), *b = memory(N * K, sizeof *b), *c[2], *y[2];
@@ -722,10 +722,14 @@ static void a_cpu_that_is_not_there_is_refused(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_kernel_of_every_table),         cmocka_unit_test(exp_is_within_3_ulp),
-        cmocka_unit_test(bf16_conversions_are_exact),          cmocka_unit_test(long_bf16_conversions_agree),
-        cmocka_unit_test(products_are_those_of_a_triple_loop), cmocka_unit_test(matvec_takes_every_type),
-        cmocka_unit_test(threads_do_not_change_products),      cmocka_unit_test(eigenvectors_rebuild_the_matrix),
+        cmocka_unit_test(every_kernel_of_every_table),
+        cmocka_unit_test(exp_is_within_3_ulp),
+        cmocka_unit_test(bf16_conversions_are_exact),
+        cmocka_unit_test(long_bf16_conversions_agree),
+        cmocka_unit_test(gemm_is_a_triple_loop),
+        cmocka_unit_test(matvec_takes_every_type),
+        cmocka_unit_test(threads_do_not_change_gemm),
+        cmocka_unit_test(eigenvectors_rebuild_the_matrix),
         cmocka_unit_test(a_cpu_that_is_not_there_is_refused),
     };
     g_small = argc > 1 && !strcmp(argv[1], "small");
