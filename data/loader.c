@@ -21,7 +21,7 @@ static rt_status check_opts(const ds_loader_opts *o)
              (long long)o->T);
     RT_CHECK(o->k >= 0 && o->m >= 0 && !o->targets == !(o->k || o->m || o->use_codec), RT_EINVAL,
              "k = %lld, m = %lld and %s encoded state with%s soft targets; with them there is at least one of the three, without none",
-             (long long)o->k, (long long)o->m, o->use_codec ? "a" : "no", o->targets ? "" : "out");
+             (long long)o->k, (long long)o->m, o->use_codec ? "an" : "no", o->targets ? "" : "out");
     RT_CHECK(o->prompt_weight >= 0 && o->prompt_weight <= 1e6, RT_EINVAL, "a prompt weight of %g; 0 to 1e6 are possible", o->prompt_weight);
     for (int i = 0; o->weights && i < o->shards->n; i++)
         RT_CHECK(o->weights[i] >= 0 && o->weights[i] <= 1e6, RT_EINVAL, "%s: weight %g; 0 to 1e6 are possible", o->shards->v[i],
@@ -51,13 +51,14 @@ static rt_status check_codec(ds_loader *l, ds_shard *s)
 {
     ds_codec   *x;
     const char *path = ds_shard_path(s), *first = ds_shard_path(l->shard[0]);
-    RT_CHECK(ds_shard_info(s)->codec_bytes, RT_EMISMATCH, "%s: holds no encoded states; score it again --codec-from %s, or leave it out",
-             path, first);
+    RT_CHECK(ds_shard_info(s)->codec_bytes, RT_EMISMATCH,
+             "%s: holds no encoded states; score it again with --codec-from %s, or leave it out", path, first);
     if (s == l->shard[0]) return ds_shard_codec(s, &l->codec);
     RT_TRY(ds_shard_codec_read(s, &x));
     const char *what = ds_codec_differs(l->codec, x);
     ds_codec_destroy(&x);
-    RT_CHECK(!what, RT_EMISMATCH, "%s and %s: the %s of their codecs differ; score one again, --codec-from the other", first, path, what);
+    RT_CHECK(!what, RT_EMISMATCH, "%s and %s: the %s of their codecs differ; score the second again with --codec-from %s", first, path,
+             what, first);
     return RT_OK;
 }
 

@@ -403,9 +403,13 @@ static void one_decoder_for_all(void **state)
     ds_loader_opts   o = soft_opts(&g_one);
     o.k = o.m = 0;
     assert_int_equal(ds_loader_create(&l, &o), RT_EINVAL); /* no target at all */
-    o.use_codec = 1;
+    assert_non_null(strstr(rt_error_text(), "m = 0 and no encoded state with soft targets"));
+    o.use_codec = 1, o.targets = 0;
+    assert_int_equal(ds_loader_create(&l, &o), RT_EINVAL);
+    assert_non_null(strstr(rt_error_text(), "m = 0 and an encoded state without soft targets"));
+    o.targets = 1;
     assert_int_equal(ds_loader_create(&l, &o), RT_EMISMATCH);
-    assert_non_null(strstr(rt_error_text(), "holds no encoded state"));
+    assert_non_null(strstr(rt_error_text(), "holds no encoded states; score it again with --codec-from "));
     write_encoded(2, x);
     o.shards = &same;
     assert_int_equal(ds_loader_create(&l, &o), RT_OK);
@@ -414,7 +418,7 @@ static void one_decoder_for_all(void **state)
     write_encoded(1, x);
     o.shards = &two;
     assert_int_equal(ds_loader_create(&l, &o), RT_EMISMATCH);
-    assert_non_null(strstr(rt_error_text(), "the scale of their codecs differ; score one again, --codec-from the other"));
+    assert_non_null(strstr(rt_error_text(), "the scale of their codecs differ; score the second again with --codec-from "));
     assert_true(strstr(rt_error_text(), g_path[1]) && strstr(rt_error_text(), g_path[2]));
     o.shards        = &encoded;
     o.prompt_weight = -1;
