@@ -118,10 +118,8 @@ static rt_status print_json(const generation *g, double tok_s)
     rt_put_bytes(&w, "text", text.p, text.len);
     rt_put_fixed(&w, "tok_s", tok_s, 1);
     rt_put_end(&w);
-    rt_put_line_end(&w);
-    if (w.st == RT_OK) fputs(b.p, stdout);
-    rt_buf_free(&b), rt_buf_free(&text);
-    return w.st;
+    rt_buf_free(&text);
+    return cli_print_line(&w);
 }
 
 static rt_status open_all(generation *g, const char *dir)

@@ -89,4 +89,12 @@ for words in "verify" "verify --digest" "inspect" "stats" "export --tokenizer to
 done
 "$RETORT" data inspect "$name.h5" --json > out
 grep -qF '"path":"n\u001b]0;x\u0007\u009by.h5"' out || fail "inspect --json: $(cat -v out)"
+# nor can what a model says: this one has learnt nothing but U+009B
+for i in $(seq 200); do printf '\302\233%.0s' $(seq 30) && echo; done > c1.txt
+echo '{"model":{"C":16,"L":1,"H":2,"KV":1,"D":8,"F":32,"context":40},"data":{"seq":32},"steps":20}' > c1.json
+good "$RETORT" tokenizer train c1.txt --vocab 300 --out c1-tok
+good "$RETORT" data import c1.txt --tokenizer c1-tok --out c1.h5
+good "$RETORT" train c1.json --set model.tokenizer=c1-tok data.train=c1.h5 out=c1
+good "$RETORT" generate c1/latest --prompt "$(sed -n 1p c1.txt)" --temperature 0 --max-tokens 1 --ignore-eos --json
+grep -q '"text":"\(\\u009b\)\+"' out || fail "generate --json: $(cat -v out)"
 echo "data: all good"
