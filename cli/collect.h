@@ -21,7 +21,7 @@ typedef struct cli_collect {
         {"out", RT_OPT_TEXT, offsetof(T, f.out), "FILE", "the shard to write"},                                                          \
         {"tokenizer", RT_OPT_TEXT, offsetof(T, f.tokenizer), "DIR", "the teacher's tokenizer"},                                          \
         {"k", RT_OPT_INT, offsetof(T, f.k), "N", "most likely tokens to keep per position (default 8)"},                                 \
-        {"m", RT_OPT_INT, offsetof(T, f.m), "N", "samples of the rest per position (default 8 where the teacher draws them, else 0)"},   \
+        {"m", RT_OPT_INT, offsetof(T, f.m), "N", "samples of the tail per position (default 8 where the teacher draws them, else 0)"},   \
         {"seed", RT_OPT_INT, offsetof(T, f.seed), "N", "seed of the run (default 0)"},                                                   \
         {"dialect", RT_OPT_TEXT, offsetof(T, f.dialect), "NAME", TC_DIALECT_NAMES " (default auto)"},                                    \
         {"vocab", RT_OPT_INT, offsetof(T, f.vocab), "N", "entries of the teacher's vocabulary, where the server does not say"},          \

@@ -98,7 +98,7 @@ static rt_status add_target(rt_buf *b, const view *v, int64_t i)
         RT_TRY(add_token(b, v->t, l.id[j]));
         RT_TRY(rt_buf_fmt(b, " %.1f%%", 100 * l.p[j]));
     }
-    return v->info->k ? rt_buf_fmt(b, " | rest %.1f%%", 100 * (double)v->d.tail_mass[i]) : RT_OK;
+    return v->info->k ? rt_buf_fmt(b, " | tail %.1f%%", 100 * (double)v->d.tail_mass[i]) : RT_OK;
 }
 
 static rt_status show_rows(rt_buf *b, const view *v)

@@ -31,7 +31,7 @@ static void show_info(const ds_shard *s, const ds_codec *codec)
     printf("  %-12s %lld (%.1f a token)\n", "bytes", (long long)bytes, n ? (double)bytes / (double)n : 0.0);
     printf("  %-12s %lld\n", "vocabulary", (long long)i->vocab);
     if (i->k)
-        printf("  %-12s top %lld, %lld tail samples, entropy of the rest %s\n", "targets", (long long)i->k, (long long)i->m,
+        printf("  %-12s top %lld, %lld tail samples, entropy of the tail %s\n", "targets", (long long)i->k, (long long)i->m,
                ds_shard_has_entropy(s) ? "known" : "unknown");
     else if (i->m) printf("  %-12s %lld samples of the whole distribution\n", "targets", (long long)i->m);
     if (codec) {
@@ -116,12 +116,12 @@ typedef struct stats {
 
 static void add_row(stats *a, const ds_doc *d, int64_t i, int64_t k)
 {
-    const double rest = d->tail_entropy ? (double)d->tail_entropy[i] : (double)NAN;
+    const double tail = d->tail_entropy ? (double)d->tail_entropy[i] : (double)NAN;
     for (int64_t j = 0; j < k; j++) {
         const double lp = (double)d->topk_logprob[i * k + j], p = exp(lp);
         if (p > 0) a->entropy -= p * lp;
     }
-    if (!isnan(rest)) a->entropy += rest;
+    if (!isnan(tail)) a->entropy += tail;
     a->covered += 1 - (double)d->tail_mass[i];
     a->valid++;
     if (isnan(d->actual_logprob[i])) return;

@@ -44,15 +44,15 @@ static rt_status check_ids(const check *c)
 static rt_status check_masses(const check *c)
 {
     const float *lp   = c->d->topk_logprob ? c->d->topk_logprob + c->row * c->k : NULL;
-    const double rest = (double)c->d->tail_mass[c->row];
+    const double tail = (double)c->d->tail_mass[c->row];
     double       sum  = 0;
     for (int64_t j = 0; lp && j < c->k; j++) {
         SAY(lp[j] <= 0, ROW "log-probability %g, expected at most 0", AT(c), (double)lp[j]);
         SAY(j == 0 || lp[j] <= lp[j - 1] + 1e-5f, ROW "the top k are not in order, most likely first", AT(c));
         sum += (double)expf(lp[j]);
     }
-    SAY(rest >= 0 && rest <= 1 + TOLERANCE, ROW "rest mass %g, expected a number from 0 to 1", AT(c), rest);
-    SAY(!(lp || !c->k) || fabs(sum + rest - 1) <= TOLERANCE, ROW "top k %.6f + rest %.6f are not 1", AT(c), sum, rest);
+    SAY(tail >= 0 && tail <= 1 + TOLERANCE, ROW "tail mass %g, expected a number from 0 to 1", AT(c), tail);
+    SAY(!(lp || !c->k) || fabs(sum + tail - 1) <= TOLERANCE, ROW "top k %.6f + tail %.6f are not 1", AT(c), sum, tail);
     return RT_OK;
 }
 
@@ -77,7 +77,7 @@ static rt_status check_entropy(const check *c)
 {
     const double h = c->d->tail_entropy ? (double)c->d->tail_entropy[c->row] : (double)NAN;
     SAY(isnan(h) || (h >= -TOLERANCE && h <= c->most + TOLERANCE),
-        ROW "rest entropy %g, expected a number from 0 to %.4f, the logarithm of the vocabulary", AT(c), h, c->most);
+        ROW "tail entropy %g, expected a number from 0 to %.4f, the logarithm of the vocabulary", AT(c), h, c->most);
     return RT_OK;
 }
 

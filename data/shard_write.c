@@ -31,8 +31,8 @@ static rt_status check_info(const ds_info *i, const char *path)
     RT_CHECK(i->vocab >= 1 && i->vocab <= INT32_MAX, RT_EINVAL, "%s: a vocabulary of %lld entries", path, (long long)i->vocab);
     RT_CHECK(
         ds_info_fits(i), RT_EINVAL,
-        "%s: k = %lld, m = %lld, encoded states of %lld bytes; a soft shard has one of them, k up to the vocabulary, k and m up to %d, encoded states "
-        "up to %d, a text shard has none",
+        "%s: k = %lld, m = %lld, encoded states of %lld bytes; a soft shard has one of them, k up to the vocabulary, k and m up to %d, "
+        "encoded states up to %d, a text shard has none",
         path, (long long)i->k, (long long)i->m, (long long)i->codec_bytes, (int)DS_MAX_K, (int)DS_MAX_SKETCH);
     return RT_OK;
 }
@@ -107,7 +107,7 @@ static rt_status check_row(const ds_writer *w, const ds_doc *d, int64_t i)
     for (int64_t j = i * k; j < (i + 1) * k; j++)
         RT_CHECK(d->topk_logprob[j] <= 1e-3f, RT_EINVAL, "%s: document %lld, row %lld is valid, but has the log-probability %g", w->path,
                  (long long)w->docs, (long long)i, (double)d->topk_logprob[j]);
-    RT_CHECK(d->tail_mass[i] >= 0.0f && d->tail_mass[i] <= 1.0f, RT_EINVAL, "%s: document %lld, row %lld is valid, but its rest mass is %g",
+    RT_CHECK(d->tail_mass[i] >= 0.0f && d->tail_mass[i] <= 1.0f, RT_EINVAL, "%s: document %lld, row %lld is valid, but its tail mass is %g",
              w->path, (long long)w->docs, (long long)i, (double)d->tail_mass[i]);
     RT_CHECK(!d->weight || (isfinite(d->weight[i]) && d->weight[i] >= 0), RT_EINVAL,
              "%s: document %lld, row %lld has the weight %g, expected a number from 0 on", w->path, (long long)w->docs, (long long)i,

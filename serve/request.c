@@ -147,7 +147,7 @@ static rt_status read_probabilities(sv_request *q, const sv_engine *d, const cJS
         RT_CHECK(!strcmp(f->string, WIRE_TAIL_SAMPLES) || !strcmp(f->string, WIRE_SEED), RT_EINVAL,
                  WHERE ": \"retort\" knows \"tail_samples\" and \"seed\", found \"%.40s\"", f->string);
     RT_CHECK(q->logprobs >= 0 || q->prompt_logprobs >= 0, RT_EINVAL,
-             WHERE ": \"retort\" asks about the rest beside the top k: set \"prompt_logprobs\" or \"logprobs\"");
+             WHERE ": \"retort\" asks about the tail beyond the top k: set \"prompt_logprobs\" or \"logprobs\"");
     q->retort = 1;
     RT_TRY(rt_json_int(ours, WIRE_TAIL_SAMPLES, &q->tail, WHERE ", \"retort\""));
     RT_CHECK(q->tail >= 0 && q->tail <= SV_MAX_TAIL, RT_EINVAL, WHERE ", \"retort\": \"tail_samples\" must be from 0 to %d, found %lld",

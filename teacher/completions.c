@@ -125,8 +125,8 @@ static rt_status allocate(tc_response *x, const tc_dialect *d, const tc_request 
 }
 
 /* Reads tail samples and entropies into rows first .. first+n-1.  skip = 1: entry 0 of the lists is null. */
-static rt_status read_rest(tc_response *x, const tc_request *q, const cJSON *o, const char *tail, const char *entropy, int64_t first,
-                           int64_t n, int skip)
+static rt_status read_tails(tc_response *x, const tc_request *q, const cJSON *o, const char *tail, const char *entropy, int64_t first,
+                            int64_t n, int skip)
 {
     const cJSON *t = NULL, *h = NULL;
     if (q->m) RT_TRY(list_of(&t, o, tail, n + skip));
@@ -166,7 +166,7 @@ static rt_status read_scores(tc_response *x, const tc_dialect *d, const tc_reque
         p = p->next;
         RT_TRY(tc_row_read(x, q, t - 1, p, (double)NAN, WIRE_PROMPT_LOGPROBS, t));
     }
-    return d->tails ? read_rest(x, q, choice, WIRE_PROMPT_TAIL_IDS, WIRE_PROMPT_REST_ENTROPY, 0, q->n - 1, 1) : RT_OK;
+    return d->tails ? read_tails(x, q, choice, WIRE_PROMPT_TAIL_IDS, WIRE_PROMPT_REST_ENTROPY, 0, q->n - 1, 1) : RT_OK;
 }
 
 /* Reads the generated ids from "token_ids" if the server sends it, else from logprobs.tokens. */
@@ -222,7 +222,7 @@ static rt_status read_generated(tc_response *x, const tc_dialect *d, const tc_re
     tc_ranks p = {0};
     tc_ranks_add(&p, x);
     RT_TRY(tc_ranks_check(&p, q->k, q->temperature));
-    return d->tails ? read_rest(x, q, choice, WIRE_TAIL_IDS, WIRE_REST_ENTROPY, q->n - 1, n, 0) : RT_OK;
+    return d->tails ? read_tails(x, q, choice, WIRE_TAIL_IDS, WIRE_REST_ENTROPY, q->n - 1, n, 0) : RT_OK;
 }
 
 /* RT_ECHECK if the server gives a reason for the missing text: a retry would fail in the same way. */

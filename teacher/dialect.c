@@ -34,7 +34,7 @@ rt_status tc_dialect_gives(const tc_dialect *d, const tc_need *need)
              "a server of dialect %s gives log-probabilities of what it writes, not of given text; use 'retort textbook', or score with "
              "another teacher",
              d->name);
-    RT_CHECK(need->m <= 0 || d->tails, RT_EINVAL, "--m %lld: a server of dialect %s draws no samples of the rest; use --m 0",
+    RT_CHECK(need->m <= 0 || d->tails, RT_EINVAL, "--m %lld: a server of dialect %s draws no samples of the tail; use --m 0",
              (long long)need->m, d->name);
     return RT_OK;
 }

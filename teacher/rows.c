@@ -14,7 +14,7 @@
 /* Servers compute entropies and masses separately. */
 #define ENTROPY_SLACK 1e-3
 /* Tail mass that nine digits cannot distinguish from 0. */
-#define REST_ZERO 1e-6
+#define TAIL_ZERO 1e-6
 
 enum { MAX_RANK = 1000000000 };
 
@@ -184,8 +184,8 @@ rt_status tc_row_tail(tc_response *out, const tc_request *q, int64_t row, const 
         RT_TRY(tc_id_read(&id, x, q->vocab, field, at));
         for (int64_t i = 0; i < q->k; i++) {
             if (out->topk_ids[row * q->k + i] != id) continue;
-            if (out->tail_mass[row] > REST_ZERO)
-                TC_MALFORMED("%s[%lld]: the sample %d of the rest is among the top %lld", field, (long long)at, id, (long long)q->k);
+            if (out->tail_mass[row] > TAIL_ZERO)
+                TC_MALFORMED("%s[%lld]: the sample %d of the tail is among the top %lld", field, (long long)at, id, (long long)q->k);
             out->tail_mass[row] = 0; /* the tail is empty, so any id is stored with weight 0 */
         }
         out->tail_ids[row * q->m + n] = id;
@@ -203,7 +203,7 @@ rt_status tc_row_entropy(tc_response *out, const tc_request *q, int64_t row, con
     const double r = (double)out->tail_mass[row], last = (double)out->topk_logprob[row * q->k + q->k - 1];
     const double most = r > 0 ? r * log((double)q->vocab / r) : 0;
     if (h > most + ENTROPY_SLACK || h < -r * last - ENTROPY_SLACK)
-        TC_MALFORMED("%s[%lld]: an entropy of %.6f, but a rest of mass %.6f after the top %lld has %.6f to %.6f", field, (long long)at, h,
+        TC_MALFORMED("%s[%lld]: an entropy of %.6f, but a tail of mass %.6f after the top %lld has %.6f to %.6f", field, (long long)at, h,
                      r, (long long)q->k, -r * last, most);
     out->tail_entropy[row] = h > 0 ? (float)h : 0.0F;
     return RT_OK;

@@ -58,7 +58,7 @@ static const key keys[] = {
     {"objective.alpha", REAL, TR_RUN, AT(alpha), "0.1", 1e-3, 0.999,
      "skew, skew-reverse: share of its own first distribution in the second"},
     {"objective.bucket_share", REAL, TR_RUN, AT(bucket_share), "null", 0, 1,
-     "sampled, tail-token: share of the rest whose shape is left to the student, as in tail; null: 0.85 for tail-token, else 0"},
+     "sampled, tail-token: share of the tail whose shape is left to the student, as kind tail does; null: 0.85 for tail-token, else 0"},
     {"objective.prompt_weight", REAL, TR_RUN, AT(prompt_weight), "0", 0, 1e6,
      "weight of rows about tokens that the teacher was given; 0: they do not count"},
     {"objective.z_loss", REAL, TR_RUN, AT(z_loss), "0", 0, 1e3, "times the square of the log-sum-exp of the student's logits"},
