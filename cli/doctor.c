@@ -56,9 +56,9 @@ static rt_status check_cpu(struct report *r)
     snprintf(value, sizeof value, "%s; %d cores allowed, %d threads", cpu, cores, threads);
     rt_put_real(&r->number, "cores", cores, 6);
     rt_put_real(&r->number, "threads", threads, 6);
-    return add(
-        r, threads > cores ? NOTICE : GOOD, "CPU", value,
-        "more threads than cores share them: lower OMP_NUM_THREADS, or let this process run on more cores (taskset, mpirun --bind-to none)");
+    return add(r, threads > cores ? NOTICE : GOOD, "CPU", value,
+               "more threads than cores share them: lower OMP_NUM_THREADS, or let this process run on more cores "
+               "(taskset, mpirun --bind-to none)");
 }
 
 /* Returns 1 for OpenBLAS's kernels without wide vectors, which it selects on an unknown CPU. */

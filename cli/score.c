@@ -22,7 +22,8 @@ static const rt_option table[] = {
      "a model's folder, scored in this process; with --teacher: " CLI_COLLECT_MODEL},
     {"shards", RT_OPT_LIST, offsetof(options, shards), "SHARD...", "text shards to score, in this order"},
     {"codec", RT_OPT_INT, offsetof(options, codec), "BYTES",
-     "bytes per position of the encoded hidden state, from which the whole distribution is rebuilt, nearly: 32, 48, 64, ...; needs --model DIR (default 64 there where neither --k nor --m is given; 0: none)"},
+     "bytes per position of the encoded hidden state, from which the whole distribution is rebuilt, nearly: 32, 48, 64, ...; "
+     "needs --model DIR (default 64 there where neither --k nor --m is given; 0: none)"},
     {"codec-from", RT_OPT_TEXT, offsetof(options, codec_from), "SHARD",
      "k, m and the codec as in this shard of the same model, so that a student can learn from both together"},
     {0}};

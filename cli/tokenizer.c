@@ -227,16 +227,16 @@ static const rt_option table[]  = {
 };
 
 const rt_command cli_tokenizer = {
-    .name    = "tokenizer",
-    .usage   = "train FILE... --out DIR | encode DIR | decode DIR",
-    .summary = "train a tokenizer, or turn text into token ids and back",
-    .text =
-        "train learns byte-level BPE from text files, read as by data import (.txt: a document a\n"
-        "line; .jsonl: field \"text\"; tables, folders, gzip), and writes Hugging Face's tokenizer.json.  encode and decode read JSON lines\n"
-        "from standard input, {\"name\": ..., \"text\": ...} and {\"name\": ..., \"ids\": [...]}, and\n"
-        "write the other form.  Bytes that are no UTF-8 stand in \"hex\" instead of \"text\".\n\n"
-        "  retort tokenizer train corpus.txt --vocab 4096 --out tok\n"
-        "  echo '{\"name\": 1, \"text\": \"a vessel\"}' | retort tokenizer encode tok --special",
+    .name     = "tokenizer",
+    .usage    = "train FILE... --out DIR | encode DIR | decode DIR",
+    .summary  = "train a tokenizer, or turn text into token ids and back",
+    .text     = "train learns byte-level BPE from text files, read as by data import (.txt: a document a\n"
+                "line; .jsonl: field \"text\"; tables, folders, gzip), and writes Hugging Face's\n"
+                "tokenizer.json.  encode and decode read JSON lines from standard input,\n"
+                "{\"name\": ..., \"text\": ...} and {\"name\": ..., \"ids\": [...]}, and write the other form.\n"
+                "Bytes that are no UTF-8 stand in \"hex\" instead of \"text\".\n\n"
+                "  retort tokenizer train corpus.txt --vocab 4096 --out tok\n"
+                "  echo '{\"name\": 1, \"text\": \"a vessel\"}' | retort tokenizer encode tok --special",
     .options  = table,
     .size     = sizeof(options),
     .defaults = &defaults,

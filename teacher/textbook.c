@@ -231,10 +231,10 @@ static rt_status check_options(const textbook *b)
     RT_CHECK(b->t->max_tokens <= 1 << 20, RT_EINVAL, "--max-tokens %lld: expected at most %d", (long long)b->t->max_tokens, 1 << 20);
     RT_CHECK(b->o->tokenizer, RT_EINVAL, "--tokenizer: expected the directory of the teacher's tokenizer.json");
     RT_CHECK(b->t->text_only || b->o->k >= 1, RT_EINVAL, "--k %lld: expected 1 to %d", (long long)b->o->k, (int)TC_MAX_K);
-    RT_CHECK(
-        !b->recipe->chat || b->t->text_only, RT_EINVAL,
-        "the recipe %s is of kind chat, which gives text without token ids: add --text-only, then collect probabilities with 'retort score'",
-        b->recipe->name);
+    RT_CHECK(!b->recipe->chat || b->t->text_only, RT_EINVAL,
+             "the recipe %s is of kind chat, which gives text without token ids: add --text-only, then collect "
+             "probabilities with 'retort score'",
+             b->recipe->name);
     return RT_OK;
 }
 
