@@ -26,6 +26,12 @@ code=0
 "${without[@]}" RETORT_GEMM=openblas "$RETORT" doctor --quick >"$dir/text" 2>"$dir/err" || code=$?
 [ $code = 2 ] || fail "exit $code where the OpenBLAS to use is missing, expected 2"
 grep -q 'install libopenblas0-pthread' "$dir/err" || fail "does not say how to get OpenBLAS: $(cat "$dir/err")"
+# The variable's older name does the same, with a note; the newer one goes before it.
+ends 2 "${without[@]}" RETORT_PRODUCT=openblas "$RETORT" doctor --quick
+grep -qx 'retort: RETORT_PRODUCT is now called RETORT_GEMM; version 0.3 will not read it any more' "$dir/err" || fail "RETORT_PRODUCT: $(cat "$dir/err")"
+grep -q 'install libopenblas0-pthread' "$dir/err" || fail "RETORT_PRODUCT chooses nothing: $(cat "$dir/err")"
+good "${without[@]}" RETORT_GEMM=own RETORT_PRODUCT=openblas "$RETORT" --version
+[ ! -s "$dir/err" ] || fail "RETORT_GEMM beside RETORT_PRODUCT: $(cat "$dir/err")"
 
 if grep -q avx2 /proc/cpuinfo; then
     code=0

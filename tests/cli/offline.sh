@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# retort score --model: the same rows as from the model served, sketches, wrong use.
+# retort score --model: the same rows as from the model served, encoded states, wrong use.
 # label: numeric
 # shellcheck source=tests/support/cli.sh
 source "$SOURCE_DIR/tests/support/cli.sh"
@@ -12,7 +12,7 @@ good "$RETORT" data import "$dir/text.txt" --tokenizer "$dir/tok" --out "$dir/te
 good "$RETORT" train "$dir/config.json" --set model.tokenizer="$dir/tok" data.train="$dir/text.h5" out="$dir/run"
 model=$dir/run/latest
 
-# Served and in process: ids, log-probabilities, rest and samples, as far as `inspect` and `stats` print them.
+# Served and in process: ids, log-probabilities, tail mass and samples, as far as `inspect` and `stats` print them.
 good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/model.h5" --k 4 --m 8 --seed 3
 grep -q '200 documents' "$dir/out" || fail "summary: $(cat "$dir/out")"
 said=$(sed -n "s/.*own cross-entropy on this text is \\([0-9.]*\\) nats.*/\\1/p" "$dir/err")
@@ -36,22 +36,34 @@ same() {
 same 0.1001 "$dir/model.rows" "$dir/served.rows"
 same 0.00001 "$dir/model.stats" "$dir/served.stats"
 
-# Sketches; samples of the whole distribution alone.
-good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/sketch.h5" --k 0 --m 0 --codec 12 --json
+# Encoded states; samples of the whole distribution alone.
+good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/coded.h5" --k 0 --m 0 --codec 12 --json
 grep -q '"documents":200,.*"sketch_loss":0\.' "$dir/out" || fail "--json: $(cat "$dir/out")"
-good "$RETORT" data verify "$dir/sketch.h5"
-"$RETORT" data inspect "$dir/sketch.h5" | grep -q 'codec *12 bytes a row, [0-9]* coordinates; 0\.[0-9]* nats a token lost' || fail "inspect does not show the sketches"
-"$RETORT" data inspect "$dir/sketch.h5" --doc 3 --tokenizer "$dir/tok" >"$dir/out"
-grep -q 'as the encoded state says' "$dir/out" && grep -q '| "[^"]*" [0-9.]*% "' "$dir/out" || fail "inspect does not read sketches: $(cat "$dir/out")"
-good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/alike.h5" --codec-from "$dir/sketch.h5"
+good "$RETORT" data verify "$dir/coded.h5"
+"$RETORT" data inspect "$dir/coded.h5" | grep -q 'codec *12 bytes a row, [0-9]* coordinates; 0\.[0-9]* nats a token lost' || fail "inspect does not show the codec"
+"$RETORT" data inspect "$dir/coded.h5" --doc 3 --tokenizer "$dir/tok" >"$dir/out"
+grep -q 'as the encoded state says' "$dir/out" && grep -q '| "[^"]*" [0-9.]*% "' "$dir/out" || fail "inspect does not decode encoded states: $(cat "$dir/out")"
+good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/alike.h5" --codec-from "$dir/coded.h5"
 grep -q 'codec loses 0\.' "$dir/out" || fail "summary: $(cat "$dir/out")"
-[ "$(digest "$dir/sketch.h5")" = "$(digest "$dir/alike.h5")" ] || fail "--codec-from makes other rows"
-good "$RETORT" train "$dir/config.json" --set model.tokenizer="$dir/tok" data.train="[\"$dir/sketch.h5\",\"$dir/alike.h5\"]" out="$dir/both"
+[ "$(digest "$dir/coded.h5")" = "$(digest "$dir/alike.h5")" ] || fail "--codec-from makes other rows"
+good "$RETORT" train "$dir/config.json" --set model.tokenizer="$dir/tok" data.train="[\"$dir/coded.h5\",\"$dir/alike.h5\"]" out="$dir/both"
 good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/samples.h5" --k 0 --m 16
 good "$RETORT" data verify "$dir/samples.h5"
 "$RETORT" data inspect "$dir/samples.h5" --doc 3 >"$dir/out"
 # Shares of 16 samples are multiples of 6.25 %.
 grep -q 'share of the samples' "$dir/out" && grep -q '| [0-9]* \(6.2\|12.5\|18.8\)%' "$dir/out" || fail "inspect does not show samples: $(cat "$dir/out")"
+
+# Older names of options: a note, and the same shard.
+for words in '--sketch 12' '--sketch=12'; do
+    read -ra option <<<"$words"
+    good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/older.h5" --k 0 --m 0 "${option[@]}"
+    grep -qx 'retort: --sketch is now called --codec; version 0.3 will not know it any more' "$dir/err" || fail "$words: $(cat "$dir/err")"
+    [ "$(digest "$dir/coded.h5")" = "$(digest "$dir/older.h5")" ] || fail "$words makes other rows than --codec 12"
+    rm "$dir/older.h5"
+done
+good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/older.h5" --like="$dir/coded.h5"
+grep -qx 'retort: --like is now called --codec-from; version 0.3 will not know it any more' "$dir/err" || fail "--like: $(cat "$dir/err")"
+[ "$(digest "$dir/coded.h5")" = "$(digest "$dir/older.h5")" ] || fail "--like makes other rows than --codec-from"
 
 # Wrong use.
 score=("$RETORT" score --shards "$dir/text.h5" --out "$dir/x.h5")
@@ -59,8 +71,8 @@ expect 2 "--teacher URL or a folder's --model DIR" "${score[@]}"
 expect 2 "no such folder" "${score[@]}" --model "$dir/none"
 expect 2 "config.json" "${score[@]}" --model "$dir/tok"
 expect 2 "with --model instead of --teacher" "${score[@]}" --teacher http://127.0.0.1:1 --codec 8
-expect 2 "--codec-from needs the model itself" "${score[@]}" --teacher http://127.0.0.1:1 --codec-from "$dir/sketch.h5"
-expect 2 "leave --k, --m and --codec out" "${score[@]}" --model "$model" --codec-from "$dir/sketch.h5" --m 4
+expect 2 "--codec-from needs the model itself" "${score[@]}" --teacher http://127.0.0.1:1 --codec-from "$dir/coded.h5"
+expect 2 "leave --k, --m and --codec out" "${score[@]}" --model "$model" --codec-from "$dir/coded.h5" --m 4
 expect 2 "a text shard" "${score[@]}" --model "$model" --codec-from "$dir/text.h5"
 for words in '--ledger x' '--retries 3' '--timeout 1.5' '--key-in-clear'; do
     read -ra option <<<"$words"

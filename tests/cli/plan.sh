@@ -28,7 +28,7 @@ json=$(plan --set "${small[@]}" teacher.model="$teacher") alone=$(plan --set "${
 head_of() { field "head's block of logits" <<<"$1"; }
 [ "$(head_of "$json")" -gt $(($(head_of "$alone") * 17 / 10)) ] && [ "$(head_of "$json")" -lt 134217728 ] || fail "both logits' block: $json $alone"
 for kind in sampled kl ce; do plan --set objective.kind=$kind >"$dir/out" || fail "$kind cannot be planned without shards"; done
-# Sketches: their decoder stands for the teacher, as wide as what a sketch decodes to.
+# Encoded states: their decoder stands for the teacher, as wide as what an encoded state decodes to.
 json=$(plan --set model.V=4096 objective.kind=kl)
 [ "$(field teacher <<<"$json")" = $((4096 * 513 * 2)) ] || fail "the decoder's bytes: $json"
 [ "$(field objective <<<"$json")" = "kl from encoded states of 64 bytes" ] || fail "what is learnt: $json" # its value goes on after a comma
@@ -60,6 +60,9 @@ for objective in tail-token kl; do
     json=$("$RETORT" bench step --preset XS --objective $objective --steps 3 --warmup 1 --threads 1 --json)
     for key in step_ratio head_ratio teacher_ms; do [ -n "$(field $key <<<"$json")" ] || fail "bench step --objective: no $key in $json"; done
 done
+good "$RETORT" bench products --json --threads 1 # an older name of bench gemm
+[ -n "$(field own_gflops <"$dir/out")" ] || fail "bench products: $(cat "$dir/out")"
+grep -qx "retort: 'bench products' is now called 'bench gemm'; version 0.3 will not know it any more" "$dir/err" || fail "bench products: $(cat "$dir/err")"
 "$RETORT" bench step --preset XXL 2>"$dir/err" && fail "a preset that is none"
 grep -q 'expected XS, S or M' "$dir/err" || fail "$(cat "$dir/err")"
 
