@@ -54,18 +54,18 @@ make_manual() {
 
 # ---- records and runs -----------------------------------------------------------------------------------------------------
 
-# record TEXT K-M-SKETCH, or WAY-K-N (draws.c): the student's text with what the teacher says about it.
+# record TEXT K-M-CODEC, or WAY-K-N (draws.c): the student's text with what the teacher says about it.
 record() {
-    local dir=$out/$1 k m sketch
+    local dir=$out/$1 k m codec
     [ "$2" != text ] && [ ! -f "$dir/$2.h5" ] || return 0
-    IFS=- read -r k m sketch <<<"$2"
+    IFS=- read -r k m codec <<<"$2"
     if [[ $k != [0-9]* ]]; then
         command -v retort-draws >/dev/null ||
             { echo "objectives: $2 needs retort-draws: cmake --build build/release --target retort-draws" >&2 && return 1; }
-        retort-draws "$dir/teacher" "$dir/text-student.h5" "$dir/$2.h5" "$k" "$m" "$sketch"
+        retort-draws "$dir/teacher" "$dir/text-student.h5" "$dir/$2.h5" "$k" "$m" "$codec"
         return
     fi
-    retort score --model "$dir/teacher" --shards "$dir/text-student.h5" --out "$dir/$2.h5" --k "$k" --m "$m" --codec "$sketch" 2>"$dir/$2.log" ||
+    retort score --model "$dir/teacher" --shards "$dir/text-student.h5" --out "$dir/$2.h5" --k "$k" --m "$m" --codec "$codec" 2>"$dir/$2.log" ||
         { cat "$dir/$2.log" >&2 && return 1; }
 }
 

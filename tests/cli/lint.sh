@@ -34,10 +34,19 @@ echo "/* TO""DO: later */" >"$dir/tree/core/a.c"
 ! words || fail "unfinished work is not found"
 echo "/* see /ho""me/somebody/notes */" >"$dir/tree/core/a.c"
 ! words || fail "a path of one machine is not found"
-echo 'int old_''sketch; /* "a quoted name" */' >"$dir/tree/core/a.c"
-! words || fail "a retired term is not found"
-echo 'char *name = "/sketch";' >"$dir/tree/core/a.c"
-words || fail "a name in quotes is taken for a retired term: $(cat "$dir/out")"
+rm "$dir/tree/core/a.c"
+# retired FILE BAD GOOD: the first line is found in this file, the second, where the term is a name, is not.
+retired() {
+    echo "$2" >"$dir/tree/$1"
+    ! words || fail "$1 may hold the retired term of '$2'?"
+    echo "$3" >"$dir/tree/$1"
+    words || fail "a name is taken for a retired term: $(cat "$dir/out")"
+    rm "$dir/tree/$1"
+}
+mkdir "$dir/tree/configs"
+retired core/a.c 'int old_sk''etch; /* "a quoted name" */' 'char *name = "/sketch";'
+retired configs/a.json '// of its sk''etches' '{"sketch": 1}'
+retired core/a.sh 'fail "no sk''etches are there"' 'score --sketch 8 --out "$dir/sketch.h5" | grep -q "sketch_loss"'
 
 if command -v gcc >/dev/null; then
     printf 'int f(int x);\nint f(int x) { long y = x; return y; }\n' >"$dir/tree/core/a.c"

@@ -24,14 +24,14 @@ for pair in '320 310' '310 320'; do
     echo '{"model":{"init":"'$student'"},"data":{"seq":48},"steps":1,"optim":{"lr":1e-9},"batch":{"sequences":60,"micro":60},"dtype":"f32"}' >from$s.json
     # --k: untrained models spread their probability over padded rows too, so entries and samples lie there
     good "$RETORT" score --model $teacher --shards text.h5 --k 4 --m 8 --out soft$t.h5
-    good "$RETORT" score --model $teacher --shards text.h5 --out sketch$t.h5
+    good "$RETORT" score --model $teacher --shards text.h5 --out coded$t.h5
     good "$RETORT" eval $student --shards text.h5 --teacher $teacher --json
     kl=$(number kl)
     good "$RETORT" eval $student --shards soft$t.h5 --json
     number kl_topk >/dev/null
     good "$RETORT" train from$s.json --json --set data.train=text.h5 teacher.model=$teacher objective.ce_weight=0 data.pack=false out=whole$t
     awk "BEGIN { d = $(number kl) - $kl; exit d > 1e-5 || d < -1e-5 }" || fail "kl is $(number kl) in training, $kl in eval"
-    for shard in soft$t sketch$t; do
+    for shard in soft$t coded$t; do
         good "$RETORT" train from$s.json --json --set data.train=$shard.h5 data.valid=$shard.h5 out=$shard
         number kl >/dev/null
     done

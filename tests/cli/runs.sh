@@ -123,7 +123,7 @@ early "interrupted before the first step; the earlier run was removed, as --forc
 early "interrupted before the first step; nothing was done" fresh --set
 good train mine --force --set steps=1
 
-# A copy that followed links is refused before the first step, with the remedy.
+# A copy that followed links is refused before the first step, with what to do.
 cp -rL mine copied
 expect 2 "copied/latest is no link to a checkpoint, as of a copy that followed links (cp -rL): remove or rename it" train copied --resume --set steps=2
 rm -r copied/latest

@@ -25,9 +25,9 @@ good "$RETORT" data import extra.txt --tokenizer tok --out extra.h5
 for model in $less $more; do
     name=${model%%/*}
     good "$RETORT" score --model $model --shards text.h5 --k 4 --m 4 --out soft_$name.h5
-    good "$RETORT" score --model $model --shards text.h5 --out sketch_$name.h5
+    good "$RETORT" score --model $model --shards text.h5 --out coded_$name.h5
 done
-for shard in text soft_less soft_more sketch_less sketch_more; do
+for shard in text soft_less soft_more coded_less coded_more; do
     good "${train[@]}" model.init=$less data.train=$shard.h5 data.valid=$shard.h5 out=run_$shard
     good "$RETORT" eval $less --shards $shard.h5
     good "$RETORT" score --model $less --shards $shard.h5 --k 2 --m 2 --out again_$shard.h5

@@ -56,13 +56,13 @@ expect 2 'given.h5 holds k 4, m 0; both must be the stored ones' "${soft[@]}" ob
 expect 2 '"sampled" with k 2, m 2: drawn.h5 holds k 4, m 2' "${soft[@]}" data.train=drawn.h5 objective.kind=sampled objective.k=2
 expect 2 'objective "jsd" needs the teacher'\''s whole distribution, given.h5 holds the most likely entries alone; set teacher.model' "${soft[@]}" objective.kind=jsd
 good "$RETORT" score --model $model --shards text.h5 --out samples.h5 --k 0 --m 4
-good "$RETORT" score --model $model --shards text.h5 --out sketch.h5
+good "$RETORT" score --model $model --shards text.h5 --out coded.h5
 expect 2 'samples.h5 holds samples alone; use "sampled"' "${soft[@]}" data.train=samples.h5 objective.kind=tail
-expect 2 'sketch.h5 holds encoded states alone; use "kl"' "${soft[@]}" data.train=sketch.h5 objective.kind=sampled
+expect 2 'coded.h5 holds encoded states alone; use "kl"' "${soft[@]}" data.train=coded.h5 objective.kind=sampled
 expect 2 'samples.h5 holds samples alone; set teacher.model' "${soft[@]}" data.train=samples.h5 objective.kind=kl
 expect 2 'samples alone (k = 0) are drawn at 1' "${soft[@]}" data.train=samples.h5 objective.temperature=2
 expect 2 'only "sampled" learns from samples, not "tail"' "${soft[@]}" data.train=drawn.h5 objective.kind=tail objective.m=2
-expect 2 '"kl" learns from whole distributions; leave them out' "${soft[@]}" data.train=sketch.h5 objective.k=4
+expect 2 '"kl" learns from whole distributions; leave them out' "${soft[@]}" data.train=coded.h5 objective.k=4
 expect 2 '"sampled" with k 4, m 1: drawn.h5 holds k 4, m 2' "${soft[@]}" data.train=drawn.h5 objective.m=1
 for order in '["text.h5","given.h5"]' '["given.h5","text.h5"]'; do
     expect 2 'data.train mixes text without a teacher'"'"'s probabilities (text.h5) and shards with them (given.h5)' "${soft[@]}" data.train="$order"

@@ -140,5 +140,5 @@ int main(void)
         cmocka_unit_test(what_is_no_number_becomes_a_code),
         cmocka_unit_test(decoders_are_checked),
     };
-    return cmocka_run_group_tests_name("sketch", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("codec", tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* test_offline.c -- a soft shard made in process: its rows are those of the model, a document at a time, up to the rounding of
- * matrix products; its encoded states rebuild the distributions; what cannot be captured leaves nothing behind. */
+ * matrix products; its encoded states rebuild the distributions; what cannot be scored leaves nothing behind. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -82,7 +82,7 @@ static void write_model(void)
 static int set_up(void **state)
 {
     (void)state;
-    strcpy(g_dir, "/tmp/test_capture_XXXXXX");
+    strcpy(g_dir, "/tmp/test_offline_XXXXXX");
     if (!mkdtemp(g_dir) || kn_init() != RT_OK) return -1;
     for (int i = 0; i < 2; i++) snprintf(g_text[i], sizeof g_text[i], "%s/text%d.h5", g_dir, i);
     snprintf(g_out, sizeof g_out, "%s/soft.h5", g_dir);
@@ -106,7 +106,7 @@ static const rt_strings *both(void)
 }
 static di_score_opts opts(void) { return (di_score_opts){.shards = both(), .out = g_out, .k = K, .m = M, .seed = SEED, .program = "test"}; }
 
-static double g_loss; /* as the newest capture says */
+static double g_loss; /* as the newest scoring says */
 
 static ds_shard *scored(const di_score_opts *o)
 {
@@ -122,7 +122,7 @@ static ds_shard *scored(const di_score_opts *o)
 }
 
 /* The program links with --wrap=kn_gemm: while g_perturb is set, every output of a matrix product is moved by one unit in the
- * last place or left alone, as another product kernel would do. */
+ * last place or left alone, as another gemm kernel would do. */
 static int g_perturb;
 void       __real_kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, int64_t N, int64_t K, const void *plus);
 void       __wrap_kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, int64_t N, int64_t K, const void *plus);
@@ -170,7 +170,7 @@ static void compare_row(void *ud, int64_t t, real *z, int thread)
     a->other_tails += memcmp(tail, a->doc->tail_ids + t * M, sizeof tail) != 0; /* a last bit may move one across an aim */
 }
 
-/* Every row of a captured shard against the model's own; *swaps: entries of the top k that a tie gave to another id. */
+/* Every row of a scored shard against the model's own; *swaps: entries of the top k that a tie gave to another id. */
 static void compare_rows(int perturb, int64_t *swaps)
 {
     di_score_opts o = opts();
@@ -322,7 +322,7 @@ static void like_another(void **state)
     remove(other);
 }
 
-static void a_capture_is_a_function_of_its_input(void **state)
+static void scores_are_a_function_of_their_input(void **state)
 {
     (void)state;
     char          one[RT_SHA_HEX], two[RT_SHA_HEX];
@@ -355,7 +355,7 @@ static void refused(const di_score_opts *o, rt_status status, const char *word)
     rt_names_free(&names, n);
 }
 
-static void what_cannot_be_captured(void **state)
+static void what_cannot_be_scored(void **state)
 {
     (void)state;
     di_score_opts    o = opts();
@@ -447,10 +447,10 @@ int main(void)
         cmocka_unit_test(rows_are_the_models),
         cmocka_unit_test(rows_are_the_models_but_for_rounding),
         cmocka_unit_test(codecs_rebuild_the_distributions),
-        cmocka_unit_test(a_capture_is_a_function_of_its_input),
+        cmocka_unit_test(scores_are_a_function_of_their_input),
         cmocka_unit_test(like_another),
-        cmocka_unit_test(what_cannot_be_captured),
+        cmocka_unit_test(what_cannot_be_scored),
         cmocka_unit_test(what_is_not_alike),
     };
-    return cmocka_run_group_tests_name("capture", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("offline", tests, set_up, tear_down);
 }
