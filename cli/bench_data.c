@@ -6,6 +6,7 @@
 #include "cli/bench.h"
 #include "core/file.h"
 #include "core/rng.h"
+#include "data/text.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include "cli/cli.h"
 #include "core/file.h"
 #include "core/json.h"
-#include "data/data.h"
+#include "data/import.h"
 #include <stdio.h>
 #include <string.h>
 

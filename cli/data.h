@@ -2,7 +2,8 @@
 #ifndef CLI_DATA_H
 #define CLI_DATA_H
 #include "core/options.h"
-#include "data/data.h"
+#include "data/shard.h"
+#include "data/tokenizer.h"
 
 typedef struct data_options {
     const char *tokenizer, *out, *split, *max_tokens, *document, *text_field, *format;

@@ -2,7 +2,6 @@
 #include "cli/cli.h"
 #include "cli/data.h"
 #include "core/file.h"
-#include "data/data.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -2,6 +2,7 @@
 #include "eval/eval.h"
 #include "cli/cli.h"
 #include "core/file.h"
+#include "data/shard.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

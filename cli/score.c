@@ -3,6 +3,7 @@
 #include "cli/collect.h"
 #include "core/clock.h"
 #include "core/file.h"
+#include "data/shard.h"
 #include "distill/distill.h"
 #include <math.h>
 #include <stddef.h>

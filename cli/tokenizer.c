@@ -1,7 +1,8 @@
 /* tokenizer.c -- retort tokenizer train|encode|decode. */
+#include "data/tokenizer.h"
 #include "cli/cli.h"
 #include "core/file.h"
-#include "data/data.h"
+#include "data/text.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,6 +2,7 @@
 #include "generated/version.h"
 #include "cli/cli.h"
 #include "core/versions.h"
+#include "data/versions.h"
 #include "serve/serve.h"
 #include "teacher/teacher.h"
 #include "train/train.h"

@@ -3,7 +3,7 @@
  * The coordinates of a row are close enough to a normal distribution that one uniform quantiser, with a clip for each number of
  * bits, is near the optimum.  distill/codec_fit.c, which fits the decoder, chooses each coordinate's number of bits.
  */
-#include "data/shard.h"
+#include "data/shard/columns.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

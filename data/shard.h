@@ -1,95 +1,86 @@
-/* shard.h -- the tables that writer, reader, check and digest of shards share.
+/* shard.h -- shards: files of documents with a teacher's distribution for each token (data/FORMAT.md).
  *
- * A shard consists of columns of token rows, columns of documents, and attributes.  The tables here list each of them once, in the
- * order of the digest.
+ * Positions: row i of any target is the teacher's distribution of token i+1 of the same document, given tokens 0..i.  A row counts
+ * in the loss if it is valid, its weight is not 0 and token i+1 is not a prompt token (unless prompt_weight is above 0).
+ * Log-probabilities are natural logarithms.
  */
 #ifndef DS_SHARD_H
 #define DS_SHARD_H
-#include "data/h5.h"
+#include "core/hash.h"
+#include "data/codec.h"
 
-enum {
-    DS_FORMAT      = 1,
-    DS_CHUNK       = 2048,    /* rows per chunk: reading one document decompresses this many */
-    DS_CHUNK_BYTES = 4 << 20, /* limit of a chunk's bytes: chunks of wide rows have fewer rows */
-    DS_GZIP        = 4,       /* level */
-    DS_MAX_K       = 1 << 16, /* largest k and m */
-    DS_MAX_SKETCH  = 4096,    /* codec bytes per row */
-    DS_MAX_WIDTH   = 1 << 20, /* numbers in a row of the encoder's map */
-    DS_MAX_DOC     = 1 << 26, /* tokens per document */
-    DS_CACHE       = 32 << 20 /* bytes of decompressed chunks kept for each column */
-};
+typedef struct ds_info { /* the attributes of a shard */
+    int     soft;        /* kind: 0 text, 1 soft (has targets) */
+    int64_t vocab;
+    int64_t k, m;        /* 0 for text */
+    int64_t codec_bytes; /* per row; 0: none */
+    int64_t rank;        /* coordinates of a decoded row, ds_codec.r; set on opening, ignored by ds_writer_create; 0: none */
+    char    tokenizer[RT_SHA_HEX];
+    char    teacher[128], endpoint[256], dialect[32];
+    char    sampling[512], probe[1024], prices[256]; /* JSON texts, may be empty */
+    int64_t time;                                    /* unix seconds; not part of the digest */
+    char    program[64];
+} ds_info;
 
-typedef enum ds_col {
-    COL_IDS,
-    COL_PROMPT,
-    COL_TARGET,
-    COL_VALID,
-    COL_TOPK_IDS,
-    COL_TOPK_LOGPROB,
-    COL_ACTUAL,
-    COL_REST,
-    COL_TAIL,
-    COL_ENTROPY,
-    COL_WEIGHT,
-    COL_SKETCH,
-    DS_COLS
-} ds_col;
+/* One document: arrays of n entries (n x k, n x m), owned by the caller that filled them.  k = 0: the m tail ids are sampled from
+ * the whole distribution, each has weight 1/m, tail_mass is 1 and tail_entropy is the entropy of the whole distribution.  A soft
+ * row has at least one of k, m and codec bytes. */
+typedef struct ds_doc {
+    int64_t        n;
+    const int32_t *ids;
+    const uint8_t *prompt_mask; /* NULL: no prompt */
+    /* soft shards; values of rows with valid = 0 are ignored (written as NaN, ids as 0) */
+    const uint8_t *valid;     /* 0 in the last row */
+    const int32_t *target_id; /* ids[i + 1]; when writing: may be NULL, RT_EMISMATCH if it differs from ids[i + 1] */
+    const int32_t *topk_ids;  /* NULL when k = 0, as is topk_logprob */
+    const float   *topk_logprob;
+    const float   *actual_logprob; /* NaN: unknown */
+    const float   *tail_mass;
+    const int32_t *tail_ids;     /* NULL when m = 0 */
+    const float   *tail_entropy; /* NULL: unknown */
+    const float   *weight;       /* weight of each row in the loss, finite and >= 0; NULL: 1 each */
+    const uint8_t *encoded;      /* n rows of info.codec_bytes bytes; NULL if that is 0 */
+    /* /doc/...; NULL texts are written as empty texts */
+    const char *request, *recipe, *topic, *finish;
+    const char *meta; /* a JSON object of further fields; NULL or empty: none */
+    uint64_t    seed;
+    double      cost; /* NaN: unknown */
+} ds_doc;
 
-typedef struct ds_column {
-    const char *name;
-    ds_h5_type  type;
-    char        per; /* entries per row: '1', 'k', 'm' or 's' (codec bytes) */
-} ds_column;
-extern const ds_column ds_columns[DS_COLS];
-/* Rows that are read at a time when all of a document is read: a few megabytes for rows of any width. */
-int64_t    ds_rows_a_part(const ds_info *info);
-int        ds_column_used(const ds_info *info, int c);  /* COL_ENTROPY, COL_WEIGHT: optional even if 1 */
-int64_t    ds_column_width(const ds_info *info, int c); /* entries per row */
-ds_h5_spec ds_column_spec(const ds_info *info, int c);
+typedef struct ds_writer ds_writer;
+/* Creates a shard under a temporary name in the folder of `path`.  RT_EINVAL if `path` exists. */
+rt_status ds_writer_create(ds_writer **out, const char *path, const ds_info *info);
+rt_status ds_writer_add(ds_writer *w, const ds_doc *d); /* checks that ids < vocab and n >= 1 */
+/* Writes the decoder: exactly once if info.codec_bytes > 0, before ds_writer_finish. */
+rt_status ds_writer_codec(ds_writer *w, const ds_codec *s);
+rt_status ds_writer_finish(ds_writer **w);  /* fsync, rename; *w = NULL */
+void      ds_writer_abandon(ds_writer **w); /* removes the temporary file */
 
-enum { TEXT_REQUEST, TEXT_RECIPE, TEXT_TOPIC, TEXT_FINISH, TEXT_SEED, TEXT_META /* optional */, DS_TEXTS };
-extern const char *const ds_text_names[DS_TEXTS]; /* "/doc/request" ... */
-#define DS_STARTS       "/doc_start"
-#define DS_COST         "/doc/cost"
-#define DS_SKETCH_BITS  "/sketch_bits"
-#define DS_SKETCH_SCALE "/sketch_scale"
-#define DS_SKETCH_HEAD  "/sketch_head"
-#define DS_SKETCH_MAP   "/sketch_map"
-#define DS_SKETCH_LOSS  "/sketch_loss"
+typedef struct ds_shard ds_shard; /* used by one thread at a time */
 
-typedef struct ds_attribute {
-    const char *name;
-    size_t      at, size; /* of the text in ds_info */
-    int         digest;   /* 1: part of the digest */
-} ds_attribute;
-enum { DS_ATTRIBUTES = 8 };
-extern const ds_attribute ds_attributes[DS_ATTRIBUTES];
+rt_status      ds_shard_open(ds_shard **out, const char *path);
+void           ds_shard_close(ds_shard **s);
+const ds_info *ds_shard_info(const ds_shard *s);
+const char    *ds_shard_path(const ds_shard *s);
+int64_t        ds_shard_docs(const ds_shard *s);
+int64_t        ds_shard_tokens(const ds_shard *s);
+const int64_t *ds_shard_starts(const ds_shard *s); /* [docs + 1] */
+int            ds_shard_has_entropy(const ds_shard *s);
+int            ds_shard_has_weight(const ds_shard *s);
+/* The shard's decoder, checked; NULL: none.  It is read once and owned by the shard. */
+rt_status ds_shard_codec(ds_shard *s, const ds_codec **out);
+/* Reads document `i`.  The arrays belong to the shard and are valid until its next call. */
+rt_status ds_shard_doc(ds_shard *s, int64_t i, ds_doc *d);
+/* Full check: shapes, ids, doc_start, target_id against ids, sums of probabilities, checksums.  RT_ECHECK reports the first
+ * violation. */
+rt_status ds_shard_verify(ds_shard *s);
+rt_status ds_shard_digest(ds_shard *s, char hex[RT_SHA_HEX]); /* digest of the content, without times */
+/* A hash that identifies the shard: attributes, the lengths of all documents, and the whole content of up to 1024 evenly spread
+ * documents.  It takes about a second for a shard of any size. */
+rt_status ds_shard_fingerprint(ds_shard *s, char hex[RT_SHA_HEX]);
 
-/* Like ds_shard_open, with `cache` bytes of decompressed chunks kept for each column. */
-rt_status ds_shard_open_cached(ds_shard **out, const char *path, size_t cache);
-/* Reads rows first .. first+n-1 of a document, of the columns whose bits (1 << COL_...) are set in `want`; texts and cost are not
- * read.  ids and prompt_mask hold one more entry unless the document ends there.  Ids are checked against the vocabulary, and rows
- * by ds_shard_check_rows. */
-rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsigned want, ds_doc *d);
-/* Checks rows of a document, beginning with row `first`, against data/FORMAT.md, for the columns that are not NULL in *d.  Every
- * reader of rows calls it.  RT_EMISMATCH: a row is not about the token that follows it; RT_EFORMAT: any other violation. */
-rt_status ds_shard_check_rows(ds_shard *s, int64_t doc, int64_t first, const ds_doc *d);
-/* Reads only the texts, seed and cost of a document.  The texts belong to the shard and are valid until its next call. */
-rt_status ds_shard_texts(ds_shard *s, int64_t doc, ds_doc *d);
-int       ds_shard_has(const ds_shard *s, int c); /* 1: the shard has column c */
-int       ds_shard_has_meta(const ds_shard *s);
-/* Checks the names in the file.  RT_EFORMAT if a name is not one that a shard may hold, or is of a part that the attributes
- * exclude. */
-rt_status ds_shard_names(ds_shard *s);
-/* Reads n rows of a column with one entry per row, from token `first` of the shard on, unchanged. */
-rt_status ds_shard_column(ds_shard *s, ds_col c, int64_t first, int64_t n, void *out);
-/* Returns 1 if the attributes for k, m and the codec are valid together. */
-int ds_info_fits(const ds_info *i);
-/* Reads the decoder again; the caller destroys it. */
-rt_status ds_shard_codec_read(ds_shard *s, ds_codec **out);
-
-/* Returns the status `code` with a message about the first value that a codec may not have; RT_OK: none. */
-rt_status ds_codec_check(const ds_codec *s, rt_status code, const char *path);
-/* Returns the first part in which two codecs differ: "bits", "scale" or "head"; NULL: they do not differ. */
-const char *ds_codec_differs(const ds_codec *a, const ds_codec *b);
+/* Checks that the n tokens of document `doc` from token `from` on are ids below V, the number of ids of the models in use.
+ * RT_EMISMATCH names the first that is not.  A shard may have a larger vocabulary: that of a tokenizer with entries that no text
+ * contains, or of a padded matrix. */
+rt_status ds_ids_check(const ds_shard *s, int64_t doc, int64_t from, const int32_t *ids, int64_t n, int64_t V);
 #endif

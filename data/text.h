@@ -1,44 +1,37 @@
-/* text.h -- declarations shared by text*.c: lines of a text file, decompressed and checked to be UTF-8. */
+/* text.h -- reading text files as documents: .txt .md .jsonl .ndjson .csv .tsv, also compressed with gzip. */
 #ifndef DS_TEXT_H
 #define DS_TEXT_H
-#include "data/data.h"
+#include "core/json.h"
+#include "data/shard.h"
+#include <stdio.h>
 
-/* ---- text_stream.c ------------------------------------------------------------------------ */
+/* Text files, and how they are divided into documents. */
+typedef struct ds_input {
+    const char *const *names; /* files, folders or "-" (standard input): .txt .md .jsonl .ndjson .csv .tsv, also .gz */
+    int64_t            n;
+    const char        *document; /* plain text: a document is a "line" (or NULL), a "blank-line" paragraph or a "file" */
+    const char        *field;    /* JSON and tables: the field that holds the text; NULL: "text" */
+    const char        *format;   /* "txt", "jsonl" or "csv" for all names; NULL: by the name's extension */
+} ds_input;
 
-typedef struct ds_stream ds_stream;
+typedef struct ds_text { /* a document before tokenization */
+    const char *text;
+    size_t      n;
+    ds_doc      about;    /* its fields: request, recipe, topic, finish, seed, cost; all others in meta */
+    int         left_out; /* number of fields that are too long for meta */
+    int64_t     read;     /* bytes read so far, of all files */
+} ds_text;
 
-/* Opens a file; "-" is standard input.  gzip is recognised by its first bytes, and a byte order mark is skipped.  UTF-16 and
- * UTF-32 give RT_EFORMAT with the command that converts them. */
-rt_status ds_stream_open(ds_stream **out, const char *path);
-void      ds_stream_close(ds_stream **s);
-/* Reads the next line without its line end (\n or \r\n); *got = 0 after the last.  RT_EFORMAT if it is not UTF-8. */
-rt_status   ds_stream_line(ds_stream *s, rt_buf *line, int *got);
-const char *ds_stream_where(ds_stream *s);        /* "FILE, line N", for errors; valid until the next call */
-int64_t     ds_stream_offset(const ds_stream *s); /* bytes of the file read so far */
-int         ds_is_blank(const char *s, size_t n); /* 1: only spaces, tabs, \r, \v, \f, or nothing */
-
-/* ---- text_files.c ------------------------------------------------------------------------- */
-
-typedef enum ds_format { DS_LINES, DS_JSONL, DS_CSV } ds_format;
-
-typedef struct ds_file {
-    char     *path;
-    ds_format format;
-    int64_t   bytes;
-} ds_file;
-
-typedef struct ds_files {
-    ds_file *v;
-    int64_t  n, cap, bytes; /* bytes: total size of all files */
-} ds_files;
-
-/* Finds the files that `in` names, in its order; files of folders and their subfolders in the order of names. */
-rt_status ds_files_find(ds_files *out, const ds_input *in);
-void      ds_files_free(ds_files *f);
-
-/* ---- text_csv.c --------------------------------------------------------------------------- */
-
-/* Calls row() for each row, as an object from column names to cells; empty cells are omitted.  RT_EFORMAT if the column `needed`
- * is missing. */
-rt_status ds_csv_read(ds_stream *s, const char *needed, rt_status (*row)(void *ud, const cJSON *o), void *ud);
+/* Calls doc() for each document of the files in order; its argument is valid until doc() returns.  *bytes (may be NULL) gets the
+ * total size of all files before the first call.  The text is UTF-8 without a byte order mark.  RT_EFORMAT tells how to convert
+ * other encodings, RT_EINVAL how to convert other kinds of files. */
+rt_status ds_text_read(const ds_input *in, int64_t *bytes, rt_status (*doc)(void *ud, const ds_text *t), void *ud);
+/* Reads the next line without its line end; *got = 0 at the end of the file.  `where` is for errors. */
+rt_status ds_line_read(FILE *f, rt_buf *line, int *got, const char *where);
+/* Parses one line of JSON Lines, an object; the line is changed in place.  Free *out with cJSON_Delete.  Numbers keep their digits
+ * (RT_JSON_EXACT).  ds_line_text reads strings of it and keeps \u0000: out gets the bytes of the string field `key`; RT_EFORMAT if
+ * it is missing. */
+rt_status ds_line_parse(cJSON **out, char *line, size_t n, const char *where);
+rt_status ds_line_text(const cJSON *o, const char *key, rt_buf *out, const char *where);
+int       ds_utf8_valid(const char *s, size_t n);
 #endif

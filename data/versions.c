@@ -1,6 +1,6 @@
 /* versions.c -- the versions of HDF5 and PCRE2 in use. */
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "data/data.h"
+#include "data/versions.h"
 #include <hdf5.h>
 #include <pcre2.h>
 #include <string.h>

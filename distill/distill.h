@@ -1,9 +1,11 @@
 /* distill.h -- a teacher's output for a student, computed in process: encoded hidden states and soft shards. */
 #ifndef DI_DISTILL_H
 #define DI_DISTILL_H
+#include "core/options.h"
+#include "data/codec.h"
 #include "model/model.h"
 
-/* ---- the hidden-state codec: a whole distribution in a few bytes per row (data.h) --------------- */
+/* ---- the hidden-state codec: a whole distribution in a few bytes per row (data/codec.h) --------------- */
 
 /* Fits an encoder and a decoder to n hidden states h[n, C] (modified).  An encoded state has `bytes` bytes; bits are assigned
  * so that they reduce the expected divergence most.  The caller owns *out.  RT_ENOENT: LAPACK is not available; RT_ECHECK:

@@ -5,6 +5,7 @@
  */
 #include "core/clock.h"
 #include "core/rng.h"
+#include "data/shard.h"
 #include "distill/distill.h"
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* eval.h -- evaluation of a model on held-out text. */
 #ifndef EV_EVAL_H
 #define EV_EVAL_H
+#include "core/options.h"
 #include "infer/infer.h"
 
 typedef struct ev_result {

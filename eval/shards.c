@@ -3,6 +3,8 @@
  * Each row writes its results to a slot of its own; the slots are then added in order, so
  * that the result does not depend on the number of threads. */
 #include "core/file.h"
+#include "data/rows.h"
+#include "data/shard.h"
 #include "eval/eval.h"
 #include <math.h>
 #include <stdlib.h>

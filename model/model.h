@@ -6,7 +6,7 @@
 #ifndef MD_MODEL_H
 #define MD_MODEL_H
 #include "autograd/autograd.h"
-#include "data/data.h"
+#include "data/tokenizer.h"
 #include "kernels/kernels.h"
 
 typedef struct md_config {

@@ -1,7 +1,7 @@
 /* agree.h -- compares a response's text with its token ids. */
 #ifndef TC_AGREE_H
 #define TC_AGREE_H
-#include "data/data.h"
+#include "data/tokenizer.h"
 
 /* RT_EFORMAT names the first offset at which `text` differs from what the n ids decode to.
  * `stop`: the strings that may have ended the text. */

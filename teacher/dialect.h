@@ -4,12 +4,13 @@
  * (teacher.h).  No other file knows which kinds there are.  What several kinds share is a function or a table declared below,
  * which their structs name; TC_COMPLETIONS names all that servers with vLLM's completions share.
  *
- * A response becomes a record of token ids with rows placed as data.h says (row i is about token i + 1).  A dialect
+ * A response becomes a record of token ids with rows placed as data/shard.h says (row i is about token i + 1).  A dialect
  * checks every value of a response before it stores it; rows.c has the checks.
  */
 #ifndef TC_DIALECT_H
 #define TC_DIALECT_H
 #include "core/json.h"
+#include "data/shard.h"
 #include "teacher/http.h"
 
 enum {

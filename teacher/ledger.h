@@ -7,6 +7,7 @@
  */
 #ifndef TC_LEDGER_H
 #define TC_LEDGER_H
+#include "core/hash.h"
 #include "teacher/teacher.h"
 
 typedef enum tc_state {

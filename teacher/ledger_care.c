@@ -1,5 +1,6 @@
 /* ledger_care.c -- statistics of a ledger, and pruning. */
 #include "core/file.h"
+#include "data/shard.h"
 #include "teacher/ledger_db.h"
 #include <string.h>
 

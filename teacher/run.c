@@ -7,6 +7,7 @@
 #include "teacher/run.h"
 #include "core/clock.h"
 #include "core/file.h"
+#include "data/tokenizer.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

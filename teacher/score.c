@@ -3,6 +3,7 @@
  * All token ids are held in memory (4 bytes a token); responses are not.
  */
 #include "core/rng.h"
+#include "data/tokenizer.h"
 #include "teacher/run.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -10,7 +10,8 @@
  */
 #ifndef TC_TEACHER_H
 #define TC_TEACHER_H
-#include "data/data.h"
+#include "core/options.h"
+#include "core/progress.h"
 
 /* The kinds of servers, a file dialect_NAME.c each (dialect.h).  --dialect auto takes the first one that recognises the server;
  * vllm recognises every server and stays the last. */
@@ -65,7 +66,7 @@ typedef struct tc_report {                     /* what a run did */
     int      already; /* OUT existed and was made from the same requests */
 } tc_report;
 
-/* Score documents: text (or soft) shards in, one soft shard out (rows as data.h says).
+/* Score documents: text (or soft) shards in, one soft shard out (rows as data/shard.h says).
  * RT_EMISMATCH: the teacher has another tokenizer, or the ledger another teacher.
  * RT_EINVAL: a document (named) is longer than the teacher's context; OUT exists and was made from
  * other requests.  RT_ENET: the server failed; the responses received are in the

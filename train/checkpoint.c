@@ -5,6 +5,7 @@
  * stored: batches are a pure function of (seed, step). */
 #include "core/apart.h"
 #include "core/file.h"
+#include "data/h5.h"
 #include "train/trainer.h"
 #include <errno.h>
 #include <stdio.h>

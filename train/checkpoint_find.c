@@ -1,5 +1,6 @@
 /* checkpoint_find.c -- finding the newest intact checkpoint and the damaged ones in an output folder, and removing a run. */
 #include "core/file.h"
+#include "data/h5.h"
 #include "train/trainer.h"
 #include <errno.h>
 #include <stdio.h>

@@ -7,6 +7,8 @@
 #define TR_TRAIN_H
 #include "core/comm.h"
 #include "core/json.h"
+#include "core/options.h"
+#include "data/shard.h"
 #include "model/model.h"
 #include "optim/optim.h"
 

@@ -2,6 +2,7 @@
 #ifndef TR_TRAINER_H
 #define TR_TRAINER_H
 #include "core/lock.h"
+#include "data/loader.h"
 #include "train/train.h"
 #include <stdio.h>
 

@@ -18,6 +18,7 @@
  */
 #include "core/rng.h"
 #include "core/threads.h"
+#include "data/shard.h"
 #include "model/model.h"
 #include <math.h>
 #include <stdio.h>

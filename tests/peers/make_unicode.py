@@ -1,13 +1,13 @@
-"""Writes data/unicode_table.c: what Hugging Face's tokenizers take each code point for.
+"""Writes data/tokenizer/unicode_table.c: what Hugging Face's tokenizers take each code point for.
 
-usage: make_unicode.py data/unicode_table.c             write it
-       make_unicode.py data/unicode_table.c --check     exit status 1 where the file is not what would be written
+usage: make_unicode.py data/tokenizer/unicode_table.c             write it
+       make_unicode.py data/tokenizer/unicode_table.c --check     exit status 1 where the file is not what would be written
 
 Everything is asked of the installed package (requirements.txt pins it), over all code points: no table of another program's Unicode
 version comes in. Its regexes and its normaliser have different versions; that is kept as it is. Asked for are
 
     category    the general category of each code point, and its script: \\p{...} in the regex of a pre-tokenizer
-    \\w, \\d, \\s  that they are what data/unicode.c makes of categories
+    \\w, \\d, \\s  that they are what data/tokenizer/unicode.c makes of categories
     NFC         canonical decompositions, combining classes and compositions of the normaliser
     added       what counts as a letter beside a `single_word` added token, and as space around an lstrip or rstrip one
 
@@ -157,8 +157,8 @@ def source():
         at.append(f"{{0x{c:x}, {len(flat)}, {len(d)}}}")
         flat += [f"0x{ord(x):x}" for x in d]
     out = [f"/* unicode_table.c -- what tokenizers {tokenizers.__version__} takes each code point for.\n *\n"
-           " * Made by tests/peers/make_unicode.py; not to be edited.  data/unicode.h says what the tables hold.\n */\n"
-           '/* clang-format off */\n#include "data/unicode.h"\n',
+           " * Made by tests/peers/make_unicode.py; not to be edited.  data/tokenizer/unicode.h says what the tables hold.\n */\n"
+           '/* clang-format off */\n#include "data/tokenizer/unicode.h"\n',
            array("char *const", "ds_category_names", [f'"{c}"' for c in CATEGORIES_OF]),
            f"const int ds_category_count = {len(CATEGORIES_OF)};\n",
            array("char *const", "ds_script_names", ['""'] + [f'"{s}"' for s in scripts]),

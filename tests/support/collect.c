@@ -8,6 +8,7 @@
 /* clang-format on */
 #include "tests/support/collect.h"
 #include "core/file.h"
+#include "data/text.h"
 #include "tests/support/check.h"
 #include <stdio.h>
 #include <stdlib.h>

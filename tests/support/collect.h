@@ -1,6 +1,8 @@
 /* collect.h -- shared by tests that collect from a teacher: a folder, a model server, and runs against it. */
 #ifndef TESTS_COLLECT_H
 #define TESTS_COLLECT_H
+#include "data/shard.h"
+#include "data/tokenizer.h"
 #include "teacher/teacher.h"
 #include "tests/support/replay.h"
 

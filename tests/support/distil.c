@@ -2,6 +2,7 @@
 #include "tests/support/distil.h"
 #include "core/file.h"
 #include "core/rng.h"
+#include "data/text.h"
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -5,7 +5,7 @@
  */
 #ifndef TESTS_REPLAY_H
 #define TESTS_REPLAY_H
-#include "data/data.h"
+#include "data/tokenizer.h"
 
 enum { REPLAY_VOCAB = 320 };
 extern const char replay_tokenizer[]; /* the SHA-256 that it reports unless replay_options has another */

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "core/rng.h"
-#include "data/shard.h"
+#include "data/shard/columns.h"
 #include <math.h>
 #include <string.h>
 

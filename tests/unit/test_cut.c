@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "data/loader.h"
 #include "distill/distill.h"
 #include "tests/support/check.h"
 #include "tests/support/distil.h"

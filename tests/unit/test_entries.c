@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "core/rng.h"
-#include "data/data.h"
+#include "data/rows.h"
 #include <math.h>
 #include <string.h>
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "data/data.h"
+#include "data/h5.h"
 #include "tests/support/one_file.h"
 #include <signal.h>
 #include <stdio.h>

@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "core/rng.h"
-#include "data/h5_file.h"
-#include "data/shard.h"
+#include "data/h5/file.h"
+#include "data/shard/columns.h"
 #include "tests/support/one_file.h"
 #include <math.h>
 #include <stdio.h>

@@ -10,7 +10,8 @@
 
 #include "core/file.h"
 #include "core/rng.h"
-#include "data/shard.h"
+#include "data/loader.h"
+#include "data/shard/columns.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -8,7 +8,8 @@
 
 #include "core/file.h"
 #include "core/rng.h"
-#include "data/shard.h"
+#include "data/shard/columns.h"
+#include "data/text.h"
 #include "distill/distill.h"
 #include "tests/support/check.h"
 #include <math.h>

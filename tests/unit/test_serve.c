@@ -2,9 +2,11 @@
 #include "core/clock.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "core/options.h"
 #include "core/progress.h"
 #include "core/rng.h"
 #include "core/threads.h"
+#include "data/text.h"
 #include "serve/serve.h"
 #include <arpa/inet.h>
 #include <math.h>

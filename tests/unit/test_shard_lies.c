@@ -6,7 +6,8 @@
 
 #include <cmocka.h>
 
-#include "data/shard.h"
+#include "data/loader.h"
+#include "data/shard/columns.h"
 #include "tests/support/one_file.h"
 #include <math.h>
 #include <string.h>

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 /* clang-format on */
+#include "data/text.h"
 #include "teacher/agree.h"
 #include "tests/support/check.h"
 #include "tests/support/one_file.h"

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "core/file.h"
-#include "data/data.h"
+#include "data/text.h"
 #include "tests/support/check.h"
 #include "tests/support/one_file.h"
 #include <math.h>

@@ -11,9 +11,10 @@
 
 #include "core/clock.h"
 #include "core/file.h"
+#include "core/options.h"
 #include "core/rng.h"
-#include "data/data.h"
-#include "data/tokenizer.h"
+#include "data/text.h"
+#include "data/tokenizer/parts.h"
 #include "tests/support/check.h"
 #include <stdio.h>
 #include <stdlib.h>

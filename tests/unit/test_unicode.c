@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "core/hash.h"
-#include "data/tokenizer.h"
+#include "data/tokenizer/parts.h"
 #include "tests/support/check.h"
 #include <string.h>
 

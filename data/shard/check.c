@@ -1,0 +1,121 @@
+/* check.c -- checks of a shard's rows.  Training, evaluation and the check of a file all use them. */
+#include "data/shard/file.h"
+#include <math.h>
+
+#define TOLERANCE      1e-3 /* servers print few digits */
+#define SAY(cond, ...) RT_CHECK(cond, RT_EFORMAT, __VA_ARGS__)
+#define AT(c)          ds_shard_path((c)->s), (long long)(c)->doc, (long long)((c)->first + (c)->row)
+#define ROW            "%s: document %lld, row %lld: "
+
+typedef struct check {
+    ds_shard     *s;
+    int64_t       k, m, doc, first, row; /* row: index within the rows that begin at `first` */
+    const ds_doc *d;
+    int           ends; /* 1: the rows end the document */
+    double        most; /* the largest possible entropy, log(vocab) */
+} check;
+
+/* ---- ids: a bitmap marks the ids among the top k -------------------------------------------- */
+
+static int marked(const check *c, int32_t id) { return c->s->marks[id / 64] >> id % 64 & 1; }
+
+static rt_status check_tail(const check *c)
+{
+    const int32_t *tail = c->d->tail_ids + c->row * c->m;
+    for (int64_t i = 0; i < c->m && c->d->tail_mass[c->row] > 0; i++)
+        SAY(!marked(c, tail[i]), ROW "tail id %d is one of the top k", AT(c), (int)tail[i]);
+    return RT_OK;
+}
+
+static rt_status check_ids(const check *c)
+{
+    const int32_t *id = c->d->topk_ids + c->row * c->k;
+    rt_status      st = RT_OK;
+    int64_t        n  = 0;
+    for (; n < c->k && !marked(c, id[n]); n++) c->s->marks[id[n] / 64] |= (uint64_t)1 << id[n] % 64;
+    if (n < c->k) st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, ROW "id %d stands twice among the top k", AT(c), (int)id[n]);
+    else if (c->d->tail_ids) st = check_tail(c);
+    while (n-- > 0) c->s->marks[id[n] / 64] = 0;
+    return st;
+}
+
+/* ---- numbers ---------------------------------------------------------------------------------- */
+
+static rt_status check_masses(const check *c)
+{
+    const float *lp   = c->d->topk_logprob ? c->d->topk_logprob + c->row * c->k : NULL;
+    const double tail = (double)c->d->tail_mass[c->row];
+    double       sum  = 0;
+    for (int64_t j = 0; lp && j < c->k; j++) {
+        SAY(lp[j] <= 0, ROW "log-probability %g, expected at most 0", AT(c), (double)lp[j]);
+        SAY(j == 0 || lp[j] <= lp[j - 1] + 1e-5f, ROW "the top k are not in order, most likely first", AT(c));
+        sum += (double)expf(lp[j]);
+    }
+    SAY(tail >= 0 && tail <= 1 + TOLERANCE, ROW "tail mass %g, expected a number from 0 to 1", AT(c), tail);
+    SAY(!(lp || !c->k) || fabs(sum + tail - 1) <= TOLERANCE, ROW "top k %.6f + tail %.6f are not 1", AT(c), sum, tail);
+    return RT_OK;
+}
+
+/* Checks the log-probability of the actual next token: alone and, if the token is among the top k, against its entry. */
+static rt_status check_actual(const check *c)
+{
+    const int64_t k      = c->k;
+    const double  actual = (double)c->d->actual_logprob[c->row];
+    const float  *lp     = c->d->topk_logprob + c->row * k;
+    int64_t       at     = 0;
+    if (isnan(actual)) return RT_OK;
+    SAY(actual <= 0, ROW "the actual token has log-probability %g, expected at most 0", AT(c), actual);
+    while (at < k && c->d->topk_ids[c->row * k + at] != c->d->target_id[c->row]) at++;
+    SAY(at == k || (double)lp[at] == actual || fabs((double)lp[at] - actual) <= TOLERANCE,
+        ROW "the actual token has log-probability %g among the top k, but %g alone", AT(c), (double)lp[at], actual);
+    SAY(at < k || !k || actual <= (double)lp[k - 1] + TOLERANCE,
+        ROW "the actual token has log-probability %g, but is not among the top k, which go down to %g", AT(c), actual, (double)lp[k - 1]);
+    return RT_OK;
+}
+
+static rt_status check_entropy(const check *c)
+{
+    const double h = c->d->tail_entropy ? (double)c->d->tail_entropy[c->row] : (double)NAN;
+    SAY(isnan(h) || (h >= -TOLERANCE && h <= c->most + TOLERANCE),
+        ROW "tail entropy %g, expected a number from 0 to %.4f, the logarithm of the vocabulary", AT(c), h, c->most);
+    return RT_OK;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------- */
+
+static rt_status check_about(const check *c)
+{
+    const ds_doc *d = c->d;
+    const int64_t i = c->row;
+    RT_CHECK(!c->ends || i < d->n - 1, RT_EMISMATCH, ROW "is valid, but no token follows", AT(c));
+    RT_CHECK(d->target_id[i] == d->ids[i + 1], RT_EMISMATCH,
+             "%s: document %lld, row %lld is about id %d, but the next token is id %d; make the shard again", AT(c), (int)d->target_id[i],
+             (int)d->ids[i + 1]);
+    return RT_OK;
+}
+
+static rt_status check_target(const check *c)
+{
+    const ds_doc *d = c->d;
+    if (d->target_id && d->ids) RT_TRY(check_about(c));
+    if (d->tail_mass) RT_TRY(check_masses(c));
+    if (d->topk_ids) RT_TRY(check_ids(c));
+    if (d->actual_logprob) RT_TRY(check_actual(c));
+    return check_entropy(c);
+}
+
+rt_status ds_shard_check_rows(ds_shard *s, int64_t doc, int64_t first, const ds_doc *d)
+{
+    check c = {.s = s, .k = s->info.k, .m = s->info.m, .doc = doc, .first = first, .d = d, .most = log((double)s->info.vocab)};
+    c.ends  = first + d->n == s->starts[doc + 1] - s->starts[doc];
+    if (d->topk_ids && !s->marks) RT_TRY(RT_NEW(s->marks, s->info.vocab / 64 + 1));
+    for (c.row = 0; c.row < d->n; c.row++) {
+        SAY(!d->prompt_mask || d->prompt_mask[c.row] <= 1, ROW "/prompt_mask is %d, expected 0 or 1", AT(&c), (int)d->prompt_mask[c.row]);
+        SAY(!d->weight || (isfinite(d->weight[c.row]) && d->weight[c.row] >= 0), ROW "weight %g, expected a number from 0 on", AT(&c),
+            (double)d->weight[c.row]);
+        if (!d->valid) continue;
+        SAY(d->valid[c.row] <= 1, ROW "/valid is %d, expected 0 or 1", AT(&c), (int)d->valid[c.row]);
+        if (d->valid[c.row]) RT_TRY(check_target(&c));
+    }
+    return RT_OK;
+}

@@ -1,0 +1,96 @@
+/* added.c -- finding added tokens in a text: the leftmost match, and of matches with equal start the longest. */
+#include "data/tokenizer/parts.h"
+#include <stdlib.h>
+#include <string.h>
+
+rt_status ds_added_put(ds_added *a, const char *text, size_t n, int32_t id, int flags)
+{
+    char *copy = NULL;
+    RT_TRY(rt_grow((void **)&a->token, a->n, &a->cap, sizeof *a->token));
+    RT_TRY(rt_alloc((void **)&copy, (int64_t)n + 1, 1, "added token"));
+    memcpy(copy, text, n);
+    a->token[a->n++] = (ds_added_token){copy, n, id, flags};
+    return RT_OK;
+}
+
+static int by_byte_and_length(const void *x, const void *y)
+{
+    const ds_added_token *a = x, *b = y;
+    const int             d = (unsigned char)a->text[0] - (unsigned char)b->text[0];
+    return d ? d : a->n != b->n ? (a->n < b->n ? 1 : -1) : strcmp(a->text, b->text);
+}
+
+void ds_added_sort(ds_added *a)
+{
+    if (a->n) qsort(a->token, (size_t)a->n, sizeof *a->token, by_byte_and_length);
+    int64_t i = 0;
+    for (int b = 0; b <= 256; b++) {
+        while (i < a->n && (unsigned char)a->token[i].text[0] < b) i++;
+        a->first[b] = i;
+    }
+}
+
+void ds_added_free(ds_added *a)
+{
+    for (int64_t i = 0; i < a->n; i++) free(a->token[i].text);
+    free(a->token);
+    *a = (ds_added){0};
+}
+
+/* Returns the character at s (-1: none) and its length (1 if it is not valid UTF-8). */
+static int32_t character(const char *s, size_t n, size_t *len)
+{
+    const size_t k = n ? rt_utf8_length(s, n) : 0;
+    *len           = k ? k : 1;
+    return k ? (int32_t)ds_utf8_decode(s, k) : -1;
+}
+
+static int is_space(int32_t c) { return c >= 0 && ds_is_space((uint32_t)c); }
+static int is_word(int32_t c) { return c >= 0 && ds_is_word((uint32_t)c); }
+
+static int32_t character_before(const char *text, size_t at, size_t *len)
+{
+    size_t from = at;
+    while (from > 0 && at - from < DS_MAX_UTF8) {
+        from--;
+        const int32_t c = character(text + from, at - from, len);
+        if (c >= 0 && *len == at - from) return c;
+    }
+    *len = 1;
+    return -1;
+}
+
+static int stands_alone(const char *text, size_t n, size_t start, size_t stop)
+{
+    size_t len;
+    return !is_word(character_before(text, start, &len)) && !is_word(character(text + stop, n - stop, &len));
+}
+
+static const ds_added_token *token_at(const ds_added *a, const char *text, size_t n, size_t at)
+{
+    const unsigned char b = (unsigned char)text[at];
+    for (int64_t i = a->first[b]; i < a->first[b + 1]; i++) {
+        const ds_added_token *k = &a->token[i];
+        if (k->n <= n - at && !memcmp(k->text, text + at, k->n)) return k;
+    }
+    return NULL;
+}
+
+const ds_added_token *ds_added_next(const ds_added *a, const char *text, size_t n, size_t from, size_t *start, size_t *stop)
+{
+    size_t len;
+    for (size_t at = from; a->n && at < n; at++) {
+        const ds_added_token *k = token_at(a, text, n, at);
+        if (!k) continue;
+        *start = at;
+        *stop  = at + k->n;
+        if ((k->flags & DS_ADDED_WORD) && !stands_alone(text, n, *start, *stop)) {
+            at = *stop - 1; /* a rejected match is skipped as a whole */
+            continue;
+        }
+        while ((k->flags & DS_ADDED_LSTRIP) && *start > from && is_space(character_before(text, *start, &len))) *start -= len;
+        while ((k->flags & DS_ADDED_RSTRIP) && *stop < n && is_space(character(text + *stop, n - *stop, &len))) *stop += len;
+        return k;
+    }
+    return NULL;
+}

@@ -1,0 +1,166 @@
+/* bpe_split.c -- the pre-tokenizer: regexes that cut a text into pieces.
+ *
+ * The characters of a text are converted to classes (bpe_classes.c) of one byte each.  PCRE2 matches these bytes and needs no
+ * knowledge of Unicode.
+ */
+#include "data/tokenizer/parts.h"
+#include <stdlib.h>
+#include <string.h>
+
+const char ds_gpt2_pattern[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+
+rt_status ds_splitter_add(ds_splitter *s, const char *pattern, int literal, ds_split_keep keep, const char *where)
+{
+    RT_CHECK(s->n < DS_MAX_SPLITS, RT_EFORMAT, "%s: the pre_tokenizer has more than %d regexes", where, DS_MAX_SPLITS);
+    RT_CHECK(*pattern, RT_EFORMAT, "%s: the pre_tokenizer has an empty pattern", where);
+    const int i        = s->n++;
+    s->step[i].keep    = keep;
+    s->step[i].literal = literal;
+    RT_TRY(rt_strdup(&s->step[i].pattern, pattern));
+    return (literal ? ds_regex_read_literal : ds_regex_read)(s, pattern, &s->step[i].parts, where);
+}
+
+static rt_status compile(ds_splitter *s, int i, const char *where)
+{
+    rt_buf    b    = {0};
+    int       code = 0;
+    size_t    at   = 0;
+    rt_status st   = ds_classes_write(s, &s->step[i].parts, &b);
+    if (st == RT_OK) s->step[i].code = pcre2_compile((PCRE2_SPTR)b.p, b.len, 0, &code, &at, NULL);
+    rt_buf_free(&b);
+    if (st == RT_OK && !s->step[i].code) {
+        char text[128] = "";
+        pcre2_get_error_message(code, (PCRE2_UCHAR *)text, sizeof text);
+        RT_FAIL(RT_EFORMAT, "%s: the regex \"%.80s\" is not understood: %s", where, s->step[i].pattern, text);
+    }
+    if (st == RT_OK) pcre2_jit_compile(s->step[i].code, PCRE2_JIT_COMPLETE); /* if the JIT fails, PCRE2 interprets the regex */
+    return st;
+}
+
+rt_status ds_splitter_ready(ds_splitter *s, const char *where)
+{
+    if (!s->n) return RT_OK;
+    RT_TRY(ds_classes_make(s, where));
+    for (int i = 0; i < s->n; i++) RT_TRY(compile(s, i, where));
+    free(s->cut);
+    s->cut = NULL;
+    return RT_OK;
+}
+
+void ds_splitter_free(ds_splitter *s)
+{
+    for (int i = 0; i < s->n; i++) pcre2_code_free(s->step[i].code), free(s->step[i].pattern), rt_buf_free(&s->step[i].parts);
+    for (int64_t i = 0; i < s->sets; i++) ds_set_free(&s->set[i]);
+    free(s->set);
+    free(s->cut);
+    free(s->class);
+    *s = (ds_splitter){0};
+}
+
+void ds_split_work_free(ds_split_work *w)
+{
+    for (int i = 0; i < DS_MAX_SPLITS; i++) pcre2_match_data_free(w->match[i]);
+    free(w->class);
+    *w = (ds_split_work){0};
+}
+
+typedef struct split {
+    const ds_splitter *s;
+    ds_split_work     *w;
+    ds_piece_fn        piece;
+    void              *ud;
+} split;
+
+typedef struct part { /* a part of the text: its bytes, and the class of each character */
+    const char *text;
+    const uint8_t *class;
+    size_t bytes, n;
+} part;
+
+/* Finds the next match at or after `at`; *from = n if there is none. */
+static rt_status find(const split *k, int step, const part *p, size_t at, size_t *from, size_t *to)
+{
+    const pcre2_code *code = k->s->step[step].code;
+    pcre2_match_data *m    = k->w->match[step];
+    int               rc   = pcre2_match(code, p->class, p->n, at, 0, m, NULL);
+    if (rc == PCRE2_ERROR_JIT_STACKLIMIT) rc = pcre2_match(code, p->class, p->n, at, PCRE2_NO_JIT, m, NULL);
+    *from = *to = p->n;
+    if (rc == PCRE2_ERROR_NOMATCH) return RT_OK;
+    RT_CHECK(rc >= 0, RT_EINVAL, "the tokenizer's regex fails on a text of %zu bytes (PCRE2 error %d); cut the text", p->bytes, rc);
+    *from = pcre2_get_ovector_pointer(m)[0];
+    *to   = pcre2_get_ovector_pointer(m)[1];
+    return RT_OK;
+}
+
+/* Removes the first n characters from p and returns them. */
+static part take(part *p, size_t n)
+{
+    part first = {p->text, p->class, 0, n};
+    if (p->bytes == p->n) first.bytes = n;
+    else
+        for (size_t i = 0; i < n; i++) first.bytes += ds_utf8_size(p->text[first.bytes]);
+    p->text += first.bytes, p->bytes -= first.bytes;
+    p->class += n, p->n -= n;
+    return first;
+}
+
+static rt_status cut(const split *k, int step, const part *p)
+{
+    if (step == k->s->n) return k->piece(k->ud, p->text, p->bytes);
+    const ds_split_keep keep = k->s->step[step].keep;
+    part                rest = *p, one;
+    for (size_t at = 0, gap = 0, from, to; gap < p->n; at = to, gap = to) {
+        RT_TRY(find(k, step, p, at, &from, &to));
+        while (from == to && from < p->n) /* an empty match cuts nothing: search from the next character on */
+            RT_TRY(find(k, step, p, from + 1, &from, &to));
+        one = take(&rest, from - gap);
+        if (one.n && keep != DS_KEEP_MATCHES) RT_TRY(cut(k, step + 1, &one));
+        one = take(&rest, to - from);
+        if (one.n && keep != DS_KEEP_GAPS) RT_TRY(cut(k, step + 1, &one));
+    }
+    return RT_OK;
+}
+
+/* Converts the longest valid UTF-8 prefix of s to classes. */
+static part valid_part(const split *k, const char *s, size_t n)
+{
+    part p         = {.text = s, .class = k->w->class};
+    uint8_t *class = k->w->class;
+    size_t len;
+    while (p.bytes < n) {
+        const unsigned char c = (unsigned char)s[p.bytes];
+        if (c < 0x80) len = 1;
+        else if (!(len = rt_utf8_length(s + p.bytes, n - p.bytes))) break;
+        class[p.n++] = k->s->n ? k->s->class[len == 1 ? c : ds_utf8_decode(s + p.bytes, len)] : 0;
+        p.bytes += len;
+    }
+    return p;
+}
+
+static rt_status prepare(const ds_splitter *s, ds_split_work *w, size_t n)
+{
+    for (int i = 0; i < s->n; i++) {
+        if (!w->match[i]) w->match[i] = pcre2_match_data_create(1, NULL);
+        RT_CHECK(w->match[i], RT_ENOMEM, "PCRE2 match data");
+    }
+    if (n <= w->cap) return RT_OK;
+    free(w->class);
+    w->cap   = 0;
+    w->class = malloc(n);
+    RT_CHECK(w->class, RT_ENOMEM, "classes of a text of %zu bytes", n);
+    w->cap = n;
+    return RT_OK;
+}
+
+rt_status ds_split(const ds_splitter *s, ds_split_work *w, const char *text, size_t n, ds_piece_fn piece, void *ud)
+{
+    const split k = {s, w, piece, ud};
+    RT_TRY(prepare(s, w, n));
+    for (size_t i = 0; i < n;) {
+        const part good = valid_part(&k, text + i, n - i);
+        if (good.n) RT_TRY(cut(&k, 0, &good));
+        i += good.bytes;
+        if (i < n) RT_TRY(piece(ud, text + i++, 1));
+    }
+    return RT_OK;
+}

@@ -1,0 +1,74 @@
+/* tokenizer.c -- loading a tokenizer from its folder; its properties. */
+#include "core/file.h"
+#include "data/tokenizer/parts.h"
+#include <stdlib.h>
+#include <string.h>
+
+rt_status ds_ids_add(ds_ids *ids, int32_t id)
+{
+    RT_TRY(rt_grow((void **)&ids->v, ids->n, &ids->cap, sizeof *ids->v));
+    ids->v[ids->n++] = id;
+    return RT_OK;
+}
+
+/* ---- loading ----------------------------------------------------------------------- */
+
+static rt_status read_tokenizer(ds_tokenizer *t, const char *dir)
+{
+    rt_buf    path = {0}, text = {0};
+    cJSON    *root = NULL;
+    rt_status st   = RT_OK;
+    RT_TRY_OR(rt_path(&path, dir, "tokenizer.json"), out);
+    RT_TRY_OR(rt_file_read(&text, path.p, DS_MAX_TOKENIZER), out);
+    RT_TRY_OR(rt_sha_bytes(text.p, text.len, t->file), out);
+    /* core's check for duplicate keys is made for configurations; ds_vocab_put finds the duplicates of a vocabulary */
+    RT_TRY_OR(rt_json_parse(&root, text.p, text.len, RT_JSON_DUPLICATES, path.p), out);
+    RT_TRY_OR(ds_tokenizer_parse(t, root, path.p), out);
+    RT_TRY_OR(ds_tokenizer_identify(t), out);
+    RT_TRY_OR(ds_tokenizer_read_ends(t, dir), out);
+out:
+    cJSON_Delete(root);
+    rt_buf_free(&text);
+    rt_buf_free(&path);
+    return st;
+}
+
+rt_status ds_tokenizer_load(ds_tokenizer **out, const char *dir)
+{
+    ds_tokenizer *t = NULL;
+    RT_TRY(RT_NEW(t, 1));
+    t->bos = t->eos    = -1;
+    const rt_status st = read_tokenizer(t, dir);
+    if (st != RT_OK) ds_tokenizer_destroy(&t);
+    else *out = t;
+    return st;
+}
+
+void ds_tokenizer_destroy(ds_tokenizer **t)
+{
+    ds_tokenizer *k = *t;
+    if (!k) return;
+    ds_vocab_free(&k->vocab);
+    ds_splitter_free(&k->splitter);
+    ds_added_free(&k->raw);
+    ds_added_free(&k->normalized);
+    free(k->merges.slot);
+    free(k->prefix.v);
+    free(k->suffix.v);
+    free(k->close.v);
+    free(k);
+    *t = NULL;
+}
+
+int64_t        ds_tokenizer_size(const ds_tokenizer *t) { return t->vocab.n; }
+int32_t        ds_tokenizer_bos(const ds_tokenizer *t) { return t->bos; }
+int32_t        ds_tokenizer_eos(const ds_tokenizer *t) { return t->eos; }
+const ds_ends *ds_tokenizer_ends(const ds_tokenizer *t) { return &t->ends; }
+int32_t        ds_tokenizer_id(const ds_tokenizer *t, const char *token) { return ds_vocab_find(&t->vocab, token, strlen(token)); }
+
+rt_status ds_tokenizer_entry(const ds_tokenizer *t, int32_t id, rt_buf *out)
+{
+    size_t      n;
+    const char *s = ds_vocab_text(&t->vocab, id, &n);
+    return rt_buf_add(out, s, n);
+}

@@ -1,0 +1,84 @@
+/* train.c -- training a tokenizer on text files: counting pieces, learning merges (bpe_train.c), writing files
+ * (write.c). */
+#include "data/text.h"
+#include "data/tokenizer/parts.h"
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct counter {
+    ds_splitter   splitter;
+    ds_split_work work;
+    ds_vocab      pieces;
+    int64_t      *count, cap;
+} counter;
+
+static rt_status count_piece(void *ud, const char *s, size_t n)
+{
+    counter *c  = ud;
+    int32_t  id = ds_vocab_find(&c->pieces, s, n);
+    if (id < 0) {
+        RT_CHECK(c->pieces.n < DS_MAX_ENTRIES, RT_EINVAL, "the text has more than %d different words; train on a part of it",
+                 DS_MAX_ENTRIES);
+        id = (int32_t)c->pieces.n;
+        RT_TRY(rt_grow((void **)&c->count, id, &c->cap, sizeof *c->count));
+        c->count[id] = 0;
+        RT_TRY(ds_vocab_put(&c->pieces, s, n, id, "tokenizer train"));
+    }
+    c->count[id]++;
+    return RT_OK;
+}
+
+static rt_status count_document(void *ud, const ds_text *t)
+{
+    counter *c = ud;
+    return ds_split(&c->splitter, &c->work, t->text, t->n, count_piece, c);
+}
+
+static rt_status count_files(counter *c, const ds_input *in)
+{
+    RT_TRY(ds_splitter_add(&c->splitter, ds_gpt2_pattern, 0, DS_KEEP_BOTH, "tokenizer train"));
+    RT_TRY(ds_splitter_ready(&c->splitter, "tokenizer train"));
+    RT_TRY(ds_text_read(in, NULL, count_document, c));
+    RT_CHECK(c->pieces.n, RT_EFORMAT, "tokenizer train: there is no text in %s%s", in->n ? in->names[0] : "no file",
+             in->n > 1 ? " and the others" : "");
+    return RT_OK;
+}
+
+/* Entry 0 is the end token, followed by the 256 bytes in the order of their characters. */
+static rt_status begin_vocab(ds_vocab *v, const char *end)
+{
+    RT_TRY(ds_vocab_put(v, end, strlen(end), 0, "tokenizer train"));
+    for (int i = 0; i < 256; i++) {
+        char         c[2];
+        const size_t n = ds_alphabet_put((unsigned char)ds_alphabet_order(i), c);
+        RT_TRY(ds_vocab_put(v, c, n, i + 1, "tokenizer train"));
+    }
+    return RT_OK;
+}
+
+static rt_status train(counter *c, ds_trained *t, const ds_input *in, int64_t vocab, const char *end, rt_progress *p)
+{
+    RT_TRY(begin_vocab(&t->vocab, end));
+    RT_TRY(count_files(c, in));
+    return ds_bpe_train(&c->pieces, c->count, vocab, t, p);
+}
+
+rt_status ds_tokenizer_train(const ds_input *in, int64_t vocab, const char *end, const char *dir, rt_progress *p)
+{
+    counter    c = {0};
+    ds_trained t = {0};
+    RT_CHECK(vocab >= 257 && vocab <= DS_MAX_ENTRIES, RT_EINVAL,
+             "a vocabulary of %lld entries; expected 257 (the end token and 256 bytes) to %d", (long long)vocab, DS_MAX_ENTRIES);
+    RT_CHECK(*end && ds_utf8_valid(end, strlen(end)), RT_EINVAL, "the end token must be a text in UTF-8, for example <|end|>");
+    if (p) rt_progress_begin(p, "learning merges", "entries", vocab, 0);
+    rt_status st = train(&c, &t, in, vocab, end, p);
+    if (p) rt_progress_end(p);
+    if (st == RT_OK) st = ds_tokenizer_write(&t, dir);
+    ds_splitter_free(&c.splitter);
+    ds_split_work_free(&c.work);
+    ds_vocab_free(&c.pieces);
+    free(c.count);
+    ds_vocab_free(&t.vocab);
+    free(t.merges.v);
+    return st;
+}
