@@ -41,7 +41,7 @@ ag_id ag_view(ag_graph *g, ag_id x, int nd, const int64_t *shape);
 
 /* Each operator appends one node and returns its output.  After the first error every call returns
  * -1, and ag_plan_create() returns that first error. */
-ag_id ag_add(ag_graph *g, ag_id a, ag_id b);                 /* y = a + b, same shape             */
+ag_id ag_add(ag_graph *g, ag_id a, ag_id b);                 /* y = a + b, same shape, a's type   */
 ag_id ag_mul(ag_graph *g, ag_id a, ag_id b);                 /* y = a * b, same shape             */
 ag_id ag_bias(ag_graph *g, ag_id x, ag_id b);                /* x[N,C] + b[C] on each row         */
 ag_id ag_sum(ag_graph *g, ag_id x);                          /* y = sum_i x_i, a real scalar      */
@@ -158,10 +158,10 @@ typedef struct ag_target_rows {
 
 /* Result of the last replay: scaled sums over this batch's rows. */
 typedef struct ag_loss_result {
-    double  loss, ce;
+    double  loss, ce;   /* of the head */
     double  kl;         /* KL(p||q) at `temperature`, over all ids or over k + 1 outcomes, whatever the objective */
     double  kl_missing; /* scaled weight of the rows left out of kl, which have no exact entry among the student's ids */
-    double  matched;    /* the hidden-state term, part of loss */
+    double  matched;    /* of ag_match_hidden; the loss that is minimised is loss + matched */
     int64_t rows;       /* rows in the loss */
     int64_t bad_row;    /* first row whose teacher logits are not all finite: losses and gradients are invalid; -1: none */
 } ag_loss_result;
@@ -177,7 +177,7 @@ typedef struct ag_targets {
 double ag_mean_kl(double kl, double kl_missing);
 
 /* hidden[N,C] x w[V,C] x targets -> the scaled loss.  Logits are computed in blocks of rows, never as [N,V].
- * ag_step computes the gradient in the same pass.  targets is an ag_opaque input. */
+ * targets is an ag_opaque input. */
 typedef struct ag_head_opts {
     int64_t teacher; /* C of targets.rows.teacher; 0: none */
     int     work;    /* 1: the settings will use a temperature other than 1, or a divergence that has a kernel */
@@ -187,8 +187,8 @@ ag_id ag_opaque(ag_graph *g, const char *name);
 void  ag_head_block(
      int64_t bytes); /* sets the size of a block of logits in graphs built later; default 64 MB; a teacher's logits need the same again */
 ag_id ag_head(ag_graph *g, ag_id hidden, ag_id w, ag_id targets, const ag_head_opts *o);
-/* Returns hidden[N,C] unchanged.  For each row in the loss it adds to the head's loss match_weight times
- * mean_c (y - t)^2 or 1 - cos(y, t), where y = projection[Ct,C] hidden and t is the teacher's hidden row [Ct]. */
+/* hidden[N,C] x projection[Ct,C] x targets -> the scaled hidden-state loss: the sum over the rows in the loss of match_weight times
+ * mean_c (y - t)^2 or 1 - cos(y, t), where y = projection hidden and t is the teacher's hidden row [Ct]. */
 ag_id ag_match_hidden(ag_graph *g, ag_id hidden, ag_id projection, ag_id targets);
 
 /* Values computed between begin and end are recomputed in backward instead of kept, if ag_plan_opts.recompute is set. */
@@ -231,7 +231,10 @@ void   ag_plan_bind(ag_plan *p, ag_id v, void *data, void *grad);
 void   ag_plan_value(const ag_plan *p, ag_id v, void **data); /* valid until the next replay; leaves and the loss only */
 double ag_forward(ag_plan *p);                                /* returns the loss */
 void   ag_backward(ag_plan *p, int accumulate);               /* after ag_forward; accumulate: add to the parameters' gradients */
-double ag_step(ag_plan *p, int accumulate);                   /* forward and backward, with one pass of the head; returns the loss */
+/* Forward and backward; returns the loss.  ag_head and ag_match_hidden compute their loss together with its gradient, so only their
+ * backward runs, and sums of their losses are computed after it.  If backward reads what was computed from such a loss (as that of
+ * ag_mul does), their forward runs too. */
+double ag_step(ag_plan *p, int accumulate);
 /* As ag_step, but checks every operator's results.  RT_ECHECK: its message names the first operator whose result is not finite. */
 rt_status    ag_plan_find_anomaly(ag_plan *p, int accumulate);
 ag_plan_info ag_plan_stats(const ag_plan *p);

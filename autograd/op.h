@@ -52,7 +52,7 @@ typedef struct ag_op {
     int         cheap;   /* its output is recomputed for backward instead of kept */
     unsigned    nograd;  /* bit i: input i is never differentiated */
     ag_work     work;    /* category of its time */
-    int         fused;   /* backward also computes the output, so ag_step skips forward */
+    int         fused;   /* backward also computes the output, so that ag_step can leave forward out */
     rt_status (*infer)(ag_infer *i, const ag_attr *attr);
     void (*forward)(const ag_args *a);
     void (*backward)(const ag_args *a); /* NULL: forward only */

@@ -2,7 +2,8 @@
  *
  *   1. schedule: forward nodes in order, then backward nodes in reverse.  The forward steps of a recomputed
  *      segment are inserted before its backward steps, those of a cheap operator before the first backward
- *      step that reads its output.
+ *      step that reads its output.  Late steps end the schedule: the forward steps of nodes that read a loss
+ *      which ag_step computes in backward.
  *   2. lifetimes: one walk over the steps; a definition opens an interval, a use extends it.
  *      A recomputed buffer has two intervals, a work space has one per step.
  *   3. offsets: largest buffer first, at the lowest address where it overlaps no placed buffer that is
@@ -26,6 +27,25 @@ static void mark_wanted(ag_plan *p)
     for (int64_t i = 0; i < g->nn; i++)
         for (int j = 0; j < g->n[i].op->n_in; j++)
             if (wanted(p, &g->n[i], j)) p->wants[g->n[i].out] = 1;
+}
+
+/* Returns 1 if the backward of this node computes its output. */
+static int in_backward(const ag_plan *p, const ag_node *n) { return n->op->fused && p->wants[n->out]; }
+
+/* Marks the outputs that backward computes, and all that is computed from them.  If a backward step reads one of the latter, none is
+ * late: ag_step then runs every forward step. */
+static void mark_late(ag_plan *p)
+{
+    const ag_graph *g    = p->g;
+    int             read = 0;
+    for (int64_t i = 0; i < g->nn; i++) {
+        const ag_node *n     = &g->n[i];
+        int            after = 0;
+        for (int j = 0; j < n->op->n_in; j++) after |= p->late[root(p, n->in[j])];
+        p->late[n->out] = after || in_backward(p, n);
+        read |= after && n->op->keeps && p->wants[n->out];
+    }
+    if (read) memset(p->late, 0, (size_t)g->nv);
 }
 
 static void push(ag_plan *p, int64_t node, int phase) { p->s[p->n_steps++] = (ag_entry){.node = node, .phase = phase}; }
@@ -63,7 +83,7 @@ static rt_status make_schedule(ag_plan *p)
 {
     const ag_graph *g = p->g;
     unsigned char  *need, *again;
-    RT_TRY(RT_NEW(p->s, 3 * g->nn));
+    RT_TRY(RT_NEW(p->s, 4 * g->nn));
     RT_TRY(RT_NEW(need, g->nv + g->nn));
     again = need + g->nv;
     for (int64_t i = 0; i < g->nn; i++) push(p, i, AG_FWD);
@@ -74,6 +94,9 @@ static rt_status make_schedule(ag_plan *p)
         push_cheap(p, i, again);
         push(p, i, AG_BWD);
     }
+    p->n_bwd = p->n_steps;
+    for (int64_t i = 0; i < g->nn; i++)
+        if (p->late[g->n[i].out] && !in_backward(p, &g->n[i])) push(p, i, AG_FWD);
     free(need);
     return RT_OK;
 }
@@ -130,7 +153,8 @@ static void walk_forward(ag_plan *p, const ag_entry *s, int64_t t)
 {
     const ag_node *n = &p->g->n[s->node];
     for (int j = 0; j < n->op->n_in; j++) use(b_data(p, n->in[j]), t);
-    if (p->data_of[n->out] == n->out) def(b_data(p, n->out), t);
+    if (t >= p->n_bwd) use(b_data(p, n->out), t); /* the forward step wrote it too */
+    else if (p->data_of[n->out] == n->out) def(b_data(p, n->out), t);
     def(b_saved(p, s->node), t);
     def(b_work(p, s->node), t);
 }
@@ -258,6 +282,7 @@ static rt_status make(ag_plan *p)
 {
     RT_TRY(RT_NEW(p->b, p->n_b));
     RT_TRY(RT_NEW(p->wants, p->g->nv));
+    RT_TRY(RT_NEW(p->late, p->g->nv));
     RT_TRY(RT_NEW(p->data, p->g->nv));
     RT_TRY(RT_NEW(p->grad, p->g->nv));
     RT_TRY(RT_NEW(p->data_of, p->g->nv));
@@ -265,6 +290,7 @@ static rt_status make(ag_plan *p)
     for (ag_id v = 0; v < p->g->nv; v++) p->data_of[v] = p->grad_of[v] = v;
     share_data(p);
     mark_wanted(p);
+    mark_late(p);
     RT_TRY(make_schedule(p));
     RT_TRY(find_lifetimes(p));
     size_buffers(p);
@@ -274,8 +300,8 @@ static rt_status make(ag_plan *p)
 rt_status ag_plan_create(ag_plan **out, const ag_graph *g, ag_id loss, const ag_plan_opts *o)
 {
     if (g->st != RT_OK) return rt_trace(g->st, __FILE__, __LINE__);
-    RT_CHECK(loss >= 0 && loss < g->nv && (o->forward_only || ag_len(&g->v[loss].shape) == 1), RT_EINVAL,
-             "the loss must be a scalar of this graph");
+    RT_CHECK(loss >= 0 && loss < g->nv && (o->forward_only || (ag_len(&g->v[loss].shape) == 1 && g->v[loss].type == KN_REAL)), RT_EINVAL,
+             "the loss must be a real scalar of this graph");
     ag_plan *p;
     RT_TRY(RT_NEW(p, 1));
     *p                 = (ag_plan){.g = g, .o = *o, .loss = loss, .n_b = 2 * (g->nv + g->nn)};
@@ -289,7 +315,7 @@ void ag_plan_destroy(ag_plan **pp)
 {
     ag_plan *p = *pp;
     if (!p) return;
-    free(p->s), free(p->b), free(p->wants), free(p->data_of), free(p->grad_of), free(p->data), free(p->grad), free(p->arena);
+    free(p->s), free(p->b), free(p->wants), free(p->late), free(p->data_of), free(p->grad_of), free(p->data), free(p->grad), free(p->arena);
     free(p);
     *pp = NULL;
 }

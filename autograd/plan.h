@@ -23,9 +23,11 @@ struct ag_plan {
     ag_plan_opts    o;
     ag_id           loss;
     ag_entry       *s;
-    int64_t         n_fwd, n_steps, n_b;
+    int64_t         n_fwd, n_bwd, n_steps; /* ends of the forward, backward and late steps */
+    int64_t         n_b;
     ag_buffer      *b;
     unsigned char  *wants;             /* per value: gradient needed */
+    unsigned char  *late;              /* per value: ag_step does not compute it in the forward steps */
     ag_id          *data_of, *grad_of; /* per value: the value whose buffer it uses */
     void          **data, **grad;      /* per value: memory bound by the caller */
     char           *arena;

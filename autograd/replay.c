@@ -65,12 +65,13 @@ const double *ag_plan_seconds(const ag_plan *p) { return p->seconds; }
 
 static double loss_of(const ag_plan *p) { return p->o.forward_only ? 0 : (double)*(real *)at(p, b_data(p, p->loss), NULL); }
 
-static void forward(ag_plan *p, int skip_fused)
+static int is_late(const ag_plan *p, const ag_entry *s) { return p->late[p->g->n[s->node].out]; }
+
+static void forward(ag_plan *p, int skip_late)
 {
     resolve(p);
     for (int64_t t = 0; t < p->n_fwd; t++) {
-        const ag_op *op = p->g->n[p->s[t].node].op;
-        if (!(skip_fused && op->fused)) run_step(p, &p->s[t], op->forward);
+        if (!(skip_late && is_late(p, &p->s[t]))) run_step(p, &p->s[t], p->g->n[p->s[t].node].op->forward);
         poison_dead(p, t);
     }
 }
@@ -117,11 +118,11 @@ rt_status ag_plan_find_anomaly(ag_plan *p, int accumulate)
 {
     resolve(p);
     *(real *)at(p, b_grad(p, p->loss), NULL) = 1;
-    for (int64_t t = 0; t < p->n_steps; t++) {
+    for (int64_t t = 0; t < p->n_bwd; t++) {
         ag_entry      *s = &p->s[t];
         const ag_node *n = &p->g->n[s->node];
         s->args.acc      = s->acc | (accumulate ? s->param_first : 0);
-        if (t < p->n_fwd && n->op->fused) continue;
+        if (t < p->n_fwd && is_late(p, s)) continue;
         run_step(p, s, s->phase == AG_FWD ? n->op->forward : n->op->backward);
         RT_TRY(look(p, s));
     }

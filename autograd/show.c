@@ -58,7 +58,8 @@ static rt_status print_step(const ag_plan *p, int64_t t, rt_buf *out)
     RT_TRY(rt_buf_fmt(out, "%5lld %-8s %-10s", (long long)t,
                       s->phase == AG_BWD ? "backward"
                       : t < p->n_fwd     ? "forward"
-                                         : "again",
+                      : t < p->n_bwd     ? "again"
+                                         : "late",
                       n->op->name));
     RT_TRY(print_shape(out, shape));
     if (b && b->bytes)

@@ -108,8 +108,8 @@ rt_status md_st_end(md_st **f);
 /* ---- the graph: the model as calls to ag_* -------------------------------------------- */
 
 typedef enum md_use {
-    MD_TRAIN, /* the weights are parameters; the value is the head's loss */
-    MD_LOSS,  /* the same without gradients, for validation */
+    MD_TRAIN, /* the weights are parameters; the value is the loss: the head's, plus the hidden-state term if there is one */
+    MD_LOSS,  /* the weights are inputs; the value is the head's loss, for validation */
     MD_SCORE, /* the value is the normed hidden states [B T, C] */
     MD_DECODE /* the same for T new tokens with a KV cache (B = 1) */
 } md_use;

@@ -91,16 +91,25 @@ static void add_leaves(builder *b)
     }
 }
 
+/* Returns the loss of the last hidden states.  match_hidden stands before the head, so that backward begins with the head, which sets
+ * their gradient; match_hidden adds to it. */
+static ag_id loss(const builder *b, ag_id x)
+{
+    const md_graph *o       = b->o;
+    const ag_id     matched = o->projection < 0 ? -1 : ag_match_hidden(b->g, x, o->projection, o->targets);
+    const ag_id     head    = ag_head(b->g, x, weight(b, b->m->config.tied ? MD_EMBEDDING : MD_HEAD), o->targets, &b->opts->head);
+    return matched < 0 ? head : ag_add(b->g, head, matched);
+}
+
 static void build(builder *b)
 {
     add_leaves(b);
     const md_config *c = &b->m->config;
     ag_id            x = ag_embed(b->g, b->o->ids, weight(b, MD_EMBEDDING));
     for (; b->layer < c->L; b->layer++) x = block(b, x);
-    b->layer = 0;
-    x        = norm(b, x, MD_FINAL_NORM);
-    if (b->o->projection >= 0) x = ag_match_hidden(b->g, x, b->o->projection, b->o->targets);
-    b->o->value = b->o->targets < 0 ? x : ag_head(b->g, x, weight(b, c->tied ? MD_EMBEDDING : MD_HEAD), b->o->targets, &b->opts->head);
+    b->layer    = 0;
+    x           = norm(b, x, MD_FINAL_NORM);
+    b->o->value = b->o->targets < 0 ? x : loss(b, x);
 }
 
 rt_status md_graph_create(md_graph *out, const md_model *m, const md_graph_opts *opts)

@@ -13,7 +13,7 @@ enum { LOSS, KL, KL_MISSING, CE, SUMS };
 
 static void add_sums(double sums[SUMS], const ag_loss_result *r)
 {
-    sums[LOSS] += r->loss;
+    sums[LOSS] += r->loss + r->matched;
     sums[KL] += r->kl;
     sums[KL_MISSING] += r->kl_missing;
     sums[CE] += r->ce;

@@ -1,4 +1,4 @@
-/* add.c -- the operator add: y = a + b (same shape).  da = dy, db = dy. */
+/* add.c -- the operator add: y = a + b (same shape, y has the type of a).  da = dy, db = dy. */
 #include "autograd/op.h"
 
 static rt_status infer(ag_infer *i, const ag_attr *attr)
@@ -6,7 +6,8 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
     (void)attr;
     RT_CHECK(ag_same(i->in[0], i->in[1]), RT_ESHAPE, "add: operands have %lld and %lld elements", (long long)ag_len(i->in[0]),
              (long long)ag_len(i->in[1]));
-    i->out = *i->in[0];
+    i->out      = *i->in[0];
+    i->out_type = i->type[0];
     return RT_OK;
 }
 

@@ -18,6 +18,7 @@ enum { MAX_ROWS = 512, ROWS_AN_ITEM = 4, CHUNKS = 32 };
 typedef struct block {
     const ag_args *a;
     ag_targets    *t;
+    ag_target_rows rows;    /* those of t, whose scale is multiplied by dout in backward */
     int64_t        n, *row; /* [n] indices of rows of hidden */
     real          *x, *z, *dx;
     real          *tx, *y; /* the teacher's hidden rows and logits; NULL: no teacher */
@@ -85,8 +86,7 @@ static void lose_row(const block *b, int64_t i, int thread)
 {
     const int64_t     V = b->a->shape[1]->d[0];
     const ag_teacher *t = &b->t->rows.teacher;
-    const ag_row      r = {
-             b->a->k, &b->t->settings, &b->t->rows, b->row[i], V, b->z + i * V, b->y ? b->y + i * V : NULL, ag_scratch(b->a, thread)};
+    const ag_row r = {b->a->k, &b->t->settings, &b->rows, b->row[i], V, b->z + i * V, b->y ? b->y + i * V : NULL, ag_scratch(b->a, thread)};
     if (b->y && kn_not_finite(r.y, KN_REAL, shared_ids(b, V)) >= 0) {
         b->result[i] = (ag_row_result){.bad = 1};
         return;
@@ -174,27 +174,28 @@ static void clear(const ag_args *a)
 static void run(const ag_args *a, int gradient)
 {
     const int64_t N = a->shape[0]->d[0], C = a->shape[0]->d[1], V = a->shape[1]->d[0], R = rows_of(&a->attr, N, V);
-    block         b     = {.a = a, .t = a->in[2], .x = a->shared, .gradient = gradient};
+    ag_targets   *t     = a->in[2];
+    block         b     = {.a = a, .t = t, .rows = t->rows, .x = a->shared, .gradient = gradient};
     int           first = 1;
+    if (gradient) b.rows.scale *= (double)*(const real *)a->dout;
     b.dx = b.x + R * C, b.z = b.dx + R * C;
     b.result = (ag_row_result *)(void *)(b.z + R * V + (R * V) % 2);
     b.row    = (int64_t *)(void *)(b.result + R);
     if (a->attr.i[1]) b.y = (real *)(void *)(b.row + R), b.tx = b.y + R * V;
-    b.t->result.loss = b.t->result.matched;
-    b.t->result.kl = b.t->result.kl_missing = b.t->result.ce = 0;
-    b.t->result.rows                                         = 0;
-    b.t->result.bad_row                                      = -1;
+    t->result.loss = t->result.kl = t->result.kl_missing = t->result.ce = 0;
+    t->result.rows                                                      = 0;
+    t->result.bad_row                                                   = -1;
     if (gradient) clear(a);
     for (int64_t n = 0; n < N;) {
         for (b.n = 0; n < N && b.n < R; n++)
-            if (b.t->rows.loss_mask[n]) b.row[b.n++] = n;
+            if (t->rows.loss_mask[n]) b.row[b.n++] = n;
         if (!b.n) break;
         run_block(&b, first);
-        add_results(b.t, &b);
+        add_results(t, &b);
         first = 0;
     }
     if (first && gradient && a->din[1] && !(a->acc & 2)) memset(a->din[1], 0, (size_t)(V * C) * sizeof(real));
-    *(real *)a->out = (real)b.t->result.loss;
+    *(real *)a->out = (real)t->result.loss;
 }
 
 static void forward(const ag_args *a) { run(a, 0); }
