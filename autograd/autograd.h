@@ -198,13 +198,10 @@ void ag_segment_end(ag_graph *g);
 /* ---- plans -------------------------------------------------------------------------------------- */
 
 typedef struct ag_plan_opts {
-    int forward_only;                          /* no gradients; `loss` may then be any value, read by ag_plan_value */
-    int recompute;                             /* recompute the segments in backward */
-    int outline;                               /* compute the schedule and sizes but allocate no arena; the plan cannot run */
-    int no_reuse;                              /* debug: give every buffer its own memory */
-    int poison;                                /* debug: fill a buffer with NaN when its lifetime ends */
-    void (*grad_ready)(void *ud, ag_id param); /* called when the gradient of `param` is final, so that its exchange may start */
-    void *grad_ready_ud;
+    int forward_only; /* no gradients; `loss` may then be any value, read by ag_plan_value */
+    int recompute;    /* recompute the segments in backward */
+    int outline;      /* compute the schedule and sizes but allocate no arena; the plan cannot run */
+    int poison;       /* for tests: fill a buffer with NaN when its lifetime ends */
 } ag_plan_opts;
 
 /* Categories of the time of a step. */

@@ -186,21 +186,14 @@ static void walk_backward(ag_plan *p, ag_entry *s, int64_t t, int64_t *writer)
 
 static rt_status find_lifetimes(ag_plan *p)
 {
-    const ag_graph *g = p->g;
-    int64_t        *writer;
-    RT_TRY(RT_NEW(writer, g->nv));
-    for (int64_t v = 0; v < g->nv; v++) writer[v] = -1;
+    int64_t *writer;
+    RT_TRY(RT_NEW(writer, p->g->nv));
+    for (int64_t v = 0; v < p->g->nv; v++) writer[v] = -1;
     if (!p->o.forward_only) def(b_grad(p, p->loss), p->n_fwd);
     for (int64_t t = 0; t < p->n_steps; t++)
         if (p->s[t].phase == AG_FWD) walk_forward(p, &p->s[t], t);
         else walk_backward(p, &p->s[t], t, writer);
-    use(b_data(p, p->loss), p->n_steps);  /* the caller may read the loss after the replay */
-    for (int64_t v = 0; v < g->nv; v++) { /* after its last writer a parameter's gradient is final */
-        if (writer[v] < 0 || g->v[v].role != AG_PARAM) continue;
-        ag_entry *s = &p->s[writer[v]];
-        for (int j = 0; j < g->n[s->node].op->n_in; j++)
-            if (root(p, g->n[s->node].in[j]) == v) s->ready |= 1u << j;
-    }
+    use(b_data(p, p->loss), p->n_steps); /* the caller may read the loss after the replay */
     free(writer);
     return RT_OK;
 }
@@ -264,7 +257,7 @@ static rt_status place(ag_plan *p)
     qsort(order, (size_t)n, sizeof *order, by_size_desc);
     for (int64_t i = 0; i < n; i++) {
         ag_buffer *b = order[i];
-        b->offset    = p->o.no_reuse ? (int64_t)p->sum_bytes : lowest_fit(b, order, i);
+        b->offset    = lowest_fit(b, order, i);
         p->sum_bytes += (size_t)b->bytes;
         if ((size_t)(b->offset + b->bytes) > p->arena_bytes) p->arena_bytes = (size_t)(b->offset + b->bytes);
     }

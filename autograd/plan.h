@@ -9,7 +9,7 @@ enum { AG_MAX_IV = 3, AG_ALIGN = 64 };
 typedef struct ag_entry {
     int64_t  node;
     int      phase;
-    unsigned acc, param_first, ready; /* bit i: input i */
+    unsigned acc, param_first; /* bit i: input i */
     ag_args  args;
 } ag_entry;
 

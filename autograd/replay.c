@@ -91,8 +91,6 @@ void ag_backward(ag_plan *p, int accumulate)
         s->args.acc      = s->acc | (accumulate ? s->param_first : 0);
         run_step(p, s, s->phase == AG_FWD ? n->op->forward : n->op->backward);
         poison_dead(p, t);
-        for (int j = 0; p->o.grad_ready && j < n->op->n_in; j++)
-            if (s->ready >> j & 1) p->o.grad_ready(p->o.grad_ready_ud, root(p, n->in[j]));
     }
 }
 

@@ -54,11 +54,10 @@ rt_status md_meta(md_model **out, const md_config *c);
 rt_status md_create(md_model **out, const md_config *c, kn_type type);
 /* Initialises the weights: Normal(0, 0.5 / sqrt(C)) for matrices, scaled by 1/sqrt(2 L) for a block's output matrices; 1 for
  * norms; 0 for biases.  The result depends only on (config, seed). */
-void       md_init(md_model *m, uint64_t seed);
-void       md_destroy(md_model **m);
-int64_t    md_bytes(const md_model *m);
-kn_type    md_activations(const md_model *m);            /* type of the activations, that of the norms: KN_REAL or KN_BF16 */
-md_tensor *md_find(const md_model *m, const char *name); /* NULL: no such tensor */
+void    md_init(md_model *m, uint64_t seed);
+void    md_destroy(md_model **m);
+int64_t md_bytes(const md_model *m);
+kn_type md_activations(const md_model *m); /* type of the activations, that of the norms: KN_REAL or KN_BF16 */
 
 /* Returns the head's matrix [V, C], which is the embedding in a tied model. */
 const md_tensor *md_head(const md_model *m);

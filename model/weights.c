@@ -5,7 +5,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 rt_status md_config_check(const md_config *c)
 {
@@ -109,13 +108,6 @@ int64_t md_bytes(const md_model *m)
 }
 
 kn_type md_activations(const md_model *m) { return m->t[md_place(m, MD_FINAL_NORM, 0)].type; }
-
-md_tensor *md_find(const md_model *m, const char *name)
-{
-    for (int i = 0; i < m->n; i++)
-        if (!strcmp(m->t[i].name, name)) return &m->t[i];
-    return NULL;
-}
 
 const md_tensor *md_head(const md_model *m) { return &m->t[md_place(m, m->config.tied ? MD_EMBEDDING : MD_HEAD, 0)]; }
 

@@ -10,6 +10,7 @@
 #include "infer/infer.h"
 #include "quant/quant.h"
 #include "tests/support/check.h"
+#include "tests/support/tensor.h"
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -216,7 +217,7 @@ static void the_index_decides(void **state)
     refused(RT_ENOENT, "expected model.safetensors or model.safetensors.index.json");
     part(NULL, old, 0, old->n, "model-00001-of-00001.safetensors");
     refused(RT_ENOENT, "expected model.safetensors or model.safetensors.index.json");
-    memcpy(md_find(old, own_head)->data, md_find(now, own_head)->data, V * C * sizeof(real));
+    memcpy(find_tensor(old, own_head)->data, find_tensor(now, own_head)->data, V * C * sizeof(real));
     part(&map, old, old->n - 1, old->n, "whole.safetensors");
     part(NULL, old, 0, old->n, "whole.safetensors");
     part(&map, now, 0, 4, "weights_a.safetensors");
@@ -262,17 +263,17 @@ static void a_head_of_its_own_is_used(void **state)
     same_weights(back, m);
     md_destroy(&back);
 
-    memcpy(md_find(m, own_head)->data, md_find(m, embedding)->data, V * C * sizeof(real)); /* a copy is no other head */
+    memcpy(find_tensor(m, own_head)->data, find_tensor(m, embedding)->data, V * C * sizeof(real)); /* a copy is no other head */
     ok(md_save(m, g_dir, KN_REAL));
     tied_in_config();
     back = loaded();
     assert_int_equal(back->config.tied, 1);
-    assert_null(md_find(back, own_head));
+    assert_null(find_tensor(back, own_head));
     md_destroy(&back);
 
     part(NULL, m, 1, m->n, "model.safetensors"); /* the one matrix under the head's name */
     back = loaded();
-    assert_memory_equal(md_head(back)->data, md_find(m, embedding)->data, V * C * sizeof(real));
+    assert_memory_equal(md_head(back)->data, find_tensor(m, embedding)->data, V * C * sizeof(real));
     md_destroy(&back), md_destroy(&m);
 }
 
@@ -285,14 +286,14 @@ static void weights_are_finite(void **state)
     md_model           *m     = NULL;
     (void)state;
     for (int i = 0; i < 3; i++) {
-        m                                               = model(&c, 1);
-        ((real *)md_find(m, own_head)->data)[5 * C + 3] = (real)bad[i];
+        m                                                   = model(&c, 1);
+        ((real *)find_tensor(m, own_head)->data)[5 * C + 3] = (real)bad[i];
         ok(md_save(m, g_dir, i ? KN_REAL : KN_BF16));
         refused(RT_EFORMAT, "lm_head.weight[5,3] is");
         md_destroy(&m);
     }
-    m                                       = model(&c, 1);
-    ((real *)md_find(m, norm)->data)[C - 1] = (real)FLT_MAX;
+    m                                           = model(&c, 1);
+    ((real *)find_tensor(m, norm)->data)[C - 1] = (real)FLT_MAX;
     ok(md_save(m, g_dir, KN_REAL));
     md_destroy(&m);
     m = loaded();
@@ -318,8 +319,8 @@ static void logits_are_finite(void **state)
     const real     *z;
     int             seen = 0;
     (void)state;
-    for (int64_t i = 0; i < V * C; i++) ((real *)md_find(m, own_head)->data)[i] = (real)(sizeof(real) == 8 ? DBL_MAX : FLT_MAX);
-    for (int64_t i = 0; i < C; i++) ((real *)md_find(m, norm)->data)[i] = 1000;
+    for (int64_t i = 0; i < V * C; i++) ((real *)find_tensor(m, own_head)->data)[i] = (real)(sizeof(real) == 8 ? DBL_MAX : FLT_MAX);
+    for (int64_t i = 0; i < C; i++) ((real *)find_tensor(m, norm)->data)[i] = 1000;
     ok(md_scorer_create(&s, m, 2));
     assert_int_equal(md_score(s, ids, 2, nothing, &seen), RT_ECHECK);
     assert_non_null(strstr(rt_error_text(), "logits after token 0 are not finite"));
@@ -362,7 +363,7 @@ static void hard_groups(void **state)
     (void)state;
     for (int bits = 4; bits <= 8; bits += 4) {
         md_model  *m = model(&c, 1);
-        md_tensor *w = md_find(m, own_head);
+        md_tensor *w = find_tensor(m, own_head);
         for (int g = 0; g < GROUPS; g++)
             for (int i = 0; i < 4; i++) ((real *)w->data)[g * C + i] = (real)groups[g][i];
         ok(qu_quantise(m, bits, 4));
@@ -498,7 +499,7 @@ static void scales_are_numbers(void **state)
     (void)state;
     for (int i = 0; i < 10; i++) {
         md_model *m                     = quantised(4);
-        kn_quant *q                     = md_find(m, own_head)->data;
+        kn_quant *q                     = find_tensor(m, own_head)->data;
         (i < 5 ? q->scale : q->zero)[7] = bad[i % 5];
         ok(md_save(m, g_dir, KN_REAL));
         if (i < 5 || !isfinite(bad[i % 5])) refused(RT_EFORMAT, "row 3, group 1 of lm_head.weight has the scale");
@@ -506,7 +507,7 @@ static void scales_are_numbers(void **state)
     }
     for (int i = 0; i < 2; i++) { /* each is a number; what the levels stand for is none */
         md_model *m = quantised(4);
-        kn_quant *q = md_find(m, own_head)->data;
+        kn_quant *q = find_tensor(m, own_head)->data;
         q->scale[7] = 1e-37f, q->zero[7] = i ? -1e38f : 1e38f;
         ok(md_save(m, g_dir, KN_REAL));
         refused(RT_EFORMAT, "row 3, group 1 of lm_head.weight has the scale 1e-37 and the zero point");

@@ -12,6 +12,7 @@
 #include "data/text.h"
 #include "distill/distill.h"
 #include "tests/support/check.h"
+#include "tests/support/tensor.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -436,7 +437,7 @@ static void what_is_not_alike(void **state)
     assert_true(isnan(g_loss) && ds_shard_docs(s) == 3);
     ds_shard_close(&s);
     remove(g_out);
-    real *h = md_find(g_model, "model.norm.weight")->data, was = h[0];
+    real *h = find_tensor(g_model, "model.norm.weight")->data, was = h[0];
     o.shards = both(), h[0] = NAN;
     refused(&o, RT_ECHECK, "are no numbers");
     h[0] = was;

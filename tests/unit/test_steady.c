@@ -8,6 +8,7 @@
 #include "core/progress.h"
 #include "tests/support/check.h"
 #include "tests/support/distil.h"
+#include "tests/support/tensor.h"
 #include "train/trainer.h"
 #include <float.h>
 #include <math.h>
@@ -86,7 +87,7 @@ static void steps_without_finite_gradients_are_skipped(void **state)
     ok(tr_trainer_create(&t, &c, rt_comm_self()));
     ok(tr_trainer_step(t, 0, &m));
     assert_int_equal(m.skipped, 0);
-    md_tensor *w = md_find(t->model, "model.layers.1.mlp.up_proj.weight");
+    md_tensor *w = find_tensor(t->model, "model.layers.1.mlp.up_proj.weight");
     real      *x = w->data, mended = x[5];
     x[5] = (real)NAN;
     weights_of(t, before, 32);
@@ -140,7 +141,7 @@ static void gradients_that_are_too_large_are_named(void **state)
 static void spoil(md_model *teacher, int hidden)
 {
     const double most = sizeof(real) == 8 ? DBL_MAX : FLT_MAX;
-    fill(md_find(teacher, "model.norm.weight"), hidden ? most : most / 8);
+    fill(find_tensor(teacher, "model.norm.weight"), hidden ? most : most / 8);
     for (int64_t i = 0; i < DT_V * 16; i++) ((real *)teacher->t[0].data)[i] *= 1000;
 }
 
@@ -195,7 +196,7 @@ static void a_run_that_learned_nothing_fails(void **state)
     snprintf(dir, sizeof dir, "%s/over", dt_dir);
     ok(dt_config(&c, "start", set));
     ok(tr_trainer_create(&t, &c, rt_comm_self()));
-    fill(md_find(t->model, "model.norm.weight"), sizeof(real) == 8 ? DBL_MAX : FLT_MAX);
+    fill(find_tensor(t->model, "model.norm.weight"), sizeof(real) == 8 ? DBL_MAX : FLT_MAX);
     ok(md_save(t->model, dir, KN_REAL));
     snprintf(key, sizeof key, "%s/teacher", dt_dir);
     ok(ds_tokenizer_copy(key, dir));
