@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #define AG_MAX_DIM 4
-#define AG_MAX_IN  6
+#define AG_MAX_IN  7
 
 typedef int32_t         ag_id;    /* a value's index in its graph; -1 after an error */
 typedef struct ag_graph ag_graph; /* opaque; owns names, shapes, nodes */
@@ -62,9 +62,15 @@ typedef struct ag_heads {
     int64_t B, T, H, KV, D;
 } ag_heads;
 ag_id ag_attention(ag_graph *g, ag_id q, ag_id k, ag_id v, ag_id doc_start, const ag_heads *h);
-/* Decoding, forward only: appends T new rows (B = 1) to the caches [P, KV D] at row past[0].  The caller
- * advances past[0]. */
-ag_id ag_attention_cached(ag_graph *g, ag_id q, ag_id k, ag_id v, ag_id cache_k, ag_id cache_v, ag_id past, const ag_heads *h);
+/* Decoding, forward only: attention of R new rows q[R, H D], k and v[R, KV D] over a cache of B slots of T rows, one sequence per
+ * slot.  Row r's k and v are stored at row pos[r] of slot[r]; then row r attends to rows 0 .. pos[r] of its slot.  All rows are
+ * stored before any attends, so several rows may belong to one sequence, in any order.  The caller ensures that each slot[r] is
+ * in 0 .. B-1, pos[r] in 0 .. T-1, that no two rows have the same place, and that all earlier rows of the sequence are stored. */
+typedef struct ag_cache {
+    ag_id k, v;      /* [B T, KV D], written */
+    ag_id slot, pos; /* i32 [R]; pos: the number of tokens before the row's in its sequence */
+} ag_cache;
+ag_id ag_attention_cached(ag_graph *g, ag_id q, ag_id k, ag_id v, const ag_cache *c, const ag_heads *h);
 
 /* ---- the distillation head ------------------------------------------------------------------ */
 

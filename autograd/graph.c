@@ -122,9 +122,9 @@ ag_id ag_attention(ag_graph *g, ag_id q, ag_id k, ag_id v, ag_id doc_start, cons
     return add_node(g, &ag_op_attention, (ag_id[]){q, k, v, doc_start}, heads(h));
 }
 
-ag_id ag_attention_cached(ag_graph *g, ag_id q, ag_id k, ag_id v, ag_id ck, ag_id cv, ag_id past, const ag_heads *h)
+ag_id ag_attention_cached(ag_graph *g, ag_id q, ag_id k, ag_id v, const ag_cache *c, const ag_heads *h)
 {
-    return add_node(g, &ag_op_attention_cached, (ag_id[]){q, k, v, ck, cv, past}, heads(h));
+    return add_node(g, &ag_op_attention_cached, (ag_id[]){q, k, v, c->k, c->v, c->slot, c->pos}, heads(h));
 }
 
 void ag_segment_begin(ag_graph *g) { g->segment = ++g->n_segments; }

@@ -8,7 +8,7 @@
 #define AG_OP_H
 #include "autograd/autograd.h"
 
-enum { AG_KEEP_OUT = 1 << 8, AG_KEEP_SAVED = 1 << 9 }; /* bits 0..5: input i */
+enum { AG_KEEP_OUT = 1 << 8, AG_KEEP_SAVED = 1 << 9 }; /* bits 0..6: input i */
 
 typedef struct ag_shape {
     int     nd;

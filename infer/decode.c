@@ -1,6 +1,7 @@
-/* decode.c -- decoding of one sequence: a KV cache and two plans, one for single tokens and one for chunks of a
+/* decode.c -- decoding of one sequence: a KV pool of one slot and two plans, one for single tokens and one for chunks of a
  * prompt.  The division of the fed tokens into chunks depends only on their number, so that equal calls give equal logits. */
 #include "infer/infer.h"
+#include "infer/kv_pool.h"
 #include <stdlib.h>
 
 enum { CHUNK = 32, PLANS = 2 };
@@ -9,37 +10,29 @@ static const int64_t plan_T[PLANS] = {1, CHUNK};
 struct inf_session {
     const md_model *m;
     int64_t         max, used;
+    inf_kv_pool    *pool;
     md_graph        g[PLANS];
     ag_plan        *p[PLANS];
-    void          **cache; /* [2 L] keys and values of each layer */
     real           *rope, *logits, *x;
-    int32_t         ids[CHUNK], pos[CHUNK], past;
+    int32_t         ids[CHUNK], pos[CHUNK], slot[CHUNK];
 };
 
 static rt_status make_plan(inf_session *s, int i)
 {
-    const md_graph_opts o = {.use = MD_DECODE, .B = 1, .T = plan_T[i], .cache = s->max, .activations = md_activations(s->m)};
-    const ag_plan_opts  f = {.forward_only = 1};
-    md_graph           *g = &s->g[i];
-    RT_TRY(md_graph_create(g, s->m, &o));
-    RT_TRY(ag_plan_create(&s->p[i], g->g, g->value, &f));
-    md_bind(s->p[i], g, &(md_leaves){.m = s->m, .ids = s->ids, .pos = s->pos, .past = &s->past, .rope = s->rope});
-    for (int64_t l = 0; l < s->m->config.L; l++) {
-        ag_plan_bind(s->p[i], g->cache_k[l], s->cache[2 * l], NULL);
-        ag_plan_bind(s->p[i], g->cache_v[l], s->cache[2 * l + 1], NULL);
-    }
+    RT_TRY(inf_kv_pool_plan(s->pool, plan_T[i], &s->g[i], &s->p[i]));
+    md_bind(s->p[i], &s->g[i], &(md_leaves){.m = s->m, .ids = s->ids, .pos = s->pos, .slot = s->slot, .rope = s->rope});
     return RT_OK;
 }
 
 static rt_status make(inf_session *s)
 {
     const md_config *c = &s->m->config;
+    RT_TRY(inf_kv_pool_create(&s->pool, s->m, 1, s->max));
+    RT_TRY(inf_kv_pool_acquire(s->pool, &s->slot[0]));
+    for (int i = 1; i < CHUNK; i++) s->slot[i] = s->slot[0];
     RT_TRY(md_rope(&s->rope, c));
     RT_TRY(RT_NEW(s->logits, c->V));
     RT_TRY(RT_NEW(s->x, c->C));
-    RT_TRY(RT_NEW(s->cache, 2 * c->L));
-    for (int64_t i = 0; i < 2 * c->L; i++)
-        RT_TRY(rt_alloc(&s->cache[i], s->max * c->KV * c->D, kn_size(md_activations(s->m)), "the KV cache"));
     for (int i = 0; i < PLANS; i++) RT_TRY(make_plan(s, i));
     return RT_OK;
 }
@@ -47,8 +40,6 @@ static rt_status make(inf_session *s)
 rt_status inf_session_create(inf_session **out, const md_model *m, int64_t max)
 {
     inf_session *s;
-    RT_CHECK(max >= 1 && max <= m->config.context, RT_EINVAL, "the model sees 1 to %lld tokens at once, asked for %lld",
-             (long long)m->config.context, (long long)max);
     RT_TRY(RT_NEW(s, 1));
     s->m               = m;
     s->max             = max;
@@ -66,8 +57,8 @@ void inf_session_destroy(inf_session **sp)
         ag_plan_destroy(&s->p[i]);
         md_graph_destroy(&s->g[i]);
     }
-    for (int64_t i = 0; s->cache && i < 2 * s->m->config.L; i++) free(s->cache[i]);
-    free(s->cache), free(s->rope), free(s->logits), free(s->x), free(s);
+    inf_kv_pool_destroy(&s->pool);
+    free(s->rope), free(s->logits), free(s->x), free(s);
     *sp = NULL;
 }
 
@@ -79,7 +70,6 @@ static void run(inf_session *s, int plan, const int32_t *ids)
         s->ids[i] = ids[i];
         s->pos[i] = (int32_t)(s->used + i);
     }
-    s->past = (int32_t)s->used;
     ag_forward(s->p[plan]);
     s->used += plan_T[plan];
 }

@@ -1,14 +1,14 @@
-/* infer.h -- inference: decoding with a KV cache, sampling. */
+/* infer.h -- inference: decoding, sampling. */
 #ifndef INF_INFER_H
 #define INF_INFER_H
 #include "model/model.h"
 
 /* ---- decoding -------------------------------------------------------------------------- */
 
-typedef struct inf_session inf_session; /* one sequence: KV cache and plans; not thread-safe */
+typedef struct inf_session inf_session; /* one sequence: a KV pool of one slot and its plans; not thread-safe */
 
 /* Creates a session for up to max_tokens tokens.  The model must outlive it.  RT_EINVAL: max_tokens is not in 1 .. the model's
- * context. */
+ * context; RT_ENOMEM: the message has the size of the whole KV cache. */
 rt_status inf_session_create(inf_session **out, const md_model *m, int64_t max_tokens);
 void      inf_session_destroy(inf_session **s);
 void      inf_session_reset(inf_session *s); /* removes all tokens, keeps the memory */

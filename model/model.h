@@ -110,22 +110,23 @@ typedef enum md_use {
     MD_TRAIN, /* the weights are parameters; the value is the loss: the head's, plus the hidden-state term if there is one */
     MD_LOSS,  /* the weights are inputs; the value is the head's loss, for validation */
     MD_SCORE, /* the value is the normed hidden states [B T, C] */
-    MD_DECODE /* the same for T new tokens with a KV cache (B = 1) */
+    MD_DECODE /* the same for B T new tokens, each of the sequence in its slot of a KV cache */
 } md_use;
 
 /* The leaves to bind and the value to read.  An ag_id is -1 if the use has no such leaf. */
 typedef struct md_graph {
     ag_graph *g;
-    ag_id     ids, pos, doc_start, rope, targets, past; /* i32 [BT] x 3, real [2,context,D/2], ag_targets, i32 [1] */
+    ag_id     ids, pos, doc_start, slot, rope, targets; /* i32 [BT] x 4, real [2,context,D/2], ag_targets */
     ag_id     projection;                               /* real [match,C]: the parameter of the hidden-state term */
     ag_id    *weight;                                   /* [model->n], in the order of model->t */
-    ag_id    *cache_k, *cache_v;                        /* [L]: [cache, KV D] of the activations' type */
+    ag_id    *cache_k, *cache_v;                        /* [L]: [slots slot_rows, KV D] of the activations' type */
     ag_id     value;
 } md_graph;
 
 typedef struct md_graph_opts {
     md_use  use;
-    int64_t B, T, cache; /* cache: rows of the KV cache (MD_DECODE) */
+    int64_t B, T;
+    int64_t slots, slot_rows; /* MD_DECODE: slots of the KV cache, and rows (tokens) of a slot */
     kn_type activations;
     int     recompute; /* 1: each block is a segment, recomputed in backward */
     /* MD_TRAIN, MD_LOSS: the teacher of the loss */
@@ -141,7 +142,7 @@ void      md_graph_destroy(md_graph *g);
 typedef struct md_leaves {
     const md_model *m;
     int32_t        *ids, *pos;        /* [B T] */
-    int32_t        *doc_start, *past; /* [B T], NULL for MD_DECODE; [1], NULL for the other uses */
+    int32_t        *doc_start, *slot; /* [B T]; doc_start is NULL for MD_DECODE, slot for the other uses */
     real           *rope;             /* from md_rope */
     real           *grads;            /* MD_TRAIN: the gradient of m->t[i] is at grads + grad_at[i]; else NULL */
     const int64_t  *grad_at;

@@ -44,9 +44,9 @@ static ag_id attention(const builder *b, ag_id x, ag_id r)
         k = head_norm(b, k, MD_K_NORM, c->KV);
     }
     q = rotate(b, q), k = rotate(b, k);
-    const ag_id y = b->opts->use == MD_DECODE
-                        ? ag_attention_cached(g, q, k, v, b->o->cache_k[b->layer], b->o->cache_v[b->layer], b->o->past, &b->heads)
-                        : ag_attention(g, q, k, v, b->o->doc_start, &b->heads);
+    const ag_cache cache = {b->o->cache_k[b->layer], b->o->cache_v[b->layer], b->o->slot, b->o->pos};
+    const ag_id    y     = b->opts->use == MD_DECODE ? ag_attention_cached(g, q, k, v, &cache, &b->heads)
+                                                     : ag_attention(g, q, k, v, b->o->doc_start, &b->heads);
     return ag_linear_add(g, y, weight(b, MD_O), r);
 }
 
@@ -71,11 +71,11 @@ static void add_leaves(builder *b)
     md_graph        *o      = b->o;
     const md_config *c      = &b->m->config;
     const int        decode = b->opts->use == MD_DECODE, loss = b->opts->use == MD_TRAIN || b->opts->use == MD_LOSS;
-    const int64_t    N[] = {b->N}, one[] = {1}, table[] = {2, c->context, c->D / 2}, cache[] = {b->opts->cache, c->KV * c->D};
+    const int64_t    N[] = {b->N}, table[] = {2, c->context, c->D / 2}, cache[] = {b->opts->slots * b->opts->slot_rows, c->KV * c->D};
     o->ids       = ag_input(b->g, "ids", KN_I32, 1, N);
     o->pos       = ag_input(b->g, "pos", KN_I32, 1, N);
     o->doc_start = decode ? -1 : ag_input(b->g, "doc_start", KN_I32, 1, N);
-    o->past      = decode ? ag_input(b->g, "past", KN_I32, 1, one) : -1;
+    o->slot      = decode ? ag_input(b->g, "slot", KN_I32, 1, N) : -1;
     o->targets   = loss ? ag_opaque(b->g, "targets") : -1;
     o->rope      = ag_input(b->g, "rope", KN_REAL, 3, table);
     if (b->opts->match) o->projection = ag_param(b->g, "projection", KN_REAL, 2, (int64_t[]){b->opts->match, c->C});
@@ -124,7 +124,9 @@ rt_status md_graph_create(md_graph *out, const md_model *m, const md_graph_opts 
         md_graph_destroy(&o);
         return st;
     }
-    builder b = {.o = &o, .g = o.g, .m = m, .opts = opts, .N = opts->B * opts->T, .heads = {opts->B, opts->T, c->H, c->KV, c->D}};
+    const int decode = opts->use == MD_DECODE;
+    builder   b      = {.o = &o, .g = o.g, .m = m, .opts = opts, .N = opts->B * opts->T};
+    b.heads          = (ag_heads){decode ? opts->slots : opts->B, decode ? opts->slot_rows : opts->T, c->H, c->KV, c->D};
     build(&b);
     *out = o;
     return RT_OK;
@@ -135,7 +137,7 @@ void md_bind(ag_plan *p, const md_graph *g, const md_leaves *l)
     ag_plan_bind(p, g->ids, l->ids, NULL);
     ag_plan_bind(p, g->pos, l->pos, NULL);
     if (l->doc_start) ag_plan_bind(p, g->doc_start, l->doc_start, NULL);
-    if (l->past) ag_plan_bind(p, g->past, l->past, NULL);
+    if (l->slot) ag_plan_bind(p, g->slot, l->slot, NULL);
     ag_plan_bind(p, g->rope, l->rope, NULL);
     for (int i = 0; i < l->m->n; i++) ag_plan_bind(p, g->weight[i], l->m->t[i].data, l->grads ? l->grads + l->grad_at[i] : NULL);
 }

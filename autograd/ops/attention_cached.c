@@ -1,23 +1,30 @@
-/* attention_cached.c -- the operator attention_cached: attention of T new rows over a cache of all previous rows, for decoding.
- * The new k and v are appended to the caches at row past[0]; row i then attends to rows
- * 0 .. past[0] + i.  Forward only.  Each (row, head) is computed separately, without tiles. */
+/* attention_cached.c -- the operator attention_cached: attention of new rows over a cache of all previous rows, for decoding.
+ * The cache has B slots of T rows, one sequence per slot.  All new k and v are stored in it, row r's at row pos[r] of slot[r];
+ * then row r attends to rows 0 .. pos[r] of its slot.  Forward only.  Each (row, head) is computed separately, without tiles. */
 #include "autograd/op.h"
 #include <math.h>
 #include <string.h>
 
-enum { B_, T_, H_, KV_, D_ };
+enum { B_, T_, H_, KV_, D_ };                  /* attributes */
+enum { Q, K, V, CACHE_K, CACHE_V, SLOT, POS }; /* inputs */
 
 static rt_status infer(ag_infer *i, const ag_attr *attr)
 {
-    const int64_t *n = attr->i, W = n[KV_] * n[D_];
-    RT_CHECK(n[B_] == 1 && n[KV_] > 0 && n[H_] % n[KV_] == 0, RT_ESHAPE, "attention_cached: one sequence, heads a multiple of kv heads");
-    RT_CHECK(i->in[0]->nd == 2 && i->in[0]->d[0] == n[T_] && i->in[0]->d[1] == n[H_] * n[D_], RT_ESHAPE, "attention_cached: wrong q");
-    for (int j = 1; j < 5; j++)
-        RT_CHECK(i->in[j]->nd == 2 && i->in[j]->d[1] == W, RT_ESHAPE, "attention_cached: operand %d has rows of %lld, expected %lld", j,
-                 (long long)i->in[j]->d[1], (long long)W);
-    RT_CHECK(i->type[3] == i->type[1] && i->type[4] == i->type[2] && i->type[5] == KN_I32, RT_ESHAPE, "attention_cached: wrong types");
-    i->out     = *i->in[0];
-    i->scratch = i->in[3]->d[0] + 3 * n[D_];
+    const int64_t *n = attr->i, W = n[KV_] * n[D_], R = i->in[Q]->d[0], rows[] = {R, R, R, n[B_] * n[T_], n[B_] * n[T_]};
+    RT_CHECK(n[KV_] > 0 && n[H_] % n[KV_] == 0, RT_ESHAPE, "attention_cached: heads must be a multiple of kv heads");
+    for (int j = Q; j <= CACHE_V; j++) {
+        const int64_t cols = j == Q ? n[H_] * n[D_] : W;
+        RT_CHECK(i->in[j]->nd == 2 && i->in[j]->d[0] == rows[j] && i->in[j]->d[1] == cols, RT_ESHAPE,
+                 "attention_cached: operand %d is [%lld,%lld], expected [%lld,%lld]", j, (long long)i->in[j]->d[0],
+                 (long long)i->in[j]->d[1], (long long)rows[j], (long long)cols);
+    }
+    for (int j = SLOT; j <= POS; j++)
+        RT_CHECK(i->type[j] == KN_I32 && i->in[j]->nd == 1 && i->in[j]->d[0] == R, RT_ESHAPE,
+                 "attention_cached: operand %d is not one integer for each of %lld rows", j, (long long)R);
+    RT_CHECK(i->type[CACHE_K] == i->type[K] && i->type[CACHE_V] == i->type[V], RT_ESHAPE,
+             "attention_cached: the caches have other types than k and v");
+    i->out     = *i->in[Q];
+    i->scratch = n[T_] + 3 * n[D_];
     return RT_OK;
 }
 
@@ -25,26 +32,34 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
 static void forward_item(int64_t item, int thread, void *ud)
 {
     const ag_args *a = ud;
-    const int64_t *n = a->attr.i, D = n[D_], t = item / n[H_], h = item % n[H_], W = n[KV_] * D, c = h * n[KV_] / n[H_] * D;
-    const int64_t  keys = *(const int32_t *)a->in[5] + t + 1;
+    const int64_t *n = a->attr.i, D = n[D_], r = item / n[H_], h = item % n[H_], W = n[KV_] * D;
+    const int64_t  keys = ((const int32_t *)a->in[POS])[r] + 1, c = ((const int32_t *)a->in[SLOT])[r] * n[T_] * W + h * n[KV_] / n[H_] * D;
     real          *o = ag_scratch(a, thread), *w = o + D, *wq = w + D, *S = wq + D;
-    const real    *q = kn_load(a->in[0], a->type[0], t * n[H_] * D + h * D, D, wq), inv = (real)(1.0 / sqrt((double)D));
-    for (int64_t s = 0; s < keys; s++) S[s] = inv * a->k->dot(q, kn_load(a->in[3], a->type[3], s * W + c, D, w), D);
+    const real    *q = kn_load(a->in[Q], a->type[Q], r * n[H_] * D + h * D, D, wq), inv = (real)(1.0 / sqrt((double)D));
+    for (int64_t s = 0; s < keys; s++) S[s] = inv * a->k->dot(q, kn_load(a->in[CACHE_K], a->type[CACHE_K], c + s * W, D, w), D);
     const real sum = a->k->exp_sub(S, S, a->k->max(S, keys), keys);
     memset(o, 0, (size_t)D * sizeof(real));
-    for (int64_t s = 0; s < keys; s++) a->k->axpy(o, kn_load(a->in[4], a->type[4], s * W + c, D, w), S[s] / sum, D);
-    kn_put(a->out, a->out_type, t * n[H_] * D + h * D, o, D, 0);
+    for (int64_t s = 0; s < keys; s++) a->k->axpy(o, kn_load(a->in[CACHE_V], a->type[CACHE_V], c + s * W, D, w), S[s] / sum, D);
+    kn_put(a->out, a->out_type, r * n[H_] * D + h * D, o, D, 0);
+}
+
+/* Copies each row of operand j, K or V, to its place in the cache. */
+static void store(const ag_args *a, int j)
+{
+    const int64_t *n = a->attr.i, T = n[T_];
+    const int32_t *slot = a->in[SLOT], *pos = a->in[POS];
+    const size_t   bytes = (size_t)(n[KV_] * n[D_]) * kn_size(a->type[j]);
+    const char    *from  = a->in[j];
+    char          *cache = a->in[j + CACHE_K - K];
+    for (int64_t r = 0; r < a->shape[j]->d[0]; r++) memcpy(cache + (size_t)(slot[r] * T + pos[r]) * bytes, from + (size_t)r * bytes, bytes);
 }
 
 static void forward(const ag_args *a)
 {
-    const int64_t *n = a->attr.i, W = n[KV_] * n[D_], past = *(const int32_t *)a->in[5];
-    for (int j = 1; j < 3; j++) {
-        const size_t size = kn_size(a->type[j]);
-        memcpy((char *)a->in[j + 2] + (size_t)(past * W) * size, a->in[j], (size_t)(n[T_] * W) * size);
-    }
-    rt_parallel(n[T_] * n[H_], forward_item, (void *)(uintptr_t)a);
+    store(a, K);
+    store(a, V);
+    rt_parallel(a->shape[Q]->d[0] * a->attr.i[H_], forward_item, (void *)(uintptr_t)a);
 }
 
 const ag_op ag_op_attention_cached = {
-    .name = "attention_cached", .n_in = 6, .work = AG_ATTENTION, .nograd = 63, .infer = infer, .forward = forward};
+    .name = "attention_cached", .n_in = 7, .work = AG_ATTENTION, .nograd = 127, .infer = infer, .forward = forward};

@@ -72,7 +72,7 @@ static void case_attention(net *t)
     const ag_heads h = {.B = 2, .T = 70, .H = 4, .KV = 2, .D = 2}; /* more than a tile of positions */
     reduce(t, ag_attention(t->g, A(t, "q", 140, 8), A(t, "k", 140, 4), A(t, "v", 140, 4), ints(t, "start", 140), &h), 140, 8);
 }
-static void               case_attention_cached(net *t) { case_sum(t); } /* forward only: checked against attention in test_model.c */
+static void               case_attention_cached(net *t) { case_sum(t); } /* forward only: checked in test_model.c and test_kv_pool.c */
 static const ag_head_opts everything = {.teacher = CT, .work = 1};
 static void case_head(net *t) { t->loss = ag_head(t->g, A(t, "x", N, 5), A(t, "w", V, 5), ag_opaque(t->g, "targets"), &everything); }
 static void case_match_hidden(net *t) { t->loss = ag_match_hidden(t->g, A(t, "x", N, 5), A(t, "p", CT, 5), ag_opaque(t->g, "targets")); }
