@@ -149,7 +149,7 @@ typedef struct ag_loss_settings {
     double       match_weight;
 } ag_loss_settings;
 
-/* Targets of the N rows of a batch.  The arrays are those of ds_batch (data/loader.h) and are not owned. */
+/* Targets of the N rows of a batch.  The arrays are those of ds_batch (data/loader.h) and its ds_rows (data/rows.h), and are not owned. */
 typedef struct ag_target_rows {
     double         scale;     /* 1 / sum of the weights of the rows in the loss, over the global batch */
     const int32_t *target;    /* [N] */

@@ -58,62 +58,38 @@ static int32_t random_tail(rt_rng *r, int64_t V, const int32_t *topk)
     }
 }
 
-typedef struct document {
-    int32_t *ids, *topk_ids, *tail_ids;
-    float   *topk_logprob, *actual, *rest, *entropy;
-    uint8_t *valid;
-} document;
-
-static rt_status make_document(document *d, int64_t T)
+static rt_status add_document(ds_writer *w, int32_t *ids, ds_rows *d, rt_rng *r, int64_t V)
 {
-    RT_TRY(RT_NEW(d->ids, T));
-    RT_TRY(RT_NEW(d->topk_ids, T * K));
-    RT_TRY(RT_NEW(d->topk_logprob, T * K));
-    RT_TRY(RT_NEW(d->actual, T));
-    RT_TRY(RT_NEW(d->rest, T));
-    RT_TRY(RT_NEW(d->tail_ids, T * M));
-    RT_TRY(RT_NEW(d->entropy, T));
-    return RT_NEW(d->valid, T);
-}
-
-static rt_status add_document(ds_writer *w, const document *d, rt_rng *r, int64_t T, int64_t V)
-{
-    for (int64_t i = 0; i < T; i++) {
-        d->ids[i]    = (int32_t)rt_rng_below(r, (uint32_t)V);
-        d->valid[i]  = i + 1 < T;
-        d->actual[i] = -10;
-        random_row(r, V, d->topk_ids + i * K, d->topk_logprob + i * K, d->rest + i);
-        d->entropy[i] = 0.3f;
+    for (int64_t i = 0; i < d->n; i++) {
+        ids[i]               = (int32_t)rt_rng_below(r, (uint32_t)V);
+        d->valid[i]          = i + 1 < d->n;
+        d->actual_logprob[i] = -10;
+        random_row(r, V, d->topk_ids + i * K, d->topk_logprob + i * K, d->tail_mass + i);
+        d->tail_entropy[i] = 0.3f;
         for (int j = 0; j < M; j++) d->tail_ids[i * M + j] = random_tail(r, V, d->topk_ids + i * K);
     }
-    for (int64_t i = 0; i + 1 < T; i++)
+    for (int64_t i = 0; i + 1 < d->n; i++)
         for (int k = 0; k < K; k++)
-            if (d->topk_ids[i * K + k] == d->ids[i + 1]) d->actual[i] = d->topk_logprob[i * K + k];
-    const ds_doc doc = {.n              = T,
-                        .ids            = d->ids,
-                        .valid          = d->valid,
-                        .topk_ids       = d->topk_ids,
-                        .topk_logprob   = d->topk_logprob,
-                        .actual_logprob = d->actual,
-                        .tail_mass      = d->rest,
-                        .tail_ids       = d->tail_ids,
-                        .tail_entropy   = d->entropy};
-    return ds_writer_add(w, &doc);
+            if (d->topk_ids[i * K + k] == ids[i + 1]) d->actual_logprob[i] = d->topk_logprob[i * K + k];
+    return ds_writer_add(w, &(ds_doc){.n = d->n, .ids = ids, .rows = *d});
 }
 
 static rt_status write_shard(const bench_place *b, const tr_config *c)
 {
     ds_info       info = {.soft = 1, .vocab = c->shape.V, .k = K, .m = M};
     const int64_t T    = c->seq;
-    document      d    = {0};
+    ds_rows       d    = {.n = T, .k = K, .m = M};
+    int32_t      *ids  = NULL;
     ds_writer    *w    = NULL;
     rt_rng        r    = {1};
     memcpy(info.tokenizer, b->tokenizer, sizeof info.tokenizer);
-    rt_status st = make_document(&d, T);
+    rt_status st = RT_NEW(ids, T);
+    if (st == RT_OK) st = ds_rows_alloc(&d, DS_ALL_COLUMNS);
     if (st == RT_OK) st = ds_writer_create(&w, b->shard, &info);
-    for (int64_t i = 0; st == RT_OK && i < BATCHES * c->sequences; i++) st = add_document(w, &d, &r, T, info.vocab);
+    for (int64_t i = 0; st == RT_OK && i < BATCHES * c->sequences; i++) st = add_document(w, ids, &d, &r, info.vocab);
     if (st == RT_OK) st = ds_writer_finish(&w);
-    free(d.ids), free(d.topk_ids), free(d.topk_logprob), free(d.actual), free(d.rest), free(d.valid), free(d.tail_ids), free(d.entropy);
+    ds_rows_free(&d);
+    free(ids);
     return st;
 }
 

@@ -35,13 +35,13 @@ static void insert(likely *l, int32_t id, double p)
 static void of_entries(likely *l, const view *v, int64_t i)
 {
     const int64_t k = v->info->k;
-    for (int64_t j = 0; j < k && j < SHOWN; j++) insert(l, v->d.topk_ids[i * k + j], exp((double)v->d.topk_logprob[i * k + j]));
+    for (int64_t j = 0; j < k && j < SHOWN; j++) insert(l, v->d.rows.topk_ids[i * k + j], exp((double)v->d.rows.topk_logprob[i * k + j]));
 }
 
 static void of_samples(likely *l, const view *v, int64_t i)
 {
     const int64_t  m   = v->info->m;
-    const int32_t *ids = v->d.tail_ids + i * m;
+    const int32_t *ids = v->d.rows.tail_ids + i * m;
     for (int64_t j = 0; j < m; j++) {
         int64_t before = 0, n = 0;
         for (int64_t o = 0; o < m; o++) n += ids[o] == ids[j], before += o < j && ids[o] == ids[j];
@@ -62,7 +62,7 @@ static void of_codec(likely *l, const view *v, int64_t i)
     const ds_codec *s    = v->codec;
     const int64_t   cols = s->r + 1;
     double          most = -INFINITY, sum = 0;
-    ds_codec_decode(s, v->d.encoded + i * s->bytes, v->y);
+    ds_codec_decode(s, v->d.rows.encoded + i * s->bytes, v->y);
     for (int64_t id = 0; id < s->V; id++) {
         v->z[id] = 0;
         for (int64_t c = 0; c < cols; c++) v->z[id] += bf16(s->head[id * cols + c]) * (double)v->y[c];
@@ -89,24 +89,24 @@ static rt_status add_token(rt_buf *b, const ds_tokenizer *t, int32_t id)
 static rt_status add_target(rt_buf *b, const view *v, int64_t i)
 {
     likely l = {0};
-    if (!v->d.valid) return RT_OK;
-    if (!v->d.valid[i]) return rt_buf_str(b, "  no target");
+    if (!v->d.rows.valid) return RT_OK;
+    if (!v->d.rows.valid[i]) return rt_buf_str(b, "  no target");
     (v->info->k ? of_entries : v->codec ? of_codec : of_samples)(&l, v, i);
-    RT_TRY(rt_buf_fmt(b, "  %8.3f |", (double)v->d.actual_logprob[i]));
+    RT_TRY(rt_buf_fmt(b, "  %8.3f |", (double)v->d.rows.actual_logprob[i]));
     for (int j = 0; j < l.n; j++) {
         RT_TRY(rt_buf_str(b, " "));
         RT_TRY(add_token(b, v->t, l.id[j]));
         RT_TRY(rt_buf_fmt(b, " %.1f%%", 100 * l.p[j]));
     }
-    return v->info->k ? rt_buf_fmt(b, " | tail %.1f%%", 100 * (double)v->d.tail_mass[i]) : RT_OK;
+    return v->info->k ? rt_buf_fmt(b, " | tail %.1f%%", 100 * (double)v->d.rows.tail_mass[i]) : RT_OK;
 }
 
 static rt_status show_rows(rt_buf *b, const view *v)
 {
-    printf("  %6s %7s %-20s%s%s\n", "row", "id", "token (p: prompt)", v->d.valid ? " log p of the next | most likely next tokens" : "",
-           !v->d.valid || v->info->k ? ""
-           : v->codec                ? ", as the encoded state says"
-                                     : ", by their share of the samples");
+    printf("  %6s %7s %-20s%s%s\n", "row", "id", "token (p: prompt)", v->d.rows.valid ? " log p of the next | most likely next tokens" : "",
+           !v->d.rows.valid || v->info->k ? ""
+           : v->codec                     ? ", as the encoded state says"
+                                          : ", by their share of the samples");
     for (int64_t i = 0; i < v->d.n; i++) {
         rt_buf_clear(b);
         RT_TRY(add_token(b, v->t, v->d.ids[i]));

@@ -115,16 +115,16 @@ typedef struct stats {
 
 static void add_row(stats *a, const ds_doc *d, int64_t i, int64_t k)
 {
-    const double tail = d->tail_entropy ? (double)d->tail_entropy[i] : (double)NAN;
+    const double tail = d->rows.tail_entropy ? (double)d->rows.tail_entropy[i] : (double)NAN;
     for (int64_t j = 0; j < k; j++) {
-        const double lp = (double)d->topk_logprob[i * k + j], p = exp(lp);
+        const double lp = (double)d->rows.topk_logprob[i * k + j], p = exp(lp);
         if (p > 0) a->entropy -= p * lp;
     }
     if (!isnan(tail)) a->entropy += tail;
-    a->covered += 1 - (double)d->tail_mass[i];
+    a->covered += 1 - (double)d->rows.tail_mass[i];
     a->valid++;
-    if (isnan(d->actual_logprob[i])) return;
-    a->ce -= (double)d->actual_logprob[i];
+    if (isnan(d->rows.actual_logprob[i])) return;
+    a->ce -= (double)d->rows.actual_logprob[i];
     a->known++;
 }
 
@@ -137,8 +137,8 @@ static rt_status gather(ds_shard *s, stats *a)
         while (d.n >> (bin + 1)) bin++;
         a->lengths[bin]++;
         for (int64_t t = 0; t < d.n; t++) a->prompt += d.prompt_mask[t] != 0;
-        for (int64_t t = 0; d.valid && t < d.n; t++)
-            if (d.valid[t]) add_row(a, &d, t, ds_shard_info(s)->k);
+        for (int64_t t = 0; d.rows.valid && t < d.n; t++)
+            if (d.rows.valid[t]) add_row(a, &d, t, ds_shard_info(s)->k);
     }
     return RT_OK;
 }

@@ -166,7 +166,7 @@ static rt_status cross_entropy(const char *path, double *ce, int64_t *n)
     for (int64_t i = 0; st == RT_OK && i < ds_shard_docs(s); i++) {
         st = ds_shard_doc(s, i, &d);
         for (int64_t t = 0; st == RT_OK && t + 1 < d.n; t++)
-            if (d.valid[t] && !d.prompt_mask[t + 1] && !isnan(d.actual_logprob[t])) sum -= (double)d.actual_logprob[t], ++*n;
+            if (d.rows.valid[t] && !d.prompt_mask[t + 1] && !isnan(d.rows.actual_logprob[t])) sum -= (double)d.rows.actual_logprob[t], ++*n;
     }
     ds_shard_close(&s);
     *ce = *n ? sum / (double)*n : NAN;

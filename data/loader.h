@@ -2,6 +2,7 @@
 #ifndef DS_LOADER_H
 #define DS_LOADER_H
 #include "core/options.h"
+#include "data/rows.h"
 #include "data/shard.h"
 #include "data/tokenizer.h"
 
@@ -26,19 +27,16 @@ typedef struct ds_loader_opts {
 /* A batch of `rows` sequences: N = rows * T positions.  The arrays belong to the loader.  Unused positions are padding: id 0,
  * loss_mask 0, a document of their own. */
 typedef struct ds_batch {
-    int64_t  rows, T, k, m;
-    int32_t *ids;          /* [N] */
-    int32_t *pos;          /* [N] position inside the document's window, used by the rotary embedding */
-    int32_t *doc_start;    /* [N] index 0..T-1 within the sequence at which this position's document begins */
-    int32_t *target;       /* [N] id of token i+1; -1 where loss_mask = 0 */
-    uint8_t *loss_mask;    /* [N] 1: the row counts in the loss */
-    float   *weight;       /* [N] the row's weight in the loss; 0 where loss_mask = 0 */
-    int32_t *topk_ids;     /* [N, k]; -1 after the last entry that the student has */
-    float   *topk_logprob; /* [N, k] */
-    int32_t *tail_ids;     /* [N, m]; the same */
-    float   *tail_entropy; /* [N]; NaN where unknown */
-    float   *decoded;      /* [N, r + 1] decoded, the last of each row is 1; 0 where loss_mask = 0; NULL unless requested */
-    int64_t  counted;      /* rows with loss_mask = 1 in this batch */
+    int64_t  rows, T;
+    int32_t *ids;       /* [N] */
+    int32_t *pos;       /* [N] position inside the document's window, used by the rotary embedding */
+    int32_t *doc_start; /* [N] index 0..T-1 within the sequence at which this position's document begins */
+    int32_t *target;    /* [N] id of token i+1; -1 where loss_mask = 0 */
+    uint8_t *loss_mask; /* [N] 1: the row counts in the loss */
+    float   *weight;    /* [N] the row's weight in the loss; 0 where loss_mask = 0 */
+    ds_rows  targets;   /* [N] topk_ids, topk_logprob, tail_ids, tail_entropy, restricted to the student's ids; 0 where loss_mask = 0 */
+    float   *decoded;   /* [N, r + 1] decoded, the last of each row is 1; 0 where loss_mask = 0; NULL unless requested */
+    int64_t  counted;   /* rows with loss_mask = 1 in this batch */
 } ds_batch;
 
 /* RT_EMISMATCH if shards differ in tokenizer or (if requested) in the codec's decoder, or do not have the requested k and m. */

@@ -8,6 +8,7 @@
 #define DS_SHARD_H
 #include "core/hash.h"
 #include "data/codec.h"
+#include "data/rows.h"
 
 typedef struct ds_info { /* the attributes of a shard */
     int     soft;        /* kind: 0 text, 1 soft (has targets) */
@@ -22,24 +23,18 @@ typedef struct ds_info { /* the attributes of a shard */
     char    program[64];
 } ds_info;
 
-/* One document: arrays of n entries (n x k, n x m), owned by the caller that filled them.  k = 0: the m tail ids are sampled from
- * the whole distribution, each has weight 1/m, tail_mass is 1 and tail_entropy is the entropy of the whole distribution.  A soft
+/* One document: arrays of n values, owned by the caller that filled them.  In a shard, k = 0 means that the m tail ids are sampled
+ * from the whole distribution: each has weight 1/m, tail_mass is 1 and tail_entropy is the entropy of the whole distribution.  A soft
  * row has at least one of k, m and codec bytes. */
 typedef struct ds_doc {
     int64_t        n;
     const int32_t *ids;
     const uint8_t *prompt_mask; /* NULL: no prompt */
-    /* soft shards; values of rows with valid = 0 are ignored (written as NaN, ids as 0) */
-    const uint8_t *valid;     /* 0 in the last row */
+    /* soft shards: */
+    ds_rows        rows;      /* of info's k, m and codec_bytes; valid is 0 in the last row; other values of rows with valid = 0 are ignored
+                                 (written as NaN, ids as 0) */
     const int32_t *target_id; /* ids[i + 1]; when writing: may be NULL, RT_EMISMATCH if it differs from ids[i + 1] */
-    const int32_t *topk_ids;  /* NULL when k = 0, as is topk_logprob */
-    const float   *topk_logprob;
-    const float   *actual_logprob; /* NaN: unknown */
-    const float   *tail_mass;
-    const int32_t *tail_ids;     /* NULL when m = 0 */
-    const float   *tail_entropy; /* NULL: unknown */
-    const float   *weight;       /* weight of each row in the loss, finite and >= 0; NULL: 1 each */
-    const uint8_t *encoded;      /* n rows of info.codec_bytes bytes; NULL if that is 0 */
+    const float   *weight;    /* weight of each row in the loss, finite and >= 0; NULL: 1 each */
     /* /doc/...; NULL texts are written as empty texts */
     const char *request, *recipe, *topic, *finish;
     const char *meta; /* a JSON object of further fields; NULL or empty: none */

@@ -40,10 +40,8 @@ typedef struct scoring {
     int32_t        *ids, *pos, *doc_start; /* [max] */
     int32_t        *target;                /* [max] -1: the last row of a document */
     uint64_t       *seed;                  /* [max] */
-    uint8_t        *valid, *encoded;       /* [max], [max, o->codec_bytes] */
-    int32_t        *topk_ids, *tail_ids;
-    float          *topk_logprob, *actual, *rest, *entropy;
-    real           *hidden, *sample; /* [threads, C]; [wanted, C] */
+    ds_rows         rows;                  /* [max]; valid is set when a document is added */
+    real           *hidden, *sample;       /* [threads, C]; [wanted, C] */
     int64_t         sampled, wanted;
 } scoring;
 
@@ -88,14 +86,8 @@ static rt_status make(scoring *c)
     RT_TRY(RT_NEW(c->doc_start, c->max));
     RT_TRY(RT_NEW(c->target, c->max));
     RT_TRY(RT_NEW(c->seed, c->max));
-    RT_TRY(RT_NEW(c->valid, c->max));
-    RT_TRY(RT_NEW(c->encoded, c->max * o->codec_bytes));
-    RT_TRY(RT_NEW(c->topk_ids, c->max * o->k));
-    RT_TRY(RT_NEW(c->topk_logprob, c->max * o->k));
-    RT_TRY(RT_NEW(c->tail_ids, c->max * o->m));
-    RT_TRY(RT_NEW(c->actual, c->max));
-    RT_TRY(RT_NEW(c->rest, c->max));
-    RT_TRY(RT_NEW(c->entropy, c->max));
+    c->rows = (ds_rows){.n = c->max, .k = o->k, .m = o->m, .bytes = o->codec_bytes};
+    RT_TRY(ds_rows_alloc(&c->rows, DS_ALL_COLUMNS));
     RT_TRY(RT_NEW(c->hidden, rt_threads() * c->model->config.C));
     return md_scorer_create(&c->scorer, c->model, c->max);
 }
@@ -109,8 +101,8 @@ static void scoring_free(scoring *c)
     ds_codec_destroy(&c->fitted);
     ds_shard_close(&c->from);
     for (int i = 0; i < c->o.shards->n; i++) ds_shard_close(&c->shard[i]);
-    free(c->item), free(c->ids), free(c->pos), free(c->doc_start), free(c->target), free(c->seed), free(c->valid), free(c->encoded);
-    free(c->topk_ids), free(c->topk_logprob), free(c->tail_ids), free(c->actual), free(c->rest), free(c->entropy);
+    free(c->item), free(c->ids), free(c->pos), free(c->doc_start), free(c->target), free(c->seed);
+    ds_rows_free(&c->rows);
     free(c->hidden), free(c->sample);
 }
 
@@ -132,13 +124,13 @@ static void add_doc(scoring *c, int shard, int64_t doc, const ds_doc *d)
     const uint64_t seed = rt_mix2(c->o.seed, (uint64_t)c->number++);
     c->item[c->items++] = (item){shard, doc, c->n};
     for (int64_t i = 0; i < d->n; i++) {
-        const int64_t to = c->n + i;
-        c->ids[to]       = d->ids[i];
-        c->pos[to]       = (int32_t)i;
-        c->doc_start[to] = (int32_t)c->n;
-        c->target[to]    = i + 1 < d->n ? d->ids[i + 1] : -1;
-        c->valid[to]     = i + 1 < d->n;
-        c->seed[to]      = rt_mix2(seed, (uint64_t)(i + 1)); /* the server seeds the row that predicts token i + 1 in the same way */
+        const int64_t to  = c->n + i;
+        c->ids[to]        = d->ids[i];
+        c->pos[to]        = (int32_t)i;
+        c->doc_start[to]  = (int32_t)c->n;
+        c->target[to]     = i + 1 < d->n ? d->ids[i + 1] : -1;
+        c->rows.valid[to] = i + 1 < d->n;
+        c->seed[to]       = rt_mix2(seed, (uint64_t)(i + 1)); /* the server seeds the row that predicts token i + 1 in the same way */
     }
     c->n += d->n;
 }
@@ -163,7 +155,7 @@ static rt_status take_sample(scoring *c, const md_packed *b)
 {
     RT_TRY(md_score_packed(c->scorer, b, NULL, NULL));
     for (int64_t t = 0; t < c->n && c->sampled < c->wanted; t++)
-        if (c->valid[t]) md_scorer_hidden(c->scorer, t, c->sample + c->sampled++ * c->model->config.C);
+        if (c->rows.valid[t]) md_scorer_hidden(c->scorer, t, c->sample + c->sampled++ * c->model->config.C);
     return RT_OK;
 }
 
@@ -244,34 +236,22 @@ static void fill(void *ud, int64_t t, real *z, int thread)
 {
     scoring             *c = ud;
     const di_score_opts *o = &c->o;
-    md_teacher_row r = {.topk_ids = c->topk_ids + t * o->k, .topk_logprob = c->topk_logprob + t * o->k, .tail_ids = c->tail_ids + t * o->m};
-    if (!c->valid[t]) return;
-    md_teacher_fill(&r, z, c->model->config.V, o->k, o->m, c->target[t], c->seed[t]);
-    c->actual[t]  = (float)r.actual_logprob;
-    c->rest[t]    = (float)r.tail_mass;
-    c->entropy[t] = (float)r.tail_entropy;
+    if (!c->rows.valid[t]) return;
+    md_teacher_fill(&c->rows, t, z, c->model->config.V, c->target[t], c->seed[t]);
     if (!o->codec_bytes) return;
     real *h = c->hidden + thread * c->model->config.C;
     md_scorer_hidden(c->scorer, t, h);
-    di_encoder_row(c->encoder, h, c->encoded + t * o->codec_bytes, thread);
+    di_encoder_row(c->encoder, h, c->rows.encoded + t * o->codec_bytes, thread);
 }
 
 /* Writes document x.  Tokens and text are read from the input again, because a pass holds only the computed values. */
 static rt_status write_doc(scoring *c, const item *x)
 {
-    const di_score_opts *o = &c->o;
-    ds_doc               d;
+    ds_doc d;
     RT_TRY(ds_shard_doc(c->shard[x->shard], x->doc, &d));
-    d.target_id      = NULL;
-    d.weight         = NULL;
-    d.valid          = c->valid + x->first;
-    d.topk_ids       = c->topk_ids + x->first * o->k;
-    d.topk_logprob   = c->topk_logprob + x->first * o->k;
-    d.actual_logprob = c->actual + x->first;
-    d.tail_mass      = c->rest + x->first;
-    d.tail_entropy   = c->entropy + x->first;
-    d.tail_ids       = c->tail_ids + x->first * o->m;
-    d.encoded        = c->encoded + x->first * o->codec_bytes;
+    d.target_id = NULL;
+    d.weight    = NULL;
+    d.rows      = ds_rows_slice(&c->rows, x->first, d.n);
     RT_TRY(ds_writer_add(c->writer, &d));
     c->done.documents++;
     c->done.tokens += d.n;

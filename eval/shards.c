@@ -20,15 +20,14 @@ typedef struct row {
 typedef struct scan {
     const ev_opts *o;
     md_scorer     *s, *teacher;
-    int64_t        V, shared, window, k, n,
-        max;                        /* shared: number of ids common to model and teacher; n, max: tokens in this pass and its capacity */
-    int32_t *ids, *pos, *doc_start; /* [max] */
-    int32_t *target, *topk_ids;     /* [max], -1: the row does not count; [max, k] */
-    float   *topk_logprob;
-    row     *rows; /* [max] */
+    int64_t V, shared, window, n, max; /* shared: number of ids common to model and teacher; n, max: tokens in this pass and its capacity */
+    int32_t *ids, *pos, *doc_start;    /* [max] */
+    int32_t *target;                   /* [max], -1: the row does not count */
+    ds_rows  stored;                   /* [max] topk_ids, topk_logprob, restricted to the model's ids; no columns: of text shards */
+    row     *rows;                     /* [max] */
     /* sums over rows */
     double  ce, kl, kl_topk, teacher_ce, agree, correct, bin_confidence[BINS], bin_correct[BINS];
-    int64_t counted, stored, bin[BINS]; /* stored: rows with a stored id in the model's vocabulary */
+    int64_t counted, known, bin[BINS]; /* known: rows with a stored id in the model's vocabulary */
     int     soft, unknown, teacher_unknown;
 } scan;
 
@@ -43,10 +42,11 @@ static int64_t argmax(const real *z, int64_t V)
 /* Returns the KL divergence over k + 1 outcomes: the stored ids, and all others together.  NaN: the model has none of the stored ids. */
 static double kl_topk(const scan *c, int64_t i, const real *z, double lse)
 {
-    double kl = 0, P = 0, Q = 0;
-    if (c->topk_ids[i * c->k] < 0) return NAN;
-    for (int64_t j = i * c->k; j < (i + 1) * c->k && c->topk_ids[j] >= 0; j++) {
-        const double lp = (double)c->topk_logprob[j], lq = (double)z[c->topk_ids[j]] - lse, p = exp(lp);
+    const ds_rows stored = ds_rows_slice(&c->stored, i, 1);
+    double        kl = 0, P = 0, Q = 0;
+    if (stored.topk_ids[0] < 0) return NAN;
+    for (int64_t j = 0; j < stored.k && stored.topk_ids[j] >= 0; j++) {
+        const double lp = (double)stored.topk_logprob[j], lq = (double)z[stored.topk_ids[j]] - lse, p = exp(lp);
         if (p > 0) kl += p * (lp - lq);
         P += p;
         Q += exp(lq);
@@ -99,7 +99,7 @@ static void add_rows(scan *c)
         if (c->target[t] < 0) continue;
         const int b = bin_of(r->confidence);
         c->ce += r->ce, c->kl += r->kl, c->teacher_ce += r->teacher_ce, c->agree += r->agree, c->correct += r->correct;
-        if (c->soft && !isnan(r->kl_topk)) c->kl_topk += r->kl_topk, c->stored++;
+        if (c->soft && !isnan(r->kl_topk)) c->kl_topk += r->kl_topk, c->known++;
         c->bin_confidence[b] += r->confidence, c->bin_correct[b] += r->correct, c->bin[b]++;
         c->counted++;
     }
@@ -120,14 +120,11 @@ static rt_status flush(scan *c)
 /* Copies row i of the document to row `to` of the pass. */
 static void take_row(scan *c, const ds_doc *d, int64_t i, int64_t to)
 {
-    const int counts = i + 1 < d->n && (!d->valid || d->valid[i]) && !(d->prompt_mask && d->prompt_mask[i + 1]);
+    const int counts = i + 1 < d->n && (!d->rows.valid || d->rows.valid[i]) && !(d->prompt_mask && d->prompt_mask[i + 1]);
     c->ids[to]       = d->ids[i];
     c->target[to]    = counts ? d->ids[i + 1] : -1;
-    for (int64_t j = 0; c->soft && j < c->k; j++) {
-        c->topk_ids[to * c->k + j]     = d->topk_ids[i * c->k + j];
-        c->topk_logprob[to * c->k + j] = d->topk_logprob[i * c->k + j];
-    }
-    if (c->soft && counts) ds_entries_share(c->V, c->k, c->topk_ids + to * c->k, c->topk_logprob + to * c->k, 0, NULL, NULL);
+    if (c->soft) ds_rows_copy(&c->stored, to, &d->rows, i);
+    if (c->soft && counts) ds_rows_restrict(&c->stored, to, c->V);
 }
 
 static rt_status scan_doc(scan *c, const ds_doc *d)
@@ -180,8 +177,8 @@ static ev_result finish(const scan *c)
     r.kl         = c->teacher ? c->kl / n : NAN;
     r.teacher_ce = c->teacher ? c->teacher_ce / n : NAN;
     r.agree      = c->teacher ? c->agree / n : NAN;
-    r.kl_topk    = c->stored ? c->kl_topk / (double)c->stored : NAN;
-    r.kl_missing = c->soft ? c->counted - c->stored : 0;
+    r.kl_topk    = c->known ? c->kl_topk / (double)c->known : NAN;
+    r.kl_missing = c->soft ? c->counted - c->known : 0;
     return r;
 }
 
@@ -230,7 +227,7 @@ static rt_status check_teacher(const md_model *m, const ds_tokenizer *t, const m
     return st;
 }
 
-/* Checks each shard's tokenizer and sets c->k and c->soft.  The stored ids are used only if all shards have the same k > 0. */
+/* Checks each shard's tokenizer and sets c->stored.k and c->soft.  The stored ids are used only if all shards have the same k > 0. */
 static rt_status look_at_shards(scan *c, const md_model *m, const ds_tokenizer *t)
 {
     c->soft = 1;
@@ -238,13 +235,13 @@ static rt_status look_at_shards(scan *c, const md_model *m, const ds_tokenizer *
         ds_shard *s = NULL;
         RT_TRY(ds_shard_open(&s, c->o->shards->v[i]));
         const ds_info *info = ds_shard_info(s);
-        c->soft             = c->soft && info->k > 0 && (!i || info->k == c->k);
-        c->k                = info->k;
+        c->soft             = c->soft && info->k > 0 && (!i || info->k == c->stored.k);
+        c->stored.k         = info->k;
         const rt_status st  = check_tokenizer(s, m, t);
         ds_shard_close(&s);
         RT_TRY(st);
     }
-    if (!c->soft) c->k = 0;
+    if (!c->soft) c->stored.k = 0;
     return RT_OK;
 }
 
@@ -271,8 +268,8 @@ static rt_status make(scan *c, const md_model *m, const md_model *teacher)
     RT_TRY(RT_NEW(c->pos, c->max));
     RT_TRY(RT_NEW(c->doc_start, c->max));
     RT_TRY(RT_NEW(c->target, c->max));
-    RT_TRY(RT_NEW(c->topk_ids, c->max * c->k));
-    RT_TRY(RT_NEW(c->topk_logprob, c->max * c->k));
+    c->stored.n = c->max;
+    RT_TRY(ds_rows_alloc(&c->stored, DS_COLUMN(topk_ids) | DS_COLUMN(topk_logprob)));
     RT_TRY(md_scorer_create(&c->s, m, c->max));
     return teacher ? md_scorer_create(&c->teacher, teacher, c->max) : RT_OK;
 }
@@ -285,6 +282,7 @@ rt_status ev_shards(ev_result *out, const md_model *m, const md_model *teacher, 
     if (st == RT_OK) *out = finish(&c);
     md_scorer_destroy(&c.s);
     md_scorer_destroy(&c.teacher);
-    free(c.rows), free(c.ids), free(c.pos), free(c.doc_start), free(c.target), free(c.topk_ids), free(c.topk_logprob);
+    free(c.rows), free(c.ids), free(c.pos), free(c.doc_start), free(c.target);
+    ds_rows_free(&c.stored);
     return st;
 }

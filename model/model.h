@@ -6,6 +6,7 @@
 #ifndef MD_MODEL_H
 #define MD_MODEL_H
 #include "autograd/autograd.h"
+#include "data/rows.h"
 #include "data/tokenizer.h"
 #include "kernels/kernels.h"
 
@@ -190,17 +191,15 @@ double md_lse(const real *z, int64_t V);
 /* ---- top k and tail samples of one row of a teacher -------------- */
 
 enum { MD_TEACHER_MAX_K = 256 };
-typedef struct md_teacher_row {
-    int32_t *topk_ids;                /* [k], most likely first; on ties the smaller id first */
-    float   *topk_logprob;            /* [k] */
-    int32_t *tail_ids;                /* [m], ascending, drawn from the other ids by systematic sampling; m may be 0.  The expected
-                                         count of id v is m p_v / tail_mass; its count is that number rounded down or up */
-    double   tail_mass, tail_entropy; /* over the other ids: sum p, -sum p log p */
-    double   actual_logprob;
-    int64_t  actual_rank; /* of `actual`; 1: the most likely.  Both are 0 if actual < 0 */
+typedef struct md_teacher_row {      /* what a block's columns hold rounded to float, and the rank */
+    double  tail_mass, tail_entropy; /* over the ids outside the top k: sum p, -sum p log p */
+    double  actual_logprob;
+    int64_t actual_rank; /* of `actual`; 1: the most likely.  Both are 0 if actual < 0 */
 } md_teacher_row;
-/* Fills r from logits z[V].  k <= V and k <= MD_TEACHER_MAX_K.  With k = 0 the tail is the whole distribution.  If the tail mass
- * is 0, every tail id is the top id.  The caller owns the arrays of r.  The result depends only on the arguments. */
-void md_teacher_fill(md_teacher_row *r, const real *z, int64_t V, int64_t k, int64_t m, int32_t actual, uint64_t seed);
+/* Fills the columns of row i of r that are not NULL from logits z[V]; r->k <= V and r->k <= MD_TEACHER_MAX_K.  Returns its values in
+ * full precision.  With k = 0 the tail is the whole distribution.  The m tail samples are drawn by systematic sampling and ascend:
+ * the expected count of id v is m p_v / tail_mass, and its count is that number rounded down or up.  If the tail mass is 0, every
+ * tail id is the top id.  valid becomes 1; `encoded` does not change.  The result depends only on the arguments. */
+md_teacher_row md_teacher_fill(ds_rows *r, int64_t i, const real *z, int64_t V, int32_t actual, uint64_t seed);
 
 #endif

@@ -10,17 +10,18 @@
 #include "core/rng.h"
 #include "model/model.h"
 #include <math.h>
+#include <string.h>
 
 enum { BLOCKS = 512 };
 
-typedef struct rest {
+typedef struct tail {
     const real    *z;
     const int32_t *skip;          /* [k] the top k, in ascending id order */
     int64_t        V, k, size;    /* size: ids per block */
     double         top;           /* largest logit */
     double         block[BLOCKS]; /* sum of exp(z - top) over the tail ids of each block */
     double         mass, moment;  /* sums over the tail of e and of e (top - z), e = exp(z - top) */
-} rest;
+} tail;
 
 /* Returns 1 if a comes after b in the order "most likely first; on ties the smaller id first". */
 static int comes_after(const real *z, int32_t a, int32_t b) { return z[a] < z[b] || (z[a] == z[b] && a > b); }
@@ -66,13 +67,13 @@ static void sort_ids(int32_t *a, int64_t n)
 }
 
 /* Returns exp(z - top) of id v, or 0 if v is in the top k.  *s is the current index in skip and is advanced. */
-static double weight(const rest *r, int64_t v, int64_t *s)
+static double weight(const tail *r, int64_t v, int64_t *s)
 {
     if (*s < r->k && r->skip[*s] == v) return (*s)++, 0;
     return exp((double)r->z[v] - r->top);
 }
 
-static void sum_rest(rest *r)
+static void sum_tail(tail *r)
 {
     int64_t s = 0;
     r->mass = r->moment = 0;
@@ -91,7 +92,7 @@ static void sum_rest(rest *r)
 }
 
 /* Returns the id at which the cumulative sum over the tail first exceeds u * mass. */
-static int32_t draw(const rest *r, double u)
+static int32_t draw(const tail *r, double u)
 {
     const double aim    = u * r->mass;
     double       before = 0;
@@ -128,23 +129,36 @@ static int64_t rank_of(const real *z, int64_t V, int32_t id)
     return rank;
 }
 
-void md_teacher_fill(md_teacher_row *r, const real *z, int64_t V, int64_t k, int64_t m, int32_t actual, uint64_t seed)
+/* Writes the scalars of the row into the columns that the block has. */
+static void put_scalars(ds_rows *r, int64_t i, const md_teacher_row *x)
 {
-    int32_t skip[MD_TEACHER_MAX_K];
-    rest    w   = {.z = z, .skip = skip, .V = V, .k = k, .size = (V + BLOCKS - 1) / BLOCKS, .top = largest(z, V)};
-    rt_rng  rng = {seed};
-    double  sum = 0, u = rt_rng_uniform(&rng);
-    select_top(z, V, k, r->topk_ids);
-    for (int64_t i = 0; i < k; i++) skip[i] = r->topk_ids[i];
+    if (r->valid) r->valid[i] = 1;
+    if (r->tail_mass) r->tail_mass[i] = (float)x->tail_mass;
+    if (r->tail_entropy) r->tail_entropy[i] = (float)x->tail_entropy;
+    if (r->actual_logprob) r->actual_logprob[i] = (float)x->actual_logprob;
+}
+
+md_teacher_row md_teacher_fill(ds_rows *r, int64_t i, const real *z, int64_t V, int32_t actual, uint64_t seed)
+{
+    const int64_t k = r->k, m = r->tail_ids ? r->m : 0;
+    int32_t       top[MD_TEACHER_MAX_K], skip[MD_TEACHER_MAX_K];
+    tail          w   = {.z = z, .skip = skip, .V = V, .k = k, .size = (V + BLOCKS - 1) / BLOCKS, .top = largest(z, V)};
+    rt_rng        rng = {seed};
+    double        sum = 0, u = rt_rng_uniform(&rng);
+    select_top(z, V, k, top);
+    memcpy(skip, top, (size_t)k * sizeof *top);
     sort_ids(skip, k);
-    sum_rest(&w);
-    for (int64_t i = 0; i < k; i++) sum += exp((double)z[r->topk_ids[i]] - w.top);
+    sum_tail(&w);
+    for (int64_t j = 0; j < k; j++) sum += exp((double)z[top[j]] - w.top);
     sum += w.mass;
-    const double log_sum = log(sum);
-    for (int64_t i = 0; i < k; i++) r->topk_logprob[i] = (float)((double)z[r->topk_ids[i]] - w.top - log_sum);
-    r->tail_mass    = w.mass / sum;
-    r->tail_entropy = (w.moment + log_sum * w.mass) / sum;
-    for (int64_t j = 0; j < m; j++) r->tail_ids[j] = w.mass > 0 || !k ? draw(&w, ((double)j + u) / (double)m) : r->topk_ids[0];
-    r->actual_logprob = actual < 0 ? 0 : (double)z[actual] - w.top - log_sum;
-    r->actual_rank    = actual < 0 ? 0 : rank_of(z, V, actual);
+    const double   log_sum = log(sum);
+    md_teacher_row x       = {.tail_mass = w.mass / sum, .tail_entropy = (w.moment + log_sum * w.mass) / sum};
+    if (actual >= 0) x.actual_logprob = (double)z[actual] - w.top - log_sum, x.actual_rank = rank_of(z, V, actual);
+    for (int64_t j = 0; j < k; j++) {
+        r->topk_ids[i * k + j]     = top[j];
+        r->topk_logprob[i * k + j] = (float)((double)z[top[j]] - w.top - log_sum);
+    }
+    for (int64_t j = 0; j < m; j++) r->tail_ids[i * m + j] = w.mass > 0 || !k ? draw(&w, ((double)j + u) / (double)m) : top[0];
+    put_scalars(r, i, &x);
+    return x;
 }

@@ -12,34 +12,21 @@
 
 static rt_status rows_create(sv_rows *r, int64_t n, int64_t k, int64_t m)
 {
-    r->n = n, r->k = k, r->m = m;
-    RT_TRY(RT_NEW(r->topk_ids, n * k));
-    RT_TRY(RT_NEW(r->topk_logprob, n * k));
-    RT_TRY(RT_NEW(r->tail_ids, n * m));
-    RT_TRY(RT_NEW(r->tail_entropy, n));
-    RT_TRY(RT_NEW(r->actual_logprob, n));
-    return RT_NEW(r->actual_rank, n);
+    r->entries = (ds_rows){.n = n, .k = k, .m = m};
+    RT_TRY(RT_NEW(r->exact, n));
+    return ds_rows_alloc(&r->entries, DS_COLUMN(topk_ids) | DS_COLUMN(topk_logprob) | DS_COLUMN(tail_ids));
 }
 
 static void rows_free(sv_rows *r)
 {
-    free(r->topk_ids);
-    free(r->topk_logprob);
-    free(r->tail_ids);
-    free(r->tail_entropy);
-    free(r->actual_logprob);
-    free(r->actual_rank);
+    ds_rows_free(&r->entries);
+    free(r->exact);
     *r = (sv_rows){0};
 }
 
 static void rows_fill(sv_rows *r, int64_t i, const real *z, int64_t V, int32_t actual, uint64_t seed)
 {
-    md_teacher_row row = {
-        .topk_ids = r->topk_ids + i * r->k, .topk_logprob = r->topk_logprob + i * r->k, .tail_ids = r->tail_ids + i * r->m};
-    md_teacher_fill(&row, z, V, r->k, r->m, actual, seed);
-    r->tail_entropy[i]   = row.tail_entropy;
-    r->actual_logprob[i] = row.actual_logprob;
-    r->actual_rank[i]    = row.actual_rank;
+    r->exact[i] = md_teacher_fill(&r->entries, i, z, V, actual, seed);
 }
 
 /* ---- the prompt ------------------------------------------------------------------------------- */

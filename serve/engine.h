@@ -80,14 +80,9 @@ rt_status sv_list_ids(const cJSON *list, int64_t size, const char *where, ds_ids
 
 /* ---- a choice of the response (completion.c computes it, response.c writes it) ------------- */
 
-typedef struct sv_rows { /* row i: the model's predicted distribution of token i */
-    int64_t  n, k, m;
-    int32_t *topk_ids;       /* [n, k] */
-    float   *topk_logprob;   /* [n, k] */
-    int32_t *tail_ids;       /* [n, m] */
-    double  *tail_entropy;   /* [n] */
-    double  *actual_logprob; /* [n] */
-    int64_t *actual_rank;    /* [n]; 0: no prediction (the first token of a prompt) */
+typedef struct sv_rows {     /* row i: the model's predicted distribution of token i */
+    ds_rows         entries; /* topk_ids, topk_logprob, tail_ids */
+    md_teacher_row *exact;   /* [entries.n]; actual_rank 0: no prediction (the first token of a prompt) */
 } sv_rows;
 
 typedef struct sv_completion {

@@ -35,31 +35,31 @@ void sv_put_token(rt_json_writer *w, const char *key, const sv_engine *d, int32_
 }
 
 /* Returns the number of entries of row i: k ids, then the actual token if its rank exceeds k. */
-static int64_t entries(const sv_rows *r, int64_t i, int64_t k) { return k + (r->actual_rank[i] > k); }
+static int64_t entries(const sv_rows *r, int64_t i, int64_t k) { return k + (r->exact[i].actual_rank > k); }
 
 static int32_t entry_id(const sv_rows *r, int64_t i, int64_t k, int64_t e, int32_t actual)
 {
-    return e < k ? r->topk_ids[i * r->k + e] : actual;
+    return e < k ? r->entries.topk_ids[i * r->entries.k + e] : actual;
 }
 
 static double entry_logprob(const sv_rows *r, int64_t i, int64_t k, int64_t e)
 {
-    return e < k ? (double)r->topk_logprob[i * r->k + e] : r->actual_logprob[i];
+    return e < k ? (double)r->entries.topk_logprob[i * r->entries.k + e] : r->exact[i].actual_logprob;
 }
 
 /* ---- prompt_logprobs and the tail's fields ------------------------------------------------- */
 
 static void put_prompt_entry(rt_json_writer *w, const sv_engine *d, const sv_rows *r, int64_t i, int32_t actual)
 {
-    const int64_t n = entries(r, i, r->k);
+    const int64_t n = entries(r, i, r->entries.k);
     rt_put_object(w, NULL);
     for (int64_t e = 0; e < n; e++) {
         char          key[16];
-        const int32_t id = entry_id(r, i, r->k, e, actual);
+        const int32_t id = entry_id(r, i, r->entries.k, e, actual);
         snprintf(key, sizeof key, "%d", id);
         rt_put_object(w, key);
-        put_logprob(w, WIRE_LOGPROB, entry_logprob(r, i, r->k, e));
-        rt_put_int(w, WIRE_RANK, e < r->k ? e + 1 : r->actual_rank[i]);
+        put_logprob(w, WIRE_LOGPROB, entry_logprob(r, i, r->entries.k, e));
+        rt_put_int(w, WIRE_RANK, e < r->entries.k ? e + 1 : r->exact[i].actual_rank);
         sv_put_token(w, WIRE_DECODED_TOKEN, d, id);
         rt_put_end(w);
     }
@@ -82,15 +82,15 @@ static void put_prompt_logprobs(rt_json_writer *w, const sv_engine *d, const sv_
 /* Writes "tail": [[...], ...] and "entropy": [...] of rows from .. end-1; the entries of a row without a prediction are null. */
 static void put_tail(rt_json_writer *w, const sv_rows *r, int64_t from, int64_t end, const char *tail, const char *entropy)
 {
-    if (r->m > 0) {
+    if (r->entries.m > 0) {
         rt_put_array(w, tail);
         for (int64_t i = from; i < end; i++)
-            if (r->actual_rank[i]) sv_put_ids(w, NULL, r->tail_ids + i * r->m, r->m);
+            if (r->exact[i].actual_rank) sv_put_ids(w, NULL, r->entries.tail_ids + i * r->entries.m, r->entries.m);
             else rt_put_null(w, NULL);
         rt_put_end(w);
     }
     rt_put_array(w, entropy);
-    for (int64_t i = from; i < end; i++) rt_put_real(w, NULL, r->actual_rank[i] ? r->tail_entropy[i] : NAN, DIGITS);
+    for (int64_t i = from; i < end; i++) rt_put_real(w, NULL, r->exact[i].actual_rank ? r->exact[i].tail_entropy : NAN, DIGITS);
     rt_put_end(w);
 }
 
@@ -123,7 +123,7 @@ static int text_taken(const sv_engine *d, const shown *t, int64_t k, int64_t e)
 
 static void put_top(rt_json_writer *w, const sv_engine *d, const sv_completion *c, const shown *t)
 {
-    const int64_t k = c->q->logprobs < t->rows->k ? c->q->logprobs : t->rows->k, n = entries(t->rows, t->i, k);
+    const int64_t k = c->q->logprobs < t->rows->entries.k ? c->q->logprobs : t->rows->entries.k, n = entries(t->rows, t->i, k);
     rt_put_object(w, NULL);
     for (int64_t e = 0; e < n; e++) {
         size_t        len;
@@ -151,7 +151,7 @@ static void put_shown_logprob(rt_json_writer *w, const sv_engine *d, const sv_co
 {
     const shown t = shown_at(c, s);
     (void)d;
-    put_logprob(w, NULL, t.rows->actual_rank[t.i] ? t.rows->actual_logprob[t.i] : NAN);
+    put_logprob(w, NULL, t.rows->exact[t.i].actual_rank ? t.rows->exact[t.i].actual_logprob : NAN);
 }
 
 static void put_shown_token(rt_json_writer *w, const sv_engine *d, const sv_completion *c, int64_t s)
@@ -164,7 +164,7 @@ static void put_shown_token(rt_json_writer *w, const sv_engine *d, const sv_comp
 static void put_shown_top(rt_json_writer *w, const sv_engine *d, const sv_completion *c, int64_t s)
 {
     const shown t = shown_at(c, s);
-    if (t.rows->actual_rank[t.i]) put_top(w, d, c, &t);
+    if (t.rows->exact[t.i].actual_rank) put_top(w, d, c, &t);
     else rt_put_null(w, NULL);
 }
 

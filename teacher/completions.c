@@ -111,17 +111,12 @@ static rt_status list_of(const cJSON **first, const cJSON *o, const char *key, i
 
 static rt_status allocate(tc_response *x, const tc_dialect *d, const tc_request *q, int64_t n)
 {
-    x->n = n, x->k = q->k, x->m = q->m;
+    const unsigned tails = DS_COLUMN(tail_ids) | DS_COLUMN(tail_entropy), all = DS_ALL_COLUMNS & ~DS_COLUMN(encoded);
+    x->n    = n;
+    x->rows = (ds_rows){.n = n, .k = q->k, .m = q->m};
     RT_TRY(RT_NEW(x->ids, n));
     RT_TRY(RT_NEW(x->prompt_mask, n));
-    if (!q->k) return RT_OK;
-    RT_TRY(RT_NEW(x->valid, n));
-    RT_TRY(RT_NEW(x->topk_ids, n * q->k));
-    RT_TRY(RT_NEW(x->topk_logprob, n * q->k));
-    RT_TRY(RT_NEW(x->actual_logprob, n));
-    RT_TRY(RT_NEW(x->tail_mass, n));
-    if (q->m) RT_TRY(RT_NEW(x->tail_ids, n * q->m));
-    return d->tails ? RT_NEW(x->tail_entropy, n) : RT_OK;
+    return q->k ? ds_rows_alloc(&x->rows, d->tails ? all : all & ~tails) : RT_OK;
 }
 
 /* Reads tail samples and entropies into rows first .. first+n-1.  skip = 1: entry 0 of the lists is null. */

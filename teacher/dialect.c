@@ -41,8 +41,8 @@ rt_status tc_dialect_gives(const tc_dialect *d, const tc_need *need)
 
 void tc_response_free(tc_response *x)
 {
-    free(x->ids), free(x->prompt_mask), free(x->valid), free(x->topk_ids), free(x->topk_logprob);
-    free(x->actual_logprob), free(x->tail_mass), free(x->tail_ids), free(x->tail_entropy);
+    free(x->ids), free(x->prompt_mask);
+    ds_rows_free(&x->rows);
     rt_buf_free(&x->text);
     *x = (tc_response){0};
 }
@@ -50,12 +50,5 @@ void tc_response_free(tc_response *x)
 void tc_response_doc(const tc_response *x, int soft, ds_doc *d)
 {
     *d = (ds_doc){.n = x->n, .ids = x->ids, .prompt_mask = x->prompt_mask, .finish = x->finish};
-    if (!soft) return;
-    d->valid          = x->valid;
-    d->topk_ids       = x->topk_ids;
-    d->topk_logprob   = x->topk_logprob;
-    d->actual_logprob = x->actual_logprob;
-    d->tail_mass      = x->tail_mass;
-    d->tail_ids       = x->tail_ids;
-    d->tail_entropy   = x->tail_entropy;
+    if (soft) d->rows = x->rows;
 }

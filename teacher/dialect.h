@@ -41,13 +41,9 @@ typedef struct tc_request { /* borrows what it points to */
 
 typedef struct tc_response { /* owns its arrays; tc_response_free */
     int64_t  n, prompt;      /* tokens in all, and of the prompt; n = 0: the server gave text alone */
-    int64_t  k, m;
     int32_t *ids;
-    uint8_t *prompt_mask, *valid;
-    int32_t *topk_ids;
-    float   *topk_logprob, *actual_logprob, *tail_mass;
-    int32_t *tail_ids;                         /* NULL when m = 0 */
-    float   *tail_entropy;                     /* NULL: the dialect has no tails */
+    uint8_t *prompt_mask;
+    ds_rows  rows;                             /* no columns: text without log-probabilities; tail_entropy NULL: the dialect has no tails */
     rt_buf   text;                             /* what was generated, as bytes: it may hold a NUL; {0} when nothing was to be generated */
     char     finish[32];                       /* the server's word for how the text ended; "": none */
     int      echoes;                           /* the server repeated the prompt's ids, and they are those that were sent */

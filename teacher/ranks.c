@@ -4,14 +4,15 @@
 
 void tc_ranks_add(tc_ranks *p, const tc_response *x)
 {
+    const ds_rows *r = &x->rows;
     for (int64_t i = 0; i + 1 < x->n; i++) {
-        const int32_t *top   = x->topk_ids + i * x->k;
+        const int32_t *top   = r->topk_ids + i * r->k;
         int64_t        place = 0;
-        if (!x->valid[i]) continue;
-        while (place < x->k && top[place] != x->ids[i + 1]) place++;
-        p->outside += place == x->k;
-        p->last += place == x->k - 1;
-        p->expected += exp((double)x->topk_logprob[i * x->k + x->k - 1]);
+        if (!r->valid[i]) continue;
+        while (place < r->k && top[place] != x->ids[i + 1]) place++;
+        p->outside += place == r->k;
+        p->last += place == r->k - 1;
+        p->expected += exp((double)r->topk_logprob[i * r->k + r->k - 1]);
     }
 }
 

@@ -140,11 +140,11 @@ static rt_status keep_top(tc_response *out, const tc_request *q, int64_t row, co
         if (i && e[i].logprob > e[i - 1].logprob + 1e-5)
             TC_MALFORMED("%s[%lld]: token id %d has a worse rank than %d but more probability", field, (long long)at, e[i].id, e[i - 1].id);
         sum += exp(e[i].logprob);
-        out->topk_ids[row * q->k + i]     = e[i].id;
-        out->topk_logprob[row * q->k + i] = (float)e[i].logprob;
+        out->rows.topk_ids[row * q->k + i]     = e[i].id;
+        out->rows.topk_logprob[row * q->k + i] = (float)e[i].logprob;
     }
     if (sum > 1 + SUM_SLACK) TC_MALFORMED("%s[%lld]: the probabilities sum to %.6f, above 1", field, (long long)at, sum);
-    out->tail_mass[row] = sum < 1 ? (float)(1 - sum) : 0.0F;
+    out->rows.tail_mass[row] = sum < 1 ? (float)(1 - sum) : 0.0F;
     return RT_OK;
 }
 
@@ -169,8 +169,8 @@ rt_status tc_row_read(tc_response *out, const tc_request *q, int64_t row, const 
     if (!inside && actual > e[q->k - 1].logprob + 1e-4)
         TC_MALFORMED("%s[%lld]: token id %d is more likely than the last of the top %lld but not among them", field, (long long)at, id,
                      (long long)q->k);
-    out->actual_logprob[row] = actual < 0 ? (float)actual : 0.0F;
-    out->valid[row]          = 1;
+    out->rows.actual_logprob[row] = actual < 0 ? (float)actual : 0.0F;
+    out->rows.valid[row]          = 1;
     return RT_OK;
 }
 
@@ -183,12 +183,12 @@ rt_status tc_row_tail(tc_response *out, const tc_request *q, int64_t row, const 
         if (n >= q->m) TC_MALFORMED("%s[%lld]: more than the %lld samples asked for", field, (long long)at, (long long)q->m);
         RT_TRY(tc_id_read(&id, x, q->vocab, field, at));
         for (int64_t i = 0; i < q->k; i++) {
-            if (out->topk_ids[row * q->k + i] != id) continue;
-            if (out->tail_mass[row] > TAIL_ZERO)
+            if (out->rows.topk_ids[row * q->k + i] != id) continue;
+            if (out->rows.tail_mass[row] > TAIL_ZERO)
                 TC_MALFORMED("%s[%lld]: the sample %d of the tail is among the top %lld", field, (long long)at, id, (long long)q->k);
-            out->tail_mass[row] = 0; /* the tail is empty, so any id is stored with weight 0 */
+            out->rows.tail_mass[row] = 0; /* the tail is empty, so any id is stored with weight 0 */
         }
-        out->tail_ids[row * q->m + n] = id;
+        out->rows.tail_ids[row * q->m + n] = id;
     }
     if (n < q->m) TC_MALFORMED("%s[%lld]: %lld samples, %lld were asked for", field, (long long)at, (long long)n, (long long)q->m);
     return RT_OK;
@@ -200,11 +200,11 @@ rt_status tc_row_entropy(tc_response *out, const tc_request *q, int64_t row, con
     if (!(h >= -1e-6 && h <= log((double)q->vocab) + 1))
         TC_MALFORMED("%s[%lld]: expected an entropy between 0 and log(vocabulary)", field, (long long)at);
     /* n tokens that share the mass r have at most the entropy r log(n / r); none of them is likelier than the k-th. */
-    const double r = (double)out->tail_mass[row], last = (double)out->topk_logprob[row * q->k + q->k - 1];
+    const double r = (double)out->rows.tail_mass[row], last = (double)out->rows.topk_logprob[row * q->k + q->k - 1];
     const double most = r > 0 ? r * log((double)q->vocab / r) : 0;
     if (h > most + ENTROPY_SLACK || h < -r * last - ENTROPY_SLACK)
         TC_MALFORMED("%s[%lld]: an entropy of %.6f, but a tail of mass %.6f after the top %lld has %.6f to %.6f", field, (long long)at, h,
                      r, (long long)q->k, -r * last, most);
-    out->tail_entropy[row] = h > 0 ? (float)h : 0.0F;
+    out->rows.tail_entropy[row] = h > 0 ? (float)h : 0.0F;
     return RT_OK;
 }

@@ -83,18 +83,22 @@ void tr_pass_destroy(tr_pass *o)
     *o = (tr_pass){0};
 }
 
+void tr_pass_entries(tr_pass *o, const ds_rows *r)
+{
+    ag_target_rows *t = &o->targets.rows;
+    t->topk_ids       = r->topk_ids;
+    t->topk_logprob   = r->topk_logprob;
+    t->tail_ids       = r->tail_ids;
+    t->tail_entropy   = r->tail_entropy;
+}
+
 static void take_targets(tr_pass *o, const ds_batch *b)
 {
     ag_target_rows *t = &o->targets.rows;
     t->target         = b->target;
     t->loss_mask      = o->loss_mask;
     t->weight         = b->weight;
-    if (b->topk_ids || b->tail_ids) {
-        t->topk_ids     = b->topk_ids;
-        t->topk_logprob = b->topk_logprob;
-        t->tail_ids     = b->tail_ids;
-        t->tail_entropy = b->tail_entropy;
-    }
+    if (b->targets.topk_ids || b->targets.tail_ids) tr_pass_entries(o, &b->targets);
     for (int64_t i = 0; o->decoded && i < b->rows * b->T * t->teacher.C; i++) o->decoded[i] = (real)b->decoded[i];
 }
 

@@ -52,24 +52,15 @@ void tr_teacher_free(tr_teacher *o)
  * and the position in the data, as batches do. */
 static void draw(void *ud, int64_t n, const real *logits, int64_t V)
 {
-    tr_pass       *o = ud;
-    const int64_t  k = o->targets.settings.k, m = o->targets.settings.m;
-    const uint64_t at  = (uint64_t)(o->first * o->T + n);
-    md_teacher_row row = {
-        .topk_ids = o->topk_ids + n * k, .topk_logprob = o->topk_logprob + n * k, .tail_ids = m ? o->tail_ids + n * m : NULL};
-    md_teacher_fill(&row, logits, V, k, m, -1, rt_mix2(o->seed, at));
-    o->tail_entropy[n] = (float)row.tail_entropy;
+    tr_pass *o = ud;
+    md_teacher_fill(&o->sampled, n, logits, V, -1, rt_mix2(o->seed, (uint64_t)(o->first * o->T + n)));
 }
 
 static rt_status make_entries(tr_pass *o)
 {
-    const int64_t N = o->B * o->T;
-    RT_TRY(RT_NEW(o->topk_ids, N * o->targets.settings.k));
-    RT_TRY(RT_NEW(o->topk_logprob, N * o->targets.settings.k));
-    RT_TRY(RT_NEW(o->tail_ids, N * o->targets.settings.m));
-    RT_TRY(RT_NEW(o->tail_entropy, N));
-    o->targets.rows.topk_ids = o->topk_ids, o->targets.rows.topk_logprob = o->topk_logprob;
-    o->targets.rows.tail_ids = o->tail_ids, o->targets.rows.tail_entropy = o->tail_entropy;
+    o->sampled = (ds_rows){.n = o->B * o->T, .k = o->targets.settings.k, .m = o->targets.settings.m};
+    RT_TRY(ds_rows_alloc(&o->sampled, DS_COLUMN(topk_ids) | DS_COLUMN(topk_logprob) | DS_COLUMN(tail_ids) | DS_COLUMN(tail_entropy)));
+    tr_pass_entries(o, &o->sampled);
     o->targets.rows.teacher.draw = draw, o->targets.rows.teacher.draw_ud = o;
     return RT_OK;
 }
@@ -95,7 +86,7 @@ void tr_teacher_leave(tr_pass *o)
 {
     ag_plan_destroy(&o->tp);
     md_graph_destroy(&o->tg);
-    free(o->topk_ids), free(o->topk_logprob), free(o->tail_ids), free(o->tail_entropy);
+    ds_rows_free(&o->sampled);
 }
 
 void tr_teacher_run(tr_pass *o)

@@ -13,8 +13,8 @@ typedef struct mean {
 static void add_doc(mean *o, const ds_doc *d)
 {
     for (int64_t i = 0; i + 1 < d->n; i++) {
-        if (!d->valid[i] || !isfinite(d->actual_logprob[i]) || (d->prompt_mask && d->prompt_mask[i + 1])) continue;
-        o->sum -= (double)d->actual_logprob[i];
+        if (!d->rows.valid[i] || !isfinite(d->rows.actual_logprob[i]) || (d->prompt_mask && d->prompt_mask[i + 1])) continue;
+        o->sum -= (double)d->rows.actual_logprob[i];
         o->n++;
     }
 }

@@ -61,9 +61,8 @@ struct tr_pass {
     ag_plan *tp;
     int64_t  first; /* number of the first sequence in the buffers */
     uint64_t seed;
-    real    *decoded;             /* [B T, r + 1] decoded hidden states */
-    int32_t *topk_ids, *tail_ids; /* [B T, k], [B T, m] */
-    float   *topk_logprob, *tail_entropy;
+    real    *decoded;  /* [B T, r + 1] decoded hidden states */
+    ds_rows  sampled;  /* [B T] the entries sampled from the teacher in process */
     double   teaching; /* seconds of the teacher's passes so far */
 };
 
@@ -102,6 +101,8 @@ void      tr_pass_destroy(tr_pass *o);
 rt_status tr_pass_load(tr_pass *o, int64_t first, int64_t n, double scale);
 /* Runs the teacher over the loaded sequences; no operation without a teacher in process. */
 void tr_pass_teach(tr_pass *o);
+/* Makes the entries of r the pass's targets; r keeps them. */
+void tr_pass_entries(tr_pass *o, const ds_rows *r);
 /* Call after the student's pass.  RT_ECHECK: the teacher's (or the decoded) hidden states or logits of a row that counts are not
  * finite. */
 rt_status tr_pass_check(const tr_pass *o, const tr_trainer *t);

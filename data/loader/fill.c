@@ -1,7 +1,5 @@
 /* fill.c -- filling the sequences of a batch from the documents of shards.  Reading checks the rows. */
 #include "data/loader/state.h"
-#include "data/rows.h"
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,13 +13,10 @@ enum {
 
 static int64_t codec_width(const ds_loader *l) { return l->codec ? l->codec->r + 1 : 0; }
 
-static rt_status alloc_targets(ds_batch *b, int64_t N, int64_t codec)
+static rt_status alloc_targets(ds_batch *b, int64_t codec)
 {
-    if (b->k) RT_TRY(RT_NEW(b->topk_ids, N * b->k));
-    if (b->k) RT_TRY(RT_NEW(b->topk_logprob, N * b->k));
-    if (b->m) RT_TRY(RT_NEW(b->tail_ids, N * b->m));
-    if (codec) RT_TRY(RT_NEW(b->decoded, N * codec));
-    return RT_NEW(b->tail_entropy, N);
+    if (codec) RT_TRY(RT_NEW(b->decoded, b->targets.n * codec));
+    return ds_rows_alloc(&b->targets, DS_COLUMN(topk_ids) | DS_COLUMN(topk_logprob) | DS_COLUMN(tail_ids) | DS_COLUMN(tail_entropy));
 }
 
 rt_status ds_batch_alloc(ds_loader *l)
@@ -33,22 +28,22 @@ rt_status ds_batch_alloc(ds_loader *l)
     RT_CHECK(bytes < (double)left, RT_ENOMEM,
              "a batch of %lld sequences of %lld tokens needs %.1f MB, %.1f MB are available; make it smaller", (long long)l->o.rows,
              (long long)l->o.T, bytes / 1e6, (double)left / 1e6);
-    *b = (ds_batch){.T = l->o.T, .k = l->o.k, .m = l->o.m};
+    *b = (ds_batch){.T = l->o.T, .targets = {.n = N, .k = l->o.k, .m = l->o.m}};
     RT_TRY(RT_NEW(b->ids, N));
     RT_TRY(RT_NEW(b->pos, N));
     RT_TRY(RT_NEW(b->doc_start, N));
     RT_TRY(RT_NEW(b->target, N));
     RT_TRY(RT_NEW(b->loss_mask, N));
     RT_TRY(RT_NEW(b->weight, N));
-    return l->o.targets ? alloc_targets(b, N, codec_width(l)) : RT_OK;
+    return l->o.targets ? alloc_targets(b, codec_width(l)) : RT_OK;
 }
 
 void ds_batch_free(ds_loader *l)
 {
     ds_batch *b   = &l->batch;
-    void     *v[] = {b->ids,      b->pos,          b->doc_start,    b->target,   b->loss_mask, b->weight,
-                     b->topk_ids, b->topk_logprob, b->tail_entropy, b->tail_ids, b->decoded};
+    void     *v[] = {b->ids, b->pos, b->doc_start, b->target, b->loss_mask, b->weight, b->decoded};
     for (size_t i = 0; i < sizeof v / sizeof *v; i++) free(v[i]);
+    ds_rows_free(&b->targets);
     *b = (ds_batch){0};
 }
 
@@ -56,19 +51,15 @@ void ds_batch_free(ds_loader *l)
 void ds_batch_clear(ds_loader *l, int64_t rows)
 {
     ds_batch    *b = &l->batch;
-    const size_t N = (size_t)(rows * b->T), k = (size_t)b->k, m = (size_t)b->m, codec = (size_t)codec_width(l);
+    const size_t N = (size_t)(rows * b->T), codec = (size_t)codec_width(l);
     b->rows    = rows;
     b->counted = 0;
     memset(b->ids, 0, N * sizeof *b->ids);
     memset(b->loss_mask, 0, N);
     memset(b->weight, 0, N * sizeof *b->weight);
     for (size_t i = 0; i < N; i++) b->target[i] = -1;
-    if (!l->o.targets) return;
-    memset(b->tail_entropy, 0, N * sizeof *b->tail_entropy);
-    if (k) memset(b->topk_ids, 0, N * k * sizeof *b->topk_ids);
-    if (k) memset(b->topk_logprob, 0, N * k * sizeof *b->topk_logprob);
-    if (codec) memset(b->decoded, 0, N * codec * sizeof *b->decoded);
-    if (m) memset(b->tail_ids, 0, N * m * sizeof *b->tail_ids);
+    ds_rows_clear(&b->targets, (int64_t)N);
+    if (b->decoded) memset(b->decoded, 0, N * codec * sizeof *b->decoded);
 }
 
 /* ---- one window ---------------------------------------------------------------------------- */
@@ -80,29 +71,13 @@ typedef struct source {
     ds_doc           d;
 } source;
 
-/* Entropy of the distribution outside the first k entries: the stored tail and the stored entries from k on. */
-static double tail_entropy(const source *s, int64_t i, int64_t k, int64_t stored)
-{
-    double h = s->d.tail_entropy ? (double)s->d.tail_entropy[i] : (double)NAN;
-    for (int64_t j = k; j < stored; j++) {
-        const double lp = (double)s->d.topk_logprob[i * stored + j], p = exp(lp);
-        if (p > 0) h -= p * lp;
-    }
-    return h;
-}
-
 static void fill_target(ds_loader *l, const source *s, int64_t i, int64_t to)
 {
     ds_batch      *b    = &l->batch;
     const ds_info *info = ds_shard_info(s->shard);
-    const int64_t  k = b->k, m = b->m, K = info->k, M = info->m;
-    if (k) memcpy(b->topk_ids + to * k, s->d.topk_ids + i * K, (size_t)k * sizeof *b->topk_ids);
-    if (k) memcpy(b->topk_logprob + to * k, s->d.topk_logprob + i * K, (size_t)k * sizeof *b->topk_logprob);
-    if (b->decoded) ds_codec_decode(l->codec, s->d.encoded + i * info->codec_bytes, b->decoded + to * codec_width(l));
-    if (m) memcpy(b->tail_ids + to * m, s->d.tail_ids + i * M, (size_t)m * sizeof *b->tail_ids);
-    b->tail_entropy[to] = (float)tail_entropy(s, i, k, K);
-    if (l->o.vocab && info->vocab > l->o.vocab)
-        ds_entries_share(l->o.vocab, k, b->topk_ids + to * k, b->topk_logprob + to * k, m, b->tail_ids + to * m, b->tail_entropy + to);
+    ds_rows_copy(&b->targets, to, &s->d.rows, i);
+    if (b->decoded) ds_codec_decode(l->codec, s->d.rows.encoded + i * info->codec_bytes, b->decoded + to * codec_width(l));
+    if (l->o.vocab && info->vocab > l->o.vocab) ds_rows_restrict(&b->targets, to, l->o.vocab);
 }
 
 static void fill_window(ds_loader *l, const source *s, int64_t base, int32_t at)
@@ -114,8 +89,8 @@ static void fill_window(ds_loader *l, const source *s, int64_t base, int32_t at)
         b->pos[to]       = i;
         b->doc_start[to] = at;
         if (s->w->from + i + 1 >= s->len) continue;
-        b->weight[to] =
-            ds_row_weight(s->d.weight ? s->d.weight[i] : 1, !s->d.valid || s->d.valid[i], s->d.prompt_mask[i + 1], l->o.prompt_weight);
+        b->weight[to] = ds_row_weight(s->d.weight ? s->d.weight[i] : 1, !s->d.rows.valid || s->d.rows.valid[i], s->d.prompt_mask[i + 1],
+                                      l->o.prompt_weight);
         if (!(b->weight[to] > 0)) continue;
         b->target[to]    = s->d.ids[i + 1];
         b->loss_mask[to] = 1;

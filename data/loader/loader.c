@@ -145,7 +145,7 @@ static rt_status check_columns(ds_shard *s, int64_t a, int64_t b, const columns 
         const int64_t at = starts[i] - starts[a];
         const ds_doc  d  = {.n           = starts[i + 1] - starts[i],
                             .prompt_mask = c->prompt + at,
-                            .valid       = c->valid ? c->valid + at : NULL,
+                            .rows.valid  = c->valid ? c->valid + at : NULL,
                             .weight      = c->weight ? c->weight + at : NULL};
         RT_TRY(ds_shard_check_rows(s, i, 0, &d));
     }

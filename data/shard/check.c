@@ -8,11 +8,12 @@
 #define ROW            "%s: document %lld, row %lld: "
 
 typedef struct check {
-    ds_shard     *s;
-    int64_t       k, m, doc, first, row; /* row: index within the rows that begin at `first` */
-    const ds_doc *d;
-    int           ends; /* 1: the rows end the document */
-    double        most; /* the largest possible entropy, log(vocab) */
+    ds_shard      *s;
+    int64_t        k, m, doc, first, row; /* row: index within the rows that begin at `first` */
+    const ds_doc  *d;
+    const ds_rows *r;    /* the rows of d */
+    int            ends; /* 1: the rows end the document */
+    double         most; /* the largest possible entropy, log(vocab) */
 } check;
 
 /* ---- ids: a bitmap marks the ids among the top k -------------------------------------------- */
@@ -21,20 +22,20 @@ static int marked(const check *c, int32_t id) { return c->s->marks[id / 64] >> i
 
 static rt_status check_tail(const check *c)
 {
-    const int32_t *tail = c->d->tail_ids + c->row * c->m;
-    for (int64_t i = 0; i < c->m && c->d->tail_mass[c->row] > 0; i++)
+    const int32_t *tail = c->r->tail_ids + c->row * c->m;
+    for (int64_t i = 0; i < c->m && c->r->tail_mass[c->row] > 0; i++)
         SAY(!marked(c, tail[i]), ROW "tail id %d is one of the top k", AT(c), (int)tail[i]);
     return RT_OK;
 }
 
 static rt_status check_ids(const check *c)
 {
-    const int32_t *id = c->d->topk_ids + c->row * c->k;
+    const int32_t *id = c->r->topk_ids + c->row * c->k;
     rt_status      st = RT_OK;
     int64_t        n  = 0;
     for (; n < c->k && !marked(c, id[n]); n++) c->s->marks[id[n] / 64] |= (uint64_t)1 << id[n] % 64;
     if (n < c->k) st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, ROW "id %d stands twice among the top k", AT(c), (int)id[n]);
-    else if (c->d->tail_ids) st = check_tail(c);
+    else if (c->r->tail_ids) st = check_tail(c);
     while (n-- > 0) c->s->marks[id[n] / 64] = 0;
     return st;
 }
@@ -43,8 +44,8 @@ static rt_status check_ids(const check *c)
 
 static rt_status check_masses(const check *c)
 {
-    const float *lp   = c->d->topk_logprob ? c->d->topk_logprob + c->row * c->k : NULL;
-    const double tail = (double)c->d->tail_mass[c->row];
+    const float *lp   = c->r->topk_logprob ? c->r->topk_logprob + c->row * c->k : NULL;
+    const double tail = (double)c->r->tail_mass[c->row];
     double       sum  = 0;
     for (int64_t j = 0; lp && j < c->k; j++) {
         SAY(lp[j] <= 0, ROW "log-probability %g, expected at most 0", AT(c), (double)lp[j]);
@@ -60,12 +61,12 @@ static rt_status check_masses(const check *c)
 static rt_status check_actual(const check *c)
 {
     const int64_t k      = c->k;
-    const double  actual = (double)c->d->actual_logprob[c->row];
-    const float  *lp     = c->d->topk_logprob + c->row * k;
+    const double  actual = (double)c->r->actual_logprob[c->row];
+    const float  *lp     = c->r->topk_logprob + c->row * k;
     int64_t       at     = 0;
     if (isnan(actual)) return RT_OK;
     SAY(actual <= 0, ROW "the actual token has log-probability %g, expected at most 0", AT(c), actual);
-    while (at < k && c->d->topk_ids[c->row * k + at] != c->d->target_id[c->row]) at++;
+    while (at < k && c->r->topk_ids[c->row * k + at] != c->d->target_id[c->row]) at++;
     SAY(at == k || (double)lp[at] == actual || fabs((double)lp[at] - actual) <= TOLERANCE,
         ROW "the actual token has log-probability %g among the top k, but %g alone", AT(c), (double)lp[at], actual);
     SAY(at < k || !k || actual <= (double)lp[k - 1] + TOLERANCE,
@@ -75,7 +76,7 @@ static rt_status check_actual(const check *c)
 
 static rt_status check_entropy(const check *c)
 {
-    const double h = c->d->tail_entropy ? (double)c->d->tail_entropy[c->row] : (double)NAN;
+    const double h = c->r->tail_entropy ? (double)c->r->tail_entropy[c->row] : (double)NAN;
     SAY(isnan(h) || (h >= -TOLERANCE && h <= c->most + TOLERANCE),
         ROW "tail entropy %g, expected a number from 0 to %.4f, the logarithm of the vocabulary", AT(c), h, c->most);
     return RT_OK;
@@ -98,24 +99,37 @@ static rt_status check_target(const check *c)
 {
     const ds_doc *d = c->d;
     if (d->target_id && d->ids) RT_TRY(check_about(c));
-    if (d->tail_mass) RT_TRY(check_masses(c));
-    if (d->topk_ids) RT_TRY(check_ids(c));
-    if (d->actual_logprob) RT_TRY(check_actual(c));
+    if (c->r->tail_mass) RT_TRY(check_masses(c));
+    if (c->r->topk_ids) RT_TRY(check_ids(c));
+    if (c->r->actual_logprob) RT_TRY(check_actual(c));
     return check_entropy(c);
 }
 
 rt_status ds_shard_check_rows(ds_shard *s, int64_t doc, int64_t first, const ds_doc *d)
 {
-    check c = {.s = s, .k = s->info.k, .m = s->info.m, .doc = doc, .first = first, .d = d, .most = log((double)s->info.vocab)};
-    c.ends  = first + d->n == s->starts[doc + 1] - s->starts[doc];
-    if (d->topk_ids && !s->marks) RT_TRY(RT_NEW(s->marks, s->info.vocab / 64 + 1));
+    check c = {
+        .s = s, .k = s->info.k, .m = s->info.m, .doc = doc, .first = first, .d = d, .r = &d->rows, .most = log((double)s->info.vocab)};
+    c.ends = first + d->n == s->starts[doc + 1] - s->starts[doc];
+    if (d->rows.topk_ids && !s->marks) RT_TRY(RT_NEW(s->marks, s->info.vocab / 64 + 1));
     for (c.row = 0; c.row < d->n; c.row++) {
         SAY(!d->prompt_mask || d->prompt_mask[c.row] <= 1, ROW "/prompt_mask is %d, expected 0 or 1", AT(&c), (int)d->prompt_mask[c.row]);
         SAY(!d->weight || (isfinite(d->weight[c.row]) && d->weight[c.row] >= 0), ROW "weight %g, expected a number from 0 on", AT(&c),
             (double)d->weight[c.row]);
-        if (!d->valid) continue;
-        SAY(d->valid[c.row] <= 1, ROW "/valid is %d, expected 0 or 1", AT(&c), (int)d->valid[c.row]);
-        if (d->valid[c.row]) RT_TRY(check_target(&c));
+        if (!d->rows.valid) continue;
+        SAY(d->rows.valid[c.row] <= 1, ROW "/valid is %d, expected 0 or 1", AT(&c), (int)d->rows.valid[c.row]);
+        if (d->rows.valid[c.row]) RT_TRY(check_target(&c));
     }
+    return RT_OK;
+}
+
+rt_status ds_ids_check(const ds_shard *s, int64_t doc, int64_t from, const int32_t *ids, int64_t n, int64_t V)
+{
+    if (ds_shard_info(s)->vocab <= V) return RT_OK;
+    for (int64_t i = 0; i < n; i++)
+        RT_CHECK(
+            ids[i] < V, RT_EMISMATCH,
+            "%s: document %lld, token %lld is id %d, but the model (or its teacher) has %lld ids; leave out texts with this token, or take "
+            "a model with more ids (model.V of a new one)",
+            ds_shard_path(s), (long long)doc, (long long)(from + i), (int)ids[i], (long long)V);
     return RT_OK;
 }

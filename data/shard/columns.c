@@ -1,19 +1,21 @@
 /* columns.c -- the tables of a shard's columns, document columns and attributes. */
 #include "data/shard/columns.h"
+#include <stddef.h>
+#include <string.h>
 
 const ds_column ds_columns[DS_COLS] = {
-    [COL_IDS]          = {"/ids", DS_I32, '1'},
-    [COL_PROMPT]       = {"/prompt_mask", DS_U8, '1'},
-    [COL_TARGET]       = {"/target_id", DS_I32, '1'},
-    [COL_VALID]        = {"/valid", DS_U8, '1'},
-    [COL_TOPK_IDS]     = {"/topk_ids", DS_I32, 'k'},
-    [COL_TOPK_LOGPROB] = {"/topk_logprob", DS_F32, 'k'},
-    [COL_ACTUAL]       = {"/actual_logprob", DS_F32, '1'},
-    [COL_REST]         = {"/rest_mass", DS_F32, '1'},
-    [COL_TAIL]         = {"/tail_ids", DS_I32, 'm'},
-    [COL_ENTROPY]      = {"/rest_entropy", DS_F32, '1'},
-    [COL_WEIGHT]       = {"/weight", DS_F32, '1'},
-    [COL_SKETCH]       = {"/sketch", DS_U8, 's'},
+    [COL_IDS]          = {"/ids", DS_I32, '1', offsetof(ds_doc, ids)},
+    [COL_PROMPT]       = {"/prompt_mask", DS_U8, '1', offsetof(ds_doc, prompt_mask)},
+    [COL_TARGET]       = {"/target_id", DS_I32, '1', offsetof(ds_doc, target_id)},
+    [COL_VALID]        = {"/valid", DS_U8, '1', offsetof(ds_doc, rows.valid)},
+    [COL_TOPK_IDS]     = {"/topk_ids", DS_I32, 'k', offsetof(ds_doc, rows.topk_ids)},
+    [COL_TOPK_LOGPROB] = {"/topk_logprob", DS_F32, 'k', offsetof(ds_doc, rows.topk_logprob)},
+    [COL_ACTUAL]       = {"/actual_logprob", DS_F32, '1', offsetof(ds_doc, rows.actual_logprob)},
+    [COL_REST]         = {"/rest_mass", DS_F32, '1', offsetof(ds_doc, rows.tail_mass)},
+    [COL_TAIL]         = {"/tail_ids", DS_I32, 'm', offsetof(ds_doc, rows.tail_ids)},
+    [COL_ENTROPY]      = {"/rest_entropy", DS_F32, '1', offsetof(ds_doc, rows.tail_entropy)},
+    [COL_WEIGHT]       = {"/weight", DS_F32, '1', offsetof(ds_doc, weight)},
+    [COL_SKETCH]       = {"/sketch", DS_U8, 's', offsetof(ds_doc, rows.encoded)},
 };
 
 const char *const ds_text_names[DS_TEXTS] = {"/doc/request", "/doc/recipe", "/doc/topic", "/doc/finish", "/doc/seed", "/doc/meta"};
@@ -38,17 +40,28 @@ int64_t ds_column_width(const ds_info *info, int c)
     return per == 'k' ? info->k : per == 'm' ? info->m : per == 's' ? info->codec_bytes : 1;
 }
 
+size_t ds_column_size(int c) { return ds_columns[c].type == DS_U8 ? 1 : 4; }
+
+const void *ds_column_get(const ds_doc *d, int c)
+{
+    const void *p;
+    memcpy(&p, (const char *)d + ds_columns[c].at, sizeof p);
+    return p;
+}
+
+void ds_column_set(ds_doc *d, int c, const void *values) { memcpy((char *)d + ds_columns[c].at, &values, sizeof values); }
+
 int64_t ds_rows_a_part(const ds_info *info)
 {
     int64_t row = 0;
-    for (int c = 0; c < DS_COLS; c++) row += ds_column_width(info, c) * (ds_columns[c].type == DS_U8 ? 1 : 4);
+    for (int c = 0; c < DS_COLS; c++) row += ds_column_width(info, c) * (int64_t)ds_column_size(c);
     return DS_CHUNK_BYTES / row > DS_CHUNK ? DS_CHUNK : DS_CHUNK_BYTES / row + 1;
 }
 
 ds_h5_spec ds_column_spec(const ds_info *info, int c)
 {
     const ds_column *d     = &ds_columns[c];
-    const int64_t    width = ds_column_width(info, c), row = width > 0 ? width * (d->type == DS_U8 ? 1 : 4) : 1;
+    const int64_t    width = ds_column_width(info, c), row = width > 0 ? width * (int64_t)ds_column_size(c) : 1;
     return (ds_h5_spec){.name  = d->name,
                         .type  = d->type,
                         .width = d->per == '1' ? 0 : width,

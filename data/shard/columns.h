@@ -39,14 +39,19 @@ typedef enum ds_col {
 typedef struct ds_column {
     const char *name;
     ds_h5_type  type;
-    char        per; /* entries per row: '1', 'k', 'm' or 's' (codec bytes) */
+    char        per; /* values per row: '1', 'k', 'm' or 's' (codec bytes) */
+    size_t      at;  /* of the pointer to its values in ds_doc */
 } ds_column;
 extern const ds_column ds_columns[DS_COLS];
 /* Rows that are read at a time when all of a document is read: a few megabytes for rows of any width. */
-int64_t    ds_rows_a_part(const ds_info *info);
-int        ds_column_used(const ds_info *info, int c);  /* COL_ENTROPY, COL_WEIGHT: optional even if 1 */
-int64_t    ds_column_width(const ds_info *info, int c); /* entries per row */
-ds_h5_spec ds_column_spec(const ds_info *info, int c);
+int64_t ds_rows_a_part(const ds_info *info);
+int     ds_column_used(const ds_info *info, int c);  /* COL_ENTROPY, COL_WEIGHT: optional even if 1 */
+int64_t ds_column_width(const ds_info *info, int c); /* values per row */
+size_t  ds_column_size(int c);                       /* bytes per value */
+/* Get and set the document's pointer to the values of column c; NULL: it has none. */
+const void *ds_column_get(const ds_doc *d, int c);
+void        ds_column_set(ds_doc *d, int c, const void *values);
+ds_h5_spec  ds_column_spec(const ds_info *info, int c);
 
 enum { TEXT_REQUEST, TEXT_RECIPE, TEXT_TOPIC, TEXT_FINISH, TEXT_SEED, TEXT_META /* optional */, DS_TEXTS };
 extern const char *const ds_text_names[DS_TEXTS]; /* "/doc/request" ... */

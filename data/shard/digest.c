@@ -31,21 +31,10 @@ static void add_double(rt_sha *h, double v)
 
 static void add_rows(rt_sha *h, const ds_doc *d, int c, int64_t width)
 {
+    const void   *v = ds_column_get(d, c);
     const int64_t n = d->n * width;
-    switch (c) {
-    case COL_IDS: rt_sha_add(h, d->ids, 4 * (size_t)n); break;
-    case COL_PROMPT: rt_sha_add(h, d->prompt_mask, (size_t)n); break;
-    case COL_TARGET: rt_sha_add(h, d->target_id, 4 * (size_t)n); break;
-    case COL_VALID: rt_sha_add(h, d->valid, (size_t)n); break;
-    case COL_TOPK_IDS: rt_sha_add(h, d->topk_ids, 4 * (size_t)n); break;
-    case COL_TOPK_LOGPROB: add_floats(h, d->topk_logprob, n); break;
-    case COL_ACTUAL: add_floats(h, d->actual_logprob, n); break;
-    case COL_REST: add_floats(h, d->tail_mass, n); break;
-    case COL_TAIL: rt_sha_add(h, d->tail_ids, 4 * (size_t)n); break;
-    case COL_ENTROPY: add_floats(h, d->tail_entropy, n); break;
-    case COL_WEIGHT: add_floats(h, d->weight, n); break;
-    case COL_SKETCH: rt_sha_add(h, d->encoded, (size_t)n); break;
-    }
+    if (ds_columns[c].type == DS_F32) add_floats(h, v, n);
+    else rt_sha_add(h, v, (size_t)n * ds_column_size(c));
 }
 
 /* Hashes the columns one after another, some rows at a time, because a document's claimed length is not trusted for an allocation. */

@@ -88,8 +88,6 @@ static rt_status check_ids(const ds_shard *s, int c, int64_t doc, int64_t first,
 /* Columns whose check needs the other columns of the target. */
 #define TARGETS (1u << COL_TOPK_IDS | 1u << COL_TOPK_LOGPROB | 1u << COL_ACTUAL | 1u << COL_TAIL | 1u << COL_ENTROPY)
 
-static const void *rows_of(const ds_shard *s, int c, unsigned want) { return s->col[c] && (want & 1u << c) ? s->rows[c] : NULL; }
-
 rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsigned want, ds_doc *d)
 {
     RT_CHECK(doc >= 0 && doc < s->docs, RT_EINVAL, "%s: document %lld of %lld", ds_h5_path(s->file), (long long)doc, (long long)s->docs);
@@ -104,20 +102,8 @@ rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsi
     if (want & 1u << COL_IDS) RT_TRY(check_ids(s, COL_IDS, doc, first, more));
     for (int c = COL_TOPK_IDS; c <= COL_TAIL; c += COL_TAIL - COL_TOPK_IDS)
         if (s->col[c] && (want & 1u << c)) RT_TRY(check_ids(s, c, doc, first, n));
-    *d = (ds_doc){.n              = n,
-                  .ids            = rows_of(s, COL_IDS, want),
-                  .prompt_mask    = rows_of(s, COL_PROMPT, want),
-                  .valid          = rows_of(s, COL_VALID, want),
-                  .target_id      = rows_of(s, COL_TARGET, want),
-                  .topk_ids       = rows_of(s, COL_TOPK_IDS, want),
-                  .topk_logprob   = rows_of(s, COL_TOPK_LOGPROB, want),
-                  .actual_logprob = rows_of(s, COL_ACTUAL, want),
-                  .tail_mass      = rows_of(s, COL_REST, want),
-                  .tail_ids       = rows_of(s, COL_TAIL, want),
-                  .tail_entropy   = rows_of(s, COL_ENTROPY, want),
-                  .weight         = rows_of(s, COL_WEIGHT, want),
-                  .encoded        = rows_of(s, COL_SKETCH, want),
-                  .cost           = NAN};
+    *d = (ds_doc){.n = n, .rows = {.n = n, .k = s->info.k, .m = s->info.m, .bytes = s->info.codec_bytes}, .cost = NAN};
+    for (int c = 0; c < DS_COLS; c++) ds_column_set(d, c, s->col[c] && (want & 1u << c) ? s->rows[c] : NULL);
     return ds_shard_check_rows(s, doc, first, d);
 }
 

@@ -30,7 +30,7 @@ static rt_status check_codec(const check *c)
     const ds_codec *x    = c->decoder;
     int64_t         bits = 0;
     if (!x) return RT_OK;
-    const uint8_t *row = c->d.encoded + c->row * x->bytes;
+    const uint8_t *row = c->d.rows.encoded + c->row * x->bytes;
     for (int64_t i = 0; i < x->r; i++) bits += x->bits[i];
     for (int64_t b = bits; b < 8 * x->bytes; b++)
         SAY(!(row[b / 8] >> b % 8 & 1), ROW "its encoded state has bits set that no coordinate uses", AT(c));
@@ -63,10 +63,11 @@ static rt_status check_empty(const check *c)
     const int     last = c->ends && i == d->n - 1;
     SAY(d->target_id[i] == (last ? -1 : d->ids[i + 1]), ROW "has no target and is about id %d, expected %d", AT(c), (int)d->target_id[i],
         (int)(last ? -1 : d->ids[i + 1]));
-    const int ids = all_zero(ROW_OF(d->topk_ids, k), (size_t)k * 4) && all_zero(ROW_OF(d->tail_ids, m), (size_t)m * 4) &&
-                    all_zero(ROW_OF(d->encoded, s), (size_t)s);
-    const int numbers = all_nan(ROW_OF(d->topk_logprob, k), k) && all_nan(d->actual_logprob + i, 1) && all_nan(d->tail_mass + i, 1) &&
-                        all_nan(ROW_OF(d->tail_entropy, 1), 1) && (!d->weight || d->weight[i] == 1);
+    const int ids = all_zero(ROW_OF(d->rows.topk_ids, k), (size_t)k * 4) && all_zero(ROW_OF(d->rows.tail_ids, m), (size_t)m * 4) &&
+                    all_zero(ROW_OF(d->rows.encoded, s), (size_t)s);
+    const int numbers = all_nan(ROW_OF(d->rows.topk_logprob, k), k) && all_nan(d->rows.actual_logprob + i, 1) &&
+                        all_nan(d->rows.tail_mass + i, 1) && all_nan(ROW_OF(d->rows.tail_entropy, 1), 1) &&
+                        (!d->weight || d->weight[i] == 1);
     SAY(ids && numbers, ROW "has no target, but holds %s", AT(c), ids ? "numbers other than NaN (weight: 1)" : "ids or bytes other than 0");
     return RT_OK;
 }
@@ -94,7 +95,7 @@ static rt_status check_rows(check *c)
 {
     const ds_doc *d = &c->d;
     for (c->row = 0; c->row < d->n; c->row++) {
-        if (c->info->soft) RT_TRY(d->valid[c->row] ? check_codec(c) : check_empty(c));
+        if (c->info->soft) RT_TRY(d->rows.valid[c->row] ? check_codec(c) : check_empty(c));
     }
     return RT_OK;
 }

@@ -106,10 +106,11 @@ static rt_status check_row(const ds_writer *w, const ds_doc *d, int64_t i)
              "%s: document %lld, row %lld is about id %d, but the next token is id %d", w->path, (long long)w->docs, (long long)i,
              (int)d->target_id[i], (int)d->ids[i + 1]);
     for (int64_t j = i * k; j < (i + 1) * k; j++)
-        RT_CHECK(d->topk_logprob[j] <= 1e-3f, RT_EINVAL, "%s: document %lld, row %lld is valid, but has the log-probability %g", w->path,
-                 (long long)w->docs, (long long)i, (double)d->topk_logprob[j]);
-    RT_CHECK(d->tail_mass[i] >= 0.0f && d->tail_mass[i] <= 1.0f, RT_EINVAL, "%s: document %lld, row %lld is valid, but its tail mass is %g",
-             w->path, (long long)w->docs, (long long)i, (double)d->tail_mass[i]);
+        RT_CHECK(d->rows.topk_logprob[j] <= 1e-3f, RT_EINVAL, "%s: document %lld, row %lld is valid, but has the log-probability %g",
+                 w->path, (long long)w->docs, (long long)i, (double)d->rows.topk_logprob[j]);
+    RT_CHECK(d->rows.tail_mass[i] >= 0.0f && d->rows.tail_mass[i] <= 1.0f, RT_EINVAL,
+             "%s: document %lld, row %lld is valid, but its tail mass is %g", w->path, (long long)w->docs, (long long)i,
+             (double)d->rows.tail_mass[i]);
     RT_CHECK(!d->weight || (isfinite(d->weight[i]) && d->weight[i] >= 0), RT_EINVAL,
              "%s: document %lld, row %lld has the weight %g, expected a number from 0 on", w->path, (long long)w->docs, (long long)i,
              (double)d->weight[i]);
@@ -118,19 +119,24 @@ static rt_status check_row(const ds_writer *w, const ds_doc *d, int64_t i)
 
 static rt_status check_doc(const ds_writer *w, const ds_doc *d)
 {
+    const ds_rows *r = &d->rows;
     RT_CHECK(d->n >= 1 && d->n <= DS_MAX_DOC, RT_EINVAL, "%s: document %lld has %lld tokens; 1 to %d are possible", w->path,
              (long long)w->docs, (long long)d->n, (int)DS_MAX_DOC);
     RT_TRY(check_ids(w, "a token", d->ids, 1, NULL, d->n));
     if (!w->info.soft) return RT_OK;
-    RT_CHECK(d->valid && ((d->topk_ids && d->topk_logprob) || !w->info.k) && d->actual_logprob && d->tail_mass &&
-                 (d->tail_ids || !w->info.m) && (d->encoded || !w->info.codec_bytes),
+    RT_CHECK(r->valid && ((r->topk_ids && r->topk_logprob) || !w->info.k) && r->actual_logprob && r->tail_mass &&
+                 (r->tail_ids || !w->info.m) && (r->encoded || !w->info.codec_bytes),
              RT_EINVAL, "%s: document %lld has no targets, but the shard is of kind soft", w->path, (long long)w->docs);
-    RT_CHECK(!d->valid[d->n - 1], RT_EINVAL, "%s: document %lld: its last row cannot be valid, no token follows", w->path,
+    RT_CHECK(r->n == d->n && r->k == w->info.k && r->m == w->info.m && r->bytes == w->info.codec_bytes, RT_EINVAL,
+             "%s: document %lld has %lld rows of k = %lld, m = %lld and %lld codec bytes, expected %lld of k = %lld, m = %lld and %lld",
+             w->path, (long long)w->docs, (long long)r->n, (long long)r->k, (long long)r->m, (long long)r->bytes, (long long)d->n,
+             (long long)w->info.k, (long long)w->info.m, (long long)w->info.codec_bytes);
+    RT_CHECK(!d->rows.valid[d->n - 1], RT_EINVAL, "%s: document %lld: its last row cannot be valid, no token follows", w->path,
              (long long)w->docs);
-    RT_TRY(check_ids(w, "a top-k entry", d->topk_ids, w->info.k, d->valid, d->n));
-    RT_TRY(check_ids(w, "a tail entry", d->tail_ids, w->info.m, d->valid, d->n));
+    RT_TRY(check_ids(w, "a top-k entry", d->rows.topk_ids, w->info.k, d->rows.valid, d->n));
+    RT_TRY(check_ids(w, "a tail entry", d->rows.tail_ids, w->info.m, d->rows.valid, d->n));
     for (int64_t i = 0; i < d->n; i++)
-        if (d->valid[i]) RT_TRY(check_row(w, d, i));
+        if (d->rows.valid[i]) RT_TRY(check_row(w, d, i));
     return RT_OK;
 }
 
@@ -154,20 +160,40 @@ static void limit_logprobs(float *v, size_t n)
         if (v[i] > 0) v[i] = 0;
 }
 
-/* Appends a column; rows without a target get `missing` in each entry. */
-static rt_status put_masked(ds_writer *w, int c, const void *v, const uint8_t *valid, const void *missing, int64_t n)
+/* The value that a row without a target has in column c. */
+static const void *missing(int c)
 {
-    const size_t cell = ds_columns[c].type == DS_U8 ? 1 : 4, row = cell * (size_t)ds_column_width(&w->info, c);
+    static const float   nan = NAN, one = 1;
+    static const int32_t zero = 0;
+    return c == COL_WEIGHT ? (const void *)&one : ds_columns[c].type == DS_F32 ? (const void *)&nan : (const void *)&zero;
+}
+
+/* Creates the column of entropies or weights with the first document that has them. */
+static rt_status begin_late(ds_writer *w, int c)
+{
+    const ds_h5_spec spec = ds_column_spec(&w->info, c);
+    RT_TRY(ds_h5_set_create(&w->col[c], w->file, &spec));
+    for (int64_t i = 0; i < w->tokens; i++) RT_TRY(ds_h5_set_append(w->col[c], missing(c), 1));
+    return RT_OK;
+}
+
+/* Appends a column of a target. */
+static rt_status put_column(ds_writer *w, int c, const ds_doc *d)
+{
+    const size_t   cell = ds_column_size(c), row = cell * (size_t)ds_column_width(&w->info, c);
+    const char    *v     = ds_column_get(d, c);
+    const uint8_t *valid = d->rows.valid;
+    if (!w->col[c] && v && (c == COL_ENTROPY || c == COL_WEIGHT)) RT_TRY(begin_late(w, c));
     if (!w->col[c]) return RT_OK;
-    RT_TRY(room(w, row * (size_t)n));
-    for (int64_t i = 0; i < n; i++) {
+    RT_TRY(room(w, row * (size_t)d->n));
+    for (int64_t i = 0; i < d->n; i++) {
         char *to = w->scratch.p + (size_t)i * row;
-        if (valid[i] && v) memcpy(to, (const char *)v + (size_t)i * row, row);
+        if (valid[i] && v) memcpy(to, v + (size_t)i * row, row);
         else
-            for (size_t j = 0; j < row; j += cell) memcpy(to + j, missing, cell);
+            for (size_t j = 0; j < row; j += cell) memcpy(to + j, missing(c), cell);
     }
     if (c == COL_TOPK_LOGPROB || c == COL_ACTUAL) limit_logprobs((float *)(void *)w->scratch.p, w->scratch.len / sizeof(float));
-    return append(w, c, n);
+    return append(w, c, d->n);
 }
 
 static rt_status put_target_id(ds_writer *w, const ds_doc *d)
@@ -179,33 +205,14 @@ static rt_status put_target_id(ds_writer *w, const ds_doc *d)
     return append(w, COL_TARGET, d->n);
 }
 
-/* For entropies and weights: the column is created with the first document that has them. */
-static rt_status put_late(ds_writer *w, int c, const float *v, const ds_doc *d, float missing)
-{
-    if (!w->col[c] && v) {
-        const ds_h5_spec spec = ds_column_spec(&w->info, c);
-        RT_TRY(ds_h5_set_create(&w->col[c], w->file, &spec));
-        for (int64_t i = 0; i < w->tokens; i++) RT_TRY(ds_h5_set_append(w->col[c], &missing, 1));
-    }
-    return put_masked(w, c, v, d->valid, &missing, d->n);
-}
-
 static rt_status put_targets(ds_writer *w, const ds_doc *d)
 {
-    const int32_t zero = 0;
-    const float   nan  = NAN;
     RT_TRY(put_target_id(w, d));
     RT_TRY(room(w, (size_t)d->n));
-    for (int64_t i = 0; i < d->n; i++) w->scratch.p[i] = d->valid[i] != 0;
+    for (int64_t i = 0; i < d->n; i++) w->scratch.p[i] = d->rows.valid[i] != 0;
     RT_TRY(append(w, COL_VALID, d->n));
-    RT_TRY(put_masked(w, COL_TOPK_IDS, d->topk_ids, d->valid, &zero, d->n));
-    RT_TRY(put_masked(w, COL_TOPK_LOGPROB, d->topk_logprob, d->valid, &nan, d->n));
-    RT_TRY(put_masked(w, COL_ACTUAL, d->actual_logprob, d->valid, &nan, d->n));
-    RT_TRY(put_masked(w, COL_REST, d->tail_mass, d->valid, &nan, d->n));
-    RT_TRY(put_masked(w, COL_TAIL, d->tail_ids, d->valid, &zero, d->n));
-    RT_TRY(put_masked(w, COL_SKETCH, d->encoded, d->valid, &zero, d->n));
-    RT_TRY(put_late(w, COL_ENTROPY, d->tail_entropy, d, nan));
-    return put_late(w, COL_WEIGHT, d->weight, d, 1);
+    for (int c = COL_VALID + 1; c < DS_COLS; c++) RT_TRY(put_column(w, c, d));
+    return RT_OK;
 }
 
 static rt_status keep_texts(ds_writer *w, const ds_doc *d)

@@ -55,10 +55,7 @@ typedef struct draws {
     item      *item;                  /* [max] */
     int32_t   *ids, *pos, *doc_start; /* [max] */
     uint64_t  *seed;                  /* [max] */
-    uint8_t   *valid;                 /* [max] */
-    int32_t   *target;                /* [max, K + N] */
-    float     *log_weight;            /* the same */
-    float     *unknown, *rest;        /* [max] NaN: weights are no probabilities; 0 */
+    ds_rows    rows;                  /* [max] of k = K + N; topk_logprob holds logarithms of weights, actual_logprob NaN: unknown */
     scratch   *scratch;               /* [threads] */
 } draws;
 
@@ -122,11 +119,11 @@ static void draw_priorities(const draws *d, scratch *s, rt_rng *rng)
 }
 
 /* The rest's probabilities and their sum; `exact` is filled with the K most likely. */
-static double take_rest(const draws *d, scratch *s, const real *z, md_teacher_row *exact)
+static double take_rest(const draws *d, scratch *s, const real *z, ds_rows *exact)
 {
     const double lse  = md_lse(z, d->V);
     double       mass = 0;
-    md_teacher_fill(exact, z, d->V, d->K, 0, -1, 0);
+    md_teacher_fill(exact, 0, z, d->V, -1, 0);
     for (int64_t v = 0; v < d->V; v++) s->p[v] = exp((double)z[v] - lse);
     for (int64_t i = 0; i < d->K; i++) s->p[exact->topk_ids[i]] = 0;
     for (int64_t v = 0; v < d->V; v++) mass += s->p[v];
@@ -155,13 +152,13 @@ static void write_row(const draws *d, scratch *s, int32_t *ids, float *log_weigh
 
 static void draw_row(void *ud, int64_t t, real *z, int thread)
 {
-    draws         *d   = ud;
-    scratch       *s   = &d->scratch[thread];
-    rt_rng         rng = {d->seed[t]};
-    int32_t        top[MD_TEACHER_MAX_K];
-    float          lp[MD_TEACHER_MAX_K];
-    md_teacher_row exact = {.topk_ids = top, .topk_logprob = lp};
-    if (!d->valid[t]) return;
+    draws   *d   = ud;
+    scratch *s   = &d->scratch[thread];
+    rt_rng   rng = {d->seed[t]};
+    int32_t  top[MD_TEACHER_MAX_K];
+    float    lp[MD_TEACHER_MAX_K];
+    ds_rows  exact = {.n = 1, .k = d->K, .topk_ids = top, .topk_logprob = lp};
+    if (!d->rows.valid[t]) return;
     const double mass = take_rest(d, s, z, &exact);
     memset(s->w, 0, (size_t)d->V * sizeof *s->w);
     if (d->way == WITHOUT) draw_priorities(d, s, &rng);
@@ -172,7 +169,7 @@ static void draw_row(void *ud, int64_t t, real *z, int thread)
     }
     scale_to(d, s, mass);
     for (int64_t i = 0; i < d->K; i++) s->w[top[i]] = exp((double)lp[i]);
-    write_row(d, s, d->target + t * (d->K + d->N), d->log_weight + t * (d->K + d->N));
+    write_row(d, s, d->rows.topk_ids + t * d->rows.k, d->rows.topk_logprob + t * d->rows.k);
 }
 
 /* ---- passes: documents share them ------------------------------------------------------------------------------ */
@@ -181,14 +178,9 @@ static rt_status write_doc(draws *d, const item *x)
 {
     ds_doc doc;
     RT_TRY(ds_shard_doc(d->text, x->doc, &doc));
-    doc.target_id      = NULL;
-    doc.weight         = NULL;
-    doc.tail_entropy   = NULL;
-    doc.valid          = d->valid + x->first;
-    doc.topk_ids       = d->target + x->first * (d->K + d->N);
-    doc.topk_logprob   = d->log_weight + x->first * (d->K + d->N);
-    doc.actual_logprob = d->unknown;
-    doc.tail_mass      = d->rest;
+    doc.target_id = NULL;
+    doc.weight    = NULL;
+    doc.rows      = ds_rows_slice(&d->rows, x->first, doc.n);
     return ds_writer_add(d->writer, &doc);
 }
 
@@ -207,11 +199,11 @@ static void add_doc(draws *d, int64_t number, const ds_doc *doc)
     d->item[d->items++] = (item){number, d->n};
     const int64_t first = d->n;
     for (int64_t i = 0; i < doc->n; i++, d->n++) {
-        d->ids[d->n]       = doc->ids[i];
-        d->pos[d->n]       = (int32_t)i;
-        d->doc_start[d->n] = (int32_t)first;
-        d->valid[d->n]     = i + 1 < doc->n;
-        d->seed[d->n]      = rt_mix2(seed, (uint64_t)(i + 1));
+        d->ids[d->n]        = doc->ids[i];
+        d->pos[d->n]        = (int32_t)i;
+        d->doc_start[d->n]  = (int32_t)first;
+        d->rows.valid[d->n] = i + 1 < doc->n;
+        d->seed[d->n]       = rt_mix2(seed, (uint64_t)(i + 1));
     }
 }
 
@@ -258,12 +250,9 @@ static rt_status make(draws *d)
     RT_TRY(RT_NEW(d->pos, d->max));
     RT_TRY(RT_NEW(d->doc_start, d->max));
     RT_TRY(RT_NEW(d->seed, d->max));
-    RT_TRY(RT_NEW(d->valid, d->max));
-    RT_TRY(RT_NEW(d->target, d->max * (d->K + d->N)));
-    RT_TRY(RT_NEW(d->log_weight, d->max * (d->K + d->N)));
-    RT_TRY(RT_NEW(d->unknown, d->max));
-    RT_TRY(RT_NEW(d->rest, d->max));
-    for (int64_t i = 0; i < d->max; i++) d->unknown[i] = NAN;
+    d->rows = (ds_rows){.n = d->max, .k = d->K + d->N};
+    RT_TRY(ds_rows_alloc(&d->rows, DS_ALL_COLUMNS & ~DS_COLUMN(tail_entropy)));
+    for (int64_t i = 0; i < d->max; i++) d->rows.actual_logprob[i] = NAN;
     RT_TRY(make_scratch(d));
     return md_scorer_create(&d->scorer, d->model, d->max);
 }
@@ -278,8 +267,8 @@ static void destroy(draws *d)
         scratch *s = &d->scratch[i];
         free(s->p), free(s->from), free(s->w), free(s->aim), free(s->order), free(s->entry);
     }
-    free(d->item), free(d->ids), free(d->pos), free(d->doc_start), free(d->seed), free(d->valid), free(d->target);
-    free(d->log_weight), free(d->unknown), free(d->rest), free(d->scratch);
+    free(d->item), free(d->ids), free(d->pos), free(d->doc_start), free(d->seed), free(d->scratch);
+    ds_rows_free(&d->rows);
 }
 
 static rt_status choose_way(draws *d, const char *word)

@@ -25,41 +25,29 @@ int dt_close(void **state)
 
 /* ---- a soft shard from a random teacher ---------------------------------------------------------- */
 
-typedef struct rows {
-    int32_t ids[DT_LONGEST], topk_ids[DT_LONGEST * DT_K], tail_ids[DT_LONGEST * DT_M];
-    float   topk_logprob[DT_LONGEST * DT_K], actual[DT_LONGEST], rest[DT_LONGEST], entropy[DT_LONGEST];
-    uint8_t valid[DT_LONGEST];
+typedef struct document {
+    int32_t ids[DT_LONGEST];
     int64_t n;
-} rows;
+    ds_rows rows;
+} document;
 
 static void take(void *ud, int64_t t, real *z, int thread)
 {
-    rows *r = ud;
+    document *d = ud;
     (void)thread;
-    if (t + 1 >= r->n) return;
-    md_teacher_row out = {r->topk_ids + t * DT_K, r->topk_logprob + t * DT_K, r->tail_ids + t * DT_M, 0, 0, 0, 0};
-    md_teacher_fill(&out, z, DT_V, DT_K, DT_M, r->ids[t + 1], (uint64_t)t);
-    r->actual[t]  = (float)out.actual_logprob;
-    r->rest[t]    = (float)out.tail_mass;
-    r->entropy[t] = (float)out.tail_entropy;
-    r->valid[t]   = 1;
+    if (t + 1 < d->n) md_teacher_fill(&d->rows, t, z, DT_V, d->ids[t + 1], (uint64_t)t);
 }
 
 static rt_status add_doc(ds_writer *w, md_scorer *s, rt_rng *rng)
 {
-    rows r = {.n = 2 + (int64_t)rt_rng_below(rng, DT_LONGEST - 1)};
-    for (int64_t i = 0; i < r.n; i++) r.ids[i] = (int32_t)rt_rng_below(rng, DT_V);
-    RT_TRY(md_score(s, r.ids, r.n, take, &r));
-    const ds_doc d = {.n              = r.n,
-                      .ids            = r.ids,
-                      .valid          = r.valid,
-                      .topk_ids       = r.topk_ids,
-                      .topk_logprob   = r.topk_logprob,
-                      .actual_logprob = r.actual,
-                      .tail_mass      = r.rest,
-                      .tail_ids       = r.tail_ids,
-                      .tail_entropy   = r.entropy};
-    return ds_writer_add(w, &d);
+    document d = {.n = 2 + (int64_t)rt_rng_below(rng, DT_LONGEST - 1)};
+    d.rows     = (ds_rows){.n = d.n, .k = DT_K, .m = DT_M};
+    for (int64_t i = 0; i < d.n; i++) d.ids[i] = (int32_t)rt_rng_below(rng, DT_V);
+    rt_status st = ds_rows_alloc(&d.rows, DS_ALL_COLUMNS);
+    if (st == RT_OK) st = md_score(s, d.ids, d.n, take, &d);
+    if (st == RT_OK) st = ds_writer_add(w, &(ds_doc){.n = d.n, .ids = d.ids, .rows = d.rows});
+    ds_rows_free(&d.rows);
+    return st;
 }
 
 /* Writes the teacher's folder with a tokenizer, whose hash the shard records. */

@@ -147,15 +147,16 @@ static int write_shard(void **state)
     snprintf(path, sizeof path, "%s/soft.h5", g_dir);
     ok(ds_writer_create(&w, path, &info));
     for (int64_t at = 0; at < N; at += T) {
-        const ds_doc d = {.n              = T,
-                          .ids            = c.narrow + at,
-                          .prompt_mask    = c.prompt + at,
-                          .valid          = c.valid + at,
-                          .topk_ids       = c.topk_ids + at * k,
-                          .topk_logprob   = c.topk_logprob + at * k,
-                          .tail_ids       = c.tail_ids + at * m,
-                          .actual_logprob = c.actual + at,
-                          .tail_mass      = c.rest + at};
+        const ds_rows rows = {.n              = T,
+                              .k              = k,
+                              .m              = m,
+                              .valid          = c.valid + at,
+                              .topk_ids       = c.topk_ids + at * k,
+                              .topk_logprob   = c.topk_logprob + at * k,
+                              .tail_ids       = c.tail_ids + at * m,
+                              .actual_logprob = c.actual + at,
+                              .tail_mass      = c.rest + at};
+        const ds_doc  d    = {.n = T, .ids = c.narrow + at, .prompt_mask = c.prompt + at, .rows = rows};
         ok(ds_writer_add(w, &d));
     }
     ok(ds_writer_finish(&w));

@@ -354,21 +354,20 @@ static void write_shard(void)
         ids[i] = i, valid[i] = i < 39, tail[i] = 5, rest[i] = 0.5f, none[i] = NAN;
         topk[2 * i] = 7, topk[2 * i + 1] = 8, lp[2 * i] = lp[2 * i + 1] = logf(0.25f);
     }
+    const ds_rows rows = {.n              = 40,
+                          .k              = 2,
+                          .m              = 1,
+                          .valid          = valid,
+                          .topk_ids       = topk,
+                          .topk_logprob   = lp,
+                          .actual_logprob = none,
+                          .tail_mass      = rest,
+                          .tail_ids       = tail,
+                          .tail_entropy   = rest};
     unlink(g_path);
     assert_int_equal(ds_writer_create(&w, g_path, &info), RT_OK);
     for (int i = 0; i < 9; i++)
-        assert_int_equal(ds_writer_add(w, &(ds_doc){.n              = 40,
-                                                    .ids            = ids,
-                                                    .valid          = valid,
-                                                    .topk_ids       = topk,
-                                                    .topk_logprob   = lp,
-                                                    .actual_logprob = none,
-                                                    .tail_mass      = rest,
-                                                    .tail_ids       = tail,
-                                                    .tail_entropy   = rest,
-                                                    .topic          = "t",
-                                                    .cost           = NAN}),
-                         RT_OK);
+        assert_int_equal(ds_writer_add(w, &(ds_doc){.n = 40, .ids = ids, .rows = rows, .topic = "t", .cost = NAN}), RT_OK);
     assert_int_equal(ds_writer_finish(&w), RT_OK);
 }
 

@@ -50,8 +50,16 @@ static ds_doc make(sample *s, int d, int soft)
     }
     ds_doc x = {.n = n, .ids = s->ids, .prompt_mask = s->prompt, .cost = NAN};
     if (soft)
-        x.valid = s->valid, x.topk_ids = s->topk, x.topk_logprob = s->lp, x.actual_logprob = s->one, x.tail_mass = s->rest,
-        x.tail_ids = s->tail, x.tail_entropy = s->one;
+        x.rows = (ds_rows){.n              = n,
+                           .k              = K,
+                           .m              = M,
+                           .valid          = s->valid,
+                           .topk_ids       = s->topk,
+                           .topk_logprob   = s->lp,
+                           .actual_logprob = s->one,
+                           .tail_mass      = s->rest,
+                           .tail_ids       = s->tail,
+                           .tail_entropy   = s->one};
     return x;
 }
 
@@ -100,7 +108,7 @@ static uint64_t mix_batch(uint64_t h, const ds_batch *b, int64_t row)
     for (int64_t i = row * b->T; i < (row + 1) * b->T; i++) {
         h = rt_mix2(h, (uint64_t)b->ids[i]) ^ (uint64_t)b->loss_mask[i];
         h = rt_mix2(h, (uint64_t)b->pos[i]) ^ rt_mix2(7, (uint64_t)b->doc_start[i]) ^ rt_mix2(8, (uint64_t)b->target[i]);
-        h = rt_mix2(h, (uint64_t)b->topk_ids[i * b->k]) ^ (uint64_t)(-1e3f * b->topk_logprob[i * b->k]);
+        h = rt_mix2(h, (uint64_t)b->targets.topk_ids[i * b->targets.k]) ^ (uint64_t)(-1e3f * b->targets.topk_logprob[i * b->targets.k]);
     }
     return h;
 }
@@ -165,7 +173,7 @@ static void check_position(const ds_batch *b, int64_t i, int soft, int *seen)
     assert_int_equal(b->loss_mask[i], count);
     assert_int_equal(b->target[i], count ? token(d, at + 1) : -1);
     assert_true(b->weight[i] == (float)count);
-    if (count && b->k) assert_int_equal(b->topk_ids[i * b->k + 1], token(d, at) + 1);
+    if (count && b->targets.k) assert_int_equal(b->targets.topk_ids[i * b->targets.k + 1], token(d, at) + 1);
     seen[d * MOST + at]++;
 }
 
@@ -298,11 +306,11 @@ static void smaller_k(void **state)
     o.m              = 0;
     assert_int_equal(ds_loader_create(&l, &o), RT_OK);
     assert_int_equal(ds_loader_read(l, 0, 8, &b), RT_OK);
-    assert_true(b.k == 2 && !b.tail_ids && b.counted > 0);
+    assert_true(b.targets.k == 2 && !b.targets.tail_ids && b.counted > 0);
     const double p2 = 0.3 / 4, p3 = 0.3 / 8, want = (double)0.4f - p2 * log(p2) - p3 * log(p3);
     for (int64_t i = 0; i < 8 * b.T; i++) {
         if (!b.loss_mask[i]) continue;
-        assert_true(fabs((double)b.tail_entropy[i] - want) < 1e-5);
+        assert_true(fabs((double)b.targets.tail_entropy[i] - want) < 1e-5);
     }
     ds_loader_destroy(&l);
 }
@@ -340,7 +348,7 @@ static void write_encoded(int shard, const ds_codec *x)
             codec[i * S + 1] = (uint8_t)i;
             codec[i * S + 2] = 0;
         }
-        doc.topk_ids = NULL, doc.topk_logprob = NULL, doc.tail_mass = rest, doc.weight = weight, doc.encoded = codec;
+        doc.rows.k = 0, doc.rows.bytes = S, doc.rows.tail_mass = rest, doc.weight = weight, doc.rows.encoded = codec;
         assert_int_equal(ds_writer_add(w, &doc), RT_OK);
     }
     assert_int_equal(ds_writer_codec(w, x), RT_OK);
@@ -360,8 +368,8 @@ static double check_weighed(const ds_batch *b, const ds_codec *x, double prompt_
         assert_true(b->weight[i] == want && b->loss_mask[i] == (want > 0) && (b->target[i] >= 0) == (want > 0));
         if (want > 0) ds_codec_decode(x, row, y);
         assert_memory_equal(b->decoded + i * (R + 1), y, sizeof y);
-        assert_int_equal(b->tail_ids[i * M + 1], want > 0 ? token(d, at) + 11 : 0);
-        assert_true(b->tail_entropy[i] == (want > 0 ? 0.4f : 0));
+        assert_int_equal(b->targets.tail_ids[i * M + 1], want > 0 ? token(d, at) + 11 : 0);
+        assert_true(b->targets.tail_entropy[i] == (want > 0 ? 0.4f : 0));
         sum += (double)b->weight[i];
     }
     return sum;
@@ -386,7 +394,7 @@ static void weights_samples_and_codecs(void **state)
         assert_null(ds_codec_differs(ds_loader_codec(l), x));
         for (int64_t q = 0; q + 4 < ds_loader_epoch(l); q += 4) {
             assert_int_equal(ds_loader_read(l, q, 4, &b), RT_OK);
-            assert_true(!b.topk_ids && !b.topk_logprob);
+            assert_true(!b.targets.topk_ids && !b.targets.topk_logprob);
             assert_int_equal(ds_loader_weight(l, q, 4, &weight), RT_OK);
             assert_true(weight == check_weighed(&b, x, prompt[p])); /* quarters add up exactly */
         }

@@ -152,24 +152,26 @@ typedef struct alone {
 /* The row as the server would make it. */
 static void compare_row(void *ud, int64_t t, real *z, int thread)
 {
-    alone         *a = ud;
+    alone         *a    = ud;
+    const ds_rows *made = &a->doc->rows;
     int32_t        ids[K], tail[M];
     float          lp[K];
-    md_teacher_row r = {.topk_ids = ids, .topk_logprob = lp, .tail_ids = tail};
+    ds_rows        own = {.n = 1, .k = K, .m = M, .topk_ids = ids, .topk_logprob = lp, .tail_ids = tail};
     (void)thread;
     if (t + 1 >= a->doc->n) return;
-    md_teacher_fill(&r, z, V, K, M, token(a->d, t + 1), rt_mix2(rt_mix2(SEED, (uint64_t)a->d), (uint64_t)(t + 1)));
+    const uint64_t       seed = rt_mix2(rt_mix2(SEED, (uint64_t)a->d), (uint64_t)(t + 1));
+    const md_teacher_row r    = md_teacher_fill(&own, 0, z, V, token(a->d, t + 1), seed);
     for (int i = 0; i < K; i++) {
-        const int32_t id = a->doc->topk_ids[t * K + i];
-        assert_true(fabsf(lp[i] - a->doc->topk_logprob[t * K + i]) < 4e-5f);
+        const int32_t id = made->topk_ids[t * K + i];
+        assert_true(fabsf(lp[i] - made->topk_logprob[t * K + i]) < 4e-5f);
         assert_true(fabs((double)z[id] - (double)z[ids[i]]) < 4e-5); /* another id only where the two are tied but for rounding */
         a->swaps += id != ids[i];
     }
-    assert_true(fabs(r.tail_mass - (double)a->doc->tail_mass[t]) < 4e-5);
-    assert_true(fabs(r.tail_entropy - (double)a->doc->tail_entropy[t]) < 1e-4);
-    assert_true(fabs(r.actual_logprob - (double)a->doc->actual_logprob[t]) < 4e-5);
+    assert_true(fabs(r.tail_mass - (double)made->tail_mass[t]) < 4e-5);
+    assert_true(fabs(r.tail_entropy - (double)made->tail_entropy[t]) < 1e-4);
+    assert_true(fabs(r.actual_logprob - (double)made->actual_logprob[t]) < 4e-5);
     a->tails++;
-    a->other_tails += memcmp(tail, a->doc->tail_ids + t * M, sizeof tail) != 0; /* a last bit may move one across an aim */
+    a->other_tails += memcmp(tail, made->tail_ids + t * M, sizeof tail) != 0; /* a last bit may move one across an aim */
 }
 
 /* Every row of a scored shard against the model's own; *swaps: entries of the top k that a tie gave to another id. */
@@ -190,7 +192,7 @@ static void compare_rows(int perturb, int64_t *swaps)
         ok(ds_shard_doc(s, a.d, &doc));
         assert_int_equal(doc.n, length(a.d));
         for (int64_t i = 0; i < doc.n; i++)
-            assert_true(doc.ids[i] == token(a.d, i) && doc.prompt_mask[i] == (i < a.d % 3) && doc.valid[i] == (i + 1 < doc.n));
+            assert_true(doc.ids[i] == token(a.d, i) && doc.prompt_mask[i] == (i < a.d % 3) && doc.rows.valid[i] == (i + 1 < doc.n));
         assert_true(!strcmp(doc.topic, a.d % 2 ? "odd" : "even") && doc.seed == 5 + (uint64_t)a.d && doc.cost == a.d);
         ok(md_score(scorer, doc.ids, doc.n, compare_row, &a));
     }
@@ -247,7 +249,7 @@ static void divergence(void *ud, int64_t t, real *z, int thread)
     double        kl = 0;
     (void)thread;
     if (t + 1 >= r->doc->n) return;
-    ds_codec_decode(r->x, r->doc->encoded + t * r->x->bytes, y);
+    ds_codec_decode(r->x, r->doc->rows.encoded + t * r->x->bytes, y);
     for (int v = 0; v < V; v++) {
         q[v] = 0;
         for (int64_t i = 0; i < cols; i++) q[v] += (real)(from_bf16(r->x->head[v * cols + i]) * y[i]);

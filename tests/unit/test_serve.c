@@ -252,11 +252,11 @@ static void row(void *ud, int64_t t, real *z, int thread)
     said *s = ud;
     (void)thread;
     if (t + 1 >= N) return;
-    md_teacher_row r = {.topk_ids = s->ids[t + 1], .topk_logprob = s->lp[t + 1], .tail_ids = s->tail[t + 1]};
-    md_teacher_fill(&r, z, V, K, M, g_ids[t + 1], rt_mix2(99, (uint64_t)(t + 1)));
-    s->actual[t + 1]  = r.actual_logprob;
-    s->entropy[t + 1] = r.tail_entropy;
-    s->rank[t + 1]    = r.actual_rank;
+    ds_rows              rows = {.n = N, .k = K, .m = M, .topk_ids = *s->ids, .topk_logprob = *s->lp, .tail_ids = *s->tail};
+    const md_teacher_row r    = md_teacher_fill(&rows, t + 1, z, V, g_ids[t + 1], rt_mix2(99, (uint64_t)(t + 1)));
+    s->actual[t + 1]          = r.actual_logprob;
+    s->entropy[t + 1]         = r.tail_entropy;
+    s->rank[t + 1]            = r.actual_rank;
 }
 
 static int near(double a, double b) { return fabs(a - b) <= 1e-8 * (1 + fabs(b)); }

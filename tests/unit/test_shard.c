@@ -45,21 +45,24 @@ static void make(sample *s, int number)
         s->rest[i] = 1.0f - 0.4f * (1.0f + 0.5f + 1.0f / 3.0f);
     }
     snprintf(s->topic, sizeof s->topic, "topic %d", number);
-    s->doc = (ds_doc){.n              = n,
-                      .ids            = s->ids,
-                      .prompt_mask    = s->prompt,
-                      .valid          = s->valid,
-                      .topk_ids       = s->topk,
-                      .topk_logprob   = s->lp,
-                      .actual_logprob = s->actual,
-                      .tail_mass      = s->rest,
-                      .tail_ids       = s->tail,
-                      .tail_entropy   = s->entropy,
-                      .request        = "r",
-                      .topic          = s->topic,
-                      .finish         = "stop",
-                      .seed           = 18446744073709551615u - (unsigned)number,
-                      .cost           = NAN};
+    s->doc = (ds_doc){.n           = n,
+                      .ids         = s->ids,
+                      .prompt_mask = s->prompt,
+                      .rows        = {.n              = n,
+                                      .k              = K,
+                                      .m              = M,
+                                      .valid          = s->valid,
+                                      .topk_ids       = s->topk,
+                                      .topk_logprob   = s->lp,
+                                      .actual_logprob = s->actual,
+                                      .tail_mass      = s->rest,
+                                      .tail_ids       = s->tail,
+                                      .tail_entropy   = s->entropy},
+                      .request     = "r",
+                      .topic       = s->topic,
+                      .finish      = "stop",
+                      .seed        = 18446744073709551615u - (unsigned)number,
+                      .cost        = NAN};
 }
 
 static ds_info soft_info(void)
@@ -99,15 +102,15 @@ static void compare(const ds_doc *d, const sample *s)
     for (int64_t i = 0; i < d->n; i++) {
         assert_int_equal(d->ids[i], s->ids[i]);
         assert_int_equal(d->prompt_mask[i], s->prompt[i]);
-        assert_int_equal(d->valid[i], s->valid[i]);
+        assert_int_equal(d->rows.valid[i], s->valid[i]);
         assert_int_equal(d->target_id[i], i + 1 < d->n ? s->ids[i + 1] : -1);
-        assert_true(s->valid[i] ? d->tail_mass[i] == s->rest[i] : isnan(d->tail_mass[i]));
-        assert_true(s->valid[i] ? d->tail_entropy[i] == 0.5f : isnan(d->tail_entropy[i]));
+        assert_true(s->valid[i] ? d->rows.tail_mass[i] == s->rest[i] : isnan(d->rows.tail_mass[i]));
+        assert_true(s->valid[i] ? d->rows.tail_entropy[i] == 0.5f : isnan(d->rows.tail_entropy[i]));
         for (int j = 0; j < K; j++) {
-            assert_int_equal(d->topk_ids[i * K + j], s->valid[i] ? s->topk[i * K + j] : 0);
-            assert_true(s->valid[i] ? d->topk_logprob[i * K + j] == s->lp[i * K + j] : isnan(d->topk_logprob[i * K + j]));
+            assert_int_equal(d->rows.topk_ids[i * K + j], s->valid[i] ? s->topk[i * K + j] : 0);
+            assert_true(s->valid[i] ? d->rows.topk_logprob[i * K + j] == s->lp[i * K + j] : isnan(d->rows.topk_logprob[i * K + j]));
         }
-        for (int j = 0; j < M; j++) assert_int_equal(d->tail_ids[i * M + j], s->valid[i] ? s->tail[i * M + j] : 0);
+        for (int j = 0; j < M; j++) assert_int_equal(d->rows.tail_ids[i * M + j], s->valid[i] ? s->tail[i * M + j] : 0);
     }
     assert_string_equal(d->topic, s->topic);
     assert_string_equal(d->recipe, "");
@@ -166,7 +169,7 @@ static void text_shard(void **state)
     assert_int_equal(ds_writer_finish(&w), RT_OK);
     assert_int_equal(ds_shard_open(&s, g_path), RT_OK);
     assert_int_equal(ds_shard_doc(s, 0, &d), RT_OK);
-    assert_true(d.n == 3 && d.ids[2] == 7 && !d.valid && !d.topk_ids && d.cost == 0.25 && d.prompt_mask[0] == 0);
+    assert_true(d.n == 3 && d.ids[2] == 7 && !d.rows.valid && !d.rows.topk_ids && d.cost == 0.25 && d.prompt_mask[0] == 0);
     assert_int_equal(ds_shard_verify(s), RT_OK);
     ds_shard_close(&s);
 }
@@ -329,7 +332,7 @@ typedef struct extra { /* what is not in `sample` */
 } extra;
 
 /* A row of m samples of the whole distribution, a weight, an encoded state; parts are left out by setting them NULL. */
-static void make_extra(extra *e, int number)
+static void make_extra(extra *e, int number, const ds_info *info)
 {
     make(&e->s, number);
     for (int i = 0; i < LEN; i++) {
@@ -337,10 +340,11 @@ static void make_extra(extra *e, int number)
         e->weight[i] = (float)(i % 3);
         for (int j = 0; j < S; j++) e->codec[i * S + j] = (uint8_t)((number * 16 + i + j) & (j + 1 < S ? 255 : 127)); /* 15 bits are used */
     }
-    e->s.doc.topk_ids     = NULL;
-    e->s.doc.topk_logprob = NULL;
+    e->s.doc.rows.k       = info->k;
+    e->s.doc.rows.m       = info->m;
+    e->s.doc.rows.bytes   = info->codec_bytes;
+    e->s.doc.rows.encoded = e->codec;
     e->s.doc.weight       = number % 2 ? e->weight : NULL;
-    e->s.doc.encoded      = e->codec;
 }
 
 static void write_extra(const ds_info *info, const ds_codec *x, int docs)
@@ -350,7 +354,7 @@ static void write_extra(const ds_info *info, const ds_codec *x, int docs)
     unlink(g_path);
     assert_int_equal(ds_writer_create(&w, g_path, info), RT_OK);
     for (int i = 0; i < docs; i++) {
-        make_extra(&e, i);
+        make_extra(&e, i, info);
         assert_int_equal(ds_writer_add(w, &e.s.doc), RT_OK);
     }
     if (info->codec_bytes) assert_int_equal(ds_writer_codec(w, x), RT_OK);
@@ -360,12 +364,12 @@ static void write_extra(const ds_info *info, const ds_codec *x, int docs)
 static void compare_extra(const ds_doc *d, const extra *e)
 {
     const sample *s = &e->s;
-    assert_true(d->n == s->doc.n && !d->topk_ids && !d->topk_logprob);
+    assert_true(d->n == s->doc.n && !d->rows.topk_ids && !d->rows.topk_logprob);
     for (int64_t i = 0; i < d->n; i++) {
-        assert_true(s->valid[i] ? d->tail_mass[i] == 1 : isnan(d->tail_mass[i]));
+        assert_true(s->valid[i] ? d->rows.tail_mass[i] == 1 : isnan(d->rows.tail_mass[i]));
         assert_true(d->weight[i] == (s->valid[i] && s->doc.weight ? e->weight[i] : 1));
-        for (int j = 0; j < M; j++) assert_int_equal(d->tail_ids[i * M + j], s->valid[i] ? s->tail[i * M + j] : 0);
-        for (int j = 0; j < S; j++) assert_int_equal(d->encoded[i * S + j], s->valid[i] ? e->codec[i * S + j] : 0);
+        for (int j = 0; j < M; j++) assert_int_equal(d->rows.tail_ids[i * M + j], s->valid[i] ? s->tail[i * M + j] : 0);
+        for (int j = 0; j < S; j++) assert_int_equal(d->rows.encoded[i * S + j], s->valid[i] ? e->codec[i * S + j] : 0);
     }
 }
 
@@ -384,7 +388,7 @@ static void samples_weights_and_codecs_round(void **state)
     assert_int_equal(ds_shard_open(&s, g_path), RT_OK);
     assert_true(ds_shard_info(s)->k == 0 && ds_shard_info(s)->codec_bytes == S && ds_shard_has_weight(s));
     for (int i = 0; i < 20; i++) {
-        make_extra(&e, i);
+        make_extra(&e, i, &info);
         assert_int_equal(ds_shard_doc(s, i, &d), RT_OK);
         compare_extra(&d, &e);
     }
@@ -400,7 +404,7 @@ static void samples_weights_and_codecs_round(void **state)
     write_extra(&info, x, 2);
     assert_int_equal(ds_shard_open(&s, g_path), RT_OK);
     assert_int_equal(ds_shard_doc(s, 1, &d), RT_OK);
-    assert_true(!d.tail_ids && d.encoded);
+    assert_true(!d.rows.tail_ids && d.rows.encoded);
     assert_int_equal(ds_shard_verify(s), RT_OK);
     ds_shard_close(&s);
     write_new(3); /* neither */
@@ -420,7 +424,7 @@ static void digest_extra(int change, char hex[RT_SHA_HEX])
     extra      e;
     info.k           = 0;
     info.codec_bytes = S;
-    make_extra(&e, 5);
+    make_extra(&e, 5, &info);
     switch (change) {
     case 1: e.weight[1] += 0.5f; break;
     case 2: e.codec[S]++; break;
@@ -465,10 +469,13 @@ static void writer_refuses_half_a_codec(void **state)
     assert_int_equal(ds_writer_create(&w, g_path, &info), RT_EINVAL);
     info.codec_bytes = S;
     assert_int_equal(ds_writer_create(&w, g_path, &info), RT_OK);
-    make_extra(&e, 5);
-    e.s.doc.encoded = NULL;
+    make_extra(&e, 5, &info);
+    e.s.doc.rows.encoded = NULL;
     assert_int_equal(ds_writer_add(w, &e.s.doc), RT_EINVAL);
-    make_extra(&e, 5);
+    make_extra(&e, 5, &info);
+    e.s.doc.rows.bytes++; /* rows of another width would be read as other rows */
+    assert_int_equal(ds_writer_add(w, &e.s.doc), RT_EINVAL);
+    make_extra(&e, 5, &info);
     e.weight[1] = -1;
     assert_int_equal(ds_writer_add(w, &e.s.doc), RT_EINVAL);
     e.weight[1] = INFINITY;

@@ -103,11 +103,12 @@ static void scores_are_rows(void **state)
         /* the server's row is a function of the last token: row i must be that of token i, about token i + 1 */
         double sum = 0, z[REPLAY_VOCAB];
         for (int v = 0; v < REPLAY_VOCAB; v++) sum += exp(z[v] = 6 * ((double)(rt_mix2((uint64_t)d.ids[i], (uint64_t)v) >> 11) * 0x1p-53));
-        assert_true(d.valid[i]);
-        assert_float_equal(d.actual_logprob[i], (float)(z[d.ids[i + 1]] - log(sum)), 1e-5F);
-        for (int j = 0; j < 5; j++) assert_float_equal(d.topk_logprob[i * 5 + j], (float)(z[d.topk_ids[i * 5 + j]] - log(sum)), 1e-5F);
+        assert_true(d.rows.valid[i]);
+        assert_float_equal(d.rows.actual_logprob[i], (float)(z[d.ids[i + 1]] - log(sum)), 1e-5F);
+        for (int j = 0; j < 5; j++)
+            assert_float_equal(d.rows.topk_logprob[i * 5 + j], (float)(z[d.rows.topk_ids[i * 5 + j]] - log(sum)), 1e-5F);
     }
-    assert_false(d.valid[d.n - 1]);
+    assert_false(d.rows.valid[d.n - 1]);
     ds_shard_close(&s);
 }
 

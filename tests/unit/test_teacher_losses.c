@@ -263,7 +263,7 @@ static void ranks_are_counted(void **state)
     int32_t     ids[ROWS + 1], top[ROWS * K];
     uint8_t     valid[ROWS + 1] = {0};
     float       lp[ROWS * K];
-    tc_response x = {.n = ROWS + 1, .k = K, .ids = ids, .valid = valid, .topk_ids = top, .topk_logprob = lp};
+    tc_response x = {.n = ROWS + 1, .ids = ids, .rows = {.n = ROWS + 1, .k = K, .valid = valid, .topk_ids = top, .topk_logprob = lp}};
     (void)state;
     for (int every = 1; every <= 10; every += 9) {
         tc_ranks p = {0};

@@ -22,7 +22,9 @@ static rt_status read_row(const char *row)
     uint8_t     valid[N];
     float       lp[N * K], actual[N], rest[N];
     tc_response x = {
-        .n = N, .k = K, .ids = ids, .valid = valid, .topk_ids = top, .topk_logprob = lp, .actual_logprob = actual, .tail_mass = rest};
+        .n    = N,
+        .ids  = ids,
+        .rows = {.n = N, .k = K, .valid = valid, .topk_ids = top, .topk_logprob = lp, .actual_logprob = actual, .tail_mass = rest}};
     const tc_request a = {.k = K, .vocab = 10};
     cJSON           *o = cJSON_Parse(row);
     assert_non_null(o);

@@ -40,13 +40,18 @@ static double exact_lse(const real *z, int64_t V)
 
 static void check(const real *z, int64_t V, int64_t k, int64_t m, int32_t actual, uint64_t seed)
 {
-    int32_t        order[MAX_V], ids[MAX_K], tail[MAX_M];
-    float          lp[MAX_K];
-    md_teacher_row r    = {.topk_ids = ids, .topk_logprob = lp, .tail_ids = tail};
-    const double   lse  = exact_lse(z, V);
-    double         mass = 0, entropy = 0;
+    int32_t      order[MAX_V], ids[MAX_K], tail[MAX_M];
+    float        lp[MAX_K];
+    uint8_t      valid = 0;
+    float        column[3];
+    ds_rows      rows = {.n = 1, .k = k, .m = m, .valid = &valid, .topk_ids = ids, .topk_logprob = lp, .tail_ids = tail};
+    const double lse  = exact_lse(z, V);
+    double       mass = 0, entropy = 0;
     order_of(z, V, order);
-    md_teacher_fill(&r, z, V, k, m, actual, seed);
+    rows.tail_mass = column, rows.tail_entropy = column + 1, rows.actual_logprob = column + 2;
+    const md_teacher_row r = md_teacher_fill(&rows, 0, z, V, actual, seed);
+    assert_true(valid == 1 && column[0] == (float)r.tail_mass && column[1] == (float)r.tail_entropy &&
+                column[2] == (float)r.actual_logprob);
     for (int64_t i = 0; i < k; i++) {
         assert_int_equal(ids[i], order[i]);
         if (isinf((double)z[ids[i]])) assert_true(isinf(lp[i]) && lp[i] < 0);
@@ -129,19 +134,20 @@ static void huge_logits_neither_overflow_nor_lose_the_sum(void **state)
 
 static void the_row_is_a_function_of_its_arguments(void **state)
 {
-    int32_t        a_ids[8], b_ids[8], a_tail[32], b_tail[32];
-    float          a_lp[8], b_lp[8];
-    real           z[600];
-    md_teacher_row a = {.topk_ids = a_ids, .topk_logprob = a_lp, .tail_ids = a_tail};
-    md_teacher_row b = {.topk_ids = b_ids, .topk_logprob = b_lp, .tail_ids = b_tail};
+    int32_t a_ids[8], b_ids[16], a_tail[32], b_tail[64]; /* b: two rows, of which the second is filled */
+    float   a_lp[8], b_lp[16];
+    real    z[600];
+    ds_rows a = {.n = 1, .k = 8, .m = 32, .topk_ids = a_ids, .topk_logprob = a_lp, .tail_ids = a_tail};
+    ds_rows b = {.n = 2, .k = 8, .m = 32, .topk_ids = b_ids, .topk_logprob = b_lp, .tail_ids = b_tail};
     (void)state;
     random_row(z, 600, 5, 1, 0);
-    md_teacher_fill(&a, z, 600, 8, 32, 7, 11);
-    md_teacher_fill(&b, z, 600, 8, 32, 7, 11);
-    assert_memory_equal(a_tail, b_tail, sizeof a_tail);
-    assert_true(a.tail_mass == b.tail_mass);
-    md_teacher_fill(&b, z, 600, 8, 32, 7, 12);
-    assert_memory_not_equal(a_tail, b_tail, sizeof a_tail);
+    const md_teacher_row x = md_teacher_fill(&a, 0, z, 600, 7, 11), y = md_teacher_fill(&b, 1, z, 600, 7, 11);
+    assert_memory_equal(a_tail, b_tail + 32, sizeof a_tail);
+    assert_memory_equal(a_ids, b_ids + 8, sizeof a_ids);
+    assert_memory_equal(a_lp, b_lp + 8, sizeof a_lp);
+    assert_true(x.tail_mass == y.tail_mass);
+    md_teacher_fill(&b, 1, z, 600, 7, 12);
+    assert_memory_not_equal(a_tail, b_tail + 32, sizeof a_tail);
 }
 
 /* 64 draws a row under 4000 seeds.  An id of expected count e is drawn floor(e) or floor(e) + 1 times, so that the
@@ -150,24 +156,25 @@ static void the_row_is_a_function_of_its_arguments(void **state)
 static void draws_are_unbiased_and_miss_no_heavy_id(void **state)
 {
     enum { V = 700, M = 64, ROWS = 4000 };
-    static double  seen[V], p[V];
-    static real    z[V];
-    int32_t        ids[8], tail[M];
-    float          lp[8];
-    md_teacher_row r   = {.topk_ids = ids, .topk_logprob = lp, .tail_ids = tail};
-    rt_rng         rng = {9};
+    static double seen[V], p[V];
+    static real   z[V];
+    int32_t       ids[8], tail[M];
+    float         lp[8];
+    ds_rows       r   = {.n = 1, .m = M, .topk_ids = ids, .topk_logprob = lp, .tail_ids = tail};
+    rt_rng        rng = {9};
     (void)state;
     for (int v = 0; v < V; v++) z[v] = (real)(2 * rt_rng_normal(&rng));
     const double lse = exact_lse(z, V);
     for (int64_t k = 0; k <= 8; k += 8) {
         int heavy = 0;
         memset(seen, 0, sizeof seen);
-        md_teacher_fill(&r, z, V, k, M, -1, 0);
-        for (int v = 0; v < V; v++) p[v] = M * exp((double)z[v] - lse) / r.tail_mass;
+        r.k                    = k;
+        const double tail_mass = md_teacher_fill(&r, 0, z, V, -1, 0).tail_mass;
+        for (int v = 0; v < V; v++) p[v] = M * exp((double)z[v] - lse) / tail_mass;
         for (int64_t i = 0; i < k; i++) p[ids[i]] = 0;
         for (uint64_t s = 0; s < ROWS; s++) {
             int count[V] = {0};
-            md_teacher_fill(&r, z, V, k, M, -1, s);
+            md_teacher_fill(&r, 0, z, V, -1, s);
             for (int j = 0; j < M; j++) count[tail[j]]++, assert_true(!j || tail[j] >= tail[j - 1]);
             for (int v = 0; v < V; v++) seen[v] += count[v], assert_true(fabs(count[v] - p[v]) < 1);
         }
@@ -182,19 +189,19 @@ static void draws_are_unbiased_and_miss_no_heavy_id(void **state)
 
 static void without_a_top_k_the_rest_is_all(void **state)
 {
-    int32_t        tail[16];
-    real           z[40];
-    double         entropy = 0;
-    md_teacher_row r       = {.tail_ids = tail};
+    int32_t tail[16];
+    real    z[40];
+    double  entropy = 0;
+    ds_rows rows    = {.n = 1, .m = 16, .tail_ids = tail};
     (void)state;
     random_row(z, 40, 3, 2, 0);
     const double lse = exact_lse(z, 40);
     for (int v = 0; v < 40; v++)
         if (!isinf((double)z[v])) entropy -= exp((double)z[v] - lse) * ((double)z[v] - lse);
-    md_teacher_fill(&r, z, 40, 0, 16, 7, 1);
+    md_teacher_row r = md_teacher_fill(&rows, 0, z, 40, 7, 1);
     assert_true(r.tail_mass == 1 && fabs(r.tail_entropy - entropy) < 1e-12);
     for (int v = 0; v < 40; v++) z[v] = (real)NAN; /* a damaged model: no place without a top k may be read */
-    md_teacher_fill(&r, z, 40, 0, 16, 7, 1);
+    r = md_teacher_fill(&rows, 0, z, 40, 7, 1);
     assert_true(isnan(r.tail_mass));
 }
 

@@ -65,7 +65,7 @@ static void completions_fill_a_soft_shard(void **state)
     assert_int_equal(ds_decode(ct_words, d.ids, prompt, 1, &text), RT_OK);
     assert_non_null(strstr(text.p, d.topic));
     assert_non_null(strstr(text.p, " (noun):"));
-    for (int64_t i = 0; i < d.n; i++) assert_int_equal(d.valid[i], i >= prompt - 1 && i < d.n - 1);
+    for (int64_t i = 0; i < d.n; i++) assert_int_equal(d.rows.valid[i], i >= prompt - 1 && i < d.n - 1);
     ds_shard_close(&s);
     rt_buf_free(&text);
 }
