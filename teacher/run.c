@@ -217,7 +217,7 @@ static rt_status look_up(tc_run *r, rt_buf *body, rt_sha *set)
     return RT_OK;
 }
 
-static rt_status look_up_all(tc_run *r, rt_buf *settings)
+static rt_status look_up_all(tc_run *r, rt_json_writer *settings)
 {
     rt_buf  body = {0};
     rt_sha *set  = NULL;
@@ -229,7 +229,9 @@ static rt_status look_up_all(tc_run *r, rt_buf *settings)
     rt_sha_end(&set, hex);
     rt_buf_free(&body);
     RT_TRY(st);
-    return rt_buf_fmt(settings, ",\"requests\":\"%s\"}", hex);
+    rt_put_text(settings, "requests", hex);
+    rt_put_end(settings);
+    return settings->st;
 }
 
 static rt_status compare_with_out(tc_run *r, const char *settings)
@@ -246,13 +248,15 @@ static rt_status compare_with_out(tc_run *r, const char *settings)
     return RT_OK;
 }
 
-rt_status tc_run_collect(tc_run *r, const tc_source *source, rt_buf *settings)
+rt_status tc_run_collect(tc_run *r, const tc_source *source, rt_json_writer *settings)
 {
     tc_request first;
     r->source = source;
     RT_CHECK(source->n > 0, RT_EINVAL, "nothing to ask: the input holds no documents");
     RT_TRY(look_up_all(r, settings));
-    if (rt_file_exists(r->o->out)) return compare_with_out(r, settings->p);
+    RT_CHECK(settings->out->len < sizeof((ds_info *)0)->sampling, RT_EINVAL, "the settings of this run are longer than %zu letters",
+             sizeof((ds_info *)0)->sampling - 1);
+    if (rt_file_exists(r->o->out)) return compare_with_out(r, settings->out->p);
     if (r->report->known == source->n) return RT_OK;
     if (!r->fresh) RT_TRY(probe_server(r));
     RT_TRY(tc_run_request(r, 0, &first));
@@ -277,8 +281,6 @@ rt_status tc_run_collect(tc_run *r, const tc_source *source, rt_buf *settings)
 rt_status tc_run_info(tc_run *r, ds_info *info, const char *tokenizer, const char *settings)
 {
     *info = (ds_info){.soft = r->k > 0, .vocab = r->vocab, .k = r->k, .m = r->m, .time = rt_unix_time()};
-    RT_CHECK(strlen(settings) < sizeof info->sampling, RT_EINVAL, "the settings of this run are longer than %zu letters",
-             sizeof info->sampling - 1);
     RT_TRY(tc_server_text(&r->server, &r->scratch));
     RT_CHECK(r->scratch.len < sizeof info->probe, RT_EINVAL, "the probe's result is longer than %zu letters", sizeof info->probe - 1);
     snprintf(info->tokenizer, sizeof info->tokenizer, "%s", tokenizer);

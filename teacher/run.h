@@ -2,6 +2,7 @@
  * and hand the responses over in the order of the input. */
 #ifndef TC_RUN_H
 #define TC_RUN_H
+#include "core/json_write.h"
 #include "teacher/ledger.h"
 #include "teacher/probe.h"
 #include "teacher/schedule.h"
@@ -37,10 +38,10 @@ typedef struct tc_run {
 rt_status tc_run_open(tc_run *r, const tc_options *o, const tc_need *need, const char *tokenizer, tc_report *report);
 void      tc_run_close(tc_run *r);
 
-/* Requests all responses of `source` that the ledger lacks.  `settings`: JSON members
- * that, with the requests, make the shard what it is; it grows by "requests".  When OUT
- * exists: report->already when it was made by these very requests, else RT_EINVAL. */
-rt_status tc_run_collect(tc_run *r, const tc_source *source, rt_buf *settings);
+/* Requests all responses of `source` that the ledger lacks.  `settings` is an open JSON object of what determines the shard besides
+ * the requests; the member "requests", a hash, is added and the object ended.  If OUT exists: report->already is set if it was made
+ * by these requests, else RT_EINVAL. */
+rt_status tc_run_collect(tc_run *r, const tc_source *source, rt_json_writer *settings);
 
 /* Makes request i with the settings of this run.  Called from several threads. */
 rt_status tc_run_request(tc_run *r, int64_t i, tc_request *q);

@@ -180,7 +180,7 @@ static rt_status write_out(score *s, const char *settings)
     return ds_writer_finish(&s->writer);
 }
 
-static rt_status run_all(score *s, const tc_options *o, rt_buf *settings, tc_report *r)
+static rt_status run_all(score *s, const tc_options *o, rt_json_writer *settings, tc_report *r)
 {
     tc_endpoint_guard(o);
     RT_CHECK(o->k >= 1, RT_EINVAL, "--k %lld: expected 1 to %d", (long long)o->k, (int)TC_MAX_K);
@@ -191,10 +191,12 @@ static rt_status run_all(score *s, const tc_options *o, rt_buf *settings, tc_rep
     RT_TRY(tc_run_open(&s->run, o, &need, s->input.tokenizer, r));
     RT_TRY(check_lengths(s));
     RT_TRY(check_ids(s));
-    RT_TRY(rt_buf_fmt(settings, "{\"command\":\"score\",\"seed\":\"%llu\"", (unsigned long long)o->seed));
+    rt_put_object(settings, NULL);
+    rt_put_text(settings, "command", "score");
+    rt_put_format(settings, "seed", "%llu", (unsigned long long)o->seed);
     const tc_source source = {.n = s->n, .make = make, .name = name, .ud = s};
     RT_TRY(tc_run_collect(&s->run, &source, settings));
-    if (!r->already) RT_TRY(write_out(s, settings->p));
+    if (!r->already) RT_TRY(write_out(s, settings->out->p));
     tc_run_report(&s->run);
     return RT_OK;
 }
@@ -215,7 +217,8 @@ rt_status tc_score(const tc_options *o, const rt_strings *shards, tc_report *r)
 {
     score           s        = {.shards = shards, .seed = o->seed};
     rt_buf          settings = {0};
-    const rt_status st       = run_all(&s, o, &settings, r);
+    rt_json_writer  writer   = {.out = &settings};
+    const rt_status st       = run_all(&s, o, &writer, r);
     rt_buf_free(&settings);
     score_free(&s);
     return st;

@@ -238,21 +238,24 @@ static rt_status check_options(const textbook *b)
     return RT_OK;
 }
 
-static rt_status add_settings(const textbook *b, rt_buf *s)
+static void put_settings(const textbook *b, rt_json_writer *w)
 {
-    RT_TRY(rt_buf_str(s, "{\"command\":\"textbook\",\"recipe\":"));
-    RT_TRY(rt_json_quote(s, b->recipe->name, strlen(b->recipe->name)));
-    RT_TRY(rt_buf_fmt(s, ",\"temperature\":%.9g,\"top_p\":%.9g,\"max_tokens\":%lld,\"min_tokens\":%lld,\"text_only\":%s,\"seed\":\"%llu\"",
-                      b->recipe->temperature, b->recipe->top_p, (long long)b->max_tokens, (long long)b->t->min_tokens,
-                      b->t->text_only ? "true" : "false", (unsigned long long)b->o->seed));
-    for (int i = 0; i < b->t->finish.n; i++) {
-        RT_TRY(rt_buf_str(s, i ? "," : ",\"finish\":["));
-        RT_TRY(rt_json_quote(s, b->t->finish.v[i], strlen(b->t->finish.v[i])));
-    }
-    return b->t->finish.n ? rt_buf_str(s, "]") : RT_OK;
+    rt_put_object(w, NULL);
+    rt_put_text(w, "command", "textbook");
+    rt_put_text(w, "recipe", b->recipe->name);
+    rt_put_real(w, "temperature", b->recipe->temperature, 9);
+    rt_put_real(w, "top_p", b->recipe->top_p, 9);
+    rt_put_int(w, "max_tokens", b->max_tokens);
+    rt_put_int(w, "min_tokens", b->t->min_tokens);
+    rt_put_bool(w, "text_only", b->t->text_only);
+    rt_put_format(w, "seed", "%llu", (unsigned long long)b->o->seed);
+    if (!b->t->finish.n) return;
+    rt_put_array(w, "finish");
+    for (int i = 0; i < b->t->finish.n; i++) rt_put_text(w, NULL, b->t->finish.v[i]);
+    rt_put_end(w);
 }
 
-static rt_status run_all(textbook *b, rt_buf *settings, tc_report *r)
+static rt_status run_all(textbook *b, rt_json_writer *settings, tc_report *r)
 {
     const tc_source source = {.n = b->t->count, .make = make, .name = name, .agree = agree, .ud = b};
     tc_endpoint_guard(b->o);
@@ -268,9 +271,9 @@ static rt_status run_all(textbook *b, rt_buf *settings, tc_report *r)
     RT_TRY(tc_run_open(&b->run, b->o, &need, sha, r));
     if (b->recipe->chat) b->run.vocab = ds_tokenizer_size(b->tokenizer);
     RT_TRY(check_lengths(b));
-    RT_TRY(add_settings(b, settings));
+    put_settings(b, settings);
     RT_TRY(tc_run_collect(&b->run, &source, settings));
-    if (!r->already) RT_TRY(write_out(b, settings->p));
+    if (!r->already) RT_TRY(write_out(b, settings->out->p));
     tc_run_report(&b->run);
     return RT_OK;
 }
@@ -290,7 +293,8 @@ rt_status tc_textbook(const tc_options *o, const tc_textbook_options *t, tc_repo
 {
     textbook        b        = {.o = o, .t = t};
     rt_buf          settings = {0};
-    const rt_status st       = run_all(&b, &settings, r);
+    rt_json_writer  writer   = {.out = &settings};
+    const rt_status st       = run_all(&b, &writer, r);
     rt_buf_free(&settings);
     textbook_free(&b);
     return st;

@@ -74,9 +74,11 @@ rt_status ds_h5_create(ds_h5 **out, const char *path)
     ds_h5 *f = NULL;
     RT_TRY(ds_h5_file_new(&f, path, 1));
     ds_h5_quiet();
-    const hid_t p = access_list();
-    f->id         = ds_h5_disk(p, &f->note) < 0 ? -1 : H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, p);
-    rt_status st  = ds_h5_check(f, f->id >= 0, "create the file", NULL);
+    const hid_t p = access_list(), root = H5Pcreate(H5P_FILE_CREATE);
+    H5Pset_obj_track_times(root, 0); /* equal content gives equal files */
+    f->id        = ds_h5_disk(p, &f->note) < 0 ? -1 : H5Fcreate(path, H5F_ACC_TRUNC, root, p);
+    rt_status st = ds_h5_check(f, f->id >= 0, "create the file", NULL);
+    H5Pclose(root);
     H5Pclose(p);
     if (st != RT_OK) ds_h5_abandon(&f);
     if (st == RT_OK) *out = f;

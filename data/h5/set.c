@@ -70,6 +70,7 @@ static rt_status create_in_file(ds_h5_set *s, const ds_h5_spec *spec)
     H5Pset_chunk(make, s->rank, chunk);
     if (spec->gzip) H5Pset_deflate(make, (unsigned)spec->gzip);
     H5Pset_fletcher32(make);
+    H5Pset_obj_track_times(make, 0); /* equal content gives equal files */
     H5Pset_create_intermediate_group(link, 1);
     s->id              = H5Dcreate2(s->file->id, s->name, type, space, link, make, H5P_DEFAULT);
     const rt_status st = ds_h5_check(s->file, s->id >= 0, "create data set", s->name);

@@ -132,6 +132,28 @@ static void full_disk(void **state)
     free(x);
 }
 
+/* HDF5 records times in seconds unless it is told not to. */
+static void equal_content_gives_equal_files(void **state)
+{
+    static char   bytes[2][1 << 14];
+    size_t        n[2];
+    const int64_t y[3] = {1, 2, 3};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        ds_h5 *f;
+        unlink(g_path);
+        if (i) usleep(1100000);
+        assert_int_equal(ds_h5_create(&f, g_path), RT_OK);
+        assert_int_equal(ds_h5_put(f, "/y", DS_I64, y, 3), RT_OK);
+        assert_int_equal(ds_h5_close(&f), RT_OK);
+        FILE *in = fopen(g_path, "rb");
+        n[i]     = fread(bytes[i], 1, sizeof bytes[i], in);
+        fclose(in);
+    }
+    assert_true(n[0] == n[1] && n[0] < sizeof bytes[0]);
+    assert_memory_equal(bytes[0], bytes[1], n[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +162,7 @@ int main(void)
         cmocka_unit_test(flipped_byte_is_found),
         cmocka_unit_test(unfinished_is_refused),
         cmocka_unit_test(full_disk),
+        cmocka_unit_test(equal_content_gives_equal_files),
     };
     return cmocka_run_group_tests_name("h5", tests, set_up, tear_down);
 }
