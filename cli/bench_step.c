@@ -94,7 +94,7 @@ static rt_status print_json(const bench *b, double step, int64_t faults)
     rt_put_text(&w, "preset", b->place.preset->name);
     rt_put_int(&w, "threads", rt_threads());
     rt_put_int(&w, "cores", rt_cores_allowed());
-    rt_put_text(&w, "dtype", b->c.dtype);
+    rt_put_text(&w, "dtype", kn_type_name(b->c.dtype));
     rt_put_fixed(&w, "tok_s", (double)(b->c.sequences * b->c.seq) / step, 1);
     rt_put_fixed(&w, "ms", step * 1e3, 2);
     rt_put_fixed(&w, "gflops", flops(b) / step * 1e-9, 2);
@@ -117,7 +117,8 @@ static rt_status print_table(const bench *b, double step, int64_t faults)
 {
     const double tokens = (double)(b->c.sequences * b->c.seq);
     printf("preset %s: %lld sequences of %lld tokens, %s, %d threads on %d cores, %s kernels, gemm: %s\n\n", b->place.preset->name,
-           (long long)b->c.sequences, (long long)b->c.seq, b->c.dtype, rt_threads(), rt_cores_allowed(), kn_get()->isa, kn_gemm_name());
+           (long long)b->c.sequences, (long long)b->c.seq, kn_type_name(b->c.dtype), rt_threads(), rt_cores_allowed(), kn_get()->isa,
+           kn_gemm_name());
     printf("  %-26s %9.1f    (%.1f ms a step, median of %lld)\n", "tokens/s", tokens / step, step * 1e3, (long long)b->o->steps);
     printf("  %-26s %9.1f    (best square product: %.1f)\n", "GF/s of the model", flops(b) / step * 1e-9, b->sgemm);
     printf("  %-26s %9.3f    (alone they take %.1f ms)\n", "products / step", b->alone / step, b->alone * 1e3);

@@ -30,7 +30,7 @@ static rt_status tokenizer_size(const char *dir, int64_t *V)
 static rt_status look_at_inputs(const tr_config *c, md_config *shape, ds_info *info)
 {
     ds_shard                *s     = NULL;
-    const ag_objective_info *kind  = ag_objective_find(c->kind); /* NULL: "auto" */
+    const ag_objective_info *kind  = c->kind == TR_AUTO ? NULL : &ag_objectives[c->kind];
     const int                there = c->train.n && rt_file_exists(c->train.v[0]);
     if (strcmp(c->init, "new")) RT_TRY(md_config_read(shape, c->init));
     if (!shape->V && !there && c->tokenizer) RT_TRY(tokenizer_size(c->tokenizer, &shape->V));
@@ -71,7 +71,7 @@ static rt_status print_json(const tr_memory *m, const rt_buf *learnt, int fits, 
 static void print_table(const tr_config *c, const tr_memory *m, const char *learnt, double gflops, double seconds)
 {
     cli_print("%.1f million parameters, %s, %lld sequences of %lld tokens a step, %lld at once\n%s\n\n", (double)m->parameters * 1e-6,
-              c->dtype, (long long)c->sequences, (long long)c->seq, (long long)m->micro, learnt);
+              kn_type_name(c->dtype), (long long)c->sequences, (long long)c->seq, (long long)m->micro, learnt);
     for (int i = 0; i < TR_MEMORY_CATEGORIES; i++)
         if (m->bytes[i]) printf("  %-24s %10.1f MB\n", tr_memory_category_name(i), (double)m->bytes[i] * 1e-6);
     printf("  %-24s %10.1f MB   (%.1f MB are available)\n\n", "in all", (double)m->total * 1e-6, (double)rt_memory_available() * 1e-6);

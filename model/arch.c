@@ -4,24 +4,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const md_family families[] = {
-#define X(name, architecture, parts) {#name, architecture, parts},
+static const struct {
+    const char *name, *architecture;
+    unsigned    parts;
+} families[] = {
+#define X(id, name, architecture, parts) {name, architecture, parts},
     MD_FAMILIES(X)
 #undef X
 };
+enum { FAMILIES = sizeof families / sizeof *families };
 
-#define X(name, ...) ", " #name
+#define X(id, name, ...) ", " name
 const char md_family_list[] = MD_FAMILIES(X);
 #undef X
 
-const md_family *md_family_find(const char *name)
+const char *md_family_word(int i) { return i < FAMILIES ? families[i].name : NULL; }
+const char *md_architecture(md_family family) { return families[family].architecture; }
+
+int md_family_find(const char *name, md_family *family)
 {
-    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
-        if (!strcmp(families[i].name, name)) return &families[i];
-    return NULL;
+    for (int i = 0; i < FAMILIES; i++) {
+        if (strcmp(families[i].name, name) != 0) continue;
+        *family = (md_family)i;
+        return 1;
+    }
+    return 0;
 }
 
-int md_has(const md_config *c, unsigned part) { return ((md_family_find(c->family)->parts | (c->tied ? 0U : MD_UNTIED)) & part) == part; }
+int md_has(const md_config *c, unsigned part) { return ((families[c->family].parts | (c->tied ? 0U : MD_UNTIED)) & part) == part; }
 
 /* ---- tensors ---------------------------------------------------------------------------------------------- */
 

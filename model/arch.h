@@ -1,6 +1,6 @@
-/* arch.h -- the tables of model families and of tensors.  Private to model/.
+/* arch.h -- the parts of model families and the table of tensors.  Private to model/.
  *
- * MD_FAMILIES lists the families and MD_TENSORS the tensors.  Tensor names, shapes, parameter counts, FLOPs, initial values, the
+ * MD_FAMILIES (model.h) lists the families and MD_TENSORS the tensors.  Tensor names, shapes, parameter counts, FLOPs, initial values, the
  * required content of a model folder and the list of known families in messages are derived from these tables.
  * transformer.c looks up weights by role.  A family that differs in more than its parts gets its own file arch_NAME.c.
  */
@@ -17,12 +17,6 @@ enum {
 };
 
 /* clang-format off */
-
-/* model_type in config.json (md_config.family); architectures[0]; parts */
-#define MD_FAMILIES(X)                               \
-    X(llama, "LlamaForCausalLM", 0)                  \
-    X(qwen2, "Qwen2ForCausalLM", MD_QKV_BIAS | MD_WINDOW) \
-    X(qwen3, "Qwen3ForCausalLM", MD_QK_NORM | MD_WINDOW)
 
 /* Role; Hugging Face's name with "*" for the layer's number; rows (0: a vector) and columns for md_config *c; initial value;
  * part (0: every model has it).  The order determines the order in files and the seeds of the initial values. */
@@ -55,12 +49,8 @@ typedef enum md_role {
 
 typedef enum md_first { ZEROS, ONES, NORMAL, OUTPUT /* NORMAL scaled by 1/sqrt(2 L), for a block's output matrices */ } md_first;
 
-typedef struct md_family {
-    const char *name, *architecture;
-    unsigned    parts;
-} md_family;
-
-const md_family *md_family_find(const char *name); /* NULL: unknown family */
+int         md_family_find(const char *name, md_family *family); /* returns 0 if the name is unknown */
+const char *md_architecture(md_family family);                   /* architectures[0] */
 
 /* Returns 1 if the model has this part. */
 int md_has(const md_config *c, unsigned part);

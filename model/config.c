@@ -25,8 +25,7 @@ static rt_status read_fields(md_config *c, const cJSON *o, const char *path)
     RT_TRY(rt_json_text(o, "model_type", &type, path));
     if (!strcmp(type, quantised_type))
         RT_TRY(rt_json_text(cJSON_GetObjectItemCaseSensitive(o, "quantization_config"), "base_model_type", &type, path));
-    RT_CHECK(md_family_find(type), RT_EFORMAT, "%s: model_type \"%s\": this version knows %s", path, type, MD_FAMILY_NAMES);
-    snprintf(c->family, sizeof c->family, "%s", type);
+    RT_CHECK(md_family_find(type, &c->family), RT_EFORMAT, "%s: model_type \"%s\": this version knows %s", path, type, MD_FAMILY_NAMES);
     c->norm_eps = 1e-6;
     RT_TRY(rt_json_int(o, "vocab_size", &c->V, path));
     RT_TRY(rt_json_int(o, "hidden_size", &c->C, path));
@@ -84,13 +83,13 @@ static void put_tokens(rt_json_writer *w, const md_config *c)
 static void put_type(rt_json_writer *w, const md_config *c)
 {
     rt_put_array(w, "architectures");
-    rt_put_text(w, NULL, c->bits ? "RetortQuantizedForCausalLM" : md_family_find(c->family)->architecture);
+    rt_put_text(w, NULL, c->bits ? "RetortQuantizedForCausalLM" : md_architecture(c->family));
     rt_put_end(w);
-    rt_put_text(w, "model_type", c->bits ? quantised_type : c->family);
+    rt_put_text(w, "model_type", c->bits ? quantised_type : md_family_word(c->family));
     if (!c->bits) return;
     rt_put_object(w, "quantization_config");
     rt_put_text(w, "quant_method", "retort");
-    rt_put_text(w, "base_model_type", c->family);
+    rt_put_text(w, "base_model_type", md_family_word(c->family));
     rt_put_int(w, "bits", c->bits);
     rt_put_int(w, "group_size", c->group);
     rt_put_end(w);

@@ -10,15 +10,36 @@
 #include "data/tokenizer.h"
 #include "kernels/kernels.h"
 
+/* clang-format off */
+
+/* Model families: constant; model_type and architectures[0] in config.json; parts (model/arch.h). */
+#define MD_FAMILIES(X)                                                 \
+    X(MD_LLAMA, "llama", "LlamaForCausalLM", 0)                        \
+    X(MD_QWEN2, "qwen2", "Qwen2ForCausalLM", MD_QKV_BIAS | MD_WINDOW)  \
+    X(MD_QWEN3, "qwen3", "Qwen3ForCausalLM", MD_QK_NORM | MD_WINDOW)
+/* clang-format on */
+
+typedef enum md_family {
+#define X(id, ...) id,
+    MD_FAMILIES(X)
+#undef X
+} md_family;
+
+const char *md_family_word(int i); /* name of family i = 0, 1, ...: "llama", ...; NULL past the end */
+
+/* MD_FAMILY_NAMES is the names of the families for messages: "llama, ...". */
+extern const char md_family_list[]; /* each name is preceded by ", " */
+#define MD_FAMILY_NAMES (md_family_list + 2)
+
 typedef struct md_config {
-    char    family[24]; /* "llama": a row of MD_FAMILIES in model/arch.h */
-    int64_t V, C, L, H, KV, D, F;
-    int64_t context; /* largest number of positions */
-    double  rope_theta, norm_eps;
-    int     tied;        /* 1: the head's matrix is the embedding */
-    int64_t bits, group; /* of the quantised matrices; 0: no quantised matrices */
-    int32_t bos;         /* -1: none */
-    ds_ends ends;        /* tokens that end a text, from config.json and generation_config.json */
+    md_family family;
+    int64_t   V, C, L, H, KV, D, F;
+    int64_t   context; /* largest number of positions */
+    double    rope_theta, norm_eps;
+    int       tied;        /* 1: the head's matrix is the embedding */
+    int64_t   bits, group; /* of the quantised matrices; 0: no quantised matrices */
+    int32_t   bos;         /* -1: none */
+    ds_ends   ends;        /* tokens that end a text, from config.json and generation_config.json */
 } md_config;
 
 enum { MD_NAME = 80 };
@@ -38,10 +59,6 @@ typedef struct md_model {
     int        n;
     char      *dir; /* folder that it was read from, which holds its tokenizer; NULL: new model */
 } md_model;
-
-/* MD_FAMILY_NAMES is the names of the families for messages: "llama, ...". */
-extern const char md_family_list[]; /* each name is preceded by ", " */
-#define MD_FAMILY_NAMES (md_family_list + 2)
 
 /* Checks a configuration (H a multiple of KV, D even, all sizes >= 1).  RT_EINVAL: the message names the field and the rule. */
 rt_status md_config_check(const md_config *c);

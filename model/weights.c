@@ -12,7 +12,6 @@ rt_status md_config_check(const md_config *c)
         const char *name;
         int64_t     v;
     } sizes[] = {{"V", c->V}, {"C", c->C}, {"L", c->L}, {"H", c->H}, {"KV", c->KV}, {"D", c->D}, {"F", c->F}, {"context", c->context}};
-    RT_CHECK(md_family_find(c->family), RT_EINVAL, "model family \"%s\": this version knows %s", c->family, MD_FAMILY_NAMES);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         RT_CHECK(sizes[i].v >= 1 && sizes[i].v <= (int64_t)1 << 24, RT_EINVAL, "model.%s must be between 1 and 2^24, found %lld",
                  sizes[i].name, (long long)sizes[i].v);

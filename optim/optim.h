@@ -15,6 +15,7 @@ typedef struct opt_schedule {
     int64_t           steps, warmup, decay; /* in steps; decay: length of the linear decay that ends OPT_WSD */
     double            lr, min_ratio;
 } opt_schedule;
+const char *opt_schedule_word(int i); /* word of schedule i = 0, 1, ... in configurations; NULL past the end */
 /* Returns the learning rate of step s = 0, 1, ...: lr (s+1)/warmup while s < warmup; then
  *   cosine    lr (min + (1 - min)(1 + cos(pi a))/2),  a = (s - warmup)/(steps - warmup)
  *   wsd       lr; over the last `decay` steps it decreases linearly towards lr min_ratio

@@ -2,6 +2,12 @@
 #include "optim/optim.h"
 #include <math.h>
 
+const char *opt_schedule_word(int i)
+{
+    static const char *const words[] = {[OPT_COSINE] = "cosine", [OPT_WSD] = "wsd", [OPT_CONSTANT] = "constant"};
+    return i <= OPT_CONSTANT ? words[i] : NULL;
+}
+
 double opt_rate(const opt_schedule *o, int64_t s)
 {
     const double span = (double)(o->steps - o->warmup);

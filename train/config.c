@@ -1,98 +1,109 @@
-/* config.c -- the configuration as one table of key, type, class, field, default, range and meaning. */
+/* config.c -- the configuration as one table of key, type, class, field, default, range or words, and meaning. */
 #include "core/file.h"
 #include "train/trainer.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum kind { TEXT, PATH, INT, REAL, FLAG, PATHS, REALS, PAIR } kind;
+typedef enum kind { TEXT, PATH, ENUM, INT, REAL, FLAG, PATHS, REALS, PAIR } kind;
 
 typedef struct key {
     const char *path;
     kind        kind;
     tr_key_class class;
     size_t      at;
-    const char *fallback; /* default value as JSON */
-    double      min, max; /* range of a number */
+    const char *fallback;       /* default value as JSON */
+    double      min, max;       /* range of a number */
+    const char *(*word)(int i); /* words of an ENUM, whose field is the word's number; NULL past the end */
     const char *meaning;
 } key;
 
-#define AT(field) offsetof(tr_config, field)
-#define BIG       9e15
+#define AT(field)       offsetof(tr_config, field)
+#define BIG             9e15
+#define ANY             0, 0, NULL
+#define RANGE(min, max) (min), (max), NULL
+#define WORDS(word)     0, 0, word
+
+static const char *dtype_word(int i)
+{
+    static const char *const words[] = {[KN_REAL] = "f32", [KN_BF16] = "bf16"};
+    return i <= KN_BF16 ? words[i] : NULL;
+}
 
 static const key keys[] = {
-    {"model.init", PATH, TR_FILES, AT(init), "\"new\"", 0, 0, "\"new\", or the folder of a model to start from"},
-    {"model.tokenizer", PATH, TR_FREE_FILES, AT(tokenizer), "null", 0, 0,
+    {"model.init", PATH, TR_FILES, AT(init), "\"new\"", ANY, "\"new\", or the folder of a model to start from"},
+    {"model.tokenizer", PATH, TR_FREE_FILES, AT(tokenizer), "null", ANY,
      "folder whose tokenizer the checkpoints carry: that of model.init, if it has one; null: that of model.init"},
-    {"model.family", TEXT, TR_SHAPE, AT(family), "\"llama\"", 0, 0, MD_FAMILY_NAMES},
-    {"model.V", INT, TR_SHAPE, AT(shape.V), "0", 0, 1 << 24, "vocabulary; 0: that of the shards"},
-    {"model.C", INT, TR_SHAPE, AT(shape.C), "96", 1, 1 << 20, "width"},
-    {"model.L", INT, TR_SHAPE, AT(shape.L), "3", 1, 1000, "layers"},
-    {"model.H", INT, TR_SHAPE, AT(shape.H), "4", 1, 1000, "heads"},
-    {"model.KV", INT, TR_SHAPE, AT(shape.KV), "2", 1, 1000, "key/value heads"},
-    {"model.D", INT, TR_SHAPE, AT(shape.D), "24", 2, 4096, "head size"},
-    {"model.F", INT, TR_SHAPE, AT(shape.F), "256", 1, 1 << 20, "feed-forward width"},
-    {"model.tied", FLAG, TR_SHAPE, AT(shape.tied), "true", 0, 0, "the head is the embedding"},
-    {"model.context", INT, TR_RUN, AT(shape.context), "128", 1, 1 << 20, "largest number of positions"},
-    {"model.rope", REAL, TR_RUN, AT(shape.rope_theta), "10000", 1, 1e9, "base of the rotary angles"},
-    {"model.norm_eps", REAL, TR_RUN, AT(shape.norm_eps), "1e-5", 1e-12, 1, "inside RMSNorm's root"},
-    {"data.train", PATHS, TR_FILES, AT(train), "[]", 0, 0, "shards to learn from"},
-    {"data.valid", PATHS, TR_FREE_FILES, AT(valid), "[]", 0, 0, "shards to measure on"},
-    {"data.weights", REALS, TR_RUN, AT(weights), "[]", 0, 1e6, "passes over each shard in an epoch; []: 1 each"},
-    {"data.seq", INT, TR_RUN, AT(seq), "128", 1, 1 << 20, "tokens a sequence"},
-    {"data.shuffle", FLAG, TR_RUN, AT(shuffle), "true", 0, 0, "a new order of documents in every epoch; false: that of the shards"},
-    {"data.pack", FLAG, TR_RUN, AT(pack), "true", 0, 0, "several documents a sequence"},
-    {"objective.kind", TEXT, TR_RUN, AT(kind), "\"auto\"", 0, 0,
-     "what is learnt (docs/objectives.md): ce; from stored rows sampled, tail, tail-token, onehot, residual, renorm, renorm-both, truncated; from whole "
-     "distributions kl, reverse, jsd, skew, skew-reverse, tv; auto: the best that shards and teacher can serve"},
-    {"objective.k", INT, TR_RUN, AT(k), "-1", -1, AG_MAX_ENTRIES, "exact entries a row; -1: all stored; with teacher.model 8"},
-    {"objective.m", INT, TR_RUN, AT(m), "-1", -1, AG_MAX_ENTRIES,
+    {"model.family", ENUM, TR_SHAPE, AT(shape.family), "\"llama\"", WORDS(md_family_word), "transformer variant"},
+    {"model.V", INT, TR_SHAPE, AT(shape.V), "0", RANGE(0, 1 << 24), "vocabulary; 0: that of the shards"},
+    {"model.C", INT, TR_SHAPE, AT(shape.C), "96", RANGE(1, 1 << 20), "width"},
+    {"model.L", INT, TR_SHAPE, AT(shape.L), "3", RANGE(1, 1000), "layers"},
+    {"model.H", INT, TR_SHAPE, AT(shape.H), "4", RANGE(1, 1000), "heads"},
+    {"model.KV", INT, TR_SHAPE, AT(shape.KV), "2", RANGE(1, 1000), "key/value heads"},
+    {"model.D", INT, TR_SHAPE, AT(shape.D), "24", RANGE(2, 4096), "head size"},
+    {"model.F", INT, TR_SHAPE, AT(shape.F), "256", RANGE(1, 1 << 20), "feed-forward width"},
+    {"model.tied", FLAG, TR_SHAPE, AT(shape.tied), "true", ANY, "the head is the embedding"},
+    {"model.context", INT, TR_RUN, AT(shape.context), "128", RANGE(1, 1 << 20), "largest number of positions"},
+    {"model.rope", REAL, TR_RUN, AT(shape.rope_theta), "10000", RANGE(1, 1e9), "base of the rotary angles"},
+    {"model.norm_eps", REAL, TR_RUN, AT(shape.norm_eps), "1e-5", RANGE(1e-12, 1), "inside RMSNorm's root"},
+    {"data.train", PATHS, TR_FILES, AT(train), "[]", ANY, "shards to learn from"},
+    {"data.valid", PATHS, TR_FREE_FILES, AT(valid), "[]", ANY, "shards to measure on"},
+    {"data.weights", REALS, TR_RUN, AT(weights), "[]", RANGE(0, 1e6), "passes over each shard in an epoch; []: 1 each"},
+    {"data.seq", INT, TR_RUN, AT(seq), "128", RANGE(1, 1 << 20), "tokens a sequence"},
+    {"data.shuffle", FLAG, TR_RUN, AT(shuffle), "true", ANY, "a new order of documents in every epoch; false: that of the shards"},
+    {"data.pack", FLAG, TR_RUN, AT(pack), "true", ANY, "several documents a sequence"},
+    {"objective.kind", ENUM, TR_RUN, AT(kind), "\"auto\"", WORDS(tr_objective_word),
+     "what is learnt (docs/objectives.md): from sampled to tail-token from stored rows, from kl to tv from whole distributions; auto: the best "
+     "that shards and teacher can serve"},
+    {"objective.k", INT, TR_RUN, AT(k), "-1", RANGE(-1, AG_MAX_ENTRIES), "exact entries a row; -1: all stored; with teacher.model 8"},
+    {"objective.m", INT, TR_RUN, AT(m), "-1", RANGE(-1, AG_MAX_ENTRIES),
      "tail samples a row; -1: all stored (fewer of a shard's cannot be taken); with teacher.model 8"},
-    {"objective.ce_weight", REAL, TR_RUN, AT(ce_weight), "null", 0, 1,
+    {"objective.ce_weight", REAL, TR_RUN, AT(ce_weight), "null", RANGE(0, 1),
      "share of cross-entropy; null: 0.1 for kl and sampled, 0.5 for tail, else 0"},
-    {"objective.ce_weight_end", REAL, TR_RUN, AT(ce_weight_end), "null", 0, 1,
+    {"objective.ce_weight_end", REAL, TR_RUN, AT(ce_weight_end), "null", RANGE(0, 1),
      "that share at the last step, on a straight line; null: the same"},
-    {"objective.temperature", REAL, TR_RUN, AT(temperature), "1", 0.05, 100, "of the divergence: both rows' logits are divided by it"},
-    {"objective.t2", FLAG, TR_RUN, AT(t2), "true", 0, 0, "multiply the divergence by temperature^2, so that its gradient keeps its size"},
-    {"objective.beta", REAL, TR_RUN, AT(beta), "0.5", 1e-3, 0.999, "jsd: the teacher's share of the mixture"},
-    {"objective.alpha", REAL, TR_RUN, AT(alpha), "0.1", 1e-3, 0.999,
+    {"objective.temperature", REAL, TR_RUN, AT(temperature), "1", RANGE(0.05, 100),
+     "of the divergence: both rows' logits are divided by it"},
+    {"objective.t2", FLAG, TR_RUN, AT(t2), "true", ANY, "multiply the divergence by temperature^2, so that its gradient keeps its size"},
+    {"objective.beta", REAL, TR_RUN, AT(beta), "0.5", RANGE(1e-3, 0.999), "jsd: the teacher's share of the mixture"},
+    {"objective.alpha", REAL, TR_RUN, AT(alpha), "0.1", RANGE(1e-3, 0.999),
      "skew, skew-reverse: share of its own first distribution in the second"},
-    {"objective.bucket_share", REAL, TR_RUN, AT(bucket_share), "null", 0, 1,
+    {"objective.bucket_share", REAL, TR_RUN, AT(bucket_share), "null", RANGE(0, 1),
      "sampled, tail-token: share of the tail whose shape is left to the student, as kind tail does; null: 0.85 for tail-token, else 0"},
-    {"objective.prompt_weight", REAL, TR_RUN, AT(prompt_weight), "0", 0, 1e6,
+    {"objective.prompt_weight", REAL, TR_RUN, AT(prompt_weight), "0", RANGE(0, 1e6),
      "weight of rows about tokens that the teacher was given; 0: they do not count"},
-    {"objective.z_loss", REAL, TR_RUN, AT(z_loss), "0", 0, 1e3, "times the square of the log-sum-exp of the student's logits"},
-    {"objective.hidden", TEXT, TR_SHAPE, AT(hidden), "\"none\"", 0, 0,
-     "mse, cosine: last hidden states, through a learnt projection, beside those of teacher.model or of encoded states"},
-    {"objective.hidden_weight", REAL, TR_RUN, AT(hidden_weight), "1", 0, 1e6, "of that term"},
-    {"teacher.model", PATH, TR_FILES, AT(teacher), "null", 0, 0,
+    {"objective.z_loss", REAL, TR_RUN, AT(z_loss), "0", RANGE(0, 1e3), "times the square of the log-sum-exp of the student's logits"},
+    {"objective.hidden", ENUM, TR_SHAPE, AT(hidden), "\"none\"", WORDS(tr_match_word),
+     "last hidden states, through a learnt projection, beside those of teacher.model or of encoded states"},
+    {"objective.hidden_weight", REAL, TR_RUN, AT(hidden_weight), "1", RANGE(0, 1e6), "of that term"},
+    {"teacher.model", PATH, TR_FILES, AT(teacher), "null", ANY,
      "folder of a teacher that runs beside the student, forward alone; same tokenizer, any width"},
-    {"optim.lr", REAL, TR_RUN, AT(adamw.lr), "0.001", 0, 100, "peak learning rate"},
-    {"optim.betas", PAIR, TR_RUN, AT(adamw.beta1), "[0.9, 0.95]", 0, 1, "decay of the two moments"},
-    {"optim.eps", REAL, TR_RUN, AT(adamw.eps), "1e-8", 1e-30, 1, "added to the root of the second moment"},
-    {"optim.weight_decay", REAL, TR_RUN, AT(adamw.weight_decay), "0.1", 0, 100, "decoupled, on matrices"},
-    {"optim.clip", REAL, TR_RUN, AT(adamw.clip), "1.0", 0, 1e9, "largest gradient norm; 0: no clipping"},
-    {"optim.max_skips", INT, TR_FREE, AT(max_skips), "10", 0, 1e6,
+    {"optim.lr", REAL, TR_RUN, AT(adamw.lr), "0.001", RANGE(0, 100), "peak learning rate"},
+    {"optim.betas", PAIR, TR_RUN, AT(adamw.beta1), "[0.9, 0.95]", RANGE(0, 1), "decay of the two moments"},
+    {"optim.eps", REAL, TR_RUN, AT(adamw.eps), "1e-8", RANGE(1e-30, 1), "added to the root of the second moment"},
+    {"optim.weight_decay", REAL, TR_RUN, AT(adamw.weight_decay), "0.1", RANGE(0, 100), "decoupled, on matrices"},
+    {"optim.clip", REAL, TR_RUN, AT(adamw.clip), "1.0", RANGE(0, 1e9), "largest gradient norm; 0: no clipping"},
+    {"optim.max_skips", INT, TR_FREE, AT(max_skips), "10", RANGE(0, 1e6),
      "a step whose gradients have no finite norm is skipped; more than so many in a row end the run"},
-    {"schedule.kind", TEXT, TR_RUN, AT(schedule_kind), "\"cosine\"", 0, 0, "cosine, wsd (linear decay over the last part), constant"},
-    {"schedule.warmup", INT, TR_RUN, AT(schedule.warmup), "0", 0, BIG, "steps of linear warm-up"},
-    {"schedule.decay", INT, TR_RUN, AT(schedule.decay), "0", 0, BIG, "steps of wsd's decay"},
-    {"schedule.min_ratio", REAL, TR_RUN, AT(schedule.min_ratio), "0.1", 0, 1, "last rate over peak rate"},
-    {"batch.sequences", INT, TR_RUN, AT(sequences), "8", 1, 1 << 24, "sequences a step, over all ranks"},
-    {"batch.micro", INT, TR_FREE, AT(micro), "0", 0, 1 << 24, "sequences a rank holds at once; 0: its whole share"},
-    {"steps", INT, TR_STEPS, AT(steps), "1000", 1, BIG, "optimiser steps"},
-    {"seed", INT, TR_RUN, AT(seed), "0", 0, BIG, "of initialisation and data order"},
-    {"dtype", TEXT, TR_RUN, AT(dtype), "\"bf16\"", 0, 0, "bf16 (f32 masters and accumulation) or f32"},
-    {"recompute", FLAG, TR_FREE, AT(recompute), "false", 0, 0, "keep no activations inside blocks: less memory, a third more work"},
-    {"eval.every", INT, TR_FREE, AT(eval_every), "0", 0, BIG, "steps between validations; 0: only at the end"},
-    {"eval.sequences", INT, TR_FREE, AT(eval_sequences), "0", 0, BIG,
+    {"schedule.kind", ENUM, TR_RUN, AT(schedule.kind), "\"cosine\"", WORDS(opt_schedule_word), "wsd: linear decay over the last part"},
+    {"schedule.warmup", INT, TR_RUN, AT(schedule.warmup), "0", RANGE(0, BIG), "steps of linear warm-up"},
+    {"schedule.decay", INT, TR_RUN, AT(schedule.decay), "0", RANGE(0, BIG), "steps of wsd's decay"},
+    {"schedule.min_ratio", REAL, TR_RUN, AT(schedule.min_ratio), "0.1", RANGE(0, 1), "last rate over peak rate"},
+    {"batch.sequences", INT, TR_RUN, AT(sequences), "8", RANGE(1, 1 << 24), "sequences a step, over all ranks"},
+    {"batch.micro", INT, TR_FREE, AT(micro), "0", RANGE(0, 1 << 24), "sequences a rank holds at once; 0: its whole share"},
+    {"steps", INT, TR_STEPS, AT(steps), "1000", RANGE(1, BIG), "optimiser steps"},
+    {"seed", INT, TR_RUN, AT(seed), "0", RANGE(0, BIG), "of initialisation and data order"},
+    {"dtype", ENUM, TR_RUN, AT(dtype), "\"bf16\"", WORDS(dtype_word), "bf16: f32 masters and accumulation"},
+    {"recompute", FLAG, TR_FREE, AT(recompute), "false", ANY, "keep no activations inside blocks: less memory, a third more work"},
+    {"eval.every", INT, TR_FREE, AT(eval_every), "0", RANGE(0, BIG), "steps between validations; 0: only at the end"},
+    {"eval.sequences", INT, TR_FREE, AT(eval_sequences), "0", RANGE(0, BIG),
      "most sequences of data.valid that a validation reads, the first ones; 0: all"},
-    {"checkpoint.every", INT, TR_FREE, AT(checkpoint_every), "0", 0, BIG,
+    {"checkpoint.every", INT, TR_FREE, AT(checkpoint_every), "0", RANGE(0, BIG),
      "steps between checkpoints; 0: only at the end and every checkpoint.minutes"},
-    {"checkpoint.minutes", REAL, TR_FREE, AT(checkpoint_minutes), "30", 0, 1e6,
+    {"checkpoint.minutes", REAL, TR_FREE, AT(checkpoint_minutes), "30", RANGE(0, 1e6),
      "minutes between checkpoints, besides; 0: steps alone decide"},
-    {"checkpoint.keep", INT, TR_FREE, AT(checkpoint_keep), "2", 1, BIG, "checkpoints kept"},
-    {"out", TEXT, TR_FREE, AT(out), "\"out\"", 0, 0, "folder of checkpoints and metrics"},
+    {"checkpoint.keep", INT, TR_FREE, AT(checkpoint_keep), "2", RANGE(1, BIG), "checkpoints kept"},
+    {"out", TEXT, TR_FREE, AT(out), "\"out\"", ANY, "folder of checkpoints and metrics"},
 };
 enum { KEYS = sizeof keys / sizeof *keys };
 
@@ -237,6 +248,20 @@ static rt_status take_texts(const key *k, const cJSON *v, rt_strings *to)
     return RT_OK;
 }
 
+static rt_status take_word(const key *k, const cJSON *v, int *to)
+{
+    const char *words[32], *value = cJSON_GetStringValue(v);
+    int         n = 0;
+    if (!value) return wrong(k, v, "a string");
+    for (; k->word(n); n++) {
+        words[n] = k->word(n);
+        if (strcmp(words[n], value) != 0) continue;
+        *to = n;
+        return RT_OK;
+    }
+    RT_FAIL(RT_EINVAL, "configuration key \"%s\" is \"%s\"; the nearest choice is \"%s\"", k->path, value, rt_nearest(value, words, n));
+}
+
 static rt_status take(tr_config *c, const key *k, const cJSON *v)
 {
     void   *field = (char *)c + k->at;
@@ -248,6 +273,7 @@ static rt_status take(tr_config *c, const key *k, const cJSON *v)
         if (!cJSON_IsString(v) && !cJSON_IsNull(v)) return wrong(k, v, "a string");
         *(const char **)field = cJSON_IsString(v) ? v->valuestring : NULL;
         return RT_OK;
+    case ENUM: return take_word(k, v, field);
     case INT:
         RT_TRY(take_number(k, v, &d));
         *(int64_t *)field = (int64_t)d;
@@ -280,25 +306,6 @@ static rt_status fill(tr_config *c)
     return RT_OK;
 }
 
-static rt_status one_of(const char *path, const char *value, const char *const *words, int n, int *which)
-{
-    for (int i = 0; value && i < n; i++)
-        if (!strcmp(words[i], value)) {
-            *which = i;
-            return RT_OK;
-        }
-    RT_FAIL(RT_EINVAL, "configuration key \"%s\" is \"%s\"; the nearest choice is \"%s\"", path, value ? value : "null",
-            rt_nearest(value ? value : "", words, n));
-}
-
-static rt_status one_word(const char *path, const char *value, const char *(*word)(int))
-{
-    const char *words[32];
-    int         n = 0, which;
-    while (word(n)) words[n] = word(n), n++;
-    return one_of(path, value, words, n, &which);
-}
-
 /* RT_EINVAL: the warmup and decay take more steps than the run has; the message suggests values for both. */
 static rt_status check_schedule(const tr_config *c)
 {
@@ -316,22 +323,12 @@ static rt_status check_schedule(const tr_config *c)
 
 static rt_status check(tr_config *c)
 {
-    static const char *const schedules[] = {"cosine", "wsd", "constant"}, *const dtypes[] = {"bf16", "f32"};
-    int i = 0;
-    RT_TRY(one_of("schedule.kind", c->schedule_kind, schedules, 3, &i));
-    c->schedule.kind  = (opt_schedule_kind)i;
     c->schedule.steps = c->steps;
     RT_TRY(check_schedule(c));
     c->schedule.lr = c->adamw.lr;
-    RT_TRY(one_of("dtype", c->dtype, dtypes, 2, &i));
-    RT_TRY(one_word("objective.kind", c->kind, tr_objective_word));
-    RT_TRY(one_word("objective.hidden", c->hidden, tr_match_word));
     RT_CHECK(!c->n_weights || c->n_weights == c->train.n, RT_EINVAL, "data.weights has %lld numbers for %d shards", (long long)c->n_weights,
              c->train.n);
-    RT_CHECK(c->out && *c->out && c->init && c->family, RT_EINVAL,
-             "configuration keys \"out\", \"model.init\" and \"model.family\" need a text");
-    RT_CHECK(strlen(c->family) < sizeof c->shape.family, RT_EINVAL, "model.family: \"%.40s\" is none", c->family);
-    strcpy(c->shape.family, c->family);
+    RT_CHECK(c->out && *c->out && c->init, RT_EINVAL, "configuration keys \"out\" and \"model.init\" need a text");
     c->shape.bos = -1;
     return RT_OK;
 }
@@ -362,14 +359,20 @@ void tr_config_free(tr_config *c)
     *c = (tr_config){0};
 }
 
+static rt_status print_meaning(rt_buf *out, const key *k)
+{
+    for (int i = 0; k->word && k->word(i); i++) RT_TRY(rt_buf_fmt(out, "%s%s", i ? ", " : "", k->word(i)));
+    return rt_buf_fmt(out, "%s%s\n", k->word ? "; " : "", k->meaning);
+}
+
 static rt_status print_key(rt_buf *out, const tr_config *c, const key *k, int nested, int last)
 {
     char       *text = cJSON_PrintUnformatted(look(c->json, k->path));
     const char *leaf = strrchr(k->path, '.') ? strrchr(k->path, '.') + 1 : k->path;
     RT_CHECK(text, RT_ENOMEM, "printing the configuration");
-    const rt_status st = rt_buf_fmt(out, "%s\"%s\": %s%s  // %s\n", nested ? "    " : "  ", leaf, text, last ? "" : ",", k->meaning);
+    const rt_status st = rt_buf_fmt(out, "%s\"%s\": %s%s  // ", nested ? "    " : "  ", leaf, text, last ? "" : ",");
     free(text);
-    return st;
+    return st == RT_OK ? print_meaning(out, k) : st;
 }
 
 static size_t group_of(const key *k) { return strchr(k->path, '.') ? (size_t)(strchr(k->path, '.') - k->path) : 0; }

@@ -68,7 +68,7 @@ static int is_shape(const comparison *o, int i)
         b = &read;
     }
     return (b->V && a->V != b->V) || a->C != b->C || a->L != b->L || a->H != b->H || a->KV != b->KV || a->D != b->D || a->F != b->F ||
-           strcmp(a->family, strcmp(o->c->init, "new") ? b->family : o->c->family) != 0;
+           a->family != b->family;
 }
 
 static rt_status compare_key(comparison *o, int i)

@@ -37,13 +37,12 @@ static rt_status shell(md_model **out, const md_config *shape, kn_type type)
 static rt_status outline_student(tr_memory *o, const tr_config *c, const md_config *shape, const tr_objective *need, int64_t C,
                                  rt_buf *graph)
 {
-    const kn_type type  = !strcmp(c->dtype, "bf16") ? KN_BF16 : KN_REAL;
-    md_graph_opts g     = {.use = MD_TRAIN, .B = o->micro, .T = c->seq, .activations = type, .recompute = c->recompute};
+    md_graph_opts g     = {.use = MD_TRAIN, .B = o->micro, .T = c->seq, .activations = c->dtype, .recompute = c->recompute};
     md_model     *model = NULL;
     ag_plan_info  valid = {0};
     g.head              = (ag_head_opts){.teacher = need->logits ? C : 0, .work = need->work};
     g.match             = need->t.match ? C : 0;
-    RT_TRY(shell(&model, shape, type));
+    RT_TRY(shell(&model, shape, c->dtype));
     rt_status st = outline(model, &g, &o->plan, graph);
     g.use = MD_LOSS, g.match = 0, g.recompute = 0;
     if (st == RT_OK && c->valid.n) st = outline(model, &g, &valid, NULL);
@@ -55,14 +54,13 @@ static rt_status outline_student(tr_memory *o, const tr_config *c, const md_conf
 /* Estimates a teacher in process: its weights, and an arena for each pass that uses it. */
 static rt_status outline_teacher(tr_memory *o, const tr_config *c, const md_config *teacher)
 {
-    const kn_type       type  = !strcmp(c->dtype, "bf16") ? KN_BF16 : KN_REAL;
-    const md_graph_opts g     = {.use = MD_SCORE, .B = o->micro, .T = c->seq, .activations = type};
+    const md_graph_opts g     = {.use = MD_SCORE, .B = o->micro, .T = c->seq, .activations = c->dtype};
     md_model           *model = NULL;
     ag_plan_info        plan  = {0};
-    RT_TRY(shell(&model, teacher, type));
+    RT_TRY(shell(&model, teacher, c->dtype));
     const rt_status st = outline(model, &g, &plan, NULL);
     md_destroy(&model);
-    o->bytes[TR_TEACHER] = md_config_parameters(teacher) * (int64_t)kn_size(type) + (int64_t)plan.arena_bytes * (c->valid.n ? 2 : 1);
+    o->bytes[TR_TEACHER] = md_config_parameters(teacher) * (int64_t)kn_size(c->dtype) + (int64_t)plan.arena_bytes * (c->valid.n ? 2 : 1);
     return st;
 }
 
@@ -83,7 +81,6 @@ static int64_t batch_bytes(const tr_objective *need, const ds_info *info)
 
 rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape, int ranks, const ds_info *info, rt_buf *graph)
 {
-    const kn_type type = !strcmp(c->dtype, "bf16") ? KN_BF16 : KN_REAL;
     const int64_t B = tr_micro(c, ranks), N = B * c->seq, n = md_config_parameters(shape);
     const int64_t passes  = c->valid.n ? 2 : 1; /* each has its own loader */
     const double  tokens  = (double)(share_of(c, ranks) * c->seq);
@@ -100,9 +97,9 @@ rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape
     const int64_t trained = n + (need.t.match ? C * shape->C : 0);
     RT_TRY(outline_student(&o, c, shape, &need, C, graph));
     if (need.use_codec) o.bytes[TR_TEACHER] = passes * info->vocab * C * 2; /* the decoder in bf16 */
-    o.bytes[TR_WEIGHTS]     = n * (int64_t)kn_size(type);
+    o.bytes[TR_WEIGHTS]     = n * (int64_t)kn_size(c->dtype);
     o.bytes[TR_GRADIENTS]   = trained * (int64_t)sizeof(real);
-    o.bytes[TR_MOMENTS]     = opt_bytes(type, trained);
+    o.bytes[TR_MOMENTS]     = opt_bytes(c->dtype, trained);
     o.bytes[TR_HEAD_BLOCK]  = (int64_t)o.plan.head_bytes;
     o.bytes[TR_ACTIVATIONS] = (int64_t)o.plan.arena_bytes - o.bytes[TR_HEAD_BLOCK];
     o.bytes[TR_BATCHES]     = passes * N * batch_bytes(&need, info) + shape->context * shape->D * (int64_t)sizeof(real);

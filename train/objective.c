@@ -7,13 +7,12 @@ static const char *const matches[] = {"none", "mse", "cosine"};
 
 enum { FRESH = 8 }; /* default k and m of entries sampled from a teacher in process */
 
-const char *tr_objective_word(int i) { return i == 0 ? "auto" : i <= AG_OBJECTIVES ? ag_objectives[i - 1].word : NULL; }
+const char *tr_objective_word(int i) { return i < AG_OBJECTIVES ? ag_objectives[i].word : i == TR_AUTO ? "auto" : NULL; }
 const char *tr_match_word(int i) { return i <= AG_MATCH_COSINE ? matches[i] : NULL; }
 
 static ag_objective choose(const tr_config *c, const ds_info *info)
 {
-    const ag_objective_info *asked = ag_objective_find(c->kind);
-    if (asked) return (ag_objective)(asked - ag_objectives);
+    if (c->kind != TR_AUTO) return (ag_objective)c->kind;
     if (c->teacher || info->codec_bytes > 0) return AG_KL;
     return !info->soft ? AG_CE : info->m > 0 ? AG_SAMPLED : AG_TAIL_TOKEN;
 }
@@ -88,12 +87,12 @@ static rt_status take_whole(tr_objective *o, const tr_config *c, const ds_info *
 
 static rt_status take_match(tr_objective *o, const tr_config *c)
 {
-    while (strcmp(c->hidden, matches[o->t.match])) o->t.match++;
+    o->t.match        = c->hidden;
     o->t.match_weight = c->hidden_weight;
     RT_CHECK(
         o->t.match == AG_NO_MATCH || c->teacher || o->use_codec, RT_EINVAL,
         "objective.hidden \"%s\" compares hidden states with the teacher's: set teacher.model to its folder, or learn \"kl\" from encoded states",
-        c->hidden);
+        matches[c->hidden]);
     return RT_OK;
 }
 
@@ -146,7 +145,7 @@ rt_status tr_objective_say(rt_buf *b, const tr_config *c, const ds_info *info)
         RT_TRY(rt_buf_str(b, " of cross-entropy"));
     }
     if (o.t.temperature != 1) RT_TRY(rt_buf_fmt(b, ", at temperature %g", o.t.temperature));
-    return o.t.match ? rt_buf_fmt(b, ", hidden states by %s", c->hidden) : RT_OK;
+    return o.t.match ? rt_buf_fmt(b, ", hidden states by %s", matches[o.t.match]) : RT_OK;
 }
 
 /* ---- settings ---------------------------------------------------------------------------------- */

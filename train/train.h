@@ -14,35 +14,35 @@
 
 /* ---- configuration ------------------------------------------------------------------------- */
 
+enum { TR_AUTO = AG_OBJECTIVES }; /* objective.kind: the best objective that the shards and the teacher can serve */
+
 typedef struct tr_config {
     /* model */
     const char *init, *tokenizer; /* "new" or a model folder; folder of the tokenizer that checkpoints contain */
     md_config   shape;            /* shape of a new model; V = 0: the shards' vocabulary */
-    const char *family;
     /* data */
     rt_strings train, valid;
     double     weights[RT_MAX_STRINGS];
     int64_t    n_weights, seq;
     int        shuffle, pack;
     /* objective */
-    const char *kind;                     /* tr_objective_word */
+    int         kind;                     /* an ag_objective, or TR_AUTO */
     int64_t     k, m;                     /* -1: what the shards hold */
     double      ce_weight, ce_weight_end; /* NaN: tr_objective_resolve chooses; NaN: constant */
     double      temperature, beta, alpha, prompt_weight, z_loss;
     double      bucket_share; /* NaN: tr_objective_resolve chooses */
     int         t2;
-    const char *hidden; /* tr_match_word */
+    ag_match    hidden;
     double      hidden_weight;
     const char *teacher; /* folder of a teacher that runs in process; NULL: none */
     /* optim, schedule, batch */
     opt_adamw    adamw;
     opt_schedule schedule;
-    const char  *schedule_kind;
     int64_t      sequences, micro; /* per global batch, per micro-batch; micro 0: a rank's whole share */
     int64_t      max_skips;        /* limit on consecutive steps without finite gradients */
     /* run */
     int64_t     steps, seed;
-    const char *dtype; /* "bf16", "f32" */
+    kn_type     dtype; /* of weights and activations: KN_REAL or KN_BF16 */
     int         recompute;
     int64_t     eval_every, eval_sequences, checkpoint_every, checkpoint_keep;
     double      checkpoint_minutes;
@@ -62,7 +62,7 @@ rt_status   tr_config_known(const rt_strings *keys, const char *where); /* RT_EI
 /* Appends every key with its value and its meaning as a // comment. */
 rt_status tr_config_print(rt_buf *out, const tr_config *c);
 
-/* Return word i = 0, 1, ... of objective.kind ("auto", "ce", ...) and of objective.hidden ("none", ...); NULL past the end. */
+/* Return the word of an ag_objective or TR_AUTO in objective.kind, and of an ag_match in objective.hidden; NULL past the end. */
 const char *tr_objective_word(int i);
 const char *tr_match_word(int i);
 

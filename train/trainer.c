@@ -182,7 +182,7 @@ static rt_status make_passes(tr_trainer *t)
 /* "auto" chooses the objective by the first shard.  RT_EMISMATCH: another shard is of a different kind (text or soft). */
 static rt_status check_mixture(const tr_config *c, const ds_info *first)
 {
-    if (strcmp(c->kind, tr_objective_word(0)) != 0 || c->teacher) return RT_OK;
+    if (c->kind != TR_AUTO || c->teacher) return RT_OK;
     for (int i = 1; i < c->train.n; i++) {
         ds_info info = {0};
         RT_TRY(shard_info(c->train.v[i], &info));
@@ -216,7 +216,7 @@ rt_status tr_trainer_create(tr_trainer **out, const tr_config *c, rt_comm *comm)
     RT_TRY(RT_NEW(t, 1));
     t->c         = c;
     t->comm      = comm;
-    t->type      = !strcmp(c->dtype, "bf16") ? KN_BF16 : KN_REAL;
+    t->type      = c->dtype;
     rt_status st = rt_comm_agree(comm, make(t));
     ds_tokenizer_destroy(&t->tokenizer);
     if (st != RT_OK) tr_trainer_destroy(&t);

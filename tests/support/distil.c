@@ -65,7 +65,7 @@ static rt_status save_teacher(const md_model *m, char tokenizer[RT_SHA_HEX])
 
 rt_status dt_make_shard(const char *path)
 {
-    const md_config c    = {.family     = "llama",
+    const md_config c    = {.family     = MD_LLAMA,
                             .V          = DT_V,
                             .C          = 16,
                             .L          = 1,

@@ -22,11 +22,20 @@ enum { V = 24, C = 8 };
 static const char norm[] = "model.norm.weight", embedding[] = "model.embed_tokens.weight", own_head[] = "lm_head.weight";
 static char       g_dir[] = "/tmp/retort-folder-XXXXXX";
 
-static md_config shape(const char *family)
+static md_config shape(md_family family)
 {
-    md_config c = {
-        .V = V, .C = C, .L = 1, .H = 2, .KV = 1, .D = 4, .F = 16, .context = 32, .rope_theta = 10000, .norm_eps = 1e-5, .bos = -1};
-    snprintf(c.family, sizeof c.family, "%s", family);
+    const md_config c = {.family     = family,
+                         .V          = V,
+                         .C          = C,
+                         .L          = 1,
+                         .H          = 2,
+                         .KV         = 1,
+                         .D          = 4,
+                         .F          = 16,
+                         .context    = 32,
+                         .rope_theta = 10000,
+                         .norm_eps   = 1e-5,
+                         .bos        = -1};
     return c;
 }
 
@@ -126,7 +135,7 @@ static void rotary_settings_have_many_spellings(void **state)
         {"\"rope_theta\": 1e4, \"rope_parameters\": {\"rope_theta\": 5e5},", 0, "keep one"},
         {"\"rope_theta\": 1e4, \"rope_theta\": 5e5,", 0, "\"rope_theta\" stands twice"},
         {"\"rope_scaling\": \"linear\",", 0, "\"rope_scaling\" must be an object or null"}};
-    const md_config c = shape("llama");
+    const md_config c = shape(MD_LLAMA);
     (void)state;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         md_config read;
@@ -143,25 +152,26 @@ static void rotary_settings_have_many_spellings(void **state)
 static void only_settings_that_change_results_are_refused(void **state)
 {
     static const struct {
-        const char *family, *keys, *refused; /* NULL: accepted */
-    } all[] = {{"llama", "\"hidden_act\": \"swish\",", NULL},
-               {"llama", "\"hidden_act\": \"gelu\",", "hidden_act \"gelu\""},
-               {"llama", "\"attention_dropout\": 0.1, \"initializer_range\": 1, \"use_cache\": false, \"pretraining_tp\": 1,", NULL},
-               {"llama", "\"use_sliding_window\": true, \"sliding_window\": 4,", NULL},
-               {"qwen3", "\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 0,", "use_sliding_window true"},
-               {"qwen3", "\"use_sliding_window\": true, \"sliding_window\": 4, \"layer_types\": [\"sliding_attention\"],",
+        md_family   family;
+        const char *keys, *refused; /* NULL: accepted */
+    } all[] = {{MD_LLAMA, "\"hidden_act\": \"swish\",", NULL},
+               {MD_LLAMA, "\"hidden_act\": \"gelu\",", "hidden_act \"gelu\""},
+               {MD_LLAMA, "\"attention_dropout\": 0.1, \"initializer_range\": 1, \"use_cache\": false, \"pretraining_tp\": 1,", NULL},
+               {MD_LLAMA, "\"use_sliding_window\": true, \"sliding_window\": 4,", NULL},
+               {MD_QWEN3, "\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 0,", "use_sliding_window true"},
+               {MD_QWEN3, "\"use_sliding_window\": true, \"sliding_window\": 4, \"layer_types\": [\"sliding_attention\"],",
                 "use_sliding_window true"},
-               {"qwen3", "\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 28,", NULL},
-               {"qwen3", "\"use_sliding_window\": true, \"sliding_window\": 4, \"layer_types\": [\"full_attention\"],", NULL},
-               {"qwen3", "\"use_sliding_window\": true, \"sliding_window\": 32, \"max_window_layers\": 0,", NULL},
-               {"qwen3", "\"use_sliding_window\": true, \"sliding_window\": null, \"max_window_layers\": 0,", NULL},
-               {"qwen3", "\"use_sliding_window\": false, \"sliding_window\": 4, \"max_window_layers\": 0,", NULL},
-               {"qwen2", "\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 0,", "use_sliding_window true"},
-               {"qwen2", "\"attention_bias\": true,", NULL},
-               {"llama", "\"bos_token_id\": null,", NULL},
-               {"llama", "\"bos_token_id\": 1e18,", "\"bos_token_id\""},
-               {"llama", "\"bos_token_id\": 1.5,", "\"bos_token_id\" must be a whole number"},
-               {"llama", "\"quantization_config\": {\"quant_method\": \"fp8\"},", "quantization_config.quant_method \"fp8\""}};
+               {MD_QWEN3, "\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 28,", NULL},
+               {MD_QWEN3, "\"use_sliding_window\": true, \"sliding_window\": 4, \"layer_types\": [\"full_attention\"],", NULL},
+               {MD_QWEN3, "\"use_sliding_window\": true, \"sliding_window\": 32, \"max_window_layers\": 0,", NULL},
+               {MD_QWEN3, "\"use_sliding_window\": true, \"sliding_window\": null, \"max_window_layers\": 0,", NULL},
+               {MD_QWEN3, "\"use_sliding_window\": false, \"sliding_window\": 4, \"max_window_layers\": 0,", NULL},
+               {MD_QWEN2, "\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 0,", "use_sliding_window true"},
+               {MD_QWEN2, "\"attention_bias\": true,", NULL},
+               {MD_LLAMA, "\"bos_token_id\": null,", NULL},
+               {MD_LLAMA, "\"bos_token_id\": 1e18,", "\"bos_token_id\""},
+               {MD_LLAMA, "\"bos_token_id\": 1.5,", "\"bos_token_id\" must be a whole number"},
+               {MD_LLAMA, "\"quantization_config\": {\"quant_method\": \"fp8\"},", "quantization_config.quant_method \"fp8\""}};
     (void)state;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         const md_config c = shape(all[i].family);
@@ -208,7 +218,7 @@ static void write_index(const rt_buf *map)
  * nothing; files of `old` under the usual names. */
 static void the_index_decides(void **state)
 {
-    const md_config c   = shape("llama");
+    const md_config c   = shape(MD_LLAMA);
     md_model       *now = model(&c, 1), *old = model(&c, 2), *m = NULL;
     rt_buf          map = {0};
     (void)state;
@@ -253,7 +263,7 @@ static void tied_in_config(void) { edit("config.json", "\"tie_word_embeddings\""
 
 static void a_head_of_its_own_is_used(void **state)
 {
-    const md_config c = shape("llama");
+    const md_config c = shape(MD_LLAMA);
     md_model       *m = model(&c, 1), *back = NULL;
     (void)state;
     save(&c, 1);
@@ -282,7 +292,7 @@ static void a_head_of_its_own_is_used(void **state)
 static void weights_are_finite(void **state)
 {
     static const double bad[] = {NAN, INFINITY, -INFINITY};
-    const md_config     c     = shape("llama");
+    const md_config     c     = shape(MD_LLAMA);
     md_model           *m     = NULL;
     (void)state;
     for (int i = 0; i < 3; i++) {
@@ -311,7 +321,7 @@ static void nothing(void *ud, int64_t t, real *z, int thread)
 /* Finite weights whose products are not. */
 static void logits_are_finite(void **state)
 {
-    const md_config c      = shape("llama");
+    const md_config c      = shape(MD_LLAMA);
     md_model       *m      = model(&c, 1);
     md_scorer      *s      = NULL;
     inf_session    *chat   = NULL;
@@ -337,7 +347,7 @@ static void logits_are_finite(void **state)
 
 static md_model *quantised(int bits)
 {
-    const md_config c = shape("llama");
+    const md_config c = shape(MD_LLAMA);
     md_model       *m = model(&c, 1);
     ok(qu_quantise(m, bits, 4));
     return m;
@@ -359,7 +369,7 @@ static void hard_groups(void **state)
                                       {FLT_MAX, FLT_MAX, FLT_MAX, FLT_MAX},
                                       {1e6f, 1e6f + 0.0625f, 1e6f, 1e6f}};
     enum { GROUPS = sizeof groups / sizeof *groups };
-    const md_config c = shape("llama");
+    const md_config c = shape(MD_LLAMA);
     (void)state;
     for (int bits = 4; bits <= 8; bits += 4) {
         md_model  *m = model(&c, 1);
@@ -415,7 +425,7 @@ static void parts_belong_to_quantised_matrices(void **state)
                                          {"lm_head.weight.zero", "beside a matrix that is not quantised"},
                                          {"model.norm.weight.scale", "of a vector"},
                                          {"model.norm.weight.q", "model.norm.weight has no place"}};
-    const md_config          c        = shape("llama");
+    const md_config          c        = shape(MD_LLAMA);
     md_model                *m        = quantised(4);
     (void)state;
     for (int i = 0; i < 4; i++) {
@@ -455,7 +465,7 @@ static void quantised_folders_say_so(void **state)
     assert_int_equal(md_st_find(f, norm)->nd, 2);
     md_st_close(&f);
     back = loaded();
-    assert_string_equal(back->config.family, "llama");
+    assert_int_equal(back->config.family, MD_LLAMA);
     assert_int_equal(back->config.bits, 8);
     md_destroy(&back);
 
@@ -480,7 +490,7 @@ static void quantised_folders_say_so(void **state)
 /* Only what is stored in bf16 alone may be read as bf16 before it is rounded to levels. */
 static void stored_types(void **state)
 {
-    const md_config c    = shape("llama");
+    const md_config c    = shape(MD_LLAMA);
     md_model       *m    = model(&c, 1);
     kn_type         type = KN_I32;
     (void)state;
@@ -604,7 +614,7 @@ static void many_names_take_no_time(void **state)
 /* What replaces a file is whole before it does. */
 static void writing_replaces_whole_files(void **state)
 {
-    const md_config c = shape("llama");
+    const md_config c = shape(MD_LLAMA);
     md_model       *m = model(&c, 1), *back;
     md_st          *f = NULL;
     md_st_tensor    e = {.name = "x", .dtype = "F32", .nd = 1, .shape = {4}};

@@ -23,7 +23,7 @@ static const struct row {
 } rows[CALLS][R] = {
     {{0, 0}, {1, 0}, {0, 1}, {0, 2}}, {{0, 5}, {0, 4}, {1, 1}, {0, 3}}, {{1, 3}, {1, 4}, {0, 6}, {1, 2}}, {{0, 7}, {1, 6}, {1, 5}, {0, 8}}};
 
-static const md_config shape = {.family     = "llama",
+static const md_config shape = {.family     = MD_LLAMA,
                                 .V          = V,
                                 .C          = C,
                                 .L          = 2,

@@ -48,7 +48,7 @@ static void write_text(const char *path, int from, int to, const char *tokenizer
 /* A random model, sharper than at birth, in a folder with a tokenizer. */
 static void write_model(void)
 {
-    const md_config c = {.family     = "llama",
+    const md_config c = {.family     = MD_LLAMA,
                          .V          = V,
                          .C          = C,
                          .L          = 2,

@@ -41,7 +41,7 @@ static rt_status make_model(void)
 {
     static const char text[] = "the retort is a vessel for distillation\nthe answer is sharp and the answer is quick\nwater and wine\n";
     rt_strings        files  = {.n = 1};
-    const md_config   c      = {.family     = "llama",
+    const md_config   c      = {.family     = MD_LLAMA,
                                 .V          = V,
                                 .C          = 32,
                                 .L          = 2,

@@ -36,10 +36,10 @@ static void loss_goes_down(void **state)
     char hex[RT_SHA_HEX], teacher[96], kind[64], name[32];
     (void)state;
     snprintf(teacher, sizeof teacher, "teacher.model=%s/teacher", dt_dir);
-    for (int i = 1; tr_objective_word(i); i++) {
-        snprintf(kind, sizeof kind, "objective.kind=%s", tr_objective_word(i));
+    for (int i = 0; i < AG_OBJECTIVES; i++) {
+        snprintf(kind, sizeof kind, "objective.kind=%s", ag_objectives[i].word);
         snprintf(name, sizeof name, "down%d", i);
-        const char *const set[] = {kind, ag_objectives[i - 1].needs == AG_WHOLE ? teacher : NULL, NULL};
+        const char *const set[] = {kind, ag_objectives[i].needs == AG_WHOLE ? teacher : NULL, NULL};
         const double      first = train(name, set, 1, hex), last = train(name, set, DT_STEPS, hex);
         if (!(last < first * 0.995)) fail_msg("%s: loss %g after one step, %g after %d", kind, first, last, DT_STEPS);
     }
@@ -236,6 +236,31 @@ static void bad_configuration(void **state)
     }
 }
 
+/* Keys that take a word name the nearest one, and --print-config lists all. */
+static void words_are_listed(void **state)
+{
+    static const struct {
+        const char *set, *nearest, *words;
+    } all[] = {{"model.family=qwen", "\"qwen2\"", "llama, qwen2, qwen3;"},
+               {"objective.kind=reverze", "\"reverse\"", "ce, sampled, "},
+               {"objective.hidden=cosin", "\"cosine\"", "none, mse, cosine;"},
+               {"schedule.kind=wd", "\"wsd\"", "cosine, wsd, constant;"},
+               {"dtype=bf1", "\"bf16\"", "f32, bf16;"}};
+    tr_config c;
+    rt_buf    text = {0};
+    (void)state;
+    ok(tr_config_read(&c, NULL, &(rt_strings){.n = 0}));
+    assert_true(c.kind == TR_AUTO && c.dtype == KN_BF16 && c.shape.family == MD_LLAMA && !c.hidden && c.schedule.kind == OPT_COSINE);
+    ok(tr_config_print(&text, &c));
+    tr_config_free(&c);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        assert_int_equal(tr_config_read(&c, NULL, &(rt_strings){.v = {all[i].set}, .n = 1}), RT_EINVAL);
+        assert_non_null(strstr(rt_error_text(), all[i].nearest));
+        assert_non_null(strstr(text.p, all[i].words));
+    }
+    rt_buf_free(&text);
+}
+
 /* ---- under mpirun ------------------------------------------------------------------------------------------ */
 
 static rt_status write_gradients(tr_trainer *t, FILE *f)
@@ -284,7 +309,8 @@ int main(int argc, char **argv)
                                        cmocka_unit_test(metrics_go_on_from_the_checkpoint),
                                        cmocka_unit_test(damaged_checkpoint_is_named),
                                        cmocka_unit_test(mean_of_nothing),
-                                       cmocka_unit_test(bad_configuration)};
+                                       cmocka_unit_test(bad_configuration),
+                                       cmocka_unit_test(words_are_listed)};
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     if (argc >= 5) { /* DTYPE FOLDER OUT KEY=VALUE...: one of several ranks */
         snprintf(dt_dir, sizeof dt_dir, "%s", argv[2]);
