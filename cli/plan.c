@@ -30,13 +30,18 @@ static rt_status tokenizer_size(const char *dir, int64_t *V)
 static rt_status look_at_inputs(const tr_config *c, md_config *shape, ds_info *info)
 {
     ds_shard                *s     = NULL;
-    const ag_objective_info *kind  = c->kind == TR_AUTO ? NULL : &ag_objectives[c->kind];
+    const ag_objective_info *kind  = c->objective.kind == DI_AUTO ? NULL : &ag_objectives[c->objective.kind];
     const int                there = c->train.n && rt_file_exists(c->train.v[0]);
     if (strcmp(c->init, "new")) RT_TRY(md_config_read(shape, c->init));
     if (!shape->V && !there && c->tokenizer) RT_TRY(tokenizer_size(c->tokenizer, &shape->V));
     RT_CHECK(shape->V || c->train.n, RT_EINVAL,
              "the vocabulary is not known; name a shard (data.train), a tokenizer (model.tokenizer) or set model.V");
-    *info = (ds_info){.soft = 1, .vocab = shape->V, .k = c->k >= 0 ? c->k : 16, .m = c->m >= 0 ? c->m : kind && kind->samples ? 16 : 0};
+    *info = (ds_info){.soft  = 1,
+                      .vocab = shape->V,
+                      .k     = c->objective.k >= 0 ? c->objective.k : 16,
+                      .m     = c->objective.m >= 0     ? c->objective.m
+                               : kind && kind->samples ? 16
+                                                       : 0};
     if (kind && kind->needs == AG_WHOLE) info->codec_bytes = 64, info->rank = 8 * info->codec_bytes; /* upper bound of the rank */
     if (shape->V && !there) return RT_OK;
     RT_TRY(ds_shard_open(&s, c->train.v[0]));
@@ -44,6 +49,13 @@ static rt_status look_at_inputs(const tr_config *c, md_config *shape, ds_info *i
     if (!shape->V) shape->V = info->vocab;
     ds_shard_close(&s);
     return RT_OK;
+}
+
+static rt_status say_objective(rt_buf *b, const tr_config *c, const ds_info *info)
+{
+    di_objective o;
+    RT_TRY(di_objective_resolve(&o, &c->objective, info, c->train.v[0]));
+    return di_objective_say(b, &o);
 }
 
 static rt_status print_json(const tr_memory *m, const rt_buf *learnt, int fits, double gflops, double seconds)
@@ -97,7 +109,7 @@ static rt_status show(const plan_options *o, const tr_config *c)
     world.size   = (int)o->ranks;
     world.local  = (int)(o->per_node && o->per_node < o->ranks ? o->per_node : o->ranks);
     rt_status st = tr_estimate(&m, c, &shape, (int)o->ranks, &info, o->graph ? &graph : NULL);
-    if (st == RT_OK) st = tr_objective_say(&learnt, c, &info);
+    if (st == RT_OK) st = say_objective(&learnt, c, &info);
     if (st == RT_OK) st = cli_measure_gemm(&gflops, 960, 0.3);
     if (st == RT_OK) {
         const double    seconds = m.flops * 1e-9 / gflops * 100 / USUAL;

@@ -1,10 +1,10 @@
 /* score.c -- retort score: a teacher's probabilities for given text, from a server or from a model in this process. */
+#include "distill/score.h"
 #include "cli/cli.h"
 #include "cli/collect.h"
 #include "core/clock.h"
 #include "core/file.h"
 #include "data/shard.h"
-#include "distill/distill.h"
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>

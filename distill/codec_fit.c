@@ -5,7 +5,7 @@
  * with G = L L' all directions cost the same.  Along the principal axes of y the coordinates are uncorrelated, and bits
  * are assigned one by one to the axis with the largest error (reverse water-filling: Cover & Thomas, 10.3.3).
  */
-#include "distill/distill.h"
+#include "distill/codec.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* encoder.c -- encoding of hidden states, and the divergence that it causes. */
-#include "distill/distill.h"
+#include "distill/codec.h"
 #include <math.h>
 #include <stdlib.h>
 

@@ -3,10 +3,11 @@
  * Several documents share a pass through the model.  The grouping does not affect the samples, which are seeded by a row's
  * place in the text.  The codec must be fitted before the first row is written, so the first documents are scored twice.
  */
+#include "distill/score.h"
 #include "core/clock.h"
 #include "core/rng.h"
 #include "data/shard.h"
-#include "distill/distill.h"
+#include "distill/codec.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

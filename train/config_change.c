@@ -35,7 +35,7 @@ static int is_same(const comparison *o, int i, const cJSON *then, const cJSON *n
 static int more_steps_are_harmless(const comparison *o, double before)
 {
     const opt_schedule *s = &o->c->schedule;
-    if (o->c->ce_weight_end == o->c->ce_weight_end) return 0;
+    if (o->c->objective.ce_weight_end == o->c->objective.ce_weight_end) return 0;
     if (s->kind == OPT_CONSTANT) return 1;
     return s->kind == OPT_WSD && (double)o->step <= before - (double)s->decay && o->step <= s->steps - s->decay;
 }

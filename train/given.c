@@ -115,7 +115,7 @@ rt_status tr_given_inputs(rt_buf *json, const tr_config *c)
     RT_TRY(rt_buf_str(json, ","));
     RT_TRY(add_inputs(json, "data.valid", &c->valid));
     RT_TRY(add_input(json, "model.init", init_of(c)));
-    RT_TRY(add_input(json, "teacher.model", c->teacher));
+    RT_TRY(add_input(json, "teacher.model", c->objective.teacher));
     return rt_buf_str(json, "}");
 }
 
@@ -130,7 +130,7 @@ static rt_status describe(rt_buf *b, const tr_config *c, const tr_run_opts *o)
     RT_TRY(add_shards(b, "data.valid", &c->valid));
     RT_TRY(add_folder(b, "model.init", init_of(c)));
     RT_TRY(add_folder(b, "model.tokenizer", c->tokenizer));
-    return add_folder(b, "teacher.model", c->teacher);
+    return add_folder(b, "teacher.model", c->objective.teacher);
 }
 
 /* ---- comparison ------------------------------------------------------------------------------------------------- */

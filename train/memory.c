@@ -34,7 +34,7 @@ static rt_status shell(md_model **out, const md_config *shape, kn_type type)
 }
 
 /* Estimates the student's plans; the head's block includes the teacher's logits. */
-static rt_status outline_student(tr_memory *o, const tr_config *c, const md_config *shape, const tr_objective *need, int64_t C,
+static rt_status outline_student(tr_memory *o, const tr_config *c, const md_config *shape, const di_objective *need, int64_t C,
                                  rt_buf *graph)
 {
     md_graph_opts g     = {.use = MD_TRAIN, .B = o->micro, .T = c->seq, .activations = c->dtype, .recompute = c->recompute};
@@ -73,10 +73,10 @@ int64_t tr_micro(const tr_config *c, int ranks)
 }
 
 /* Returns the bytes per position in the buffers of the loader and the pass. */
-static int64_t batch_bytes(const tr_objective *need, const ds_info *info)
+static int64_t batch_bytes(const di_objective *need, const ds_info *info)
 {
     const int64_t entries = need->stored || need->fresh ? 12 + 8 * need->t.k + 4 * need->t.m : 0;
-    return 2 * (21 + entries) + (need->use_codec ? (int64_t)(sizeof(float) + sizeof(real)) * (info->rank + 1) : 0);
+    return 2 * (21 + entries) + (need->codec_bytes ? (int64_t)(sizeof(float) + sizeof(real)) * (info->rank + 1) : 0);
 }
 
 rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape, int ranks, const ds_info *info, rt_buf *graph)
@@ -86,17 +86,17 @@ rt_status tr_estimate(tr_memory *out, const tr_config *c, const md_config *shape
     const double  tokens  = (double)(share_of(c, ranks) * c->seq);
     tr_memory     o       = {.parameters = n, .micro = B, .flops = tr_flops(shape, tokens, tokens, c->seq)};
     md_config     teacher = {0};
-    tr_objective  need;
-    RT_TRY(tr_objective_resolve(&need, c, info));
+    di_objective  need;
+    RT_TRY(di_objective_resolve(&need, &c->objective, info, c->train.v[0]));
     if (need.teacher) {
-        RT_TRY(md_config_read(&teacher, c->teacher));
+        RT_TRY(md_config_read(&teacher, need.teacher));
         RT_TRY(outline_teacher(&o, c, &teacher));
         o.flops += tr_flops(&teacher, tokens, tokens, c->seq) / 3; /* the forward pass */
     }
-    const int64_t C       = need.teacher ? teacher.C : need.use_codec ? info->rank + 1 : 0;
+    const int64_t C       = need.teacher ? teacher.C : need.codec_bytes ? info->rank + 1 : 0;
     const int64_t trained = n + (need.t.match ? C * shape->C : 0);
     RT_TRY(outline_student(&o, c, shape, &need, C, graph));
-    if (need.use_codec) o.bytes[TR_TEACHER] = passes * info->vocab * C * 2; /* the decoder in bf16 */
+    if (need.codec_bytes) o.bytes[TR_TEACHER] = passes * info->vocab * C * 2; /* the decoder in bf16 */
     o.bytes[TR_WEIGHTS]     = n * (int64_t)kn_size(c->dtype);
     o.bytes[TR_GRADIENTS]   = trained * (int64_t)sizeof(real);
     o.bytes[TR_MOMENTS]     = opt_bytes(c->dtype, trained);
@@ -163,5 +163,5 @@ rt_status tr_check_fit(const tr_config *c, const md_config *shape, const rt_comm
         "smaller micro-batches with recompute do not make it fit; make the model smaller (it has %.0f million parameters)%s",
         (double)need.total * 1e-9, (double)model * 1e-9, (double)need.bytes[TR_ACTIVATIONS] * 1e-9, (double)need.bytes[TR_TEACHER] * 1e-9,
         (double)have * 1e-9, (double)need.parameters * 1e-6,
-        c->teacher ? ", or keep the teacher out of it: retort score --model DIR stores encoded states" : "");
+        c->objective.teacher ? ", or keep the teacher out of it: retort score --model DIR stores encoded states" : "");
 }

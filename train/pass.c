@@ -20,19 +20,31 @@ static int64_t shared_ids(const tr_trainer *t)
     return t->teacher.model && t->teacher.model->config.V < V ? t->teacher.model->config.V : V;
 }
 
-/* Sets up the teacher's hidden states and head, from a teacher in process or from encoded states. */
-static rt_status make_teacher(tr_pass *o, tr_trainer *t, const tr_objective *objective)
+/* Makes the entries of r the pass's targets; r keeps them. */
+static void take_entries(tr_pass *o, const ds_rows *r)
 {
-    if (objective->teacher) return tr_teacher_join(o, &t->teacher, objective, (uint64_t)t->c->seed);
-    if (!objective->use_codec) return RT_OK;
+    ag_target_rows *t = &o->targets.rows;
+    t->topk_ids       = r->topk_ids;
+    t->topk_logprob   = r->topk_logprob;
+    t->tail_ids       = r->tail_ids;
+    t->tail_entropy   = r->tail_entropy;
+}
+
+/* Sets up the teacher's hidden states and head, from a teacher in process or from encoded states. */
+static rt_status make_teacher(tr_pass *o, tr_trainer *t, const di_objective *objective)
+{
+    const di_batch batch = {o->ids, o->pos, o->doc_start, o->B, o->T};
+    ag_teacher    *from  = &o->targets.rows.teacher;
+    if (objective->teacher) RT_TRY(di_teacher_pass_create(&o->teacher, &t->teacher, &batch, objective, (uint64_t)t->c->seed, from));
+    if (objective->fresh) take_entries(o, &o->teacher.sampled);
+    if (!objective->codec_bytes) return RT_OK;
     const ds_codec *s = ds_loader_codec(o->loader);
     RT_TRY(RT_NEW(o->decoded, o->B * o->T * (s->r + 1)));
-    o->targets.rows.teacher =
-        (ag_teacher){.hidden = o->decoded, .hidden_type = KN_REAL, .w = s->head, .w_type = KN_BF16, .C = s->r + 1, .V = s->V};
+    *from = (ag_teacher){.hidden = o->decoded, .hidden_type = KN_REAL, .w = s->head, .w_type = KN_BF16, .C = s->r + 1, .V = s->V};
     return RT_OK;
 }
 
-static rt_status make_plan(tr_pass *o, tr_trainer *t, md_use use, const tr_objective *objective)
+static rt_status make_plan(tr_pass *o, tr_trainer *t, md_use use, const di_objective *objective)
 {
     const md_graph_opts g = {.use         = use,
                              .B           = o->B,
@@ -57,7 +69,7 @@ static rt_status make_plan(tr_pass *o, tr_trainer *t, md_use use, const tr_objec
     return RT_OK;
 }
 
-rt_status tr_pass_create(tr_pass *o, tr_trainer *t, md_use use, const ds_loader_opts *data, const tr_objective *objective, int64_t B)
+rt_status tr_pass_create(tr_pass *o, tr_trainer *t, md_use use, const ds_loader_opts *data, const di_objective *objective, int64_t B)
 {
     ds_loader_opts d = *data;
     o->B             = B;
@@ -66,7 +78,7 @@ rt_status tr_pass_create(tr_pass *o, tr_trainer *t, md_use use, const ds_loader_
     d.tokenizer      = t->tokenizer;
     d.vocab          = shared_ids(t);
     o->targets       = (ag_targets){.settings = objective->t};
-    tr_objective_data(objective, &d);
+    di_objective_data(objective, &d);
     RT_TRY(ds_loader_create(&o->loader, &d));
     RT_TRY(make_buffers(o));
     RT_TRY(make_teacher(o, t, objective));
@@ -77,19 +89,10 @@ void tr_pass_destroy(tr_pass *o)
 {
     ag_plan_destroy(&o->p);
     md_graph_destroy(&o->g);
-    tr_teacher_leave(o);
+    di_teacher_pass_destroy(&o->teacher);
     ds_loader_destroy(&o->loader);
     free(o->ids), free(o->pos), free(o->doc_start), free(o->loss_mask), free(o->decoded);
     *o = (tr_pass){0};
-}
-
-void tr_pass_entries(tr_pass *o, const ds_rows *r)
-{
-    ag_target_rows *t = &o->targets.rows;
-    t->topk_ids       = r->topk_ids;
-    t->topk_logprob   = r->topk_logprob;
-    t->tail_ids       = r->tail_ids;
-    t->tail_entropy   = r->tail_entropy;
 }
 
 static void take_targets(tr_pass *o, const ds_batch *b)
@@ -98,7 +101,7 @@ static void take_targets(tr_pass *o, const ds_batch *b)
     t->target         = b->target;
     t->loss_mask      = o->loss_mask;
     t->weight         = b->weight;
-    if (b->targets.topk_ids || b->targets.tail_ids) tr_pass_entries(o, &b->targets);
+    if (b->targets.topk_ids || b->targets.tail_ids) take_entries(o, &b->targets);
     for (int64_t i = 0; o->decoded && i < b->rows * b->T * t->teacher.C; i++) o->decoded[i] = (real)b->decoded[i];
 }
 
@@ -124,8 +127,8 @@ rt_status tr_pass_load(tr_pass *o, int64_t first, int64_t n, double scale)
 void tr_pass_teach(tr_pass *o)
 {
     const double began = rt_now();
-    if (!o->tp) return;
-    tr_teacher_run(o);
+    if (!o->teacher.p) return;
+    di_teacher_pass_run(&o->teacher, o->first);
     o->teaching += rt_now() - began;
 }
 
@@ -145,10 +148,10 @@ rt_status tr_pass_check(const tr_pass *o, const tr_trainer *t)
     const char   *what = hidden < 0 ? "logits" : "hidden states";
     if (n < 0) return RT_OK;
     RT_CHECK(
-        o->tp, RT_ECHECK,
+        o->teacher.p, RT_ECHECK,
         "the shards' encoded states of the teacher: the %s after token %lld of sequence %lld are not finite numbers; score the text again",
         what, (long long)(n % o->T), (long long)(o->first + n / o->T));
     RT_FAIL(RT_ECHECK,
             "teacher.model %s: its %s after token %lld of sequence %lld are not finite numbers: its weights are damaged or too large",
-            t->c->teacher, what, (long long)(n % o->T), (long long)(o->first + n / o->T));
+            t->objective.teacher, what, (long long)(n % o->T), (long long)(o->first + n / o->T));
 }

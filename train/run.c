@@ -266,7 +266,7 @@ static rt_status say_begin(run *r)
     rt_buf b = {0};
     if (r->comm->rank) return RT_OK;
     RT_TRY(ask_teacher(r));
-    const rt_status st = tr_objective_say(&b, r->c, ds_loader_info(r->t->train.loader));
+    const rt_status st = di_objective_say(&b, &r->t->objective);
     if (st == RT_OK && r->o->begin) r->o->begin(r->c, b.p, r->step);
     rt_buf_free(&b);
     return st;

@@ -78,7 +78,7 @@ static rt_status sum_over_ranks(tr_trainer *t, rt_status mine, double sums[SUMS]
 static rt_status pass_share(tr_trainer *t, int64_t s, double sums[SUMS], int find_anomaly)
 {
     const int64_t first                 = s * t->c->sequences;
-    t->train.targets.settings.ce_weight = tr_ce_weight(&t->objective, s, t->c->steps);
+    t->train.targets.settings.ce_weight = di_objective_ce_weight(&t->objective, s, t->c->steps);
     RT_TRY(ds_loader_weight(t->train.loader, first, t->c->sequences, &t->weight));
     return run_share(t, first, t->weight > 0 ? 1 / t->weight : 0, sums, find_anomaly);
 }

@@ -9,32 +9,22 @@
 #include "core/json.h"
 #include "core/options.h"
 #include "data/shard.h"
+#include "distill/objective.h"
 #include "model/model.h"
 #include "optim/optim.h"
 
 /* ---- configuration ------------------------------------------------------------------------- */
-
-enum { TR_AUTO = AG_OBJECTIVES }; /* objective.kind: the best objective that the shards and the teacher can serve */
 
 typedef struct tr_config {
     /* model */
     const char *init, *tokenizer; /* "new" or a model folder; folder of the tokenizer that checkpoints contain */
     md_config   shape;            /* shape of a new model; V = 0: the shards' vocabulary */
     /* data */
-    rt_strings train, valid;
-    double     weights[RT_MAX_STRINGS];
-    int64_t    n_weights, seq;
-    int        shuffle, pack;
-    /* objective */
-    int         kind;                     /* an ag_objective, or TR_AUTO */
-    int64_t     k, m;                     /* -1: what the shards hold */
-    double      ce_weight, ce_weight_end; /* NaN: tr_objective_resolve chooses; NaN: constant */
-    double      temperature, beta, alpha, prompt_weight, z_loss;
-    double      bucket_share; /* NaN: tr_objective_resolve chooses */
-    int         t2;
-    ag_match    hidden;
-    double      hidden_weight;
-    const char *teacher; /* folder of a teacher that runs in process; NULL: none */
+    rt_strings            train, valid;
+    double                weights[RT_MAX_STRINGS];
+    int64_t               n_weights, seq;
+    int                   shuffle, pack;
+    di_objective_settings objective; /* "objective.*" and teacher.model */
     /* optim, schedule, batch */
     opt_adamw    adamw;
     opt_schedule schedule;
@@ -61,10 +51,6 @@ const char *tr_config_key(int i);
 rt_status   tr_config_known(const rt_strings *keys, const char *where); /* RT_EINVAL: a key is unknown (the message names the nearest) */
 /* Appends every key with its value and its meaning as a // comment. */
 rt_status tr_config_print(rt_buf *out, const tr_config *c);
-
-/* Return the word of an ag_objective or TR_AUTO in objective.kind, and of an ag_match in objective.hidden; NULL past the end. */
-const char *tr_objective_word(int i);
-const char *tr_match_word(int i);
 
 /* ---- memory and operations -------------------------------------------------------------------- */
 
@@ -119,10 +105,6 @@ typedef struct tr_metrics {
 } tr_metrics;
 
 rt_status tr_metrics_json(rt_buf *b, const tr_metrics *m); /* appends one line of metrics.jsonl */
-
-/* Appends a description of the objective that results from the configuration and shards like `info`.  RT_EMISMATCH,
- * RT_EINVAL: they are incompatible. */
-rt_status tr_objective_say(rt_buf *b, const tr_config *c, const ds_info *info);
 
 /* The result of a run for display. */
 typedef struct tr_summary {

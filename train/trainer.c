@@ -94,8 +94,8 @@ static rt_status make_projection(tr_trainer *t, const ds_info *info)
 
 static rt_status make_objective(tr_trainer *t, const ds_info *info)
 {
-    RT_TRY(tr_objective_resolve(&t->objective, t->c, info));
-    if (t->objective.teacher) RT_TRY(tr_teacher_load(&t->teacher, t->c, info, t->type));
+    RT_TRY(di_objective_resolve(&t->objective, &t->c->objective, info, t->c->train.v[0]));
+    if (t->objective.teacher) RT_TRY(di_teacher_load(&t->teacher, t->objective.teacher, t->c->seq, info, t->type));
     return t->objective.t.match ? make_projection(t, info) : RT_OK;
 }
 
@@ -138,21 +138,14 @@ static rt_status shard_info(const char *path, ds_info *info)
     return RT_OK;
 }
 
-static int serves(const tr_objective *o, const ds_info *valid)
-{
-    const int64_t k = o->t.k, m = o->t.m;
-    const int     entries = valid->soft && valid->k >= k && (!m || (valid->k == k && valid->m == m));
-    return o->t.objective != AG_CE && (!o->stored || entries) && (!o->use_codec || valid->codec_bytes);
-}
-
 /* Sets the objective of validation: the training objective, or cross-entropy if a validation shard lacks its targets. */
-static rt_status validated(tr_objective *o, const tr_trainer *t)
+static rt_status validated(di_objective *o, const tr_trainer *t)
 {
     *o = t->objective;
     for (int i = 0; i < t->c->valid.n; i++) {
         ds_info info = {0};
         RT_TRY(shard_info(t->c->valid.v[i], &info));
-        if (!serves(&t->objective, &info)) *o = (tr_objective){.t = {.objective = AG_CE}};
+        if (!di_objective_serves(&t->objective, &info)) *o = (di_objective){.t = {.objective = AG_CE}};
     }
     return RT_OK;
 }
@@ -165,13 +158,13 @@ static rt_status make_passes(tr_trainer *t)
                           .T             = c->seq,
                           .ordered       = !c->shuffle,
                           .pack          = c->pack,
-                          .prompt_weight = c->prompt_weight,
+                          .prompt_weight = c->objective.prompt_weight,
                           .seed          = (uint64_t)c->seed};
     RT_TRY(tr_pass_create(&t->train, t, MD_TRAIN, &d, &t->objective, tr_micro(c, t->comm->size)));
     if (!c->valid.n) return RT_OK;
-    tr_objective o;
+    di_objective o;
     RT_TRY(validated(&o, t));
-    const ds_loader_opts v = {.shards = &c->valid, .T = c->seq, .ordered = 1, .pack = c->pack, .prompt_weight = c->prompt_weight};
+    const ds_loader_opts v = {.shards = &c->valid, .T = c->seq, .ordered = 1, .pack = c->pack, .prompt_weight = c->objective.prompt_weight};
     RT_TRY(tr_pass_create(&t->valid, t, MD_LOSS, &v, &o, t->train.B));
     const char *a = ds_loader_info(t->train.loader)->tokenizer, *b = ds_loader_info(t->valid.loader)->tokenizer;
     RT_CHECK(ds_tokenizer_same(t->tokenizer, a, b), RT_EMISMATCH, "%s was made with tokenizer %.12s..., %s with %.12s...", c->train.v[0], a,
@@ -182,7 +175,7 @@ static rt_status make_passes(tr_trainer *t)
 /* "auto" chooses the objective by the first shard.  RT_EMISMATCH: another shard is of a different kind (text or soft). */
 static rt_status check_mixture(const tr_config *c, const ds_info *first)
 {
-    if (c->kind != TR_AUTO || c->teacher) return RT_OK;
+    if (c->objective.kind != DI_AUTO || c->objective.teacher) return RT_OK;
     for (int i = 1; i < c->train.n; i++) {
         ds_info info = {0};
         RT_TRY(shard_info(c->train.v[i], &info));
@@ -232,7 +225,7 @@ void tr_trainer_destroy(tr_trainer **tp)
     tr_pass_destroy(&t->valid);
     opt_destroy(&t->opt);
     md_destroy(&t->model);
-    tr_teacher_free(&t->teacher);
+    di_teacher_free(&t->teacher);
     free(t->projection.data);
     free(t->grads), free(t->grad_at), free(t->rope), free(t);
     *tp = NULL;

@@ -3,6 +3,7 @@
 #define TR_TRAINER_H
 #include "core/lock.h"
 #include "data/loader.h"
+#include "distill/teacher.h"
 #include "train/train.h"
 #include <stdio.h>
 
@@ -13,58 +14,23 @@ rt_status tr_config_folder(rt_buf *out, const char *file);
  * relative path is prefixed with `folder`. */
 rt_status tr_config_resolve(cJSON *value, const char *folder);
 
-/* The objective of a run and the source of its targets. */
-typedef struct tr_objective {
-    ag_loss_settings t;
-    double           ce_weight, ce_end;
-    int              stored, use_codec; /* targets from the shards: k + m entries; encoded hidden states */
-    int              teacher, fresh;    /* a teacher runs in process; k + m entries are sampled from it in every pass */
-    int              logits;            /* the head computes the teacher's logits */
-    int              work;              /* work of ag_head_opts */
-} tr_objective;
-
-/* Resolves "auto", k, m and weights.  RT_EMISMATCH: neither the shards nor a teacher supply the targets; RT_EINVAL:
- * settings contradict each other. */
-rt_status tr_objective_resolve(tr_objective *o, const tr_config *c, const ds_info *info);
-/* Returns the cross-entropy weight of step s = 0, 1, ..., interpolated linearly from ce_weight to ce_end. */
-double tr_ce_weight(const tr_objective *o, int64_t s, int64_t steps);
-
-/* A teacher that runs in process (teacher.c). */
-typedef struct tr_teacher {
-    md_model *model;
-    real     *rope, *head; /* head: weights of a quantised head, cast once; else NULL */
-} tr_teacher;
-
-typedef struct tr_pass  tr_pass;
 typedef struct tr_saver tr_saver;
 
-/* RT_EMISMATCH: the teacher's tokenizer or context does not fit the shards or the configuration; the message names both. */
-rt_status tr_teacher_load(tr_teacher *o, const tr_config *c, const ds_info *info, kn_type type);
-void      tr_teacher_free(tr_teacher *o);
-/* Adds the teacher's plan to a pass; seed: of the sampled entries. */
-rt_status tr_teacher_join(tr_pass *o, const tr_teacher *t, const tr_objective *objective, uint64_t seed);
-void      tr_teacher_leave(tr_pass *o);
-void      tr_teacher_run(tr_pass *o); /* computes the hidden states of the ids in the buffers */
-
 /* A plan over B sequences of T tokens and its input buffers. */
-struct tr_pass {
-    md_graph   g;
-    ag_plan   *p;
-    ds_loader *loader;
-    int64_t    B, T;
-    int32_t   *ids, *pos, *doc_start; /* [B T] */
-    uint8_t   *loss_mask;
-    int64_t    tokens, rows; /* totals so far: tokens loaded; rows that count in the loss */
-    ag_targets targets;
-    /* a teacher in process: its plan over the same ids and the sampled entries; or decoded hidden states */
-    md_graph tg;
-    ag_plan *tp;
-    int64_t  first; /* number of the first sequence in the buffers */
-    uint64_t seed;
-    real    *decoded;  /* [B T, r + 1] decoded hidden states */
-    ds_rows  sampled;  /* [B T] the entries sampled from the teacher in process */
-    double   teaching; /* seconds of the teacher's passes so far */
-};
+typedef struct tr_pass {
+    md_graph        g;
+    ag_plan        *p;
+    ds_loader      *loader;
+    int64_t         B, T;
+    int32_t        *ids, *pos, *doc_start; /* [B T] */
+    uint8_t        *loss_mask;
+    int64_t         tokens, rows; /* totals so far: tokens loaded; rows that count in the loss */
+    ag_targets      targets;
+    int64_t         first;    /* number of the first sequence in the buffers */
+    di_teacher_pass teacher;  /* a teacher in process */
+    real           *decoded;  /* decoded hidden states [B T, r + 1]; NULL: none are read */
+    double          teaching; /* seconds of the teacher's passes so far */
+} tr_pass;
 
 struct tr_trainer {
     const tr_config *c;
@@ -74,8 +40,8 @@ struct tr_trainer {
     kn_type          type;
     md_model        *model;
     ds_tokenizer    *tokenizer; /* used while the trainer is created; NULL: none is named */
-    tr_objective     objective;
-    tr_teacher       teacher;
+    di_objective     objective;
+    di_teacher       teacher;
     md_tensor        projection; /* [teacher's C, C] projection of the hidden-state loss term; data NULL: none */
     opt_state       *opt;
     real            *grads, *rope; /* grads: the gradients of all parameters, concatenated */
@@ -95,21 +61,17 @@ int        tr_parameters(const tr_trainer *t);
 md_tensor *tr_parameter(tr_trainer *t, int i);
 
 /* Creates the plan, buffers and loader for one use and objective with B sequences per pass. */
-rt_status tr_pass_create(tr_pass *o, tr_trainer *t, md_use use, const ds_loader_opts *data, const tr_objective *objective, int64_t B);
+rt_status tr_pass_create(tr_pass *o, tr_trainer *t, md_use use, const ds_loader_opts *data, const di_objective *objective, int64_t B);
 void      tr_pass_destroy(tr_pass *o);
 /* Loads sequences first .. first+n-1 into the buffers (n <= B; the other sequences do not count in the loss). */
 rt_status tr_pass_load(tr_pass *o, int64_t first, int64_t n, double scale);
 /* Runs the teacher over the loaded sequences; no operation without a teacher in process. */
 void tr_pass_teach(tr_pass *o);
-/* Makes the entries of r the pass's targets; r keeps them. */
-void tr_pass_entries(tr_pass *o, const ds_rows *r);
 /* Call after the student's pass.  RT_ECHECK: the teacher's (or the decoded) hidden states or logits of a row that counts are not
  * finite. */
 rt_status tr_pass_check(const tr_pass *o, const tr_trainer *t);
 /* Recomputes this rank's gradients of step s and reports the operator that produces the first non-finite value. */
 rt_status tr_find_anomaly(tr_trainer *t, int64_t s);
-/* Sets the loader options that select the targets an objective reads from the shards. */
-void tr_objective_data(const tr_objective *o, ds_loader_opts *d);
 
 /* ---- checkpoint internals ---- */
 

@@ -10,11 +10,11 @@ import sys
 # What each folder may include directly; arrows are transitive.
 BELOW = {
     "core": [], "kernels": ["core"], "autograd": ["kernels"], "optim": ["kernels"], "data": ["core"], "teacher": ["data"],
-    "model": ["autograd", "data"], "distill": ["model"], "quant": ["model"], "train": ["model", "optim"], "infer": ["model"],
-    "serve": ["infer"], "eval": ["infer"], "cli": ["train", "eval", "distill", "quant", "serve", "teacher"],
+    "model": ["autograd", "data"], "distill": ["model"], "quant": ["model"], "train": ["distill", "optim"], "infer": ["model"],
+    "serve": ["infer"], "eval": ["infer"], "cli": ["train", "eval", "quant", "serve", "teacher"],
 }
 # The public headers of folders that have others than FOLDER/FOLDER.h; all of core's are public.
-HEADERS = {"data": "codec h5 import loader rows shard text tokenizer versions wire"}
+HEADERS = {"data": "codec h5 import loader rows shard text tokenizer versions wire", "distill": "codec objective score teacher"}
 PUBLIC = {f"{folder}/{name}.h" for folder in BELOW for name in HEADERS.get(folder, folder).split()}
 
 # Which files may include a library's header.

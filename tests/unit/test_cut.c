@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "data/loader.h"
-#include "distill/distill.h"
+#include "distill/score.h"
 #include "tests/support/check.h"
 #include "tests/support/distil.h"
 #include <math.h>

@@ -10,7 +10,7 @@
 #include "core/rng.h"
 #include "data/shard/columns.h"
 #include "data/text.h"
-#include "distill/distill.h"
+#include "distill/score.h"
 #include "tests/support/check.h"
 #include "tests/support/tensor.h"
 #include <math.h>

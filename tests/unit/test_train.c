@@ -250,7 +250,8 @@ static void words_are_listed(void **state)
     rt_buf    text = {0};
     (void)state;
     ok(tr_config_read(&c, NULL, &(rt_strings){.n = 0}));
-    assert_true(c.kind == TR_AUTO && c.dtype == KN_BF16 && c.shape.family == MD_LLAMA && !c.hidden && c.schedule.kind == OPT_COSINE);
+    assert_true(c.objective.kind == DI_AUTO && c.dtype == KN_BF16 && c.shape.family == MD_LLAMA && !c.objective.hidden &&
+                c.schedule.kind == OPT_COSINE);
     ok(tr_config_print(&text, &c));
     tr_config_free(&c);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {

@@ -1,18 +1,18 @@
-/* objective.c -- translating the configured objective to the head's settings, and checking that the shards supply its targets. */
-#include "train/trainer.h"
+/* objective.c -- translating the settings of an objective to those of the head, and checking that the shards supply its targets. */
+#include "distill/objective.h"
+#include "model/model.h"
 #include <math.h>
-#include <string.h>
 
 static const char *const matches[] = {"none", "mse", "cosine"};
 
 enum { FRESH = 8 }; /* default k and m of entries sampled from a teacher in process */
 
-const char *tr_objective_word(int i) { return i < AG_OBJECTIVES ? ag_objectives[i].word : i == TR_AUTO ? "auto" : NULL; }
-const char *tr_match_word(int i) { return i <= AG_MATCH_COSINE ? matches[i] : NULL; }
+const char *di_objective_word(int i) { return i < AG_OBJECTIVES ? ag_objectives[i].word : i == DI_AUTO ? "auto" : NULL; }
+const char *di_match_word(int i) { return i <= AG_MATCH_COSINE ? matches[i] : NULL; }
 
-static ag_objective choose(const tr_config *c, const ds_info *info)
+static ag_objective choose(const di_objective_settings *c, const ds_info *info)
 {
-    if (c->kind != TR_AUTO) return (ag_objective)c->kind;
+    if (c->kind != DI_AUTO) return (ag_objective)c->kind;
     if (c->teacher || info->codec_bytes > 0) return AG_KL;
     return !info->soft ? AG_CE : info->m > 0 ? AG_SAMPLED : AG_TAIL_TOKEN;
 }
@@ -20,9 +20,9 @@ static ag_objective choose(const tr_config *c, const ds_info *info)
 /* ---- its targets ----------------------------------------------------------------------------- */
 
 /* Configures targets from the k + m entries of the shards. */
-static rt_status take_stored(tr_objective *o, const tr_config *c, const ds_info *info)
+static rt_status take_stored(di_objective *o, const di_objective_settings *c, const ds_info *info, const char *shard)
 {
-    const char *shard = c->train.v[0], *kind = ag_objectives[o->t.objective].word;
+    const char *kind    = ag_objectives[o->t.objective].word;
     const int   sampled = ag_objectives[o->t.objective].samples;
     RT_CHECK(info->soft, RT_EMISMATCH,
              "objective \"%s\" needs teacher probabilities, %s is a text shard; make a soft one with retort score", kind, shard);
@@ -52,7 +52,7 @@ static rt_status take_stored(tr_objective *o, const tr_config *c, const ds_info 
 }
 
 /* Configures targets from k + m entries that are sampled from a teacher in process in every pass. */
-static rt_status take_fresh(tr_objective *o, const tr_config *c)
+static rt_status take_fresh(di_objective *o, const di_objective_settings *c)
 {
     const int sampled = ag_objectives[o->t.objective].samples;
     o->t.k            = c->k < 0 ? FRESH : c->k;
@@ -66,7 +66,7 @@ static rt_status take_fresh(tr_objective *o, const tr_config *c)
 }
 
 /* Configures targets that are whole distributions, from a teacher in process or from encoded states. */
-static rt_status take_whole(tr_objective *o, const tr_config *c, const ds_info *info)
+static rt_status take_whole(di_objective *o, const di_objective_settings *c, const ds_info *info, const char *shard)
 {
     RT_CHECK(
         c->k < 0 && c->m < 0, RT_EINVAL,
@@ -77,41 +77,41 @@ static rt_status take_whole(tr_objective *o, const tr_config *c, const ds_info *
         c->teacher || info->codec_bytes, RT_EMISMATCH,
         "objective \"%s\" needs the teacher's whole distribution, %s holds %s; set teacher.model to the teacher's folder, or store encoded states "
         "(retort score --model DIR --codec 64)",
-        ag_objectives[o->t.objective].word, c->train.v[0],
+        ag_objectives[o->t.objective].word, shard,
         !info->soft ? "text"
         : info->k   ? "the most likely entries alone"
                     : "samples alone");
-    o->use_codec = !c->teacher;
+    o->codec_bytes = c->teacher ? 0 : info->codec_bytes;
     return RT_OK;
 }
 
-static rt_status take_match(tr_objective *o, const tr_config *c)
+static rt_status take_match(di_objective *o, const di_objective_settings *c)
 {
     o->t.match        = c->hidden;
     o->t.match_weight = c->hidden_weight;
     RT_CHECK(
-        o->t.match == AG_NO_MATCH || c->teacher || o->use_codec, RT_EINVAL,
+        o->t.match == AG_NO_MATCH || c->teacher || o->codec_bytes, RT_EINVAL,
         "objective.hidden \"%s\" compares hidden states with the teacher's: set teacher.model to its folder, or learn \"kl\" from encoded states",
         matches[c->hidden]);
     return RT_OK;
 }
 
-rt_status tr_objective_resolve(tr_objective *out, const tr_config *c, const ds_info *info)
+rt_status di_objective_resolve(di_objective *out, const di_objective_settings *c, const ds_info *info, const char *shard)
 {
-    tr_objective o = {.t = {.objective = choose(c, info), .temperature = c->temperature, .t2 = c->t2, .beta = c->beta, .alpha = c->alpha}};
+    di_objective o = {.t = {.objective = choose(c, info), .temperature = c->temperature, .t2 = c->t2, .beta = c->beta, .alpha = c->alpha}};
     const ag_objective kind = o.t.objective;
     o.t.z_loss              = c->z_loss;
     o.t.bucket_share        = isnan(c->bucket_share) ? ag_objectives[kind].bucket_share : c->bucket_share;
     const ag_needs needs    = ag_objectives[kind].needs;
-    if (needs == AG_WHOLE) RT_TRY(take_whole(&o, c, info));
-    else if (needs == AG_ENTRIES) RT_TRY(c->teacher ? take_fresh(&o, c) : take_stored(&o, c, info));
+    if (needs == AG_WHOLE) RT_TRY(take_whole(&o, c, info, shard));
+    else if (needs == AG_ENTRIES) RT_TRY(c->teacher ? take_fresh(&o, c) : take_stored(&o, c, info, shard));
     RT_CHECK(
         !ag_objectives[kind].samples || o.t.k > 0 || o.t.temperature == 1, RT_EINVAL,
         "objective.temperature is %g, but samples alone (k = 0) are drawn at 1 and say nothing of another; leave it at 1, or learn from "
         "encoded states or teacher.model",
         o.t.temperature);
     RT_TRY(take_match(&o, c));
-    o.teacher     = c->teacher && (needs != AG_TEXT || o.t.match);
+    o.teacher     = needs != AG_TEXT || o.t.match ? c->teacher : NULL;
     o.ce_weight   = needs == AG_TEXT || isnan(c->ce_weight) ? ag_objectives[kind].ce_weight : c->ce_weight;
     o.ce_end      = needs == AG_TEXT || isnan(c->ce_weight_end) ? o.ce_weight : c->ce_weight_end;
     o.t.ce_weight = o.ce_weight;
@@ -123,42 +123,47 @@ rt_status tr_objective_resolve(tr_objective *out, const tr_config *c, const ds_i
 
 /* ---- description ------------------------------------------------------------------------------- */
 
-static rt_status say_source(rt_buf *b, const tr_objective *o, const tr_config *c, const ds_info *info)
+static rt_status say_source(rt_buf *b, const di_objective *o)
 {
-    if (o->teacher) return rt_buf_fmt(b, "the teacher %s in process", c->teacher);
-    if (o->use_codec) return rt_buf_fmt(b, "encoded states of %lld bytes", (long long)info->codec_bytes);
+    if (o->teacher) return rt_buf_fmt(b, "the teacher %s in process", o->teacher);
+    if (o->codec_bytes) return rt_buf_fmt(b, "encoded states of %lld bytes", (long long)o->codec_bytes);
     if (!o->stored) return rt_buf_str(b, "text");
     if (!o->t.m) return rt_buf_fmt(b, "%lld entries a row", (long long)o->t.k);
     if (!o->t.k) return rt_buf_fmt(b, "%lld samples a row", (long long)o->t.m);
     return rt_buf_fmt(b, "%lld entries and %lld samples a row", (long long)o->t.k, (long long)o->t.m);
 }
 
-rt_status tr_objective_say(rt_buf *b, const tr_config *c, const ds_info *info)
+rt_status di_objective_say(rt_buf *b, const di_objective *o)
 {
-    tr_objective o;
-    RT_TRY(tr_objective_resolve(&o, c, info));
-    RT_TRY(rt_buf_fmt(b, "%s from ", ag_objectives[o.t.objective].word));
-    RT_TRY(say_source(b, &o, c, info));
-    if (o.t.objective != AG_CE && (o.ce_weight > 0 || o.ce_end > 0)) {
-        RT_TRY(rt_buf_fmt(b, ", with %g", o.ce_weight));
-        if (o.ce_end != o.ce_weight) RT_TRY(rt_buf_fmt(b, " to %g", o.ce_end));
+    RT_TRY(rt_buf_fmt(b, "%s from ", ag_objectives[o->t.objective].word));
+    RT_TRY(say_source(b, o));
+    if (o->t.objective != AG_CE && (o->ce_weight > 0 || o->ce_end > 0)) {
+        RT_TRY(rt_buf_fmt(b, ", with %g", o->ce_weight));
+        if (o->ce_end != o->ce_weight) RT_TRY(rt_buf_fmt(b, " to %g", o->ce_end));
         RT_TRY(rt_buf_str(b, " of cross-entropy"));
     }
-    if (o.t.temperature != 1) RT_TRY(rt_buf_fmt(b, ", at temperature %g", o.t.temperature));
-    return o.t.match ? rt_buf_fmt(b, ", hidden states by %s", matches[o.t.match]) : RT_OK;
+    if (o->t.temperature != 1) RT_TRY(rt_buf_fmt(b, ", at temperature %g", o->t.temperature));
+    return o->t.match ? rt_buf_fmt(b, ", hidden states by %s", matches[o->t.match]) : RT_OK;
 }
 
 /* ---- settings ---------------------------------------------------------------------------------- */
 
-double tr_ce_weight(const tr_objective *o, int64_t s, int64_t steps)
+double di_objective_ce_weight(const di_objective *o, int64_t s, int64_t steps)
 {
     return steps < 2 ? o->ce_weight : o->ce_weight + (o->ce_end - o->ce_weight) * (double)s / (double)(steps - 1);
 }
 
-void tr_objective_data(const tr_objective *o, ds_loader_opts *d)
+void di_objective_data(const di_objective *o, ds_loader_opts *d)
 {
-    d->targets   = o->stored || o->use_codec;
-    d->use_codec = o->use_codec;
+    d->targets   = o->stored || o->codec_bytes;
+    d->use_codec = o->codec_bytes > 0;
     d->k         = o->stored ? o->t.k : 0;
     d->m         = o->stored ? o->t.m : 0;
+}
+
+int di_objective_serves(const di_objective *o, const ds_info *info)
+{
+    const int64_t k = o->t.k, m = o->t.m;
+    const int     entries = info->soft && info->k >= k && (!m || (info->k == k && info->m == m));
+    return o->t.objective != AG_CE && (!o->stored || entries) && (!o->codec_bytes || info->codec_bytes);
 }
