@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "core/clock.h"
 #include "core/rng.h"
+#include "core/utf8.h"
 #include "infer/infer.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,20 +52,6 @@ static rt_status make_prompt(generation *g)
     return RT_OK;
 }
 
-/* Returns the number of leading bytes of s that form complete characters; an invalid byte counts as a character. */
-static size_t whole_characters(const char *s, size_t n)
-{
-    size_t at = 0;
-    while (at < n) {
-        const size_t        len  = rt_utf8_length(s + at, n - at);
-        const unsigned char c    = (unsigned char)s[at];
-        const size_t        need = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc2 ? 2 : 1;
-        if (!len && need > n - at) break; /* the character may continue in the next token */
-        at += len ? len : 1;
-    }
-    return at;
-}
-
 /* Prints n held bytes; on a terminal control characters are replaced. */
 static void print_held(generation *g, size_t n)
 {
@@ -79,7 +66,7 @@ static rt_status show(generation *g, int32_t id)
 {
     if (g->o->json) return RT_OK;
     RT_TRY(ds_decode(g->t, &id, 1, 1, &g->held));
-    print_held(g, whole_characters(g->held.p, g->held.len));
+    print_held(g, rt_utf8_whole(g->held.p, g->held.len));
     return RT_OK;
 }
 

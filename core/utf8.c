@@ -1,4 +1,4 @@
-/* utf8.c -- validation of UTF-8 characters. */
+/* utf8.c -- validation of UTF-8 characters and their ends. */
 #include "core/utf8.h"
 
 size_t rt_utf8_length(const char *text, size_t n)
@@ -10,4 +10,15 @@ size_t rt_utf8_length(const char *text, size_t n)
         if ((s[i] & 0xc0) != 0x80) return 0;
     if ((c == 0xe0 && s[1] < 0xa0) || (c == 0xed && s[1] > 0x9f) || (c == 0xf0 && s[1] < 0x90) || (c == 0xf4 && s[1] > 0x8f)) return 0;
     return len;
+}
+
+size_t rt_utf8_whole(const char *s, size_t n)
+{
+    for (size_t back = 1; back <= 3 && back <= n; back++) {
+        const unsigned char c    = (unsigned char)s[n - back];
+        const size_t        need = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc2 ? 2 : 1;
+        if (c >= 0x80 && c < 0xc0) continue; /* the first byte of the character is before this one */
+        return need > back ? n - back : n;
+    }
+    return n;
 }

@@ -1,8 +1,10 @@
-/* utf8.h -- validation of UTF-8 characters. */
+/* utf8.h -- UTF-8 characters: validation, and the ends of characters in a stream of bytes. */
 #ifndef RT_CORE_UTF8_H
 #define RT_CORE_UTF8_H
 #include <stddef.h>
 
 /* Returns the length in bytes of the UTF-8 character at s, where n >= 1 bytes are readable; 0 if it is not valid (RFC 3629). */
 size_t rt_utf8_length(const char *s, size_t n);
+/* Returns n without the bytes at the end of s[0 .. n-1] that begin a character which further bytes may complete. */
+size_t rt_utf8_whole(const char *s, size_t n);
 #endif

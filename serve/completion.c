@@ -4,6 +4,7 @@
  * (counted over the prompt and the generated tokens) is sampled with hash(tail seed, t).
  */
 #include "core/rng.h"
+#include "core/utf8.h"
 #include "serve/engine.h"
 #include <stdlib.h>
 #include <string.h>
@@ -105,25 +106,12 @@ static rt_status take(sv_completion *c, const sv_engine *d, int32_t id, size_t w
 
 /* ---- streaming ------------------------------------------------------------------------------------ */
 
-/* Returns the largest offset <= `end` that does not split a UTF-8 character. */
-static size_t whole_characters(const char *p, size_t end)
-{
-    for (size_t back = 1; back <= 3 && back <= end; back++) {
-        const unsigned char c = (unsigned char)p[end - back];
-        if (c < 0x80) return end;
-        if (c < 0xc0) continue;
-        const size_t needs = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-        return needs > back ? end - back : end;
-    }
-    return end;
-}
-
 /* Pushes the new text and tokens.  Text that may become part of a stop string, or an incomplete character, is held back. */
 static rt_status push_new(sv_completion *c, const sv_engine *d, sv_slice *s, sv_reply *r)
 {
     const size_t hold = c->q->longest_stop ? c->q->longest_stop - 1 : 0;
     if (!c->q->stream) return RT_OK;
-    s->text_end = c->text.len > s->text + hold ? whole_characters(c->text.p, c->text.len - hold) : s->text;
+    s->text_end = c->text.len > s->text + hold ? rt_utf8_whole(c->text.p, c->text.len - hold) : s->text;
     if (s->text_end < s->text) s->text_end = s->text;
     if (c->finish) s->text_end = c->text.len;
     s->token_end = c->shown;

@@ -5,8 +5,8 @@
  */
 #ifndef DS_UNICODE_H
 #define DS_UNICODE_H
-#include "core/json.h" /* rt_utf8_length */
 #include "core/memory.h"
+#include "core/utf8.h"
 #include <stdint.h>
 
 enum { DS_CODE_POINTS = 0x110000 };

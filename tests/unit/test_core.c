@@ -8,6 +8,7 @@
 /* clang-format on */
 #include "core/file.h"
 #include "core/json.h"
+#include "core/utf8.h"
 #include "teacher/ledger.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -138,6 +139,18 @@ static void a_tree_is_bounded(void **state)
     free(text);
 }
 
+/* Every cut of a text: the bytes that are left out are exactly those of a character that goes on after the cut. */
+static void incomplete_characters_are_left_out(void **state)
+{
+    static const char text[]  = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z";
+    static const int  whole[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11};
+    (void)state;
+    for (size_t n = 0; n < sizeof text; n++) assert_int_equal(rt_utf8_whole(text, n), whole[n]);
+    assert_int_equal(rt_utf8_whole("a\xff", 2), 1); /* as if four bytes followed */
+    assert_int_equal(rt_utf8_whole("a\xc1", 2), 2); /* never the first byte of a character */
+    assert_int_equal(rt_utf8_whole("\x80\x80\x80\x80", 4), 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +158,7 @@ int main(void)
         cmocka_unit_test(a_folder_is_replaced_at_once),
         cmocka_unit_test(a_new_ledger_is_durable),
         cmocka_unit_test(a_tree_is_bounded),
+        cmocka_unit_test(incomplete_characters_are_left_out),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
