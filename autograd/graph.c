@@ -36,10 +36,12 @@ static ag_id add_value(ag_graph *g, const char *name, kn_type t, const ag_shape 
 static ag_shape make_shape(ag_graph *g, const char *name, int nd, const int64_t *d)
 {
     ag_shape s = {.nd = nd};
-    if (g->st == RT_OK && (nd < 0 || nd > AG_MAX_DIM)) g->st = rt_fail(RT_EINVAL, __FILE__, __LINE__, "%s: %d dimensions", name, nd);
+    if (g->st == RT_OK && (nd < 0 || nd > AG_MAX_DIM))
+        g->st = rt_fail(RT_EINVAL, __FILE__, __LINE__, "%s: expected 0 to %d dimensions, found %d", name, AG_MAX_DIM, nd);
     for (int i = 0; g->st == RT_OK && i < nd; i++) {
         s.d[i] = d[i];
-        if (d[i] < 0) g->st = rt_fail(RT_EINVAL, __FILE__, __LINE__, "%s: dimension %d is %lld", name, i, (long long)d[i]);
+        if (d[i] < 0)
+            g->st = rt_fail(RT_EINVAL, __FILE__, __LINE__, "%s: dimension %d must not be negative, found %lld", name, i, (long long)d[i]);
     }
     return s;
 }
@@ -60,8 +62,8 @@ ag_id ag_view(ag_graph *g, ag_id x, int nd, const int64_t *d)
     const ag_value of = g->v[x];
     const ag_shape s  = make_shape(g, "view", nd, d);
     if (g->st == RT_OK && ag_len(&s) != ag_len(&of.shape))
-        g->st = rt_fail(RT_ESHAPE, __FILE__, __LINE__, "view of %s: %lld elements seen as %lld", of.name, (long long)ag_len(&of.shape),
-                        (long long)ag_len(&s));
+        g->st = rt_fail(RT_ESHAPE, __FILE__, __LINE__, "view of %s: expected a shape of %lld elements, found one of %lld", of.name,
+                        (long long)ag_len(&of.shape), (long long)ag_len(&s));
     const ag_id v = add_value(g, "view", of.type, &s, of.role);
     if (v >= 0) g->v[v].root = of.root;
     return v;

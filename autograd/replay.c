@@ -101,7 +101,7 @@ static rt_status look(const ag_plan *p, const ag_entry *s)
     const ag_graph *g    = p->g;
     const ag_node  *n    = &g->n[s->node];
     const ag_args  *a    = &s->args;
-    const char     *name = "no weight";
+    const char     *name = "without a weight";
     int             good = s->phase == AG_BWD || kn_not_finite(a->out, a->out_type, ag_len(&g->v[n->out].shape)) < 0;
     for (int j = n->op->n_in - 1; j >= 0; j--) {
         if (g->v[n->in[j]].role == AG_PARAM) name = g->v[n->in[j]].name;

@@ -79,7 +79,7 @@ static const char *owner(const ag_plan *p, int64_t i, const char **kind)
 
 static rt_status print_buffers(const ag_plan *p, rt_buf *out)
 {
-    RT_TRY(rt_buf_str(out, "\n buffer     what           bytes       at  lives\n"));
+    RT_TRY(rt_buf_str(out, "\n buffer     kind           bytes       at  lives\n"));
     for (int64_t i = 0; i < p->n_b; i++) {
         const ag_buffer *b = &p->b[i];
         const char      *kind, *name = owner(p, i, &kind);
@@ -92,7 +92,7 @@ static rt_status print_buffers(const ag_plan *p, rt_buf *out)
 
 rt_status ag_plan_print(const ag_plan *p, rt_buf *out)
 {
-    RT_TRY(rt_buf_str(out, " step pass     operator   shape              memory written, its place and its life; the weight\n"));
+    RT_TRY(rt_buf_str(out, " step pass     operator   shape              memory written, its address and lifetime; the weight\n"));
     for (int64_t t = 0; t < p->n_steps; t++) RT_TRY(print_step(p, t, out));
     return print_buffers(p, out);
 }

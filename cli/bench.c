@@ -8,30 +8,31 @@ static rt_status run(const void *options, int argc, char **argv)
 {
     const bench_options *o    = options;
     const char          *what = argc ? argv[0] : "";
-    RT_CHECK(argc == 1, RT_EINVAL, "bench: expected one of step, gemm, optimiser (see 'retort bench --help')");
+    RT_CHECK(argc == 1, RT_EINVAL, "bench takes one of step, gemm and optimiser; found %d words (see 'retort bench --help')", argc);
     RT_CHECK(o->threads >= 0 && o->threads <= RT_MAX_THREADS, RT_EINVAL, "--threads must be between 1 and %d", RT_MAX_THREADS);
     RT_CHECK(o->steps >= 1 && o->warmup >= 0, RT_EINVAL, "--steps must be at least 1 and --warmup at least 0");
     if (o->threads) rt_threads_set((int)o->threads);
     RT_TRY(kn_init());
     if (!strcmp(what, "step")) return o->objective ? bench_objective(o) : bench_step(o);
     if (!strcmp(what, "products")) {
-        rt_note("'bench products' is now called 'bench gemm'; version 0.3 will not know it any more");
+        rt_note("'bench products' is now called 'bench gemm'; version 0.3 will no longer accept the old name");
         what = "gemm";
     }
     if (!strcmp(what, "gemm")) return bench_gemm(o);
     if (!strcmp(what, "optimiser")) return bench_optimiser(o);
-    RT_FAIL(RT_EINVAL, "bench: there is no '%s'; expected step, gemm or optimiser", what);
+    RT_FAIL(RT_EINVAL, "bench: expected step, gemm or optimiser, found '%s'", what);
 }
 
 static const rt_option options[] = {
-    {"preset", RT_OPT_TEXT, offsetof(bench_options, preset), "NAME", "model and batch of 'step': XS, S (default) or M"},
+    {"preset", RT_OPT_TEXT, offsetof(bench_options, preset), "NAME", "step: size of model and batch, XS, S or M (default S)"},
     {"objective", RT_OPT_TEXT, offsetof(bench_options, objective), "KIND",
-     "'step': steps of this objective (objective.kind) and of plain cross-entropy in turn, and the ratio of their times"},
-    {"set", RT_OPT_LIST, offsetof(bench_options, set), "KEY=VALUE", "change a configuration key of 'step', as in retort train"},
-    {"steps", RT_OPT_INT, offsetof(bench_options, steps), "N", "steps that count (default 8)"},
-    {"warmup", RT_OPT_INT, offsetof(bench_options, warmup), "N", "steps before them (default 3)"},
-    {"threads", RT_OPT_INT, offsetof(bench_options, threads), "N", "threads (default: the cores that it may use)"},
-    {"json", RT_OPT_FLAG, offsetof(bench_options, json), NULL, "the result as one JSON object"},
+     "step: alternate steps of this objective (objective.kind) with steps of cross-entropy and report the ratio of their times"},
+    {"set", RT_OPT_LIST, offsetof(bench_options, set), "KEY=VALUE", "step: change a configuration key, as in retort train"},
+    {"steps", RT_OPT_INT, offsetof(bench_options, steps), "N", "number of steps that are timed (default 8)"},
+    {"warmup", RT_OPT_INT, offsetof(bench_options, warmup), "N", "number of steps before them that are not timed (default 3)"},
+    {"threads", RT_OPT_INT, offsetof(bench_options, threads), "N",
+     "number of threads (default: OMP_NUM_THREADS, or one per core that the process may use)"},
+    {"json", RT_OPT_FLAG, offsetof(bench_options, json), NULL, "print the result as one JSON object"},
     {0}};
 
 static const bench_options defaults = {.preset = "S", .steps = 8, .warmup = 3};
@@ -39,15 +40,21 @@ static const bench_options defaults = {.preset = "S", .steps = 8, .warmup = 3};
 const rt_command cli_bench = {
     .name     = "bench",
     .usage    = "step|gemm|optimiser [--preset S] [--threads N]",
-    .summary  = "how fast this machine trains, and against what",
-    .text     = "step        real training steps on random text and a random teacher's 16 most likely tokens: tokens/s,\n"
-                "            floating-point rate, memory, where the time goes, and the figure to watch: the time that the\n"
-                "            step's own matrix products take when they run alone, over the time of the step\n"
-                "gemm        the rate of matrix products by each gemm backend: ours and OpenBLAS's\n"
-                "optimiser   AdamW's one pass over weights, moments and gradients against copying memory\n\n"
-                "XS is a toy, S has 12.6 million parameters and steps of 8 x 512 tokens, M 100 million and 4 x 512.\n\n"
+    .summary  = "measure how fast this machine trains",
+    .text     = "Measures training speed on this machine, with data made for the purpose in a temporary folder\n"
+                "that is removed afterwards.\n\n"
+                "step        runs training steps on random text with the 16 most likely tokens of a random teacher.\n"
+                "            It reports tokens/s, the floating-point rate, memory and the time of each part of the\n"
+                "            step. The main figure is 'gemm / step': the time that the step's matrix products take\n"
+                "            when they run alone, divided by the time of the whole step.\n"
+                "gemm        measures the rate of square matrix products with each gemm backend: Retort's own and\n"
+                "            OpenBLAS.\n"
+                "optimiser   compares the memory bandwidth of AdamW's pass over weights, moments and gradients with\n"
+                "            that of memcpy.\n\n"
+                "Presets of 'step': XS has a toy model; S has 12.6 million parameters and steps of 8 x 512 tokens;\n"
+                "M has 100 million parameters and steps of 4 x 512 tokens.\n\n"
                 "  retort bench step --preset S --threads 2\n"
-                "  retort bench step --objective kl            (a teacher of the student's size, in process)\n"
+                "  retort bench step --objective kl            (an in-process teacher of the student's size)\n"
                 "  retort bench step --preset S --set data.seq=2048 batch.sequences=2 recompute=true",
     .options  = options,
     .size     = sizeof(bench_options),

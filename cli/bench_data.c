@@ -156,7 +156,7 @@ rt_status bench_open(bench_place *out, const bench_options *o)
 {
     bench_place b = {.dir = "/tmp/retort-bench-XXXXXX"};
     RT_TRY(find_preset(&b.preset, o->preset));
-    RT_CHECK(mkdtemp(b.dir), RT_EIO, "%s: no temporary folder can be made", b.dir);
+    RT_CHECK(mkdtemp(b.dir), RT_EIO, "%s: the temporary folder cannot be created", b.dir);
     snprintf(b.shard, sizeof b.shard, "%s/random.h5", b.dir);
     snprintf(b.teacher, sizeof b.teacher, "%s/teacher", b.dir);
     const rt_status st = fill(&b, o);

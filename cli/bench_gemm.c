@@ -86,9 +86,9 @@ rt_status bench_gemm(const bench_options *o)
     int    n;
     RT_TRY(measure_all(best, &n));
     if (o->json) return print_json(best, n);
-    printf("products of 1536 x 1536 on %d threads, GF/s\n", rt_threads());
+    printf("gemm of 1536 x 1536 matrices on %d threads, GFLOP/s\n", rt_threads());
     for (int i = 0; i < n; i++)
         printf("  %s %-16s %6.1f\n", strcmp(kn_gemm_name_at(i), kn_gemm_name()) ? " " : "*", kn_gemm_name_at(i), best[i]);
-    printf("* in use; RETORT_GEMM chooses\n");
+    printf("* the backend in use; set RETORT_GEMM to choose another\n");
     return RT_OK;
 }

@@ -95,11 +95,12 @@ static rt_status print_json(const bench *b, const figures *f)
 
 static rt_status print_table(const bench *b, const figures *f)
 {
-    printf("preset %s, %s, %d threads, %lld pairs of steps, in turn\n\n  %-18s %10s %10s %10s %10s\n  %-18s %10.1f %10.1f %10.1f %10.0f\n"
-           "  %-18s %10.1f %10.1f\n  %-18s %10.3f %10.3f\n",
-           b->place.preset->name, kn_type_name(b->ce.c.dtype), rt_threads(), (long long)b->o->steps, "", "step, ms", "head, ms", "teacher",
-           "tokens/s", b->o->objective, f->ms, f->head_ms, f->teacher_ms, f->tok_s, "ce", f->ce_ms, f->ce_head_ms, "ratio", f->step_ratio,
-           f->head_ratio);
+    printf(
+        "preset %s, %s, %d threads, %lld alternating pairs of steps\n\n  %-18s %10s %10s %10s %10s\n  %-18s %10.1f %10.1f %10.1f %10.0f\n"
+        "  %-18s %10.1f %10.1f\n  %-18s %10.3f %10.3f\n",
+        b->place.preset->name, kn_type_name(b->ce.c.dtype), rt_threads(), (long long)b->o->steps, "", "step, ms", "head, ms", "teacher",
+        "tokens/s", b->o->objective, f->ms, f->head_ms, f->teacher_ms, f->tok_s, "ce", f->ce_ms, f->ce_head_ms, "ratio", f->step_ratio,
+        f->head_ratio);
     return RT_OK;
 }
 

@@ -39,9 +39,8 @@ rt_status bench_optimiser(const bench_options *o)
     if (o->json)
         printf("{\"optimiser_gb_s\":%.2f,\"copy_gb_s\":%.2f,\"share\":%.3f,\"threads\":%d}\n", rate, copy, rate / copy, rt_threads());
     else
-        printf(
-            "AdamW, %d million bf16 parameters, %d threads: %.1f GB/s of %d bytes a parameter\nmemcpy of 1 GB: %.1f GB/s, read and written "
-            "both counted; share %.2f\n",
-            PARAMETERS >> 20, rt_threads(), rate, BYTES, copy, rate / copy);
+        printf("AdamW, %d million bf16 parameters, %d threads: %.1f GB/s at %d bytes per parameter\n"
+               "memcpy of 1 GB: %.1f GB/s, reads and writes counted; ratio %.2f\n",
+               PARAMETERS >> 20, rt_threads(), rate, BYTES, copy, rate / copy);
     return RT_OK;
 }

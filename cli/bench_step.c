@@ -82,8 +82,8 @@ static int by_count(const void *a, const void *b)
 
 static double flops(const bench *b) { return tr_trainer_flops(b->t, (double)(b->c.sequences * b->c.seq)); }
 
-static const char *const work_names[TR_WORKS] = {"products", "attention", "norms, rotary, residual", "head and loss",
-                                                 "teacher",  "optimiser", "communication",           "data"};
+static const char *const work_names[TR_WORKS] = {"gemm",    "attention", "norms, rotary, residual", "head and loss",
+                                                 "teacher", "optimiser", "communication",           "data"};
 const char *const bench_work_keys[TR_WORKS]   = {"products", "attention", "rows", "head", "teacher", "optimiser", "communication", "data"};
 
 static rt_status print_json(const bench *b, double step, int64_t faults)
@@ -119,13 +119,13 @@ static rt_status print_table(const bench *b, double step, int64_t faults)
     printf("preset %s: %lld sequences of %lld tokens, %s, %d threads on %d cores, %s kernels, gemm: %s\n\n", b->place.preset->name,
            (long long)b->c.sequences, (long long)b->c.seq, kn_type_name(b->c.dtype), rt_threads(), rt_cores_allowed(), kn_get()->isa,
            kn_gemm_name());
-    printf("  %-26s %9.1f    (%.1f ms a step, median of %lld)\n", "tokens/s", tokens / step, step * 1e3, (long long)b->o->steps);
-    printf("  %-26s %9.1f    (best square product: %.1f)\n", "GF/s of the model", flops(b) / step * 1e-9, b->sgemm);
-    printf("  %-26s %9.3f    (alone they take %.1f ms)\n", "products / step", b->alone / step, b->alone * 1e3);
+    printf("  %-26s %9.1f    (%.1f ms per step, median of %lld)\n", "tokens/s", tokens / step, step * 1e3, (long long)b->o->steps);
+    printf("  %-26s %9.1f    (best rate of a square gemm: %.1f)\n", "GFLOP/s of the model", flops(b) / step * 1e-9, b->sgemm);
+    printf("  %-26s %9.3f    (the step's matrix products alone take %.1f ms)\n", "gemm / step", b->alone / step, b->alone * 1e3);
     printf("  %-26s %9.0f\n", "peak memory, MB", (double)b->rss / 1e6);
-    printf("  %-26s %9lld\n\n", "minor page faults a step", (long long)faults);
+    printf("  %-26s %9lld\n\n", "minor page faults per step", (long long)faults);
     for (int i = 0; i < TR_WORKS; i++) printf("  %-26s %9.1f ms  %5.1f %%\n", work_names[i], b->work[i] * 1e3, 100 * b->work[i] / step);
-    printf("  %-26s %22.1f %%  of the threads' time, waiting, inside the above\n", "idle", 100 * b->idle);
+    printf("  %-26s %22.1f %%  of the threads' time, spent waiting; included in the above\n", "idle", 100 * b->idle);
     return RT_OK;
 }
 

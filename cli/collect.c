@@ -69,27 +69,27 @@ static rt_status losses(const cli_collect *c, const tc_report *r, rt_buf *b)
 {
     if (r->duplicates || r->short_ones)
         RT_TRY(rt_buf_fmt(b, " (dropped: %lld duplicates, %lld too short)", (long long)r->duplicates, (long long)r->short_ones));
-    if (r->ends.used) RT_TRY(rt_buf_str(b, "; texts kept out by how they ended (--finish): "));
+    if (r->ends.used) RT_TRY(rt_buf_str(b, "; texts excluded because of their finish reason (--finish): "));
     RT_TRY(tally_text(b, &r->ends));
     if (!r->failed) return RT_OK;
-    RT_TRY(rt_buf_fmt(b, "; requests without an answer: %lld", (long long)r->failed));
+    RT_TRY(rt_buf_fmt(b, "; requests without a response: %lld", (long long)r->failed));
     if (r->failures.used) RT_TRY(rt_buf_str(b, " ("));
     RT_TRY(tally_text(b, &r->failures));
-    return rt_buf_fmt(b, "%s; to ask again, remove %s and run the same command", r->failures.used ? ")" : "", c->out);
+    return rt_buf_fmt(b, "%s; to request them again, remove %s and run the same command", r->failures.used ? ")" : "", c->out);
 }
 
 static rt_status as_text(const cli_collect *c, const char *command, const tc_report *r, rt_buf *b)
 {
     if (r->already) {
-        RT_TRY(rt_buf_fmt(b, "%s: done already: %s holds %lld documents, %lld tokens of these requests", command, c->out,
+        RT_TRY(rt_buf_fmt(b, "%s: already done: %s holds %lld documents, %lld tokens from these requests", command, c->out,
                           (long long)r->documents, (long long)r->tokens));
         return losses(c, r, b);
     }
-    RT_TRY(rt_buf_fmt(b, "%s: %lld answers new, %lld from the ledger; %lld documents, %lld tokens", command, (long long)r->received,
+    RT_TRY(rt_buf_fmt(b, "%s: %lld new responses, %lld from the ledger; %lld documents, %lld tokens", command, (long long)r->received,
                       (long long)r->known, (long long)r->documents, (long long)r->tokens));
     RT_TRY(losses(c, r, b));
-    RT_TRY(rt_buf_fmt(b, "; %s has %.1f MB; %.1f s", c->out, (double)r->bytes / 1e6, r->seconds));
-    return c->price_in > 0 || c->price_out > 0 ? rt_buf_fmt(b, "; cost of the new answers %.4f", r->cost) : RT_OK;
+    RT_TRY(rt_buf_fmt(b, "; %s: %.1f MB; %.1f s", c->out, (double)r->bytes / 1e6, r->seconds));
+    return c->price_in > 0 || c->price_out > 0 ? rt_buf_fmt(b, "; cost of the new responses %.4f", r->cost) : RT_OK;
 }
 
 rt_status cli_collect_end(const cli_collect *c, const char *command, const tc_report *r)

@@ -16,32 +16,35 @@ typedef struct cli_collect {
         .dialect = "auto", .k = -1, .m = -1, .in_flight = 16, .retries = 8, .timeout = 600 \
     }
 
-#define CLI_COLLECT_OPTIONS(T, f)                                                                                                        \
-    {"teacher", RT_OPT_TEXT, offsetof(T, f.teacher), "URL", "the server, such as http://127.0.0.1:8000"},                                \
-        {"out", RT_OPT_TEXT, offsetof(T, f.out), "FILE", "the shard to write"},                                                          \
-        {"tokenizer", RT_OPT_TEXT, offsetof(T, f.tokenizer), "DIR", "the teacher's tokenizer"},                                          \
-        {"k", RT_OPT_INT, offsetof(T, f.k), "N", "most likely tokens to keep per position (default 8)"},                                 \
-        {"m", RT_OPT_INT, offsetof(T, f.m), "N", "samples of the tail per position (default 8 where the teacher draws them, else 0)"},   \
-        {"seed", RT_OPT_INT, offsetof(T, f.seed), "N", "seed of the run (default 0)"},                                                   \
-        {"dialect", RT_OPT_TEXT, offsetof(T, f.dialect), "NAME", TC_DIALECT_NAMES " (default auto)"},                                    \
-        {"vocab", RT_OPT_INT, offsetof(T, f.vocab), "N", "entries of the teacher's vocabulary, where the server does not say"},          \
-        {"ledger", RT_OPT_TEXT, offsetof(T, f.ledger), "FILE", "where answers are kept (default OUT.ledger)"},                           \
-        {"in-flight", RT_OPT_INT, offsetof(T, f.in_flight), "N", "most requests at once (default 16)"},                                  \
-        {"retries", RT_OPT_INT, offsetof(T, f.retries), "N", "times that one request is asked again before it is given up (default 8)"}, \
-        {"max-failed", RT_OPT_TEXT, offsetof(T, f.max_failed), "N|P%",                                                                   \
-         "requests that may stay without an answer before the run stops, or their share (default 5%, at least 10)"},                     \
-        {"timeout", RT_OPT_REAL, offsetof(T, f.timeout), "SECONDS", "longest wait for one answer (default 600)"},                        \
-        {"key-env", RT_OPT_TEXT, offsetof(T, f.key_env), "NAME", "environment variable with the key (default RETORT_API_KEY)"},          \
-        {"key-file", RT_OPT_TEXT, offsetof(T, f.key_file), "FILE", "file of mode 0600 with the key"},                                    \
-        {"key-in-clear", RT_OPT_FLAG, offsetof(T, f.key_in_clear), NULL, "send the key over plain http to another machine"},             \
-        {"price-in", RT_OPT_REAL, offsetof(T, f.price_in), "MONEY", "per million prompt tokens (default 0)"},                            \
-        {"price-out", RT_OPT_REAL, offsetof(T, f.price_out), "MONEY", "per million generated tokens (default 0)"},                       \
-        {"json", RT_OPT_FLAG, offsetof(T, f.json), NULL, "print the summary as JSON"},                                                   \
-    {                                                                                                                                    \
-        "quiet", RT_OPT_FLAG, offsetof(T, f.quiet), NULL, "no progress"                                                                  \
+#define CLI_COLLECT_OPTIONS(T, f)                                                                                                         \
+    {"teacher", RT_OPT_TEXT, offsetof(T, f.teacher), "URL", "address of the server, such as http://127.0.0.1:8000"},                      \
+        {"out", RT_OPT_TEXT, offsetof(T, f.out), "FILE", "shard to write"},                                                               \
+        {"tokenizer", RT_OPT_TEXT, offsetof(T, f.tokenizer), "DIR", "folder of the teacher's tokenizer"},                                 \
+        {"k", RT_OPT_INT, offsetof(T, f.k), "N", "number of most likely tokens to store per position (default 8)"},                       \
+        {"m", RT_OPT_INT, offsetof(T, f.m), "N", "number of tail samples per position (default 8 if the teacher can draw them, else 0)"}, \
+        {"seed", RT_OPT_INT, offsetof(T, f.seed), "N", "seed of the run (default 0)"},                                                    \
+        {"dialect", RT_OPT_TEXT, offsetof(T, f.dialect), "NAME", "API of the server: " TC_DIALECT_NAMES " (default auto)"},               \
+        {"vocab", RT_OPT_INT, offsetof(T, f.vocab), "N", "size of the teacher's vocabulary, if the server does not report it"},           \
+        {"ledger", RT_OPT_TEXT, offsetof(T, f.ledger), "FILE", "file that stores the responses (default OUT.ledger)"},                    \
+        {"in-flight", RT_OPT_INT, offsetof(T, f.in_flight), "N", "largest number of requests in flight (default 16)"},                    \
+        {"retries", RT_OPT_INT, offsetof(T, f.retries), "N", "number of retries of a request before it counts as failed (default 8)"},    \
+        {"max-failed", RT_OPT_TEXT, offsetof(T, f.max_failed), "N|P%",                                                                    \
+         "number or share of failed requests above which the run stops (default 5%, at least 10)"},                                       \
+        {"timeout", RT_OPT_REAL, offsetof(T, f.timeout), "SECONDS", "timeout of a request in seconds (default 600)"},                     \
+        {"key-env", RT_OPT_TEXT, offsetof(T, f.key_env), "NAME", "environment variable that holds the API key (default RETORT_API_KEY)"}, \
+        {"key-file", RT_OPT_TEXT, offsetof(T, f.key_file), "FILE", "file of mode 0600 that holds the API key"},                           \
+        {"key-in-clear", RT_OPT_FLAG, offsetof(T, f.key_in_clear), NULL,                                                                  \
+         "allow sending the API key to another machine over http without TLS"},                                                           \
+        {"price-in", RT_OPT_REAL, offsetof(T, f.price_in), "MONEY",                                                                       \
+         "price per million prompt tokens, for the cost in the summary (default 0)"},                                                     \
+        {"price-out", RT_OPT_REAL, offsetof(T, f.price_out), "MONEY",                                                                     \
+         "price per million generated tokens, for the cost in the summary (default 0)"},                                                  \
+        {"json", RT_OPT_FLAG, offsetof(T, f.json), NULL, "print the summary as JSON"},                                                    \
+    {                                                                                                                                     \
+        "quiet", RT_OPT_FLAG, offsetof(T, f.quiet), NULL, "print no progress"                                                             \
     }
 
-#define CLI_COLLECT_MODEL "the server's model (default: its first)"
+#define CLI_COLLECT_MODEL "name of the server's model (default: the first that it lists)"
 
 /* Fills t from the command line and installs the handler that lets Ctrl-C stop the command cleanly. */
 rt_status cli_collect_begin(const cli_collect *c, tc_options *t, rt_progress *p);

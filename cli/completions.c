@@ -119,7 +119,7 @@ static rt_status completions_run(const void *options, int argc, char **argv)
 {
     (void)options;
     rt_buf b = {0};
-    RT_CHECK(argc == 1, RT_EINVAL, "completions takes one word, bash, zsh or fish; found %d words", argc);
+    RT_CHECK(argc == 1, RT_EINVAL, "completions takes one shell, bash, zsh or fish; found %d words", argc);
     for (size_t i = 0; i < sizeof shells / sizeof *shells; i++) {
         if (strcmp(argv[0], shells[i].name)) continue;
         const rt_status st = shells[i].make(&b);
@@ -127,15 +127,15 @@ static rt_status completions_run(const void *options, int argc, char **argv)
         rt_buf_free(&b);
         return st;
     }
-    RT_FAIL(RT_EINVAL, "completions are made for bash, zsh and fish, not for '%s'", argv[0]);
+    RT_FAIL(RT_EINVAL, "completions exist for bash, zsh and fish, not for '%s'", argv[0]);
 }
 
 const rt_command cli_completions = {
     .name    = "completions",
     .usage   = "bash|zsh|fish",
-    .summary = "print what Tab offers in your shell",
-    .text    = "Writes a completion script to standard output. An installed retort has its scripts in place already;\n"
-               "to try one by hand:\n\n"
+    .summary = "print a shell completion script",
+    .text    = "Writes a completion script for the shell to standard output. An installed retort has its\n"
+               "scripts in place. To try one without installing:\n\n"
                "  source <(retort completions bash)",
     .run     = completions_run,
 };

@@ -42,7 +42,8 @@ static rt_status import_with(const data_options *o, const ds_input *input, const
     rt_status            st       = ds_import(&import, parts, &n, &left_out, &p);
     for (int i = 0; st == RT_OK && i < n; i++) st = print_part(o, &parts[i]);
     if (st == RT_OK && left_out)
-        rt_note("%lld documents came with fields of more bytes than a shard keeps of a document; these were left out", (long long)left_out);
+        rt_note("%lld documents had more bytes of metadata fields than a shard stores per document; these fields were omitted",
+                (long long)left_out);
     ds_parts_free(parts, n);
     return st;
 }
@@ -52,10 +53,10 @@ static rt_status data_import(const data_options *o, int argc, char **argv)
     const ds_input input = {
         .names = (const char *const *)argv, .n = argc, .document = o->document, .field = o->text_field, .format = o->format};
     ds_tokenizer *t;
-    RT_CHECK(argc >= 1, RT_EINVAL, "data import: expected text files, folders, or - for standard input, found none");
-    RT_CHECK(o->max_doc == 0 || o->max_doc >= 2, RT_EINVAL, "data import: --max-doc must be 2 or more tokens, found %lld",
+    RT_CHECK(argc >= 1, RT_EINVAL, "data import: expected text files, folders, or - for standard input, found no argument");
+    RT_CHECK(o->max_doc == 0 || o->max_doc >= 2, RT_EINVAL, "data import: --max-doc must be at least 2 tokens, found %lld",
              (long long)o->max_doc);
-    RT_CHECK(o->tokenizer && o->out, RT_EINVAL, "data import: needs --tokenizer DIR and --out PATH.h5");
+    RT_CHECK(o->tokenizer && o->out, RT_EINVAL, "data import requires --tokenizer DIR and --out PATH.h5");
     RT_TRY(ds_tokenizer_load(&t, o->tokenizer));
     const rt_status st = import_with(o, &input, t);
     ds_tokenizer_destroy(&t);
@@ -77,8 +78,8 @@ static rt_status export_from(const data_options *o, ds_shard *s)
 static rt_status data_export(const data_options *o, int argc, char **argv)
 {
     ds_shard *s;
-    RT_CHECK(argc == 1, RT_EINVAL, "data export: expected one shard, found %d", argc);
-    RT_CHECK(o->tokenizer && o->out, RT_EINVAL, "data export: needs --tokenizer DIR and --out FILE.jsonl");
+    RT_CHECK(argc == 1, RT_EINVAL, "data export takes one shard, found %d", argc);
+    RT_CHECK(o->tokenizer && o->out, RT_EINVAL, "data export requires --tokenizer DIR and --out FILE.jsonl");
     RT_TRY(ds_shard_open(&s, argv[0]));
     const ds_part part = {.path = (char *)(uintptr_t)o->out, .docs = ds_shard_docs(s), .tokens = ds_shard_tokens(s)};
     rt_status     st   = export_from(o, s);
@@ -96,7 +97,7 @@ static rt_status print_sound(const data_options *o, const ds_shard *s, const cha
     const char    *path = ds_shard_path(s);
     if (!o->json) {
         if (o->digest) cli_print("%s  %s\n", hex, path);
-        else cli_print("%s: sound, %lld documents, %lld tokens\n", path, (long long)ds_shard_docs(s), (long long)ds_shard_tokens(s));
+        else cli_print("%s: valid, %lld documents, %lld tokens\n", path, (long long)ds_shard_docs(s), (long long)ds_shard_tokens(s));
         return RT_OK;
     }
     rt_put_object(&w, NULL);
@@ -126,7 +127,7 @@ static rt_status data_verify(const data_options *o, int argc, char **argv)
 {
     rt_status first = RT_OK;
     int       bad   = 0;
-    RT_CHECK(argc >= 1, RT_EINVAL, "data verify: expected shards, found none");
+    RT_CHECK(argc >= 1, RT_EINVAL, "data verify: expected one or more shards, found none");
     for (int i = 0; i < argc; i++) {
         const rt_status st = verify_one(o, argv[i]);
         if (st == RT_OK) continue;
@@ -134,7 +135,7 @@ static rt_status data_verify(const data_options *o, int argc, char **argv)
         rt_note("%s", rt_error_text());
         if (!bad++) first = st;
     }
-    RT_CHECK(!bad, first, "%d of %d shards are not sound; make them again", bad, argc);
+    RT_CHECK(!bad, first, "%d of %d shards are invalid; create them again", bad, argc);
     return RT_OK;
 }
 
@@ -151,7 +152,7 @@ static rt_status run(const void *options, int argc, char **argv)
 {
     static const char *const words[] = {"import", "inspect", "verify", "stats", "export"};
     const data_options      *o       = options;
-    RT_CHECK(argc >= 1, RT_EINVAL, "data: expected import, inspect, verify, stats or export (see 'retort data --help')");
+    RT_CHECK(argc >= 1, RT_EINVAL, "data: expected import, inspect, verify, stats or export, found no argument (see 'retort data --help')");
     const char *word = argv[0];
     argc--, argv++;
     if (!strcmp(word, "import")) return data_import(o, argc, argv);
@@ -159,25 +160,27 @@ static rt_status run(const void *options, int argc, char **argv)
     if (!strcmp(word, "verify")) return data_verify(o, argc, argv);
     if (!strcmp(word, "stats")) return each(o, argc, argv, word, data_stats);
     if (!strcmp(word, "export")) return data_export(o, argc, argv);
-    RT_FAIL(RT_EINVAL, "data: no sub-command '%s'; the nearest is '%s'", word, rt_nearest(word, words, 5));
+    RT_FAIL(RT_EINVAL, "data has no sub-command '%s'; the nearest is '%s'", word, rt_nearest(word, words, 5));
 }
 
 #define AT(field) offsetof(data_options, field)
 static const rt_option options[] = {
-    {"tokenizer", RT_OPT_TEXT, AT(tokenizer), "DIR", "Folder with tokenizer.json."},
-    {"out", RT_OPT_TEXT, AT(out), "PATH", "The shard (.h5) or text file (.jsonl) to write; it must not exist."},
-    {"split", RT_OPT_TEXT, AT(split), "LIST", "Parts, for example train=0.9,valid=0.1; see above."},
-    {"max-tokens", RT_OPT_TEXT, AT(max_tokens), "LIST", "N, or NAME=N,...: a part ends after exactly N tokens."},
+    {"tokenizer", RT_OPT_TEXT, AT(tokenizer), "DIR", "import, inspect, export: folder that holds tokenizer.json"},
+    {"out", RT_OPT_TEXT, AT(out), "PATH", "import, export: the shard (.h5) or text file (.jsonl) to write, which must not exist"},
+    {"split", RT_OPT_TEXT, AT(split), "LIST", "import: names and sizes of the parts, such as train=0.9,valid=0.1 (default: one part)"},
+    {"max-tokens", RT_OPT_TEXT, AT(max_tokens), "LIST", "import: end a part after exactly N tokens; N for the only part, or NAME=N,..."},
     {"max-doc", RT_OPT_INT, AT(max_doc), "N",
-     "Split documents of more than N tokens into several; nothing is lost. N = the context of the teacher that will score them."},
-    {"document", RT_OPT_TEXT, AT(document), "WORD", "What a document of plain text is: line (default), blank-line (paragraphs) or file."},
+     "import: divide documents of more than N tokens into several; use the context of the teacher that will score them"},
+    {"document", RT_OPT_TEXT, AT(document), "WORD",
+     "import: unit of plain text that makes a document: line, blank-line (paragraphs) or file (default line)"},
     {"text-field", RT_OPT_TEXT, AT(text_field), "NAME",
-     "The field of JSON lines, or column of a table, that holds the text (default text)."},
-    {"format", RT_OPT_TEXT, AT(format), "WORD", "txt, jsonl or csv: for standard input and for names that do not tell (default by name)."},
-    {"seed", RT_OPT_INT, AT(seed), "N", "Order of documents before a split (default 0)."},
-    {"doc", RT_OPT_INT, AT(doc), "I", "inspect: show the rows of document I, counted from 0."},
-    {"digest", RT_OPT_FLAG, AT(digest), NULL, "verify: print the SHA-256 of the content, times left out."},
-    {"json", RT_OPT_FLAG, AT(json), NULL, "One JSON object a line."},
+     "import: field of JSON lines, or column of a table, that holds the text (default text)"},
+    {"format", RT_OPT_TEXT, AT(format), "WORD",
+     "import: txt, jsonl or csv, for standard input and for other file names (default: from the file name)"},
+    {"seed", RT_OPT_INT, AT(seed), "N", "import: seed of the shuffle before a split (default 0)"},
+    {"doc", RT_OPT_INT, AT(doc), "I", "inspect: show the rows of document I, counted from 0"},
+    {"digest", RT_OPT_FLAG, AT(digest), NULL, "verify: print the SHA-256 of the content without time stamps"},
+    {"json", RT_OPT_FLAG, AT(json), NULL, "print JSON, one object per line"},
     {NULL, RT_OPT_FLAG, 0, NULL, NULL},
 };
 static const data_options defaults = {.doc = -1};
@@ -185,25 +188,31 @@ static const data_options defaults = {.doc = -1};
 const rt_command cli_data = {
     .name     = "data",
     .usage    = "import|inspect|verify|stats|export FILE... [options]",
-    .summary  = "import text into shards; inspect, check and export shards",
-    .text     = "  data import FILE|FOLDER|-... --tokenizer DIR --out PATH.h5 [--split LIST]\n"
-                "      Encodes documents into a text shard: lines of .txt and .md (or paragraphs, or whole\n"
-                "      files: --document), a field of .jsonl and .ndjson, a column of .csv and .tsv\n"
-                "      (--text-field), each perhaps .gz; folders with all such files in them; - is standard\n"
-                "      input.  Text is UTF-8.  Other fields and columns are kept with the document.  With\n"
-                "      --split train=0.9,valid=0.1 documents are shuffled by --seed and shared out into\n"
-                "      PATH-train.h5 and PATH-valid.h5; a value from 1 on is a number of documents, one\n"
-                "      may be 'rest'; without names the parts are called 0, 1, ...  With --max-tokens the\n"
-                "      last document of a part is cut so that exactly N tokens are in it.  Parquet and\n"
-                "      other kinds: the message says what converts them.\n"
+    .summary  = "import text into shards; inspect, verify, count and export them",
+    .text     = "Converts text to shards, the files that training reads, and shows what shards hold.\n\n"
+                "  data import FILE|FOLDER|-... --tokenizer DIR --out PATH.h5 [--split LIST]\n"
+                "      Encodes documents into a text shard. A document is a line of .txt and .md files (or a\n"
+                "      paragraph, or a file: --document), an object of .jsonl and .ndjson (--text-field), or a\n"
+                "      row of .csv and .tsv. Files may be compressed (.gz). A folder stands for all such files\n"
+                "      in it, - for standard input. Text must be UTF-8. Other fields and columns become\n"
+                "      metadata of the document.\n"
+                "      --split train=0.9,valid=0.1 shuffles the documents with --seed and writes PATH-train.h5\n"
+                "      and PATH-valid.h5. A size of 1 or more is a number of documents; one size may be 'rest'.\n"
+                "      Parts without names are called 0, 1, ... With --max-tokens the last document of a part\n"
+                "      is cut so that the part has exactly N tokens.\n"
+                "      For Parquet and other formats the error message names a command that converts them.\n"
                 "  data inspect SHARD... [--doc I] [--tokenizer DIR]\n"
-                "      Attributes and sizes; the tokens of a document with the teacher's most likely ones.\n"
+                "      Shows attributes and sizes, and the tokens of document I with the teacher's most likely\n"
+                "      next tokens.\n"
                 "  data verify SHARD... [--digest]\n"
-                "      Checks checksums, shapes, alignment and probabilities; status 1 when one is not sound.\n"
+                "      Checks checksums, shapes, alignment and probabilities. Exits with 1 if a shard is\n"
+                "      invalid.\n"
                 "  data stats SHARD...\n"
-                "      Lengths, covered mass, entropy, bytes a token.\n"
+                "      Shows document lengths, probability mass in the top k, entropy and bytes per token.\n"
                 "  data export SHARD --tokenizer DIR --out FILE.jsonl\n"
-                "      Text and metadata, a JSON object for each document.\n",
+                "      Writes the text and metadata of each document as one JSON object per line.\n\n"
+                "  retort data import my.txt --tokenizer @share/teacher --split train=0.95,valid=0.05 --out my.h5\n"
+                "  retort data inspect my-train.h5 --doc 0 --tokenizer @share/teacher",
     .options  = options,
     .size     = sizeof(data_options),
     .defaults = &defaults,

@@ -103,10 +103,11 @@ static rt_status add_target(rt_buf *b, const view *v, int64_t i)
 
 static rt_status show_rows(rt_buf *b, const view *v)
 {
-    printf("  %6s %7s %-20s%s%s\n", "row", "id", "token (p: prompt)", v->d.rows.valid ? " log p of the next | most likely next tokens" : "",
+    printf("  %6s %7s %-20s%s%s\n", "row", "id", "token (p: prompt)",
+           v->d.rows.valid ? " log p of next token | most likely next tokens" : "",
            !v->d.rows.valid || v->info->k ? ""
-           : v->codec                     ? ", as the encoded state says"
-                                          : ", by their share of the samples");
+           : v->codec                     ? ", decoded from the hidden state"
+                                          : ", with their share of the samples");
     for (int64_t i = 0; i < v->d.n; i++) {
         rt_buf_clear(b);
         RT_TRY(add_token(b, v->t, v->d.ids[i]));

@@ -27,18 +27,18 @@ static void show_info(const ds_shard *s, const ds_codec *codec)
     if (gmtime_r(&when, &tm)) strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S UTC", &tm);
     cli_print("%s: a %s shard\n", ds_shard_path(s), i->soft ? "soft" : "text");
     printf("  %-12s %lld\n  %-12s %lld\n", "documents", (long long)ds_shard_docs(s), "tokens", (long long)n);
-    printf("  %-12s %lld (%.1f a token)\n", "bytes", (long long)bytes, n ? (double)bytes / (double)n : 0.0);
+    printf("  %-12s %lld (%.1f per token)\n", "bytes", (long long)bytes, n ? (double)bytes / (double)n : 0.0);
     printf("  %-12s %lld\n", "vocabulary", (long long)i->vocab);
     if (i->k)
         printf("  %-12s top %lld, %lld tail samples, entropy of the tail %s\n", "targets", (long long)i->k, (long long)i->m,
                ds_shard_has_entropy(s) ? "known" : "unknown");
-    else if (i->m) printf("  %-12s %lld samples of the whole distribution\n", "targets", (long long)i->m);
+    else if (i->m) printf("  %-12s %lld samples from the whole distribution\n", "targets", (long long)i->m);
     if (codec) {
-        printf("  %-12s %lld bytes a row, %lld coordinates", "codec", (long long)i->codec_bytes, (long long)i->rank);
+        printf("  %-12s %lld bytes per row, %lld coordinates", "codec", (long long)i->codec_bytes, (long long)i->rank);
         if (isnan(codec->loss)) puts("");
-        else printf("; %.4f nats a token lost\n", codec->loss);
+        else printf("; loss %.4f nats per token\n", codec->loss);
     }
-    if (ds_shard_has_weight(s)) printf("  %-12s each row has its own\n", "weights");
+    if (ds_shard_has_weight(s)) printf("  %-12s one per row\n", "weights");
     data_show_text("tokenizer", i->tokenizer);
     data_show_text("teacher", i->teacher);
     data_show_text("endpoint", i->endpoint);
@@ -84,8 +84,8 @@ static rt_status inspect(const data_options *o, ds_shard *s, const ds_tokenizer 
 {
     const ds_codec *codec;
     RT_CHECK(!t || ds_tokenizer_is(t, ds_shard_info(s)->tokenizer), RT_EMISMATCH,
-             "%s was made with the tokenizer %.12s..., %s has %.12s...; give the one that it was made with", ds_shard_path(s),
-             ds_shard_info(s)->tokenizer, o->tokenizer, ds_tokenizer_identity(t));
+             "%s was made with the tokenizer %.12s..., but %s has the tokenizer %.12s...; pass the one that it was made with",
+             ds_shard_path(s), ds_shard_info(s)->tokenizer, o->tokenizer, ds_tokenizer_identity(t));
     RT_TRY(ds_shard_codec(s, &codec));
     if (o->json) return print_info(s, codec);
     show_info(s, codec);
@@ -149,14 +149,14 @@ static void show_stats(const ds_shard *s, const stats *a)
 {
     const double  n = (double)ds_shard_tokens(s), docs = (double)ds_shard_docs(s), rows = (double)a->valid;
     const int64_t bytes = rt_file_size(ds_shard_path(s));
-    cli_print("%s\n  %-20s %.0f\n  %-20s %.0f (%.0f of them prompt, %.1f a document)\n", ds_shard_path(s), "documents", docs, "tokens", n,
+    cli_print("%s\n  %-20s %.0f\n  %-20s %.0f (%.0f of them prompt, %.1f per document)\n", ds_shard_path(s), "documents", docs, "tokens", n,
               (double)a->prompt, ratio(n, docs));
-    printf("  %-20s %lld (%.1f a token)\n", "bytes", (long long)bytes, ratio((double)bytes, n));
+    printf("  %-20s %lld (%.1f per token)\n", "bytes", (long long)bytes, ratio((double)bytes, n));
     if (ds_shard_info(s)->soft) {
         printf("  %-20s %.0f\n", "rows with a target", rows);
         if (ds_shard_info(s)->k) printf("  %-20s %.4f\n", "mass in the top k", ratio(a->covered, rows));
         printf("  %-20s %.4f nats%s\n", "teacher's entropy", ratio(a->entropy, rows),
-               ds_shard_has_entropy(s) ? "" : " (of the top k alone)");
+               ds_shard_has_entropy(s) ? "" : " (of the top k only)");
         printf("  %-20s %.4f nats\n", "teacher's CE", ratio(a->ce, (double)a->known));
     }
     for (int i = 0; i < BINS; i++)

@@ -57,7 +57,7 @@ static rt_status check_cpu(struct report *r)
     rt_put_real(&r->number, "cores", cores, 6);
     rt_put_real(&r->number, "threads", threads, 6);
     return add(r, threads > cores ? NOTICE : GOOD, "CPU", value,
-               "more threads than cores share them: lower OMP_NUM_THREADS, or let this process run on more cores "
+               "there are more threads than cores: lower OMP_NUM_THREADS, or let this process run on more cores "
                "(taskset, mpirun --bind-to none)");
 }
 
@@ -74,7 +74,7 @@ static rt_status check_kernel(struct report *r)
 {
     const int wide = kn_at(1) != NULL; /* this CPU supports more than `ref` */
     return add(r, wide && is_slow(kn_blas_kernel()) ? BAD : GOOD, "kernel", kn_describe(),
-               "OpenBLAS runs its slowest kernel here: unset OPENBLAS_CORETYPE, or set it to Haswell (AVX2) or SkylakeX (AVX-512)");
+               "OpenBLAS uses its slowest kernel: unset OPENBLAS_CORETYPE, or set it to Haswell (AVX2) or SkylakeX (AVX-512)");
 }
 
 static rt_status check_products(struct report *r)
@@ -86,11 +86,11 @@ static rt_status check_products(struct report *r)
     RT_TRY(cli_measure_gemm(&one, 960, 0.4));
     rt_threads_set(threads);
     RT_TRY(cli_measure_gemm(&all, 960, 0.4));
-    snprintf(value, sizeof value, "%s: %.0f GF/s on 1 thread, %.0f on %d", kn_type_name(KN_REAL), one, all, threads);
+    snprintf(value, sizeof value, "%s: %.0f GFLOP/s on 1 thread, %.0f on %d", kn_type_name(KN_REAL), one, all, threads);
     rt_put_real(&r->number, "gflops_1", one, 6);
     rt_put_real(&r->number, "gflops_all", all, 6);
-    return add(r, all < 0.6 * one * threads ? NOTICE : GOOD, "products", value,
-               "threads help less than they should: is something else running, or do threads share cores?");
+    return add(r, all < 0.6 * one * threads ? NOTICE : GOOD, "gemm", value,
+               "the speed-up by threads is below 60 %: stop other programs, and check that the threads do not share physical cores");
 }
 
 static rt_status check_memory(struct report *r, int quick)
@@ -100,12 +100,12 @@ static rt_status check_memory(struct report *r, int quick)
     double        rate  = 0;
     char          value[128];
     RT_TRY(cli_measure_copy(&rate, bytes));
-    snprintf(value, sizeof value, "%.1f GB available; copying runs at %.1f GB/s (arrays of %.2f GB)", (double)left / 1e9, rate,
+    snprintf(value, sizeof value, "%.1f GB available; memcpy: %.1f GB/s (arrays of %.2f GB)", (double)left / 1e9, rate,
              (double)bytes / 1e9);
     rt_put_real(&r->number, "memory_available", (double)left, 6);
     rt_put_real(&r->number, "copy_gb_s", rate, 6);
     return add(r, left < (int64_t)1 << 30 ? NOTICE : GOOD, "memory", value,
-               "under 1 GB: use small models and batches; 'retort train' says what a run needs");
+               "less than 1 GB is available: use small models and batches; 'retort plan' estimates what a run needs");
 }
 
 /* Stores up to size - 1 bytes of a shell command's output in out.  Returns the command's status; -1: it cannot be started. */
@@ -129,25 +129,26 @@ static void join_lines(char *s)
 static rt_status check_mpi(struct report *r)
 {
     char version[256], bound[256], value[640];
-    if (getenv("OMPI_COMM_WORLD_SIZE")) return add(r, GOOD, "MPI", "this is a rank under mpirun", "");
+    if (getenv("OMPI_COMM_WORLD_SIZE")) return add(r, GOOD, "MPI", "this process is a rank under mpirun", "");
     if (ask("command -v mpirun >/dev/null && mpirun --version 2>/dev/null | head -1", version, sizeof version) || !*version)
         return add(r, NOTICE, "MPI", "no mpirun found",
-                   "one process works; for several, install openmpi-bin and libopenmpi-dev and build again");
+                   "retort runs as one process; for several ranks install openmpi-bin and libopenmpi-dev and build again");
     join_lines(version);
     const int failed =
         ask("timeout 20 mpirun -n 2 sed -n 's/^Cpus_allowed_list:[[:space:]]*/core /p' /proc/self/status 2>/dev/null", bound, sizeof bound);
     join_lines(bound);
-    snprintf(value, sizeof value, "%s; 2 ranks %s%s", version, failed ? "cannot be started" : "may use: ", failed ? "" : bound);
-    return add(
-        r, failed ? NOTICE : GOOD, "MPI", value,
-        "as root export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; with one core OMPI_MCA_rmaps_base_oversubscribe=1");
+    snprintf(value, sizeof value, "%s; 2 ranks %s%s", version, failed ? "cannot be started" : "may use ", failed ? "" : bound);
+    return add(r, failed ? NOTICE : GOOD, "MPI", value,
+               "as root, export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; with one core, export "
+               "OMPI_MCA_rmaps_base_oversubscribe=1");
 }
 
 static rt_status check_share(struct report *r)
 {
-    static const char install[] = "install with cmake --install, or set RETORT_SHARE to the folder that holds teacher/ and configs/";
-    rt_buf            dir = {0}, teacher = {0};
-    rt_status         st = RT_OK;
+    static const char install[] =
+        "install the program with cmake --install, or set RETORT_SHARE to the folder that holds teacher/ and configs/";
+    rt_buf    dir = {0}, teacher = {0};
+    rt_status st = RT_OK;
     if (rt_share_dir(&dir) != RT_OK) st = add(r, NOTICE, "share", rt_error_text(), install);
     else {
         st = add(r, GOOD, "share", dir.p, "");
@@ -204,7 +205,7 @@ static rt_status doctor_run(const void *options, int argc, char **argv)
 {
     const struct doctor_options *o = options;
     struct report                r = {.check.out = &r.checks, .number.out = &r.numbers};
-    RT_CHECK(argc == 0, RT_EINVAL, "doctor takes no words, found '%s'", argv[0]);
+    RT_CHECK(argc == 0, RT_EINVAL, "doctor takes no arguments, found '%s'", argv[0]);
     rt_put_array(&r.check, NULL);
     rt_put_object(&r.number, NULL);
     rt_status st = examine(&r, o);
@@ -212,7 +213,7 @@ static rt_status doctor_run(const void *options, int argc, char **argv)
     rt_put_end(&r.number);
     if (st == RT_OK && o->json) st = print_json(&r);
     else if (st == RT_OK) cli_print_text(&r.text);
-    if (st == RT_OK && r.bad) st = rt_fail(RT_ECHECK, __FILE__, __LINE__, "something here is BAD: the line below it says what to do");
+    if (st == RT_OK && r.bad) st = rt_fail(RT_ECHECK, __FILE__, __LINE__, "a check is BAD: the line below it says what to do");
     rt_buf_free(&r.text);
     rt_buf_free(&r.checks);
     rt_buf_free(&r.numbers);
@@ -220,18 +221,22 @@ static rt_status doctor_run(const void *options, int argc, char **argv)
 }
 
 static const rt_option doctor_table[] = {
-    {"json", RT_OPT_FLAG, offsetof(struct doctor_options, json), NULL, "one JSON object instead of a table"},
-    {"quick", RT_OPT_FLAG, offsetof(struct doctor_options, quick), NULL, "measure memory with 64 MB, which caches may hold, not 1 GB"},
+    {"json", RT_OPT_FLAG, offsetof(struct doctor_options, json), NULL, "print one JSON object instead of the table"},
+    {"quick", RT_OPT_FLAG, offsetof(struct doctor_options, quick), NULL,
+     "measure memory speed with arrays of 64 MB, which may fit into a cache, instead of 1 GB"},
     {0},
 };
 
 const rt_command cli_doctor = {
     .name    = "doctor",
     .usage   = "[--json] [--quick]",
-    .summary = "what this machine has and can do, and what to mend",
-    .text    = "Looks at the CPU and the cores this process may use, the kernels in use, the speed of matrix products\n"
-               "and of memory, MPI and where it puts its ranks, the libraries, and the files that come with retort.\n"
-               "Each line begins with good, note or BAD; the last two say what to do. Exit code 1 when a line is BAD.",
+    .summary = "check this machine and suggest what to fix",
+    .text    = "Checks the CPU and the cores that this process may use, the kernels in use, the speed of matrix\n"
+               "products and of memory, MPI and the cores of its ranks, the libraries, and the files that come\n"
+               "with retort. Each line begins with good, note or BAD; a note or BAD is followed by a line that\n"
+               "says what to do. Exits with 1 if a line is BAD.\n\n"
+               "  retort doctor\n"
+               "  retort doctor --json --quick",
     .options = doctor_table,
     .size    = sizeof(struct doctor_options),
     .run     = doctor_run,

@@ -17,10 +17,9 @@ typedef struct eval_options {
 static void warn_unknown(int unknown, const char *dir)
 {
     if (unknown)
-        rt_note(
-            "warning: %s has no tokenizer.json: nothing says that its ids mean the shards' text; if they do not, the numbers mean nothing; "
-            "put its tokenizer's files there",
-            dir);
+        rt_note("warning: %s has no tokenizer.json, so its token ids cannot be compared with the shards'; if they differ, the results are "
+                "meaningless; copy the model's tokenizer files there",
+                dir);
 }
 
 static rt_status print_figures(const ev_result *r, const char *model, int json)
@@ -50,13 +49,12 @@ static rt_status print(const ev_result *r, const char *model, int json)
 {
     RT_TRY(print_figures(r, model, json));
     if (r->kl_missing * 10 >= r->tokens && r->tokens)
-        rt_note("warning: none of the stored ids of %lld of %lld rows is one of the model's: kl_topk leaves these rows out",
+        rt_note("warning: in %lld of %lld rows the model's vocabulary has none of the stored ids; kl_topk excludes these rows",
                 (long long)r->kl_missing, (long long)r->tokens);
     if (r->teacher_ce > r->ce)
-        rt_note(
-            "warning: the teacher is the worse model of this text (cross-entropy %.3f, the model's %.3f): divergence from it is no measure "
-            "of quality here",
-            r->teacher_ce, r->ce);
+        rt_note("warning: the teacher is the worse model of this text (cross-entropy %.3f, the model's %.3f); divergence from it does not "
+                "measure quality here",
+                r->teacher_ce, r->ce);
     return RT_OK;
 }
 
@@ -97,7 +95,7 @@ static rt_status check_logits(const eval_options *o)
     if (!rt_file_exists(o->logits)) return RT_OK;
     const int logits = md_st_open(&f, o->logits) == RT_OK && md_st_find(f, "ids") && md_st_find(f, "logits");
     md_st_close(&f);
-    RT_CHECK(logits, RT_EINVAL, "%s holds no logits: --force replaces a file with ids and logits and nothing else; choose another --logits",
+    RT_CHECK(logits, RT_EINVAL, "%s does not hold logits; --force replaces only a file with ids and logits; choose another --logits",
              o->logits);
     return RT_OK;
 }
@@ -106,10 +104,10 @@ static rt_status run(const void *options, int argc, char **argv)
 {
     const eval_options *o = options;
     md_model           *m = NULL;
-    RT_CHECK(argc == 1, RT_EINVAL, "eval takes one model folder, found %d words (see 'retort eval --help')", argc);
+    RT_CHECK(argc == 1, RT_EINVAL, "eval takes one model folder, found %d arguments (see 'retort eval --help')", argc);
     RT_CHECK(!strcmp(o->dtype, "f32") || !strcmp(o->dtype, "bf16"), RT_EINVAL, "--dtype must be f32 or bf16, found '%s'", o->dtype);
     RT_CHECK(!o->tokens == !o->logits && !o->tokens == !!o->shards.n, RT_EINVAL,
-             "eval takes --shards SHARD..., or --tokens IN and --logits OUT; one of the two");
+             "eval takes either --shards SHARD..., or --tokens IN and --logits OUT");
     RT_CHECK(o->window >= 0 && o->threads >= 0, RT_EINVAL, "--window and --threads must not be negative");
     if (o->tokens) RT_TRY(check_logits(o));
     if (o->threads) rt_threads_set((int)o->threads);
@@ -122,16 +120,18 @@ static rt_status run(const void *options, int argc, char **argv)
 }
 
 static const rt_option options[] = {
-    {"shards", RT_OPT_LIST, offsetof(eval_options, shards), "SHARD...", "held-out text or soft shards"},
+    {"shards", RT_OPT_LIST, offsetof(eval_options, shards), "SHARD...", "held-out text shards or soft shards"},
     {"teacher", RT_OPT_TEXT, offsetof(eval_options, teacher), "DIR",
-     "a model to compare with in process: KL over the whole vocabulary, agreement"},
-    {"tokens", RT_OPT_TEXT, offsetof(eval_options, tokens), "IN", "a safetensors file with ids [B,T]: write all logits instead"},
-    {"logits", RT_OPT_TEXT, offsetof(eval_options, logits), "OUT", "where to write ids and logits [B,T,V]"},
+     "model folder to compare with: report KL over the whole vocabulary and agreement"},
+    {"tokens", RT_OPT_TEXT, offsetof(eval_options, tokens), "IN", "safetensors file with ids [B,T]: write all logits instead of measuring"},
+    {"logits", RT_OPT_TEXT, offsetof(eval_options, logits), "OUT", "safetensors file to write, with ids [B,T] and logits [B,T,V]"},
     {"force", RT_OPT_FLAG, offsetof(eval_options, force), NULL, "replace the file that --logits names"},
-    {"dtype", RT_OPT_TEXT, offsetof(eval_options, dtype), "TYPE", "f32 (default) or bf16"},
-    {"window", RT_OPT_INT, offsetof(eval_options, window), "N", "tokens scored at once (default: the context)"},
-    {"threads", RT_OPT_INT, offsetof(eval_options, threads), "N", "threads (default: the cores that it may use)"},
-    {"json", RT_OPT_FLAG, offsetof(eval_options, json), NULL, "one JSON object: tokens ce ppl acc ece kl agree kl_topk teacher_ce"},
+    {"dtype", RT_OPT_TEXT, offsetof(eval_options, dtype), "TYPE", "type of weights and activations, f32 or bf16 (default f32)"},
+    {"window", RT_OPT_INT, offsetof(eval_options, window), "N",
+     "longest sequence scored at once, in tokens (default: the model's context)"},
+    {"threads", RT_OPT_INT, offsetof(eval_options, threads), "N",
+     "number of threads (default: OMP_NUM_THREADS, or one per core that the process may use)"},
+    {"json", RT_OPT_FLAG, offsetof(eval_options, json), NULL, "print one JSON object: tokens ce ppl acc ece kl agree kl_topk teacher_ce"},
     {0}};
 
 static const eval_options defaults = {.dtype = "f32"};
@@ -140,10 +140,12 @@ const rt_command cli_eval = {
     .name     = "eval",
     .usage    = "MODEL --shards SHARD... [--teacher DIR]",
     .summary  = "measure a model on held-out text",
-    .text     = "Scores every document of the shards: cross-entropy, perplexity, top-1 accuracy and calibration\n"
-                "error (ECE, 15 bins). With --teacher also the KL divergence from the teacher over the whole\n"
-                "vocabulary, the teacher's own cross-entropy (teacher_ce), and how often both prefer the same token.\n"
-                "Never judge by agreement alone: a student may agree and be badly wrong in its probabilities.\n\n"
+    .text     = "Scores every document of the shards and prints cross-entropy (ce), perplexity (ppl), top-1\n"
+                "accuracy (acc) and expected calibration error with 15 bins (ece). With --teacher it also prints\n"
+                "the KL divergence from the teacher over the whole vocabulary (kl), how often both models prefer\n"
+                "the same token (agree) and the teacher's own cross-entropy (teacher_ce). For soft shards it prints\n"
+                "the KL divergence over the stored top k (kl_topk). Do not judge by agreement alone: a student can\n"
+                "agree and still have wrong probabilities.\n\n"
                 "  echo 'volcano (noun): a mountain that throws out ash' >my.txt\n"
                 "  retort data import my.txt --tokenizer @share/teacher --out my.h5\n"
                 "  retort eval @share/teacher --shards my.h5\n"

@@ -33,8 +33,8 @@ static rt_status parse_ids(const char *text, ds_ids *ids)
     for (const char *p = text; *p;) {
         char      *end;
         const long v = strtol(p, &end, 10);
-        RT_CHECK(end != p && (*end == ',' || !*end) && v >= 0 && v <= INT32_MAX, RT_EINVAL, "--ids takes token ids with commas, found '%s'",
-                 text);
+        RT_CHECK(end != p && (*end == ',' || !*end) && v >= 0 && v <= INT32_MAX, RT_EINVAL,
+                 "--ids takes token ids separated by commas, found '%s'", text);
         RT_TRY(ds_ids_add(ids, (int32_t)v));
         p = *end ? end + 1 : end;
     }
@@ -46,9 +46,9 @@ static rt_status make_prompt(generation *g)
     if (g->o->ids) RT_TRY(parse_ids(g->o->ids, &g->ids));
     else RT_TRY(ds_encode(g->t, g->o->prompt, strlen(g->o->prompt), DS_PROMPT, &g->ids));
     g->prompt = g->ids.n;
-    RT_CHECK(g->prompt >= 1, RT_EINVAL, "the prompt is empty and this tokenizer begins a text with no token; give --prompt or --ids");
-    RT_CHECK(g->prompt <= g->m->config.context, RT_EINVAL, "the prompt has %lld tokens, the model's context is %lld", (long long)g->prompt,
-             (long long)g->m->config.context);
+    RT_CHECK(g->prompt >= 1, RT_EINVAL, "the prompt is empty, and this tokenizer puts no token before a text; give --prompt or --ids");
+    RT_CHECK(g->prompt <= g->m->config.context, RT_EINVAL, "the prompt has %lld tokens, but the model's context is %lld",
+             (long long)g->prompt, (long long)g->m->config.context);
     return RT_OK;
 }
 
@@ -124,11 +124,10 @@ static rt_status run(const void *options, int argc, char **argv)
     generation              g = {.o = o};
     RT_CHECK(argc == 1 && (o->prompt || o->ids), RT_EINVAL,
              "generate takes one model folder and --prompt or --ids (see 'retort generate --help')");
-    RT_CHECK(o->max_tokens >= 1 && o->top_k >= 0, RT_EINVAL,
-             "expected --max-tokens of 1 or more and --top-k of 0 or more, found %lld and %lld", (long long)o->max_tokens,
-             (long long)o->top_k);
+    RT_CHECK(o->max_tokens >= 1 && o->top_k >= 0, RT_EINVAL, "--max-tokens must be at least 1 and --top-k at least 0, found %lld and %lld",
+             (long long)o->max_tokens, (long long)o->top_k);
     RT_CHECK(o->temperature >= 0 && o->top_p > 0 && o->top_p <= 1, RT_EINVAL,
-             "expected --temperature of 0 or more and --top-p above 0, at most 1, found %g and %g", o->temperature, o->top_p);
+             "--temperature must be at least 0 and --top-p above 0 and at most 1, found %g and %g", o->temperature, o->top_p);
     RT_CHECK(!strcmp(o->dtype, "f32") || !strcmp(o->dtype, "bf16"), RT_EINVAL, "--dtype must be f32 or bf16, found '%s'", o->dtype);
     if (o->threads > 0) rt_threads_set((int)o->threads);
     RT_TRY(kn_init());
@@ -148,17 +147,20 @@ static rt_status run(const void *options, int argc, char **argv)
 }
 
 static const rt_option options[] = {
-    {"prompt", RT_OPT_TEXT, offsetof(generate_options, prompt), "TEXT", "what to continue"},
-    {"ids", RT_OPT_TEXT, offsetof(generate_options, ids), "1,2,3", "the same as token ids, taken as they are"},
-    {"max-tokens", RT_OPT_INT, offsetof(generate_options, max_tokens), "N", "at most so many (default 64)"},
-    {"temperature", RT_OPT_REAL, offsetof(generate_options, temperature), "T", "0: always the most likely (default 0.8)"},
-    {"top-k", RT_OPT_INT, offsetof(generate_options, top_k), "K", "only the K most likely (default 0: all)"},
-    {"top-p", RT_OPT_REAL, offsetof(generate_options, top_p), "P", "only the most likely that together have P (default 1: all)"},
-    {"seed", RT_OPT_INT, offsetof(generate_options, seed), "N", "of the sampling (default 0)"},
-    {"ignore-eos", RT_OPT_FLAG, offsetof(generate_options, ignore_eos), NULL, "go on after an end token"},
-    {"dtype", RT_OPT_TEXT, offsetof(generate_options, dtype), "TYPE", "bf16 (default) or f32, for weights that are not quantised"},
-    {"threads", RT_OPT_INT, offsetof(generate_options, threads), "N", "threads (default: the cores that it may use)"},
-    {"json", RT_OPT_FLAG, offsetof(generate_options, json), NULL, "one JSON object: ids text tok_s"},
+    {"prompt", RT_OPT_TEXT, offsetof(generate_options, prompt), "TEXT", "text to continue"},
+    {"ids", RT_OPT_TEXT, offsetof(generate_options, ids), "1,2,3", "prompt as token ids, to which nothing is added"},
+    {"max-tokens", RT_OPT_INT, offsetof(generate_options, max_tokens), "N", "largest number of tokens to generate (default 64)"},
+    {"temperature", RT_OPT_REAL, offsetof(generate_options, temperature), "T",
+     "sampling temperature; 0 takes the most likely token (default 0.8)"},
+    {"top-k", RT_OPT_INT, offsetof(generate_options, top_k), "K", "sample from the K most likely tokens; 0: from all (default 0)"},
+    {"top-p", RT_OPT_REAL, offsetof(generate_options, top_p), "P",
+     "sample from the most likely tokens that together have probability P (default 1: all)"},
+    {"seed", RT_OPT_INT, offsetof(generate_options, seed), "N", "seed of the sampling (default 0)"},
+    {"ignore-eos", RT_OPT_FLAG, offsetof(generate_options, ignore_eos), NULL, "continue after an end token"},
+    {"dtype", RT_OPT_TEXT, offsetof(generate_options, dtype), "TYPE", "type of weights that are not quantised, bf16 or f32 (default bf16)"},
+    {"threads", RT_OPT_INT, offsetof(generate_options, threads), "N",
+     "number of threads (default: OMP_NUM_THREADS, or one per core that the process may use)"},
+    {"json", RT_OPT_FLAG, offsetof(generate_options, json), NULL, "print one JSON object: ids text tok_s"},
     {0}};
 
 static const generate_options defaults = {.max_tokens = 64, .temperature = 0.8, .top_p = 1, .dtype = "bf16"};
@@ -166,8 +168,10 @@ static const generate_options defaults = {.max_tokens = 64, .temperature = 0.8, 
 const rt_command cli_generate = {
     .name     = "generate",
     .usage    = "MODEL --prompt TEXT",
-    .summary  = "run a model here",
-    .text     = "Continues a text, printing it as it comes, and the speed at the end. The same seed gives the same text.\n\n"
+    .summary  = "generate text with a model",
+    .text     = "Continues a prompt and prints the text while it is generated, then the speed on standard error.\n"
+                "The same seed gives the same text. MODEL is a model folder: a checkpoint, a quantised model or any\n"
+                "supported model in Hugging Face layout.\n\n"
                 "  retort generate @share/teacher --prompt 'volcano (noun):' --temperature 0.5",
     .options  = options,
     .size     = sizeof(generate_options),

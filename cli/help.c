@@ -8,29 +8,30 @@ static const struct group {
     const char *title, *names[8];
 } groups[] = {
     {"text and tokens", {"tokenizer", "data"}},   {"the teacher", {"serve", "textbook", "score"}},
-    {"the student", {"train", "plan", "report"}}, {"judging and using it", {"eval", "quantize", "generate", "chat", "export"}},
+    {"the student", {"train", "plan", "report"}}, {"evaluation and use", {"eval", "quantize", "generate", "chat", "export"}},
     {"this machine", {"doctor", "bench"}},
 };
 enum { GROUPS = sizeof groups / sizeof *groups };
 
 static const char head[] = "retort distils a large language model into a small one, on CPUs.\n"
                            "\n"
-                           "A teacher writes or reads text and says, for every token, which tokens it thought\n"
-                           "likely; retort keeps both in shards. A small student then learns from the teacher's\n"
-                           "probabilities, which tell it more than the text alone, on one machine or on many\n"
-                           "under mpirun. The student is evaluated, quantised, run and served by the same program.\n"
+                           "A teacher reads or writes text and returns, for every token, the probabilities of the\n"
+                           "most likely next tokens. retort stores both in shards. A small student is then trained\n"
+                           "on the teacher's probabilities, which carry more information than the text alone, on\n"
+                           "one machine or on several under mpirun. The same program evaluates, quantises, runs and\n"
+                           "serves the student.\n"
                            "\n"
                            "usage: retort COMMAND [options]      retort COMMAND --help      retort --version\n";
 
-static const char foot[] = "\na distillation in five lines:\n"
-                           "  retort serve TEACHER --port 8000 &                     # any model in Hugging Face's layout\n"
+static const char foot[] = "\na distillation in five commands:\n"
+                           "  retort serve TEACHER --port 8000 &                     # a model folder in Hugging Face layout\n"
                            "  retort data import my.txt --tokenizer TEACHER --split train=0.95,valid=0.05 --out my.h5\n"
                            "  retort score --teacher http://127.0.0.1:8000 --shards my-train.h5 --out soft.h5\n"
                            "  mpirun -n 2 retort train student.json --set data.train=soft.h5 model.tokenizer=TEACHER\n"
                            "  retort eval out/latest --shards my-valid.h5 --teacher TEACHER\n"
                            "\n"
-                           "Exit codes: 0 done, 1 a check said no, 2 wrong use or input, 3 a server or file system\n"
-                           "failed, 4 not enough resources, 130 interrupted with a checkpoint.\n";
+                           "Exit codes: 0 success, 1 a check failed, 2 wrong usage or input, 3 a server or file system\n"
+                           "failed, 4 not enough resources, 130 interrupted after writing a checkpoint.\n";
 
 static const rt_command *in_group(const struct group *g, int i)
 {
@@ -76,7 +77,7 @@ static rt_status help_run(const void *options, int argc, char **argv)
     (void)options;
     const rt_command *c = NULL;
     rt_buf            b = {0};
-    RT_CHECK(argc <= 1, RT_EINVAL, "help takes one command, found %d words (see 'retort --help')", argc);
+    RT_CHECK(argc <= 1, RT_EINVAL, "help takes one command, found %d arguments (see 'retort --help')", argc);
     if (argc) RT_TRY(cli_find(&c, argv[0]));
     const rt_status st = c ? rt_options_help(&b, "retort", c) : cli_overview(&b);
     if (st == RT_OK) fputs(b.p, stdout);
@@ -87,7 +88,7 @@ static rt_status help_run(const void *options, int argc, char **argv)
 const rt_command cli_help = {
     .name    = "help",
     .usage   = "[COMMAND]",
-    .summary = "explain a command, or list them all",
-    .text    = "Shows what 'retort COMMAND --help' shows; without a command, the list of commands.",
+    .summary = "explain a command, or list all commands",
+    .text    = "Prints the text of 'retort COMMAND --help'; without COMMAND, the list of commands.",
     .run     = help_run,
 };

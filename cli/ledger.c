@@ -37,14 +37,14 @@ static rt_status print_json(const char *path, const tc_ledger_stats *s)
 static rt_status as_text(rt_buf *b, const char *path, const tc_ledger_stats *s)
 {
     const int64_t held = s->done + s->in_shard;
-    RT_TRY(rt_buf_fmt(b, "%s: %.1f MB\n  %-12s %lld requests; the answers to %lld of them were removed, a shard holds them\n", path,
-                      (double)s->file * 1e-6, "answered", (long long)held, (long long)s->in_shard));
-    RT_TRY(rt_buf_fmt(b, "  %-12s %.1f MB, kept in %.1f MB\n", "answers", (double)s->responses * 1e-6, (double)s->kept * 1e-6));
-    RT_TRY(rt_buf_fmt(b, "  %-12s %lld prompt, %lld generated, as the server counted them\n", "tokens", (long long)s->prompt_tokens,
+    RT_TRY(rt_buf_fmt(b, "%s: %.1f MB\n  %-12s %lld requests; the responses to %lld of them were removed because a shard holds them\n",
+                      path, (double)s->file * 1e-6, "answered", (long long)held, (long long)s->in_shard));
+    RT_TRY(rt_buf_fmt(b, "  %-12s %.1f MB, stored in %.1f MB\n", "responses", (double)s->responses * 1e-6, (double)s->kept * 1e-6));
+    RT_TRY(rt_buf_fmt(b, "  %-12s %lld prompt, %lld generated, as counted by the server\n", "tokens", (long long)s->prompt_tokens,
                       (long long)s->completion_tokens));
     if (s->cost > 0) RT_TRY(rt_buf_fmt(b, "  %-12s %.4f\n", "cost", s->cost));
     if (!s->bad && !s->failed) return RT_OK;
-    RT_TRY(rt_buf_fmt(b, "  %-12s %lld without an answer, %lld with a bad one\n", "failed", (long long)s->failed, (long long)s->bad));
+    RT_TRY(rt_buf_fmt(b, "  %-12s %lld without a response, %lld with a bad one\n", "failed", (long long)s->failed, (long long)s->bad));
     for (int i = 0; i < s->reasons.used; i++) RT_TRY(rt_buf_fmt(b, "  %12lld %s\n", (long long)s->reasons.n[i], s->reasons.name[i]));
     return RT_OK;
 }
@@ -67,7 +67,7 @@ static rt_status prune(const options *o, const char *path)
     RT_TRY(tc_ledger_prune(path, o->shard));
     const int64_t after = rt_file_size(path);
     if (o->json) return show(o, path);
-    cli_print("%s: %.1f MB instead of %.1f MB\n", path, (double)after * 1e-6, (double)before * 1e-6);
+    cli_print("%s: %.1f MB, before %.1f MB\n", path, (double)after * 1e-6, (double)before * 1e-6);
     return RT_OK;
 }
 
@@ -75,17 +75,17 @@ static rt_status run(const void *opt, int argc, char **argv)
 {
     static const char *const names[] = {"stats", "prune"};
     const options           *o       = opt;
-    RT_CHECK(argc == 2, RT_EINVAL, "ledger takes a word and a ledger: 'retort ledger stats OUT.h5.ledger' or 'prune' (found %d words)",
-             argc);
+    RT_CHECK(argc == 2, RT_EINVAL,
+             "ledger takes stats or prune and a ledger file, as in 'retort ledger stats OUT.h5.ledger'; found %d arguments", argc);
     if (!strcmp(argv[0], "prune")) return prune(o, argv[1]);
-    RT_CHECK(!strcmp(argv[0], "stats"), RT_EINVAL, "ledger does not know '%s'; the nearest is '%s' (see 'retort ledger --help')", argv[0],
-             rt_nearest(argv[0], names, 2));
-    RT_CHECK(!o->shard, RT_EINVAL, "--shard is for 'retort ledger prune'");
+    RT_CHECK(!strcmp(argv[0], "stats"), RT_EINVAL, "ledger has no sub-command '%s'; the nearest is '%s' (see 'retort ledger --help')",
+             argv[0], rt_nearest(argv[0], names, 2));
+    RT_CHECK(!o->shard, RT_EINVAL, "--shard belongs to 'retort ledger prune'");
     return show(o, argv[1]);
 }
 
 static const rt_option table[] = {
-    {"shard", RT_OPT_TEXT, offsetof(options, shard), "FILE", "prune: remove the answers that this shard, once verified, holds"},
+    {"shard", RT_OPT_TEXT, offsetof(options, shard), "FILE", "prune: verify this shard, then remove the responses that it holds"},
     {"json", RT_OPT_FLAG, offsetof(options, json), NULL, "print one JSON object"},
     {0},
 };
@@ -93,12 +93,13 @@ static const rt_option table[] = {
 const rt_command cli_ledger = {
     .name    = "ledger",
     .usage   = "stats LEDGER | prune LEDGER [--shard OUT.h5]",
-    .summary = "what the kept answers of a teacher take, and making them smaller",
-    .text    = "stats counts the requests of a ledger (score and textbook write it beside their shard), their\n"
-               "tokens, cost and bytes, and why some failed.  prune removes bad answers, compresses those\n"
-               "that an older version kept as they came and, with --shard, removes the answers to the\n"
-               "requests that the shard holds: it is verified first.  What was pruned is asked for again only\n"
-               "where the shard is gone.\n\n"
+    .summary = "show the size of a ledger of stored teacher responses, and shrink it",
+    .text    = "score and textbook store every response of a server in a ledger beside their shard.\n\n"
+               "stats       counts the requests of a ledger, their tokens, cost and bytes, and the reasons of\n"
+               "            failed requests.\n"
+               "prune       removes bad responses and compresses those that an older version stored uncompressed.\n"
+               "            With --shard it first verifies the shard and then removes the responses that the shard\n"
+               "            holds. They are requested again only if the shard is deleted.\n\n"
                "  retort ledger stats soft.h5.ledger\n"
                "  retort ledger prune soft.h5.ledger --shard soft.h5",
     .options = table,

@@ -61,7 +61,7 @@ static rt_status run_command(const rt_command *c, int argc, char **argv)
 static rt_status dispatch(int argc, char **argv)
 {
     const rt_command *c = NULL;
-    RT_CHECK(argc > 0, RT_EINVAL, "expected a command, found none: 'retort --help' lists them");
+    RT_CHECK(argc > 0, RT_EINVAL, "expected a command, found no argument ('retort --help' lists the commands)");
     if (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h")) return print(cli_overview);
     if (!strcmp(argv[0], "--version")) return print(cli_versions);
     RT_TRY(cli_find(&c, argv[0]));

@@ -91,14 +91,14 @@ static const char head[] = ".TH RETORT 1 \"\" \"%s\"\n"
                            ".SH DESCRIPTION\n.nf\n";
 static const char foot[] =
     ".SH ENVIRONMENT\n"
-    ".TP\n.B RETORT_CPU\nThe kernels to use (ref, avx2, avx512, neon) instead of the best that this CPU has.\n"
-    ".TP\n.B RETORT_SHARE\nThe folder that holds teacher/ and configs/, instead of share/retort beside the program.\n"
-    ".TP\n.B RETORT_TRACE\n1: errors are followed by the places in the source that they came through.\n"
-    ".TP\n.B OMP_NUM_THREADS\nThreads of one process; otherwise the cores that it may run on.\n"
-    ".TP\n.B OPENBLAS_CORETYPE\nOpenBLAS's kernel, instead of the one that retort chooses for this CPU.\n"
+    ".TP\n.B RETORT_CPU\nThe kernels to use (ref, avx2, avx512, neon) instead of the fastest that this CPU supports.\n"
+    ".TP\n.B RETORT_SHARE\nThe folder that holds teacher/ and configs/ (default: share/retort beside the program's folder).\n"
+    ".TP\n.B RETORT_TRACE\n1: print the call path of an error after its message, as file:line.\n"
+    ".TP\n.B OMP_NUM_THREADS\nThe number of threads of a process (default: one per core that the process may use).\n"
+    ".TP\n.B OPENBLAS_CORETYPE\nThe OpenBLAS kernel to use instead of the one that retort chooses for this CPU.\n"
     ".SH EXIT STATUS\n"
-    "0 done; 1 a check said no; 2 wrong use or input; 3 a server or file system failed;\n"
-    "4 not enough resources; 130 interrupted with a checkpoint.\n";
+    "0 success; 1 a check failed; 2 wrong usage or input; 3 a server or file system failed;\n"
+    "4 not enough resources; 130 interrupted after writing a checkpoint.\n";
 
 static rt_status make_page(rt_buf *out)
 {
@@ -122,7 +122,7 @@ static rt_status man_run(const void *options, int argc, char **argv)
 {
     (void)options;
     rt_buf b = {0};
-    RT_CHECK(argc == 0, RT_EINVAL, "man takes no words, found '%s'", argv[0]);
+    RT_CHECK(argc == 0, RT_EINVAL, "man takes no arguments, found '%s'", argv[0]);
     const rt_status st = make_page(&b);
     if (st == RT_OK) fputs(b.p, stdout);
     rt_buf_free(&b);
@@ -133,7 +133,7 @@ const rt_command cli_man = {
     .name    = "man",
     .usage   = "> retort.1",
     .summary = "print the manual page",
-    .text    = "Writes the manual page retort(1) to standard output, in roff: 'retort man | man -l -' shows it.\n"
-               "The build makes retort.1 with it.",
+    .text    = "Writes the manual page retort(1) in roff to standard output; the build uses it to make retort.1.\n\n"
+               "  retort man | man -l -",
     .run     = man_run,
 };

@@ -35,7 +35,7 @@ static rt_status look_at_inputs(const tr_config *c, md_config *shape, ds_info *i
     if (strcmp(c->init, "new")) RT_TRY(md_config_read(shape, c->init));
     if (!shape->V && !there && c->tokenizer) RT_TRY(tokenizer_size(c->tokenizer, &shape->V));
     RT_CHECK(shape->V || c->train.n, RT_EINVAL,
-             "the vocabulary is not known; name a shard (data.train), a tokenizer (model.tokenizer) or set model.V");
+             "the vocabulary size is unknown; set data.train to a shard, model.tokenizer to a tokenizer folder, or model.V");
     *info = (ds_info){.soft  = 1,
                       .vocab = shape->V,
                       .k     = c->objective.k >= 0 ? c->objective.k : 16,
@@ -82,16 +82,16 @@ static rt_status print_json(const tr_memory *m, const rt_buf *learnt, int fits, 
 
 static void print_table(const tr_config *c, const tr_memory *m, const char *learnt, double gflops, double seconds)
 {
-    cli_print("%.1f million parameters, %s, %lld sequences of %lld tokens a step, %lld at once\n%s\n\n", (double)m->parameters * 1e-6,
+    cli_print("%.1f million parameters, %s, %lld sequences of %lld tokens per step, %lld at a time\n%s\n\n", (double)m->parameters * 1e-6,
               kn_type_name(c->dtype), (long long)c->sequences, (long long)c->seq, (long long)m->micro, learnt);
     for (int i = 0; i < TR_MEMORY_CATEGORIES; i++)
         if (m->bytes[i]) printf("  %-24s %10.1f MB\n", tr_memory_category_name(i), (double)m->bytes[i] * 1e-6);
-    printf("  %-24s %10.1f MB   (%.1f MB are available)\n\n", "in all", (double)m->total * 1e-6, (double)rt_memory_available() * 1e-6);
-    printf("  %-24s %10.1f MB   of the activations: what waits from forward to backward\n", "kept", (double)m->plan.kept_bytes * 1e-6);
-    printf("  %-24s %10.1f MB   if no two buffers shared memory (%d buffers, %d steps)\n", "without sharing",
+    printf("  %-24s %10.1f MB   (%.1f MB available)\n\n", "in all", (double)m->total * 1e-6, (double)rt_memory_available() * 1e-6);
+    printf("  %-24s %10.1f MB   of the activations are kept from forward to backward\n", "kept", (double)m->plan.kept_bytes * 1e-6);
+    printf("  %-24s %10.1f MB   would be used if no two buffers shared memory (%d buffers, %d steps)\n", "without sharing",
            (double)m->plan.sum_bytes * 1e-6, m->plan.n_buffers, m->plan.n_steps);
-    printf("  %-24s %10.1f GFLOP a step and rank\n", "work", m->flops * 1e-9);
-    printf("  %-24s %10.2f s      a step: products run at %.0f GF/s here and take %d %% of it as a rule; %lld steps: %.1f h\n", "time",
+    printf("  %-24s %10.1f GFLOP per step and rank\n", "work", m->flops * 1e-9);
+    printf("  %-24s %10.2f s      per step, at the %.0f GFLOP/s of gemm here if gemm takes %d %% of the step; %lld steps: %.1f h\n", "time",
            seconds, gflops, USUAL, (long long)c->steps, seconds * (double)c->steps / 3600);
 }
 
@@ -128,10 +128,10 @@ static rt_status run(const void *options, int argc, char **argv)
 {
     const plan_options *o = options;
     tr_config           c;
-    RT_CHECK(argc == 1, RT_EINVAL, "plan takes one CONFIG.json, found %d words (see 'retort plan --help')", argc);
+    RT_CHECK(argc == 1, RT_EINVAL, "plan takes one CONFIG.json, found %d arguments (see 'retort plan --help')", argc);
     RT_CHECK(o->threads >= 0 && o->threads <= RT_MAX_THREADS, RT_EINVAL, "--threads must be between 1 and %d", RT_MAX_THREADS);
     RT_CHECK(o->ranks >= 1 && o->ranks <= 1 << 20, RT_EINVAL, "--ranks must be between 1 and %d", 1 << 20);
-    RT_CHECK(o->per_node >= 0, RT_EINVAL, "--per-node must be at least 1");
+    RT_CHECK(o->per_node >= 0, RT_EINVAL, "--per-node must be at least 1 (or 0: all ranks)");
     RT_TRY(tr_config_read(&c, argv[0], &o->set));
     if (o->threads) rt_threads_set((int)o->threads);
     rt_status st = kn_init();
@@ -142,12 +142,13 @@ static rt_status run(const void *options, int argc, char **argv)
 
 static const rt_option options[] = {
     {"set", RT_OPT_LIST, offsetof(plan_options, set), "KEY=VALUE", "change a configuration key, as in retort train"},
-    {"ranks", RT_OPT_INT, offsetof(plan_options, ranks), "N", "MPI ranks that share the batch (default 1)"},
-    {"per-node", RT_OPT_INT, offsetof(plan_options, per_node), "N", "ranks that share the memory of one machine (default: all)"},
-    {"threads", RT_OPT_INT, offsetof(plan_options, threads), "N", "threads of a rank (default: the cores that it may use)"},
+    {"ranks", RT_OPT_INT, offsetof(plan_options, ranks), "N", "number of MPI ranks that share the batch (default 1)"},
+    {"per-node", RT_OPT_INT, offsetof(plan_options, per_node), "N", "number of ranks that share the memory of one machine (default: all)"},
+    {"threads", RT_OPT_INT, offsetof(plan_options, threads), "N",
+     "number of threads of a rank (default: OMP_NUM_THREADS, or one per core that the process may use)"},
     {"graph", RT_OPT_FLAG, offsetof(plan_options, graph), NULL,
-     "the schedule of a step too: each operator, what it writes, where and for how long"},
-    {"json", RT_OPT_FLAG, offsetof(plan_options, json), NULL, "the numbers as one JSON object"},
+     "also print the schedule of a step: each operator, the buffers that it writes, their addresses and lifetimes"},
+    {"json", RT_OPT_FLAG, offsetof(plan_options, json), NULL, "print the numbers as one JSON object"},
     {0}};
 
 static const plan_options defaults = {.ranks = 1};
@@ -155,11 +156,11 @@ static const plan_options defaults = {.ranks = 1};
 const rt_command cli_plan = {
     .name     = "plan",
     .usage    = "CONFIG.json [--set KEY=VALUE]... [--graph]",
-    .summary  = "what a training run will need: memory by purpose, work, time",
-    .text     = "Lays out a training step without running it. The memory is what retort train will take on each rank;\n"
-                "the time is an estimate from the rate of matrix products on this machine. Model and batch are tried\n"
-                "out with --set; the shards need not exist where model.V or model.tokenizer gives the vocabulary.\n"
-                "Exits with 4 where the run does not fit into the memory of this machine, and says what would.\n\n"
+    .summary  = "estimate what a training run needs: memory by category, work, time",
+    .text     = "Plans a training step without running it. The memory is what retort train uses on each rank; the\n"
+                "time is estimated from the measured gemm rate of this machine. Use --set to try other models and\n"
+                "batches. The shards need not exist if model.V or model.tokenizer gives the vocabulary size. Exits\n"
+                "with 4 if the run does not fit into the memory of this machine, and names a setting that fits.\n\n"
                 "  retort plan @share/configs/student-distil.json\n"
                 "  retort plan @share/configs/student-distil.json --set model.V=32000 model.C=768 model.L=12 recompute=true\n"
                 "  retort plan @share/configs/student-distil.json --ranks 64 --per-node 2",

@@ -49,14 +49,15 @@ static rt_status print_json(const quantize_options *o, const quality *before, co
 
 static rt_status report_text(rt_buf *b, const quantize_options *o, const quality *before, const quality *after)
 {
-    RT_TRY(rt_buf_fmt(b, "%s: int%lld in groups of %lld, %.2f MB instead of %.2f MB (%.2f x smaller than bf16)\n", o->out,
+    RT_TRY(rt_buf_fmt(b, "%s: int%lld in groups of %lld columns, %.2f MB, before %.2f MB (%.2f times as large)\n", o->out,
                       (long long)o->bits, (long long)o->group, (double)after->bytes / 1e6, (double)before->bytes / 1e6,
                       (double)before->bytes / (double)after->bytes));
     RT_TRY(rt_buf_fmt(b, "  decodes %.0f tokens/s, %.0f before%s\n", after->tok_s, before->tok_s,
-                      after->tok_s < before->tok_s ? ": slower, since converting these weights takes longer than reading fewer bytes saves"
-                                                   : ""));
+                      after->tok_s < before->tok_s
+                          ? "; it is slower because converting the weights takes more time than reading fewer bytes saves"
+                          : ""));
     if (!o->shards.n) return RT_OK;
-    if (isnan(after->ce)) return rt_buf_str(b, "  no token of the shards counts: its loss is not known\n");
+    if (isnan(after->ce)) return rt_buf_str(b, "  the shards have no token that counts, so the loss is unknown\n");
     return rt_buf_fmt(b, "  cross-entropy %.4f before, %.4f after (%+.4f)\n", before->ce, after->ce, after->ce - before->ce);
 }
 
@@ -114,7 +115,7 @@ static const char *look_at(const char *dir, const char *name, int *known)
     md_config   c;
     const char *why  = NULL;
     rt_buf      path = {0};
-    if (!is_ours(name)) return "which is no part of a quantised model";
+    if (!is_ours(name)) return "which does not belong to a quantised model";
     if (rt_path(&path, dir, name) != RT_OK) return "whose path is too long";
     if (!strcmp(name, "config.json")) {
         if (md_config_read(&c, dir) != RT_OK || !c.bits) why = "a model that is not quantised";
@@ -130,7 +131,7 @@ static const char *look_at(const char *dir, const char *name, int *known)
 static rt_status refuse(const char *out, const char *name, const char *why)
 {
     const int whole = !strcmp(name, "config.json"); /* the reason then concerns the whole folder */
-    RT_FAIL(RT_EINVAL, "%s holds %s%s%s: --force replaces a quantised model and nothing else; choose another --out", out, whole ? "" : name,
+    RT_FAIL(RT_EINVAL, "%s holds %s%s%s; --force replaces only a quantised model; choose another --out", out, whole ? "" : name,
             whole ? "" : ", ", why);
 }
 
@@ -143,7 +144,7 @@ static rt_status check_replaced(const char *out)
     RT_TRY(rt_dir_make(out)); /* it exists: fails if it is not a folder */
     RT_TRY(rt_dir_list(&names, &n, out));
     for (int i = 0; !why && i < n; i++) why = look_at(out, name = names[i], &known);
-    if (!why && n && !known) why = "and no quantised model";
+    if (!why && n && !known) why = "but no quantised model";
     const rt_status st = why ? refuse(out, name, why) : RT_OK;
     rt_names_free(&names, n);
     return st;
@@ -194,8 +195,8 @@ static rt_status run(const void *options, int argc, char **argv)
     const quantize_options *o = options;
     md_model               *m = NULL;
     kn_type                 type;
-    RT_CHECK(argc == 1 && o->out, RT_EINVAL, "quantize takes one model folder and --out DIR (see 'retort quantize --help')");
-    RT_CHECK(o->bits == 8 || o->bits == 4, RT_EINVAL, "--bits is 8 or 4, found %lld", (long long)o->bits);
+    RT_CHECK(argc == 1 && o->out, RT_EINVAL, "quantize takes one model folder and requires --out DIR (see 'retort quantize --help')");
+    RT_CHECK(o->bits == 8 || o->bits == 4, RT_EINVAL, "--bits must be 8 or 4, found %lld", (long long)o->bits);
     RT_TRY(check_out(o));
     if (o->threads > 0) rt_threads_set((int)o->threads);
     RT_TRY(kn_init());
@@ -207,14 +208,15 @@ static rt_status run(const void *options, int argc, char **argv)
 }
 
 static const rt_option options[] = {
-    {"bits", RT_OPT_INT, offsetof(quantize_options, bits), "N", "8 or 4 (default 4)"},
+    {"bits", RT_OPT_INT, offsetof(quantize_options, bits), "N", "bits per weight, 8 or 4 (default 4)"},
     {"group", RT_OPT_INT, offsetof(quantize_options, group), "N",
-     "columns that share a scale (default 32); must divide every matrix's width"},
-    {"out", RT_OPT_TEXT, offsetof(quantize_options, out), "DIR", "folder of the quantised model"},
-    {"shards", RT_OPT_LIST, offsetof(quantize_options, shards), "SHARD...", "measure the change of the loss on these"},
-    {"threads", RT_OPT_INT, offsetof(quantize_options, threads), "N", "threads (default: the cores that it may use)"},
-    {"force", RT_OPT_FLAG, offsetof(quantize_options, force), NULL, "replace the quantised model that --out holds"},
-    {"json", RT_OPT_FLAG, offsetof(quantize_options, json), NULL, "the report as one JSON object"},
+     "number of columns that share a scale; must divide the width of every matrix (default 32)"},
+    {"out", RT_OPT_TEXT, offsetof(quantize_options, out), "DIR", "folder to write the quantised model into"},
+    {"shards", RT_OPT_LIST, offsetof(quantize_options, shards), "SHARD...", "measure the change of the loss on these shards"},
+    {"threads", RT_OPT_INT, offsetof(quantize_options, threads), "N",
+     "number of threads (default: OMP_NUM_THREADS, or one per core that the process may use)"},
+    {"force", RT_OPT_FLAG, offsetof(quantize_options, force), NULL, "replace the quantised model in --out"},
+    {"json", RT_OPT_FLAG, offsetof(quantize_options, json), NULL, "print the report as one JSON object"},
     {0}};
 
 static const quantize_options defaults = {.bits = 4, .group = 32};
@@ -222,11 +224,12 @@ static const quantize_options defaults = {.bits = 4, .group = 32};
 const rt_command cli_quantize = {
     .name     = "quantize",
     .usage    = "MODEL --out DIR [--bits 4]",
-    .summary  = "a model in 8 or 4 bits",
-    .text     = "Rounds every matrix to 8 or 4 bits, affinely in groups of columns: Q = round(S x + Z). Norms stay as\n"
-                "they are. Reports the size, the speed of decoding and, with --shards, the change of the loss. Fewer bits save\n"
-                "space, not always time: small models are slower, since their weights are converted before they are used.\n"
-                "generate, eval and serve read the result like any model; other programs refuse it.\n\n"
+    .summary  = "quantise a model to 8 or 4 bits",
+    .text     = "Quantises every matrix of a model to 8 or 4 bits, affinely in groups of columns:\n"
+                "Q = round(S x + Z). Norms are not quantised. Writes a model folder that generate, eval and serve\n"
+                "read like any other; other programs refuse it. Reports the size, the decoding speed and, with\n"
+                "--shards, the change of the loss. Fewer bits save space but not always time: a small model may\n"
+                "become slower, because its weights are converted before use.\n\n"
                 "  retort quantize @share/teacher --bits 4 --out teacher-int4\n"
                 "  retort quantize student/latest --bits 4 --out student-int4 --shards my.h5    (after train with out=student)",
     .options  = options,

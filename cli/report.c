@@ -25,10 +25,11 @@ static rt_status add_line(rt_buf *out, char *line, size_t n, const char *path, i
     cJSON *o = NULL;
     char   where[4200];
     snprintf(where, sizeof where, "%s:%lld", path, (long long)number);
-    RT_CHECK(!memchr(line, '\0', n), RT_EFORMAT, "%s: expected an object, found a NUL byte; restore the file, or remove this line", where);
+    RT_CHECK(!memchr(line, '\0', n), RT_EFORMAT, "%s: expected a JSON object, found a NUL byte; restore the file, or remove this line",
+             where);
     line[n] = '\0';
     RT_TRY(rt_json_parse(&o, line, n, 0, where));
-    const rt_status st = cJSON_IsObject(o) ? add_row(out, o) : rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: expected an object", where);
+    const rt_status st = cJSON_IsObject(o) ? add_row(out, o) : rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: expected a JSON object", where);
     cJSON_Delete(o);
     return st;
 }
@@ -50,7 +51,7 @@ static rt_status run(const void *options, int argc, char **argv)
     char        path[4096];
     struct stat s;
     (void)options;
-    RT_CHECK(argc == 1, RT_EINVAL, "report takes one RUN, found %d words (see 'retort report --help')", argc);
+    RT_CHECK(argc == 1, RT_EINVAL, "report takes one RUN, found %d arguments (see 'retort report --help')", argc);
     const int folder = !stat(argv[0], &s) && S_ISDIR(s.st_mode);
     snprintf(path, sizeof path, "%s%s", argv[0], folder ? "/metrics.jsonl" : "");
     rt_status st = rt_file_read(&text, path, LARGEST);
@@ -64,10 +65,9 @@ static rt_status run(const void *options, int argc, char **argv)
 const rt_command cli_report = {
     .name    = "report",
     .usage   = "RUN",
-    .summary = "the metrics of a run as CSV",
-    .text    = "Prints metrics.jsonl of a run's folder (or such a file) as comma-separated values: a line a step, what was\n"
-               "not measured in a step empty. Spreadsheets, gnuplot, pandas and R read it.\n"
-               "\n"
+    .summary = "print the metrics of a run as CSV",
+    .text    = "Prints the metrics.jsonl of a run folder (or such a file) as CSV to standard output: one line per\n"
+               "step, with an empty field for a value that was not measured in that step.\n\n"
                "  retort report out > metrics.csv",
     .run     = run,
 };

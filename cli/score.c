@@ -20,13 +20,13 @@ typedef struct options {
 static const rt_option table[] = {
     CLI_COLLECT_OPTIONS(options, collect),
     {"model", RT_OPT_TEXT, offsetof(options, collect.model), "DIR",
-     "a model's folder, scored in this process; with --teacher: " CLI_COLLECT_MODEL},
-    {"shards", RT_OPT_LIST, offsetof(options, shards), "SHARD...", "text shards to score, in this order"},
+     "model folder to score with in this process; with --teacher: " CLI_COLLECT_MODEL},
+    {"shards", RT_OPT_LIST, offsetof(options, shards), "SHARD...", "text shards to score, in order"},
     {"codec", RT_OPT_INT, offsetof(options, codec), "BYTES",
-     "bytes per position of the encoded hidden state, from which the whole distribution is rebuilt, nearly: 32, 48, 64, ...; "
-     "needs --model DIR (default 64 there where neither --k nor --m is given; 0: none)"},
+     "bytes per position of the encoded hidden state, which approximates the whole distribution: 32, 48, 64, ..., or 0 for none; "
+     "only with --model DIR (default 64 if neither --k nor --m is given, else 0)"},
     {"codec-from", RT_OPT_TEXT, offsetof(options, codec_from), "SHARD",
-     "k, m and the codec as in this shard of the same model, so that a student can learn from both together"},
+     "take k, m and the codec from this shard of the same model, so that a student can be trained on both shards"},
     {0}};
 
 static const rt_option_renamed renamed[] = {{"sketch", "codec"}, {"like", "codec-from"}, {0}};
@@ -39,7 +39,7 @@ static rt_status ask_server(const options *o)
     tc_options  t;
     tc_report   r = {0};
     RT_CHECK(o->collect.k != 0, RT_EINVAL,
-             "--k 0, samples of all tokens alone, needs the model itself: give its folder with --model instead of --teacher");
+             "--k 0 (only samples of all tokens) needs the model itself: give its folder with --model instead of --teacher");
     RT_CHECK(o->codec <= 0 && !o->codec_from, RT_EINVAL, "--%s needs the model itself: give its folder with --model instead of --teacher",
              o->codec_from ? "codec-from" : "codec");
     RT_TRY(cli_collect_begin(&o->collect, &t, &p));
@@ -78,9 +78,9 @@ static rt_status print_json(const cli_collect *c, const di_scored *r, double sec
 
 static void print_text(const cli_collect *c, const di_scored *r, double seconds)
 {
-    cli_print("score: %lld documents, %lld tokens; %s has %.1f MB; %.1f s, %.0f tokens/s", (long long)r->documents, (long long)r->tokens,
+    cli_print("score: %lld documents, %lld tokens; %s: %.1f MB; %.1f s, %.0f tokens/s", (long long)r->documents, (long long)r->tokens,
               c->out, (double)rt_file_size(c->out) / 1e6, seconds, (double)r->tokens / seconds);
-    if (!isnan(r->codec_loss)) printf("; the codec loses %.4f nats a token", r->codec_loss);
+    if (!isnan(r->codec_loss)) printf("; codec loss %.4f nats per token", r->codec_loss);
     puts("");
 }
 
@@ -133,16 +133,15 @@ static rt_status read_model(const options *o)
     md_model          *m;
     RT_CHECK(c->k >= -1 && c->m >= -1 && o->codec >= -1, RT_EINVAL, "--k, --m and --codec must not be negative");
     RT_CHECK(c->k || c->m || o->codec > 0, RT_EINVAL,
-             "--k 0 --m 0 keeps nothing of the teacher: ask for entries (--k), samples (--m) or encoded states (--codec 64)");
-    RT_CHECK(c->k <= MD_TEACHER_MAX_K, RT_EINVAL, "--k %lld: 0 to %d entries are possible", (long long)c->k, (int)MD_TEACHER_MAX_K);
+             "--k 0 --m 0 stores nothing of the teacher: request entries (--k), samples (--m) or encoded hidden states (--codec 64)");
+    RT_CHECK(c->k <= MD_TEACHER_MAX_K, RT_EINVAL, "--k must be from 0 to %d entries, found %lld", (int)MD_TEACHER_MAX_K, (long long)c->k);
     RT_CHECK(!o->codec_from || (c->k < 0 && c->m < 0 && o->codec < 0), RT_EINVAL,
-             "--codec-from takes k, m and the codec from %s: leave --k, --m and --codec out", o->codec_from);
-    RT_CHECK(c->out, RT_EINVAL, "score: --out FILE is missing: the shard to write");
-    RT_CHECK(rt_file_exists(c->model), RT_ENOENT, "--model %s: no such folder; expected a model, or name a server with --teacher",
+             "--codec-from takes k, m and the codec from %s; omit --k, --m and --codec", o->codec_from);
+    RT_CHECK(c->out, RT_EINVAL, "score requires --out FILE, the shard to write");
+    RT_CHECK(rt_file_exists(c->model), RT_ENOENT, "--model %s: no such folder; expected a model folder, or --teacher URL for a server",
              c->model);
     const char *const of_servers = rt_option_changed(&cli_score, server_options, o);
-    RT_CHECK(!of_servers, RT_EINVAL, "--%s is for a server (--teacher URL), not for a model's folder (--model DIR): leave it out",
-             of_servers);
+    RT_CHECK(!of_servers, RT_EINVAL, "--%s applies to a server (--teacher URL), not to a model folder (--model DIR); omit it", of_servers);
     rt_quiet(c->quiet);
     rt_interrupt_catch();
     RT_TRY(kn_init());
@@ -180,8 +179,9 @@ static rt_status tell(const char *path)
     int64_t n;
     RT_TRY(cross_entropy(path, &ce, &n));
     if (n)
-        rt_note("the teacher's own cross-entropy on this text is %.3f nats a token (%lld tokens); where a student without it does better, "
-                "another teacher is needed",
+        rt_note("the teacher's own cross-entropy on this text is %.3f nats per token (%lld tokens); if a student trained without it does "
+                "better, "
+                "use another teacher",
                 ce, (long long)n);
     return RT_OK;
 }
@@ -189,9 +189,9 @@ static rt_status tell(const char *path)
 static rt_status run(const void *opt, int argc, char **argv)
 {
     const options *o = opt;
-    RT_CHECK(argc == 0, RT_EINVAL, "score takes no word like '%s'; name shards with --shards", argv[0]);
+    RT_CHECK(argc == 0, RT_EINVAL, "score takes no arguments, found '%s'; name shards with --shards", argv[0]);
     RT_CHECK(o->collect.teacher || o->collect.model, RT_EINVAL,
-             "score needs a teacher: a server's --teacher URL or a folder's --model DIR");
+             "score requires a teacher: --teacher URL for a server or --model DIR for a model folder");
     RT_TRY(o->collect.teacher ? ask_server(o) : read_model(o));
     return tell(o->collect.out);
 }
@@ -202,17 +202,17 @@ const rt_command cli_score = {
     .name     = "score",
     .usage    = "(--teacher URL | --model DIR) --shards SHARD... --out OUT.h5 [options]",
     .summary  = "collect a teacher's token probabilities for given text",
-    .text     = "Collects a teacher's probabilities for every token of text shards into a soft shard.\n\n"
-                "--teacher URL requests them from a server: the k most likely tokens, the token of the text, and,\n"
-                "if the server can, m samples of the tail. The ledger keeps every response before it is used: after\n"
-                "Ctrl-C, a crash or a failure of the server, the same command requests only what is missing and\n"
-                "writes the same shard.\n\n"
-                "--model DIR scores with a model in this process, which is much faster and needs no server and no\n"
-                "ledger; it writes a whole shard or none. Only this way can a shard hold encoded hidden states\n"
-                "(--codec), from which the whole distribution is rebuilt, nearly, from a few bytes per position, or\n"
-                "samples of the whole distribution alone (--k 0). Score a large text in several shards, on several\n"
-                "machines if you like: the first one by itself, the others with --codec-from the first.\n\n"
-                "  retort data import my.txt --tokenizer @share/teacher --out my.h5         (my.txt: a document a line)\n"
+    .text     = "Collects a teacher's probabilities for every token of text shards and writes a soft shard.\n\n"
+                "--teacher URL requests them from a server: the k most likely tokens, the token of the text and, if\n"
+                "the server supports it, m samples of the tail. Each response is stored in a ledger beside the shard\n"
+                "before it is used. After Ctrl-C, a crash or a server failure, the same command requests only what is\n"
+                "missing and writes the same shard.\n\n"
+                "--model DIR scores with a model in this process. This is much faster and needs neither a server nor\n"
+                "a ledger; an interrupted run leaves no shard. Only --model can store encoded hidden states (--codec),\n"
+                "which approximate the whole distribution in a few bytes per position, or only samples of the whole\n"
+                "distribution (--k 0). To score a large text on several machines, divide it into shards, score the\n"
+                "first one by itself and the others with --codec-from the first.\n\n"
+                "  retort data import my.txt --tokenizer @share/teacher --out my.h5         (my.txt: one document per line)\n"
                 "  retort serve @share/teacher --port 8000 &\n"
                 "  retort score --teacher http://127.0.0.1:8000 --shards my.h5 --out soft.h5\n"
                 "  retort score --model @share/teacher --shards my.h5 --out coded.h5        (64 bytes per position)\n"

@@ -14,11 +14,11 @@ static rt_status serve_run(const void *options, int argc, char **argv)
     const struct serve_options *o = options;
     md_model                   *m = NULL;
     ds_tokenizer               *t = NULL;
-    RT_CHECK(argc == 1, RT_EINVAL, "serve takes one word, the model's folder; found %d (see 'retort serve --help')", argc);
-    RT_CHECK(o->threads >= 0 && o->threads <= RT_MAX_THREADS, RT_EINVAL, "--threads must be from 0 (all cores) to %d, found %lld",
+    RT_CHECK(argc == 1, RT_EINVAL, "serve takes one model folder, found %d arguments (see 'retort serve --help')", argc);
+    RT_CHECK(o->threads >= 0 && o->threads <= RT_MAX_THREADS, RT_EINVAL, "--threads must be from 0 (the default) to %d, found %lld",
              RT_MAX_THREADS, (long long)o->threads);
-    RT_CHECK(rt_file_exists(argv[0]), RT_ENOENT, "%s: no such folder; expected a model: config.json, tokenizer.json, *.safetensors",
-             argv[0]);
+    RT_CHECK(rt_file_exists(argv[0]), RT_ENOENT,
+             "%s: no such folder; expected a model folder with config.json, tokenizer.json and *.safetensors", argv[0]);
     if (o->threads) rt_threads_set((int)o->threads);
     RT_TRY(kn_init());
     rt_status st = ds_tokenizer_load(&t, argv[0]);
@@ -32,14 +32,16 @@ static rt_status serve_run(const void *options, int argc, char **argv)
 #define AT(field) offsetof(struct serve_options, field)
 
 static const rt_option serve_table[] = {
-    {"host", RT_OPT_TEXT, AT(serve.host), "HOST", "the address to listen at, 127.0.0.1 by default: this machine alone"},
-    {"port", RT_OPT_INT, AT(serve.port), "PORT", "the port, 8000 by default; 0 picks a free one"},
-    {"port-file", RT_OPT_TEXT, AT(serve.port_file), "FILE", "write the port there when the server listens"},
-    {"name", RT_OPT_TEXT, AT(serve.name), "NAME", "the model's name in requests, by default its folder's"},
-    {"max-tokens", RT_OPT_INT, AT(serve.max_tokens), "N", "tokens of prompt and answer together, 0 (default): the model's context"},
-    {"max-logprobs", RT_OPT_INT, AT(serve.max_logprobs), "K", "largest k that may be asked for, 64 by default, at most 256"},
-    {"threads", RT_OPT_INT, AT(threads), "N", "threads, 0 (default): OMP_NUM_THREADS or all cores"},
-    {"verbose", RT_OPT_FLAG, AT(serve.verbose), NULL, "a line on standard error for each request"},
+    {"host", RT_OPT_TEXT, AT(serve.host), "HOST", "address to listen on (default 127.0.0.1: only this machine can connect)"},
+    {"port", RT_OPT_INT, AT(serve.port), "PORT", "TCP port to listen on; 0 picks a free one (default 8000)"},
+    {"port-file", RT_OPT_TEXT, AT(serve.port_file), "FILE", "write the port to this file when the server listens"},
+    {"name", RT_OPT_TEXT, AT(serve.name), "NAME", "name of the model in requests (default: the name of its folder)"},
+    {"max-tokens", RT_OPT_INT, AT(serve.max_tokens), "N",
+     "largest number of tokens of prompt and completion together; 0: the model's context (default 0)"},
+    {"max-logprobs", RT_OPT_INT, AT(serve.max_logprobs), "K",
+     "largest number of log-probabilities that a request may ask for, at most 256 (default 64)"},
+    {"threads", RT_OPT_INT, AT(threads), "N", "number of threads (default: OMP_NUM_THREADS, or one per core that the process may use)"},
+    {"verbose", RT_OPT_FLAG, AT(serve.verbose), NULL, "write one line per request to standard error"},
     {0},
 };
 
@@ -48,11 +50,12 @@ static const struct serve_options serve_defaults = {.serve = {.host = "127.0.0.1
 const rt_command cli_serve = {
     .name     = "serve",
     .usage    = "MODEL [--port PORT] [--host HOST] [--name NAME]",
-    .summary  = "a model as an OpenAI-compatible server, with prompt log-probabilities",
-    .text     = "Serves the model of a folder (config.json, tokenizer.json, *.safetensors) until Ctrl-C or SIGTERM;\n"
-                "what was asked by then is answered. Requests are computed one after another, and an answer is a\n"
-                "function of its request alone. Paths: /v1/completions, /v1/models, /tokenize, /detokenize, /health;\n"
-                "docs/serve.md has the fields. There is no password: what listens beyond 127.0.0.1 answers everybody.\n\n"
+    .summary  = "serve a model over an OpenAI-compatible API, with prompt log-probabilities",
+    .text     = "Serves a model folder (config.json, tokenizer.json, *.safetensors) over HTTP until Ctrl-C or\n"
+                "SIGTERM; accepted requests are completed first. Requests are computed one after another, so a\n"
+                "response depends only on its request. The paths are /v1/completions, /v1/models, /tokenize,\n"
+                "/detokenize and /health; docs/serve.md lists their fields. The server has no authentication: if it\n"
+                "listens beyond 127.0.0.1, everyone who can connect can use it.\n\n"
                 "  retort serve @share/teacher --port 8000\n"
                 "  curl http://127.0.0.1:8000/v1/completions -d '{\"prompt\":\"gravity (noun):\",\"max_tokens\":32}'",
     .options  = serve_table,

@@ -59,7 +59,7 @@ static rt_status put_name(rt_json_writer *w, const cJSON *o)
     const cJSON *name = cJSON_GetObjectItemCaseSensitive(o, "name");
     if (!name) return RT_OK;
     char *text = cJSON_PrintUnformatted(name);
-    RT_CHECK(text, RT_ENOMEM, "a name of the input");
+    RT_CHECK(text, RT_ENOMEM, "no memory for the \"name\" of an input line");
     rt_put_raw(w, "name", text, strlen(text));
     free(text);
     return w->st;
@@ -82,13 +82,14 @@ static rt_status decode_line(job *j, const cJSON *o, const char *where)
 {
     const cJSON  *ids  = cJSON_GetObjectItemCaseSensitive(o, "ids"), *e;
     const int64_t size = ds_tokenizer_size(j->t);
-    RT_CHECK(cJSON_IsArray(ids), RT_EFORMAT, "%s: the field \"ids\", an array of numbers, is missing", where);
+    RT_CHECK(cJSON_IsArray(ids), RT_EFORMAT, "%s: expected the field \"ids\", an array of numbers", where);
     j->ids.n = 0;
     cJSON_ArrayForEach(e, ids)
     {
         int64_t id = 0;
-        RT_CHECK(rt_json_whole(e, 0, size - 1, &id), RT_EINVAL, "%s: id %lld of \"ids\" must be a whole number below %lld, the vocabulary",
-                 where, (long long)j->ids.n, (long long)size);
+        RT_CHECK(rt_json_whole(e, 0, size - 1, &id), RT_EINVAL,
+                 "%s: id %lld of \"ids\" must be a whole number below %lld, the vocabulary size", where, (long long)j->ids.n,
+                 (long long)size);
         RT_TRY(ds_ids_add(&j->ids, (int32_t)id));
     }
     rt_buf_clear(&j->text);
@@ -141,7 +142,7 @@ static rt_status do_lines(job *j, line_fn line)
 static rt_status run_lines(const options *o, int argc, char **argv, line_fn line)
 {
     ds_tokenizer *t = NULL;
-    RT_CHECK(argc == 2, RT_EINVAL, "tokenizer %s takes one folder with a tokenizer.json, found %d words", argv[0], argc - 1);
+    RT_CHECK(argc == 2, RT_EINVAL, "tokenizer %s takes one folder with a tokenizer.json, found %d arguments", argv[0], argc - 1);
     RT_TRY(ds_tokenizer_load(&t, argv[1]));
     job             j  = {.t = t, .special = o->special};
     const rt_status st = do_lines(&j, line);
@@ -166,10 +167,11 @@ static rt_status check_replaced(const char *out)
     for (int i = 0; strange < 0 && i < n; i++)
         if (strcmp(names[i], own[0]) && strcmp(names[i], own[1]) && !strstr(names[i], ".tmp.")) strange = i;
     rt_status st =
-        strange < 0 ? ds_tokenizer_load(&t, out)
-                    : rt_fail(RT_EINVAL, __FILE__, __LINE__,
-                              "%s holds %s beside the tokenizer: --force replaces a tokenizer that stands by itself; choose another --out",
-                              out, names[strange]);
+        strange < 0
+            ? ds_tokenizer_load(&t, out)
+            : rt_fail(RT_EINVAL, __FILE__, __LINE__,
+                      "%s holds %s beside the tokenizer; --force replaces only a folder with nothing but a tokenizer; choose another --out",
+                      out, names[strange]);
     ds_tokenizer_destroy(&t);
     rt_names_free(&names, n);
     return st;
@@ -195,8 +197,8 @@ static rt_status run_train(const options *o, int argc, char **argv)
     const ds_input input = {
         .names = (const char *const *)argv + 1, .n = argc - 1, .document = o->document, .field = o->text_field, .format = o->format};
     rt_progress p;
-    RT_CHECK(argc > 1, RT_EINVAL, "tokenizer train needs text files: retort tokenizer train FILE.txt... --out DIR");
-    RT_CHECK(o->out, RT_EINVAL, "tokenizer train needs --out DIR, the folder to write");
+    RT_CHECK(argc > 1, RT_EINVAL, "tokenizer train requires text files: retort tokenizer train FILE.txt... --out DIR");
+    RT_CHECK(o->out, RT_EINVAL, "tokenizer train requires --out DIR, the folder to write");
     RT_TRY(check_out(o));
     return ds_tokenizer_train(&input, o->vocab, o->end, o->out, &p);
 }
@@ -205,25 +207,27 @@ static rt_status run(const void *opts, int argc, char **argv)
 {
     static const char *const names[] = {"train", "encode", "decode"};
     const options           *o       = opts;
-    RT_CHECK(argc > 0, RT_EINVAL, "tokenizer needs a word: train, encode or decode (see 'retort tokenizer --help')");
+    RT_CHECK(argc > 0, RT_EINVAL, "tokenizer: expected train, encode or decode, found no argument (see 'retort tokenizer --help')");
     if (!strcmp(argv[0], "train")) return run_train(o, argc, argv);
     if (!strcmp(argv[0], "encode")) return run_lines(o, argc, argv, encode_line);
     if (!strcmp(argv[0], "decode")) return run_lines(o, argc, argv, decode_line);
-    RT_FAIL(RT_EINVAL, "tokenizer does not know '%s'; the nearest is '%s' (see 'retort tokenizer --help')", argv[0],
+    RT_FAIL(RT_EINVAL, "tokenizer has no sub-command '%s'; the nearest is '%s' (see 'retort tokenizer --help')", argv[0],
             rt_nearest(argv[0], names, 3));
 }
 
 static const options   defaults = {.vocab = 4096, .end = "<|end|>"};
 static const rt_option table[]  = {
-     {"vocab", RT_OPT_INT, offsetof(options, vocab), "N", "train: entries of the vocabulary (default 4096)"},
-     {"end", RT_OPT_TEXT, offsetof(options, end), "TEXT", "train: the token between documents, entry 0 (default <|end|>)"},
-     {"out", RT_OPT_TEXT, offsetof(options, out), "DIR", "train: the folder to write tokenizer.json and tokenizer_config.json into"},
-     {"force", RT_OPT_FLAG, offsetof(options, force), NULL, "train: replace the tokenizer that --out holds"},
-     {"document", RT_OPT_TEXT, offsetof(options, document), "WORD", "train: what a document of plain text is, as for data import"},
-     {"text-field", RT_OPT_TEXT, offsetof(options, text_field), "NAME", "train: the field or column that holds the text (default text)"},
-     {"format", RT_OPT_TEXT, offsetof(options, format), "WORD", "train: txt, jsonl or csv, whatever names say"},
+     {"vocab", RT_OPT_INT, offsetof(options, vocab), "N", "train: size of the vocabulary in tokens (default 4096)"},
+     {"end", RT_OPT_TEXT, offsetof(options, end), "TEXT", "train: token that ends a document, which gets id 0 (default <|end|>)"},
+     {"out", RT_OPT_TEXT, offsetof(options, out), "DIR", "train: folder to write tokenizer.json and tokenizer_config.json into"},
+     {"force", RT_OPT_FLAG, offsetof(options, force), NULL, "train: replace the tokenizer in --out"},
+     {"document", RT_OPT_TEXT, offsetof(options, document), "WORD",
+      "train: unit of plain text that makes a document, as in data import (default line)"},
+     {"text-field", RT_OPT_TEXT, offsetof(options, text_field), "NAME", "train: field or column that holds the text (default text)"},
+     {"format", RT_OPT_TEXT, offsetof(options, format), "WORD",
+      "train: txt, jsonl or csv, for standard input and for other file names (default: from the file name)"},
      {"special", RT_OPT_FLAG, offsetof(options, special), NULL,
-      "encode: add the tokens that stand around a text; decode: show special tokens too"},
+      "encode: add the tokens that the tokenizer puts around a text; decode: also print special tokens"},
      {0},
 };
 
@@ -231,11 +235,13 @@ const rt_command cli_tokenizer = {
     .name     = "tokenizer",
     .usage    = "train FILE... --out DIR | encode DIR | decode DIR",
     .summary  = "train a tokenizer, or turn text into token ids and back",
-    .text     = "train learns byte-level BPE from text files, read as by data import (.txt: a document a\n"
-                "line; .jsonl: field \"text\"; tables, folders, gzip), and writes Hugging Face's\n"
-                "tokenizer.json.  encode and decode read JSON lines from standard input,\n"
-                "{\"name\": ..., \"text\": ...} and {\"name\": ..., \"ids\": [...]}, and write the other form.\n"
-                "Bytes that are no UTF-8 stand in \"hex\" instead of \"text\".\n\n"
+    .text     = "train       trains a byte-level BPE tokenizer on text files, which are read as in data import\n"
+                "            (.txt: one document per line; .jsonl: the field \"text\"; tables, folders, gzip), and\n"
+                "            writes tokenizer.json in Hugging Face's format.\n"
+                "encode      reads JSON lines {\"name\": ..., \"text\": ...} from standard input and writes\n"
+                "            {\"name\": ..., \"ids\": [...]}.\n"
+                "decode      does the reverse.\n\n"
+                "Bytes that are not UTF-8 are given as hexadecimal digits in \"hex\" instead of \"text\".\n\n"
                 "  retort tokenizer train corpus.txt --vocab 4096 --out tok\n"
                 "  echo '{\"name\": 1, \"text\": \"a vessel\"}' | retort tokenizer encode tok --special",
     .options  = table,

@@ -28,7 +28,7 @@ static void print_validation(void *ud, const tr_metrics *m)
     if (!m->validated || isnan(m->valid_ce)) return;
     cli_print("train: step %lld: validation loss %.4f, perplexity %.1f", (long long)m->step, m->valid_ce, exp(m->valid_ce));
     if (!isnan(m->valid_kl) && m->outcomes)
-        printf(", kl %.4f over %lld outcomes (eval --teacher's is no less)", m->valid_kl, (long long)m->outcomes);
+        printf(", kl %.4f over %lld outcomes (a lower bound of the kl of eval --teacher)", m->valid_kl, (long long)m->outcomes);
     else if (!isnan(m->valid_kl)) printf(", kl %.4f", m->valid_kl);
     printf("\n");
     fflush(stdout);
@@ -44,13 +44,13 @@ static void print_end(const tr_config *c, const tr_summary *s)
         cli_print(", lowest %.4f in %s/best (step %lld)", s->best_ce, c->out, (long long)s->best_step);
     if (!isnan(s->teacher_ce)) cli_print("; the teacher's own cross-entropy %.4f on %s", s->teacher_ce, s->teacher_on);
     if (s->last.skipped || s->last.empty)
-        printf("; %lld steps skipped, %lld without a row that counts", (long long)s->last.skipped, (long long)s->last.empty);
+        printf("; %lld steps skipped, %lld steps without a row that counts", (long long)s->last.skipped, (long long)s->last.empty);
     cli_print("; checkpoint %s/latest\n", c->out);
 }
 
 static void print_begin(const tr_config *c, const char *objective, int64_t step)
 {
-    if (step) cli_print("train: %s: %s; on from step %lld of %lld\n", c->out, objective, (long long)step, (long long)c->steps);
+    if (step) cli_print("train: %s: %s; continuing from step %lld of %lld\n", c->out, objective, (long long)step, (long long)c->steps);
     else cli_print("train: %s: %s; %lld steps\n", c->out, objective, (long long)c->steps);
     fflush(stdout);
 }
@@ -68,8 +68,10 @@ static rt_status print_config(const tr_config *c, const rt_comm *comm)
 static void warn_of_binding(const rt_comm *comm)
 {
     if (!comm->rank && rt_threads() > rt_cores_allowed())
-        rt_note("warning: %d threads share the %d cores that this process may use; under mpirun add --bind-to none, or set --threads %d",
-                rt_threads(), rt_cores_allowed(), rt_cores_allowed());
+        rt_note(
+            "warning: there are %d threads for the %d cores that this process may use; under mpirun add --bind-to none, or set --threads "
+            "%d",
+            rt_threads(), rt_cores_allowed(), rt_cores_allowed());
 }
 
 /* Performs the steps that can fail on a single rank, before the first collective call. */
@@ -98,10 +100,10 @@ static rt_status train(const tr_config *c, const train_options *o, rt_comm *comm
 
 static rt_status check_words(const train_options *o, int argc)
 {
-    RT_CHECK(argc <= 1 && (argc || o->print_config), RT_EINVAL, "train takes one CONFIG.json, found %d words (see 'retort train --help')",
-             argc);
-    RT_CHECK(!o->change.n || o->resume, RT_EINVAL, "--change names keys that may differ from a checkpoint's: it goes with --resume");
-    RT_CHECK(!o->resume || !o->force, RT_EINVAL, "--resume goes on with a run, --force removes it: choose one");
+    RT_CHECK(argc <= 1 && (argc || o->print_config), RT_EINVAL,
+             "train takes one CONFIG.json, found %d arguments (see 'retort train --help')", argc);
+    RT_CHECK(!o->change.n || o->resume, RT_EINVAL, "--change names keys that may differ from a checkpoint's, so it requires --resume");
+    RT_CHECK(!o->resume || !o->force, RT_EINVAL, "--resume continues a run, --force removes it; choose one");
     RT_CHECK(o->threads >= 0 && o->threads <= RT_MAX_THREADS, RT_EINVAL, "--threads must be between 1 and %d", RT_MAX_THREADS);
     return RT_OK;
 }
@@ -115,9 +117,10 @@ static rt_status same_task(rt_comm *comm, enum task task, rt_status mine)
     int64_t any = task;
     RT_TRY(comm->max_i64(comm, &any, 1));
     if (mine == RT_OK && any > task)
-        mine = rt_fail(RT_EMISMATCH, __FILE__, __LINE__,
-                       "ranks were given different things: %s is not given on rank %d, but on another; start all ranks with the same",
-                       any == HELP ? "--help" : "--print-config", comm->rank);
+        mine = rt_fail(
+            RT_EMISMATCH, __FILE__, __LINE__,
+            "the ranks have different command lines: rank %d lacks %s, which another rank has; start all ranks with the same options",
+            comm->rank, any == HELP ? "--help" : "--print-config");
     return rt_comm_agree(comm, mine);
 }
 
@@ -148,30 +151,34 @@ static rt_status run(const void *options, int argc, char **argv)
 }
 
 static const rt_option options[] = {
-    {"set", RT_OPT_LIST, offsetof(train_options, set), "KEY=VALUE", "change a configuration key: --set optim.lr=1e-3; may be repeated"},
+    {"set", RT_OPT_LIST, offsetof(train_options, set), "KEY=VALUE",
+     "change a configuration key, as in --set optim.lr=1e-3; may be repeated"},
     {"resume", RT_OPT_FLAG, offsetof(train_options, resume), NULL,
-     "go on from the newest complete checkpoint; begins at step 1 where there is none"},
+     "continue from the newest complete checkpoint, or start at step 1 if there is none"},
     {"change", RT_OPT_LIST, offsetof(train_options, change), "KEY",
-     "with --resume: this key may have another value than in the checkpoint, which makes it another run; may be repeated"},
-    {"force", RT_OPT_FLAG, offsetof(train_options, force), NULL, "begin anew where \"out\" holds a run, which is removed"},
-    {"json", RT_OPT_FLAG, offsetof(train_options, json), NULL, "metrics as JSON lines on standard output"},
-    {"threads", RT_OPT_INT, offsetof(train_options, threads), "N", "threads of this process (default: the cores that it may use)"},
-    {"print-config", RT_OPT_FLAG, offsetof(train_options, print_config), NULL, "print every key with its value and meaning, and stop"},
+     "with --resume: allow this key to differ from the checkpoint's, which changes the results of the run; may be repeated"},
+    {"force", RT_OPT_FLAG, offsetof(train_options, force), NULL, "remove the run in the folder \"out\" and start again"},
+    {"json", RT_OPT_FLAG, offsetof(train_options, json), NULL, "print the metrics as JSON lines on standard output"},
+    {"threads", RT_OPT_INT, offsetof(train_options, threads), "N",
+     "number of threads of this process (default: OMP_NUM_THREADS, or one per core that it may use)"},
+    {"print-config", RT_OPT_FLAG, offsetof(train_options, print_config), NULL,
+     "print every configuration key with its value and meaning, then exit"},
     {0}};
 
 const rt_command cli_train = {
     .name    = "train",
     .usage   = "CONFIG.json [--set KEY=VALUE]... [--resume]",
-    .summary = "distil a student from shards",
-    .text    = "Trains a student on shards: with cross-entropy on text, or on a teacher's probabilities\n"
-               "(retort score makes such shards). Leaves checkpoints in Hugging Face's layout and metrics.jsonl\n"
-               "in the folder that the key \"out\" names. The same seed gives the same batches for any number of\n"
-               "ranks, threads and micro-batches. Ctrl-C, SIGTERM and SIGUSR1\n"
-               "leave a checkpoint, also under mpirun (docs/runs.md); --resume goes on from it.\n"
-               "A folder that holds a run is never begun anew unless --force says so; a checkpoint that is damaged is\n"
-               "named and set aside. Metrics of steps after the last checkpoint are kept in metrics.lost.jsonl.\n"
-               "With tail samples the loss is an estimate, which may fall below 0 over many passes; kl never does.\n"
-               "\n"
+    .summary = "train a student on shards",
+    .text    = "Trains a student on shards: on a teacher's probabilities (see retort score), or with cross-entropy\n"
+               "on text. CONFIG.json holds the configuration keys, which --print-config lists with their meanings.\n\n"
+               "The folder that the key \"out\" names receives checkpoints in Hugging Face layout (latest, best) and\n"
+               "metrics.jsonl. Ctrl-C, SIGTERM and SIGUSR1 write a checkpoint and end the run, also under mpirun;\n"
+               "--resume continues from it (docs/runs.md). A damaged checkpoint is reported and renamed, and metrics\n"
+               "of steps after the last checkpoint are moved to metrics.lost.jsonl. A folder that holds a run is\n"
+               "overwritten only with --force.\n\n"
+               "The same seed gives the same batches for any number of ranks, threads and micro-batches. With tail\n"
+               "samples the loss is an estimate, which may become negative after many passes over the text; kl is\n"
+               "never negative.\n\n"
                "  retort train @share/configs/student-distil.json\n"
                "  mpirun -n 2 retort train @share/configs/student-distil.json --set out=student steps=2000\n"
                "  mpirun -n 2 retort train @share/configs/student-distil.json --set out=student steps=2000 --resume\n"

@@ -70,7 +70,7 @@ static int read_report(int from, report *r, const char *what, pid_t child)
     while (n < sizeof *r && got != 0) {
         struct pollfd p = {.fd = from, .events = POLLIN};
         if (rt_interrupted() && !said++)
-            rt_note("interrupted: process %ld writes %s, and completes it even if this one is ended", (long)child, what);
+            rt_note("interrupted: process %ld is writing %s, and completes it even if this process is terminated", (long)child, what);
         if (poll(&p, 1, 50) <= 0) continue;
         got = read(from, (char *)r + n, sizeof *r - n);
         if (got < 0 && errno != EINTR) break;
@@ -84,13 +84,13 @@ static rt_status wait_for(pid_t child, int from, const char *what, int *killed)
     report r;
     int    ended = 0;
     char   words[256];
-    snprintf(words, sizeof words, "retort: ended; process %ld still writes %s\n", (long)child, what);
+    snprintf(words, sizeof words, "retort: ended; process %ld is still writing %s\n", (long)child, what);
     rt_interrupt_last_words(words);
     const int told = read_report(from, &r, what, child);
     while (waitpid(child, &ended, 0) < 0 && errno == EINTR) {}
     rt_interrupt_last_words("");
     *killed = !told;
-    RT_CHECK(told, RT_EIO, "%s: process %ld, which wrote it, was ended before it was complete (%s %d)", what, (long)child,
+    RT_CHECK(told, RT_EIO, "%s: process %ld, which was writing it, was terminated before it was complete (%s %d)", what, (long)child,
              WIFSIGNALED(ended) ? "signal" : "exit code", WIFSIGNALED(ended) ? WTERMSIG(ended) : WEXITSTATUS(ended));
     if (r.status != RT_OK) return rt_fail(r.status, __FILE__, __LINE__, "%s", r.text);
     return RT_OK;
@@ -99,14 +99,15 @@ static rt_status wait_for(pid_t child, int from, const char *what, int *killed)
 static rt_status attempt(rt_status (*work)(void *ud), void *ud, const char *what, int *killed)
 {
     int ends[2];
-    RT_CHECK(!pipe(ends), rt_status_of_errno(errno), "a pipe to another process: %s", strerror(errno));
+    RT_CHECK(!pipe(ends), rt_status_of_errno(errno), "cannot create a pipe to a child process: %s", strerror(errno));
     fcntl(ends[0], F_SETFD, FD_CLOEXEC), fcntl(ends[1], F_SETFD, FD_CLOEXEC);
     const pid_t child = fork();
     if (!child) run(work, ud, ends[1]);
     const int err = errno;
     close(ends[1]);
-    const rt_status st = child > 0 ? wait_for(child, ends[0], what, killed)
-                                   : rt_fail(rt_status_of_errno(err), __FILE__, __LINE__, "a process of its own: %s", strerror(err));
+    const rt_status st = child > 0
+                             ? wait_for(child, ends[0], what, killed)
+                             : rt_fail(rt_status_of_errno(err), __FILE__, __LINE__, "cannot start a child process: %s", strerror(err));
     close(ends[0]);
     return st;
 }
@@ -116,7 +117,7 @@ rt_status rt_apart(rt_status (*work)(void *ud), void *ud, const char *what)
     int       killed = 0;
     rt_status st     = attempt(work, ud, what, &killed);
     if (!killed) return st;
-    rt_note("%s; it is written once more", rt_error_text());
+    rt_note("%s; it is written again", rt_error_text());
     return attempt(work, ud, what, &killed);
 }
 

@@ -67,7 +67,7 @@ static rt_status tell(rt_comm *c, rt_status mine, rt_status worst)
     g_told = c->rank != 0;
     g_peer = worst;
     if (mine != RT_OK) return mine;
-    RT_FAIL(RT_EPEER, "%s (on another rank)", text);
+    RT_FAIL(RT_EPEER, "%s (reported by another rank)", text);
 }
 
 rt_status rt_comm_agree(rt_comm *c, rt_status mine)

@@ -24,7 +24,8 @@ rt_status rt_file_read(rt_buf *out, const char *path, size_t cap)
     while (st == RT_OK && (n = fread(block, 1, sizeof block, f)) > 0) {
         st = rt_buf_add(out, block, n);
         if (st == RT_OK && out->len > cap)
-            st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: larger than the %zu bytes that such a file may have", path, cap);
+            st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: the file is larger than %zu bytes, the limit for a file of its kind", path,
+                         cap);
     }
     if (st == RT_OK && ferror(f)) st = SYS_FAIL(path, "be read");
     if (st == RT_OK) st = rt_buf_add(out, "", 0);
@@ -40,7 +41,7 @@ rt_status rt_file_sync(const char *path)
     const int err = errno;
     close(fd);
     errno = err;
-    return bad ? SYS_FAIL(path, "be made durable (fsync)") : RT_OK;
+    return bad ? SYS_FAIL(path, "be synchronised to disk (fsync)") : RT_OK;
 }
 
 /* Sets dir to the folder that holds `path` and returns the name in it. */
@@ -88,7 +89,7 @@ rt_status rt_file_temporary(rt_buf *out, const char *path)
 rt_status rt_file_rename(const char *from, const char *to)
 {
     RT_TRY(rt_file_sync(from));
-    if (rename(from, to)) return SYS_FAIL(to, "be put in place (rename)");
+    if (rename(from, to)) return SYS_FAIL(to, "be renamed into place");
     return rt_file_sync_folder(to);
 }
 
@@ -121,10 +122,10 @@ rt_status rt_dir_make(const char *path)
         if (path[i] != '/' && path[i] != '\0') continue;
         snprintf(part, sizeof part, "%.*s", (int)i, path);
         if (!mkdir(part, 0777)) RT_TRY(rt_file_sync_folder(part));
-        else if (errno != EEXIST) return SYS_FAIL(part, "be made as a folder");
+        else if (errno != EEXIST) return SYS_FAIL(part, "be created as a folder");
     }
     struct stat s;
-    RT_CHECK(!stat(path, &s) && S_ISDIR(s.st_mode), RT_EINVAL, "%s: expected a folder, it is a file", path);
+    RT_CHECK(!stat(path, &s) && S_ISDIR(s.st_mode), RT_EINVAL, "%s: expected a folder, found a file", path);
     return RT_OK;
 }
 
@@ -167,13 +168,13 @@ int rt_file_exists(const char *path) { return access(path, F_OK) == 0; }
 
 rt_status rt_output_new(const char *path)
 {
-    RT_CHECK(!rt_file_exists(path), RT_EINVAL, "%s: exists already; remove it or choose another name", path);
+    RT_CHECK(!rt_file_exists(path), RT_EINVAL, "%s exists already; remove it or choose another name", path);
     return RT_OK;
 }
 
 rt_status rt_output_check(const char *path, int force)
 {
-    RT_CHECK(force || !rt_file_exists(path), RT_EINVAL, "%s: exists already; choose another name, or replace it with --force", path);
+    RT_CHECK(force || !rt_file_exists(path), RT_EINVAL, "%s exists already; choose another name, or replace it with --force", path);
     return RT_OK;
 }
 

@@ -8,7 +8,7 @@
 rt_status rt_sha_begin(rt_sha **out)
 {
     EVP_MD_CTX *c = EVP_MD_CTX_new();
-    RT_CHECK(c && EVP_DigestInit_ex(c, EVP_sha256(), NULL), RT_ENOMEM, "SHA-256 context");
+    RT_CHECK(c && EVP_DigestInit_ex(c, EVP_sha256(), NULL), RT_ENOMEM, "no memory for a SHA-256 context");
     *out = (rt_sha *)(void *)c;
     return RT_OK;
 }

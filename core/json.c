@@ -125,8 +125,8 @@ static rt_status find_twin(const cJSON *o, const char *name)
     for (i = 1; i < n && !twin; i++)
         if (!by_key(&key[i - 1], &key[i])) twin = key[i]->string;
     free(key);
-    RT_CHECK(!twin, RT_EFORMAT, "%s: the key \"%s\" stands twice in %s%s%s; keep one", name, twin, o->string ? "\"" : "the top object",
-             o->string ? o->string : "", o->string ? "\"" : "");
+    RT_CHECK(!twin, RT_EFORMAT, "%s: the key \"%s\" occurs twice in %s%s%s; remove one of them", name, twin,
+             o->string ? "\"" : "the top-level object", o->string ? o->string : "", o->string ? "\"" : "");
     return RT_OK;
 }
 
@@ -140,7 +140,10 @@ static rt_status find_duplicate(const cJSON *o, const char *name)
 
 static rt_status check_top(const cJSON *o, const char *name)
 {
-    const char *what = cJSON_IsArray(o) ? "an array" : cJSON_IsString(o) ? "a string" : cJSON_IsNumber(o) ? "a number" : "a word";
+    const char *what = cJSON_IsArray(o)    ? "an array"
+                       : cJSON_IsString(o) ? "a string"
+                       : cJSON_IsNumber(o) ? "a number"
+                                           : "true, false or null";
     RT_CHECK(cJSON_IsObject(o), RT_EFORMAT, "%s: expected a JSON object, found %s", name, what);
     return RT_OK;
 }
@@ -151,23 +154,25 @@ rt_status rt_json_parse(cJSON **out, char *text, size_t n, int flags, const char
     while (n && !text[n - 1]) n--; /* trailing NULs */
     RT_CHECK(n, RT_EFORMAT, "%s: expected JSON, found nothing", name);
     const char *nul = memchr(text, 0, n);
-    RT_CHECK(!nul, RT_EFORMAT, "%s:%d: expected JSON, found a byte 0 in it", name, line_of(text, nul));
+    RT_CHECK(!nul, RT_EFORMAT, "%s:%d: expected JSON, found a NUL byte", name, line_of(text, nul));
     n                   = hide_nuls(text, n);
     const size_t values = prepare(text, n, flags);
-    RT_CHECK(values <= RT_JSON_VALUES, RT_EFORMAT, "%s: %zu values, more than the %d that are read at once", name, values, RT_JSON_VALUES);
+    RT_CHECK(values <= RT_JSON_VALUES, RT_EFORMAT, "%s: the JSON text has %zu values, more than the limit of %d", name, values,
+             RT_JSON_VALUES);
     cJSON *o = cJSON_ParseWithLengthOpts(text, n, &end, 0);
     if (!o) {
         const char  *at   = end && end >= text && end <= text + n ? end : text;
         const size_t left = (size_t)(text + n - at);
         RT_FAIL(RT_EFORMAT, "%s:%d: expected JSON, found \"%.*s\"%s", name, line_of(text, at), (int)(left < 24 ? left : 24), at,
-                is_no_number(at, left) ? "; JSON has no such number: write null, or leave the field out" : "");
+                is_no_number(at, left) ? "; JSON has no such number: write null, or omit the field" : "");
     }
     rt_status st = flags & RT_JSON_ANY ? RT_OK : check_top(o, name);
     if (st == RT_OK && (flags & RT_JSON_EXACT)) st = rt_json_keep_numbers(o, text, (size_t)(end - text));
     if (st == RT_OK && !(flags & RT_JSON_DUPLICATES)) st = find_duplicate(o, name);
     for (; st == RT_OK && end < text + n; end++)
         if (!isspace((unsigned char)*end) && *end)
-            st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s:%d: text after the end of the JSON value", name, line_of(text, end));
+            st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s:%d: expected the end of the text after the JSON value, found more text", name,
+                         line_of(text, end));
     if (st != RT_OK) {
         cJSON_Delete(o);
         return st;

@@ -51,11 +51,11 @@ static rt_status keep(cJSON *v, walk *w)
     cJSON *e;
     if (cJSON_IsNumber(v)) {
         const char *end, *from = next_number(w->at, w->stop, &end);
-        RT_CHECK(from, RT_EFORMAT, "JSON with fewer numbers in its text than in its tree");
+        RT_CHECK(from, RT_EFORMAT, "the JSON text has fewer numbers than its parsed tree");
         w->at = end;
         if (!is_number(from, end)) return RT_OK;
         v->valuestring = malloc((size_t)(end - from) + 1);
-        RT_CHECK(v->valuestring, RT_ENOMEM, "a number of %zu digits", (size_t)(end - from));
+        RT_CHECK(v->valuestring, RT_ENOMEM, "no memory for a number of %zu digits", (size_t)(end - from));
         memcpy(v->valuestring, from, (size_t)(end - from));
         v->valuestring[end - from] = '\0';
     }
@@ -93,7 +93,7 @@ rt_status rt_json_print(rt_buf *b, const cJSON *v)
     if (copy) as_written(copy);
     char *text = copy ? cJSON_PrintUnformatted(copy) : NULL;
     cJSON_Delete(copy);
-    RT_CHECK(text, RT_ENOMEM, "a JSON value's text");
+    RT_CHECK(text, RT_ENOMEM, "no memory for the text of a JSON value");
     const rt_status st = add_with_nuls(b, text);
     free(text);
     return st;

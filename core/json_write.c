@@ -87,7 +87,7 @@ static void open_level(rt_json_writer *w, const char *key, const char *bracket, 
 {
     if (!begin(w, key)) return;
     if (w->depth == RT_JSON_DEPTH) {
-        w->st = rt_fail(RT_EINVAL, __FILE__, __LINE__, "JSON to write has more than %d levels", RT_JSON_DEPTH);
+        w->st = rt_fail(RT_EINVAL, __FILE__, __LINE__, "the JSON to write has more than %d levels", RT_JSON_DEPTH);
         return;
     }
     add(w, bracket, 1);
@@ -102,7 +102,7 @@ void rt_put_end(rt_json_writer *w)
 {
     if (w->st != RT_OK) return;
     if (!w->depth) {
-        w->st = rt_fail(RT_EINVAL, __FILE__, __LINE__, "JSON to write: an end without a beginning");
+        w->st = rt_fail(RT_EINVAL, __FILE__, __LINE__, "the JSON to write ends an object or array that was not begun");
         return;
     }
     const int own_line = on_lines(w);
@@ -132,7 +132,7 @@ void rt_put_format(rt_json_writer *w, const char *key, const char *fmt, ...)
     va_end(ap);
     if (n >= 0 && n < (int)sizeof text) rt_put_bytes(w, key, text, (size_t)n);
     else if (w->st == RT_OK)
-        w->st = rt_fail(RT_EINVAL, __FILE__, __LINE__, "a JSON string by \"%s\" has more than %zu bytes", fmt, sizeof text - 1);
+        w->st = rt_fail(RT_EINVAL, __FILE__, __LINE__, "the JSON string of format \"%s\" has more than %zu bytes", fmt, sizeof text - 1);
 }
 
 void rt_put_int(rt_json_writer *w, const char *key, int64_t v)

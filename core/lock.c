@@ -74,10 +74,10 @@ static rt_status try_once(rt_lock *l, const char *dir, int *got, char holder[TEX
 {
     *got  = 0;
     l->fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    RT_CHECK(l->fd >= 0, rt_status_of_errno(errno), "%s: cannot be made: %s", l->path, strerror(errno));
+    RT_CHECK(l->fd >= 0, rt_status_of_errno(errno), "%s cannot be created: %s", l->path, strerror(errno));
     if (flock(l->fd, LOCK_EX | LOCK_NB)) {
         if (errno != EWOULDBLOCK) {
-            rt_note("warning: %s is on a file system without locks (%s): start no second run there", dir, strerror(errno));
+            rt_note("warning: %s is on a file system without locks (%s); do not start a second run in this folder", dir, strerror(errno));
             *got = 1;
             return RT_OK;
         }
@@ -96,10 +96,10 @@ static rt_status wait_for(rt_lock *l, const char *dir)
         if (got) return RT_OK;
         if (!*holder && ++nameless < SIGNED_WITHIN)
             continue; /* the lock was just released, or the new holder has not written its name yet */
-        RT_CHECK(has_ended(holder), RT_EINVAL, "%s is in use by another run: %s; wait for it, or name another folder", dir,
-                 *holder ? holder : "a process that could not say its name");
-        RT_CHECK(!rt_interrupted(), RT_EINTR, "interrupted while a checkpoint of an ended run was being completed in %s", dir);
-        if (strcmp(waited, holder)) rt_note("%s: %s has ended, its checkpoint is still being completed; waiting for that", dir, holder);
+        RT_CHECK(has_ended(holder), RT_EINVAL, "%s is in use by another run (%s); wait for it, or choose another folder", dir,
+                 *holder ? holder : "a process that is not named in the lock file");
+        RT_CHECK(!rt_interrupted(), RT_EINTR, "interrupted while waiting for a checkpoint of an ended run to be completed in %s", dir);
+        if (strcmp(waited, holder)) rt_note("%s: %s has ended, but its checkpoint is still being completed; waiting for it", dir, holder);
         strcpy(waited, holder);
     }
 }

@@ -13,16 +13,16 @@ enum { LARGE = 1 << 26 }; /* smaller blocks are allocated without checking the a
 
 rt_status rt_alloc(void **out, int64_t n, size_t size, const char *what)
 {
-    RT_CHECK(n >= 0, RT_EINVAL, "%s: a count of %lld elements", what, (long long)n);
-    RT_CHECK(size == 0 || (uint64_t)n <= (SIZE_MAX / 2) / size, RT_ENOMEM,
-             "%s: %lld elements of %zu bytes are more than memory can address", what, (long long)n, size);
+    RT_CHECK(n >= 0, RT_EINVAL, "%s: the number of elements must not be negative, found %lld", what, (long long)n);
+    RT_CHECK(size == 0 || (uint64_t)n <= (SIZE_MAX / 2) / size, RT_ENOMEM, "%s: %lld elements of %zu bytes exceed the address space", what,
+             (long long)n, size);
     size_t bytes = (size_t)n * size;
     bytes        = (bytes + RT_ALIGN - 1) / RT_ALIGN * RT_ALIGN;
-    RT_CHECK(bytes < LARGE || (int64_t)bytes <= rt_memory_available(), RT_ENOMEM, "%s: needs %.1f MB, %.1f MB are available", what,
-             (double)bytes / 1e6, (double)rt_memory_available() / 1e6);
+    RT_CHECK(bytes < LARGE || (int64_t)bytes <= rt_memory_available(), RT_ENOMEM,
+             "no memory for %s: needs %.1f MB, but %.1f MB are available", what, (double)bytes / 1e6, (double)rt_memory_available() / 1e6);
     const size_t align = bytes < HUGE ? RT_ALIGN : HUGE_PAGE, whole = bytes ? (bytes + align - 1) / align * align : RT_ALIGN;
     void        *p = aligned_alloc(align, whole);
-    RT_CHECK(p, RT_ENOMEM, "%s: needs %.1f MB, the system refuses; %.1f MB are available", what, (double)bytes / 1e6,
+    RT_CHECK(p, RT_ENOMEM, "no memory for %s: the system refuses %.1f MB, although %.1f MB are available", what, (double)bytes / 1e6,
              (double)rt_memory_available() / 1e6);
     if (bytes >= HUGE) madvise(p, bytes, MADV_HUGEPAGE); /* fewer TLB misses; advisory */
     memset(p, 0, bytes ? bytes : RT_ALIGN);
@@ -33,7 +33,7 @@ rt_status rt_alloc(void **out, int64_t n, size_t size, const char *what)
 rt_status rt_strdup(char **copy, const char *s)
 {
     char *c = strdup(s);
-    RT_CHECK(c, RT_ENOMEM, "a string of %zu bytes", strlen(s));
+    RT_CHECK(c, RT_ENOMEM, "no memory for a string of %zu bytes", strlen(s));
     *copy = c;
     return RT_OK;
 }
@@ -43,7 +43,7 @@ rt_status rt_grow(void **a, int64_t n, int64_t *cap, size_t size)
     if (n < *cap) return RT_OK;
     const int64_t c = *cap ? 2 * *cap : 64;
     void         *p = realloc(*a, (size_t)c * size);
-    RT_CHECK(p, RT_ENOMEM, "an array of %lld elements of %zu bytes", (long long)c, size);
+    RT_CHECK(p, RT_ENOMEM, "no memory for an array of %lld elements of %zu bytes", (long long)c, size);
     *a   = p;
     *cap = c;
     return RT_OK;
@@ -86,7 +86,7 @@ rt_status rt_buf_room(rt_buf *b, size_t n)
     size_t cap = b->cap ? b->cap : 256;
     while (cap < b->len + n + 1) cap *= 2;
     char *p = realloc(b->p, cap);
-    RT_CHECK(p, RT_ENOMEM, "a buffer of %zu bytes", cap);
+    RT_CHECK(p, RT_ENOMEM, "no memory for a buffer of %zu bytes", cap);
     b->p   = p;
     b->cap = cap;
     return RT_OK;
@@ -109,7 +109,7 @@ rt_status rt_buf_fmt(rt_buf *b, const char *fmt, ...)
     va_start(ap, fmt);
     const int n = vsnprintf(NULL, 0, fmt, ap);
     va_end(ap);
-    RT_CHECK(n >= 0, RT_EINVAL, "format %s", fmt);
+    RT_CHECK(n >= 0, RT_EINVAL, "the text for the format \"%s\" cannot be written", fmt);
     RT_TRY(rt_buf_room(b, (size_t)n));
     va_start(ap, fmt);
     vsnprintf(b->p + b->len, (size_t)n + 1, fmt, ap);

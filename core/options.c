@@ -19,7 +19,7 @@ static const rt_option *find_renamed(const rt_command *c, const char *name, size
 {
     for (const rt_option_renamed *r = c->renamed; r && r->was; r++)
         if (strlen(r->was) == n && !strncmp(r->was, name, n)) {
-            rt_note("--%s is now called --%s; version 0.3 will not know it any more", r->was, r->is);
+            rt_note("--%s is now called --%s; version 0.3 will no longer accept the old name", r->was, r->is);
             return find(c, r->is, strlen(r->is));
         }
     return NULL;
@@ -32,7 +32,7 @@ static rt_status unknown(const rt_command *c, const char *word)
     for (const rt_option *o = c->options; o && o->name && n < 64; o++) names[n++] = o->name;
     const char *near = rt_nearest(word + 2, names, n);
     if (near) RT_FAIL(RT_EINVAL, "%s has no option %s; the nearest is --%s (see 'retort %s --help')", c->name, word, near, c->name);
-    RT_FAIL(RT_EINVAL, "%s takes no options, found %s", c->name, word);
+    RT_FAIL(RT_EINVAL, "%s has no options, found %s", c->name, word);
 }
 
 static rt_status take(const rt_option *o, void *into, const char *value)
@@ -43,7 +43,7 @@ static rt_status take(const rt_option *o, void *into, const char *value)
     case RT_OPT_FLAG: *(int *)(void *)field = 1; break;
     case RT_OPT_INT: {
         const long long v = strtoll(value, &end, 10);
-        RT_CHECK(*value && !*end && !errno, RT_EINVAL, "--%s takes a whole number, found '%s'", o->name, value);
+        RT_CHECK(*value && !*end && !errno, RT_EINVAL, "--%s takes an integer, found '%s'", o->name, value);
         *(int64_t *)(void *)field = v;
         break;
     }
@@ -56,7 +56,7 @@ static rt_status take(const rt_option *o, void *into, const char *value)
     case RT_OPT_TEXT: *(const char **)(void *)field = value; break;
     case RT_OPT_LIST: {
         rt_strings *t = (rt_strings *)(void *)field;
-        RT_CHECK(t->n < RT_MAX_STRINGS, RT_EINVAL, "--%s: more than %d values", o->name, RT_MAX_STRINGS);
+        RT_CHECK(t->n < RT_MAX_STRINGS, RT_EINVAL, "--%s takes at most %d values", o->name, RT_MAX_STRINGS);
         t->v[t->n++] = value;
         break;
     }
@@ -78,7 +78,7 @@ static rt_status parse_one(const rt_command *c, void *into, int argc, char **arg
         return take(o, into, NULL);
     }
     if (eq) return take(o, into, eq + 1);
-    RT_CHECK(*i + 1 < argc, RT_EINVAL, "--%s needs a value (%s)", o->name, o->arg);
+    RT_CHECK(*i + 1 < argc, RT_EINVAL, "--%s requires a value (%s)", o->name, o->arg);
     RT_TRY(take(o, into, argv[++*i]));
     while (o->kind == RT_OPT_LIST && *i + 1 < argc && !is_option(argv[*i + 1]) && strcmp(argv[*i + 1], "--"))
         RT_TRY(take(o, into, argv[++*i]));

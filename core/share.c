@@ -9,7 +9,7 @@
 static rt_status program_folder(char *dir, size_t size)
 {
     const ssize_t n = readlink("/proc/self/exe", dir, size - 1);
-    RT_CHECK(n > 0, RT_EIO, "/proc/self/exe cannot be read (%s): set RETORT_SHARE to the folder that holds teacher/ and configs/",
+    RT_CHECK(n > 0, RT_EIO, "/proc/self/exe cannot be read (%s); set RETORT_SHARE to the folder that holds teacher/ and configs/",
              strerror(errno));
     dir[n]             = '\0';
     *strrchr(dir, '/') = '\0';
@@ -22,7 +22,8 @@ rt_status rt_share_dir(rt_buf *out)
     char                     dir[4096];
     const char              *own = getenv("RETORT_SHARE");
     if (own && *own) {
-        RT_CHECK(rt_file_exists(own), RT_ENOENT, "RETORT_SHARE is %s: no such folder", own);
+        RT_CHECK(rt_file_exists(own), RT_ENOENT,
+                 "RETORT_SHARE is %s, which does not exist; set it to the folder that holds teacher/ and configs/", own);
         rt_buf_clear(out);
         return rt_buf_str(out, own);
     }
@@ -36,7 +37,8 @@ rt_status rt_share_dir(rt_buf *out)
         free(real);
         return st;
     }
-    RT_FAIL(RT_ENOENT, "no folder share/retort in %s or beside it: install the program with cmake --install, or set RETORT_SHARE", dir);
+    RT_FAIL(RT_ENOENT, "there is no folder share/retort in %s or beside it; install the program with cmake --install, or set RETORT_SHARE",
+            dir);
 }
 
 rt_status rt_share_path(rt_buf *out, const char *path)

@@ -12,19 +12,19 @@
 
 /* The enum, the names and the exit codes expand this list.
  * X(name, process exit code, text). */
-#define RT_STATUS_MAP(X)                              \
-    X(OK, 0, "done")                                  \
-    X(ECHECK, 1, "a check failed")                    \
-    X(EINVAL, 2, "invalid argument")                  \
-    X(ESHAPE, 2, "tensor shapes do not agree")        \
-    X(EFORMAT, 2, "malformed file or message")        \
-    X(ENOENT, 2, "no such file")                      \
-    X(EMISMATCH, 2, "parts that do not fit together") \
-    X(EIO, 3, "input/output error")                   \
-    X(ENET, 3, "server failure")                      \
-    X(EPEER, 3, "another rank failed")                \
-    X(ENOMEM, 4, "out of memory")                     \
-    X(ENOSPC, 4, "no space left")                     \
+#define RT_STATUS_MAP(X)                        \
+    X(OK, 0, "success")                         \
+    X(ECHECK, 1, "a check failed")              \
+    X(EINVAL, 2, "invalid argument")            \
+    X(ESHAPE, 2, "tensor shapes do not agree")  \
+    X(EFORMAT, 2, "malformed file or message")  \
+    X(ENOENT, 2, "no such file")                \
+    X(EMISMATCH, 2, "inputs that do not match") \
+    X(EIO, 3, "input/output error")             \
+    X(ENET, 3, "server failure")                \
+    X(EPEER, 3, "another rank failed")          \
+    X(ENOMEM, 4, "out of memory")               \
+    X(ENOSPC, 4, "no space left")               \
     X(EINTR, 130, "interrupted")
 
 /* clang warns of an ignored status (./run lint).  gcc supports this attribute on functions only. */

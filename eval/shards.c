@@ -198,8 +198,8 @@ static rt_status check_tokenizer(const ds_shard *s, const md_model *m, const ds_
 {
     const char *made = ds_shard_info(s)->tokenizer;
     RT_CHECK(!t || ds_tokenizer_is(t, made), RT_EMISMATCH,
-             "%s was made with tokenizer %.12s..., the model %s has %.12s...; import the text again with --tokenizer %s", ds_shard_path(s),
-             made, m->dir, ds_tokenizer_identity(t), m->dir);
+             "%s was made with tokenizer %.12s..., but the model %s has tokenizer %.12s...; import the text again with --tokenizer %s",
+             ds_shard_path(s), made, m->dir, ds_tokenizer_identity(t), m->dir);
     return RT_OK;
 }
 
@@ -213,14 +213,14 @@ static rt_status check_teacher(const md_model *m, const ds_tokenizer *t, const m
     if (t && other && strcmp(ds_tokenizer_identity(t), ds_tokenizer_identity(other)) != 0)
         st = rt_fail(
             RT_EMISMATCH, __FILE__, __LINE__,
-            "--teacher %s has the tokenizer %.12s..., the model %s has %.12s...: their ids mean different text; compare models of one "
-            "tokenizer",
+            "--teacher %s has tokenizer %.12s..., but the model %s has tokenizer %.12s...; token ids stand for different text; compare "
+            "models with the same tokenizer",
             teacher->dir, ds_tokenizer_identity(other), m->dir, ds_tokenizer_identity(t));
     else if ((!t || !other) && teacher->config.V != m->config.V)
         st = rt_fail(
             RT_EMISMATCH, __FILE__, __LINE__,
-            "the model has %lld ids, the teacher %lld, and a tokenizer.json is missing in one of their folders: nothing says that they "
-            "share a tokenizer; put it beside both",
+            "the model has %lld token ids, the teacher has %lld, and one of their folders lacks tokenizer.json, so it is unknown whether "
+            "they share a tokenizer; copy tokenizer.json into both folders",
             (long long)m->config.V, (long long)teacher->config.V);
     *unknown = !other;
     ds_tokenizer_destroy(&other);

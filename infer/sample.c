@@ -17,7 +17,7 @@ rt_status inf_sampler_create(inf_sampler **out, int64_t V)
 {
     inf_sampler *s = NULL;
     rt_status    st;
-    RT_CHECK(V >= 1, RT_EINVAL, "a sampler over %lld ids", (long long)V);
+    RT_CHECK(V >= 1, RT_EINVAL, "a sampler needs a vocabulary of at least 1 token, found %lld", (long long)V);
     RT_TRY(RT_NEW(s, 1));
     s->V = V;
     RT_TRY_OR(RT_NEW(s->ids, V), fail);

@@ -40,12 +40,12 @@ static void *symbol(void *lib, const char *name) { return dlsym(lib, name); }
 static rt_status load(const char *name)
 {
     RT_CHECK(rt_memory_available() >= BLAS_SPACE, RT_ENOMEM,
-             "OpenBLAS needs %d MB of memory and address space, %.0f MB are available; raise 'ulimit -v' or free memory", BLAS_SPACE >> 20,
-             (double)rt_memory_available() / 1048576);
+             "OpenBLAS needs %d MB of memory and address space, but %.0f MB are available; raise 'ulimit -v' or free memory",
+             BLAS_SPACE >> 20, (double)rt_memory_available() / 1048576);
     void *lib = dlopen(name, RTLD_NOW | RTLD_LOCAL), *f;
-    RT_CHECK(lib, RT_ENOENT, "OpenBLAS: %s; install libopenblas0-pthread, or name a library in RETORT_BLAS", dlerror());
+    RT_CHECK(lib, RT_ENOENT, "OpenBLAS cannot be loaded: %s; install libopenblas0-pthread, or name a library in RETORT_BLAS", dlerror());
     f = symbol(lib, GEMM_NAME);
-    RT_CHECK(f, RT_EMISMATCH, "%s: has no " GEMM_NAME "; RETORT_BLAS must name a CBLAS", name);
+    RT_CHECK(f, RT_EMISMATCH, "%s has no function " GEMM_NAME "; RETORT_BLAS must name a CBLAS library", name);
     memcpy(&g_gemm, &f, sizeof f);
     if ((f = symbol(lib, "dsyevd_"))) memcpy(&g_eigen, &f, sizeof f);
     char *(*text)(void) = NULL;
@@ -95,16 +95,16 @@ rt_status kn_eigen(double *a, double *w, int64_t n)
     const int size = (int)n, lwork = (int)(1 + 6 * n + 2 * n * n), liwork = (int)(3 + 5 * n);
     double   *work  = NULL;
     int      *iwork = NULL, info = 0;
-    RT_CHECK(n >= 1 && n <= KN_MAX_EIGEN, RT_EINVAL, "eigenvectors of a matrix of %lld rows; 1 to %d are possible", (long long)n,
-             KN_MAX_EIGEN);
+    RT_CHECK(n >= 1 && n <= KN_MAX_EIGEN, RT_EINVAL, "cannot compute the eigenvectors of a matrix of %lld rows; expected 1 to %d rows",
+             (long long)n, KN_MAX_EIGEN);
     RT_TRY(kn_blas_init(kn_get()));
     RT_CHECK(g_eigen, RT_ENOENT,
-             "the OpenBLAS that was loaded has no LAPACK (dsyevd_); install libopenblas0-pthread, or name another in RETORT_BLAS");
+             "the loaded OpenBLAS has no LAPACK (dsyevd_); install libopenblas0-pthread, or name another library in RETORT_BLAS");
     rt_status st = RT_NEW(work, lwork);
     if (st == RT_OK) st = RT_NEW(iwork, liwork);
     if (st == RT_OK) g_eigen("V", "L", &size, a, &size, w, work, &lwork, iwork, &liwork, &info, 1, 1);
     free(work), free(iwork);
     RT_TRY(st);
-    RT_CHECK(info == 0, RT_ECHECK, "LAPACK found no eigenvectors of a matrix of %lld rows (dsyevd: %d)", (long long)n, info);
+    RT_CHECK(info == 0, RT_ECHECK, "LAPACK could not compute the eigenvectors of a matrix of %lld rows (dsyevd: %d)", (long long)n, info);
     return RT_OK;
 }

@@ -41,7 +41,8 @@ static rt_status choose(void)
         if (want && !strcmp(want, g_table->isa)) return RT_OK;
         strcat(strcat(can, " "), g_table->isa);
     }
-    RT_CHECK(!want || !*want, RT_EINVAL, "RETORT_CPU=%s: this CPU can run%s; unset it or choose one of these", want, can);
+    RT_CHECK(!want || !*want, RT_EINVAL,
+             "RETORT_CPU=%s: expected kernels that this CPU can run:%s; choose one of these, or unset RETORT_CPU", want, can);
     return RT_OK;
 }
 

@@ -34,7 +34,7 @@ static const char *requested(const char **name)
         return "RETORT_GEMM";
     }
     if (!old || !*old) return NULL;
-    rt_note("RETORT_PRODUCT is now called RETORT_GEMM; version 0.3 will not read it any more");
+    rt_note("RETORT_PRODUCT is now called RETORT_GEMM; version 0.3 will no longer accept the old name");
     *name = old;
     return "RETORT_PRODUCT";
 }
@@ -43,7 +43,7 @@ static rt_status unknown(const char *variable, const char *name)
 {
     char known[128] = "";
     for (int i = 0; i < BACKENDS; i++) strcat(strcat(known, i ? ", " : ""), backends[i]->name);
-    RT_FAIL(RT_EINVAL, "%s=%s: expected one of %s; unset it for what suits this CPU", variable, name, known);
+    RT_FAIL(RT_EINVAL, "%s=%s: expected one of %s; unset it for the default of this CPU", variable, name, known);
 }
 
 static rt_status choose(const kn_table *table)
@@ -62,7 +62,8 @@ static rt_status choose(const kn_table *table)
 rt_status kn_gemm_init(const kn_table *table)
 {
     for (int i = 0; i < rt_threads(); i++)
-        if (!g_space[i]) RT_CHECK(g_space[i] = aligned_alloc(RT_ALIGN, sizeof **g_space), RT_ENOMEM, "work space of gemm");
+        if (!g_space[i])
+            RT_CHECK(g_space[i] = aligned_alloc(RT_ALIGN, sizeof **g_space), RT_ENOMEM, "no memory for the work space of gemm");
     if (!g_panels) RT_TRY(rt_alloc((void **)&g_panels, KN_PANELS, sizeof(real), "panels of gemm"));
     return choose(table);
 }
@@ -80,7 +81,7 @@ const char *kn_gemm_name_at(int i)
 rt_status kn_gemm_use(const char *backend)
 {
     const kn_gemm_backend *b = find(backend);
-    RT_CHECK(b && b->ready(), RT_EINVAL, "gemm backend \"%s\": it cannot run here", backend);
+    RT_CHECK(b && b->ready(), RT_EINVAL, "the gemm backend \"%s\" cannot run on this machine", backend);
     g_backend = b;
     return RT_OK;
 }

@@ -41,7 +41,8 @@ static rt_status quantise_tensor(md_tensor *t, int bits, int64_t group)
 {
     kn_quant *q;
     real     *row;
-    RT_CHECK(t->cols % group == 0, RT_EINVAL, "%s has %lld columns, no multiple of the group of %lld; choose another --group", t->name,
+    RT_CHECK(t->cols % group == 0, RT_EINVAL,
+             "%s has %lld columns, which is not a multiple of the group of %lld columns; choose another --group", t->name,
              (long long)t->cols, (long long)group);
     RT_TRY(RT_NEW(row, t->cols));
     RT_TRY(RT_NEW(q, 1));
@@ -61,8 +62,8 @@ static rt_status quantise_tensor(md_tensor *t, int bits, int64_t group)
 rt_status qu_quantise(md_model *m, int bits, int64_t group)
 {
     RT_CHECK((bits == 8 || bits == 4) && group >= 2 && group % 2 == 0, RT_EINVAL,
-             "expected 8 or 4 bits and an even group, found %d and %lld", bits, (long long)group);
-    RT_CHECK(!m->config.bits, RT_EINVAL, "%s is quantised already, in %lld bits; quantise the model that it was made from",
+             "expected 8 or 4 bits and an even group size, found %d bits and a group of %lld", bits, (long long)group);
+    RT_CHECK(!m->config.bits, RT_EINVAL, "%s is already quantised to %lld bits; quantise the model from which it was made",
              m->dir ? m->dir : "the model", (long long)m->config.bits);
     for (int i = 0; i < m->n; i++)
         if (!m->t[i].is_vector) RT_TRY(quantise_tensor(&m->t[i], bits, group));

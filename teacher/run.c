@@ -125,7 +125,7 @@ static rt_status open_ledger(tc_run *r)
     rt_status st   = r->o->ledger ? rt_buf_str(&path, r->o->ledger) : rt_buf_fmt(&path, "%s.ledger", r->o->out);
     if (st == RT_OK && rt_file_exists(r->o->out) && !rt_file_exists(path.p))
         st = rt_fail(RT_EINVAL, __FILE__, __LINE__,
-                     "%s: exists already, and no ledger (%s) says from which requests; remove it or name another --out", r->o->out, path.p);
+                     "%s exists already, and no ledger (%s) says from which requests; remove it or name another --out", r->o->out, path.p);
     if (st == RT_OK) st = tc_ledger_open(&r->ledger, path.p);
     rt_buf_free(&path);
     return st;
@@ -242,7 +242,7 @@ static rt_status compare_with_out(tc_run *r, const char *settings)
     r->report->documents = ds_shard_docs(s);
     r->report->tokens    = ds_shard_tokens(s);
     ds_shard_close(&s);
-    RT_CHECK(same, RT_EINVAL, "%s: exists already and was made by other requests; remove it or name another --out", r->o->out);
+    RT_CHECK(same, RT_EINVAL, "%s exists already and was made by other requests; remove it or name another --out", r->o->out);
     r->report->already = 1;
     for (int64_t i = 0; i < r->source->n; i++) r->report->failed += r->done[i] == TC_FAILED_BEFORE;
     return RT_OK;

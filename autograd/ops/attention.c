@@ -23,7 +23,8 @@ typedef struct tile {
 static rt_status infer(ag_infer *i, const ag_attr *attr)
 {
     const int64_t *n = attr->i, N = n[B_] * n[T_];
-    RT_CHECK(n[KV_] > 0 && n[H_] % n[KV_] == 0, RT_ESHAPE, "attention: %lld heads are no multiple of %lld kv heads", (long long)n[H_],
+    RT_CHECK(n[KV_] > 0 && n[H_] % n[KV_] == 0, RT_ESHAPE,
+             "attention: expected a number of heads that is a multiple of the kv heads, found %lld and %lld", (long long)n[H_],
              (long long)n[KV_]);
     for (int j = 0; j < 3; j++)
         RT_CHECK(i->in[j]->nd == 2 && i->in[j]->d[0] == N && i->in[j]->d[1] == (j ? n[KV_] : n[H_]) * n[D_], RT_ESHAPE,

@@ -11,7 +11,7 @@ enum { Q, K, V, CACHE_K, CACHE_V, SLOT, POS }; /* inputs */
 static rt_status infer(ag_infer *i, const ag_attr *attr)
 {
     const int64_t *n = attr->i, W = n[KV_] * n[D_], R = i->in[Q]->d[0], rows[] = {R, R, R, n[B_] * n[T_], n[B_] * n[T_]};
-    RT_CHECK(n[KV_] > 0 && n[H_] % n[KV_] == 0, RT_ESHAPE, "attention_cached: heads must be a multiple of kv heads");
+    RT_CHECK(n[KV_] > 0 && n[H_] % n[KV_] == 0, RT_ESHAPE, "attention_cached: the number of heads must be a multiple of the kv heads");
     for (int j = Q; j <= CACHE_V; j++) {
         const int64_t cols = j == Q ? n[H_] * n[D_] : W;
         RT_CHECK(i->in[j]->nd == 2 && i->in[j]->d[0] == rows[j] && i->in[j]->d[1] == cols, RT_ESHAPE,
@@ -20,9 +20,9 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
     }
     for (int j = SLOT; j <= POS; j++)
         RT_CHECK(i->type[j] == KN_I32 && i->in[j]->nd == 1 && i->in[j]->d[0] == R, RT_ESHAPE,
-                 "attention_cached: operand %d is not one integer for each of %lld rows", j, (long long)R);
+                 "attention_cached: operand %d must have one integer per row, for %lld rows", j, (long long)R);
     RT_CHECK(i->type[CACHE_K] == i->type[K] && i->type[CACHE_V] == i->type[V], RT_ESHAPE,
-             "attention_cached: the caches have other types than k and v");
+             "attention_cached: the caches must have the types of k and v");
     i->out     = *i->in[Q];
     i->scratch = n[T_] + 3 * n[D_];
     return RT_OK;

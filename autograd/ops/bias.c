@@ -8,7 +8,7 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
 {
     const ag_shape *x = i->in[0], *b = i->in[1];
     (void)attr;
-    RT_CHECK(x->nd == 2 && b->nd == 1 && x->d[1] == b->d[0], RT_ESHAPE, "bias: rows have %lld columns, the bias has %lld",
+    RT_CHECK(x->nd == 2 && b->nd == 1 && x->d[1] == b->d[0], RT_ESHAPE, "bias: rows have %lld columns, but the bias has %lld",
              (long long)x->d[1], (long long)b->d[0]);
     i->out     = *x;
     i->scratch = 3 * x->d[1];

@@ -22,7 +22,7 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
 static rt_status infer_add(ag_infer *i, const ag_attr *attr)
 {
     RT_TRY(infer(i, attr));
-    RT_CHECK(ag_same(i->in[2], &i->out), RT_ESHAPE, "linear_add: x w' is [%lld,%lld], what is added has %lld elements",
+    RT_CHECK(ag_same(i->in[2], &i->out), RT_ESHAPE, "linear_add: x w' is [%lld,%lld], but the addend has %lld elements",
              (long long)i->out.d[0], (long long)i->out.d[1], (long long)ag_len(i->in[2]));
     return RT_OK;
 }

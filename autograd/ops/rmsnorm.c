@@ -19,9 +19,9 @@ enum { ROWS = 64 }; /* rows per work item of backward */
 static rt_status infer(ag_infer *i, const ag_attr *attr)
 {
     const ag_shape *x = i->in[0], *w = i->in[1];
-    RT_CHECK(x->nd == 2 && w->nd == 1 && x->d[1] == w->d[0], RT_ESHAPE, "rmsnorm: rows have %lld columns, weight has %lld",
+    RT_CHECK(x->nd == 2 && w->nd == 1 && x->d[1] == w->d[0], RT_ESHAPE, "rmsnorm: rows have %lld columns, but the weight has %lld",
              (long long)x->d[1], (long long)w->d[0]);
-    RT_CHECK(attr->f > 0, RT_EINVAL, "rmsnorm: eps must be positive, got %g", attr->f);
+    RT_CHECK(attr->f > 0, RT_EINVAL, "rmsnorm: eps must be positive, found %g", attr->f);
     i->out     = *x;
     i->saved   = x->d[0];
     i->scratch = 4 * x->d[1];

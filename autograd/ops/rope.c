@@ -20,8 +20,9 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
 {
     const ag_shape *x = i->in[0], *table = i->in[2];
     const int64_t   D = attr->i[0];
-    RT_CHECK(x->nd == 2 && D > 0 && D % 2 == 0 && x->d[1] % D == 0, RT_ESHAPE, "rope: rows of %lld are no heads of %lld",
-             (long long)x->d[1], (long long)D);
+    RT_CHECK(x->nd == 2 && D > 0 && D % 2 == 0 && x->d[1] % D == 0, RT_ESHAPE,
+             "rope: expected rows of a multiple of the even head size, found rows of %lld and a head size of %lld", (long long)x->d[1],
+             (long long)D);
     RT_CHECK(i->type[1] == KN_I32 && ag_len(i->in[1]) == x->d[0] && table->nd == 3 && table->d[2] == D / 2, RT_ESHAPE,
              "rope: expected pos[%lld] of type i32 and table[2,P,%lld]", (long long)x->d[0], (long long)(D / 2));
     i->out     = *x;

@@ -60,7 +60,7 @@ static rt_status add_attribute(reading *r, ds_h5_attribute *a, const uint8_t *na
     g->attr[g->attrs++] = *a;
     RT_CHECK(a->value, RT_ENOMEM, "%s: an attribute of %zu bytes", r->s->path, size);
     DS_H5_CHECK(a->name && ds_h5_group_attribute(g, a->name) == &g->attr[g->attrs - 1], r->s, r->at,
-                "an attribute that stands twice or has no name");
+                "an attribute that occurs twice or has no name");
     return RT_OK;
 }
 
@@ -117,7 +117,7 @@ static rt_status read_group(reading *r)
     if (r->links.heap != DS_H5_NOWHERE) RT_TRY(ds_h5_dense_read(r->s, &r->links, take, r));
     if (r->attrs.heap != DS_H5_NOWHERE) RT_TRY(ds_h5_dense_read(r->s, &r->attrs, take, r));
     if (g->links) qsort(g->link, (size_t)g->links, sizeof *g->link, by_name);
-    for (int64_t i = 1; i < g->links; i++) DS_H5_CHECK(by_name(g->link + i - 1, g->link + i), r->s, r->at, "a name that stands twice");
+    for (int64_t i = 1; i < g->links; i++) DS_H5_CHECK(by_name(g->link + i - 1, g->link + i), r->s, r->at, "a name that occurs twice");
     return RT_OK;
 }
 

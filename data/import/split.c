@@ -36,7 +36,7 @@ static rt_status add_part(ds_split *s, const char *name, const char *value)
     else snprintf(s->part[i].name, sizeof s->part[i].name, "%d", i);
     RT_CHECK(good_name(s->part[i].name), RT_EINVAL, "--split: '%s' is no name of letters, digits, '-' and '_'", name);
     for (int j = 0; j < i; j++)
-        RT_CHECK(strcmp(s->part[j].name, s->part[i].name), RT_EINVAL, "--split: the part '%s' stands twice", s->part[i].name);
+        RT_CHECK(strcmp(s->part[j].name, s->part[i].name), RT_EINVAL, "--split: the part '%s' occurs twice", s->part[i].name);
     s->size[i] = !strcmp(value, "rest") ? -1 : strtod(value, &end);
     RT_CHECK(s->size[i] == -1 || (*value && !*end && s->size[i] > 0 && s->size[i] < 1e15), RT_EINVAL,
              "--split: '%s' is neither a share below 1 nor a number of documents nor 'rest'", value);

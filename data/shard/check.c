@@ -34,7 +34,7 @@ static rt_status check_ids(const check *c)
     rt_status      st = RT_OK;
     int64_t        n  = 0;
     for (; n < c->k && !marked(c, id[n]); n++) c->s->marks[id[n] / 64] |= (uint64_t)1 << id[n] % 64;
-    if (n < c->k) st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, ROW "id %d stands twice among the top k", AT(c), (int)id[n]);
+    if (n < c->k) st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, ROW "id %d occurs twice among the top k", AT(c), (int)id[n]);
     else if (c->r->tail_ids) st = check_tail(c);
     while (n-- > 0) c->s->marks[id[n] / 64] = 0;
     return st;

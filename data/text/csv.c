@@ -71,7 +71,7 @@ static rt_status read_names(table *t, int *got)
     while (!last) {
         RT_TRY(next_cell(t, &at, &last));
         for (int i = 0; i < t->names; i++)
-            RT_CHECK(strcmp(t->name[i], t->cell.p), RT_EFORMAT, "%s: the column \"%s\" stands twice", ds_stream_where(t->s), t->cell.p);
+            RT_CHECK(strcmp(t->name[i], t->cell.p), RT_EFORMAT, "%s: the column \"%s\" occurs twice", ds_stream_where(t->s), t->cell.p);
         RT_TRY(rt_strdup(&t->name[t->names], t->cell.p));
         t->names++;
     }

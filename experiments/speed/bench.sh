@@ -20,14 +20,14 @@ row() {
     say "| $name | $(field tok_s <<<"$json") | $(field gflops <<<"$json") | $(field sgemm_gflops <<<"$json") | $(field products_share <<<"$json") | $(field rss_mb <<<"$json") | $(field minor_faults <<<"$json") |"
 }
 head_of_table() {
-    say "| run | tokens/s | GF/s | product GF/s | products / step | peak MB | page faults a step |"
+    say "| run | tokens/s | GF/s | product GF/s | gemm / step | peak MB | page faults per step |"
     say "|---|---|---|---|---|---|---|"
 }
 
 say "# The training step on one machine"
 say
 say "Made by \`./run bench\`: $cpu, $(nproc) cores, $(date +%F), $(retort --version | sed -n 's/^commit /commit /p'); $(retort --version | sed -n 's/^kernel /kernel /p')."
-say "A row is the median of $steps steps after 3. \"products / step\": the time that the step's own matrix products take when they run alone, over the step's."
+say "A row is the median of $steps steps after 3. \"gemm / step\": the time that the matrix products of the step take when they run alone, divided by the time of the step."
 say
 head_of_table
 row "S, 2 threads" --preset S --threads 2
@@ -54,7 +54,7 @@ for preset in S M; do
 done
 say
 say '```'
-retort bench products --threads 2 >>"$tmp"
+retort bench gemm --threads 2 >>"$tmp"
 retort bench optimiser --threads 2 >>"$tmp"
 say '```'
 if [ -f build/peers/speed.md ]; then

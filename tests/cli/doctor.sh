@@ -28,7 +28,7 @@ code=0
 grep -q 'install libopenblas0-pthread' "$dir/err" || fail "does not say how to get OpenBLAS: $(cat "$dir/err")"
 # The variable's older name does the same, with a note; the newer one goes before it.
 ends 2 "${without[@]}" RETORT_PRODUCT=openblas "$RETORT" doctor --quick
-grep -qx 'retort: RETORT_PRODUCT is now called RETORT_GEMM; version 0.3 will not read it any more' "$dir/err" || fail "RETORT_PRODUCT: $(cat "$dir/err")"
+grep -qx 'retort: RETORT_PRODUCT is now called RETORT_GEMM; version 0.3 will no longer accept the old name' "$dir/err" || fail "RETORT_PRODUCT: $(cat "$dir/err")"
 grep -q 'install libopenblas0-pthread' "$dir/err" || fail "RETORT_PRODUCT chooses nothing: $(cat "$dir/err")"
 good "${without[@]}" RETORT_GEMM=own RETORT_PRODUCT=openblas "$RETORT" --version
 [ ! -s "$dir/err" ] || fail "RETORT_GEMM beside RETORT_PRODUCT: $(cat "$dir/err")"

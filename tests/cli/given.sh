@@ -48,8 +48,8 @@ rank1 2 "data.train is $dir/text.h5 (text, 100 documents, content " x data.train
 rank1 2 "number of data.valid is 0 on rank 0, 1 on rank 1" x data.valid=text.h5
 rank1 2 "teacher.model is none on rank 0, run/latest (content " x teacher.model=run/latest
 rank1 2 "--resume is not given on rank 0, given on rank 1" x --resume
-rank1 2 "--print-config is not given on rank 0, but on another" x --print-config
-rank1 2 "--help is not given on rank 0, but on another" x --help
+rank1 2 "rank 0 lacks --print-config, which another rank has" x --print-config
+rank1 2 "rank 0 lacks --help, which another rank has" x --help
 rank1 2 "train has no option --helpp" x --helpp
 rank1 2 'no key "optim.lrr"' x optim.lrr=1
 rank1 2 'none.h5: no such shard' x data.train=none.h5

@@ -28,7 +28,7 @@ done
 RETORT_CPU=ref "$RETORT" --version | grep -q '^kernel ref' || fail "RETORT_CPU=ref does not show in --version"
 
 # The kinds of servers: each is known to the help and to its page.
-dialects=$("$RETORT" score --help | sed -n 's/^ *--dialect NAME *auto, \(.*\) (default auto)$/\1/p')
+dialects=$("$RETORT" score --help | sed -n 's/^ *--dialect NAME *API of the server: auto, \(.*\) (default auto)$/\1/p')
 [ -n "$dialects" ] || fail "score --help names no dialects"
 for dialect in ${dialects//,/}; do
     grep -q "^| \`$dialect\` | " "$SOURCE_DIR/docs/teachers.md" || fail "docs/teachers.md has no row for the dialect $dialect under 'Which servers'"

@@ -62,7 +62,7 @@ import once.jsonl --out t3.h5
 [ "$(digest t2.h5)" != "$(digest t.h5)" ] || fail "the digest does not tell documents from their pieces"
 printf '{"text":"x","long":"%05000d"}\n' 0 >long.jsonl
 import long.jsonl --out long.h5
-grep -q '1 documents came with fields' err || fail "a field that does not fit is not told of: $(cat err)"
+grep -q '1 documents had more bytes of metadata fields' err || fail "a field that does not fit is not told of: $(cat err)"
 
 expect 2 "--text-field" "$RETORT" data import body.json --format jsonl --tokenizer tok --out y.h5
 expect 2 "to_json" "$RETORT" data import x.parquet --tokenizer tok --out y.h5

@@ -45,7 +45,7 @@ stops() {
 # goes_on: the checkpoint is waited for where it is not complete, verified and gone on from.
 goes_on() {
     good timeout 120 "${train[@]}" steps=$((step + 2)) --resume
-    grep -q "on from step $step of" out || fail "does not go on from step $step: $(cat out err)"
+    grep -q "continuing from step $step of" out || fail "does not go on from step $step: $(cat out err)"
     [ "$(grep -c '"step":' run/metrics.jsonl)" = $((step + 2)) ] || fail "metrics: $(tail -n 3 run/metrics.jsonl)"
     [ -z "$(find run -name '*.tmp*' -o -name .lock)" ] || fail "left over: $(ls -a run)"
 }
@@ -67,7 +67,7 @@ sleep 0.3
 kill -INT $run 2>/dev/null || true
 asked=$(now)
 stops 130
-grep -q "^retort: ended; process [0-9]* still writes run/step-0*$step$" err || fail "a second SIGINT: $(cat err)"
+grep -q "^retort: ended; process [0-9]* is still writing run/step-0*$step$" err || fail "a second SIGINT: $(cat err)"
 awk -v a="$asked" -v b="$(now)" 'BEGIN { exit !(b - a < 2) }' || fail "a second SIGINT did not end the run at once"
 goes_on
 
@@ -83,9 +83,9 @@ goes_on
 begin "${train[@]}"
 kill -TERM $run
 wait_for 10 grep -q 'interrupted: process' err || fail "nothing is said after SIGTERM"
-kill -9 "$(sed -n 's/.*interrupted: process \([0-9]*\) writes.*/\1/p' err)"
+kill -9 "$(sed -n 's/.*interrupted: process \([0-9]*\) is writing.*/\1/p' err)"
 stops 130
-grep -q 'was ended before it was complete (signal 9); it is written once more' err || fail "not tried again: $(cat err)"
+grep -q 'was terminated before it was complete (signal 9); it is written again' err || fail "not tried again: $(cat err)"
 goes_on
 
 # A validation is interrupted, and so is the one that makes up for it: the run ends with the metrics, best and summary of a calm one.
@@ -94,7 +94,7 @@ good "$RETORT" data import long.txt --tokenizer tok --out long.h5
 again() { # COMMAND...: in the background, until it begins
     "$@" --resume >out 2>err &
     run=$!
-    wait_for 60 grep -q "on from step 2 of 2" out || fail "does not go on: $(cat err)"
+    wait_for 60 grep -q "continuing from step 2 of 2" out || fail "does not go on: $(cat err)"
 }
 below() { # PID: the processes that it started, and those that they did
     for child in $(ps -o pid= --ppid "$1"); do echo "$child" && below "$child"; done

@@ -40,11 +40,11 @@ same 0.00001 "$dir/model.stats" "$dir/served.stats"
 good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/coded.h5" --k 0 --m 0 --codec 12 --json
 grep -q '"documents":200,.*"sketch_loss":0\.' "$dir/out" || fail "--json: $(cat "$dir/out")"
 good "$RETORT" data verify "$dir/coded.h5"
-"$RETORT" data inspect "$dir/coded.h5" | grep -q 'codec *12 bytes a row, [0-9]* coordinates; 0\.[0-9]* nats a token lost' || fail "inspect does not show the codec"
+"$RETORT" data inspect "$dir/coded.h5" | grep -q 'codec *12 bytes per row, [0-9]* coordinates; loss 0\.[0-9]* nats per token' || fail "inspect does not show the codec"
 "$RETORT" data inspect "$dir/coded.h5" --doc 3 --tokenizer "$dir/tok" >"$dir/out"
-grep -q 'as the encoded state says' "$dir/out" && grep -q '| "[^"]*" [0-9.]*% "' "$dir/out" || fail "inspect does not decode encoded states: $(cat "$dir/out")"
+grep -q 'decoded from the hidden state' "$dir/out" && grep -q '| "[^"]*" [0-9.]*% "' "$dir/out" || fail "inspect does not decode encoded states: $(cat "$dir/out")"
 good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/alike.h5" --codec-from "$dir/coded.h5"
-grep -q 'codec loses 0\.' "$dir/out" || fail "summary: $(cat "$dir/out")"
+grep -q 'codec loss 0\.' "$dir/out" || fail "summary: $(cat "$dir/out")"
 [ "$(digest "$dir/coded.h5")" = "$(digest "$dir/alike.h5")" ] || fail "--codec-from makes other rows"
 good "$RETORT" train "$dir/config.json" --set model.tokenizer="$dir/tok" data.train="[\"$dir/coded.h5\",\"$dir/alike.h5\"]" out="$dir/both"
 good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/samples.h5" --k 0 --m 16
@@ -57,33 +57,33 @@ grep -q 'share of the samples' "$dir/out" && grep -q '| [0-9]* \(6.2\|12.5\|18.8
 for words in '--sketch 12' '--sketch=12'; do
     read -ra option <<<"$words"
     good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/older.h5" --k 0 --m 0 "${option[@]}"
-    grep -qx 'retort: --sketch is now called --codec; version 0.3 will not know it any more' "$dir/err" || fail "$words: $(cat "$dir/err")"
+    grep -qx 'retort: --sketch is now called --codec; version 0.3 will no longer accept the old name' "$dir/err" || fail "$words: $(cat "$dir/err")"
     [ "$(digest "$dir/coded.h5")" = "$(digest "$dir/older.h5")" ] || fail "$words makes other rows than --codec 12"
     rm "$dir/older.h5"
 done
 good "$RETORT" score --model "$model" --shards "$dir/text.h5" --out "$dir/older.h5" --like="$dir/coded.h5"
-grep -qx 'retort: --like is now called --codec-from; version 0.3 will not know it any more' "$dir/err" || fail "--like: $(cat "$dir/err")"
+grep -qx 'retort: --like is now called --codec-from; version 0.3 will no longer accept the old name' "$dir/err" || fail "--like: $(cat "$dir/err")"
 [ "$(digest "$dir/coded.h5")" = "$(digest "$dir/older.h5")" ] || fail "--like makes other rows than --codec-from"
 
 # Wrong use.
 score=("$RETORT" score --shards "$dir/text.h5" --out "$dir/x.h5")
-expect 2 "--teacher URL or a folder's --model DIR" "${score[@]}"
+expect 2 "--teacher URL for a server or --model DIR" "${score[@]}"
 expect 2 "no such folder" "${score[@]}" --model "$dir/none"
 expect 2 "config.json" "${score[@]}" --model "$dir/tok"
 expect 2 "with --model instead of --teacher" "${score[@]}" --teacher http://127.0.0.1:1 --codec 8
 expect 2 "--codec-from needs the model itself" "${score[@]}" --teacher http://127.0.0.1:1 --codec-from "$dir/coded.h5"
-expect 2 "leave --k, --m and --codec out" "${score[@]}" --model "$model" --codec-from "$dir/coded.h5" --m 4
+expect 2 "omit --k, --m and --codec" "${score[@]}" --model "$model" --codec-from "$dir/coded.h5" --m 4
 expect 2 "a text shard" "${score[@]}" --model "$model" --codec-from "$dir/text.h5"
 for words in '--ledger x' '--retries 3' '--timeout 1.5' '--key-in-clear'; do
     read -ra option <<<"$words"
-    expect 2 "${option[0]} is for a server" "${score[@]}" --model "$model" "${option[@]}"
+    expect 2 "${option[0]} applies to a server" "${score[@]}" --model "$model" "${option[@]}"
 done
-expect 2 "--out FILE is missing" "$RETORT" score --shards "$dir/text.h5" --model "$model"
+expect 2 "score requires --out FILE" "$RETORT" score --shards "$dir/text.h5" --model "$model"
 expect 2 "names of shards" "$RETORT" score --out "$dir/x.h5" --model "$model"
 expect 2 "exists already" "$RETORT" score --shards "$dir/text.h5" --model "$model" --out "$dir/model.h5"
-expect 2 "--k 0 --m 0 keeps nothing" "${score[@]}" --model "$model" --k 0 --m 0
-expect 2 "--k 257: 0 to 256" "${score[@]}" --model "$model" --k 257
-expect 2 "--k 0, samples of all tokens alone, needs the model itself" "${score[@]}" --teacher http://127.0.0.1:1 --k 0
+expect 2 "--k 0 --m 0 stores nothing" "${score[@]}" --model "$model" --k 0 --m 0
+expect 2 "--k must be from 0 to 256 entries, found 257" "${score[@]}" --model "$model" --k 257
+expect 2 "--k 0 (only samples of all tokens) needs the model itself" "${score[@]}" --teacher http://127.0.0.1:1 --k 0
 good "$RETORT" tokenizer train "$dir/text.txt" --vocab 290 --out "$dir/tok2"
 good "$RETORT" data import "$dir/text.txt" --tokenizer "$dir/tok2" --out "$dir/other.h5"
 expect 2 "was made with the tokenizer" "$RETORT" score --shards "$dir/other.h5" --model "$model" --out "$dir/x.h5"

@@ -62,7 +62,7 @@ for objective in tail-token kl; do
 done
 good "$RETORT" bench products --json --threads 1 # an older name of bench gemm
 [ -n "$(field own_gflops <"$dir/out")" ] || fail "bench products: $(cat "$dir/out")"
-grep -qx "retort: 'bench products' is now called 'bench gemm'; version 0.3 will not know it any more" "$dir/err" || fail "bench products: $(cat "$dir/err")"
+grep -qx "retort: 'bench products' is now called 'bench gemm'; version 0.3 will no longer accept the old name" "$dir/err" || fail "bench products: $(cat "$dir/err")"
 "$RETORT" bench step --preset XXL 2>"$dir/err" && fail "a preset that is none"
 grep -q 'expected XS, S or M' "$dir/err" || fail "$(cat "$dir/err")"
 

@@ -26,8 +26,8 @@ break_weights() { printf X | dd of="$1/model.safetensors" bs=1 seek=3000 conv=no
 train two --set steps=1000000 checkpoint.every=1000000 >first 2>&1 &
 first=$!
 for _ in $(seq 200); do [ ! -s two/metrics.jsonl ] || break; sleep 0.05; done
-expect 2 "two is in use by another run: process $first on $(hostname)" train two --set seed=2
-expect 2 "two is in use by another run: process $first on" train two --resume
+expect 2 "two is in use by another run (process $first on $(hostname)" train two --set seed=2
+expect 2 "two is in use by another run (process $first on" train two --resume
 kill -9 $first
 wait $first 2>/dev/null || true
 [ "$(grep -vc '^{"step":.*}$' two/metrics.jsonl)" -le 1 ] || fail "lines of two runs: $(cat two/metrics.jsonl)"
@@ -46,7 +46,7 @@ good train short
 rm -r short/step-00000004
 expect 2 "short holds a run of 2 steps; go on with --resume" train short
 good train short --resume
-grep -q 'on from step 2 of 4$' out || fail "nothing is said about the step: $(cat out)"
+grep -q 'continuing from step 2 of 4$' out || fail "nothing is said about the step: $(cat out)"
 [ "$(sed 's/.*"step":\([0-9]*\).*/\1/' short/metrics.jsonl | tr '\n' ' ')" = "1 2 3 4 " ] || fail "metrics: $(cat short/metrics.jsonl)"
 [ "$(sed 's/.*"step":\([0-9]*\).*/\1/' short/metrics.lost.jsonl | tr '\n' ' ')" = "3 4 " ] || fail "lost: $(cat short/metrics.lost.jsonl)"
 
@@ -157,7 +157,7 @@ sed -i '1i{"note":"a line of the user, which is longer than nothing"}' front/met
 good train front --resume --set steps=6
 [ "$(steps_of front/metrics.jsonl)" = "1 2 3 4 5 6 " ] && [ "$(lines front/metrics.jsonl)" = 7 ] && [ ! -e front/metrics.lost.jsonl ] || fail "front: $(cat front/metrics.jsonl err)"
 sed -i '2s/.*/\x00\x00\x00\x00/' middle/metrics.jsonl
-expect 2 "middle/metrics.jsonl:2: expected an object, found a NUL byte" "$RETORT" report middle
+expect 2 "middle/metrics.jsonl:2: expected a JSON object, found a NUL byte" "$RETORT" report middle
 good train middle --resume --set steps=6
 [ "$(steps_of middle/metrics.jsonl)" = "1 3 4 5 6 " ] && [ "$(lines middle/metrics.jsonl)" = 5 ] || fail "middle: $(cat middle/metrics.jsonl)"
 good "$RETORT" report middle
@@ -188,7 +188,7 @@ expect 2 'with another shape: model.init ("new" in the checkpoint, now "wide/lat
 expect 2 "optim.lr (0.001 in the checkpoint, now 0.002), seed (0" "${go[@]}" optim.lr=2e-3 seed=4
 expect 2 "now 4); give" "${go[@]}" optim.lr=2e-3 seed=4 --change optim.lr
 expect 2 'no key "optim.lrr"; the nearest is "optim.lr"' "${go[@]}" --change optim.lrr
-expect 2 "it goes with --resume" train new --change optim.lr
+expect 2 "so it requires --resume" train new --change optim.lr
 [ "$(find base -type f -exec sha256sum {} + | sort)" = "$before" ] || fail "a refused run changed the folder"
 cp text.h5 moved.h5
 good "${go[@]}" data.train=moved.h5 steps=8 batch.micro=1 # before the decay; the same content under another path
@@ -247,7 +247,7 @@ grep -q "again/step-00000009 is damaged: manifest.json is of step 7, the folder'
 rm -rf again && cp -r shown again
 mv again/$newest again/step--0000007
 good train again data.valid=other.h5 eval.every=0 steps=10 optim.lr=0.5 --resume
-grep -q "on from step [0-6] of 10" out || fail "step--0000007 is taken for a checkpoint: $(cat out err)"
+grep -q "continuing from step [0-6] of 10" out || fail "step--0000007 is taken for a checkpoint: $(cat out err)"
 
 # A validation that is due at the checkpoint's step and that its line lacks, as after an interrupt in it, is made first: metrics, `best`,
 # checkpoints and summary are then those of a run that was not interrupted.

@@ -23,9 +23,9 @@ failing 3 "http://127.0.0.1:1 cannot be reached" "$RETORT" score --teacher http:
 begin_server "$REPLAY" "$dir/port" none 0 "$sha"
 score=("$RETORT" score --teacher "$url" --shards "$dir/text.h5" --out "$dir/soft.h5" --k 4 --m 3)
 "${score[@]}" >"$dir/first"
-grep -q '60 answers new, 0 from the ledger; 60 documents' "$dir/first" || fail "summary: $(cat "$dir/first")"
+grep -q '60 new responses, 0 from the ledger; 60 documents' "$dir/first" || fail "summary: $(cat "$dir/first")"
 first=$(digest "$dir/soft.h5") || fail "the shard is not sound"
-"${score[@]}" | grep -q 'done already' || fail "a second run does not say that it is done"
+"${score[@]}" | grep -q 'already done' || fail "a second run does not say that it is done"
 failing 2 "made by other requests" "${score[@]}" --seed 1
 end_server
 
@@ -44,8 +44,8 @@ head -c $(($(stat -c %s "$dir/soft.h5") / 2)) "$dir/soft.h5" >"$dir/cut.h5"
 ends 2 "$RETORT" ledger prune "$dir/soft.h5.ledger" --shard "$dir/cut.h5"
 "$RETORT" ledger stats "$dir/soft.h5.ledger" --json | grep -q '"done":60,' || fail "a damaged shard pruned the ledger"
 good "$RETORT" ledger prune "$dir/soft.h5.ledger" --shard "$dir/soft.h5"
-"$RETORT" ledger stats "$dir/soft.h5.ledger" | grep -q 'the answers to 60 of them were removed' || fail "prune removed nothing"
-"${score[@]}" | grep -q 'done already' || fail "after prune it is not done"
+"$RETORT" ledger stats "$dir/soft.h5.ledger" | grep -q 'the responses to 60 of them were removed' || fail "prune removed nothing"
+"${score[@]}" | grep -q 'already done' || fail "after prune it is not done"
 
 # A server that always fails: one line, and what is safe.
 begin_server "$REPLAY" "$dir/port" 500 -1 "$sha"

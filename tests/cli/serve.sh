@@ -4,7 +4,7 @@
 source "$SOURCE_DIR/tests/support/cli.sh"
 
 "$RETORT" serve --help | grep -q -- '--port-file FILE' || fail "--help does not show --port-file"
-expect 2 "serve takes one word" "$RETORT" serve
+expect 2 "serve takes one model folder" "$RETORT" serve
 expect 2 "no such folder" "$RETORT" serve "$dir/none"
 expect 2 "the nearest is --port" "$RETORT" serve "$dir" --prt 1
 mkdir "$dir/empty"

@@ -15,15 +15,15 @@ expect_last 2 "--tokenizer" "$RETORT" textbook "$recipes/glossary.json" --teache
 
 begin_server "$REPLAY" "$dir/port" none 0 "$sha" "$dir/tok"
 book=("$RETORT" textbook "$recipes/glossary.json" --teacher "$url" --tokenizer "$dir/tok" --out "$dir/book.h5" --count 20)
-"${book[@]}" | grep -q '20 answers new, 0 from the ledger; 20 documents' || fail "summary: $("${book[@]}")"
+"${book[@]}" | grep -q '20 new responses, 0 from the ledger; 20 documents' || fail "summary: $("${book[@]}")"
 "$RETORT" data verify "$dir/book.h5" >/dev/null || fail "the shard is not sound"
-"${book[@]}" | grep -q 'done already' || fail "a second run does not say that it is done"
+"${book[@]}" | grep -q 'already done' || fail "a second run does not say that it is done"
 end_server
 
 begin_server "$REPLAY" "$dir/port" chat
 chapter=("$RETORT" textbook "$recipes/textbook-chapter.json" --teacher "$url" --tokenizer "$dir/tok" --out "$dir/chapter.h5" --count 12 --max-tokens 256)
 expect_last 2 "add --text-only" "${chapter[@]}"
-"${chapter[@]}" --text-only | grep -q '12 answers new' || fail "the chat recipe gave no text"
+"${chapter[@]}" --text-only | grep -q '12 new responses' || fail "the chat recipe gave no text"
 "$RETORT" data export "$dir/chapter.h5" --tokenizer "$dir/tok" --out "$dir/chapter.jsonl" >/dev/null 2>&1
 grep -q 'Water boils at' "$dir/chapter.jsonl" || fail "the text is not in the shard"
 end_server
@@ -33,7 +33,7 @@ teacher=$SOURCE_DIR/experiments/teacher/model
 echo '{"name":"cut","kind":"completion","template":"{topic} (noun):","topics":["river","stone"],"stop":[" of"," a"],"sampling":{"max_tokens":24}}' >"$dir/cut.json"
 begin_server "$RETORT" serve "$teacher" --port 0 --port-file "$dir/port"
 good "$RETORT" textbook "$dir/cut.json" --teacher "$url" --tokenizer "$teacher" --out "$dir/cut.h5" --count 12 --min-tokens 1 --retries 0
-grep -q '12 answers new' "$dir/out" || fail "texts that were cut are refused: $(cat "$dir/out" "$dir/err")"
+grep -q '12 new responses' "$dir/out" || fail "texts that were cut are refused: $(cat "$dir/out" "$dir/err")"
 good "$RETORT" data export "$dir/cut.h5" --tokenizer "$teacher" --out "$dir/cut.jsonl"
 grep -q '"finish":"stop"' "$dir/cut.jsonl" || fail "no text was cut: $(head -n 3 "$dir/cut.jsonl")"
 end_server

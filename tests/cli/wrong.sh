@@ -40,9 +40,9 @@ good "${train[@]}" out=barerun model.init=bare
 good "$RETORT" eval $model --shards text.h5 --teacher $model
 ! grep -q warning err || fail "a warning without reason: $(cat err)"
 good "$RETORT" eval bare --shards text.h5
-grep -q 'bare has no tokenizer.json: nothing says' err || fail "eval does not say that it knows no tokenizer: $(cat err)"
+grep -q 'bare has no tokenizer.json, so its token ids cannot be compared' err || fail "eval does not say that it knows no tokenizer: $(cat err)"
 good "$RETORT" eval $model --shards text.h5 --teacher bare --json
-grep -q 'bare has no tokenizer.json: nothing says' err || fail "eval does not say that it knows no tokenizer of the teacher: $(cat err)"
+grep -q 'bare has no tokenizer.json, so its token ids cannot be compared' err || fail "eval does not say that it knows no tokenizer of the teacher: $(cat err)"
 
 # Objectives that the shards cannot serve, teachers that do not fit the student.
 good "$RETORT" score --model $model --shards text.h5 --out given.h5 --k 4 --m 0
@@ -72,7 +72,7 @@ grep -qx 'train: told: sampled from 4 entries and 2 samples a row, with 0.1 of c
 good "${train[@]}" out=samples data.train=samples.h5
 grep -q ': sampled from 4 samples a row, with' out || fail "train does not say that it learns from samples alone: $(cat out)"
 good "${train[@]}" out=told data.train=drawn.h5 --resume --set steps=3
-grep -q '; on from step 2 of 3$' out || fail "train does not say where it goes on: $(cat out)"
+grep -q '; continuing from step 2 of 3$' out || fail "train does not say where it goes on: $(cat out)"
 expect 2 'the nearest choice is "reverse"' "${soft[@]}" objective.kind=revers
 expect 2 'the nearest choice is "cosine"' "${soft[@]}" objective.hidden=cosin
 expect 2 'objective.hidden "mse" compares hidden states with the teacher'\''s: set teacher.model' "${soft[@]}" objective.hidden=mse
@@ -86,7 +86,7 @@ expect 2 "schedule.warmup (1) and schedule.decay (5) take more than the 2 steps;
 expect 2 "schedule.warmup (3) takes more than the 2 steps; set steps=3 or more" "${train[@]}" out=x schedule.kind=cosine schedule.warmup=3
 echo '{"model":{"C":16,"C":32}}' >double.json
 echo '{"model":{"Haeds":2}}' >unknown.json
-expect 2 'the key "C" stands twice in "model"' "$RETORT" train double.json
+expect 2 'the key "C" occurs twice in "model"' "$RETORT" train double.json
 expect 2 'unknown.json: there is no key "model.Haeds"; the nearest is' "$RETORT" train unknown.json
 expect 2 'no key "model.c"; the nearest is "model.C"' "${train[@]}" out=x model.c=16
 expect 2 '"model.C" must be a whole number between 1 and 1048576, found -3' "${train[@]}" out=x model.C=-3

@@ -133,7 +133,7 @@ static void rotary_settings_have_many_spellings(void **state)
         {"\"rope_parameters\": {\"partial_rotary_factor\": 0.5},", 0, "partial_rotary_factor 0.5 in rope_parameters"},
         {"\"partial_rotary_factor\": 0.5,", 0, "partial_rotary_factor 0.5 in the top object"},
         {"\"rope_theta\": 1e4, \"rope_parameters\": {\"rope_theta\": 5e5},", 0, "keep one"},
-        {"\"rope_theta\": 1e4, \"rope_theta\": 5e5,", 0, "\"rope_theta\" stands twice"},
+        {"\"rope_theta\": 1e4, \"rope_theta\": 5e5,", 0, "\"rope_theta\" occurs twice"},
         {"\"rope_scaling\": \"linear\",", 0, "\"rope_scaling\" must be an object or null"}};
     const md_config c = shape(MD_LLAMA);
     (void)state;
@@ -445,7 +445,7 @@ static void quantised_once(void **state)
     md_model *m = quantised(4);
     (void)state;
     assert_int_equal(qu_quantise(m, 8, 4), RT_EINVAL);
-    assert_non_null(strstr(rt_error_text(), "is quantised already, in 4 bits"));
+    assert_non_null(strstr(rt_error_text(), "is already quantised to 4 bits"));
     md_destroy(&m);
 }
 
@@ -574,7 +574,7 @@ static void headers_are_checked(void **state)
                {"{" ENTRY("a", "[2]", "[0,8]") "," ENTRY("b", "[2]", "[4,12]") "}", 12, "the one before it ends at 8"},
                {"{" ENTRY("a", "[2]", "[0,8]") "," ENTRY("b", "[1]", "[12,16]") "}", 16, "the one before it ends at 8"},
                {"{" ENTRY("a", "[2]", "[0,8]") "}", 12, "4 bytes follow the last tensor"},
-               {"{" ENTRY("a", "[2]", "[0,8]") "," ENTRY("a", "[2]", "[8,16]") "}", 16, "stands twice"}};
+               {"{" ENTRY("a", "[2]", "[0,8]") "," ENTRY("a", "[2]", "[8,16]") "}", 16, "occurs twice"}};
     (void)state;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         const rt_status st = open_header(all[i].header, all[i].bytes);

@@ -35,9 +35,9 @@ static void twins_are_found(void **state)
 {
     (void)state;
     cJSON *o;
-    refused("{\"a\":1,\"b\":2,\"a\":3}", 0, "\"a\" stands twice in the top object");
-    refused("{\"x\":[{\"y\":{\"c\":1,\"b\":2,\"c\":3}}]}", 0, "\"c\" stands twice in \"y\"");
-    refused("{\"\":1,\"\":2}", 0, "stands twice");
+    refused("{\"a\":1,\"b\":2,\"a\":3}", 0, "\"a\" occurs twice in the top-level object");
+    refused("{\"x\":[{\"y\":{\"c\":1,\"b\":2,\"c\":3}}]}", 0, "\"c\" occurs twice in \"y\"");
+    refused("{\"\":1,\"\":2}", 0, "occurs twice");
     ok(parse(&o, "{\"a\":1,\"A\":2,\"x\":{\"a\":3}}", 0));
     cJSON_Delete(o);
     ok(parse(&o, "{\"a\":1,\"a\":2}", RT_JSON_DUPLICATES));
@@ -67,7 +67,7 @@ static void the_top_is_an_object(void **state)
     refused("[{\"a\":1}]", 0, "found an array");
     refused("\"a\"", 0, "found a string");
     refused("3", 0, "found a number");
-    refused("null", 0, "found a word");
+    refused("null", 0, "found true, false or null");
     refused("", 0, "expected JSON");
     ok(parse(&o, "[1]", RT_JSON_ANY));
     cJSON_Delete(o);

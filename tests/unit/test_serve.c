@@ -639,7 +639,7 @@ static void other_transfer_codings_are_answered(void **state)
         if (strncmp(got, "HTTP/1.1 501", 12) != 0 && strncmp(got, "HTTP/1.1 400", 12) != 0) fail_msg("%s: %s", codings[i], got);
         close(fd);
     }
-    expect_error("POST", "/v1/completions", "{\"prompt\":\"a\",\"max_tokens\":1,\"prompt\":\"b\"}", 400, "\"prompt\" stands twice");
+    expect_error("POST", "/v1/completions", "{\"prompt\":\"a\",\"max_tokens\":1,\"prompt\":\"b\"}", 400, "\"prompt\" occurs twice");
 }
 
 static void a_body_over_the_cap_is_refused(void **state)

@@ -218,7 +218,7 @@ static void bad_recipes_are_named(void **state)
         {"{\"name\": \"x\", \"kind\": \"chat\", \"template\": \"{topic}\", \"topics\": [\"a\"], \"sampling\": {\"temperature\": 3}}",
          "0 to 2"},
         {"{\"name\": \"x\", \"kind\": \"chat\", \"template\": \"{topic}\", \"topics\": []}", "at least one string"},
-        {"{\"name\": \"x\", \"name\": \"y\"}", "stands twice"},
+        {"{\"name\": \"x\", \"name\": \"y\"}", "occurs twice"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -189,7 +189,7 @@ static void tables(void **state)
     PUT("a.csv", "id,content\n1,x\n");
     refused(&plain, RT_EFORMAT, "there is no column \"text\"; name the one that holds the text with --text-field; there are: id, content");
     PUT("a.csv", "text,text\n1,x\n");
-    refused(&plain, RT_EFORMAT, "\"text\" stands twice");
+    refused(&plain, RT_EFORMAT, "\"text\" occurs twice");
     PUT("a.csv", "text\n\"open\n");
     refused(&plain, RT_EFORMAT, "inside a quoted cell");
     PUT("a.csv", "text\n\"a\"b\n");
