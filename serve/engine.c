@@ -57,7 +57,7 @@ static rt_status open_parts(sv_engine *d, const sv_serve_opts *o)
 {
     const md_config *c = &d->model->config;
     RT_CHECK(o->max_tokens >= 0 && o->max_tokens <= c->context, RT_EINVAL,
-             "--max-tokens must be from 0 (all) to the model's %lld positions, found %lld", (long long)c->context,
+             "--max-tokens must be from 0 (the model's context) to %lld, the model's context, found %lld", (long long)c->context,
              (long long)o->max_tokens);
     RT_CHECK(o->max_logprobs >= 0 && o->max_logprobs <= MD_TEACHER_MAX_K, RT_EINVAL, "--max-logprobs must be from 0 to %d, found %lld",
              MD_TEACHER_MAX_K, (long long)o->max_logprobs);
@@ -196,7 +196,7 @@ static rt_status tokenize(const sv_engine *d, const cJSON *o, sv_reply *r)
     ds_ids      ids = {0};
     r->status       = 400;
     RT_TRY(rt_json_text(o, "prompt", &text, "the request"));
-    RT_CHECK(text, RT_EINVAL, "the request has no \"prompt\": give the text to tokenize");
+    RT_CHECK(text, RT_EINVAL, "the request has no \"prompt\"; give the text to tokenize");
     RT_TRY(rt_json_bool(o, "add_special_tokens", &special, "the request"));
     RT_TRY(rt_json_bool(o, "return_token_strs", &strings, "the request"));
     rt_status st = sv_text_ids(d, text, special, &ids);
@@ -213,7 +213,7 @@ static rt_status detokenize(const sv_engine *d, const cJSON *o, sv_reply *r)
     rt_buf         text = {0};
     rt_json_writer w    = {.out = &r->text};
     r->status           = 400;
-    RT_CHECK(cJSON_IsArray(list), RT_EINVAL, "the request has no list \"tokens\": give the ids to decode");
+    RT_CHECK(cJSON_IsArray(list), RT_EINVAL, "the request has no list \"tokens\"; give the ids to decode");
     w.st = sv_list_ids(list, ds_tokenizer_size(d->tokenizer), "the request: \"tokens\"", &ids);
     if (w.st == RT_OK) w.st = ds_decode(d->tokenizer, ids.v, ids.n, 0, &text);
     rt_put_object(&w, NULL);
@@ -241,8 +241,8 @@ static int holds_nul(const char *p, size_t n)
 
 static rt_status read_body(cJSON **o, char *body, size_t n)
 {
-    RT_CHECK(n > 0, RT_EINVAL, "the request has no body: expected a JSON object");
-    RT_CHECK(!holds_nul(body, n), RT_EINVAL, "the request holds the character U+0000, which no text may hold");
+    RT_CHECK(n > 0, RT_EINVAL, "the request has no body; expected a JSON object");
+    RT_CHECK(!holds_nul(body, n), RT_EINVAL, "the request holds the character U+0000, which is not allowed in a text");
     return rt_json_parse(o, body, n, 0, "the request");
 }
 

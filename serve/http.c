@@ -94,16 +94,16 @@ static enum MHD_Result send_answer(sv_job *j)
 static enum MHD_Result refuse(sv_job *j)
 {
     switch (j->refused) {
-    case MHD_HTTP_NOT_FOUND:
-        return send_error(j->connection, j->refused, "there is no such path here; docs/serve.md lists those there are");
+    case MHD_HTTP_NOT_FOUND: return send_error(j->connection, j->refused, "there is no such path; docs/serve.md lists the paths");
     case MHD_HTTP_METHOD_NOT_ALLOWED:
-        return send_error(j->connection, j->refused, *j->route->method == 'G' ? "this path takes GET" : "this path takes POST");
+        return send_error(j->connection, j->refused,
+                          *j->route->method == 'G' ? "this path accepts only GET" : "this path accepts only POST");
     case MHD_HTTP_NOT_IMPLEMENTED:
         return send_error(j->connection, j->refused,
-                          "the only transfer coding here is chunked; send the body so, or with a Content-Length");
+                          "the only supported transfer coding is chunked; send the body chunked or with a Content-Length");
     case MHD_HTTP_CONTENT_TOO_LARGE:
         return send_error(j->connection, j->refused, "the request's body is larger than 8 MB; send fewer or shorter prompts");
-    default: return send_error(j->connection, j->refused, "the server has too much to do; try again later");
+    default: return send_error(j->connection, j->refused, "the server is overloaded; try again later");
     }
 }
 
@@ -145,7 +145,7 @@ static enum MHD_Result received(sv_job *j, const char *method)
         }
         if (sv_job_enqueue(j)) return MHD_YES;
         return send_error(j->connection, MHD_HTTP_SERVICE_UNAVAILABLE,
-                          "the server has too many requests waiting, or is stopping; try again later");
+                          "the queue of the server is full, or the server is stopping; try again later");
     }
     if (!strcmp(j->route->path, "/v1/models")) return send_copy(j->connection, s->models.p, s->models.len);
     return send_copy(j->connection, "{\"status\":\"ok\"}", 15);

@@ -163,7 +163,7 @@ static void *work(void *ud)
         j->reply.push = push;
         j->reply.ud   = j;
         if (client_disconnected(j))
-            sv_reply_error(&j->reply, MHD_HTTP_SERVICE_UNAVAILABLE, "the connection was closed while the request waited");
+            sv_reply_error(&j->reply, MHD_HTTP_SERVICE_UNAVAILABLE, "the client closed the connection while the request was in the queue");
         else sv_engine_respond(&s->engine, j->route->task, j->body.p, j->body.len, &j->reply);
         finish(j);
     }
@@ -172,7 +172,7 @@ static void *work(void *ud)
 
 rt_status sv_queue_start(sv_server *s)
 {
-    RT_CHECK(!pthread_create(&s->worker, NULL, work, s), RT_ENOMEM, "the system refuses a thread for the server's worker");
+    RT_CHECK(!pthread_create(&s->worker, NULL, work, s), RT_ENOMEM, "the system cannot start a thread for the server's worker");
     s->working = 1;
     return RT_OK;
 }

@@ -31,7 +31,7 @@ static rt_status read_seed(const cJSON *o, uint64_t *seed, const char *where)
         errno     = 0;
         *seed     = strtoull(f->valuestring, &end, 10);
         RT_CHECK(f->valuestring[0] >= '0' && f->valuestring[0] <= '9' && !*end && !errno, RT_EINVAL,
-                 "%s: \"seed\" must be a decimal number of 64 bits, found \"%.40s\"", where, f->valuestring);
+                 "%s: \"seed\" must be a decimal 64-bit integer, found \"%.40s\"", where, f->valuestring);
         return RT_OK;
     }
     int64_t v = 0;
@@ -110,18 +110,18 @@ static rt_status refuse_unsupported(const cJSON *o)
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         double v = numbers[i].neutral;
         RT_TRY(rt_json_real(o, numbers[i].key, &v, WHERE));
-        RT_CHECK(v == numbers[i].neutral, RT_EINVAL, WHERE ": \"%s\" may only be %g on this server, found %g", numbers[i].key,
+        RT_CHECK(v == numbers[i].neutral, RT_EINVAL, WHERE ": \"%s\" must be %g on this server, found %g", numbers[i].key,
                  numbers[i].neutral, v);
     }
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         int v = 0;
         RT_TRY(rt_json_bool(o, flags[i], &v, WHERE));
-        RT_CHECK(!v, RT_EINVAL, WHERE ": \"%s\" is not supported by this server; leave it out", flags[i]);
+        RT_CHECK(!v, RT_EINVAL, WHERE ": \"%s\" is not supported by this server; omit it", flags[i]);
     }
     for (size_t i = 0; i < sizeof never / sizeof *never; i++) {
         const cJSON *f     = field(o, never[i]);
         const int    empty = f && ((cJSON_IsString(f) && !*f->valuestring) || ((cJSON_IsArray(f) || cJSON_IsObject(f)) && !f->child));
-        RT_CHECK(!f || empty, RT_EINVAL, WHERE ": \"%s\" is not supported by this server; leave it out", never[i]);
+        RT_CHECK(!f || empty, RT_EINVAL, WHERE ": \"%s\" is not supported by this server; omit it", never[i]);
     }
     return RT_OK;
 }
@@ -145,9 +145,9 @@ static rt_status read_probabilities(sv_request *q, const sv_engine *d, const cJS
     RT_CHECK(cJSON_IsObject(ours), RT_EFORMAT, WHERE ": \"retort\" must be an object");
     for (const cJSON *f = ours->child; f; f = f->next)
         RT_CHECK(!strcmp(f->string, WIRE_TAIL_SAMPLES) || !strcmp(f->string, WIRE_SEED), RT_EINVAL,
-                 WHERE ": \"retort\" knows \"tail_samples\" and \"seed\", found \"%.40s\"", f->string);
+                 WHERE ": \"retort\" accepts \"tail_samples\" and \"seed\", found \"%.40s\"", f->string);
     RT_CHECK(q->logprobs >= 0 || q->prompt_logprobs >= 0, RT_EINVAL,
-             WHERE ": \"retort\" asks about the tail beyond the top k: set \"prompt_logprobs\" or \"logprobs\"");
+             WHERE ": \"retort\" requests the tail beyond the top k, so \"prompt_logprobs\" or \"logprobs\" must be set");
     q->retort = 1;
     RT_TRY(rt_json_int(ours, WIRE_TAIL_SAMPLES, &q->tail, WHERE ", \"retort\""));
     RT_CHECK(q->tail >= 0 && q->tail <= SV_MAX_TAIL, RT_EINVAL, WHERE ", \"retort\": \"tail_samples\" must be from 0 to %d, found %lld",
@@ -179,7 +179,7 @@ static rt_status add_prompt(sv_request *q, const sv_engine *d, const cJSON *p)
     else if (cJSON_IsArray(p)) RT_TRY(sv_list_ids(p, d->model->config.V, WHERE ": \"prompt\"", ids));
     else RT_FAIL(RT_EFORMAT, WHERE ": \"prompt\" must be a string, a list of strings, a list of ids or a list of lists of ids");
     for (int64_t i = 0; i < ids->n; i++)
-        RT_CHECK(ids->v[i] < d->model->config.V, RT_EINVAL, WHERE ": \"prompt\" %d holds the token %d, the model has %lld ids", q->n - 1,
+        RT_CHECK(ids->v[i] < d->model->config.V, RT_EINVAL, WHERE ": \"prompt\" %d holds token id %d, but the model has %lld ids", q->n - 1,
                  (int)ids->v[i], (long long)d->model->config.V);
     RT_CHECK(ids->n >= 1, RT_EINVAL, WHERE ": \"prompt\" %d has no tokens; give at least one", q->n - 1);
     RT_CHECK(ids->n <= d->max_len - q->max_tokens, RT_EINVAL,
@@ -192,7 +192,7 @@ static rt_status add_prompt(sv_request *q, const sv_engine *d, const cJSON *p)
 static rt_status read_prompts(sv_request *q, const sv_engine *d, const cJSON *o)
 {
     const cJSON *p = field(o, "prompt");
-    RT_CHECK(p, RT_EINVAL, WHERE " has no \"prompt\": give a string, a list of strings, a list of ids or a list of lists of ids");
+    RT_CHECK(p, RT_EINVAL, WHERE " has no \"prompt\"; give a string, a list of strings, a list of ids or a list of lists of ids");
     if (!cJSON_IsArray(p) || cJSON_IsNumber(p->child)) return add_prompt(q, d, p);
     RT_CHECK(p->child, RT_EINVAL, WHERE ": \"prompt\" is an empty list; give at least one token or text");
     for (const cJSON *e = p->child; e; e = e->next) RT_TRY(add_prompt(q, d, e));
@@ -209,7 +209,7 @@ rt_status sv_request_read(sv_request *q, const sv_engine *d, const cJSON *o)
                                      .logprobs        = -1,
                                      .prompt_logprobs = -1};
     RT_TRY(rt_json_text(o, "model", &model, WHERE));
-    RT_CHECK(!*model || !strcmp(model, d->name), RT_ENOENT, "the model \"%.80s\" is not served here; this server has \"%s\"", model,
+    RT_CHECK(!*model || !strcmp(model, d->name), RT_ENOENT, "this server does not serve the model \"%.80s\"; it serves \"%s\"", model,
              d->name);
     RT_TRY(read_range(o, "max_tokens", &q->max_tokens, 0, INT32_MAX));
     RT_TRY(read_sampling(q, o));

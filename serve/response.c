@@ -74,7 +74,7 @@ static void put_prompt_logprobs(rt_json_writer *w, const sv_engine *d, const sv_
         put_prompt_entry(w, d, &c->before, i, c->prompt->v[i]);
         if (w->out->len > SV_MAX_RESPONSE)
             w->st = rt_fail(RT_EINVAL, __FILE__, __LINE__,
-                            "the answer would be larger than %d MB; ask for fewer prompts or logprobs at once", SV_MAX_RESPONSE >> 20);
+                            "the response would be larger than %d MB; request fewer prompts or logprobs at once", SV_MAX_RESPONSE >> 20);
     }
     rt_put_end(w);
 }

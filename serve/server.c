@@ -16,7 +16,7 @@ static rt_status check_port_file(const char *path)
     const rt_status st = rt_file_read(&b, path, 24);
     const int       ok = st == RT_OK && strspn(b.p, "0123456789\n") == b.len;
     rt_buf_free(&b);
-    RT_CHECK(ok, RT_EINVAL, "--port-file %s: exists and holds no port; remove it or choose another name", path);
+    RT_CHECK(ok, RT_EINVAL, "--port-file %s exists and does not hold a port; remove it or choose another name", path);
     return RT_OK;
 }
 
@@ -67,7 +67,7 @@ static void close_server(sv_server *s)
 rt_status sv_serve(const md_model *m, const ds_tokenizer *t, const sv_serve_opts *o)
 {
     sv_server s = {.host = o->host ? o->host : "127.0.0.1", .port = o->port, .verbose = o->verbose, .listener = -1};
-    RT_CHECK(!pthread_mutex_init(&s.lock, NULL) && !pthread_cond_init(&s.more, NULL), RT_ENOMEM, "the server's lock");
+    RT_CHECK(!pthread_mutex_init(&s.lock, NULL) && !pthread_cond_init(&s.more, NULL), RT_ENOMEM, "no memory for the server's lock");
     sv_links_begin(&s);
     signal(SIGPIPE, SIG_IGN);
     rt_interrupt_catch();

@@ -14,8 +14,8 @@ static rt_status refused(int err, const char *host, int64_t port)
 {
     if (err == EADDRINUSE) RT_FAIL(RT_ENET, "port %lld is in use; choose another with --port or 0 for a free one", (long long)port);
     if (err == EACCES)
-        RT_FAIL(RT_ENET, "port %lld needs more rights; choose one above 1023 with --port or 0 for a free one", (long long)port);
-    RT_FAIL(RT_ENET, "cannot listen at %s, port %lld: %s; --host must be an address of this machine", host, (long long)port, strerror(err));
+        RT_FAIL(RT_ENET, "port %lld requires more privileges; choose one above 1023 with --port or 0 for a free one", (long long)port);
+    RT_FAIL(RT_ENET, "cannot listen on %s, port %lld: %s; --host must be an address of this machine", host, (long long)port, strerror(err));
 }
 
 static rt_status listen_at(int fd, const struct addrinfo *a, const char *host, int64_t port)

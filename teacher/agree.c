@@ -112,7 +112,7 @@ enum { SHOWN = 64 };
 
 static const char *rest_of(char out[SHOWN], const rt_buf *b, size_t at)
 {
-    if (at < b->len) snprintf(out, SHOWN, "goes on with \"%.40s\"", b->p + at);
+    if (at < b->len) snprintf(out, SHOWN, "continues with \"%.40s\"", b->p + at);
     else snprintf(out, SHOWN, "ends");
     return out;
 }
@@ -121,8 +121,8 @@ static rt_status differ(const reading *r, const rt_buf *text)
 {
     char of_text[SHOWN], of_ids[SHOWN];
     RT_FAIL(RT_EFORMAT,
-            "server answered a text that %s after %zu bytes, where that of its token ids %s (in the tokenizer of --tokenizer: is it the "
-            "teacher's?)",
+            "malformed response: the text %s after %zu bytes, but the text of its token ids %s there; check that --tokenizer is the "
+            "teacher's tokenizer",
             rest_of(of_text, text, r->text), r->text, rest_of(of_ids, &r->bytes, r->at));
 }
 

@@ -165,8 +165,7 @@ static tc_class classify_success(const tc_reply *r, const cJSON *o, tc_outcome *
     const char *message = message_of(e);
     quote(line, sizeof line, message ? message : "");
     put_code(code, sizeof code, e);
-    snprintf(out->text, sizeof out->text, "HTTP %ld that holds an error%s%s%s", r->status, line[0] ? ": " : " without a message", line,
-             code);
+    snprintf(out->text, sizeof out->text, "HTTP %ld with an error%s%s%s", r->status, line[0] ? ": " : " without a message", line, code);
     const cJSON *status = code_in(e, is_status);
     return class_of(status ? status_of(status) : 500, r); /* 500 where it does not say */
 }

@@ -101,10 +101,10 @@ static const cJSON *get(const cJSON *o, const char *key) { return cJSON_GetObjec
 static rt_status list_of(const cJSON **first, const cJSON *o, const char *key, int64_t n)
 {
     const cJSON *l = get(o, key);
-    if (!cJSON_IsArray(l)) TC_MALFORMED("no list \"%s\" (%s)", key, l ? "another type" : "missing");
+    if (!cJSON_IsArray(l)) TC_MALFORMED("expected a list \"%s\", found %s", key, l ? "another type" : "none");
     int64_t c = 0;
     for (const cJSON *x = l->child; x; x = x->next) c++;
-    if (c != n) TC_MALFORMED("\"%s\" with %lld entries for %lld tokens", key, (long long)c, (long long)n);
+    if (c != n) TC_MALFORMED("\"%s\" has %lld entries for %lld tokens", key, (long long)c, (long long)n);
     *first = l->child;
     return RT_OK;
 }
@@ -145,7 +145,7 @@ static rt_status check_echo(tc_response *out, const tc_request *q, const cJSON *
     for (int64_t i = 0; i < q->n; i++, x = x->next) {
         RT_TRY(tc_id_read(&id, x, q->vocab, WIRE_PROMPT_TOKEN_IDS, i));
         if (id != q->ids[i])
-            TC_MALFORMED(WIRE_PROMPT_TOKEN_IDS "[%lld] = %d, but %d was sent: it changes the prompt", (long long)i, id, q->ids[i]);
+            TC_MALFORMED(WIRE_PROMPT_TOKEN_IDS "[%lld] is %d, but %d was sent; the server changes the prompt", (long long)i, id, q->ids[i]);
     }
     out->echoes = 1;
     return RT_OK;
@@ -171,9 +171,9 @@ static rt_status read_generated_ids(tc_response *x, const tc_dialect *d, const t
     const int    named = !cJSON_IsArray(l);
     if (named) l = get(logprobs, "tokens");
     if (!cJSON_IsArray(l) && !q->k) return RT_OK; /* text alone will do */
-    if (!cJSON_IsArray(l)) TC_MALFORMED("neither \"" WIRE_TOKEN_IDS "\" nor logprobs.tokens");
+    if (!cJSON_IsArray(l)) TC_MALFORMED("expected a list \"" WIRE_TOKEN_IDS "\" or logprobs.tokens, found neither");
     const int64_t n = cJSON_GetArraySize(l);
-    if (n > q->max_tokens + 1) TC_MALFORMED("%lld tokens, at most %lld were asked for", (long long)n, (long long)q->max_tokens);
+    if (n > q->max_tokens + 1) TC_MALFORMED("found %lld tokens, but at most %lld were requested", (long long)n, (long long)q->max_tokens);
     RT_TRY(allocate(x, d, q, q->n + n));
     x->prompt = q->n;
     if (q->n) memcpy(x->ids, q->ids, (size_t)q->n * sizeof *x->ids);
@@ -195,7 +195,8 @@ static rt_status check_names(const tc_response *x, const tc_request *q, const cJ
     for (int64_t i = 0; t; t = t->next, i++) {
         RT_TRY(tc_id_named(&id, cJSON_GetStringValue(t), q->vocab, "logprobs.tokens", i));
         if (id != x->ids[x->prompt + i])
-            TC_MALFORMED(WIRE_TOKEN_IDS "[%lld] = %d, but logprobs.tokens has %d there", (long long)i, x->ids[x->prompt + i], id);
+            TC_MALFORMED(WIRE_TOKEN_IDS "[%lld] is %d, but logprobs.tokens has %d at this position", (long long)i, x->ids[x->prompt + i],
+                         id);
     }
     return RT_OK;
 }
@@ -207,7 +208,7 @@ static rt_status read_generated(tc_response *x, const tc_dialect *d, const tc_re
     const int64_t n = x->n - x->prompt;
     if (!q->k || !n) return RT_OK;
     RT_TRY(check_names(x, q, logprobs));
-    RT_CHECK(q->n, RT_EINVAL, "a generation with probabilities needs a prompt of at least one token");
+    RT_CHECK(q->n, RT_EINVAL, "generation with probabilities requires a prompt of at least one token");
     RT_TRY(list_of(&lp, logprobs, "token_logprobs", n));
     RT_TRY(list_of(&top, logprobs, "top_logprobs", n));
     for (int64_t j = 0; j < n; j++, lp = lp->next, top = top->next) {
@@ -224,9 +225,9 @@ static rt_status read_generated(tc_response *x, const tc_dialect *d, const tc_re
 static rt_status no_text(const cJSON *message, const char *finish)
 {
     const char *refusal = cJSON_GetStringValue(get(message, "refusal"));
-    if (refusal) RT_FAIL(RT_ECHECK, "no text: a refusal: \"%.100s\"", refusal);
-    if (*finish) RT_FAIL(RT_ECHECK, "no text: finish_reason \"%.40s\"", finish);
-    TC_MALFORMED("no text, and no finish_reason that says why");
+    if (refusal) RT_FAIL(RT_ECHECK, "the response has no text but a refusal: \"%.100s\"", refusal);
+    if (*finish) RT_FAIL(RT_ECHECK, "the response has no text; finish_reason \"%.40s\"", finish);
+    TC_MALFORMED("expected a text or a finish_reason that explains why there is none, found neither");
 }
 
 static rt_status read_text(tc_response *x, const tc_request *q, const cJSON *choice)
@@ -249,9 +250,10 @@ static int64_t count_of(const cJSON *usage, const char *key)
 static rt_status read_all(tc_response *x, const tc_dialect *d, const tc_request *q, const cJSON *o)
 {
     const cJSON *choices = get(o, "choices"), *choice = cJSON_IsArray(choices) ? choices->child : NULL;
-    if (!cJSON_IsObject(choice)) TC_MALFORMED("no choices[0]");
+    if (!cJSON_IsObject(choice)) TC_MALFORMED("expected choices[0], found none");
     const cJSON *index = get(choice, "index");
-    if (choice->next || (cJSON_IsNumber(index) && index->valuedouble != 0)) TC_MALFORMED("another choice than the one that was asked for");
+    if (choice->next || (cJSON_IsNumber(index) && index->valuedouble != 0))
+        TC_MALFORMED("expected one choice with index 0, found another choice");
     x->prompt_tokens     = count_of(get(o, "usage"), "prompt_tokens");
     x->completion_tokens = count_of(get(o, "usage"), "completion_tokens");
     RT_TRY(read_text(x, q, choice));
@@ -267,7 +269,7 @@ rt_status tc_completions_read(tc_response *out, const tc_dialect *d, const tc_re
     rt_buf      copy = {0}; /* the lenient parser changes its input; the ledger stores the original */
     rt_status   st   = rt_buf_add(&copy, body->p, body->len);
     /* rows.c checks ids for duplicates, so the parser need not compare every pair of keys */
-    if (st == RT_OK) st = rt_json_parse(&o, copy.p, copy.len, RT_JSON_LENIENT | RT_JSON_DUPLICATES, "server answered no JSON: body");
+    if (st == RT_OK) st = rt_json_parse(&o, copy.p, copy.len, RT_JSON_LENIENT | RT_JSON_DUPLICATES, "malformed response: body");
     if (st == RT_OK) st = read_all(&x, d, q, o);
     cJSON_Delete(o);
     rt_buf_free(&copy);

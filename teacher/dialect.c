@@ -25,17 +25,17 @@ rt_status tc_dialect_gives(const tc_dialect *d, const tc_need *need)
 {
     RT_CHECK(
         !need->k || d->max_k, RT_EINVAL,
-        "--k %lld: a server of dialect %s gives text alone, no log-probabilities; let it write with 'retort textbook --text-only', and "
-        "collect log-probabilities from another teacher with 'retort score'",
+        "--k %lld: a server of dialect %s returns only text, no log-probabilities; let it write text with 'retort textbook --text-only' "
+        "and collect log-probabilities from another teacher with 'retort score'",
         (long long)need->k, d->name);
-    RT_CHECK(need->k <= d->max_k, RT_EINVAL, "--k %lld: a server of dialect %s gives at most %lld alternatives", (long long)need->k,
+    RT_CHECK(need->k <= d->max_k, RT_EINVAL, "--k %lld: a server of dialect %s returns at most %lld alternatives", (long long)need->k,
              d->name, (long long)d->max_k);
     RT_CHECK(!need->scores || d->scores, RT_EINVAL,
-             "a server of dialect %s gives log-probabilities of what it writes, not of given text; use 'retort textbook', or score with "
+             "a server of dialect %s returns log-probabilities only for text that it generates; use 'retort textbook', or score with "
              "another teacher",
              d->name);
-    RT_CHECK(need->m <= 0 || d->tails, RT_EINVAL, "--m %lld: a server of dialect %s draws no samples of the tail; use --m 0",
-             (long long)need->m, d->name);
+    RT_CHECK(need->m <= 0 || d->tails, RT_EINVAL, "--m %lld: a server of dialect %s draws no tail samples; use --m 0", (long long)need->m,
+             d->name);
     return RT_OK;
 }
 

@@ -96,7 +96,7 @@ typedef struct tc_finish {
 /* ---- the dialect ---------------------------------------------------------------------------------- */
 
 /* Every pointer must be set.  The functions keep no state, since several threads call them at once.  They fail with RT_EFORMAT
- * and a message "server answered ..." (TC_MALFORMED) that names the field and its index, unless a member says otherwise. */
+ * and a message "malformed response: ..." (TC_MALFORMED) that names the field and its index, unless a member says otherwise. */
 struct tc_dialect {
     /* The word of --dialect, the dialect in the keys of ledgers and the attribute `dialect` of shards.  It never changes. */
     const char *name;
@@ -156,7 +156,7 @@ rt_status tc_dialect_find(const tc_dialect **out, const char *name);
 /* RT_EINVAL: servers of this kind do not give what is needed. */
 rt_status tc_dialect_gives(const tc_dialect *d, const tc_need *need);
 
-#define TC_MALFORMED(...) RT_FAIL(RT_EFORMAT, "server answered " __VA_ARGS__)
+#define TC_MALFORMED(...) RT_FAIL(RT_EFORMAT, "malformed response: " __VA_ARGS__)
 
 /* ---- shared by servers with OpenAI's API (openai.c, classify.c) ------------------------------------ */
 

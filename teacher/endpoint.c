@@ -36,10 +36,10 @@ static rt_status take_url(tc_endpoint *e, const char *url)
     RT_CHECK(url && *url, RT_EINVAL, "--teacher: expected the address of a server, such as http://127.0.0.1:8000");
     const char *host = !strncmp(url, "http://", 7) ? url + 7 : !strncmp(url, "https://", 8) ? url + 8 : NULL;
     RT_CHECK(!strchr(url, '@'), RT_EINVAL,
-             "--teacher: the address holds '@'; a key goes into RETORT_API_KEY or --key-file, not into the address");
+             "--teacher: the address holds '@'; pass a key in RETORT_API_KEY or --key-file, not in the address");
     RT_CHECK(host && *host && *host != '/', RT_EINVAL, "--teacher %.200s: expected http://HOST:PORT or https://HOST/PATH", url);
-    RT_CHECK(strlen(url) < TC_URL - 64, RT_EINVAL, "--teacher: the address is longer than %d letters", TC_URL - 64);
-    RT_CHECK(!strpbrk(url, "?# \t\r\n\""), RT_EINVAL, "--teacher %.200s: the address must hold no '?', '#', quote or space", url);
+    RT_CHECK(strlen(url) < TC_URL - 64, RT_EINVAL, "--teacher: the address must have at most %d characters", TC_URL - 64);
+    RT_CHECK(!strpbrk(url, "?# \t\r\n\""), RT_EINVAL, "--teacher %.200s: the address must not hold '?', '#', quotes or spaces", url);
     snprintf(e->url, sizeof e->url, "%s", url);
     e->loopback = is_loopback(host);
     cut_end(e->url, "/");
@@ -52,10 +52,10 @@ static rt_status take_key(tc_endpoint *e, const char *key, const char *where)
 {
     size_t n = strlen(key);
     while (n && isspace((unsigned char)key[n - 1])) n--;
-    RT_CHECK(n && n < TC_KEY, RT_EINVAL, "%s: expected a key of 1 to %d letters, found %zu", where, TC_KEY - 1, n);
+    RT_CHECK(n && n < TC_KEY, RT_EINVAL, "%s: expected a key of 1 to %d characters, found %zu", where, TC_KEY - 1, n);
     for (size_t i = 0; i < n; i++)
-        RT_CHECK(key[i] > ' ' && key[i] < 0x7f, RT_EINVAL, "%s: the key holds a letter that is no printable ASCII (at place %zu)", where,
-                 i + 1);
+        RT_CHECK(key[i] > ' ' && key[i] < 0x7f, RT_EINVAL, "%s: the key holds a character that is not printable ASCII (at offset %zu)",
+                 where, i + 1);
     memcpy(e->key, key, n);
     e->key[n] = '\0';
     return RT_OK;
@@ -66,8 +66,8 @@ static rt_status read_key_file(tc_endpoint *e, const char *path)
     struct stat s;
     rt_buf      b = {0};
     RT_CHECK(!stat(path, &s), RT_ENOENT, "--key-file %s: no such file", path);
-    RT_CHECK(!(s.st_mode & 077), RT_EINVAL, "--key-file %s: others may read it (mode %03o); run 'chmod 600 %s'", path, s.st_mode & 0777u,
-             path);
+    RT_CHECK(!(s.st_mode & 077), RT_EINVAL, "--key-file %s: other users can read the file (mode %03o); run 'chmod 600 %s'", path,
+             s.st_mode & 0777u, path);
     rt_status st = rt_file_read(&b, path, TC_KEY);
     if (st == RT_OK) st = take_key(e, b.p, path);
     if (b.p) explicit_bzero(b.p, b.len);
@@ -87,7 +87,7 @@ static rt_status find_key(tc_endpoint *e, const tc_options *o)
     if (o->key_file) return read_key_file(e, o->key_file);
     const char *name = key_variable(o), *key = getenv(name);
     if (key && *key) return take_key(e, key, name);
-    RT_CHECK(!o->key_env, RT_EINVAL, "--key-env %s: the environment has no such variable, or it is empty", name);
+    RT_CHECK(!o->key_env, RT_EINVAL, "--key-env %s: the environment variable does not exist or is empty", name);
     return RT_OK;
 }
 
@@ -97,7 +97,7 @@ rt_status tc_endpoint_make(tc_endpoint *e, const tc_options *o)
     RT_TRY(take_url(&x, o->teacher));
     RT_TRY(find_key(&x, o));
     RT_CHECK(!x.key[0] || x.loopback || !strncmp(x.url, "https://", 8) || o->key_in_clear, RT_EINVAL,
-             "%s: the key would travel in clear; use https, unset the key's variable, or allow it with --key-in-clear", x.url);
+             "%s: the key would be sent in clear text; use https, unset the key's variable, or allow it with --key-in-clear", x.url);
     *e = x;
     return RT_OK;
 }

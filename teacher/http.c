@@ -55,7 +55,7 @@ static size_t receive(char *data, size_t size, size_t n, void *ud)
 static rt_status add_header(tc_http *h, const char *line)
 {
     struct curl_slist *l = curl_slist_append(h->headers, line);
-    RT_CHECK(l, RT_ENOMEM, "an HTTP header");
+    RT_CHECK(l, RT_ENOMEM, "no memory for an HTTP header");
     h->headers = l;
     return RT_OK;
 }
@@ -96,7 +96,7 @@ rt_status tc_http_create(tc_http **out, const tc_endpoint *e)
     RT_TRY(RT_NEW(h, 1));
     h->at        = *e;
     h->multi     = curl_multi_init();
-    rt_status st = h->multi ? RT_OK : rt_fail(RT_ENOMEM, __FILE__, __LINE__, "libcurl: no multi handle");
+    rt_status st = h->multi ? RT_OK : rt_fail(RT_ENOMEM, __FILE__, __LINE__, "libcurl cannot create a multi handle");
     if (st != RT_OK) tc_http_destroy(&h);
     else *out = h;
     return st;
@@ -190,12 +190,12 @@ static rt_status free_slot(slot **out, tc_http *h)
     for (int i = 0; i < h->n && !s; i++)
         if (!h->slots[i]->busy) s = h->slots[i];
     if (!s) {
-        RT_CHECK(h->n < TC_MAX_IN_FLIGHT, RT_EINVAL, "more than %d requests in flight", TC_MAX_IN_FLIGHT);
+        RT_CHECK(h->n < TC_MAX_IN_FLIGHT, RT_EINVAL, "there are already %d requests in flight, the limit", TC_MAX_IN_FLIGHT);
         RT_TRY(RT_NEW(s, 1));
         h->slots[h->n++] = s;
         s->held          = &h->held;
         s->easy          = curl_easy_init();
-        RT_CHECK(s->easy, RT_ENOMEM, "libcurl: no easy handle");
+        RT_CHECK(s->easy, RT_ENOMEM, "libcurl cannot create an easy handle");
     }
     *out = s;
     return RT_OK;
@@ -221,7 +221,7 @@ rt_status tc_http_send(tc_http *h, const char *path, rt_buf *body, int64_t tag)
         curl_easy_setopt(s->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)s->request.len);
         curl_easy_setopt(s->easy, CURLOPT_POSTFIELDS, s->request.p);
     }
-    RT_CHECK(!curl_multi_add_handle(h->multi, s->easy), RT_ENET, "%s: libcurl takes no more requests", url);
+    RT_CHECK(!curl_multi_add_handle(h->multi, s->easy), RT_ENET, "%s: libcurl cannot start another request", url);
     s->busy = 1;
     h->in_flight++;
     return RT_OK;
@@ -249,8 +249,8 @@ static void finish(tc_http *h, slot *s, CURLcode code, tc_reply *r)
         r->wait = wait_of(h->wait, s->easy);
     } else if (s->too_large) {
         r->crowded = s->body.len < h->held;
-        snprintf(r->error, sizeof r->error, "the %s larger than %d MB",
-                 r->crowded ? "answers that are under way together are" : "answer is", TC_MAX_HELD >> 20);
+        snprintf(r->error, sizeof r->error, "the %s larger than %d MB", r->crowded ? "responses in flight together are" : "response is",
+                 TC_MAX_HELD >> 20);
     } else {
         snprintf(r->error, sizeof r->error, "%s", s->error[0] ? s->error : curl_easy_strerror(code));
     }
@@ -284,7 +284,8 @@ static void collect_stalled(tc_http *h, tc_reply *replies, int cap, int *n)
     for (int i = 0; i < h->n && *n < cap; i++) {
         slot *s = h->slots[i];
         if (!s->busy || !s->body.len || now - s->last < STALL_SECONDS) continue;
-        snprintf(s->error, sizeof s->error, "the answer stopped after %zu bytes: none came for %d s", s->body.len, STALL_SECONDS);
+        snprintf(s->error, sizeof s->error, "the response stopped after %zu bytes: no byte was received for %d s", s->body.len,
+                 STALL_SECONDS);
         finish(h, s, CURLE_OPERATION_TIMEDOUT, &replies[(*n)++]);
     }
 }
@@ -310,7 +311,7 @@ rt_status tc_http_one(tc_http *h, const char *path, rt_buf *body, tc_reply *repl
     int n = 0;
     RT_TRY(tc_http_send(h, path, body, 0));
     while (!n) {
-        RT_CHECK(!rt_interrupted(), RT_EINTR, "interrupted while %s was asked for %s", h->at.url, path);
+        RT_CHECK(!rt_interrupted(), RT_EINTR, "interrupted while waiting for %s%s", h->at.url, path);
         RT_TRY(tc_http_wait(h, 0.2, reply, 1, &n));
     }
     return RT_OK;

@@ -36,9 +36,9 @@ static rt_status status_of(sqlite3 *db)
 rt_status tc_ledger_fail(const tc_ledger *l, const char *what)
 {
     const rt_status st   = status_of(l->db);
-    const char     *hint = st == RT_ENOSPC    ? "; make room (or lift the quota) and run again: the answers so far are safe"
-                           : st == RT_EFORMAT ? "; expected a ledger of retort: name another --ledger"
-                           : st == RT_EINVAL  ? "; another process uses this ledger: wait for it or name another --ledger"
+    const char     *hint = st == RT_ENOSPC    ? "; make room (or raise the quota) and run the command again: the responses so far are safe"
+                           : st == RT_EFORMAT ? "; expected a ledger of retort; choose another --ledger"
+                           : st == RT_EINVAL  ? "; another process uses this ledger; wait for it or choose another --ledger"
                                               : "";
     RT_FAIL(st, "%s: the ledger cannot %s: %s%s", l->path, what, sqlite3_errmsg(l->db), hint);
 }
@@ -68,10 +68,10 @@ rt_status tc_ledger_version(tc_ledger *l, int64_t *version)
     int64_t application = 0;
     RT_TRY(pragma(l, "PRAGMA application_id", &application));
     RT_CHECK(application == TC_LEDGER_APPLICATION, RT_EFORMAT,
-             "%s: expected a ledger of retort, found another SQLite file: name another --ledger", l->path);
+             "%s: expected a ledger of retort, found another SQLite file; choose another --ledger", l->path);
     RT_TRY(pragma(l, "PRAGMA user_version", version));
-    RT_CHECK(*version >= 1 && *version <= TC_LEDGER_VERSION, RT_EFORMAT,
-             "%s: a ledger of version %lld; this program reads versions 1 to %d", l->path, (long long)*version, (int)TC_LEDGER_VERSION);
+    RT_CHECK(*version >= 1 && *version <= TC_LEDGER_VERSION, RT_EFORMAT, "%s: expected a ledger of version 1 to %d, found version %lld",
+             l->path, (int)TC_LEDGER_VERSION, (long long)*version);
     return RT_OK;
 }
 
@@ -86,7 +86,7 @@ static rt_status make_or_check(tc_ledger *l)
         return tc_ledger_sql(l, "COMMIT", "be made");
     }
     RT_TRY(tc_ledger_version(l, &l->version));
-    return l->version == 1 ? tc_ledger_sql(l, upgrade, "be brought to version 2") : RT_OK;
+    return l->version == 1 ? tc_ledger_sql(l, upgrade, "be upgraded to version 2") : RT_OK;
 }
 
 static rt_status open_all(tc_ledger *l)

@@ -108,7 +108,7 @@ static rt_status prune(tc_ledger *l, const char *shard)
     if (st == RT_OK) st = tc_ledger_sql(l, "UPDATE request SET answer=NULL, size=NULL WHERE state < 3", "be pruned");
     if (st == RT_OK) st = pack_old(l);
     RT_TRY(tc_ledger_end(l, st));
-    return tc_ledger_sql(l, "VACUUM", "give back its space");
+    return tc_ledger_sql(l, "VACUUM", "be compacted");
 }
 
 rt_status tc_ledger_prune(const char *path, const char *shard)

@@ -34,18 +34,19 @@ rt_status tc_ledger_identify(const char *path, int may_be_new)
     unsigned char h[HEADER] = {0};
     struct stat   s;
     RT_CHECK(!stat(path, &s), RT_ENOENT, "%s: no such ledger", path);
-    RT_CHECK(S_ISREG(s.st_mode), RT_EFORMAT, "%s: expected a ledger of retort, found no regular file: name another --ledger", path);
+    RT_CHECK(S_ISREG(s.st_mode), RT_EFORMAT,
+             "%s: expected a ledger of retort, found something other than a regular file; choose another --ledger", path);
     FILE *f = fopen(path, "rb");
     RT_CHECK(f, RT_EIO, "%s: the ledger cannot be read: %s", path, strerror(errno));
     const size_t n = fread(h, 1, sizeof h, f);
     fclose(f);
     if (!n && may_be_new) return RT_OK;
     RT_CHECK(n == sizeof h && !memcmp(h, "SQLite format 3", 16), RT_EFORMAT,
-             "%s: expected a ledger of retort, found %s: name another --ledger", path, n ? "another kind of file" : "an empty file");
+             "%s: expected a ledger of retort, found %s; choose another --ledger", path, n ? "another kind of file" : "an empty file");
     if (number_at(h, APPLICATION) == TC_LEDGER_APPLICATION) return RT_OK;
     /* a process that was killed while it made the ledger left one page, or all in the log */
     if (!number_at(h, APPLICATION) && (has_log(path) || (may_be_new && number_at(h, PAGES) <= 1))) return RT_OK;
-    RT_FAIL(RT_EFORMAT, "%s: expected a ledger of retort, found another SQLite file: name another --ledger", path);
+    RT_FAIL(RT_EFORMAT, "%s: expected a ledger of retort, found another SQLite file; choose another --ledger", path);
 }
 
 /* "file:PATH?immutable=1": without a log no process writes, and SQLite makes no file beside it. */

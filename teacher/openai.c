@@ -43,11 +43,12 @@ static rt_status take_model(tc_server *s, const cJSON *x, const char *where)
     RT_TRY(rt_json_int(x, WIRE_VOCAB_SIZE, &s->vocab, where));
     RT_TRY(rt_json_int(x, WIRE_MAX_MODEL_LEN, &s->max_len, where));
     RT_TRY(rt_json_int(x, WIRE_MAX_LOGPROBS, &s->max_logprobs, where));
-    RT_CHECK(id && *id && strlen(id) < sizeof s->model, RT_EFORMAT, "%s: server answered a model without an id of 1 to %zu letters", where,
-             sizeof s->model - 1);
-    RT_CHECK(!sha || strspn(sha, "0123456789abcdef") == 64, RT_EFORMAT, "%s: server answered a " WIRE_TOKENIZER_SHA256 " that is none",
-             where);
-    RT_CHECK(s->vocab >= 0 && s->vocab <= INT32_MAX && s->max_len >= 0, RT_EFORMAT, "%s: server answered negative or absurd sizes", where);
+    RT_CHECK(id && *id && strlen(id) < sizeof s->model, RT_EFORMAT,
+             "%s: malformed response: expected models with an id of 1 to %zu characters", where, sizeof s->model - 1);
+    RT_CHECK(!sha || strspn(sha, "0123456789abcdef") == 64, RT_EFORMAT,
+             "%s: malformed response: expected a SHA-256 as " WIRE_TOKENIZER_SHA256, where);
+    RT_CHECK(s->vocab >= 0 && s->vocab <= INT32_MAX && s->max_len >= 0, RT_EFORMAT,
+             "%s: malformed response: vocab_size or max_model_len is out of range", where);
     snprintf(s->model, sizeof s->model, "%s", id);
     snprintf(s->tokenizer, sizeof s->tokenizer, "%.64s", sha ? sha : "");
     tc_openai_files(s, x);
@@ -57,7 +58,7 @@ static rt_status take_model(tc_server *s, const cJSON *x, const char *where)
 rt_status tc_openai_describe(tc_server *s, const cJSON *models, const char *wanted, const char *where)
 {
     const cJSON *x = tc_openai_model(models, wanted);
-    RT_CHECK(x || !wanted, RT_EINVAL, "%s: the server has no model '%.100s'; leave --model out to take its first", where, wanted);
-    RT_CHECK(x, RT_EFORMAT, "%s: server answered no model (expected {\"data\": [{\"id\": ...}]})", where);
+    RT_CHECK(x || !wanted, RT_EINVAL, "%s: the server has no model '%.100s'; omit --model to use the first that it lists", where, wanted);
+    RT_CHECK(x, RT_EFORMAT, "%s: malformed response: expected {\"data\": [{\"id\": ...}]}, found no model", where);
     return take_model(s, x, where);
 }

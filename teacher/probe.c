@@ -10,9 +10,9 @@
 static rt_status wait_for(const tc_options *o, const tc_endpoint *e, double seconds, const char *why)
 {
     const double until = rt_now() + seconds;
-    if (o->progress && seconds >= 5) rt_progress_say(o->progress, "waiting %.0f s before %s is asked again: %s", seconds, e->url, why);
+    if (o->progress && seconds >= 5) rt_progress_say(o->progress, "waiting %.0f s before the next request to %s: %s", seconds, e->url, why);
     for (double left; (left = until - rt_now()) > 0;) {
-        RT_CHECK(!rt_interrupted(), RT_EINTR, "interrupted while %s was waited for", e->url);
+        RT_CHECK(!rt_interrupted(), RT_EINTR, "interrupted while waiting for %s", e->url);
         rt_sleep(left < 0.2 ? left : 0.2);
     }
     return RT_OK;
@@ -34,8 +34,8 @@ static rt_status patiently(tc_http *h, const tc_endpoint *e, const tc_options *o
         tc_http_scrub(h, v.text);
         const int refused = !reply->status; /* no server listens there, so a retry is useless */
         rt_buf_free(&reply->body);
-        RT_CHECK(!refused, RT_ENET, "%s cannot be reached: %s; is the server up, and is the address right?", e->url, v.text);
-        RT_CHECK(v.what != TC_STOP && v.what != TC_REFUSED && tries < o->retries, RT_ENET, "%s%s answered %s", e->url, path, v.text);
+        RT_CHECK(!refused, RT_ENET, "%s cannot be reached: %s; check that the server runs and that the address is right", e->url, v.text);
+        RT_CHECK(v.what != TC_STOP && v.what != TC_REFUSED && tries < o->retries, RT_ENET, "%s%s returned %s", e->url, path, v.text);
         RT_TRY(wait_for(o, e, v.wait > 0 ? fmin(v.wait, TC_MAX_RETRY_AFTER) : o->retry_base * (double)(tries + 1), v.text));
     }
 }
@@ -107,8 +107,8 @@ static rt_status score_tiny(tc_server *s, tc_http *h, const tc_endpoint *e, cons
         s->echoes = x.echoes;
         if (!s->scores)
             st = rt_fail(RT_EFORMAT, __FILE__, __LINE__,
-                         "%s (dialect %s) was asked for the probabilities of a short prompt: %s; is it the right --dialect?", e->url,
-                         d->name, rt_error_text());
+                         "%s (dialect %s) did not return the probabilities of a short prompt: %s; check --dialect", e->url, d->name,
+                         rt_error_text());
     }
     tc_response_free(&x);
     rt_buf_free(&body);
@@ -122,7 +122,7 @@ rt_status tc_probe(tc_server *out, tc_http *h, const tc_endpoint *e, const tc_op
     const int64_t k = need->k;
     RT_TRY(describe(&s, h, e, o));
     RT_TRY(tc_dialect_gives(s.dialect, need));
-    RT_CHECK(!s.max_logprobs || k <= s.max_logprobs, RT_EINVAL, "--k %lld: %s gives at most %lld alternatives", (long long)k, e->url,
+    RT_CHECK(!s.max_logprobs || k <= s.max_logprobs, RT_EINVAL, "--k %lld: %s returns at most %lld alternatives", (long long)k, e->url,
              (long long)s.max_logprobs);
     const int64_t vocab = s.vocab ? s.vocab : need->vocab;
     RT_CHECK(!k || vocab >= k, RT_EINVAL, "--k %lld: the vocabulary has only %lld entries", (long long)k, (long long)vocab);
@@ -157,7 +157,7 @@ rt_status tc_server_text(const tc_server *s, rt_buf *b)
 
 rt_status tc_server_read(tc_server *out, rt_buf *json)
 {
-    static const char where[] = "the ledger's probe";
+    static const char where[] = "the ledger's note of the server";
     tc_server         s       = {0};
     cJSON            *o       = NULL;
     const char       *dialect = "", *model = "", *sha = "";

@@ -22,7 +22,8 @@ rt_status tc_ranks_check(const tc_ranks *p, int64_t k, double temperature)
 {
     if (k < 2 || temperature > 1 || p->outside || (double)p->last <= 10 + 3 * p->expected) return RT_OK;
     TC_MALFORMED(
-        "top_logprobs whose last entry is the token that was written %lld times, about %.1f were to be expected: it seems to stand in the "
-        "place of the %lld-th",
+        "the generated token is the last entry of top_logprobs %lld times, but about %.1f times are expected; the server seems to put it "
+        "in the "
+        "place of token %lld of the top",
         (long long)p->last, p->expected, (long long)k);
 }

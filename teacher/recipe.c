@@ -33,11 +33,12 @@ static rt_status read_list(tc_list *l, const cJSON *o, const char *key, const ch
 {
     const cJSON *a = cJSON_GetObjectItemCaseSensitive(o, key);
     if (!a) return l->n ? RT_OK : list_add(l, "");
-    RT_CHECK(cJSON_IsArray(a) && a->child && !l->n, RT_EFORMAT, "%s: \"%s\" must be a list of at least one string (and stand alone)", where,
-             key);
+    RT_CHECK(cJSON_IsArray(a) && a->child && !l->n, RT_EFORMAT,
+             "%s: \"%s\" must be a list of at least one string; give either \"topics\" or \"topics_file\"", where, key);
     for (const cJSON *x = a->child; x; x = x->next) {
         RT_CHECK(cJSON_IsString(x) && x->valuestring[0] && l->n < MAX_LIST, RT_EFORMAT,
-                 "%s: \"%s\": entry %lld must be a string that is not empty", where, key, (long long)l->n);
+                 "%s: \"%s\": entry %lld must be a non-empty string, and at most %d entries are allowed", where, key, (long long)l->n,
+                 MAX_LIST);
         RT_TRY(list_add(l, x->valuestring));
     }
     return RT_OK;
@@ -54,7 +55,7 @@ static rt_status read_topics_file(tc_recipe *r, const char *recipe, const char *
     for (char *line = st == RT_OK ? strtok_r(r->topics_text.p, "\r\n", &save) : NULL; st == RT_OK && line;
          line       = strtok_r(NULL, "\r\n", &save))
         if (*line != '#') st = list_add(&r->topics, line);
-    if (st == RT_OK && !r->topics.n) st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: expected one topic a line, found none", path.p);
+    if (st == RT_OK && !r->topics.n) st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: expected one topic per line, found none", path.p);
     rt_buf_free(&path);
     return st;
 }
@@ -66,7 +67,7 @@ static rt_status read_stops(tc_recipe *r, const cJSON *o, const char *where)
     RT_CHECK(cJSON_IsArray(a), RT_EFORMAT, "%s: \"stop\" must be a list of strings", where);
     for (const cJSON *x = a->child; x; x = x->next) {
         RT_CHECK(cJSON_IsString(x) && x->valuestring[0] && r->stops < TC_MAX_STOPS, RT_EFORMAT,
-                 "%s: \"stop\" must hold at most %d strings that are not empty", where, (int)TC_MAX_STOPS);
+                 "%s: \"stop\" must hold at most %d non-empty strings", where, (int)TC_MAX_STOPS);
         r->stop[r->stops++] = x->valuestring;
     }
     return RT_OK;
@@ -82,9 +83,9 @@ static rt_status read_sampling(tc_recipe *r, const cJSON *o, const char *where)
         RT_TRY(rt_json_real(s, "top_p", &r->top_p, where));
         RT_TRY(rt_json_int(s, "max_tokens", &r->max_tokens, where));
     }
-    RT_CHECK(r->temperature >= 0 && r->temperature <= 2, RT_EFORMAT, "%s: \"temperature\" must be 0 to 2", where);
+    RT_CHECK(r->temperature >= 0 && r->temperature <= 2, RT_EFORMAT, "%s: \"temperature\" must be from 0 to 2", where);
     RT_CHECK(r->top_p > 0 && r->top_p <= 1, RT_EFORMAT, "%s: \"top_p\" must be above 0 and at most 1", where);
-    RT_CHECK(r->max_tokens >= 1 && r->max_tokens <= 1 << 20, RT_EFORMAT, "%s: \"max_tokens\" must be 1 to %d", where, 1 << 20);
+    RT_CHECK(r->max_tokens >= 1 && r->max_tokens <= 1 << 20, RT_EFORMAT, "%s: \"max_tokens\" must be from 1 to %d", where, 1 << 20);
     return RT_OK;
 }
 
@@ -108,12 +109,14 @@ static rt_status check_pattern(const tc_recipe *r, const char *where)
         const char   place = *p == '{' ? place_at(p, &len) : 0;
         const size_t word  = *p == '{' ? strspn(p + 1, "abcdefghijklmnopqrstuvwxyz_") : 0;
         RT_CHECK(!word || p[1 + word] != '}' || place, RT_EFORMAT,
-                 "%s: \"template\" names {%.*s}; there are {topic}, {audience} and {style}", where, (int)word, p + 1);
-        RT_CHECK(place != 'a' || *r->audiences.v[0], RT_EFORMAT, "%s: \"template\" names {audience}, but \"audiences\" is missing", where);
-        RT_CHECK(place != 's' || *r->styles.v[0], RT_EFORMAT, "%s: \"template\" names {style}, but \"styles\" is missing", where);
+                 "%s: \"template\" has the placeholder {%.*s}; expected {topic}, {audience} or {style}", where, (int)word, p + 1);
+        RT_CHECK(place != 'a' || *r->audiences.v[0], RT_EFORMAT,
+                 "%s: \"template\" has the placeholder {audience}, but \"audiences\" is missing", where);
+        RT_CHECK(place != 's' || *r->styles.v[0], RT_EFORMAT, "%s: \"template\" has the placeholder {style}, but \"styles\" is missing",
+                 where);
         topic |= place == 't';
     }
-    RT_CHECK(topic, RT_EFORMAT, "%s: \"template\" must name {topic}", where);
+    RT_CHECK(topic, RT_EFORMAT, "%s: \"template\" must have the placeholder {topic}", where);
     return RT_OK;
 }
 
@@ -132,7 +135,7 @@ static rt_status read_all(tc_recipe *r, const char *path)
     r->chat = !strcmp(kind, "chat");
     RT_CHECK(r->chat || !strcmp(kind, "completion"), RT_EFORMAT, "%s: \"kind\" must be \"completion\" or \"chat\", found \"%.40s\"", path,
              kind);
-    RT_CHECK(r->chat || !r->system, RT_EFORMAT, "%s: \"system\" belongs to recipes of kind \"chat\"", path);
+    RT_CHECK(r->chat || !r->system, RT_EFORMAT, "%s: \"system\" is only for recipes of kind \"chat\"", path);
     if (file) RT_TRY(read_topics_file(r, path, file));
     RT_TRY(read_list(&r->topics, r->json, "topics", path));
     RT_TRY(read_list(&r->audiences, r->json, "audiences", path));

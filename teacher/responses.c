@@ -53,7 +53,7 @@ static rt_status hand_over(block *b, int64_t *read, tc_take take, void *ud)
     for (int64_t i = 0; i < n; i++) {
         if (b->st[i] != RT_OK) {
             RT_TRY(b->run->source->name(b->run->source->ud, b->first + i, text));
-            RT_FAIL(b->st[i], "%s: the answer for %s: %s", tc_ledger_path(b->run->ledger), text, b->why[i]);
+            RT_FAIL(b->st[i], "%s: the stored response for %s: %s", tc_ledger_path(b->run->ledger), text, b->why[i]);
         }
         if (b->e[i].state == TC_DONE) RT_TRY(take(ud, b->first + i, &b->x[i], &b->e[i]));
     }
@@ -71,8 +71,8 @@ rt_status tc_run_responses(tc_run *r, tc_take take, void *ud)
         for (int64_t j = 0; j < BLOCK; j++) tc_response_free(&b->x[j]), rt_buf_free(&b->reply[j]);
         if (st == RT_OK && rt_interrupted())
             st = rt_fail(RT_EINTR, __FILE__, __LINE__,
-                         "interrupted while %s was written; all answers are safe in %s: run the same command again to go on", r->o->out,
-                         tc_ledger_path(r->ledger));
+                         "interrupted while %s was being written; all responses are safe in %s; run the same command again to continue",
+                         r->o->out, tc_ledger_path(r->ledger));
     }
     free(b);
     return st;

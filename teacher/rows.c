@@ -57,8 +57,8 @@ rt_status tc_id_named(int32_t *id, const char *name, int64_t vocab, const char *
 
 static rt_status check_logprob(double x, const char *field, int64_t at)
 {
-    if (!isfinite(x)) TC_MALFORMED("%s[%lld]: a log-probability is missing or no number", field, (long long)at);
-    if (x > 1e-6) TC_MALFORMED("%s[%lld]: a log-probability of %g is above 0", field, (long long)at, x);
+    if (!isfinite(x)) TC_MALFORMED("%s[%lld]: expected a finite log-probability, found none", field, (long long)at);
+    if (x > 1e-6) TC_MALFORMED("%s[%lld]: expected a log-probability of at most 0, found %g", field, (long long)at, x);
     return RT_OK;
 }
 
@@ -72,7 +72,7 @@ static rt_status read_entry(entry *e, const cJSON *o, const tc_request *q, const
     e->logprob      = cJSON_IsNumber(lp) && lp->valuedouble < 9e9 ? lp->valuedouble : (double)NAN; /* 9e9: how core/json reads NaN */
     e->rank         = 0;
     if (rk && !cJSON_IsNull(rk) && !rt_json_whole(rk, 1, MAX_RANK, &e->rank))
-        TC_MALFORMED("%s[%lld]: the rank of token id %d is no whole number from 1 on", field, (long long)at, e->id);
+        TC_MALFORMED("%s[%lld]: the rank of token id %d must be a positive integer", field, (long long)at, e->id);
     RT_TRY(check_logprob(e->logprob, field, at));
     if (e->logprob > 0) e->logprob = 0;
     return RT_OK;
@@ -102,8 +102,9 @@ static rt_status check_ranks(const entry *e, int64_t c, const tc_request *q, con
             TC_MALFORMED("%s[%lld]: token id %d has rank %lld, but %lld others are more likely", field, (long long)at, e[i].id,
                          (long long)e[i].rank, (long long)better);
         if (i < q->k && e[i].rank > as_good)
-            TC_MALFORMED("%s[%lld]: token id %d has rank %lld, but it stands where rank %lld should: the top %lld are not all there", field,
-                         (long long)at, e[i].id, (long long)e[i].rank, (long long)i + 1, (long long)q->k);
+            TC_MALFORMED(
+                "%s[%lld]: token id %d has rank %lld but is number %lld of the alternatives by probability; the top %lld are incomplete",
+                field, (long long)at, e[i].id, (long long)e[i].rank, (long long)i + 1, (long long)q->k);
     }
     return RT_OK;
 }
@@ -116,18 +117,19 @@ static rt_status read_entries(entry *e, int64_t *n, const cJSON *o, const tc_req
         TC_MALFORMED("%s[%lld]: expected an object of alternatives, found %s", field, (long long)at,
                      o && !cJSON_IsNull(o) ? "another type" : "null");
     for (const cJSON *x = o->child; x; x = x->next, c++) {
-        if (c >= q->k + 2) TC_MALFORMED("%s[%lld]: more than the %lld alternatives asked for", field, (long long)at, (long long)q->k + 1);
+        if (c >= q->k + 2) TC_MALFORMED("%s[%lld]: more than the %lld requested alternatives", field, (long long)at, (long long)q->k + 1);
         RT_TRY(read_entry(&e[c], x, q, field, at));
         ranked += e[c].rank > 0;
     }
-    if (c < q->k) TC_MALFORMED("%s[%lld]: %lld alternatives, %lld were asked for", field, (long long)at, (long long)c, (long long)q->k);
+    if (c < q->k)
+        TC_MALFORMED("%s[%lld]: found %lld alternatives, but %lld were requested", field, (long long)at, (long long)c, (long long)q->k);
     if (ranked && ranked < c) /* the entry without a rank may have replaced another */
-        TC_MALFORMED("%s[%lld]: %lld of %lld alternatives have a rank, expected all or none", field, (long long)at, (long long)ranked,
+        TC_MALFORMED("%s[%lld]: %lld of %lld alternatives have a rank; expected all or none", field, (long long)at, (long long)ranked,
                      (long long)c);
     qsort(e, (size_t)c, sizeof *e, by_rank);
     for (int64_t i = 0; i < c; i++)
         for (int64_t j = 0; j < i; j++)
-            if (e[i].id == e[j].id) TC_MALFORMED("%s[%lld]: token id %d stands twice", field, (long long)at, e[i].id);
+            if (e[i].id == e[j].id) TC_MALFORMED("%s[%lld]: token id %d occurs twice", field, (long long)at, e[i].id);
     *n = c;
     return !ranked ? RT_OK : check_ranks(e, c, q, field, at);
 }
@@ -138,12 +140,14 @@ static rt_status keep_top(tc_response *out, const tc_request *q, int64_t row, co
     double sum = 0;
     for (int64_t i = 0; i < q->k; i++) {
         if (i && e[i].logprob > e[i - 1].logprob + 1e-5)
-            TC_MALFORMED("%s[%lld]: token id %d has a worse rank than %d but more probability", field, (long long)at, e[i].id, e[i - 1].id);
+            TC_MALFORMED("%s[%lld]: token id %d has a lower rank than %d but a higher probability", field, (long long)at, e[i].id,
+                         e[i - 1].id);
         sum += exp(e[i].logprob);
         out->rows.topk_ids[row * q->k + i]     = e[i].id;
         out->rows.topk_logprob[row * q->k + i] = (float)e[i].logprob;
     }
-    if (sum > 1 + SUM_SLACK) TC_MALFORMED("%s[%lld]: the probabilities sum to %.6f, above 1", field, (long long)at, sum);
+    if (sum > 1 + SUM_SLACK)
+        TC_MALFORMED("%s[%lld]: expected probabilities with a sum of at most 1, found %.6f", field, (long long)at, sum);
     out->rows.tail_mass[row] = sum < 1 ? (float)(1 - sum) : 0.0F;
     return RT_OK;
 }
@@ -159,15 +163,18 @@ rt_status tc_row_read(tc_response *out, const tc_request *q, int64_t row, const 
     for (int64_t i = 0; i < n; i++)
         if (e[i].id == id) {
             if (fabs(actual - e[i].logprob) > 1e-3)
-                TC_MALFORMED("%s[%lld]: two log-probabilities for token id %d, %g and %g", field, (long long)at, id, actual, e[i].logprob);
+                TC_MALFORMED("%s[%lld]: token id %d has two different log-probabilities, %g and %g", field, (long long)at, id, actual,
+                             e[i].logprob);
             actual = e[i].logprob;
         }
-    if (isnan(actual)) TC_MALFORMED("%s[%lld]: nothing about token id %d, which stands there", field, (long long)at, id);
+    if (isnan(actual))
+        TC_MALFORMED("%s[%lld]: the alternatives do not include token id %d, which is the token at this position", field, (long long)at,
+                     id);
     RT_TRY(check_logprob(actual, field, at));
     int inside = 0;
     for (int64_t i = 0; i < q->k; i++) inside |= e[i].id == id;
     if (!inside && actual > e[q->k - 1].logprob + 1e-4)
-        TC_MALFORMED("%s[%lld]: token id %d is more likely than the last of the top %lld but not among them", field, (long long)at, id,
+        TC_MALFORMED("%s[%lld]: token id %d is not among the top %lld but is more likely than the last of them", field, (long long)at, id,
                      (long long)q->k);
     out->rows.actual_logprob[row] = actual < 0 ? (float)actual : 0.0F;
     out->rows.valid[row]          = 1;
@@ -180,17 +187,18 @@ rt_status tc_row_tail(tc_response *out, const tc_request *q, int64_t row, const 
     if (!cJSON_IsArray(ids)) TC_MALFORMED("%s[%lld]: expected a list of %lld token ids", field, (long long)at, (long long)q->m);
     for (const cJSON *x = ids->child; x; x = x->next, n++) {
         int32_t id = 0;
-        if (n >= q->m) TC_MALFORMED("%s[%lld]: more than the %lld samples asked for", field, (long long)at, (long long)q->m);
+        if (n >= q->m) TC_MALFORMED("%s[%lld]: more than the %lld requested samples", field, (long long)at, (long long)q->m);
         RT_TRY(tc_id_read(&id, x, q->vocab, field, at));
         for (int64_t i = 0; i < q->k; i++) {
             if (out->rows.topk_ids[row * q->k + i] != id) continue;
             if (out->rows.tail_mass[row] > TAIL_ZERO)
-                TC_MALFORMED("%s[%lld]: the sample %d of the tail is among the top %lld", field, (long long)at, id, (long long)q->k);
+                TC_MALFORMED("%s[%lld]: the tail sample %d is among the top %lld", field, (long long)at, id, (long long)q->k);
             out->rows.tail_mass[row] = 0; /* the tail is empty, so any id is stored with weight 0 */
         }
         out->rows.tail_ids[row * q->m + n] = id;
     }
-    if (n < q->m) TC_MALFORMED("%s[%lld]: %lld samples, %lld were asked for", field, (long long)at, (long long)n, (long long)q->m);
+    if (n < q->m)
+        TC_MALFORMED("%s[%lld]: found %lld samples, but %lld were requested", field, (long long)at, (long long)n, (long long)q->m);
     return RT_OK;
 }
 
@@ -203,8 +211,8 @@ rt_status tc_row_entropy(tc_response *out, const tc_request *q, int64_t row, con
     const double r = (double)out->rows.tail_mass[row], last = (double)out->rows.topk_logprob[row * q->k + q->k - 1];
     const double most = r > 0 ? r * log((double)q->vocab / r) : 0;
     if (h > most + ENTROPY_SLACK || h < -r * last - ENTROPY_SLACK)
-        TC_MALFORMED("%s[%lld]: an entropy of %.6f, but a tail of mass %.6f after the top %lld has %.6f to %.6f", field, (long long)at, h,
-                     r, (long long)q->k, -r * last, most);
+        TC_MALFORMED("%s[%lld]: found an entropy of %.6f, but a tail of mass %.6f after the top %lld has an entropy from %.6f to %.6f",
+                     field, (long long)at, h, r, (long long)q->k, -r * last, most);
     out->rows.tail_entropy[row] = h > 0 ? (float)h : 0.0F;
     return RT_OK;
 }

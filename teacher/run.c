@@ -28,7 +28,7 @@ static rt_status max_failed(int64_t *most, const char *text, int64_t n)
     if (!text) *most = n / 20 > 10 ? n / 20 : 10;
     else if (end != text && !strcmp(end, "%") && v >= 0 && v <= 100) *most = (int64_t)(v / 100 * (double)n);
     else if (end != text && !*end && v >= 0 && v < 1e15 && v == floor(v)) *most = (int64_t)v;
-    else RT_FAIL(RT_EINVAL, "--max-failed %.40s: expected a number of requests, or a share such as 1%%", text);
+    else RT_FAIL(RT_EINVAL, "--max-failed %.40s: expected a number of requests or a share such as 1%%", text);
     return RT_OK;
 }
 
@@ -40,8 +40,8 @@ static rt_status check_options(const tc_options *o, int64_t k, int64_t m)
     RT_CHECK(o->in_flight >= 1 && o->in_flight <= TC_MAX_IN_FLIGHT, RT_EINVAL, "--in-flight %lld: expected 1 to %d",
              (long long)o->in_flight, (int)TC_MAX_IN_FLIGHT);
     RT_CHECK(o->retries >= 0 && o->retries <= 1000, RT_EINVAL, "--retries %lld: expected 0 to 1000", (long long)o->retries);
-    RT_CHECK(o->timeout > 0 && o->timeout < 1e6, RT_EINVAL, "--timeout %g: expected seconds above 0", o->timeout);
-    RT_CHECK(o->price_in >= 0 && o->price_out >= 0, RT_EINVAL, "prices must not be negative");
+    RT_CHECK(o->timeout > 0 && o->timeout < 1e6, RT_EINVAL, "--timeout %g: expected a positive number of seconds", o->timeout);
+    RT_CHECK(o->price_in >= 0 && o->price_out >= 0, RT_EINVAL, "--price-in and --price-out must not be negative");
     int64_t n;
     return max_failed(&n, o->max_failed, 1);
 }
@@ -56,10 +56,10 @@ static rt_status from_ledger(tc_run *r)
     const tc_options *o       = r->o;
     const char       *dialect = r->server.dialect->name;
     RT_CHECK(!o->model || !strcmp(o->model, r->server.model), RT_EMISMATCH,
-             "--model %.100s: the ledger %s was begun with the model %s; name another --ledger", o->model, tc_ledger_path(r->ledger),
+             "--model %.100s: the ledger %s is of the model %s; choose another --ledger", o->model, tc_ledger_path(r->ledger),
              r->server.model);
     RT_CHECK(!o->dialect || !strcmp(o->dialect, "auto") || !strcmp(o->dialect, dialect), RT_EMISMATCH,
-             "--dialect %.40s: the ledger %s was begun with %s; name another --ledger", o->dialect, tc_ledger_path(r->ledger), dialect);
+             "--dialect %.40s: the ledger %s is of dialect %s; choose another --ledger", o->dialect, tc_ledger_path(r->ledger), dialect);
     return tc_dialect_gives(r->server.dialect, &r->need);
 }
 
@@ -80,15 +80,16 @@ static rt_status same_server(const tc_run *r, const tc_server *a, const tc_serve
 {
     const char *path = tc_ledger_path(r->ledger);
     RT_CHECK(!strcmp(a->model, b->model), RT_EMISMATCH,
-             "%s is the model %s now, but the ledger %s was begun with %s; name another --ledger", r->at.url, b->model, path, a->model);
+             "%s now serves the model %s, but the ledger %s is of the model %s; choose another --ledger", r->at.url, b->model, path,
+             a->model);
     int same = 0;
     RT_TRY(is_tokenizer(r, b, a->tokenizer, &same));
     if (!same) RT_TRY(is_tokenizer(r, a, b->tokenizer, &same));
-    RT_CHECK(same, RT_EMISMATCH, "%s: the tokenizer is %s now, but the ledger %s was begun with %s; name another --ledger", r->at.url,
-             b->tokenizer, path, a->tokenizer);
+    RT_CHECK(same, RT_EMISMATCH, "%s now has the tokenizer %s, but the ledger %s is of the tokenizer %s; choose another --ledger",
+             r->at.url, b->tokenizer, path, a->tokenizer);
     RT_CHECK(a->dialect == b->dialect && a->vocab == b->vocab, RT_EMISMATCH,
-             "%s speaks %s with %lld tokens now, but the ledger %s was begun with %s and %lld; name another --ledger", r->at.url,
-             b->dialect->name, (long long)b->vocab, path, a->dialect->name, (long long)a->vocab);
+             "%s now has dialect %s and %lld tokens, but the ledger %s is of dialect %s and %lld tokens; choose another --ledger",
+             r->at.url, b->dialect->name, (long long)b->vocab, path, a->dialect->name, (long long)a->vocab);
     return RT_OK;
 }
 
@@ -110,8 +111,8 @@ static rt_status check_server(tc_run *r, const char *tokenizer)
     int              same;
     RT_TRY(is_tokenizer(r, s, tokenizer, &same));
     RT_CHECK(same, RT_EMISMATCH,
-             "%s has the tokenizer %s, the input was made with %s; use the teacher's own tokenizer.json for both, or, where one of them "
-             "is of an older version, name its folder with --tokenizer",
+             "%s has the tokenizer %s, but the input was made with %s; use the teacher's tokenizer.json for both, or, if one of them is of "
+             "an older version, pass its folder with --tokenizer",
              r->at.url, s->tokenizer, tokenizer);
     r->vocab = s->vocab ? s->vocab : r->need.vocab;
     r->k     = r->need.k;
@@ -125,7 +126,7 @@ static rt_status open_ledger(tc_run *r)
     rt_status st   = r->o->ledger ? rt_buf_str(&path, r->o->ledger) : rt_buf_fmt(&path, "%s.ledger", r->o->out);
     if (st == RT_OK && rt_file_exists(r->o->out) && !rt_file_exists(path.p))
         st = rt_fail(RT_EINVAL, __FILE__, __LINE__,
-                     "%s exists already, and no ledger (%s) says from which requests; remove it or name another --out", r->o->out, path.p);
+                     "%s exists already, but its ledger (%s) does not; remove the shard or choose another --out", r->o->out, path.p);
     if (st == RT_OK) st = tc_ledger_open(&r->ledger, path.p);
     rt_buf_free(&path);
     return st;
@@ -242,7 +243,7 @@ static rt_status compare_with_out(tc_run *r, const char *settings)
     r->report->documents = ds_shard_docs(s);
     r->report->tokens    = ds_shard_tokens(s);
     ds_shard_close(&s);
-    RT_CHECK(same, RT_EINVAL, "%s exists already and was made by other requests; remove it or name another --out", r->o->out);
+    RT_CHECK(same, RT_EINVAL, "%s exists already and was made from other requests; remove it or choose another --out", r->o->out);
     r->report->already = 1;
     for (int64_t i = 0; i < r->source->n; i++) r->report->failed += r->done[i] == TC_FAILED_BEFORE;
     return RT_OK;
@@ -252,9 +253,9 @@ rt_status tc_run_collect(tc_run *r, const tc_source *source, rt_json_writer *set
 {
     tc_request first;
     r->source = source;
-    RT_CHECK(source->n > 0, RT_EINVAL, "nothing to ask: the input holds no documents");
+    RT_CHECK(source->n > 0, RT_EINVAL, "there is nothing to request: the input has no documents");
     RT_TRY(look_up_all(r, settings));
-    RT_CHECK(settings->out->len < sizeof((ds_info *)0)->sampling, RT_EINVAL, "the settings of this run are longer than %zu letters",
+    RT_CHECK(settings->out->len < sizeof((ds_info *)0)->sampling, RT_EINVAL, "the settings of this run have more than %zu characters",
              sizeof((ds_info *)0)->sampling - 1);
     if (rt_file_exists(r->o->out)) return compare_with_out(r, settings->out->p);
     if (r->report->known == source->n) return RT_OK;
@@ -282,7 +283,8 @@ rt_status tc_run_info(tc_run *r, ds_info *info, const char *tokenizer, const cha
 {
     *info = (ds_info){.soft = r->k > 0, .vocab = r->vocab, .k = r->k, .m = r->m, .time = rt_unix_time()};
     RT_TRY(tc_server_text(&r->server, &r->scratch));
-    RT_CHECK(r->scratch.len < sizeof info->probe, RT_EINVAL, "the probe's result is longer than %zu letters", sizeof info->probe - 1);
+    RT_CHECK(r->scratch.len < sizeof info->probe, RT_EINVAL, "the description of the server has more than %zu characters",
+             sizeof info->probe - 1);
     snprintf(info->tokenizer, sizeof info->tokenizer, "%s", tokenizer);
     snprintf(info->teacher, sizeof info->teacher, "%s", r->server.model);
     snprintf(info->endpoint, sizeof info->endpoint, "%s", r->at.url);

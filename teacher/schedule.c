@@ -198,8 +198,8 @@ static void describe(const run *r, const job *j, const outcome *v, char *text, s
 {
     char name[TC_NAME];
     if (r->work->name(r->work->ud, j->i, name) != RT_OK) snprintf(name, sizeof name, "request %lld", (long long)j->i);
-    if (v->of.what == TC_STOP || v->of.what == TC_REFUSED) snprintf(text, n, "%s refuses %s: %s", r->url, name, v->of.text);
-    else snprintf(text, n, "%s failed %lld times for %s, last: %s", r->url, (long long)j->failures, name, v->of.text);
+    if (v->of.what == TC_STOP || v->of.what == TC_REFUSED) snprintf(text, n, "%s refused %s: %s", r->url, name, v->of.text);
+    else snprintf(text, n, "%s failed %lld times for %s; last failure: %s", r->url, (long long)j->failures, name, v->of.text);
 }
 
 /* Returns 1 if this failure ends the run.  `text`: added to the error message. */
@@ -211,8 +211,9 @@ static int ends_the_run(run *r, const outcome *v, int responded, char *text, siz
     r->disconnected = !responded && !tc_http_alive(r->http, r->work->dialect->models_path);
     if (r->disconnected) return 1;
     if (failed > r->work->max_failed)
-        snprintf(text, n, "; %lld requests failed, %lld may (--max-failed)", (long long)failed, (long long)r->work->max_failed);
-    else if (r->streak >= streak) snprintf(text, n, "; the last %lld requests all failed", (long long)r->streak);
+        snprintf(text, n, "; %lld requests failed, but at most %lld may fail (--max-failed)", (long long)failed,
+                 (long long)r->work->max_failed);
+    else if (r->streak >= streak) snprintf(text, n, "; the last %lld requests have all failed", (long long)r->streak);
     return *text != '\0';
 }
 
@@ -248,7 +249,7 @@ static void again(run *r, job *j, const tc_outcome *v, double now)
     if (v->wait > 0) wait = fmax(wait, fmin(v->wait, TC_MAX_RETRY_AFTER));
     if (v->what == TC_SLOW_DOWN && v->wait > 0) r->pause = fmax(r->pause, now + fmin(v->wait, TC_MAX_RETRY_AFTER));
     snprintf(r->reason, sizeof r->reason, "%s", v->text);
-    if (v->wait > LONG_WAIT) snprintf(r->reason + strlen(r->reason), 40, " (it asks for %.0f s)", fmin(v->wait, 1e15));
+    if (v->wait > LONG_WAIT) snprintf(r->reason + strlen(r->reason), 40, " (the server asks for %.0f s)", fmin(v->wait, 1e15));
     j->state = WAITING;
     j->due   = now + wait;
     j->failures++;
@@ -312,7 +313,7 @@ static void say_wait(run *r, double now)
     const double t = next_due(r);
     if (!r->o->progress || tc_http_in_flight(r->http) || !isfinite(t) || t < now + LONG_WAIT || t < r->said + 1) return;
     r->said = t;
-    rt_progress_say(r->o->progress, "waiting %.0f s before %s is asked again: %s", t - now, r->url, r->reason);
+    rt_progress_say(r->o->progress, "waiting %.0f s before the next request to %s: %s", t - now, r->url, r->reason);
 }
 
 static double until_due(const run *r, double now)
@@ -356,8 +357,8 @@ rt_status tc_schedule(tc_http *h, tc_ledger *l, const tc_work *w, const tc_optio
     rt_status st = RT_NEW(r->jobs, o->in_flight);
     if (st == RT_OK) st = loop(r);
     if (st == RT_OK && r->stopped != RT_OK)
-        st = rt_fail(r->stopped, __FILE__, __LINE__, "%s; %lld of %lld answers are safe in %s: run the same command again to go on", r->why,
-                     (long long)(report->known + report->received), (long long)w->n, tc_ledger_path(l));
+        st = rt_fail(r->stopped, __FILE__, __LINE__, "%s; %lld of %lld responses are safe in %s; run the same command again to continue",
+                     r->why, (long long)(report->known + report->received), (long long)w->n, tc_ledger_path(l));
     free(r->jobs);
     free(r);
     return st;

@@ -17,7 +17,7 @@ typedef struct tc_work { /* n requests, each a pure function of its index */
     const tc_dialect *dialect;
     const char       *path;
     rt_status (*write)(void *ud, int64_t i, rt_buf *body);
-    /* Checks a response.  RT_EFORMAT "server answered ...": the request is sent again; RT_ECHECK: the server gives no
+    /* Checks a response.  RT_EFORMAT "malformed response: ...": the request is sent again; RT_ECHECK: the server gives no
      * response to this request.  Called from several threads. */
     rt_status (*check)(void *ud, int64_t i, const rt_buf *response, tc_usage *u);
     rt_status (*name)(void *ud, int64_t i, char name[TC_NAME]); /* "document 7 of a.h5" */

@@ -62,7 +62,8 @@ static rt_status add_doc(score *s, const ds_doc *d, int shard, int64_t number)
 static rt_status same_input(const score *s, const ds_info *i, const char *path)
 {
     RT_CHECK(ds_tokenizer_same(s->tokenizer, s->input.tokenizer, i->tokenizer), RT_EMISMATCH,
-             "%s was made with the tokenizer %s, %s with %s", s->shards->v[0], s->input.tokenizer, path, i->tokenizer);
+             "%s was made with the tokenizer %s, but %s was made with %s; import both texts with one tokenizer", s->shards->v[0],
+             s->input.tokenizer, path, i->tokenizer);
     return RT_OK;
 }
 
@@ -82,7 +83,7 @@ static rt_status read_shard(score *s, ds_shard *h, int number)
 
 static rt_status read_input(score *s)
 {
-    RT_CHECK(s->shards->n > 0, RT_EINVAL, "--shards: expected the names of shards to score");
+    RT_CHECK(s->shards->n > 0, RT_EINVAL, "--shards: expected one or more shards to score");
     for (int i = 0; i < s->shards->n; i++) {
         ds_shard *h = NULL;
         RT_TRY(ds_shard_open(&h, s->shards->v[i]));
@@ -96,7 +97,7 @@ static rt_status read_input(score *s)
 static rt_status check_tokenizer(const score *s, const char *dir)
 {
     RT_CHECK(!s->tokenizer || ds_tokenizer_is(s->tokenizer, s->input.tokenizer), RT_EMISMATCH,
-             "%s has the tokenizer %s, the shards were made with %s", dir, ds_tokenizer_identity(s->tokenizer), s->input.tokenizer);
+             "%s has the tokenizer %s, but the shards were made with %s", dir, ds_tokenizer_identity(s->tokenizer), s->input.tokenizer);
     return RT_OK;
 }
 
@@ -128,7 +129,7 @@ static rt_status check_lengths(score *s)
         if (s->documents[i].n <= room) continue;
         RT_TRY(name(s, i, which));
         RT_FAIL(RT_EINVAL,
-                "%s has %lld tokens, the teacher takes at most %lld; cut the text when it is imported, or serve with a longer context",
+                "%s has %lld tokens, but the teacher accepts at most %lld; import the text with --max-doc, or serve with a longer context",
                 which, (long long)s->documents[i].n, (long long)room);
     }
     return RT_OK;
@@ -143,8 +144,8 @@ static rt_status check_ids(score *s)
             const int32_t id = s->ids[s->documents[i].first + j];
             if (id < s->run.vocab) continue;
             RT_TRY(name(s, i, which));
-            RT_FAIL(RT_EMISMATCH, "%s: token %lld is id %d, the teacher has %lld ids; leave out texts with this token", which, (long long)j,
-                    (int)id, (long long)s->run.vocab);
+            RT_FAIL(RT_EMISMATCH, "%s: token %lld has id %d, but the teacher has %lld ids; remove texts with this token", which,
+                    (long long)j, (int)id, (long long)s->run.vocab);
         }
     return RT_OK;
 }

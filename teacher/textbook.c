@@ -89,7 +89,8 @@ static rt_status check_lengths(const textbook *b)
     for (int64_t c = 0; room && c < b->combinations; c++)
         RT_CHECK(
             b->ids[c].n + b->max_tokens <= room, RT_EINVAL,
-            "the prompt for topic %.100s has %lld tokens and max_tokens is %lld, the teacher takes %lld in all; use a smaller --max-tokens",
+            "the prompt for topic %.100s has %lld tokens and max_tokens is %lld, but the teacher accepts %lld in all; use a smaller "
+            "--max-tokens",
             tc_recipe_topic(b->recipe, c), (long long)b->ids[c].n, (long long)b->max_tokens, (long long)room);
     return RT_OK;
 }
@@ -205,7 +206,7 @@ static rt_status nothing_is_left(const textbook *b)
     int64_t          ended = 0;
     for (int i = 0; i < r->ends.used; i++) ended += r->ends.n[i];
     RT_FAIL(RT_EINVAL,
-            "no text is left of %lld: %lld ended badly, the first with finish_reason \"%s\" (--finish), %lld were too short "
+            "all %lld texts were excluded: %lld for their finish reason, the first \"%s\" (--finish), %lld were too short "
             "(--min-tokens %lld), %lld were duplicates, %lld requests failed",
             (long long)b->t->count, (long long)ended, ended ? r->ends.name[0] : "", (long long)r->short_ones, (long long)b->t->min_tokens,
             (long long)r->duplicates, (long long)r->failed);
@@ -229,10 +230,10 @@ static rt_status check_options(const textbook *b)
     RT_CHECK(b->t->count >= 1 && b->t->count <= 1 << 28, RT_EINVAL, "--count %lld: expected 1 to %d", (long long)b->t->count, 1 << 28);
     RT_CHECK(b->t->min_tokens >= 0 && b->t->max_tokens >= 0, RT_EINVAL, "--min-tokens and --max-tokens must not be negative");
     RT_CHECK(b->t->max_tokens <= 1 << 20, RT_EINVAL, "--max-tokens %lld: expected at most %d", (long long)b->t->max_tokens, 1 << 20);
-    RT_CHECK(b->o->tokenizer, RT_EINVAL, "--tokenizer: expected the directory of the teacher's tokenizer.json");
+    RT_CHECK(b->o->tokenizer, RT_EINVAL, "--tokenizer: expected the folder of the teacher's tokenizer.json");
     RT_CHECK(b->t->text_only || b->o->k >= 1, RT_EINVAL, "--k %lld: expected 1 to %d", (long long)b->o->k, (int)TC_MAX_K);
     RT_CHECK(!b->recipe->chat || b->t->text_only, RT_EINVAL,
-             "the recipe %s is of kind chat, which gives text without token ids: add --text-only, then collect "
+             "the recipe %s is of kind chat, which returns text without token ids; add --text-only and collect "
              "probabilities with 'retort score'",
              b->recipe->name);
     return RT_OK;

@@ -128,7 +128,7 @@ rt_status ds_ids_check(const ds_shard *s, int64_t doc, int64_t from, const int32
     for (int64_t i = 0; i < n; i++)
         RT_CHECK(
             ids[i] < V, RT_EMISMATCH,
-            "%s: document %lld, token %lld is id %d, but the model (or its teacher) has %lld ids; leave out texts with this token, or take "
+            "%s: document %lld, token %lld has id %d, but the model (or its teacher) has %lld ids; leave out texts with this token, or take "
             "a model with more ids (model.V of a new one)",
             ds_shard_path(s), (long long)doc, (long long)(from + i), (int)ids[i], (long long)V);
     return RT_OK;

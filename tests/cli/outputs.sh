@@ -97,7 +97,7 @@ kept 'none: expected a model folder with config.json' made/int4 "$RETORT" quanti
 kept 'not a multiple of the group of 20' made/int4 "$RETORT" quantize $model --group 20 --out x
 expect 2 'model.init made/int4 is quantised, which cannot be trained' "$RETORT" train config.json --set model.init=made/int4 data.train=made/text.h5 out=x
 kept '--bits must be 8 or 4, found 4294967300' made/int4 "$RETORT" quantize $model --bits 4294967300 --out x
-kept 'made/text.jsonl: exists and holds no port' made/text.jsonl "$RETORT" serve $model --port 0 --port-file made/text.jsonl
+kept 'made/text.jsonl exists and does not hold a port' made/text.jsonl "$RETORT" serve $model --port 0 --port-file made/text.jsonl
 expect 2 'token ids' "$RETORT" generate $model --ids 4294967298
 expect 2 '--temperature takes a number' "$RETORT" generate $model --prompt x --temperature nan
 expect 2 '--top-p takes a number' "$RETORT" generate $model --prompt x --top-p inf

@@ -26,7 +26,7 @@ score=("$RETORT" score --teacher "$url" --shards "$dir/text.h5" --out "$dir/soft
 grep -q '60 new responses, 0 from the ledger; 60 documents' "$dir/first" || fail "summary: $(cat "$dir/first")"
 first=$(digest "$dir/soft.h5") || fail "the shard is not sound"
 "${score[@]}" | grep -q 'already done' || fail "a second run does not say that it is done"
-failing 2 "made by other requests" "${score[@]}" --seed 1
+failing 2 "made from other requests" "${score[@]}" --seed 1
 end_server
 
 # The ledger has it all: no server is needed, and the shard is the same.
@@ -56,7 +56,7 @@ end_server
 # A wait of minutes is said at once, with what the server said.
 begin_server "$REPLAY" "$dir/port" busy -1 "$sha"
 timeout -s INT 3 "$RETORT" score --teacher "$url" --shards "$dir/text.h5" --out "$dir/b.h5" 2>"$dir/err" || true
-grep -q "retort: waiting 600 s before $url is asked again: HTTP 429: slow down (it asks for 99999999 s)" "$dir/err" ||
+grep -q "retort: waiting 600 s before the next request to $url: HTTP 429: slow down (the server asks for 99999999 s)" "$dir/err" ||
     fail "a long wait is not said: $(cat "$dir/err")"
 end_server
 
@@ -70,7 +70,7 @@ kill -INT "$run"
 code=0
 wait "$run" || code=$?
 [ $code = 130 ] || fail "exit $code after Ctrl-C: $(cat "$dir/err")"
-grep -q 'answers are safe' "$dir/err" || fail "Ctrl-C: $(cat "$dir/err")"
+grep -q 'responses are safe' "$dir/err" || fail "Ctrl-C: $(cat "$dir/err")"
 [ ! -e "$dir/slow.h5" ] || fail "Ctrl-C left a shard"
 "${slow[@]}" --in-flight 16 --json >"$dir/out"
 ! grep -q '"known":0,' "$dir/out" || fail "nothing was kept at Ctrl-C: $(cat "$dir/out")"

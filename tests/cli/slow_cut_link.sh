@@ -56,7 +56,7 @@ sleep 2
 cut
 ended_within 90 $run
 [ $code = 3 ] || fail "score: exit $code: $(cat "$dir/err")"
-grep -q 'answers are safe' "$dir/err" || fail "score: $(cat "$dir/err")"
+grep -q 'responses are safe' "$dir/err" || fail "score: $(cat "$dir/err")"
 heal
 kill $server
 wait $server || true

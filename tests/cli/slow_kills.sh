@@ -69,7 +69,7 @@ again() {
         [ "$(digest other.h5)" = "$(digest whole.h5)" ] || fail "another digest after $n kills of the server"
         rm -f other.h5*
         runs=$((runs + 1))
-    elif [ $code != 3 ] || grep -q 'answers are safe' err; then # one that was under way waits for the server
+    elif [ $code != 3 ] || grep -q 'responses are safe' err; then # one that was under way waits for the server
         fail "score did not outlive the server: exit $code: $(cat err)"
     fi
     ask

@@ -39,7 +39,7 @@ good "$RETORT" eval $more --shards text.h5 --teacher $less
 good "$RETORT" eval $less --shards text.h5 --teacher $more
 good "$RETORT" generate $less --prompt the --max-tokens 2
 
-lacks="is id $size"
+lacks="has id $size"
 for args in "eval $less --shards extra.h5" "eval $more --shards extra.h5 --teacher $less" "score --model $less --shards extra.h5 --out x.h5" \
     "train config.json --set model.init=$less data.train=extra.h5 out=x" \
     "train config.json --set model.init=$more teacher.model=$less data.train=extra.h5 out=y"; do

@@ -139,7 +139,7 @@ while kill -STOP $client 2>/dev/null; do
 done
 code=0
 wait $client || code=$?
-[ $code = 4 ] && grep -q "the answers so far are safe" err || fail "a full ledger: exit $code: $(cat err)"
+[ $code = 4 ] && grep -q "the responses so far are safe" err || fail "a full ledger: exit $code: $(cat err)"
 [ ! -e few-soft.h5 ] || fail "a shard without all answers"
 good "${few[@]}" --out few-soft.h5 --json
 ! grep -q '"known":0,' out || fail "a full disk lost all answers of a round: $(cat out)"

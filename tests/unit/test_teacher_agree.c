@@ -172,11 +172,11 @@ static void the_place_is_told(void **state)
                                         {"The fire is", "The fire"},
                                         {"a<ü>b", "a<ü>c"},
                                         {"ab", "a<ü>c"}};
-    static const char *const words[] = {"goes on with \"hot.\" after 12 bytes, where that of its token ids goes on with \"cold.\"",
-                                        "ends after 8 bytes, where that of its token ids goes on with \"is hot.\"",
-                                        "goes on with \"is\" after 9 bytes, where that of its token ids ends",
-                                        "goes on with \"b\" after 5 bytes, where that of its token ids goes on with \"c\"",
-                                        "goes on with \"b\" after 1 bytes, where that of its token ids goes on with \"<ü>c\""};
+    static const char *const words[] = {"continues with \"hot.\" after 12 bytes, but the text of its token ids continues with \"cold.\"",
+                                        "ends after 8 bytes, but the text of its token ids continues with \"is hot.\"",
+                                        "continues with \"is\" after 9 bytes, but the text of its token ids ends",
+                                        "continues with \"b\" after 5 bytes, but the text of its token ids continues with \"c\"",
+                                        "continues with \"b\" after 1 bytes, but the text of its token ids continues with \"<ü>c\""};
     (void)state;
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         expect(RT_EFORMAT, &pairs[i], 1);

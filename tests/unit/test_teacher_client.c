@@ -215,15 +215,15 @@ static void lasting_faults_are_told(void **state)
     expect_failure("f400.h5", REPLAY_400, "HTTP 400: no such thing");
     expect_failure("fquota.h5", REPLAY_QUOTA, "no money left");
     expect_failure("fcut.h5", REPLAY_CUT, "failed 3 times for document");
-    expect_failure("fhtml.h5", REPLAY_GARBAGE, "server answered no JSON");
-    expect_failure("fnan.h5", REPLAY_NAN, "a log-probability is missing or no number");
-    expect_failure("fshort.h5", REPLAY_SHORT, "\"prompt_logprobs\" with");
+    expect_failure("fhtml.h5", REPLAY_GARBAGE, "malformed response: body");
+    expect_failure("fnan.h5", REPLAY_NAN, "expected a finite log-probability, found none");
+    expect_failure("fshort.h5", REPLAY_SHORT, "\"prompt_logprobs\" has");
     expect_failure("fid.h5", REPLAY_HUGE_ID, "token id 99999, but the vocabulary has 320 entries");
-    expect_failure("fdrop.h5", REPLAY_DROP_K, "it stands where rank 5 should: the top 5 are not all there");
-    expect_failure("franks.h5", REPLAY_RANKS, "has rank 2, but it stands where rank 1 should");
+    expect_failure("fdrop.h5", REPLAY_DROP_K, "is number 5 of the alternatives by probability; the top 5 are incomplete");
+    expect_failure("franks.h5", REPLAY_RANKS, "has rank 2 but is number 1 of the alternatives");
     expect_failure("flow.h5", REPLAY_RANK_LOW, "has rank 1, but 4 others are more likely");
-    expect_failure("fentropy.h5", REPLAY_ENTROPY, "an entropy of ");
-    expect_failure("fecho.h5", REPLAY_OTHER_IDS, "it changes the prompt");
+    expect_failure("fentropy.h5", REPLAY_ENTROPY, "found an entropy of ");
+    expect_failure("fecho.h5", REPLAY_OTHER_IDS, "the server changes the prompt");
 }
 
 /* A bad answer stays in the ledger for looking at. */

@@ -192,11 +192,11 @@ static void needs_are_compared(void **state)
         const char *words; /* NULL: it is given */
     } cases[] = {
         {{.name = "mute"}, {.k = 0, .m = -1}, NULL},
-        {{.name = "mute"}, {.k = 3, .m = -1, .scores = 1}, "--k 3: a server of dialect mute gives text alone"},
+        {{.name = "mute"}, {.k = 3, .m = -1, .scores = 1}, "--k 3: a server of dialect mute returns only text"},
         {{.name = "few", .max_k = 20}, {.k = 20, .m = 0}, NULL},
-        {{.name = "few", .max_k = 20}, {.k = 21, .m = 0}, "--k 21: a server of dialect few gives at most 20 alternatives"},
-        {{.name = "writer", .max_k = 20}, {.k = 5, .m = -1, .scores = 1}, "dialect writer gives log-probabilities of what it writes"},
-        {{.name = "plain", .max_k = 20, .scores = 1}, {.k = 5, .m = 1, .scores = 1}, "--m 1: a server of dialect plain draws no samples"},
+        {{.name = "few", .max_k = 20}, {.k = 21, .m = 0}, "--k 21: a server of dialect few returns at most 20 alternatives"},
+        {{.name = "writer", .max_k = 20}, {.k = 5, .m = -1, .scores = 1}, "dialect writer returns log-probabilities only for text"},
+        {{.name = "plain", .max_k = 20, .scores = 1}, {.k = 5, .m = 1, .scores = 1}, "--m 1: a server of dialect plain draws no tail"},
         {{.name = "whole", .max_k = 20, .scores = 1, .tails = 1}, {.k = 5, .m = 4, .scores = 1}, NULL},
     };
     (void)state;

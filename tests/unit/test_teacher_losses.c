@@ -70,7 +70,7 @@ static void one_bad_request_does_not_end_the_run(void **state)
     static const replay_fault faults[] = {REPLAY_400, REPLAY_500, REPLAY_CUT, REPLAY_GARBAGE, REPLAY_NAN, REPLAY_ERROR_200};
     static const char *const  why[]    = {
             "HTTP 400: no such thing", "HTTP 500: the engine has died", "transfer closed",
-            "server answered no JSON", "a log-probability is missing",  "HTTP 200 that holds an error: Rate limit reached"};
+            "malformed response: body", "expected a finite log-probability",  "HTTP 200 with an error: Rate limit reached"};
     (void)state;
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         char                 name[32];
@@ -130,14 +130,14 @@ static void too_many_end_the_run(void **state)
                          all = {.fault = REPLAY_400, .faults = -1, .only = "[2"}, some = {.fault = REPLAY_400, .faults = -1, .only = "[20"};
     (void)state;
     assert_int_equal(score("limit.h5", &one, "1%", &r), RT_ENET); /* 1% of 24 is none */
-    expect_text("HTTP 400: no such thing; 1 requests failed, 0 may (--max-failed)");
+    expect_text("HTTP 400: no such thing; 1 requests failed, but at most 0 may fail (--max-failed)");
     assert_int_equal(score("limit.h5", &one, "5%", &r), RT_OK); /* 5% of 24 is one */
     assert_int_equal(score("few.h5", &some, NULL, &r), RT_OK);  /* the first ten */
     assert_int_equal(r.failed, 10);
     assert_int_equal(score("fewer.h5", &some, "9", &r), RT_ENET);
-    expect_text("10 requests failed, 9 may");
+    expect_text("10 requests failed, but at most 9 may fail");
     assert_int_equal(score("none.h5", &all, "100%", &r), RT_ENET);
-    expect_text("the last 16 requests all failed");
+    expect_text("the last 16 requests have all failed");
     assert_int_equal(score("wrong.h5", &one, "1 %", &r), RT_EINVAL);
     assert_int_equal(score("wrong.h5", &one, "101%", &r), RT_EINVAL);
     assert_int_equal(score("wrong.h5", &one, "0.5", &r), RT_EINVAL);
@@ -150,7 +150,7 @@ static void every_run_comes_further(void **state)
     tc_report            r;
     (void)state;
     assert_int_equal(score("on.h5", &some, "100%", &r), RT_ENET);
-    expect_text("the last 16 requests all failed");
+    expect_text("the last 16 requests have all failed");
     const replay_options late = {.fault = REPLAY_400, .faults = -1, .only = "[20"};
     assert_int_equal(score("on.h5", &late, "9", &r), RT_ENET);
     assert_true(r.received >= DOCS - 16 - 4); /* four more were under way in the first run */
@@ -179,7 +179,7 @@ static void a_text_that_is_refused_is_counted(void **state)
     (void)state;
     assert_int_equal(write_book("null.h5", chat, &null, NULL, &r), RT_OK);
     assert_int_equal(r.failed, 2);
-    assert_string_equal(r.failures.name[0], "no text: finish_reason \"content_filter\"");
+    assert_string_equal(r.failures.name[0], "the response has no text; finish_reason \"content_filter\"");
     assert_int_equal(replay_requests(ct_server), 8); /* the server said why: once each */
     assert_int_equal(write_book("mute.h5", chat, &mute, NULL, &r), RT_OK);
     assert_int_equal(r.failed, 2);
@@ -198,7 +198,7 @@ static void texts_that_ended_badly_are_kept_out(void **state)
         const replay_options o = {.plain = 1, .finish = bad[i], .words = ct_words};
         snprintf(name, sizeof name, "bad%zu.h5", i);
         assert_int_equal(write_book(name, recipe, &o, NULL, &r), RT_EINVAL);
-        expect_text("8 ended badly");
+        expect_text("8 for their finish reason");
         expect_text(words[i]);
         assert_int_equal(write_book(name, recipe, &o, words[i], &r), RT_OK); /* asked for: kept, from the ledger */
         assert_int_equal(r.documents, 8);
@@ -224,9 +224,9 @@ static void two_sources_that_differ_are_refused(void **state)
         replay_fault f;
         const char  *words;
     } faults[] = {{REPLAY_NAMES, "but logprobs.tokens has"},
-                  {REPLAY_DROP_K, "it seems to stand in the place of the 5-th"},
-                  {REPLAY_ENTROPY, "an entropy of "},
-                  {REPLAY_TWO, "another choice than the one"},
+                  {REPLAY_DROP_K, "the server seems to put it in the place of token 5 of the top"},
+                  {REPLAY_ENTROPY, "found an entropy of "},
+                  {REPLAY_TWO, "found another choice"},
                   {REPLAY_TEXT, "are not the words of the ids"}};
     (void)state;
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
@@ -253,7 +253,7 @@ static void short_answers_are_looked_at_together(void **state)
     const rt_status st = write_book("brief.h5", brief, &o, NULL, &r);
     if (st != RT_EFORMAT) print_message("%s\n", rt_error_text());
     assert_int_equal(st, RT_EFORMAT);
-    expect_text("it seems to stand in the place of the 5-th");
+    expect_text("the server seems to put it in the place of token 5 of the top");
 }
 
 /* Rows whose written token is the last of k, as often as its probability says, and every time. */

@@ -45,16 +45,16 @@ static void ranks_cannot_be_switched_off(void **state)
     static const struct {
         const char *row, *words;
     } bad[] = {
-        {THREE(RANK("1"), RANK("2"), RANK("4")), "the top 3 are not all there"},
+        {THREE(RANK("1"), RANK("2"), RANK("4")), "the top 3 are incomplete"},
         {THREE(RANK("1"), RANK("2"), ""), "2 of 3 alternatives have a rank"},
         {THREE(RANK("1"), RANK("2"), RANK("null")), "2 of 3 alternatives have a rank"},
         {THREE("", RANK("2"), RANK("4")), "2 of 3 alternatives have a rank"},
-        {THREE(RANK("\"1\""), RANK("\"2\""), RANK("\"4\"")), "no whole number from 1 on"},
-        {THREE(RANK("-1"), RANK("-2"), RANK("-4")), "no whole number from 1 on"},
-        {THREE(RANK("1.5"), RANK("2.5"), RANK("4.5")), "no whole number from 1 on"},
-        {THREE(RANK("0"), RANK("0"), RANK("0")), "no whole number from 1 on"},
-        {THREE(RANK("1e300"), RANK("2"), RANK("4")), "no whole number from 1 on"},
-        {THREE(RANK("[1]"), RANK("true"), RANK("{}")), "no whole number from 1 on"},
+        {THREE(RANK("\"1\""), RANK("\"2\""), RANK("\"4\"")), "must be a positive integer"},
+        {THREE(RANK("-1"), RANK("-2"), RANK("-4")), "must be a positive integer"},
+        {THREE(RANK("1.5"), RANK("2.5"), RANK("4.5")), "must be a positive integer"},
+        {THREE(RANK("0"), RANK("0"), RANK("0")), "must be a positive integer"},
+        {THREE(RANK("1e300"), RANK("2"), RANK("4")), "must be a positive integer"},
+        {THREE(RANK("[1]"), RANK("true"), RANK("{}")), "must be a positive integer"},
     };
     (void)state;
     assert_int_equal(read_row(FOUR(RANK("1"), RANK("2"), RANK("3"), RANK("4"))), RT_OK);

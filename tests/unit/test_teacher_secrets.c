@@ -241,7 +241,7 @@ static void a_string_may_hold_nul(void **state)
     assert_int_equal(b.len, 1);
     cJSON_Delete(o);
     assert_int_equal(rt_json_parse(&o, raw, sizeof raw - 1, RT_JSON_LENIENT, "t"), RT_EFORMAT);
-    assert_non_null(strstr(rt_error_text(), "a byte 0"));
+    assert_non_null(strstr(rt_error_text(), "a NUL byte"));
     assert_int_equal(rt_json_parse(&o, padded, sizeof padded - 1, 0, "t"), RT_OK);
     cJSON_Delete(o);
     assert_int_equal(rt_json_parse(&o, NULL, 0, RT_JSON_LENIENT, "t"), RT_EFORMAT);

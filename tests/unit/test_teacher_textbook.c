@@ -184,9 +184,9 @@ static void an_empty_text_beside_ids_is_refused(void **state)
     tc_report            r;
     (void)state;
     assert_int_equal(write_book(completion, "empty.h5", 3, 0, &own, &r), RT_ENET);
-    assert_non_null(strstr(rt_error_text(), "a text that ends after 0 bytes"));
+    assert_non_null(strstr(rt_error_text(), "the text ends after 0 bytes"));
     assert_int_equal(write_book(completion, "void.h5", 3, 1, &plain, &r), RT_ENET);
-    assert_non_null(strstr(rt_error_text(), "a text that ends after 0 bytes"));
+    assert_non_null(strstr(rt_error_text(), "the text ends after 0 bytes"));
 }
 
 /* ---- recipes ---------------------------------------------------------------------------------- */
@@ -212,7 +212,7 @@ static void bad_recipes_are_named(void **state)
     static const char *const bad[][2] = {
         {"{\"name\": \"x\", \"kind\": \"completion\", \"template\": \"{topic}\", \"topic\": [\"a\"]}", "nearest is \"topics\""},
         {"{\"name\": \"x\", \"kind\": \"poem\", \"template\": \"{topic}\", \"topics\": [\"a\"]}", "\"completion\" or \"chat\""},
-        {"{\"name\": \"x\", \"kind\": \"chat\", \"template\": \"{headword}\", \"topics\": [\"a\"]}", "names {headword}"},
+        {"{\"name\": \"x\", \"kind\": \"chat\", \"template\": \"{headword}\", \"topics\": [\"a\"]}", "has the placeholder {headword}"},
         {"{\"name\": \"x\", \"kind\": \"chat\", \"template\": \"{topic} {style}\", \"topics\": [\"a\"]}", "\"styles\" is missing"},
         {"{\"name\": \"x\", \"kind\": \"chat\", \"template\": \"{topic}\"}", "\"topics\" or \"topics_file\""},
         {"{\"name\": \"x\", \"kind\": \"chat\", \"template\": \"{topic}\", \"topics\": [\"a\"], \"sampling\": {\"temperature\": 3}}",
