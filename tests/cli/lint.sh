@@ -20,7 +20,7 @@ try() {
 }
 try core/a.c '#include "kernels/kernels.h"' 'core/ may not include kernels/kernels.h'
 try data/a.c '#include "teacher/teacher.h"' 'data/ may not include'
-try teacher/a.c '#include "data/shard.h"' 'private to data/'
+try teacher/a.c '#include "data/shard/columns.h"' 'private to data/'
 try train/a.c '#include <hdf5.h>' 'belongs to data/'
 try train/step.c '#  include <mpi.h>' 'belongs to train/comm_mpi.c'
 try kernels/a.c '#include <cblas.h>' 'belongs to kernels/blas.c'
