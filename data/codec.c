@@ -19,7 +19,7 @@ rt_status ds_codec_create(ds_codec **out, int64_t r, int64_t V, int64_t bytes)
 {
     ds_codec *s;
     RT_CHECK(r >= 1 && V >= 1 && bytes >= 1 && bytes <= DS_MAX_SKETCH && r <= 8 * bytes, RT_EINVAL,
-             "a codec of %lld coordinates in %lld bytes; 1 to %d bytes and at least a bit a coordinate are possible", (long long)r,
+             "a codec cannot have %lld coordinates in %lld bytes; expected 1 to %d bytes and at least one bit per coordinate", (long long)r,
              (long long)bytes, (int)DS_MAX_SKETCH);
     RT_TRY(RT_NEW(s, 1));
     *s           = (ds_codec){.r = r, .V = V, .bytes = bytes, .loss = NAN};
@@ -49,21 +49,21 @@ rt_status ds_codec_check(const ds_codec *s, rt_status code, const char *path)
 {
     int64_t sum = 0;
     for (int64_t i = 0; i < s->r; i++) {
-        RT_CHECK(s->bits[i] >= 1 && s->bits[i] <= MAX_BITS, code, "%s: coordinate %lld of the codec has %d bits; 1 to %d are possible",
-                 path, (long long)i, (int)s->bits[i], (int)MAX_BITS);
-        RT_CHECK(isfinite(s->scale[i]) && s->scale[i] > 0, code, "%s: coordinate %lld of the codec has the scale %g, expected more than 0",
-                 path, (long long)i, (double)s->scale[i]);
+        RT_CHECK(s->bits[i] >= 1 && s->bits[i] <= MAX_BITS, code, "%s: coordinate %lld of the codec has %d bits, expected 1 to %d", path,
+                 (long long)i, (int)s->bits[i], (int)MAX_BITS);
+        RT_CHECK(isfinite(s->scale[i]) && s->scale[i] > 0, code,
+                 "%s: coordinate %lld of the codec has the scale %g, expected a positive number", path, (long long)i, (double)s->scale[i]);
         sum += s->bits[i];
     }
-    RT_CHECK(sum <= 8 * s->bytes, code, "%s: the codec's coordinates take %lld bits, its rows have %lld", path, (long long)sum,
+    RT_CHECK(sum <= 8 * s->bytes, code, "%s: the codec's coordinates need %lld bits, but its rows have %lld", path, (long long)sum,
              (long long)(8 * s->bytes));
     for (int64_t i = 0; i < s->V * (s->r + 1); i++) /* an exponent of all ones means infinity or NaN */
-        RT_CHECK((s->head[i] & 0x7f80) != 0x7f80, code, "%s: row %lld of the decoder's head holds a number that is not finite", path,
+        RT_CHECK((s->head[i] & 0x7f80) != 0x7f80, code, "%s: row %lld of the decoder's head holds a value that is not finite", path,
                  (long long)(i / (s->r + 1)));
-    RT_CHECK(isnan(s->loss) || (isfinite(s->loss) && s->loss >= 0), code, "%s: the codec's loss is %g, expected a number from 0 on", path,
-             s->loss);
+    RT_CHECK(isnan(s->loss) || (isfinite(s->loss) && s->loss >= 0), code, "%s: the codec's loss is %g, expected a non-negative number",
+             path, s->loss);
     for (int64_t i = 0; s->map && i < s->r * (s->C + 1); i++)
-        RT_CHECK(isfinite(s->map[i]), code, "%s: row %lld of the encoder's map holds a number that is not finite", path,
+        RT_CHECK(isfinite(s->map[i]), code, "%s: row %lld of the encoder's map holds a value that is not finite", path,
                  (long long)(i / (s->C + 1)));
     return RT_OK;
 }

@@ -12,7 +12,7 @@ rt_status ds_h5_bytes(const ds_h5_source *s, uint64_t at, uint64_t n, void *to)
         const ssize_t got = pread(s->fd, p, n, (off_t)at);
         if (got < 0 && errno == EINTR) continue;
         RT_CHECK(got >= 0, RT_EIO, "%s: cannot be read: %s", s->path, strerror(errno));
-        RT_CHECK(got > 0, RT_EIO, "%s: became shorter while it was read", s->path);
+        RT_CHECK(got > 0, RT_EIO, "%s: the file became shorter while it was being read", s->path);
         p += got;
         at += (uint64_t)got;
         n -= (uint64_t)got;

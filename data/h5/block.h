@@ -18,9 +18,9 @@ typedef struct ds_h5_source {
 #define DS_H5_NOWHERE UINT64_MAX /* the undefined address: nothing is stored */
 
 /* Fails with RT_EFORMAT and says what was found at byte `at`. */
-#define DS_H5_CHECK(cond, s, at, what)                                                                                                  \
-    RT_CHECK(cond, RT_EFORMAT, "%s: %s, at byte %llu; the file is damaged or not of the form that data/FORMAT.md describes", (s)->path, \
-             what, (unsigned long long)(at))
+#define DS_H5_CHECK(cond, s, at, what)                                                                                         \
+    RT_CHECK(cond, RT_EFORMAT, "%s: %s, at byte %llu; the file is damaged or does not follow data/FORMAT.md", (s)->path, what, \
+             (unsigned long long)(at))
 
 /* Reads n bytes from byte `at` on; RT_EFORMAT if the file is shorter. */
 rt_status ds_h5_bytes(const ds_h5_source *s, uint64_t at, uint64_t n, void *to);

@@ -37,7 +37,7 @@ static rt_status begin(ds_h5_inflater **z)
     RT_TRY(RT_NEW(x, 1));
     if (inflateInit(&x->z) != Z_OK) {
         free(x);
-        RT_FAIL(RT_ENOMEM, "zlib's memory");
+        RT_FAIL(RT_ENOMEM, "no memory for zlib");
     }
     *z = x;
     return RT_OK;

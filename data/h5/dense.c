@@ -54,7 +54,7 @@ static rt_status heap_root(dense *x)
 {
     const int prefix = 5 + 8 + x->offset_bytes;
     if (!x->rows) return RT_OK;
-    DS_H5_CHECK(row_size(x, x->rows - 1) <= x->most, x->s, x->root, "a heap of more names than files of ours have");
+    DS_H5_CHECK(row_size(x, x->rows - 1) <= x->most, x->s, x->root, "a heap with more names than a file of retort has");
     return ds_h5_block(x->s, x->root, (uint64_t)(prefix + x->rows * WIDTH * 8 + 4), "FHIB", 0, &x->table);
 }
 
@@ -112,7 +112,7 @@ static rt_status read_message(dense *x, ds_h5_cursor id)
 static rt_status read_records(dense *x, ds_h5_cursor *c, int n)
 {
     const int before = x->d->type == DS_H5_LINK ? 4 : 0;
-    DS_H5_CHECK(n <= x->left, x->s, x->d->tree, "a list of names that is longer than it says");
+    DS_H5_CHECK(n <= x->left, x->s, x->d->tree, "a list of names that is longer than its recorded length");
     x->left -= n;
     for (int i = 0; i < n; i++) {
         const uint8_t *r = ds_h5_skip(c, (size_t)x->record);
@@ -187,7 +187,7 @@ static rt_status read_tree(dense *x, rt_buf *b)
     x->left = (int64_t)all;
     count_bytes(x);
     if (all) RT_TRY(read_node(x, root, n, x->depth));
-    DS_H5_CHECK(x->left == 0, x->s, x->d->tree, "a list of names that is shorter than it says");
+    DS_H5_CHECK(x->left == 0, x->s, x->d->tree, "a list of names that is shorter than its recorded length");
     return RT_OK;
 }
 

@@ -21,13 +21,13 @@ static herr_t look(unsigned n, const H5E_error2_t *e, void *ud)
 
 rt_status ds_h5_check(const ds_h5 *f, int ok, const char *what, const char *name)
 {
-    char text[160] = "no reason given"; /* HDF5's innermost description */
+    char text[160] = "no reason"; /* HDF5's innermost description */
     if (ok && !f->note) return RT_OK;
     const char *where = name ? name : "", *gap = name ? " " : "";
     if (f->note) RT_FAIL(rt_status_of_errno(f->note), "%s: cannot %s%s%s: %s", f->path, what, gap, where, strerror(f->note));
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, look, text);
     text[strcspn(text, "\n")] = '\0';
-    RT_FAIL(RT_EIO, "%s: cannot %s%s%s: HDF5 says \"%s\"", f->path, what, gap, where, text);
+    RT_FAIL(RT_EIO, "%s: cannot %s%s%s: HDF5 reports \"%s\"", f->path, what, gap, where, text);
 }
 
 /* ---- files ------------------------------------------------------------------------- */
@@ -129,7 +129,7 @@ rt_status ds_h5_put_int(ds_h5 *f, const char *name, int64_t v) { return attribut
 /* The text has a fixed length, because HDF5 keeps such texts in its checksummed header, unlike variable-length ones. */
 rt_status ds_h5_put_text(ds_h5 *f, const char *name, const char *text)
 {
-    RT_CHECK(strlen(text) < DS_H5_MAX_ATTRIBUTE, RT_EINVAL, "%s: the attribute '%s' would have %zu bytes, at most %d are possible", f->path,
+    RT_CHECK(strlen(text) < DS_H5_MAX_ATTRIBUTE, RT_EINVAL, "%s: the attribute '%s' has %zu bytes, but at most %d are allowed", f->path,
              name, strlen(text), (int)DS_H5_MAX_ATTRIBUTE - 1);
     const hid_t t = H5Tcopy(H5T_C_S1);
     H5Tset_size(t, strlen(text) + 1);

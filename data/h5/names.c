@@ -58,7 +58,7 @@ static rt_status add_attribute(reading *r, ds_h5_attribute *a, const uint8_t *na
     a->value = malloc(size + 1);
     if (a->value && size) memcpy(a->value, from, size);
     g->attr[g->attrs++] = *a;
-    RT_CHECK(a->value, RT_ENOMEM, "%s: an attribute of %zu bytes", r->s->path, size);
+    RT_CHECK(a->value, RT_ENOMEM, "%s: no memory for an attribute of %zu bytes", r->s->path, size);
     DS_H5_CHECK(a->name && ds_h5_group_attribute(g, a->name) == &g->attr[g->attrs - 1], r->s, r->at,
                 "an attribute that occurs twice or has no name");
     return RT_OK;
@@ -104,7 +104,7 @@ static rt_status take(void *ud, int type, ds_h5_cursor m)
     case DS_H5_LINK_INFO: return take_info(r, m, &r->links, 8);
     case DS_H5_ATTR_INFO: return take_info(r, m, &r->attrs, 2);
     case DS_H5_GROUP_INFO: return RT_OK; /* hints for writers */
-    default: DS_H5_CHECK(0, r->s, r->at, "a group that is no group, or one of an old form");
+    default: DS_H5_CHECK(0, r->s, r->at, "an object that is not a group or is a group of an old format");
     }
 }
 

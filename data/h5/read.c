@@ -16,7 +16,7 @@ static rt_status open_source(ds_h5_source *in, const char *path)
     in->path = path;
     in->fd   = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* opening a pipe must not block */
     RT_CHECK(in->fd >= 0 && !fstat(in->fd, &s), rt_status_of_errno(errno), "%s: cannot open the file: %s", path, strerror(errno));
-    RT_CHECK(S_ISREG(s.st_mode), RT_EFORMAT, "%s: expected an HDF5 file, it is a folder, a pipe or a device", path);
+    RT_CHECK(S_ISREG(s.st_mode), RT_EFORMAT, "%s: expected an HDF5 file, found a folder, a pipe or a device", path);
     in->size = (int64_t)s.st_size;
     return RT_OK;
 }
@@ -31,11 +31,11 @@ static rt_status check_superblock(const ds_h5_source *in, const uint8_t *p, uint
     const uint64_t base = ds_h5_take(&c, 8), extension = ds_h5_take(&c, 8), end = ds_h5_take(&c, 8);
     *root = ds_h5_take(&c, 8);
     DS_H5_CHECK(ds_h5_take(&c, 4) == ds_h5_lookup3(p, SUPERBLOCK - 4), in, 0, "a superblock with a wrong checksum");
-    RT_CHECK(!flags, RT_EFORMAT, "%s: the HDF5 file is still being written, or was never finished; make it again", in->path);
+    RT_CHECK(!flags, RT_EFORMAT, "%s: the HDF5 file is still being written or was never completed; create it again", in->path);
     DS_H5_CHECK(sizes == 0x0808 && base == 0 && extension == DS_H5_NOWHERE, in, 0, "a superblock of an unexpected form");
-    RT_CHECK(end <= (uint64_t)in->size, RT_EFORMAT, "%s: the HDF5 file is truncated: it has %lld of %llu bytes; make it again", in->path,
+    RT_CHECK(end <= (uint64_t)in->size, RT_EFORMAT, "%s: the HDF5 file is truncated: it has %lld of %llu bytes; create it again", in->path,
              (long long)in->size, (unsigned long long)end);
-    DS_H5_CHECK(end == (uint64_t)in->size, in, end, "bytes behind its end");
+    DS_H5_CHECK(end == (uint64_t)in->size, in, end, "bytes after its end");
     return RT_OK;
 }
 
@@ -44,12 +44,13 @@ static rt_status read_superblock(const ds_h5_source *in, uint64_t *root)
     uint8_t      p[SUPERBLOCK] = {0};
     const size_t n             = in->size < SUPERBLOCK ? (size_t)in->size : SUPERBLOCK;
     RT_TRY(ds_h5_bytes(in, 0, n, p));
-    RT_CHECK(n >= 8 && !memcmp(p, "\211HDF\r\n\032\n", 8), RT_EFORMAT, "%s: expected an HDF5 file, its first bytes say otherwise (%s)",
-             in->path, n ? "is the name right?" : "it is empty");
-    RT_CHECK(n == SUPERBLOCK, RT_EFORMAT, "%s: the HDF5 file is truncated: it has %zu bytes; make it again", in->path, n);
-    RT_CHECK(p[8] == 3, RT_EFORMAT,
-             "%s: has HDF5's superblock version %d, expected 3: write it as HDF5 1.10 does (h5py: libver=('v110', 'v110'))", in->path,
-             (int)p[8]);
+    RT_CHECK(n >= 8 && !memcmp(p, "\211HDF\r\n\032\n", 8), RT_EFORMAT, "%s: expected an HDF5 file, found %s", in->path,
+             n ? "a file of another kind; check the name" : "an empty file");
+    RT_CHECK(n == SUPERBLOCK, RT_EFORMAT, "%s: the HDF5 file is truncated: it has %zu bytes; create it again", in->path, n);
+    RT_CHECK(
+        p[8] == 3, RT_EFORMAT,
+        "%s: the HDF5 superblock has version %d, expected 3; write the file in the format of HDF5 1.10 (h5py: libver=('v110', 'v110'))",
+        in->path, (int)p[8]);
     return check_superblock(in, p, root);
 }
 
@@ -93,7 +94,7 @@ static rt_status find_table(ds_h5 *f, const char *name, ds_h5_table *t)
 {
     uint64_t at;
     RT_TRY(find(f, name, &at));
-    RT_CHECK(at != DS_H5_NOWHERE, RT_EFORMAT, "%s: has no data set %s; this is no file of that kind", f->path, name);
+    RT_CHECK(at != DS_H5_NOWHERE, RT_EFORMAT, "%s: expected the data set %s, found none; the file is not a shard", f->path, name);
     return ds_h5_table_read(t, &f->in, at, name);
 }
 
@@ -114,7 +115,7 @@ static rt_status check_object(ds_h5 *f, const char *before, const ds_h5_link *li
     rt_status   st = RT_OK;
     snprintf(name, sizeof name, "%s/%s", before, link->name);
     if (!*before) RT_TRY(ds_h5_object(&f->in, link->at, note_group, &is_group));
-    RT_CHECK(known(name), RT_EFORMAT, "%s: holds %s, which is no part of such a file", f->path, name);
+    RT_CHECK(known(name), RT_EFORMAT, "%s: holds %s, which does not belong to a shard", f->path, name);
     if (!is_group) return ds_h5_table_read(&t, &f->in, link->at, link->name);
     RT_TRY(ds_h5_group_read(&g, &f->in, link->at));
     for (int64_t i = 0; st == RT_OK && i < g.links; i++) st = check_object(f, name, &g.link[i], known);
@@ -133,10 +134,10 @@ rt_status ds_h5_check_names(ds_h5 *f, int (*known)(const char *name))
 static rt_status find_attribute(const ds_h5 *f, const char *name, ds_h5_class class, const ds_h5_attribute **out)
 {
     const ds_h5_attribute *a = ds_h5_group_attribute(&f->root, name);
-    RT_CHECK(a, RT_EFORMAT, "%s: the attribute '%s' is missing; this is no file of that kind", f->path, name);
+    RT_CHECK(a, RT_EFORMAT, "%s: expected the attribute '%s', found none; the file is not a shard", f->path, name);
     RT_CHECK(!a->fault, RT_EFORMAT, "%s: the attribute '%s' holds %s", f->path, name, a->fault);
     RT_CHECK(a->kind.class == class, RT_EFORMAT, "%s: the attribute '%s' must be %s", f->path, name,
-             class == DS_H5_TEXT ? "a text of fixed length" : "a whole number");
+             class == DS_H5_TEXT ? "a string of fixed length" : "an integer");
     *out = a;
     return RT_OK;
 }
@@ -203,7 +204,7 @@ static rt_status check_kind(ds_h5_set *s, const ds_h5_spec *spec)
     const char        *path = s->file->path;
     if (spec->text)
         RT_CHECK(t->kind.class == DS_H5_TEXT && t->kind.size <= DS_H5_MAX_TEXT, RT_EFORMAT,
-                 "%s: %s must hold texts of a fixed length of at most %d bytes", path, s->name, (int)DS_H5_MAX_TEXT);
+                 "%s: %s must hold strings of a fixed length of at most %d bytes", path, s->name, (int)DS_H5_MAX_TEXT);
     else
         RT_CHECK(t->kind.class == want->class && t->kind.size == want->size && t->kind.is_signed == want->is_signed, RT_EFORMAT,
                  "%s: %s must be of type %s", path, s->name, kinds[spec->type].name);
@@ -265,8 +266,8 @@ static rt_status load(ds_h5_set *s, int64_t chunk, const uint8_t **rows)
 rt_status ds_h5_set_read(ds_h5_set *s, int64_t first, int64_t n, void *rows)
 {
     char *to = rows;
-    RT_CHECK(first >= 0 && n >= 0 && first <= s->rows - n, RT_EINVAL, "%s: rows %lld to %lld of %s, it has %lld", s->file->path,
-             (long long)first, (long long)(first + n), s->name, (long long)s->rows);
+    RT_CHECK(first >= 0 && n >= 0 && first <= s->rows - n, RT_EINVAL, "%s: cannot read rows %lld to %lld of %s, which has %lld rows",
+             s->file->path, (long long)first, (long long)(first + n), s->name, (long long)s->rows);
     while (n > 0) {
         const uint8_t *from = NULL;
         const int64_t  size = s->reader->t.chunk, chunk = first / size, skip = first - chunk * size;

@@ -22,7 +22,7 @@ typedef struct reading {
 
 static rt_status refuse(const reading *r, const char *what)
 {
-    RT_FAIL(RT_EFORMAT, "%s: %s has %s; the file is damaged or not of the form that data/FORMAT.md describes", r->s->path, r->name, what);
+    RT_FAIL(RT_EFORMAT, "%s: %s has %s; the file is damaged or does not follow data/FORMAT.md", r->s->path, r->name, what);
 }
 
 /* The filters are gzip and fletcher32, or fletcher32 alone. */
@@ -70,8 +70,8 @@ static rt_status take_index(reading *r, ds_h5_cursor *m, unsigned flags)
 static rt_status take_layout(reading *r, ds_h5_cursor m)
 {
     const unsigned version = (unsigned)ds_h5_take(&m, 1), class = (unsigned)ds_h5_take(&m, 1);
-    CHECK(class != 3, r, "rows that stand in other files (a virtual data set)");
-    CHECK(class == 2, r, "rows that are not stored in chunks, so without checksums");
+    CHECK(class != 3, r, "rows that are stored in other files (a virtual data set)");
+    CHECK(class == 2, r, "rows that are not stored in chunks and so have no checksums");
     CHECK(version == 4, r, "a layout of an unexpected version");
     const unsigned flags = (unsigned)ds_h5_take(&m, 1), rank = (unsigned)ds_h5_take(&m, 1), bytes = (unsigned)ds_h5_take(&m, 1);
     CHECK(rank >= 2 && rank <= 3 && bytes >= 1 && bytes <= 8, r, "chunks of an unexpected shape");
@@ -95,7 +95,7 @@ static rt_status take(void *ud, int type, ds_h5_cursor m)
     case DS_H5_DATASPACE: fault = ds_h5_shape_read(&r->shape, m); break;
     case DS_H5_FILTERS: return take_filters(r, m);
     case DS_H5_LAYOUT: return take_layout(r, m);
-    case DS_H5_EXTERNAL: fault = "rows that stand in other files (external storage)"; break;
+    case DS_H5_EXTERNAL: fault = "rows that are stored in other files (external storage)"; break;
     case DS_H5_FILL: /* unused: every row is stored */
     case DS_H5_ATTRIBUTE:
     case DS_H5_ATTR_INFO: break;

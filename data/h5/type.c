@@ -11,7 +11,7 @@ static const char *read_integer(ds_h5_kind *k, unsigned flags, ds_h5_cursor m)
     const uint64_t offset = ds_h5_take(&m, 2), bits = ds_h5_take(&m, 2);
     if (flags & 1) return "numbers that are not little-endian";
     if (m.bad || (flags & ~8u) || k->size < 1 || k->size > 8 || offset || bits != 8 * (uint64_t)k->size)
-        return "whole numbers of an unexpected form";
+        return "integers of an unexpected form";
     k->is_signed = (flags & 8) != 0;
     return NULL;
 }
@@ -34,10 +34,10 @@ const char *ds_h5_kind_read(ds_h5_kind *out, ds_h5_cursor m)
     if (m.bad || version < 1 || version > 3) return "a data type of an unexpected version";
     if (class == DS_H5_INTEGER) return read_integer(out, flags, m);
     if (class == DS_H5_FLOAT) return read_float(out, rest.p, rest.n);
-    if (class == 9) return "texts of variable length, which HDF5 keeps outside its checksums";
-    if (class != DS_H5_TEXT) return "a data type that is neither a number nor a text";
+    if (class == 9) return "strings of variable length, which HDF5 stores without checksums";
+    if (class != DS_H5_TEXT) return "a data type that is neither a number nor a string";
     /* padding: NUL terminated or NUL padded; characters: ASCII or UTF-8 */
-    return out->size >= 1 && (flags & 15) <= 1 && (flags >> 4) <= 1 ? NULL : "texts that do not end with NUL";
+    return out->size >= 1 && (flags & 15) <= 1 && (flags >> 4) <= 1 ? NULL : "strings that do not end with NUL";
 }
 
 const char *ds_h5_shape_read(ds_h5_shape *out, ds_h5_cursor m)

@@ -65,7 +65,7 @@ rt_status ds_export(ds_shard *s, const ds_tokenizer *t, const char *path, rt_pro
     const ds_info *i   = ds_shard_info(s);
     rt_buf         tmp = {0};
     RT_CHECK(ds_tokenizer_is(t, i->tokenizer), RT_EMISMATCH,
-             "%s was made with the tokenizer %.12s..., this one is %.12s...; give the one that it was made with", ds_shard_path(s),
+             "%s was made with the tokenizer %.12s..., but --tokenizer is %.12s...; pass the one that it was made with", ds_shard_path(s),
              i->tokenizer, ds_tokenizer_identity(t));
     RT_TRY(rt_output_new(path));
     rt_status st = rt_buf_fmt(&tmp, "%s.tmp.%ld", path, (long)getpid());

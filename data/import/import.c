@@ -73,7 +73,8 @@ static rt_status read_files(import *m)
     rt_rng          r  = {m->o->seed};
     const ds_input *in = m->o->input;
     RT_TRY(ds_text_read(in, &m->bytes, take_text, m));
-    RT_CHECK(m->docs > 0, RT_EINVAL, "%s%s: no document to import", in->n ? in->names[0] : "no file", in->n > 1 ? " and the others" : "");
+    RT_CHECK(m->docs > 0, RT_EINVAL, "%s%s: expected at least one document to import, found none", in->n ? in->names[0] : "no file",
+             in->n > 1 ? " and the others" : "");
     RT_TRY(RT_NEW(m->order, m->docs));
     for (int64_t i = 0; i < m->docs; i++) m->order[i] = i;
     if (m->o->split) rt_rng_shuffle(&r, m->order, m->docs);

@@ -31,17 +31,17 @@ static rt_status add_part(ds_split *s, const char *name, const char *value)
 {
     char     *end;
     const int i = s->n;
-    RT_CHECK(i < DS_MAX_PARTS, RT_EINVAL, "--split: more than %d parts", DS_MAX_PARTS);
+    RT_CHECK(i < DS_MAX_PARTS, RT_EINVAL, "--split: expected at most %d parts", DS_MAX_PARTS);
     if (*name) snprintf(s->part[i].name, sizeof s->part[i].name, "%s", name);
     else snprintf(s->part[i].name, sizeof s->part[i].name, "%d", i);
-    RT_CHECK(good_name(s->part[i].name), RT_EINVAL, "--split: '%s' is no name of letters, digits, '-' and '_'", name);
+    RT_CHECK(good_name(s->part[i].name), RT_EINVAL, "--split: '%s' must be a name of letters, digits, '-' and '_'", name);
     for (int j = 0; j < i; j++)
         RT_CHECK(strcmp(s->part[j].name, s->part[i].name), RT_EINVAL, "--split: the part '%s' occurs twice", s->part[i].name);
     s->size[i] = !strcmp(value, "rest") ? -1 : strtod(value, &end);
     RT_CHECK(s->size[i] == -1 || (*value && !*end && s->size[i] > 0 && s->size[i] < 1e15), RT_EINVAL,
-             "--split: '%s' is neither a share below 1 nor a number of documents nor 'rest'", value);
-    RT_CHECK(s->size[i] < 1 || floor(s->size[i]) == s->size[i], RT_EINVAL, "--split: %s documents; from 1 on a whole number is expected",
-             value);
+             "--split: '%s' must be a share below 1, a number of documents or 'rest'", value);
+    RT_CHECK(s->size[i] < 1 || floor(s->size[i]) == s->size[i], RT_EINVAL,
+             "--split: '%s' must be an integer, because a value of 1 or more is a number of documents", value);
     s->n++;
     return RT_OK;
 }
@@ -56,9 +56,9 @@ static rt_status parse_sizes(ds_split *s, const char *text)
         if (s->size[i] < 0) rests++;
         else if (s->size[i] < 1) shares += s->size[i];
     }
-    RT_CHECK(s->n > 0, RT_EINVAL, "--split: no part is named; for example: train=0.9,valid=0.1");
+    RT_CHECK(s->n > 0, RT_EINVAL, "--split: expected parts, for example train=0.9,valid=0.1; found none");
     RT_CHECK(shares <= 1 + 1e-9, RT_EINVAL, "--split: the shares add up to %g, more than 1", shares);
-    RT_CHECK(rests <= 1, RT_EINVAL, "--split: 'rest' stands %d times, once is possible", rests);
+    RT_CHECK(rests <= 1, RT_EINVAL, "--split: 'rest' may occur once, found %d times", rests);
     return RT_OK;
 }
 
@@ -69,7 +69,7 @@ static rt_status parse_limits(ds_split *s, const char *text)
         errno         = 0;
         long long v   = strtoll(value, &end, 10);
         int       hit = 0;
-        RT_CHECK(*value && !*end && !errno && v >= 1, RT_EINVAL, "--max-tokens: '%s' is no whole number from 1 on", value);
+        RT_CHECK(*value && !*end && !errno && v >= 1, RT_EINVAL, "--max-tokens: '%s' must be a positive integer", value);
         for (int i = 0; i < s->n; i++)
             if (!*name || !strcmp(name, s->part[i].name)) s->limit[i] = v, hit = 1;
         RT_CHECK(hit, RT_EINVAL, "--max-tokens: no part is named '%s'", name);
@@ -80,7 +80,7 @@ static rt_status parse_limits(ds_split *s, const char *text)
 static rt_status make_paths(ds_split *s, const char *out, int parts)
 {
     const size_t n = strlen(out), stem = n > 3 && !strcmp(out + n - 3, ".h5") ? n - 3 : n;
-    RT_CHECK(stem < n, RT_EINVAL, "%s: expected a name that ends with .h5", out);
+    RT_CHECK(stem < n, RT_EINVAL, "--out %s: expected a name that ends with .h5", out);
     for (int i = 0; i < s->n; i++) {
         rt_buf b = {0};
         RT_TRY(rt_buf_fmt(&b, parts ? "%.*s-%s.h5" : "%.*s%s.h5", (int)stem, out, s->part[i].name));
@@ -108,10 +108,11 @@ rt_status ds_split_assign(ds_split *s, int64_t docs)
         s->docs[i] = s->size[i] >= 1 ? (int64_t)s->size[i] : s->size[i] < 0 ? 0 : (int64_t)(floor(share * (double)docs + 0.5) - before);
         used += s->docs[i];
     }
-    RT_CHECK(used <= docs, RT_EINVAL, "--split: needs %lld documents, the files hold %lld", (long long)used, (long long)docs);
+    RT_CHECK(used <= docs, RT_EINVAL, "--split needs %lld documents, but the files hold %lld", (long long)used, (long long)docs);
     for (int i = 0; i < s->n; i++) {
         if (s->size[i] < 0) s->docs[i] = docs - used;
-        RT_CHECK(s->docs[i] > 0, RT_EINVAL, "%s: would be empty; the files hold %lld documents", s->part[i].path, (long long)docs);
+        RT_CHECK(s->docs[i] > 0, RT_EINVAL, "%s would be empty, because the files hold only %lld documents; change --split",
+                 s->part[i].path, (long long)docs);
         s->first[i] = at;
         at += s->docs[i];
     }

@@ -26,7 +26,7 @@ rt_status ds_batch_alloc(ds_loader *l)
     const double  row   = l->o.targets ? 8.0 + 8.0 * (double)l->o.k + 4.0 * (double)(l->o.m + codec_width(l)) : 0.0;
     const double  bytes = (double)N * (21.0 + row);
     RT_CHECK(bytes < (double)left, RT_ENOMEM,
-             "a batch of %lld sequences of %lld tokens needs %.1f MB, %.1f MB are available; make it smaller", (long long)l->o.rows,
+             "a batch of %lld sequences of %lld tokens needs %.1f MB, but %.1f MB are available; use a smaller batch", (long long)l->o.rows,
              (long long)l->o.T, bytes / 1e6, (double)left / 1e6);
     *b = (ds_batch){.T = l->o.T, .targets = {.n = N, .k = l->o.k, .m = l->o.m}};
     RT_TRY(RT_NEW(b->ids, N));

@@ -17,14 +17,15 @@ static rt_status check_opts(const ds_loader_opts *o)
 {
     RT_CHECK(o->shards && o->shards->n >= 1, RT_EINVAL, "the list of shards is empty; name at least one");
     RT_CHECK(o->T >= 1 && o->rows >= 1 && o->T <= INT32_MAX / o->rows, RT_EINVAL,
-             "a batch of %lld sequences of %lld tokens; both are at least 1, their product below 2^31", (long long)o->rows,
-             (long long)o->T);
+             "a batch must have at least 1 sequence and 1 token and fewer than 2^31 tokens in all, found %lld sequences of %lld tokens",
+             (long long)o->rows, (long long)o->T);
     RT_CHECK(o->k >= 0 && o->m >= 0 && !o->targets == !(o->k || o->m || o->use_codec), RT_EINVAL,
              "k = %lld, m = %lld and %s encoded state with%s soft targets; with them there is at least one of the three, without none",
              (long long)o->k, (long long)o->m, o->use_codec ? "an" : "no", o->targets ? "" : "out");
-    RT_CHECK(o->prompt_weight >= 0 && o->prompt_weight <= 1e6, RT_EINVAL, "a prompt weight of %g; 0 to 1e6 are possible", o->prompt_weight);
+    RT_CHECK(o->prompt_weight >= 0 && o->prompt_weight <= 1e6, RT_EINVAL, "the prompt weight must be from 0 to 1e6, found %g",
+             o->prompt_weight);
     for (int i = 0; o->weights && i < o->shards->n; i++)
-        RT_CHECK(o->weights[i] >= 0 && o->weights[i] <= 1e6, RT_EINVAL, "%s: weight %g; 0 to 1e6 are possible", o->shards->v[i],
+        RT_CHECK(o->weights[i] >= 0 && o->weights[i] <= 1e6, RT_EINVAL, "%s: the weight must be from 0 to 1e6, found %g", o->shards->v[i],
                  o->weights[i]);
     return RT_OK;
 }
@@ -34,14 +35,16 @@ static rt_status check_targets(const ds_loader_opts *o, const ds_shard *s)
     const ds_info *i    = ds_shard_info(s);
     const char    *path = ds_shard_path(s);
     if (!o->targets) return RT_OK;
-    RT_CHECK(i->soft, RT_EMISMATCH, "%s: holds text without a teacher's targets; train on it with cross-entropy or score it first", path);
-    RT_CHECK(o->k <= i->k, RT_EMISMATCH, "%s: holds the top %lld, but k = %lld is wanted; set k to at most %lld or score again", path,
-             (long long)i->k, (long long)o->k, (long long)i->k);
-    RT_CHECK(!o->m || o->m == i->m, RT_EMISMATCH,
-             "%s: holds %lld tail samples a row, but m = %lld is wanted; they were drawn together: take all or none, or score again", path,
-             (long long)i->m, (long long)o->m);
+    RT_CHECK(i->soft, RT_EMISMATCH, "%s holds text without a teacher's targets; train on it with cross-entropy, or score it first", path);
+    RT_CHECK(o->k <= i->k, RT_EMISMATCH, "%s holds the top %lld, but k = %lld is requested; set k to at most %lld, or score the text again",
+             path, (long long)i->k, (long long)o->k, (long long)i->k);
+    RT_CHECK(
+        !o->m || o->m == i->m, RT_EMISMATCH,
+        "%s holds %lld tail samples per row, but m = %lld is requested; they were drawn together, so use all or none, or score the text "
+        "again",
+        path, (long long)i->m, (long long)o->m);
     RT_CHECK(o->m == 0 || o->k == i->k, RT_EMISMATCH,
-             "%s: its tail samples were drawn outside its top %lld, but k = %lld is wanted; set k to %lld, or m to 0", path,
+             "%s: the tail samples were drawn outside the top %lld, but k = %lld is requested; set k to %lld, or m to 0", path,
              (long long)i->k, (long long)o->k, (long long)i->k);
     return RT_OK;
 }
@@ -52,13 +55,13 @@ static rt_status check_codec(ds_loader *l, ds_shard *s)
     ds_codec   *x;
     const char *path = ds_shard_path(s), *first = ds_shard_path(l->shard[0]);
     RT_CHECK(ds_shard_info(s)->codec_bytes, RT_EMISMATCH,
-             "%s: holds no encoded states; score it again with --codec-from %s, or leave it out", path, first);
+             "%s holds no encoded hidden states; score its text again with --codec-from %s, or omit the shard", path, first);
     if (s == l->shard[0]) return ds_shard_codec(s, &l->codec);
     RT_TRY(ds_shard_codec_read(s, &x));
     const char *what = ds_codec_differs(l->codec, x);
     ds_codec_destroy(&x);
-    RT_CHECK(!what, RT_EMISMATCH, "%s and %s: the %s of their codecs differ; score the second again with --codec-from %s", first, path,
-             what, first);
+    RT_CHECK(!what, RT_EMISMATCH, "%s and %s: the %s of their codecs differ; score the text of the second again with --codec-from %s",
+             first, path, what, first);
     return RT_OK;
 }
 
@@ -66,8 +69,8 @@ static rt_status check_fit(ds_loader *l, ds_shard *s)
 {
     const ds_info *a = ds_shard_info(l->shard[0]), *b = ds_shard_info(s);
     RT_CHECK(ds_tokenizer_same(l->o.tokenizer, a->tokenizer, b->tokenizer), RT_EMISMATCH,
-             "%s was made with the tokenizer %.12s..., but %s with %.12s...; use shards of one", ds_shard_path(l->shard[0]), a->tokenizer,
-             ds_shard_path(s), b->tokenizer);
+             "%s was made with the tokenizer %.12s..., but %s with %.12s...; use shards of one tokenizer", ds_shard_path(l->shard[0]),
+             a->tokenizer, ds_shard_path(s), b->tokenizer);
     RT_TRY(check_targets(&l->o, s));
     return l->o.use_codec ? check_codec(l, s) : RT_OK;
 }
@@ -285,8 +288,8 @@ static rt_status open_all(ds_loader *l)
     int64_t           at;
     RT_TRY(open_shards(l));
     RT_TRY(cut_all(l));
-    RT_CHECK(epoch_docs(l) > 0, RT_EINVAL, "%s%s: no document to train on%s", ds_shard_path(l->shard[0]), l->n > 1 ? " and the others" : "",
-             l->o.weights ? " with these weights" : "");
+    RT_CHECK(epoch_docs(l) > 0, RT_EINVAL, "%s%s: expected at least one document to train on%s, found none", ds_shard_path(l->shard[0]),
+             l->n > 1 ? " and the others" : "", l->o.weights ? " with these weights" : "");
     RT_TRY(find(l, 0, &p, &at));
     return ds_batch_alloc(l);
 }
@@ -345,8 +348,9 @@ rt_status ds_loader_read(ds_loader *l, int64_t first, int64_t rows, ds_batch *b)
 {
     const ds_packing *p;
     int64_t           at;
-    RT_CHECK(first >= 0 && rows >= 1 && rows <= l->o.rows, RT_EINVAL, "sequences %lld and %lld more; a batch has 1 to %lld",
-             (long long)first, (long long)rows, (long long)l->o.rows);
+    RT_CHECK(first >= 0 && rows >= 1 && rows <= l->o.rows, RT_EINVAL,
+             "cannot read a batch from sequence %lld on with %lld sequences; expected 1 to %lld sequences", (long long)first,
+             (long long)rows, (long long)l->o.rows);
     ds_batch_clear(l, rows);
     for (int64_t r = 0; r < rows; r++) {
         RT_TRY(find(l, first + r, &p, &at));
@@ -361,7 +365,8 @@ rt_status ds_loader_weight(ds_loader *l, int64_t first, int64_t rows, double *we
     const ds_packing *p;
     int64_t           at;
     double            sum = 0;
-    RT_CHECK(first >= 0 && rows >= 0, RT_EINVAL, "sequences %lld and %lld more", (long long)first, (long long)rows);
+    RT_CHECK(first >= 0 && rows >= 0, RT_EINVAL, "cannot weigh %lld + %lld sequences; expected non-negative numbers", (long long)first,
+             (long long)rows);
     for (int64_t r = 0; r < rows; r++) {
         RT_TRY(find(l, first + r, &p, &at));
         for (int64_t i = p->begin[at]; i < p->begin[at + 1]; i++) sum += l->window[p->item[i]].weight;

@@ -48,12 +48,13 @@ static rt_status check_masses(const check *c)
     const double tail = (double)c->r->tail_mass[c->row];
     double       sum  = 0;
     for (int64_t j = 0; lp && j < c->k; j++) {
-        SAY(lp[j] <= 0, ROW "log-probability %g, expected at most 0", AT(c), (double)lp[j]);
-        SAY(j == 0 || lp[j] <= lp[j - 1] + 1e-5f, ROW "the top k are not in order, most likely first", AT(c));
+        SAY(lp[j] <= 0, ROW "has a log-probability of %g, expected at most 0", AT(c), (double)lp[j]);
+        SAY(j == 0 || lp[j] <= lp[j - 1] + 1e-5f, ROW "the top k are not in order of decreasing probability", AT(c));
         sum += (double)expf(lp[j]);
     }
-    SAY(tail >= 0 && tail <= 1 + TOLERANCE, ROW "tail mass %g, expected a number from 0 to 1", AT(c), tail);
-    SAY(!(lp || !c->k) || fabs(sum + tail - 1) <= TOLERANCE, ROW "top k %.6f + tail %.6f are not 1", AT(c), sum, tail);
+    SAY(tail >= 0 && tail <= 1 + TOLERANCE, ROW "has a tail mass of %g, expected a number from 0 to 1", AT(c), tail);
+    SAY(!(lp || !c->k) || fabs(sum + tail - 1) <= TOLERANCE,
+        ROW "the probabilities of the top k (%.6f) and of the tail (%.6f) do not sum to 1", AT(c), sum, tail);
     return RT_OK;
 }
 
@@ -68,9 +69,9 @@ static rt_status check_actual(const check *c)
     SAY(actual <= 0, ROW "the actual token has log-probability %g, expected at most 0", AT(c), actual);
     while (at < k && c->r->topk_ids[c->row * k + at] != c->d->target_id[c->row]) at++;
     SAY(at == k || (double)lp[at] == actual || fabs((double)lp[at] - actual) <= TOLERANCE,
-        ROW "the actual token has log-probability %g among the top k, but %g alone", AT(c), (double)lp[at], actual);
+        ROW "the actual token has the log-probability %g among the top k, but %g in /actual_logprob", AT(c), (double)lp[at], actual);
     SAY(at < k || !k || actual <= (double)lp[k - 1] + TOLERANCE,
-        ROW "the actual token has log-probability %g, but is not among the top k, which go down to %g", AT(c), actual, (double)lp[k - 1]);
+        ROW "the actual token has the log-probability %g but is not among the top k, whose lowest is %g", AT(c), actual, (double)lp[k - 1]);
     return RT_OK;
 }
 
@@ -78,7 +79,7 @@ static rt_status check_entropy(const check *c)
 {
     const double h = c->r->tail_entropy ? (double)c->r->tail_entropy[c->row] : (double)NAN;
     SAY(isnan(h) || (h >= -TOLERANCE && h <= c->most + TOLERANCE),
-        ROW "tail entropy %g, expected a number from 0 to %.4f, the logarithm of the vocabulary", AT(c), h, c->most);
+        ROW "has a tail entropy of %g, expected a number from 0 to %.4f, the logarithm of the vocabulary size", AT(c), h, c->most);
     return RT_OK;
 }
 
@@ -90,8 +91,8 @@ static rt_status check_about(const check *c)
     const int64_t i = c->row;
     RT_CHECK(!c->ends || i < d->n - 1, RT_EMISMATCH, ROW "is valid, but no token follows", AT(c));
     RT_CHECK(d->target_id[i] == d->ids[i + 1], RT_EMISMATCH,
-             "%s: document %lld, row %lld is about id %d, but the next token is id %d; make the shard again", AT(c), (int)d->target_id[i],
-             (int)d->ids[i + 1]);
+             "%s: document %lld, row %lld has the target id %d, but the next token has id %d; create the shard again", AT(c),
+             (int)d->target_id[i], (int)d->ids[i + 1]);
     return RT_OK;
 }
 
@@ -113,8 +114,8 @@ rt_status ds_shard_check_rows(ds_shard *s, int64_t doc, int64_t first, const ds_
     if (d->rows.topk_ids && !s->marks) RT_TRY(RT_NEW(s->marks, s->info.vocab / 64 + 1));
     for (c.row = 0; c.row < d->n; c.row++) {
         SAY(!d->prompt_mask || d->prompt_mask[c.row] <= 1, ROW "/prompt_mask is %d, expected 0 or 1", AT(&c), (int)d->prompt_mask[c.row]);
-        SAY(!d->weight || (isfinite(d->weight[c.row]) && d->weight[c.row] >= 0), ROW "weight %g, expected a number from 0 on", AT(&c),
-            (double)d->weight[c.row]);
+        SAY(!d->weight || (isfinite(d->weight[c.row]) && d->weight[c.row] >= 0), ROW "has the weight %g, expected a non-negative number",
+            AT(&c), (double)d->weight[c.row]);
         if (!d->rows.valid) continue;
         SAY(d->rows.valid[c.row] <= 1, ROW "/valid is %d, expected 0 or 1", AT(&c), (int)d->rows.valid[c.row]);
         if (d->rows.valid[c.row]) RT_TRY(check_target(&c));
@@ -128,8 +129,8 @@ rt_status ds_ids_check(const ds_shard *s, int64_t doc, int64_t from, const int32
     for (int64_t i = 0; i < n; i++)
         RT_CHECK(
             ids[i] < V, RT_EMISMATCH,
-            "%s: document %lld, token %lld has id %d, but the model (or its teacher) has %lld ids; leave out texts with this token, or take "
-            "a model with more ids (model.V of a new one)",
+            "%s: document %lld, token %lld has id %d, but the model (or its teacher) has %lld ids; remove texts with this token, or use a "
+            "model with more ids (model.V of a new model)",
             ds_shard_path(s), (long long)doc, (long long)(from + i), (int)ids[i], (long long)V);
     return RT_OK;
 }

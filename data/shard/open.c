@@ -13,8 +13,8 @@ static rt_status read_text(ds_shard *s, const char *name, char *to, size_t size)
     rt_buf    b  = {0};
     rt_status st = ds_h5_get_text(s->file, name, &b);
     if (st == RT_OK && b.len >= size)
-        st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: the attribute '%s' has %zu bytes, at most %zu are possible", ds_h5_path(s->file),
-                     name, b.len, size - 1);
+        st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: the attribute '%s' has %zu bytes, but at most %zu are allowed",
+                     ds_h5_path(s->file), name, b.len, size - 1);
     if (st == RT_OK) memcpy(to, b.p, b.len + 1);
     rt_buf_free(&b);
     return st;
@@ -26,13 +26,13 @@ static rt_status read_kind(ds_shard *s)
     const char *path   = ds_h5_path(s->file);
     int64_t     format = 0;
     RT_TRY(ds_h5_get_int(s->file, "format", &format));
-    RT_CHECK(format == DS_FORMAT, RT_EFORMAT, "%s: a shard of format %lld; this program reads format %d", path, (long long)format,
+    RT_CHECK(format == DS_FORMAT, RT_EFORMAT, "%s is a shard of format %lld, but this program reads format %d", path, (long long)format,
              DS_FORMAT);
     RT_TRY(read_text(s, "codec", word, sizeof word));
-    RT_CHECK(!strcmp(word, "raw"), RT_EFORMAT, "%s: a shard with codec '%s'; this program reads 'raw'", path, word);
+    RT_CHECK(!strcmp(word, "raw"), RT_EFORMAT, "%s is a shard with codec '%s', but this program reads only 'raw'", path, word);
     RT_TRY(read_text(s, "kind", word, sizeof word));
     s->info.soft = !strcmp(word, "soft");
-    RT_CHECK(s->info.soft || !strcmp(word, "text"), RT_EFORMAT, "%s: a shard of kind '%s'; expected 'text' or 'soft'", path, word);
+    RT_CHECK(s->info.soft || !strcmp(word, "text"), RT_EFORMAT, "%s is a shard of kind '%s', expected 'text' or 'soft'", path, word);
     return RT_OK;
 }
 
@@ -67,12 +67,14 @@ static rt_status read_attributes(ds_shard *s)
     RT_TRY(ds_h5_get_int(s->file, "time", &i->time));
     for (int a = 0; a < DS_ATTRIBUTES; a++)
         RT_TRY(read_text(s, ds_attributes[a].name, (char *)i + ds_attributes[a].at, ds_attributes[a].size));
-    RT_CHECK(i->vocab >= 1 && i->vocab <= INT32_MAX, RT_EFORMAT, "%s: claims a vocabulary of %lld entries", path, (long long)i->vocab);
+    RT_CHECK(i->vocab >= 1 && i->vocab <= INT32_MAX, RT_EFORMAT,
+             "%s: the attribute 'vocab_size' is %lld, expected a positive 32-bit integer", path, (long long)i->vocab);
     if (ds_h5_has(s->file, ds_columns[COL_SKETCH].name)) RT_TRY(read_widths(s));
     RT_CHECK(
         ds_info_fits(i), RT_EFORMAT,
-        "%s: claims k = %lld, m = %lld and encoded states of %lld bytes; a soft shard has one of them, k and m at most %d, k at most the "
-        "vocabulary of %lld, encoded states at most %d bytes, a text shard none",
+        "%s: found k = %lld, m = %lld and encoded states of %lld bytes; a soft shard has at least one of them, k and m are at most %d, k "
+        "at "
+        "most the vocabulary of %lld, encoded states have at most %d bytes, and a text shard has none",
         path, (long long)i->k, (long long)i->m, (long long)i->codec_bytes, (int)DS_MAX_K, (long long)i->vocab, (int)DS_MAX_SKETCH);
     return RT_OK;
 }
@@ -99,11 +101,13 @@ static rt_status check_starts(const ds_shard *s, int64_t first, int64_t n)
     const char    *path = ds_h5_path(s->file);
     const int64_t *v    = s->starts;
     for (int64_t i = first; i < first + n; i++)
-        RT_CHECK(i == 0 ? v[0] == 0 : v[i] > v[i - 1] && v[i] <= s->tokens && v[i] - v[i - 1] <= DS_MAX_DOC, RT_EFORMAT,
-                 "%s: " DS_STARTS
-                 " says that document %lld begins with token %lld, after %lld; the first begins with 0, each has 1 to %d tokens, and "
-                 "there are %lld in all",
-                 path, (long long)i, (long long)v[i], (long long)(i ? v[i - 1] : 0), (int)DS_MAX_DOC, (long long)s->tokens);
+        RT_CHECK(
+            i == 0 ? v[0] == 0 : v[i] > v[i - 1] && v[i] <= s->tokens && v[i] - v[i - 1] <= DS_MAX_DOC, RT_EFORMAT,
+            "%s: " DS_STARTS
+            ": document %lld begins with token %lld, the one before it with token %lld; the first must begin with 0, each must have 1 to "
+            "%d "
+            "tokens, and there are %lld tokens in all",
+            path, (long long)i, (long long)v[i], (long long)(i ? v[i - 1] : 0), (int)DS_MAX_DOC, (long long)s->tokens);
     return RT_OK;
 }
 
@@ -204,7 +208,7 @@ int            ds_shard_has_weight(const ds_shard *s) { return s->col[COL_WEIGHT
 
 static rt_status deny(ds_shard *s, const char *name, const char *why)
 {
-    RT_CHECK(!ds_h5_has(s->file, name), RT_EFORMAT, "%s: holds %s, but %s", ds_h5_path(s->file), name, why);
+    RT_CHECK(!ds_h5_has(s->file, name), RT_EFORMAT, "%s holds %s, but %s", ds_h5_path(s->file), name, why);
     return RT_OK;
 }
 

@@ -13,8 +13,8 @@ static rt_status read_map(ds_shard *s, ds_codec *x)
     int64_t n = 0;
     RT_TRY(ds_shard_count(&n, s, DS_SKETCH_MAP, DS_F32));
     RT_CHECK(n > x->r && n % x->r == 0 && n / x->r <= DS_MAX_WIDTH, RT_EFORMAT,
-             "%s: " DS_SKETCH_MAP " has %lld numbers for %lld coordinates; 2 to %d each are possible", ds_h5_path(s->file), (long long)n,
-             (long long)x->r, (int)DS_MAX_WIDTH);
+             "%s: " DS_SKETCH_MAP " has %lld numbers for %lld coordinates, expected 2 to %d per coordinate", ds_h5_path(s->file),
+             (long long)n, (long long)x->r, (int)DS_MAX_WIDTH);
     RT_TRY(ds_codec_add_map(x, n / x->r - 1));
     return ds_h5_get(s->file, DS_SKETCH_MAP, DS_F32, x->map, n);
 }
@@ -57,7 +57,7 @@ static rt_status room(ds_shard *s, int c, int64_t n)
     const int64_t row = ds_h5_set_bytes(s->col[c]);
     if (n <= s->cap[c]) return RT_OK;
     const int64_t cap = n > 2 * s->cap[c] ? n : 2 * s->cap[c], left = rt_memory_available();
-    RT_CHECK(n <= left / row, RT_ENOMEM, "%s: %lld rows of %s need %.1f MB, %.1f MB are available", ds_h5_path(s->file), (long long)n,
+    RT_CHECK(n <= left / row, RT_ENOMEM, "%s: %lld rows of %s need %.1f MB, but %.1f MB are available", ds_h5_path(s->file), (long long)n,
              ds_columns[c].name, (double)n * (double)row / 1e6, (double)left / 1e6);
     free(s->rows[c]);
     s->rows[c] = NULL;
@@ -80,7 +80,7 @@ static rt_status check_ids(const ds_shard *s, int c, int64_t doc, int64_t first,
     const int64_t  width = ds_column_width(&s->info, c);
     for (int64_t i = 0; i < n * width; i++)
         RT_CHECK((v[i] >= 0 && v[i] < s->info.vocab) || (valid && !valid[i / width]), RT_EFORMAT,
-                 "%s: document %lld, row %lld: %s holds id %d, the vocabulary has %lld entries", ds_h5_path(s->file), (long long)doc,
+                 "%s: document %lld, row %lld: %s holds id %d, but the vocabulary has %lld entries", ds_h5_path(s->file), (long long)doc,
                  (long long)(first + i / width), ds_columns[c].name, (int)v[i], (long long)s->info.vocab);
     return RT_OK;
 }
@@ -92,7 +92,7 @@ rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsi
 {
     RT_CHECK(doc >= 0 && doc < s->docs, RT_EINVAL, "%s: document %lld of %lld", ds_h5_path(s->file), (long long)doc, (long long)s->docs);
     const int64_t at = s->starts[doc], len = s->starts[doc + 1] - at;
-    RT_CHECK(first >= 0 && n >= 1 && first <= len - n, RT_EINVAL, "%s: rows %lld to %lld of document %lld, it has %lld",
+    RT_CHECK(first >= 0 && n >= 1 && first <= len - n, RT_EINVAL, "%s: cannot read rows %lld to %lld of document %lld, which has %lld",
              ds_h5_path(s->file), (long long)first, (long long)(first + n), (long long)doc, (long long)len);
     const int64_t more = n + (first + n < len);
     if (want & TARGETS) want |= 1u << COL_VALID | 1u << COL_REST | 1u << COL_TARGET | 1u << COL_IDS;
@@ -131,8 +131,8 @@ rt_status ds_shard_texts(ds_shard *s, int64_t i, ds_doc *d)
     }
     RT_TRY(ds_h5_set_read(s->cost, i, 1, &cost));
     RT_CHECK(read_seed(s->words[TEXT_SEED], &seed), RT_EFORMAT,
-             "%s: document %lld: its seed is '%.30s', expected a u64 in decimal without zeros before it", ds_h5_path(s->file), (long long)i,
-             s->words[TEXT_SEED]);
+             "%s: document %lld: the seed is '%.30s', expected an unsigned 64-bit integer in decimal without leading zeros",
+             ds_h5_path(s->file), (long long)i, s->words[TEXT_SEED]);
     d->request = s->words[TEXT_REQUEST];
     d->recipe  = s->words[TEXT_RECIPE];
     d->topic   = s->words[TEXT_TOPIC];

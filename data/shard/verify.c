@@ -33,7 +33,7 @@ static rt_status check_codec(const check *c)
     const uint8_t *row = c->d.rows.encoded + c->row * x->bytes;
     for (int64_t i = 0; i < x->r; i++) bits += x->bits[i];
     for (int64_t b = bits; b < 8 * x->bytes; b++)
-        SAY(!(row[b / 8] >> b % 8 & 1), ROW "its encoded state has bits set that no coordinate uses", AT(c));
+        SAY(!(row[b / 8] >> b % 8 & 1), ROW "the encoded hidden state has bits set that no coordinate uses", AT(c));
     return RT_OK;
 }
 
@@ -61,14 +61,15 @@ static rt_status check_empty(const check *c)
     const ds_doc *d = &c->d;
     const int64_t i = c->row, k = c->info->k, m = c->info->m, s = c->info->codec_bytes;
     const int     last = c->ends && i == d->n - 1;
-    SAY(d->target_id[i] == (last ? -1 : d->ids[i + 1]), ROW "has no target and is about id %d, expected %d", AT(c), (int)d->target_id[i],
-        (int)(last ? -1 : d->ids[i + 1]));
+    SAY(d->target_id[i] == (last ? -1 : d->ids[i + 1]), ROW "is not valid and has the target id %d, expected %d", AT(c),
+        (int)d->target_id[i], (int)(last ? -1 : d->ids[i + 1]));
     const int ids = all_zero(ROW_OF(d->rows.topk_ids, k), (size_t)k * 4) && all_zero(ROW_OF(d->rows.tail_ids, m), (size_t)m * 4) &&
                     all_zero(ROW_OF(d->rows.encoded, s), (size_t)s);
     const int numbers = all_nan(ROW_OF(d->rows.topk_logprob, k), k) && all_nan(d->rows.actual_logprob + i, 1) &&
                         all_nan(d->rows.tail_mass + i, 1) && all_nan(ROW_OF(d->rows.tail_entropy, 1), 1) &&
                         (!d->weight || d->weight[i] == 1);
-    SAY(ids && numbers, ROW "has no target, but holds %s", AT(c), ids ? "numbers other than NaN (weight: 1)" : "ids or bytes other than 0");
+    SAY(ids && numbers, ROW "is not valid but holds %s", AT(c),
+        ids ? "numbers other than NaN (or a weight other than 1)" : "ids or bytes other than 0");
     return RT_OK;
 }
 
@@ -111,12 +112,12 @@ static rt_status check_doc(check *c)
         RT_TRY(check_rows(c));
     }
     RT_TRY(found(ds_shard_texts(c->s, c->doc, &texts)));
-    SAY(!*texts.meta || (*texts.meta == '{' && is_json(texts.meta)), "%s: document %lld: /doc/meta is no JSON object", c->path,
+    SAY(!*texts.meta || (*texts.meta == '{' && is_json(texts.meta)), "%s: document %lld: /doc/meta is not a JSON object", c->path,
         (long long)c->doc);
     const char *const text[] = {texts.request, texts.recipe, texts.topic, texts.finish};
     for (int t = 0; t < 4; t++)
         SAY(ds_utf8_valid(text[t], strlen(text[t])), "%s: document %lld: %s is not UTF-8", c->path, (long long)c->doc, ds_text_names[t]);
-    SAY(isnan(texts.cost) || (isfinite(texts.cost) && texts.cost >= 0), "%s: document %lld: its cost is %g, expected a number from 0 on",
+    SAY(isnan(texts.cost) || (isfinite(texts.cost) && texts.cost >= 0), "%s: document %lld: the cost is %g, expected a non-negative number",
         c->path, (long long)c->doc, texts.cost);
     return RT_OK;
 }

@@ -29,12 +29,13 @@ struct ds_writer {
 
 static rt_status check_info(const ds_info *i, const char *path)
 {
-    RT_CHECK(i->vocab >= 1 && i->vocab <= INT32_MAX, RT_EINVAL, "%s: a vocabulary of %lld entries", path, (long long)i->vocab);
-    RT_CHECK(
-        ds_info_fits(i), RT_EINVAL,
-        "%s: k = %lld, m = %lld, encoded states of %lld bytes; a soft shard has one of them, k up to the vocabulary, k and m up to %d, "
-        "encoded states up to %d, a text shard has none",
-        path, (long long)i->k, (long long)i->m, (long long)i->codec_bytes, (int)DS_MAX_K, (int)DS_MAX_SKETCH);
+    RT_CHECK(i->vocab >= 1 && i->vocab <= INT32_MAX, RT_EINVAL, "%s: the vocabulary must have 1 to 2^31 - 1 entries, found %lld", path,
+             (long long)i->vocab);
+    RT_CHECK(ds_info_fits(i), RT_EINVAL,
+             "%s: found k = %lld, m = %lld and encoded states of %lld bytes; a soft shard has at least one of them, k is at most the "
+             "vocabulary, "
+             "k and m are at most %d, encoded states have at most %d bytes, and a text shard has none",
+             path, (long long)i->k, (long long)i->m, (long long)i->codec_bytes, (int)DS_MAX_K, (int)DS_MAX_SKETCH);
     return RT_OK;
 }
 
@@ -88,7 +89,7 @@ rt_status ds_writer_create(ds_writer **out, const char *path, const ds_info *inf
 
 static rt_status bad_id(const ds_writer *w, const char *what, int64_t row, int32_t id)
 {
-    RT_FAIL(RT_EINVAL, "%s: document %lld, row %lld: %s is id %d, the vocabulary has %lld entries", w->path, (long long)w->docs,
+    RT_FAIL(RT_EINVAL, "%s: document %lld, row %lld: %s has id %d, but the vocabulary has %lld entries", w->path, (long long)w->docs,
             (long long)row, what, (int)id, (long long)w->info.vocab);
 }
 
@@ -103,16 +104,16 @@ static rt_status check_row(const ds_writer *w, const ds_doc *d, int64_t i)
 {
     const int64_t k = w->info.k;
     RT_CHECK(!d->target_id || d->target_id[i] == d->ids[i + 1], RT_EMISMATCH,
-             "%s: document %lld, row %lld is about id %d, but the next token is id %d", w->path, (long long)w->docs, (long long)i,
+             "%s: document %lld, row %lld has the target id %d, but the next token has id %d", w->path, (long long)w->docs, (long long)i,
              (int)d->target_id[i], (int)d->ids[i + 1]);
     for (int64_t j = i * k; j < (i + 1) * k; j++)
-        RT_CHECK(d->rows.topk_logprob[j] <= 1e-3f, RT_EINVAL, "%s: document %lld, row %lld is valid, but has the log-probability %g",
+        RT_CHECK(d->rows.topk_logprob[j] <= 1e-3f, RT_EINVAL, "%s: document %lld, row %lld is valid but has the log-probability %g",
                  w->path, (long long)w->docs, (long long)i, (double)d->rows.topk_logprob[j]);
     RT_CHECK(d->rows.tail_mass[i] >= 0.0f && d->rows.tail_mass[i] <= 1.0f, RT_EINVAL,
-             "%s: document %lld, row %lld is valid, but its tail mass is %g", w->path, (long long)w->docs, (long long)i,
+             "%s: document %lld, row %lld is valid but has the tail mass %g", w->path, (long long)w->docs, (long long)i,
              (double)d->rows.tail_mass[i]);
     RT_CHECK(!d->weight || (isfinite(d->weight[i]) && d->weight[i] >= 0), RT_EINVAL,
-             "%s: document %lld, row %lld has the weight %g, expected a number from 0 on", w->path, (long long)w->docs, (long long)i,
+             "%s: document %lld, row %lld has the weight %g, expected a non-negative number", w->path, (long long)w->docs, (long long)i,
              (double)d->weight[i]);
     return RT_OK;
 }
@@ -120,8 +121,8 @@ static rt_status check_row(const ds_writer *w, const ds_doc *d, int64_t i)
 static rt_status check_doc(const ds_writer *w, const ds_doc *d)
 {
     const ds_rows *r = &d->rows;
-    RT_CHECK(d->n >= 1 && d->n <= DS_MAX_DOC, RT_EINVAL, "%s: document %lld has %lld tokens; 1 to %d are possible", w->path,
-             (long long)w->docs, (long long)d->n, (int)DS_MAX_DOC);
+    RT_CHECK(d->n >= 1 && d->n <= DS_MAX_DOC, RT_EINVAL, "%s: document %lld has %lld tokens, expected 1 to %d", w->path, (long long)w->docs,
+             (long long)d->n, (int)DS_MAX_DOC);
     RT_TRY(check_ids(w, "a token", d->ids, 1, NULL, d->n));
     if (!w->info.soft) return RT_OK;
     RT_CHECK(r->valid && ((r->topk_ids && r->topk_logprob) || !w->info.k) && r->actual_logprob && r->tail_mass &&
@@ -131,7 +132,7 @@ static rt_status check_doc(const ds_writer *w, const ds_doc *d)
              "%s: document %lld has %lld rows of k = %lld, m = %lld and %lld codec bytes, expected %lld of k = %lld, m = %lld and %lld",
              w->path, (long long)w->docs, (long long)r->n, (long long)r->k, (long long)r->m, (long long)r->bytes, (long long)d->n,
              (long long)w->info.k, (long long)w->info.m, (long long)w->info.codec_bytes);
-    RT_CHECK(!d->rows.valid[d->n - 1], RT_EINVAL, "%s: document %lld: its last row cannot be valid, no token follows", w->path,
+    RT_CHECK(!d->rows.valid[d->n - 1], RT_EINVAL, "%s: document %lld: the last row must not be valid, because no token follows", w->path,
              (long long)w->docs);
     RT_TRY(check_ids(w, "a top-k entry", d->rows.topk_ids, w->info.k, d->rows.valid, d->n));
     RT_TRY(check_ids(w, "a tail entry", d->rows.tail_ids, w->info.m, d->rows.valid, d->n));
@@ -225,8 +226,8 @@ static rt_status keep_texts(ds_writer *w, const ds_doc *d)
         RT_TRY(rt_utf8_mend(&w->scratch, v[t] ? v[t] : ""));
         const char  *s = w->scratch.p;
         const size_t n = w->scratch.len;
-        RT_CHECK(n < DS_H5_MAX_TEXT, RT_EINVAL, "%s: document %lld: %s has %zu bytes, at most %d are possible", w->path, (long long)w->docs,
-                 ds_text_names[t], n, (int)DS_H5_MAX_TEXT - 1);
+        RT_CHECK(n < DS_H5_MAX_TEXT, RT_EINVAL, "%s: document %lld: %s has %zu bytes, but at most %d are allowed", w->path,
+                 (long long)w->docs, ds_text_names[t], n, (int)DS_H5_MAX_TEXT - 1);
         RT_TRY(rt_buf_add(&w->text[t], s, n + 1));
         if (n > w->longest[t]) w->longest[t] = n;
     }
@@ -252,8 +253,8 @@ rt_status ds_writer_add(ds_writer *w, const ds_doc *d)
 rt_status ds_writer_codec(ds_writer *w, const ds_codec *s)
 {
     RT_CHECK(!w->decoder && s->bytes == w->info.codec_bytes && s->V == w->info.vocab, RT_EINVAL,
-             "%s: a decoder for encoded states of %lld bytes over %lld entries%s; this shard needs one, of %lld bytes over %lld entries",
-             w->path, (long long)s->bytes, (long long)s->V, w->decoder ? ", the second" : "", (long long)w->info.codec_bytes,
+             "%s: found a decoder of %lld bytes and %lld entries%s; this shard needs one decoder of %lld bytes and %lld entries", w->path,
+             (long long)s->bytes, (long long)s->V, w->decoder ? ", which is the second" : "", (long long)w->info.codec_bytes,
              (long long)w->info.vocab);
     RT_TRY(ds_codec_check(s, RT_EINVAL, w->path));
     RT_TRY(ds_h5_put(w->file, DS_SKETCH_BITS, DS_U8, s->bits, s->r));
@@ -290,7 +291,7 @@ static rt_status write_texts(ds_writer *w, int t)
 
 static rt_status finish(ds_writer *w)
 {
-    RT_CHECK(w->decoder || !w->info.codec_bytes, RT_EINVAL, "%s: has encoded states, but no decoder of them was given", w->path);
+    RT_CHECK(w->decoder || !w->info.codec_bytes, RT_EINVAL, "%s has encoded hidden states but no decoder for them", w->path);
     RT_TRY(ds_h5_set_append(w->starts, &w->tokens, 1));
     RT_TRY(ds_h5_set_finish(&w->starts));
     RT_TRY(ds_h5_set_finish(&w->cost));
@@ -299,7 +300,8 @@ static rt_status finish(ds_writer *w)
     for (int t = 0; t < DS_TEXTS; t++)
         if (t != TEXT_META || w->longest[t]) RT_TRY(write_texts(w, t));
     RT_TRY(ds_h5_close(&w->file));
-    RT_CHECK(!rt_file_exists(w->path), RT_EINVAL, "%s: appeared while it was being written; remove it or choose another name", w->path);
+    RT_CHECK(!rt_file_exists(w->path), RT_EINVAL, "%s was created by another process in the meantime; remove it or choose another name",
+             w->path);
     return rt_file_rename(w->tmp, w->path);
 }
 

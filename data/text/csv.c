@@ -85,8 +85,8 @@ static rt_status fill_object(table *t, cJSON *o)
     for (int i = 0; !last; i++) {
         RT_TRY(next_cell(t, &at, &last));
         RT_CHECK(i < t->names, RT_EFORMAT, "%s: the row has more cells than the first, which has %d", ds_stream_where(t->s), t->names);
-        RT_CHECK(!memchr(t->cell.p, 0, t->cell.len), RT_EFORMAT, "%s: a cell holds a byte 0", ds_stream_where(t->s));
-        RT_CHECK(!t->cell.len || cJSON_AddStringToObject(o, t->name[i], t->cell.p), RT_ENOMEM, "a row");
+        RT_CHECK(!memchr(t->cell.p, 0, t->cell.len), RT_EFORMAT, "%s: a cell holds a NUL byte", ds_stream_where(t->s));
+        RT_CHECK(!t->cell.len || cJSON_AddStringToObject(o, t->name[i], t->cell.p), RT_ENOMEM, "no memory for a row of the table");
     }
     return RT_OK;
 }
@@ -97,9 +97,10 @@ static rt_status check_names(const table *t)
     for (int i = 0; i < t->names; i++)
         if (!strcmp(t->name[i], t->needed)) return RT_OK;
     for (int i = 0; i < t->names && b.len < 200; i++) RT_TRY(rt_buf_fmt(&b, "%s%.40s", i ? ", " : "", t->name[i]));
-    const rt_status st = rt_fail(RT_EFORMAT, __FILE__, __LINE__,
-                                 "%s: there is no column \"%s\"; name the one that holds the text with --text-field; there are: %s",
-                                 ds_stream_where(t->s), t->needed, b.p ? b.p : "none");
+    const rt_status st =
+        rt_fail(RT_EFORMAT, __FILE__, __LINE__,
+                "%s: there is no column \"%s\"; name the column that holds the text with --text-field; the columns are: %s",
+                ds_stream_where(t->s), t->needed, b.p ? b.p : "none");
     rt_buf_free(&b);
     return st;
 }
@@ -113,7 +114,7 @@ static rt_status read_rows(table *t, rt_status (*row)(void *ud, const cJSON *o),
         RT_TRY(next_record(t, &got));
         if (!got || ds_is_blank(t->record.p, t->record.len)) continue;
         cJSON    *o  = cJSON_CreateObject();
-        rt_status st = o ? fill_object(t, o) : rt_fail(RT_ENOMEM, __FILE__, __LINE__, "a row");
+        rt_status st = o ? fill_object(t, o) : rt_fail(RT_ENOMEM, __FILE__, __LINE__, "no memory for a row of the table");
         if (st == RT_OK) st = row(ud, o);
         cJSON_Delete(o);
         RT_TRY(st);

@@ -20,9 +20,11 @@ static const struct {
     const char *end, *how;
 } others[] = {
     {".parquet",
-     "python3 -c 'import pandas, sys; pandas.read_parquet(sys.argv[1]).to_json(sys.argv[2], orient=\"records\", lines=True)' FILE NEW.jsonl"},
+     "python3 -c 'import pandas, sys; pandas.read_parquet(sys.argv[1]).to_json(sys.argv[2], orient=\"records\", lines=True)' FILE "
+     "NEW.jsonl"},
     {".arrow",
-     "python3 -c 'import pandas, sys; pandas.read_feather(sys.argv[1]).to_json(sys.argv[2], orient=\"records\", lines=True)' FILE NEW.jsonl"},
+     "python3 -c 'import pandas, sys; pandas.read_feather(sys.argv[1]).to_json(sys.argv[2], orient=\"records\", lines=True)' FILE "
+     "NEW.jsonl"},
     {".json", "jq -c '.[]' FILE > NEW.jsonl"},
     {".zst", "zstd -dc FILE | retort data import - --format ..."},
     {".xz", "xz -dc FILE | retort data import - --format ..."},
@@ -62,11 +64,12 @@ static int format_named(const char *word)
 static rt_status unknown(const char *path)
 {
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        RT_CHECK(!ends_with(path, strlen(path), others[i].end), RT_EINVAL, "%s: %s files are not read; convert it: %s", path, others[i].end,
-                 others[i].how);
+        RT_CHECK(!ends_with(path, strlen(path), others[i].end), RT_EINVAL, "%s: %s files are not supported; convert it: %s", path,
+                 others[i].end, others[i].how);
     RT_FAIL(
         RT_EINVAL,
-        "%s: expected a name that ends with .txt, .md, .jsonl, .ndjson, .csv or .tsv, and perhaps .gz; for other names say --format txt, jsonl or csv",
+        "%s: expected a name that ends with .txt, .md, .jsonl, .ndjson, .csv or .tsv, and perhaps .gz; for other names pass --format txt, "
+        "jsonl or csv",
         path);
 }
 
@@ -95,14 +98,14 @@ typedef struct inside {
 static rt_status add_folder(ds_files *f, const char *folder, const inside *outer, int depth)
 {
     inside self = {.outer = outer};
-    RT_CHECK(!stat(folder, &self.s), RT_ENOENT, "%s: this folder cannot be looked at", folder);
+    RT_CHECK(!stat(folder, &self.s), RT_ENOENT, "%s: the folder cannot be accessed", folder);
     for (const inside *o = outer; o; o = o->outer)
         RT_CHECK(o->s.st_dev != self.s.st_dev || o->s.st_ino != self.s.st_ino, RT_EINVAL,
-                 "%s: this link leads back to a folder that it lies in; remove it, or name the folders one by one", folder);
+                 "%s: this link leads back to a folder that contains it; remove it, or name the folders one by one", folder);
     char **names = NULL;
     int    n     = 0;
     rt_buf path  = {0};
-    RT_CHECK(depth < MAX_DEPTH, RT_EINVAL, "%s: more than %d folders in one another", folder, (int)MAX_DEPTH);
+    RT_CHECK(depth < MAX_DEPTH, RT_EINVAL, "%s: the folders are nested more than %d deep", folder, (int)MAX_DEPTH);
     RT_TRY(rt_dir_list(&names, &n, folder));
     rt_status st = RT_OK;
     for (int i = 0; st == RT_OK && i < n; i++) {
@@ -134,7 +137,7 @@ rt_status ds_files_find(ds_files *out, const ds_input *in)
 {
     ds_files  f    = {0};
     const int said = in->format ? format_named(in->format) : -1;
-    RT_CHECK(!in->format || said >= 0, RT_EINVAL, "--format is txt, jsonl or csv, found '%s'", in->format);
+    RT_CHECK(!in->format || said >= 0, RT_EINVAL, "--format must be txt, jsonl or csv, found '%s'", in->format);
     rt_status st = RT_OK;
     for (int64_t i = 0; st == RT_OK && i < in->n; i++) st = add_name(&f, in->names[i], said);
     if (st == RT_OK) *out = f;

@@ -46,7 +46,7 @@ static rt_status next_member(ds_stream *s)
         s->z.next_in++, s->z.avail_in--;
     }
     RT_CHECK(!s->z.avail_in || *s->z.next_in == 0x1f, RT_EFORMAT,
-             "%s: bytes follow the end of the gzip data; the file is damaged, or something was added to it", s->name);
+             "%s: bytes follow the end of the gzip data; the file is damaged or was appended to", s->name);
     inflateReset(&s->z);
     s->between = 1;
     return RT_OK;
@@ -59,11 +59,11 @@ static rt_status inflate_some(ds_stream *s)
     while (s->z.avail_out == BLOCK) {
         if (!s->z.avail_in) RT_TRY(read_raw(s));
         if (!s->z.avail_in && s->between) break;
-        RT_CHECK(s->z.avail_in, RT_EFORMAT, "%s: the gzip file is cut: it ends in the middle", s->name);
+        RT_CHECK(s->z.avail_in, RT_EFORMAT, "%s: the gzip file is truncated", s->name);
         s->between     = 0;
         const int code = inflate(&s->z, Z_NO_FLUSH);
         RT_CHECK(code == Z_OK || code == Z_STREAM_END || code == Z_BUF_ERROR, RT_EFORMAT,
-                 "%s: cannot be decompressed (%s); the file is damaged or cut", s->name, s->z.msg ? s->z.msg : "no reason given");
+                 "%s: cannot be decompressed (%s); the file is damaged or truncated", s->name, s->z.msg ? s->z.msg : "no reason");
         if (code == Z_STREAM_END) RT_TRY(next_member(s));
     }
     s->n = BLOCK - s->z.avail_out;
@@ -85,7 +85,7 @@ static rt_status look_at_begin(ds_stream *s)
 {
     RT_TRY(read_raw(s));
     s->gzip = s->z.avail_in >= 2 && s->raw[0] == 0x1f && s->raw[1] == 0x8b;
-    if (s->gzip) RT_CHECK(inflateInit2(&s->z, 15 + 16) == Z_OK, RT_ENOMEM, "%s: zlib's memory", s->name);
+    if (s->gzip) RT_CHECK(inflateInit2(&s->z, 15 + 16) == Z_OK, RT_ENOMEM, "%s: no memory for zlib", s->name);
     return RT_OK;
 }
 
@@ -127,7 +127,7 @@ static rt_status check_begin(ds_stream *s)
 {
     RT_TRY(fill(s));
     const char *wide = wide_encoding(s->block, s->n);
-    RT_CHECK(!wide, RT_EFORMAT, "%s: is %s, expected UTF-8; convert it: iconv -f %s -t UTF-8 FILE > NEW", s->name, wide, wide);
+    RT_CHECK(!wide, RT_EFORMAT, "%s: the text is %s, expected UTF-8; convert it: iconv -f %s -t UTF-8 FILE > NEW", s->name, wide, wide);
     if (s->n >= 3 && !memcmp(s->block, "\xef\xbb\xbf", 3)) s->at = 3;
     return RT_OK;
 }
@@ -141,10 +141,10 @@ static rt_status check_line(ds_stream *s, const rt_buf *line)
     while ((len = rt_utf8_length(line->p + i, line->len - i)) > 0) i += len;
     const unsigned bad = (unsigned char)line->p[i];
     if (bad >= 0x80 && bad < 0xa0) guess = "WINDOWS-1252";
-    RT_FAIL(
-        RT_EFORMAT,
-        "%s: byte 0x%02x is no UTF-8; if the file is %s, convert it: iconv -f %s -t UTF-8 FILE > NEW (if it is damaged, iconv -c -f UTF-8 leaves out what is no text)",
-        ds_stream_where(s), bad, guess, guess);
+    RT_FAIL(RT_EFORMAT,
+            "%s: byte 0x%02x is not UTF-8; if the file is %s, convert it: iconv -f %s -t UTF-8 FILE > NEW (if it is damaged, iconv -c -f "
+            "UTF-8 removes invalid bytes)",
+            ds_stream_where(s), bad, guess, guess);
 }
 
 /* ---- the stream ------------------------------------------------------------------------------ */
@@ -188,7 +188,7 @@ static rt_status take_part(ds_stream *s, rt_buf *line, int *ended)
     const char  *from = s->block + s->at, *stop = memchr(from, '\n', s->n - s->at);
     const size_t n = stop ? (size_t)(stop - from) : s->n - s->at;
     RT_TRY(rt_buf_add(line, from, n));
-    RT_CHECK(line->len <= MAX_LINE, RT_EFORMAT, "%s: is longer than %d bytes", ds_stream_where(s), (int)MAX_LINE);
+    RT_CHECK(line->len <= MAX_LINE, RT_EFORMAT, "%s: the line is longer than %d bytes", ds_stream_where(s), (int)MAX_LINE);
     s->at += n + (stop != NULL);
     *ended = stop != NULL;
     return RT_OK;

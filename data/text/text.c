@@ -125,7 +125,7 @@ static rt_status check_known(const cJSON *f, const char *where)
     const char *text = cJSON_GetStringValue(f);
     for (size_t i = 0; text && i < sizeof places / sizeof *places; i++)
         RT_CHECK(strcmp(f->string, places[i].key) || !strstr(text, "\xc0\x80"), RT_EFORMAT,
-                 "%s: the field \"%s\" holds U+0000, which a shard's texts cannot; remove it", where, f->string);
+                 "%s: the field \"%s\" holds U+0000, which a shard cannot store; remove it", where, f->string);
     return RT_OK;
 }
 
@@ -197,7 +197,7 @@ static rt_status no_field(reader *r, const cJSON *o, const char *field)
         const size_t n = strlen(names);
         if (n < 200) snprintf(names + n, sizeof names - n, "%s%.40s", n ? ", " : "", f->string);
     }
-    RT_FAIL(RT_EFORMAT, "%s: the field \"%s\" is missing; name the one that holds the text with --text-field; there are: %s",
+    RT_FAIL(RT_EFORMAT, "%s: the field \"%s\" is missing; name the field that holds the text with --text-field; the fields are: %s",
             ds_stream_where(r->s), field, *names ? names : "none");
 }
 
@@ -250,7 +250,7 @@ rt_status ds_text_read(const ds_input *in, int64_t *bytes, rt_status (*doc)(void
     ds_files    files;
     const char *how = in->document ? in->document : "line";
     RT_CHECK(!strcmp(how, "line") || !strcmp(how, "file") || !strcmp(how, "blank-line"), RT_EINVAL,
-             "--document is line, file or blank-line, found '%s'", how);
+             "--document must be line, file or blank-line, found '%s'", how);
     RT_TRY(ds_files_find(&files, in));
     if (bytes) *bytes = files.bytes;
     rt_status st = RT_OK;

@@ -50,7 +50,7 @@ static rt_status refine(division *d, const ds_set *x, const char *where)
     for (int64_t i = 0; i < d->n; i++) {
         while (r < x->n && x->range[r].to < d->from[i]) r++;
         int *half = r < x->n && x->range[r].from <= d->from[i] ? &inside[d->class[i]] : &outside[d->class[i]];
-        RT_CHECK(*half >= 0 || n < MAX_CLASSES, RT_EFORMAT, "%s: the pre_tokenizer tells more than %d classes of characters apart", where,
+        RT_CHECK(*half >= 0 || n < MAX_CLASSES, RT_EFORMAT, "%s: the pre_tokenizer distinguishes more than %d classes of characters", where,
                  MAX_CLASSES);
         if (*half < 0) *half = n++;
         d->class[i] = *half;

@@ -89,7 +89,7 @@ static rt_status property(parser *r, ds_set *x, int in_class)
     if (*name == '^') negated ^= 1, name++;
     r->p = end + 1;
     RT_TRY(ds_set_property(x, name, (size_t)(end - name), &known));
-    RT_CHECK(known, RT_EFORMAT, "%s: the regex \"%.80s\" holds \\p{%.*s}, which is not known here", r->where, r->pattern,
+    RT_CHECK(known, RT_EFORMAT, "%s: the regex \"%.80s\" holds \\p{%.*s}, which is not supported", r->where, r->pattern,
              (int)(end - name < 40 ? end - name : 40), name);
     if (in_class && folds(r) && !strchr("NPSZC", toupper((unsigned char)*name))) return refuse(r, "a class of letters under (?i)");
     return negated ? ds_set_invert(x) : RT_OK;
@@ -126,8 +126,8 @@ static rt_status hexadecimal(parser *r, uint32_t *c)
     *c          = 0;
     for (r->p += 1 + braces; n < most && isxdigit((unsigned char)*r->p); n++, r->p++)
         *c = *c << 4 | (uint32_t)(isdigit((unsigned char)*r->p) ? *r->p - '0' : (*r->p | 0x20) - 'a' + 10);
-    if (n < least || *c >= DS_CODE_POINTS || (braces && *r->p != '}')) return refuse(r, "a character's number that is none");
-    if (!braces && *c >= 0x80 && most == 2) return refuse(r, "\\x of a byte that is no character by itself");
+    if (n < least || *c >= DS_CODE_POINTS || (braces && *r->p != '}')) return refuse(r, "an invalid character number");
+    if (!braces && *c >= 0x80 && most == 2) return refuse(r, "\\x with a byte that is not a character by itself");
     r->p += braces;
     return RT_OK;
 }
@@ -139,7 +139,7 @@ static rt_status escaped(parser *r, uint32_t *c)
     const char       *at = *r->p ? strchr(from, *r->p) : NULL;
     if (*r->p == 'x' || *r->p == 'u') return hexadecimal(r, c);
     if (at) *c = (uint32_t)to[at - from];
-    else if (isalnum((unsigned char)*r->p) || !*r->p) return refuse(r, "an escape that is not known here");
+    else if (isalnum((unsigned char)*r->p) || !*r->p) return refuse(r, "an unknown escape");
     else {
         const size_t len = rt_utf8_length(r->p, strlen(r->p));
         *c               = ds_utf8_decode(r->p, len);
@@ -160,7 +160,7 @@ static rt_status class_item(parser *r, ds_set *x, uint32_t *c, int *one)
     *one           = 1;
     if (*r->p != '\\') {
         const size_t len = rt_utf8_length(r->p, strlen(r->p));
-        if (!len) return refuse(r, "a byte that is no UTF-8");
+        if (!len) return refuse(r, "a byte that is not UTF-8");
         *c = ds_utf8_decode(r->p, len);
         r->p += len;
         return RT_OK;
@@ -198,7 +198,7 @@ static rt_status join_class(parser *r, ds_set *x, int depth)
     ds_set inner = {0};
     if (r->p[1] == ':') return refuse(r, "a POSIX class");
     if (folds(r)) return refuse(r, "a class inside a class under (?i)");
-    if (depth == MAX_DEPTH) return refuse(r, "too many classes in each other");
+    if (depth == MAX_DEPTH) return refuse(r, "too many nested classes");
     rt_status st = read_class(r, &inner, depth + 1);
     if (st == RT_OK) st = ds_set_join(x, &inner);
     ds_set_free(&inner);
@@ -311,7 +311,7 @@ static rt_status open_group(parser *r)
         r->p += 4;
         return RT_OK;
     }
-    if (r->depth + 1 == MAX_DEPTH) return refuse(r, "too many groups in each other");
+    if (r->depth + 1 == MAX_DEPTH) return refuse(r, "too many nested groups");
     r->fold[++r->depth] = fold;
     if (r->p[1] != '?') return r->p++, rt_buf_str(r->out, "(?:");
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -321,7 +321,7 @@ static rt_status open_group(parser *r)
         r->p += n;
         return rt_buf_str(r->out, i >= 6 ? "(?:" : kinds[i]);
     }
-    return refuse(r, "a group of a kind that is not known here");
+    return refuse(r, "a group of an unknown kind");
 }
 
 /* {n}, {n,}, {,m} and {n,m} are repeats; any other brace is a character.  {n,m}+ is refused: it is greedy in Ruby, possessive in
@@ -356,7 +356,7 @@ static rt_status add_other(parser *r)
     default:
         if (strchr("|*+?", c)) break;
         const size_t len = rt_utf8_length(r->p, strlen(r->p));
-        if (!len) return refuse(r, "a byte that is no UTF-8");
+        if (!len) return refuse(r, "a byte that is not UTF-8");
         r->p += len;
         return add_character(r, ds_utf8_decode(r->p - len, len));
     }
@@ -384,7 +384,7 @@ rt_status ds_regex_read_literal(ds_splitter *s, const char *text, rt_buf *out, c
     parser r = {.p = text, .pattern = text, .where = where, .s = s, .out = out};
     while (*r.p) {
         const size_t len = rt_utf8_length(r.p, strlen(r.p));
-        if (!len) return refuse(&r, "a byte that is no UTF-8");
+        if (!len) return refuse(&r, "a byte that is not UTF-8");
         RT_TRY(add_character(&r, ds_utf8_decode(r.p, len)));
         r.p += len;
     }

@@ -31,7 +31,7 @@ static rt_status compile(ds_splitter *s, int i, const char *where)
     if (st == RT_OK && !s->step[i].code) {
         char text[128] = "";
         pcre2_get_error_message(code, (PCRE2_UCHAR *)text, sizeof text);
-        RT_FAIL(RT_EFORMAT, "%s: the regex \"%.80s\" is not understood: %s", where, s->step[i].pattern, text);
+        RT_FAIL(RT_EFORMAT, "%s: the regex \"%.80s\" is invalid: %s", where, s->step[i].pattern, text);
     }
     if (st == RT_OK) pcre2_jit_compile(s->step[i].code, PCRE2_JIT_COMPLETE); /* if the JIT fails, PCRE2 interprets the regex */
     return st;
@@ -86,7 +86,7 @@ static rt_status find(const split *k, int step, const part *p, size_t at, size_t
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT) rc = pcre2_match(code, p->class, p->n, at, PCRE2_NO_JIT, m, NULL);
     *from = *to = p->n;
     if (rc == PCRE2_ERROR_NOMATCH) return RT_OK;
-    RT_CHECK(rc >= 0, RT_EINVAL, "the tokenizer's regex fails on a text of %zu bytes (PCRE2 error %d); cut the text", p->bytes, rc);
+    RT_CHECK(rc >= 0, RT_EINVAL, "the tokenizer's regex fails on a text of %zu bytes (PCRE2 error %d); divide the text", p->bytes, rc);
     *from = pcre2_get_ovector_pointer(m)[0];
     *to   = pcre2_get_ovector_pointer(m)[1];
     return RT_OK;
@@ -141,13 +141,13 @@ static rt_status prepare(const ds_splitter *s, ds_split_work *w, size_t n)
 {
     for (int i = 0; i < s->n; i++) {
         if (!w->match[i]) w->match[i] = pcre2_match_data_create(1, NULL);
-        RT_CHECK(w->match[i], RT_ENOMEM, "PCRE2 match data");
+        RT_CHECK(w->match[i], RT_ENOMEM, "no memory for the match data of PCRE2");
     }
     if (n <= w->cap) return RT_OK;
     free(w->class);
     w->cap   = 0;
     w->class = malloc(n);
-    RT_CHECK(w->class, RT_ENOMEM, "classes of a text of %zu bytes", n);
+    RT_CHECK(w->class, RT_ENOMEM, "no memory for the character classes of a text of %zu bytes", n);
     w->cap = n;
     return RT_OK;
 }

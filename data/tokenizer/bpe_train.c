@@ -64,7 +64,7 @@ static rt_status pair_of(trainer *k, int32_t left, int32_t right, int64_t *index
     RT_TRY(grow_slots(k));
     const int64_t s = place(k, key);
     if (!k->slot[s]) {
-        RT_CHECK(k->pairs < INT32_MAX, RT_ENOMEM, "more pairs of symbols than can be counted; train on a part of the text");
+        RT_CHECK(k->pairs < INT32_MAX, RT_ENOMEM, "the text has more pairs of symbols than can be counted; train on a part of it");
         RT_TRY(rt_grow((void **)&k->pair, k->pairs, &k->pair_cap, sizeof *k->pair));
         k->pair[k->pairs] = (pair){.key = key};
         k->slot[s]        = (int32_t)++k->pairs;

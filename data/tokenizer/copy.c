@@ -83,7 +83,7 @@ static rt_status cut_text(const rt_buf *from, rt_buf *to, int *changed, const ch
     char *text = *changed ? cJSON_PrintUnformatted(post) : NULL;
     cJSON_Delete(post);
     if (!*changed) return RT_OK;
-    RT_CHECK(text, RT_ENOMEM, "the post_processor of %s", where);
+    RT_CHECK(text, RT_ENOMEM, "no memory for the post_processor of %s", where);
     st = rt_buf_add(to, from->p, (size_t)(value - from->p));
     if (st == RT_OK) st = rt_buf_str(to, text);
     if (st == RT_OK) st = rt_buf_add(to, end, from->len - (size_t)(end - from->p));
@@ -129,7 +129,7 @@ static rt_status copy_tokenizer(const char *from_dir, const char *to_dir, int *c
 
 static rt_status add_text(cJSON *o, const char *key, const char *text)
 {
-    RT_CHECK(cJSON_AddStringToObject(o, key, text), RT_ENOMEM, "tokenizer_config.json");
+    RT_CHECK(cJSON_AddStringToObject(o, key, text), RT_ENOMEM, "no memory for tokenizer_config.json");
     return RT_OK;
 }
 
@@ -141,7 +141,7 @@ static rt_status add_entry(cJSON *list, const ds_tokenizer *t, int32_t id)
     if (st == RT_OK) e = cJSON_CreateString(text.p);
     rt_buf_free(&text);
     RT_TRY(st);
-    RT_CHECK(e && cJSON_AddItemToArray(list, e), RT_ENOMEM, "tokenizer_config.json");
+    RT_CHECK(e && cJSON_AddItemToArray(list, e), RT_ENOMEM, "no memory for tokenizer_config.json");
     return RT_OK;
 }
 
@@ -150,7 +150,7 @@ static rt_status add_ours(cJSON *config, const ds_tokenizer *t)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(config, DS_OURS);
     cJSON *ours = cJSON_AddObjectToObject(config, DS_OURS), *list = cJSON_AddArrayToObject(ours, "document_end");
-    RT_CHECK(ours && list, RT_ENOMEM, "tokenizer_config.json");
+    RT_CHECK(ours && list, RT_ENOMEM, "no memory for tokenizer_config.json");
     for (int64_t i = 0; i < t->close.n; i++) RT_TRY(add_entry(list, t, t->close.v[i]));
     RT_TRY(add_text(ours, "identity", t->identity));
     return add_text(ours, "former_file", *t->former ? t->former : t->file);
@@ -169,7 +169,7 @@ static rt_status default_config(cJSON **out, const ds_tokenizer *t)
 static rt_status write_config(cJSON *config, const char *dir)
 {
     char *text = cJSON_Print(config);
-    RT_CHECK(text, RT_ENOMEM, "tokenizer_config.json");
+    RT_CHECK(text, RT_ENOMEM, "no memory for tokenizer_config.json");
     rt_buf    b  = {0};
     rt_status st = rt_buf_fmt(&b, "%s\n", text);
     if (st == RT_OK) st = ds_tokenizer_write_file(dir, "tokenizer_config.json", &b);

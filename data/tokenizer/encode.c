@@ -22,7 +22,7 @@ static rt_status reserve(ds_ids *ids, int64_t more)
     if (ids->n + more <= ids->cap) return RT_OK;
     const int64_t cap = 2 * ids->cap > ids->n + more ? 2 * ids->cap : ids->n + more;
     int32_t      *p   = realloc(ids->v, (size_t)cap * sizeof *p);
-    RT_CHECK(p, RT_ENOMEM, "an array of %lld token ids", (long long)cap);
+    RT_CHECK(p, RT_ENOMEM, "no memory for an array of %lld token ids", (long long)cap);
     ids->v   = p;
     ids->cap = cap;
     return RT_OK;
@@ -112,7 +112,8 @@ rt_status ds_encode(const ds_tokenizer *t, const char *text, size_t n, int flags
 {
     const int64_t before = out->n;
     encoder       e      = {.t = t, .added = flags & DS_ADDED, .out = out};
-    RT_CHECK(n <= MAX_TEXT, RT_EINVAL, "a text of %zu bytes; at most %d can be encoded at once, cut it", n, MAX_TEXT);
+    RT_CHECK(n <= MAX_TEXT, RT_EINVAL, "a text of %zu bytes cannot be encoded at once; divide it into parts of at most %d bytes", n,
+             MAX_TEXT);
     const rt_status st = encode_text(&e, text, n, flags);
     if (st != RT_OK) out->n = before;
     ds_split_work_free(&e.split);

@@ -18,7 +18,7 @@ int ds_ends_have(const ds_ends *e, int32_t id)
 rt_status ds_ends_add(ds_ends *e, int32_t id)
 {
     if (id < 0 || ds_ends_have(e, id)) return RT_OK;
-    RT_CHECK(e->n < DS_MAX_ENDS, RT_EFORMAT, "more than %d end tokens are named", DS_MAX_ENDS);
+    RT_CHECK(e->n < DS_MAX_ENDS, RT_EFORMAT, "expected at most %d end tokens, found more", DS_MAX_ENDS);
     e->id[e->n++] = id;
     return RT_OK;
 }
@@ -81,7 +81,7 @@ static rt_status take_token(const ds_tokenizer *t, const cJSON *f, const char *k
              where, key);
     if (!text) return RT_OK;
     *id = ds_tokenizer_id(t, text);
-    RT_CHECK(*id >= 0, RT_EFORMAT, "%s: the %s \"%.60s\" is no entry of the tokenizer.json beside it", where, key, text);
+    RT_CHECK(*id >= 0, RT_EFORMAT, "%s: the %s \"%.60s\" is not an entry of the tokenizer.json beside it", where, key, text);
     return RT_OK;
 }
 
@@ -122,8 +122,9 @@ static rt_status check_added(const ds_tokenizer *t, const char *text, const char
     snprintf(digits, sizeof digits, "%d", (int)own);
     RT_CHECK(
         own >= 0 && !strcmp(id, digits) && t->vocab.entry[own].flags & DS_ENTRY_ADDED, RT_EFORMAT,
-        "%s: \"%.60s\" is the added token %.16s here, but not in the tokenizer.json beside it; add it to \"added_tokens\" there, or remove "
-        "it here",
+        "%s: \"%.60s\" is the added token %.16s in this file but not in the tokenizer.json beside it; add it to \"added_tokens\" there, "
+        "or remove "
+        "it from this file",
         where, text, id);
     return RT_OK;
 }
@@ -143,7 +144,8 @@ static rt_status take_added(void *ud, const cJSON *o, const char *where)
     {
         int64_t id = -1;
         char    digits[16];
-        RT_CHECK(rt_json_whole(e, 0, INT32_MAX, &id), RT_EFORMAT, "%s: the id of \"%.60s\" must be a whole number", where, e->string);
+        RT_CHECK(rt_json_whole(e, 0, INT32_MAX, &id), RT_EFORMAT, "%s: the id of \"%.60s\" must be a non-negative integer", where,
+                 e->string);
         snprintf(digits, sizeof digits, "%d", (int)id);
         RT_TRY(check_added(ud, e->string, digits, where));
     }
@@ -157,7 +159,7 @@ static rt_status take_config(void *ud, const cJSON *o, const char *where)
     const cJSON  *e;
     RT_TRY(rt_json_bool(o, "split_special_tokens", &split, where));
     RT_CHECK(!split, RT_EFORMAT,
-             "%s: \"split_special_tokens\": true would spell special tokens out where a text holds them, which is not supported; remove it",
+             "%s: \"split_special_tokens\": true would encode special tokens in a text as ordinary text, which is not supported; remove it",
              where);
     cJSON_ArrayForEach(e, cJSON_GetObjectItemCaseSensitive(o, "added_tokens_decoder")) RT_TRY(check_decoder(t, e, where));
     RT_TRY(take_token(t, cJSON_GetObjectItemCaseSensitive(o, "bos_token"), "bos_token", &t->bos, where));

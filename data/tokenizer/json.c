@@ -8,7 +8,7 @@ static rt_status refuse_text(const cJSON *model, const char *key, const char *wh
 {
     const char *s = "";
     RT_TRY(rt_json_text(model, key, &s, where));
-    RT_CHECK(!*s, RT_EFORMAT, "%s: the model's %s \"%s\" is not supported; only byte-level BPE is", where, key, s);
+    RT_CHECK(!*s, RT_EFORMAT, "%s: the model's %s \"%s\" is not supported, only byte-level BPE is", where, key, s);
     return RT_OK;
 }
 
@@ -16,9 +16,9 @@ static rt_status check_model(const cJSON *model, const char *where)
 {
     const char *type    = "BPE"; /* older files omit it */
     double      dropout = 0;
-    RT_CHECK(cJSON_IsObject(model), RT_EFORMAT, "%s: expected an object \"model\"; is this a tokenizer.json?", where);
+    RT_CHECK(cJSON_IsObject(model), RT_EFORMAT, "%s: expected an object \"model\", found none; the file is not a tokenizer.json", where);
     RT_TRY(rt_json_text(model, "type", &type, where));
-    RT_CHECK(!strcmp(type, "BPE"), RT_EFORMAT, "%s: the model type \"%s\" is not supported; only byte-level BPE is", where, type);
+    RT_CHECK(!strcmp(type, "BPE"), RT_EFORMAT, "%s: the model type \"%s\" is not supported, only byte-level BPE is", where, type);
     RT_TRY(rt_json_real(model, "dropout", &dropout, where));
     RT_CHECK(dropout == 0, RT_EFORMAT, "%s: the model's dropout %g would make ids random; set it to null", where, dropout);
     RT_TRY(refuse_text(model, "continuing_subword_prefix", where));
@@ -32,8 +32,8 @@ static rt_status parse_vocab(ds_tokenizer *t, const cJSON *model, const char *wh
     cJSON_ArrayForEach(e, vocab)
     {
         int64_t id = 0;
-        RT_CHECK(rt_json_whole(e, 0, DS_MAX_ENTRIES - 1, &id), RT_EFORMAT, "%s: the id of \"%.60s\" must be a whole number below %d", where,
-                 e->string, DS_MAX_ENTRIES);
+        RT_CHECK(rt_json_whole(e, 0, DS_MAX_ENTRIES - 1, &id), RT_EFORMAT,
+                 "%s: the id of \"%.60s\" must be a non-negative integer below %d", where, e->string, DS_MAX_ENTRIES);
         RT_TRY(ds_vocab_put(&t->vocab, e->string, strlen(e->string), id, where));
     }
     for (int b = 0; b < 256; b++) {
@@ -78,7 +78,7 @@ static rt_status parse_merge(ds_tokenizer *t, const cJSON *e, int64_t number, rt
     }
     id[2] = ds_vocab_find(&t->vocab, both->p, both->len);
     for (int i = 0; i < 3; i++)
-        RT_CHECK(id[i] >= 0, RT_EFORMAT, "%s: merge %lld, \"%.*s\" + \"%.60s\", names \"%.*s\", which is not in the vocabulary", where,
+        RT_CHECK(id[i] >= 0, RT_EFORMAT, "%s: merge %lld, \"%.*s\" + \"%.60s\", has \"%.*s\", which is not in the vocabulary", where,
                  (long long)number, (int)n[0], half[0], half[1], i < 2 ? (int)n[i] : (int)both->len, i < 2 ? half[i] : both->p);
     ds_merges_put(&t->merges, id[0], id[1], (int32_t)number, id[2]);
     return RT_OK;
@@ -129,7 +129,7 @@ static rt_status parse_added_one(ds_tokenizer *t, const cJSON *e, rt_buf *nfc, c
     RT_TRY(rt_json_bool(e, "normalized", &f.normalized, where));
     RT_TRY(rt_json_bool(e, "special", &f.special, where));
     RT_CHECK(*text && id >= 0 && id < DS_MAX_ENTRIES, RT_EFORMAT,
-             "%s: an added token needs a \"content\" and an \"id\" below %d, found \"%s\" and %lld", where, DS_MAX_ENTRIES, text,
+             "%s: an added token must have a \"content\" and an \"id\" below %d, found \"%s\" and %lld", where, DS_MAX_ENTRIES, text,
              (long long)id);
     return put_added(t, text, id, &f, nfc, where);
 }

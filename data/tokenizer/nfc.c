@@ -45,7 +45,7 @@ static rt_status push(stretch *s, uint32_t c)
         if (sorted) s->sorted = sorted;
         uint8_t *classes = realloc(s->class, (size_t)cap);
         if (classes) s->class = classes;
-        RT_CHECK(codes && sorted && classes, RT_ENOMEM, "NFC of %lld characters", (long long)cap);
+        RT_CHECK(codes && sorted && classes, RT_ENOMEM, "no memory for the NFC of %lld characters", (long long)cap);
         s->cap = cap;
     }
     s->class[s->n] = (uint8_t)class_of(c);

@@ -22,7 +22,7 @@ static rt_status type_of(const cJSON *o, const char **type, const char *where)
 
 static rt_status refuse(const char *key, const char *type, const char *known, const char *where)
 {
-    return rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: the %s \"%s\" is not supported; known are %s", where, key, type, known);
+    return rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: the %s \"%s\" is not supported; expected %s", where, key, type, known);
 }
 
 /* ---- normalizer, decoder ----------------------------------------------------------- */
@@ -36,7 +36,7 @@ static rt_status parse_normalizer(ds_tokenizer *t, const cJSON *o, const char *w
         t->nfc = 1;
         return RT_OK;
     }
-    if (strcmp(type, "Sequence")) return refuse("normalizer", type, "null, NFC and Sequence", where);
+    if (strcmp(type, "Sequence")) return refuse("normalizer", type, "null, NFC or Sequence", where);
     const cJSON *e;
     cJSON_ArrayForEach(e, part(o, "normalizers")) RT_TRY(parse_normalizer(t, e, where));
     return RT_OK;
@@ -48,7 +48,7 @@ static rt_status check_decoder(const cJSON *o, const char *where)
     RT_CHECK(o, RT_EFORMAT, "%s: there is no decoder; expected ByteLevel", where);
     RT_TRY(type_of(o, &type, where));
     if (!strcmp(type, "ByteLevel")) return RT_OK;
-    if (strcmp(type, "Sequence")) return refuse("decoder", type, "ByteLevel and Sequence", where);
+    if (strcmp(type, "Sequence")) return refuse("decoder", type, "ByteLevel or Sequence", where);
     const cJSON *e;
     cJSON_ArrayForEach(e, part(o, "decoders")) RT_TRY(check_decoder(e, where));
     return RT_OK;
@@ -68,7 +68,7 @@ static rt_status parse_split(ds_tokenizer *t, const cJSON *o, const char *where)
     text = regex ? regex : string;
     RT_CHECK(text, RT_EFORMAT, "%s: a Split has neither a Regex nor a String as its pattern", where);
     if (!strcmp(behavior, "Isolated")) return ds_splitter_add(&t->splitter, text, !regex, DS_KEEP_BOTH, where);
-    if (strcmp(behavior, "Removed")) return refuse("Split behavior", behavior, "Isolated and Removed", where);
+    if (strcmp(behavior, "Removed")) return refuse("Split behavior", behavior, "Isolated or Removed", where);
     return ds_splitter_add(&t->splitter, text, !regex, invert ? DS_KEEP_MATCHES : DS_KEEP_GAPS, where);
 }
 
@@ -87,7 +87,7 @@ static rt_status parse_pre(ds_tokenizer *t, const cJSON *o, int *byte_level, con
     const char *type;
     int         single = 0;
     RT_TRY(type_of(o, &type, where));
-    RT_CHECK(!*byte_level, RT_EFORMAT, "%s: the pre_tokenizer \"%s\" stands behind ByteLevel, which must be the last", where, type);
+    RT_CHECK(!*byte_level, RT_EFORMAT, "%s: the pre_tokenizer \"%s\" follows ByteLevel, which must be the last", where, type);
     if (!strcmp(type, "Split")) return parse_split(t, o, where);
     if (!strcmp(type, "Digits")) {
         RT_TRY(rt_json_bool(o, "individual_digits", &single, where));
@@ -97,7 +97,7 @@ static rt_status parse_pre(ds_tokenizer *t, const cJSON *o, int *byte_level, con
         *byte_level = 1;
         return parse_byte_level(t, o, where);
     }
-    if (strcmp(type, "Sequence")) return refuse("pre_tokenizer", type, "ByteLevel, Split, Digits and Sequence", where);
+    if (strcmp(type, "Sequence")) return refuse("pre_tokenizer", type, "ByteLevel, Split, Digits or Sequence", where);
     const cJSON *e;
     cJSON_ArrayForEach(e, part(o, "pretokenizers")) RT_TRY(parse_pre(t, e, byte_level, where));
     return RT_OK;
@@ -108,12 +108,12 @@ static rt_status parse_pre(ds_tokenizer *t, const cJSON *o, int *byte_level, con
 static rt_status add_template_ids(const cJSON *special, const char *name, ds_ids *into, const char *where)
 {
     const cJSON *ids = part(part(special, name), "ids"), *e;
-    RT_CHECK(cJSON_IsArray(ids), RT_EFORMAT, "%s: the post_processor's template uses %s, which its special_tokens do not hold", where,
+    RT_CHECK(cJSON_IsArray(ids), RT_EFORMAT, "%s: the post_processor's template uses %s, which is not among its special_tokens", where,
              name);
     cJSON_ArrayForEach(e, ids)
     {
         int64_t id = 0;
-        RT_CHECK(rt_json_whole(e, 0, DS_MAX_ENTRIES - 1, &id), RT_EFORMAT, "%s: the post_processor gives %s an impossible id", where, name);
+        RT_CHECK(rt_json_whole(e, 0, DS_MAX_ENTRIES - 1, &id), RT_EFORMAT, "%s: the post_processor gives %s an invalid id", where, name);
         RT_TRY(ds_ids_add(into, (int32_t)id));
     }
     return RT_OK;
@@ -130,7 +130,7 @@ static rt_status parse_template(ds_tokenizer *t, const cJSON *o, const char *whe
         if (name) RT_TRY(add_template_ids(part(o, "special_tokens"), name, seen ? &t->suffix : &t->prefix, where));
         else seen++;
     }
-    RT_CHECK(seen == 1, RT_EFORMAT, "%s: the post_processor's template holds the text %d times, expected once", where, seen);
+    RT_CHECK(seen == 1, RT_EFORMAT, "%s: the post_processor's template has the text %d times, expected once", where, seen);
     return RT_OK;
 }
 
@@ -144,7 +144,7 @@ static rt_status parse_post(ds_tokenizer *t, const cJSON *o, const char *where)
         RT_CHECK(!t->prefix.n && !t->suffix.n, RT_EFORMAT, "%s: more than one TemplateProcessing is not supported", where);
         return parse_template(t, o, where);
     }
-    if (strcmp(type, "Sequence")) return refuse("post_processor", type, "null, ByteLevel, TemplateProcessing and Sequence", where);
+    if (strcmp(type, "Sequence")) return refuse("post_processor", type, "null, ByteLevel, TemplateProcessing or Sequence", where);
     const cJSON *e;
     cJSON_ArrayForEach(e, part(o, "processors")) RT_TRY(parse_post(t, e, where));
     return RT_OK;

@@ -17,7 +17,7 @@ static rt_status count_piece(void *ud, const char *s, size_t n)
     counter *c  = ud;
     int32_t  id = ds_vocab_find(&c->pieces, s, n);
     if (id < 0) {
-        RT_CHECK(c->pieces.n < DS_MAX_ENTRIES, RT_EINVAL, "the text has more than %d different words; train on a part of it",
+        RT_CHECK(c->pieces.n < DS_MAX_ENTRIES, RT_EINVAL, "the text has more than %d distinct words; train on a part of it",
                  DS_MAX_ENTRIES);
         id = (int32_t)c->pieces.n;
         RT_TRY(rt_grow((void **)&c->count, id, &c->cap, sizeof *c->count));
@@ -67,9 +67,9 @@ rt_status ds_tokenizer_train(const ds_input *in, int64_t vocab, const char *end,
 {
     counter    c = {0};
     ds_trained t = {0};
-    RT_CHECK(vocab >= 257 && vocab <= DS_MAX_ENTRIES, RT_EINVAL,
-             "a vocabulary of %lld entries; expected 257 (the end token and 256 bytes) to %d", (long long)vocab, DS_MAX_ENTRIES);
-    RT_CHECK(*end && ds_utf8_valid(end, strlen(end)), RT_EINVAL, "the end token must be a text in UTF-8, for example <|end|>");
+    RT_CHECK(vocab >= 257 && vocab <= DS_MAX_ENTRIES, RT_EINVAL, "--vocab %lld: expected 257 (the end token and 256 bytes) to %d entries",
+             (long long)vocab, DS_MAX_ENTRIES);
+    RT_CHECK(*end && ds_utf8_valid(end, strlen(end)), RT_EINVAL, "--end must be a non-empty UTF-8 text, for example <|end|>");
     if (p) rt_progress_begin(p, "learning merges", "entries", vocab, 0);
     rt_status st = train(&c, &t, in, vocab, end, p);
     if (p) rt_progress_end(p);

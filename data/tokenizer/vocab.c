@@ -55,7 +55,7 @@ static rt_status grow_slots(ds_vocab *v)
 rt_status ds_vocab_put(ds_vocab *v, const char *s, size_t n, int64_t id, const char *where)
 {
     const int show = (int)(n < 60 ? n : 60);
-    RT_CHECK(id >= 0 && id < DS_MAX_ENTRIES, RT_EFORMAT, "%s: \"%.*s\" has the id %lld; ids are 0 to %d", where, show, s, (long long)id,
+    RT_CHECK(id >= 0 && id < DS_MAX_ENTRIES, RT_EFORMAT, "%s: \"%.*s\" has the id %lld, expected 0 to %d", where, show, s, (long long)id,
              DS_MAX_ENTRIES - 1);
     RT_TRY(grow_slots(v));
     while (v->n <= id) {
@@ -63,8 +63,8 @@ rt_status ds_vocab_put(ds_vocab *v, const char *s, size_t n, int64_t id, const c
         v->entry[v->n++] = (ds_entry){0};
     }
     const int64_t at = place(v, s, n);
-    RT_CHECK(!v->slot[at], RT_EFORMAT, "%s: \"%.*s\" has two ids, %d and %lld; keep one", where, show, s, v->slot[at] - 1, (long long)id);
-    RT_CHECK(!v->entry[id].flags, RT_EFORMAT, "%s: two entries have the id %lld, the second is \"%.*s\"", where, (long long)id, show, s);
+    RT_CHECK(!v->slot[at], RT_EFORMAT, "%s: \"%.*s\" has two ids, %d and %lld; remove one", where, show, s, v->slot[at] - 1, (long long)id);
+    RT_CHECK(!v->entry[id].flags, RT_EFORMAT, "%s: two entries have the id %lld; the second is \"%.*s\"", where, (long long)id, show, s);
     v->entry[id] = (ds_entry){(int64_t)v->text.len, (int32_t)n, DS_ENTRY_PRESENT};
     RT_TRY(rt_buf_add(&v->text, s, n));
     v->slot[at] = (int32_t)id + 1;

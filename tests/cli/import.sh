@@ -67,6 +67,6 @@ grep -q '1 documents had more bytes of metadata fields' err || fail "a field tha
 expect 2 "--text-field" "$RETORT" data import body.json --format jsonl --tokenizer tok --out y.h5
 expect 2 "to_json" "$RETORT" data import x.parquet --tokenizer tok --out y.h5
 expect 2 "iconv -f LATIN1" "$RETORT" data import <(printf 'caf\351\n') --format txt --tokenizer tok --out y.h5
-expect 2 "--document is" "$RETORT" data import a.txt --document page --tokenizer tok --out y.h5
+expect 2 "--document must be" "$RETORT" data import a.txt --document page --tokenizer tok --out y.h5
 [ ! -e y.h5 ] || fail "something that was refused left a shard"
 echo "import: all good"

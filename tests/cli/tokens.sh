@@ -53,7 +53,7 @@ prompt=$(curl -s "$url/v1/completions" -d '{"prompt":"the","max_tokens":1,"retur
 [ "$prompt" = "$(encode $model the)" ] || fail "a served prompt is $prompt"
 end_server
 begin_server "$REPLAY" port none 0 "$(sha256sum <tok-old/tokenizer.json | cut -d' ' -f1)"
-expect_last 2 'name its folder with --tokenizer' "$RETORT" score --teacher "$url" --shards new.h5 --out soft.h5 --k 4
+expect_last 2 'pass its folder with --tokenizer' "$RETORT" score --teacher "$url" --shards new.h5 --out soft.h5 --k 4
 rm -f soft.h5*
 good "$RETORT" score --teacher "$url" --shards new.h5 --out soft.h5 --k 4 --tokenizer tok-old
 end_server
@@ -94,10 +94,10 @@ right() { # TEXT: the same, accepted
     rm -rf wrong wrong.h5 && cp -r tok wrong && sed -i "1s/{/{$1,/" wrong/tokenizer_config.json
     good "$RETORT" data import text.txt --tokenizer wrong --out wrong.h5
 }
-wrong '"<x>" is the added token 300 here' '"added_tokens_decoder":{"300":{"content":"<x>","special":true}}'
-wrong '"<|end|>" is the added token 1 here' '"added_tokens_decoder":{"1":{"content":"<|end|>"}}'
+wrong '"<x>" is the added token 300 in this file' '"added_tokens_decoder":{"300":{"content":"<x>","special":true}}'
+wrong '"<|end|>" is the added token 1 in this file' '"added_tokens_decoder":{"1":{"content":"<|end|>"}}'
 wrong '"the" is the added token' '"added_tokens_decoder":{"270":{"content":"the"}}'
-wrong '"<x>" is the added token 300 here' '{"<x>":300}' added_tokens.json
+wrong '"<x>" is the added token 300 in this file' '{"<x>":300}' added_tokens.json
 wrong 'has no text "content"' '"added_tokens_decoder":{"0":{"content":5}}'
 wrong '"split_special_tokens": true' '"split_special_tokens":true'
 right '"added_tokens_decoder":{"0":{"content":"<|end|>"}},"split_special_tokens":false,"x":null'

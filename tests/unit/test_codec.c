@@ -109,7 +109,7 @@ static void decoders_are_checked(void **state)
     assert_int_equal(ds_codec_check(good, RT_ECHECK, "x"), RT_OK);
     REFUSED(s->bits[8] = 0, "coordinate 8");
     REFUSED(s->bits[0] = 9, "9 bits");
-    REFUSED(memset(s->bits, 6, R), "take 54 bits, its rows have 48");
+    REFUSED(memset(s->bits, 6, R), "need 54 bits, but its rows have 48");
     REFUSED(s->scale[2] = 0, "coordinate 2");
     REFUSED(s->scale[2] = NAN, "scale nan");
     REFUSED(s->scale[2] = INFINITY, "scale inf");

@@ -160,7 +160,7 @@ static void refused(const char *word)
 static void other_forms_are_refused(void **state)
 {
     (void)state;
-    REFUSED("superblock version 0", .rows = 64, .chunk = 8, .filters = {FLETCHER}, .old = 1);
+    REFUSED("superblock has version 0", .rows = 64, .chunk = 8, .filters = {FLETCHER}, .old = 1);
     REFUSED("not stored in chunks", .rows = 64);
     REFUSED("no fletcher32", .rows = 64, .chunk = 8);
     REFUSED("no fletcher32", .rows = 64, .chunk = 8, .filters = {GZIP});
@@ -171,7 +171,7 @@ static void other_forms_are_refused(void **state)
     REFUSED("more than 2048 rows and 1 MiB", .rows = 64, .chunk = (1 << 20) + 1, .filters = {FLETCHER}, .most = GROWS);
     REFUSED("little-endian", .rows = 64, .chunk = 8, .filters = {FLETCHER}, .type = H5T_STD_I32BE);
     REFUSED("little-endian", .rows = 64, .chunk = 8, .filters = {FLETCHER}, .type = H5T_IEEE_F32BE);
-    REFUSED("neither a number nor a text", .rows = 64, .chunk = 8, .filters = {FLETCHER}, .type = H5T_STD_REF_OBJ);
+    REFUSED("neither a number nor a string", .rows = 64, .chunk = 8, .filters = {FLETCHER}, .type = H5T_STD_REF_OBJ);
     REFUSED("must be of type u8", .rows = 64, .chunk = 8, .filters = {FLETCHER}, .type = H5T_STD_I8LE);
     REFUSED("never stored", .rows = 64, .chunk = 8, .filters = {FLETCHER}, .most = GROWS, .hole = 1);
     REFUSED("a file of this size", .rows = (hsize_t)1 << 42, .chunk = 2048, .filters = {FLETCHER}, .most = GROWS, .hole = 1);
@@ -331,7 +331,7 @@ static void the_file_itself(void **state)
     FILE *f = fopen(g_path, "ab");
     fputc(0, f);
     fclose(f);
-    refused("bytes behind its end");
+    refused("bytes after its end");
     unlink(g_path);
     assert_int_equal(mkfifo(g_path, 0600), 0);
     refused("a pipe");

@@ -418,7 +418,7 @@ static void one_decoder_for_all(void **state)
     assert_non_null(strstr(rt_error_text(), "m = 0 and an encoded state without soft targets"));
     o.targets = 1;
     assert_int_equal(ds_loader_create(&l, &o), RT_EMISMATCH);
-    assert_non_null(strstr(rt_error_text(), "holds no encoded states; score it again with --codec-from "));
+    assert_non_null(strstr(rt_error_text(), "holds no encoded hidden states; score its text again with --codec-from "));
     write_encoded(2, x);
     o.shards = &same;
     assert_int_equal(ds_loader_create(&l, &o), RT_OK);
@@ -427,7 +427,7 @@ static void one_decoder_for_all(void **state)
     write_encoded(1, x);
     o.shards = &two;
     assert_int_equal(ds_loader_create(&l, &o), RT_EMISMATCH);
-    assert_non_null(strstr(rt_error_text(), "the scale of their codecs differ; score the second again with --codec-from "));
+    assert_non_null(strstr(rt_error_text(), "the scale of their codecs differ; score the text of the second again with --codec-from "));
     assert_true(strstr(rt_error_text(), g_path[1]) && strstr(rt_error_text(), g_path[2]));
     o.shards        = &encoded;
     o.prompt_weight = -1;
@@ -501,7 +501,7 @@ static void alignment_is_proved(void **state)
     write_aligned(3);
     assert_int_equal(ds_loader_create(&l, &o), RT_OK);
     assert_int_equal(ds_loader_read(l, 0, 2, &b), RT_EMISMATCH);
-    assert_non_null(strstr(rt_error_text(), "document 0, row 2 is about id 3, but the next token is id 4"));
+    assert_non_null(strstr(rt_error_text(), "document 0, row 2 has the target id 3, but the next token has id 4"));
     ds_loader_destroy(&l);
 }
 

@@ -369,7 +369,7 @@ static void what_cannot_be_scored(void **state)
     refused(&o, RT_EINVAL, "exists already");
     remove(g_out);
     o.k = o.m = 0;
-    refused(&o, RT_EINVAL, "a soft shard has one of them");
+    refused(&o, RT_EINVAL, "a soft shard has at least one of them");
     o.k = MD_TEACHER_MAX_K + 1;
     refused(&o, RT_EINVAL, "k is 0 to 256");
     o             = opts();

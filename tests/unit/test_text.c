@@ -106,7 +106,7 @@ static void other_encodings_are_named(void **state)
     PUT("a.txt", "a\0\n\0");
     refused(&plain, RT_EFORMAT, "iconv -f UTF-16LE ");
     PUT("a.txt", "good\ncaf\xe9 noir\n");
-    refused(&plain, RT_EFORMAT, "line 2: byte 0xe9 is no UTF-8; if the file is LATIN1, convert it: iconv -f LATIN1 -t UTF-8");
+    refused(&plain, RT_EFORMAT, "line 2: byte 0xe9 is not UTF-8; if the file is LATIN1, convert it: iconv -f LATIN1 -t UTF-8");
     PUT("a.txt", "it\x92s\n");
     refused(&plain, RT_EFORMAT, "iconv -f WINDOWS-1252 ");
     PUT("a.jsonl", "{\"text\":\"caf\xe9\"}\n");
@@ -126,7 +126,7 @@ static void paragraphs_and_files(void **state)
     gives(&plain, "one|two|three|");
     gives(&paragraph, "one\ntwo|three|");
     gives(&file, "one\ntwo\n\n \nthree|");
-    refused(&odd, RT_EINVAL, "--document is line, file or blank-line");
+    refused(&odd, RT_EINVAL, "--document must be line, file or blank-line");
     PUT("a.txt", " \n\n");
     gives(&file, "");
     gives(&paragraph, "");
@@ -146,7 +146,7 @@ static void fields_are_kept(void **state)
     gives(&body, "x{\"text\":\"other\",\"seed\":5,\"cost\":\"much\",\"topic\":[]}|");
     PUT("a.jsonl", "{\"content\":\"x\",\"id\":1}\n");
     refused(&plain, RT_EFORMAT,
-            "the field \"text\" is missing; name the one that holds the text with --text-field; there are: content, id");
+            "the field \"text\" is missing; name the field that holds the text with --text-field; the fields are: content, id");
     PUT("a.jsonl", "{\"text\":5}\n");
     refused(&plain, RT_EFORMAT, "\"text\" must be a string");
     PUT("a.jsonl", "[1]\n");
@@ -187,7 +187,7 @@ static void tables(void **state)
     PUT("a.csv", "text\nonly, one column\n");
     refused(&plain, RT_EFORMAT, "line 2: the row has more cells than the first");
     PUT("a.csv", "id,content\n1,x\n");
-    refused(&plain, RT_EFORMAT, "there is no column \"text\"; name the one that holds the text with --text-field; there are: id, content");
+    refused(&plain, RT_EFORMAT, "there is no column \"text\"; name the column that holds the text with --text-field; the columns are: id, content");
     PUT("a.csv", "text,text\n1,x\n");
     refused(&plain, RT_EFORMAT, "\"text\" occurs twice");
     PUT("a.csv", "text\n\"open\n");
@@ -206,15 +206,15 @@ static void gzip_and_kinds(void **state)
     gives(&plain, "one|two|");
     put_gzip("a.txt.gz", "one\ntwo\nthree and more\n");
     assert_int_equal(truncate(g_name, rt_file_size(g_name) - 9), 0);
-    refused(&plain, RT_EFORMAT, "gzip file is cut");
+    refused(&plain, RT_EFORMAT, "gzip file is truncated");
     put_gzip("a.txt.gz", "one\ntwo\n");
     FILE *junk = fopen(g_name, "ab");
     fputs("junk", junk), fclose(junk);
     refused(&plain, RT_EFORMAT, "bytes follow the end of the gzip data");
     PUT("a.log", "one\n");
-    refused(&plain, RT_EINVAL, "for other names say --format");
+    refused(&plain, RT_EINVAL, "for other names pass --format");
     gives(&lines, "one|");
-    refused(&odd, RT_EINVAL, "--format is txt, jsonl or csv");
+    refused(&odd, RT_EINVAL, "--format must be txt, jsonl or csv");
     PUT("a.parquet", "PAR1");
     refused(&plain, RT_EINVAL, "read_parquet");
     PUT("a.json", "[]");
@@ -251,7 +251,7 @@ static void folders(void **state)
     assert_null(strstr(g_got.p, "no|"));
     snprintf(sub, sizeof sub, "%s/d/000a/up", g_dir);
     assert_int_equal(symlink("..", sub), 0);
-    refused(&plain, RT_EINVAL, "d/000a/up: this link leads back to a folder that it lies in");
+    refused(&plain, RT_EINVAL, "d/000a/up: this link leads back to a folder that contains it");
     assert_int_equal(unlink(sub), 0);
 }
 
