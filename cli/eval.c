@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "core/file.h"
 #include "data/shard.h"
+#include "model/safetensors.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -3,6 +3,7 @@
 #include "cli/measure.h"
 #include "core/file.h"
 #include "eval/eval.h"
+#include "model/safetensors.h"
 #include "quant/quant.h"
 #include <math.h>
 #include <stdio.h>

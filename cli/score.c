@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/file.h"
 #include "data/shard.h"
+#include "model/teacher_row.h"
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>

@@ -6,6 +6,7 @@
  * are assigned one by one to the axis with the largest error (reverse water-filling: Cover & Thomas, 10.3.3).
  */
 #include "distill/codec.h"
+#include "model/score.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /* encoder.c -- encoding of hidden states, and the divergence that it causes. */
 #include "distill/codec.h"
+#include "model/score.h"
 #include <math.h>
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* objective.c -- translating the settings of an objective to those of the head, and checking that the shards supply its targets. */
 #include "distill/objective.h"
-#include "model/model.h"
+#include "model/teacher_row.h"
 #include <math.h>
 
 static const char *const matches[] = {"none", "mse", "cosine"};

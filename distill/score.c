@@ -8,6 +8,8 @@
 #include "core/rng.h"
 #include "data/shard.h"
 #include "distill/codec.h"
+#include "model/score.h"
+#include "model/teacher_row.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

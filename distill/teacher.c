@@ -1,6 +1,7 @@
 /* teacher.c -- a teacher in process: loading, compatibility checks, and running it on the student's batch. */
 #include "distill/teacher.h"
 #include "core/rng.h"
+#include "model/teacher_row.h"
 #include <stdlib.h>
 
 /* Compares tokenizer identities instead of vocabulary sizes, because the matrices of teacher and student may be padded to

@@ -3,7 +3,7 @@
 #define DI_TEACHER_H
 #include "data/rows.h"
 #include "distill/objective.h"
-#include "model/model.h"
+#include "model/graph.h"
 
 typedef struct di_teacher {
     md_model *model;

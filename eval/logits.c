@@ -1,5 +1,7 @@
 /* logits.c -- the logits of given ids, for comparison with other programs. */
 #include "eval/eval.h"
+#include "model/safetensors.h"
+#include "model/score.h"
 #include <stdlib.h>
 
 typedef struct sink {

@@ -6,6 +6,7 @@
 #include "data/rows.h"
 #include "data/shard.h"
 #include "eval/eval.h"
+#include "model/score.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,7 @@
  */
 #ifndef INF_KV_POOL_H
 #define INF_KV_POOL_H
-#include "model/model.h"
+#include "model/graph.h"
 
 typedef struct inf_kv_pool inf_kv_pool; /* opaque; owns the caches of all layers as one block; not thread-safe */
 

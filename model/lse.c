@@ -1,5 +1,5 @@
 /* lse.c -- the log-sum-exp of one row of logits. */
-#include "model/model.h"
+#include "model/score.h"
 #include <math.h>
 
 enum { BLOCK = 512 };

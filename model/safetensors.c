@@ -3,9 +3,9 @@
  *
  * A header is untrusted input: each number is checked before it is cast, the tensors must cover the data exactly, and
  * no step takes longer than sorting the names. */
+#include "model/safetensors.h"
 #include "core/file.h"
 #include "core/json.h"
-#include "model/model.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>

@@ -4,6 +4,7 @@
  * of one row: a program that ignores missing matrices then fails at the norm's shape (experiments/decisions/0013). */
 #include "core/file.h"
 #include "model/files.h"
+#include "model/safetensors.h"
 #include <stdio.h>
 #include <stdlib.h>
 

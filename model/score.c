@@ -4,7 +4,8 @@
  * its length.  Unused positions follow all others, so causal attention never reads them.  Logits are computed
  * in blocks of rows.
  */
-#include "model/model.h"
+#include "model/score.h"
+#include "model/graph.h"
 #include <stdlib.h>
 
 enum { ROUND = 32, BLOCK_ROWS = 128 };

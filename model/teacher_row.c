@@ -7,8 +7,8 @@
  * with more than R / m of the mass is always drawn, and the counts of the others vary less.
  * All arithmetic is in f64.  The tail mass is a sum, not 1 minus the mass of the top k, so it is never negative.
  */
+#include "model/teacher_row.h"
 #include "core/rng.h"
-#include "model/model.h"
 #include <math.h>
 #include <string.h>
 

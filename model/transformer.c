@@ -1,6 +1,7 @@
 /* transformer.c -- the transformer as calls to ag_*; the same code builds the graphs for training,
  * validation, scoring and decoding. */
 #include "model/arch.h"
+#include "model/graph.h"
 #include <stdlib.h>
 
 typedef struct builder {

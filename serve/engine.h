@@ -6,6 +6,8 @@
 #ifndef SV_ENGINE_H
 #define SV_ENGINE_H
 #include "core/json.h"
+#include "model/score.h"
+#include "model/teacher_row.h"
 #include "serve/serve.h"
 
 enum {

@@ -1,5 +1,6 @@
 /* memory.c -- estimating the memory of a run before it is allocated.  `retort plan` prints the estimate; a run that does not
  * fit ends with an error that lists the memory needed and a setting that makes the run fit. */
+#include "model/graph.h"
 #include "train/trainer.h"
 #include <stdlib.h>
 #include <string.h>

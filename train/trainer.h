@@ -4,6 +4,7 @@
 #include "core/lock.h"
 #include "data/loader.h"
 #include "distill/teacher.h"
+#include "model/graph.h"
 #include "train/train.h"
 #include <stdio.h>
 

@@ -19,7 +19,8 @@
 #include "core/rng.h"
 #include "core/threads.h"
 #include "data/shard.h"
-#include "model/model.h"
+#include "model/score.h"
+#include "model/teacher_row.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

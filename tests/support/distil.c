@@ -3,6 +3,8 @@
 #include "core/file.h"
 #include "core/rng.h"
 #include "data/text.h"
+#include "model/score.h"
+#include "model/teacher_row.h"
 #include <stdio.h>
 #include <stdlib.h>
 

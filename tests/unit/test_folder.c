@@ -8,6 +8,8 @@
 
 #include "core/file.h"
 #include "infer/infer.h"
+#include "model/safetensors.h"
+#include "model/score.h"
 #include "quant/quant.h"
 #include "tests/support/check.h"
 #include "tests/support/tensor.h"

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "core/file.h"
+#include "model/safetensors.h"
 #include "tests/support/check.h"
 #include "train/train.h"
 #include <math.h>

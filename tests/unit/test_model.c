@@ -8,6 +8,7 @@
 
 #include "core/file.h"
 #include "infer/infer.h"
+#include "model/score.h"
 #include "quant/quant.h"
 #include "tests/support/check.h"
 #include <math.h>

@@ -11,6 +11,8 @@
 #include "data/shard/columns.h"
 #include "data/text.h"
 #include "distill/score.h"
+#include "model/score.h"
+#include "model/teacher_row.h"
 #include "tests/support/check.h"
 #include "tests/support/tensor.h"
 #include <math.h>

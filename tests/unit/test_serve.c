@@ -7,6 +7,8 @@
 #include "core/rng.h"
 #include "core/threads.h"
 #include "data/text.h"
+#include "model/score.h"
+#include "model/teacher_row.h"
 #include "serve/serve.h"
 #include <arpa/inet.h>
 #include <math.h>

@@ -1,6 +1,7 @@
 /* The teacher's row against the plain formula over a fully sorted row, and its draws against their frequencies. */
 #include "core/rng.h"
-#include "model/model.h"
+#include "model/score.h"
+#include "model/teacher_row.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

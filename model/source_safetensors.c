@@ -1,11 +1,13 @@
-/* folder.c -- a model's weights: model.safetensors, or the files that model.safetensors.index.json names.
+/* source_safetensors.c -- the weight format of Hugging Face's folders: model.safetensors, or the files that
+ * model.safetensors.index.json names.
  *
  * A folder may also hold files of an older save, so file names are not enough.  If there is an index, it determines
  * the file of each tensor.
  */
-#include "model/folder.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "model/safetensors.h"
+#include "model/source.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +19,7 @@ typedef struct place {
     md_st              *file;
 } place;
 
-struct md_folder {
+typedef struct folder {
     const char *dir;
     md_st      *file[MAX_FILES];
     const char *name[MAX_FILES]; /* [n] file names */
@@ -25,7 +27,7 @@ struct md_folder {
     cJSON      *index; /* parsed index, which owns the names; NULL: no index */
     place      *places;
     int64_t     count;
-};
+} folder;
 
 static int there(const char *dir, const char *name)
 {
@@ -35,7 +37,7 @@ static int there(const char *dir, const char *name)
     return yes;
 }
 
-static rt_status add_file(md_folder *f, const char *name)
+static rt_status add_file(folder *f, const char *name)
 {
     rt_buf path = {0};
     RT_CHECK(f->n < MAX_FILES, RT_EFORMAT, "%s: more than %d safetensors files", f->dir, MAX_FILES);
@@ -48,7 +50,7 @@ static rt_status add_file(md_folder *f, const char *name)
 
 /* ---- one file ---------------------------------------------------------------------------------- */
 
-static rt_status open_one(md_folder *f)
+static rt_status open_one(folder *f)
 {
     RT_TRY(add_file(f, one_file));
     while (md_st_at(f->file[0], f->count)) f->count++;
@@ -61,7 +63,7 @@ static rt_status open_one(md_folder *f)
 
 /* Sets *out to the file `name`, which is opened at its first use.  Entries of a file are mostly adjacent in the index, so the
  * search starts with the last file. */
-static rt_status file_of(md_folder *f, const char *name, md_st **out)
+static rt_status file_of(folder *f, const char *name, md_st **out)
 {
     int i = f->n - 1;
     while (i >= 0 && strcmp(f->name[i], name)) i--;
@@ -77,7 +79,7 @@ static rt_status file_of(md_folder *f, const char *name, md_st **out)
     return RT_OK;
 }
 
-static rt_status add_entry(md_folder *f, const cJSON *e)
+static rt_status add_entry(folder *f, const cJSON *e)
 {
     place *p = &f->places[f->count];
     RT_CHECK(cJSON_IsString(e), RT_EFORMAT, "%s: %s names no file for the tensor %.80s", f->dir, index_file, e->string);
@@ -91,7 +93,7 @@ static rt_status add_entry(md_folder *f, const cJSON *e)
 
 static int by_name(const void *a, const void *b) { return strcmp(((const place *)a)->t->name, ((const place *)b)->t->name); }
 
-static rt_status open_index(md_folder *f)
+static rt_status open_index(folder *f)
 {
     rt_buf    path = {0};
     rt_status st   = rt_path(&path, f->dir, index_file);
@@ -106,7 +108,7 @@ static rt_status open_index(md_folder *f)
     return RT_OK;
 }
 
-static int names(const md_folder *f, const char *name)
+static int names(const folder *f, const char *name)
 {
     for (int i = 0; i < f->n; i++)
         if (!strcmp(f->name[i], name)) return 1;
@@ -115,7 +117,7 @@ static int names(const md_folder *f, const char *name)
 
 /* ---- the folder -------------------------------------------------------------------------------- */
 
-static rt_status open_all(md_folder *f)
+static rt_status open_all(folder *f)
 {
     const int one = there(f->dir, one_file);
     RT_CHECK(!there(f->dir, "adapter_config.json"), RT_EFORMAT,
@@ -131,39 +133,57 @@ static rt_status open_all(md_folder *f)
     return RT_OK;
 }
 
-rt_status md_folder_open(md_folder **out, const char *dir)
+/* Sets the source's list of tensors, whose strings belong to the files. */
+static rt_status list_tensors(md_source *s, const folder *f)
 {
-    md_folder *f;
-    RT_TRY(RT_NEW(f, 1));
-    f->dir             = dir;
-    const rt_status st = open_all(f);
-    if (st != RT_OK) md_folder_close(&f);
-    else *out = f;
-    return st;
+    RT_TRY(RT_NEW(s->t, f->count));
+    for (; s->n < f->count; s->n++) {
+        const md_st_tensor *t = f->places[s->n].t;
+        md_stored          *o = &s->t[s->n];
+        *o                    = (md_stored){.name = t->name, .dtype = t->dtype, .nd = t->nd, .bytes = t->end - t->begin};
+        for (int d = 0; d < t->nd; d++) o->shape[d] = t->shape[d];
+    }
+    return RT_OK;
 }
 
-void md_folder_close(md_folder **fp)
+/* ---- the format -------------------------------------------------------------------------------- */
+
+static int recognise_any(const char *path)
 {
-    md_folder *f = *fp;
+    (void)path;
+    return 1;
+}
+
+static rt_status open_folder(md_source *s)
+{
+    folder *f;
+    RT_TRY(RT_NEW(f, 1));
+    s->files = f;
+    f->dir   = s->path;
+    RT_TRY(open_all(f));
+    return list_tensors(s, f);
+}
+
+static void close_folder(md_source *s)
+{
+    folder *f = s->files;
     if (!f) return;
     for (int i = 0; i < f->n; i++) md_st_close(&f->file[i]);
     cJSON_Delete(f->index);
     free(f->places), free(f);
-    *fp = NULL;
 }
 
-const md_st_tensor *md_folder_find(const md_folder *f, const char *name, const char *suffix, md_st **file)
+static rt_status read_bytes(const md_source *s, int64_t i, void *bytes)
 {
-    md_st_tensor key;
-    const size_t n = strlen(name);
-    if (n + strlen(suffix) >= sizeof key.name) return NULL;
-    strcpy(key.name, name);
-    strcpy(key.name + n, suffix);
-    const place *p = f->count ? bsearch(&(place){&key, NULL}, f->places, (size_t)f->count, sizeof *p, by_name) : NULL;
-    if (p) *file = p->file;
-    return p ? p->t : NULL;
+    const place *p = &((const folder *)s->files)->places[i];
+    return md_st_read(p->file, p->t, bytes);
 }
 
-int64_t             md_folder_count(const md_folder *f) { return f->count; }
-const md_st_tensor *md_folder_at(const md_folder *f, int64_t i) { return f->places[i].t; }
-const char         *md_folder_dir(const md_folder *f) { return f->dir; }
+static rt_status read_real(const md_source *s, int64_t i, real *x)
+{
+    const place *p = &((const folder *)s->files)->places[i];
+    return md_st_read_real(p->file, p->t, x);
+}
+
+const md_source_format md_source_safetensors = {
+    .recognise = recognise_any, .open = open_folder, .close = close_folder, .read = read_bytes, .read_real = read_real};
