@@ -70,8 +70,10 @@ static rt_status make(opt_state *s, const opt_param *p)
     memcpy(s->p, p, (size_t)s->n * sizeof *p);
     RT_TRY(make_blocks(s));
     cut_views(s);
-    for (int i = 0; i < s->n; i++)
+    for (int i = 0; i < s->n; i++) {
+        s->v[i].size = p[i].n;
         if (s->v[i].n) RT_TRY(make_view(&s->v[i], &p[i]));
+    }
     return RT_OK;
 }
 
@@ -162,6 +164,7 @@ void opt_step(opt_state *s, const opt_adamw *o, double lr, double norm, int64_t 
 }
 
 opt_view opt_at(opt_state *s, int i) { return s->v[i]; }
+int      opt_params(const opt_state *s) { return s->n; }
 
 void opt_sync_weights(opt_state *s)
 {

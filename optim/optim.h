@@ -56,8 +56,10 @@ void opt_step(opt_state *s, const opt_adamw *o, double lr, double norm, int64_t 
 typedef struct opt_view {
     real   *master, *m, *v; /* [n] */
     int64_t at, n;          /* n 0: no element is in the range */
+    int64_t size;           /* of the whole parameter */
 } opt_view;
 opt_view opt_at(opt_state *s, int i);
+int      opt_params(const opt_state *s); /* number of parameters */
 /* Rounds the masters into the weights.  Call it after changing masters directly. */
 void opt_sync_weights(opt_state *s);
 #endif

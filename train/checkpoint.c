@@ -1,11 +1,9 @@
 /* checkpoint.c -- writing and reading out/step-00000100/: a model folder that other programs can load, the
- * optimiser's state, and a manifest; one rename makes it visible when it is complete.  See also checkpoint_find.c.
- *
- * state-000-of-001.h5 holds master, m and v of every parameter ("0.master", ...) and the step.  No position in the data is
- * stored: batches are a pure function of (seed, step). */
+ * optimiser's state (state.h), and a manifest; one rename makes it visible when it is complete.  See also checkpoint_find.c.
+ * No position in the data is stored: batches are a pure function of (seed, step). */
 #include "core/apart.h"
 #include "core/file.h"
-#include "data/h5.h"
+#include "train/state.h"
 #include "train/trainer.h"
 #include <errno.h>
 #include <stdio.h>
@@ -15,42 +13,10 @@
 
 /* ---- writing ------------------------------------------------------------------------------------------- */
 
-static rt_status put_reals(ds_h5 *f, int i, const char *what, const real *x, int64_t n)
-{
-    char name[64];
-    snprintf(name, sizeof name, "%d.%s", i, what);
-    return ds_h5_put(f, name, sizeof(real) == 8 ? DS_F64 : DS_F32, x, n);
-}
-
-static rt_status put_state(ds_h5 *f, tr_trainer *t, int64_t step)
-{
-    RT_TRY(ds_h5_put(f, "step", DS_I64, &step, 1));
-    if (t->skipped) RT_TRY(ds_h5_put(f, "skipped", DS_I64, &t->skipped, 1));
-    if (t->empty) RT_TRY(ds_h5_put(f, "empty", DS_I64, &t->empty, 1));
-    if (t->best_step) RT_TRY(ds_h5_put(f, "best_step", DS_I64, &t->best_step, 1));
-    if (t->best_step) RT_TRY(ds_h5_put(f, "best_ce", DS_F64, &t->best_ce, 1));
-    for (int i = 0; i < tr_parameters(t); i++) {
-        const opt_view v = opt_at(t->opt, i);
-        RT_TRY(put_reals(f, i, "master", v.master, v.n));
-        RT_TRY(put_reals(f, i, "m", v.m, v.n));
-        RT_TRY(put_reals(f, i, "v", v.v, v.n));
-    }
-    return RT_OK;
-}
-
 static rt_status write_state(tr_trainer *t, const char *dir, int64_t step)
 {
-    rt_buf    path = {0};
-    ds_h5    *f    = NULL;
-    rt_status st   = rt_path(&path, dir, TR_STATE);
-    if (st == RT_OK) st = ds_h5_create(&f, path.p);
-    if (st == RT_OK) st = put_state(f, t, step);
-    if (f) {
-        const rt_status closed = ds_h5_close(&f);
-        if (st == RT_OK) st = closed;
-    }
-    rt_buf_free(&path);
-    return st;
+    const tr_counts c = {step, t->skipped, t->empty, t->best_step, t->best_ce};
+    return tr_state_write(dir, t->opt, &c, 0, 1); /* every rank has the whole state */
 }
 
 static rt_status put_entry(rt_json_writer *w, const char *dir, const char *name)
@@ -186,7 +152,7 @@ static rt_status give_up(const char *out, const char *path, rt_status st)
     return rt_fail(st, __FILE__, __LINE__, "%s; the last checkpoint is %s/%s, go on with --resume", why, out, last);
 }
 
-rt_status tr_checkpoint_save(tr_trainer *t, int64_t step)
+rt_status tr_checkpoint_write(tr_trainer *t, int64_t step)
 {
     snapshot o = {t, step};
     char     path[4096];
@@ -195,47 +161,12 @@ rt_status tr_checkpoint_save(tr_trainer *t, int64_t step)
     return st == RT_OK ? RT_OK : give_up(t->c->out, path, st);
 }
 
-rt_status tr_checkpoint_write(tr_trainer *t, int64_t step)
-{
-    return rt_comm_agree(t->comm, t->comm->rank ? RT_OK : tr_checkpoint_save(t, step));
-}
-
 /* ---- reading --------------------------------------------------------------------------------------------- */
-
-static rt_status get_reals(ds_h5 *f, int i, const char *what, real *x, int64_t n)
-{
-    char name[64];
-    snprintf(name, sizeof name, "%d.%s", i, what);
-    return ds_h5_get(f, name, sizeof(real) == 8 ? DS_F64 : DS_F32, x, n);
-}
-
-static rt_status get_state(ds_h5 *f, tr_trainer *t)
-{
-    if (ds_h5_has(f, "skipped")) RT_TRY(ds_h5_get(f, "skipped", DS_I64, &t->skipped, 1));
-    if (ds_h5_has(f, "empty")) RT_TRY(ds_h5_get(f, "empty", DS_I64, &t->empty, 1));
-    if (ds_h5_has(f, "best_step")) RT_TRY(ds_h5_get(f, "best_step", DS_I64, &t->best_step, 1));
-    if (ds_h5_has(f, "best_ce")) RT_TRY(ds_h5_get(f, "best_ce", DS_F64, &t->best_ce, 1));
-    for (int i = 0; i < tr_parameters(t); i++) {
-        const opt_view v = opt_at(t->opt, i);
-        RT_TRY(get_reals(f, i, "master", v.master, v.n));
-        RT_TRY(get_reals(f, i, "m", v.m, v.n));
-        RT_TRY(get_reals(f, i, "v", v.v, v.n));
-    }
-    opt_sync_weights(t->opt);
-    return RT_OK;
-}
 
 rt_status tr_checkpoint_read(tr_trainer *t, const char *dir)
 {
-    rt_buf    path = {0};
-    ds_h5    *f    = NULL;
-    rt_status st   = rt_path(&path, dir, TR_STATE);
-    if (st == RT_OK) st = ds_h5_open(&f, path.p);
-    if (st == RT_OK) st = get_state(f, t);
-    if (f) {
-        const rt_status closed = ds_h5_close(&f);
-        if (st == RT_OK) st = closed;
-    }
-    rt_buf_free(&path);
+    tr_counts       c;
+    const rt_status st = tr_state_read(dir, t->opt, &c);
+    if (st == RT_OK) t->skipped = c.skipped, t->empty = c.empty, t->best_step = c.best_step, t->best_ce = c.best_ce;
     return rt_comm_agree(t->comm, st);
 }

@@ -1,6 +1,6 @@
 /* checkpoint_find.c -- finding the newest intact checkpoint and the damaged ones in an output folder, and removing a run. */
 #include "core/file.h"
-#include "data/h5.h"
+#include "train/state.h"
 #include "train/trainer.h"
 #include <errno.h>
 #include <stdio.h>
@@ -40,12 +40,16 @@ static rt_status check_file(const char *dir, const cJSON *e)
     return RT_OK;
 }
 
+static rt_status check_named(const cJSON *files, const char *name)
+{
+    RT_CHECK(cJSON_GetObjectItemCaseSensitive(files, name), RT_EFORMAT, "manifest.json does not name %s", name);
+    return RT_OK;
+}
+
 static rt_status check_all(const char *dir, const cJSON *files)
 {
-    static const char *const needed[] = {TR_STATE, "model.safetensors"};
-    const cJSON             *e;
-    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
-        RT_CHECK(cJSON_GetObjectItemCaseSensitive(files, needed[i]), RT_EFORMAT, "manifest.json does not name %s", needed[i]);
+    const cJSON *e;
+    RT_TRY(check_named(files, "model.safetensors"));
     cJSON_ArrayForEach(e, files) RT_TRY(check_file(dir, e));
     return RT_OK;
 }
@@ -58,17 +62,18 @@ static rt_status check_manifest_step(const cJSON *manifest, int64_t step)
     return RT_OK;
 }
 
-static rt_status check_state_step(const char *dir, int64_t step)
+static rt_status check_state(const char *dir, const cJSON *files, int64_t step)
 {
-    char    path[4096];
-    ds_h5  *f    = NULL;
-    int64_t says = 0;
-    snprintf(path, sizeof path, "%s/%s", dir, TR_STATE);
-    RT_TRY(ds_h5_open(&f, path));
-    const rt_status st = ds_h5_get(f, "step", DS_I64, &says, 1), closed = ds_h5_close(&f);
-    RT_TRY(st);
-    RT_TRY(closed);
-    RT_CHECK(says == step, RT_EFORMAT, "%s is of step %lld, the folder's name says %lld", TR_STATE, (long long)says, (long long)step);
+    char    name[TR_STATE_NAME];
+    int     parts;
+    int64_t says;
+    RT_TRY(tr_state_parts(dir, &parts));
+    for (int k = 0; k < parts; k++) {
+        tr_state_name(name, k, parts);
+        RT_TRY(check_named(files, name));
+        RT_TRY(tr_state_step(dir, k, parts, &says));
+        RT_CHECK(says == step, RT_EFORMAT, "%s is of step %lld, the folder's name says %lld", name, (long long)says, (long long)step);
+    }
     return RT_OK;
 }
 
@@ -78,10 +83,12 @@ rt_status tr_checkpoint_verify(const char *dir, int64_t step)
     cJSON *o;
     snprintf(path, sizeof path, "%s/manifest.json", dir);
     RT_TRY(rt_json_read(&o, path, 0));
-    rt_status st = check_manifest_step(o, step);
-    if (st == RT_OK) st = check_all(dir, cJSON_GetObjectItemCaseSensitive(o, "files"));
+    const cJSON *files = cJSON_GetObjectItemCaseSensitive(o, "files");
+    rt_status    st    = check_manifest_step(o, step);
+    if (st == RT_OK) st = check_all(dir, files);
+    if (st == RT_OK) st = check_state(dir, files, step);
     cJSON_Delete(o);
-    return st == RT_OK ? check_state_step(dir, step) : st;
+    return st;
 }
 
 /* Examines one entry of the folder; the entries are visited from the newest on. */
@@ -153,17 +160,18 @@ rt_status tr_checkpoint_set_aside(const char *out, int64_t newer_than)
 
 /* ---- removing the files of a run ------------------------------------------------------------------------ */
 
-static int is_part(const char *name)
+static int is_part(const char *file)
 {
-    static const char *const own[] = {"model.safetensors", "config.json",   "generation_config.json",
-                                      "retort-train.json", "manifest.json", TR_STATE};
-    const char              *tmp   = strstr(name, ".tmp.");
-    const size_t             n     = tmp ? (size_t)(tmp - name) : strlen(name);
+    static const char *const own[] = {"model.safetensors", "config.json", "generation_config.json", "retort-train.json", "manifest.json"};
+    char                     name[64];
+    const char              *tmp = strstr(file, ".tmp.");
+    int                      part, parts;
+    snprintf(name, sizeof name, "%.*s", tmp ? (int)(tmp - file) : (int)strlen(file), file);
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        if (strlen(own[i]) == n && !strncmp(own[i], name, n)) return 1;
+        if (!strcmp(own[i], name)) return 1;
     for (int i = 0; ds_tokenizer_part(i); i++)
-        if (strlen(ds_tokenizer_part(i)) == n && !strncmp(ds_tokenizer_part(i), name, n)) return 1;
-    return 0;
+        if (!strcmp(ds_tokenizer_part(i), name)) return 1;
+    return tr_is_state(name, &part, &parts);
 }
 
 static rt_status check_step(const char *path)

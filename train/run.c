@@ -118,7 +118,7 @@ static rt_status save(run *r)
 {
     if (r->comm->rank || r->snapshot == r->step) return RT_OK;
     RT_TRY(tr_folder_sync(&r->folder));
-    return tr_checkpoint_save(r->t, r->step);
+    return tr_checkpoint_write(r->t, r->step);
 }
 
 static rt_status checkpoint(run *r)

@@ -164,8 +164,8 @@ rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m);
 
 /* ---- checkpoints: out/step-00000100/ ------------------------------------------------------------------- */
 
-/* Writes the state after `step` steps; collective.  Rank 0 writes in a child process, which completes the checkpoint even if
- * this process is killed; all ranks wait. */
+/* Writes the state after `step` steps; rank 0 alone calls it, in the middle of a step too (saver.c).  A child process writes, which
+ * completes the checkpoint even if this process is killed. */
 rt_status tr_checkpoint_write(tr_trainer *t, int64_t step);
 /* The contents of a run's output folder. */
 typedef struct tr_found {

@@ -76,7 +76,6 @@ rt_status tr_find_anomaly(tr_trainer *t, int64_t s);
 
 /* ---- checkpoint internals ---- */
 
-#define TR_STATE "state-000-of-001.h5"
 /* The kind of a name in `out`: not of a run, a checkpoint, a partially written one, a damaged one that was renamed. */
 typedef enum tr_name { TR_OTHERS, TR_WHOLE, TR_HALF, TR_ASIDE } tr_name;
 tr_name   tr_checkpoint_part(const char *name);
@@ -158,6 +157,4 @@ void      tr_saver_stop(tr_saver **s);
 void      tr_saver_still(tr_saver *s);
 void      tr_saver_moving(tr_saver *s);
 int       tr_saver_taken(const tr_saver *s); /* returns 1 if the snapshot succeeded: the step need not be completed */
-/* Writes a checkpoint on rank 0 in a child process (see tr_checkpoint_write); not collective. */
-rt_status tr_checkpoint_save(tr_trainer *t, int64_t step);
 #endif
