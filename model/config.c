@@ -85,11 +85,11 @@ static void put_type(rt_json_writer *w, const md_config *c)
     rt_put_array(w, "architectures");
     rt_put_text(w, NULL, c->bits ? "RetortQuantizedForCausalLM" : md_architecture(c->family));
     rt_put_end(w);
-    rt_put_text(w, "model_type", c->bits ? quantised_type : md_family_word(c->family));
+    rt_put_text(w, "model_type", c->bits ? quantised_type : md_family_word((int)c->family));
     if (!c->bits) return;
     rt_put_object(w, "quantization_config");
     rt_put_text(w, "quant_method", "retort");
-    rt_put_text(w, "base_model_type", md_family_word(c->family));
+    rt_put_text(w, "base_model_type", md_family_word((int)c->family));
     rt_put_int(w, "bits", c->bits);
     rt_put_int(w, "group_size", c->group);
     rt_put_end(w);

@@ -163,7 +163,7 @@ static rt_status check_name(const md_source *s, const md_model *m, const md_tens
     snprintf(want.name, sizeof want.name, "%.*s", n, name);
     if (strstr(name, "rotary_emb.inv_freq") || (m->config.tied && !strcmp(want.name, md_role_name(MD_HEAD)))) return RT_OK;
     found = n < MD_NAME ? bsearch(&key, known, (size_t)m->n, sizeof key, by_name) : NULL;
-    RT_CHECK(found, RT_EFORMAT, "%s: the tensor %s has no place in a %s model", s->path, name, md_family_word(m->config.family));
+    RT_CHECK(found, RT_EFORMAT, "%s: the tensor %s has no place in a %s model", s->path, name, md_family_word((int)m->config.family));
     return check_part(s, *found, name, part);
 }
 
