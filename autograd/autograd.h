@@ -197,7 +197,8 @@ ag_id ag_head(ag_graph *g, ag_id hidden, ag_id w, ag_id targets, const ag_head_o
  * mean_c (y - t)^2 or 1 - cos(y, t), where y = projection hidden and t is the teacher's hidden row [Ct]. */
 ag_id ag_match_hidden(ag_graph *g, ag_id hidden, ag_id projection, ag_id targets);
 
-/* Values computed between begin and end are recomputed in backward instead of kept, if ag_plan_opts.recompute is set. */
+/* Values computed between begin and end, a segment, are recomputed in backward instead of kept, if ag_plan_opts.recompute is set.
+ * Segments do not nest. */
 void ag_segment_begin(ag_graph *g);
 void ag_segment_end(ag_graph *g);
 
@@ -229,7 +230,7 @@ typedef struct ag_plan_info {
  * error of the graph, if any.  RT_EINVAL: `loss` is not a scalar of g.  RT_ENOMEM: the arena does not fit. */
 rt_status ag_plan_create(ag_plan **out, const ag_graph *g, ag_id loss, const ag_plan_opts *o);
 void      ag_plan_destroy(ag_plan **p);
-/* The caller keeps ownership of `data` and `grad`.  grad is NULL for inputs. */
+/* Binds a leaf.  The caller keeps ownership of `data` and `grad`.  grad is NULL for inputs. */
 void   ag_plan_bind(ag_plan *p, ag_id v, void *data, void *grad);
 void   ag_plan_value(const ag_plan *p, ag_id v, void **data); /* valid until the next replay; leaves and the loss only */
 double ag_forward(ag_plan *p);                                /* returns the loss */

@@ -59,6 +59,7 @@ ag_id ag_opaque(ag_graph *g, const char *name) { return add_leaf(g, name, KN_REA
 ag_id ag_view(ag_graph *g, ag_id x, int nd, const int64_t *d)
 {
     if (g->st != RT_OK) return -1;
+    RT_ASSERT(x >= 0 && x < g->nv);
     const ag_value of = g->v[x];
     const ag_shape s  = make_shape(g, "view", nd, d);
     if (g->st == RT_OK && ag_len(&s) != ag_len(&of.shape))
@@ -75,6 +76,7 @@ static ag_id add_node(ag_graph *g, const ag_op *op, const ag_id *in, ag_attr att
     ag_infer inf = {.out_type = g->activations};
     ag_node  n   = {.op = op, .attr = attr, .segment = g->segment};
     for (int i = 0; i < op->n_in; i++) {
+        RT_ASSERT(in[i] >= 0 && in[i] < g->nv);
         n.in[i]     = in[i];
         inf.in[i]   = &g->v[in[i]].shape;
         inf.type[i] = g->v[in[i]].type;
@@ -105,7 +107,11 @@ ag_id ag_swiglu(ag_graph *g, ag_id a, ag_id b) { return add_node(g, &ag_op_swigl
 
 static int64_t g_head_block = (int64_t)64 << 20;
 
-void ag_head_block(int64_t bytes) { g_head_block = bytes; }
+void ag_head_block(int64_t bytes)
+{
+    RT_ASSERT(bytes > 0);
+    g_head_block = bytes;
+}
 
 ag_id ag_head(ag_graph *g, ag_id x, ag_id w, ag_id t, const ag_head_opts *o)
 {
@@ -129,5 +135,14 @@ ag_id ag_attention_cached(ag_graph *g, ag_id q, ag_id k, ag_id v, const ag_cache
     return add_node(g, &ag_op_attention_cached, (ag_id[]){q, k, v, c->k, c->v, c->slot, c->pos}, heads(h));
 }
 
-void ag_segment_begin(ag_graph *g) { g->segment = ++g->n_segments; }
-void ag_segment_end(ag_graph *g) { g->segment = 0; }
+void ag_segment_begin(ag_graph *g)
+{
+    RT_ASSERT(!g->segment);
+    g->segment = ++g->n_segments;
+}
+
+void ag_segment_end(ag_graph *g)
+{
+    RT_ASSERT(g->segment);
+    g->segment = 0;
+}

@@ -99,6 +99,10 @@ ag_row_result ag_row_loss(const ag_row *r, int gradient)
     ag_row_result           o     = {0};
     ag_state                s;
     double                  waiting = 0;
+    RT_ASSERT(r->rows->target[r->n] >= 0 && r->rows->target[r->n] < r->V);
+    RT_ASSERT(t->k >= 0 && t->k <= AG_MAX_ENTRIES && t->m >= 0 && t->m <= AG_MAX_ENTRIES);
+    RT_ASSERT(whole ? r->y != NULL : ag_objectives[t->objective].needs == AG_TEXT || !t->k || r->rows->topk_ids);
+    RT_ASSERT(!ag_row_work(t) || r->work);
     begin(&s, r);
     if (T != 1) waiting = leave_one(&s, &o);
     (whole ? ag_whole_take : ag_stored_take)(&s);

@@ -70,7 +70,11 @@ static inline int ag_same(const ag_shape *a, const ag_shape *b)
     for (int i = 0; same && i < a->nd; i++) same = a->d[i] == b->d[i];
     return same;
 }
-static inline real *ag_scratch(const ag_args *a, int thread) { return a->scratch + thread * a->stride; }
+static inline real *ag_scratch(const ag_args *a, int thread)
+{
+    RT_ASSERT(thread >= 0 && thread < rt_threads());
+    return a->scratch + thread * a->stride;
+}
 
 /* din[j] = dout, or din[j] += dout.  Does nothing if both are the same memory and nothing is added. */
 void ag_pass(const ag_args *a, int j);

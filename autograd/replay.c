@@ -6,6 +6,8 @@
 
 void ag_plan_bind(ag_plan *p, ag_id v, void *data, void *grad)
 {
+    RT_ASSERT(v >= 0 && v < p->g->nv && p->g->v[v].role != AG_ACT);
+    RT_ASSERT(!grad || p->g->v[v].role == AG_PARAM);
     p->data[root(p, v)] = data;
     p->grad[root(p, v)] = grad;
     p->resolved         = 0;
@@ -29,6 +31,7 @@ static void resolve_step(ag_plan *p, ag_entry *s)
         a->din_type[j] = p->g->v[v].role == AG_PARAM ? KN_REAL : a->type[j];
         a->in[j]       = at(p, b_data(p, v), p->data[v]);
         if (s->phase == AG_BWD && wanted(p, n, j)) a->din[j] = at(p, b_grad(p, v), p->grad[v]);
+        RT_ASSERT(p->g->v[v].role == AG_ACT || a->in[j]); /* the leaf is bound */
     }
     a->out     = at(p, b_data(p, n->out), NULL);
     a->dout    = at(p, b_grad(p, n->out), NULL);
@@ -40,12 +43,17 @@ static void resolve_step(ag_plan *p, ag_entry *s)
 
 static void resolve(ag_plan *p)
 {
+    RT_ASSERT(!p->o.outline);
     if (p->resolved) return;
     for (int64_t t = 0; t < p->n_steps; t++) resolve_step(p, &p->s[t]);
     p->resolved = 1;
 }
 
-void ag_plan_value(const ag_plan *p, ag_id v, void **data) { *data = at(p, b_data(p, v), p->data[root(p, v)]); }
+void ag_plan_value(const ag_plan *p, ag_id v, void **data)
+{
+    RT_ASSERT(v >= 0 && v < p->g->nv && (p->g->v[v].role != AG_ACT || root(p, v) == root(p, p->loss)));
+    *data = at(p, b_data(p, v), p->data[root(p, v)]);
+}
 
 static void poison_dead(ag_plan *p, int64_t t)
 {
@@ -84,6 +92,7 @@ double ag_forward(ag_plan *p)
 
 void ag_backward(ag_plan *p, int accumulate)
 {
+    RT_ASSERT(p->resolved && !p->o.forward_only);
     *(real *)at(p, b_grad(p, p->loss), NULL) = 1;
     for (int64_t t = p->n_fwd; t < p->n_steps; t++) {
         ag_entry      *s = &p->s[t];

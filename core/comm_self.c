@@ -37,6 +37,7 @@ rt_comm *rt_comm_self(void)
 
 void rt_comm_share(const rt_comm *c, int rank, int64_t n, int64_t *from, int64_t *to)
 {
+    RT_ASSERT(rank >= 0 && rank < c->size && n >= 0);
     *from = n * rank / c->size;
     *to   = n * (rank + 1) / c->size;
 }

@@ -204,6 +204,7 @@ static const int64_t MOST_WHOLE = (int64_t)1 << 53; /* a double represents all i
 int rt_json_whole(const cJSON *e, int64_t least, int64_t most, int64_t *v)
 {
     const double d = cJSON_GetNumberValue(e);
+    RT_ASSERT(least >= -MOST_WHOLE && most <= MOST_WHOLE);
     if (!cJSON_IsNumber(e) || !(d >= (double)least && d <= (double)most) || d != floor(d)) return 0;
     *v = (int64_t)d;
     return 1;

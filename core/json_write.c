@@ -51,6 +51,12 @@ static void separate(rt_json_writer *w)
     if (on_lines(w)) new_line(w);
 }
 
+static void begin_key(rt_json_writer *w)
+{
+    RT_ASSERT(w->st != RT_OK || (w->depth && w->close[w->depth - 1] == '}' && !w->keyed));
+    separate(w);
+}
+
 static void end_key(rt_json_writer *w)
 {
     add(w, ": ", w->lines ? 2 : 1);
@@ -59,14 +65,14 @@ static void end_key(rt_json_writer *w)
 
 void rt_put_key(rt_json_writer *w, const char *s, size_t n)
 {
-    separate(w);
+    begin_key(w);
     if (w->st == RT_OK) keep(w, rt_json_quote(w->out, s, n));
     end_key(w);
 }
 
 void rt_put_raw_key(rt_json_writer *w, const char *json, size_t n)
 {
-    separate(w);
+    begin_key(w);
     add(w, json, n);
     end_key(w);
 }
@@ -106,6 +112,7 @@ void rt_put_end(rt_json_writer *w)
         return;
     }
     const int own_line = on_lines(w);
+    RT_ASSERT(!w->keyed);
     w->depth--;
     w->filled = 1;
     if (own_line) new_line(w);

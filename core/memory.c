@@ -42,7 +42,8 @@ rt_status rt_grow(void **a, int64_t n, int64_t *cap, size_t size)
 {
     if (n < *cap) return RT_OK;
     const int64_t c = *cap ? 2 * *cap : 64;
-    void         *p = realloc(*a, (size_t)c * size);
+    RT_ASSERT(n >= 0 && n < c);
+    void *p = realloc(*a, (size_t)c * size);
     RT_CHECK(p, RT_ENOMEM, "no memory for an array of %lld elements of %zu bytes", (long long)c, size);
     *a   = p;
     *cap = c;
@@ -82,6 +83,7 @@ int64_t rt_memory_peak(void)
 
 rt_status rt_buf_room(rt_buf *b, size_t n)
 {
+    RT_ASSERT(b->p ? b->len < b->cap : !b->len && !b->cap);
     if (b->len + n + 1 <= b->cap) return RT_OK;
     size_t cap = b->cap ? b->cap : 256;
     while (cap < b->len + n + 1) cap *= 2;

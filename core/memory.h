@@ -20,7 +20,7 @@ rt_status rt_alloc(void **out, int64_t n, size_t size, const char *what);
 /* Sets *copy to a copy of s, which the caller frees with free(). */
 rt_status rt_strdup(char **copy, const char *s);
 
-/* Ensures that array *a with capacity *cap has room for element n; doubles the capacity if not. */
+/* Ensures that array *a with capacity *cap has room for element n; doubles the capacity (0: 64) if not, which must be enough. */
 rt_status rt_grow(void **a, int64_t n, int64_t *cap, size_t size);
 
 /* Returns the bytes that this process may still use: the minimum of MemAvailable, what the cgroup

@@ -38,6 +38,7 @@ static rt_status unknown(const rt_command *c, const char *word)
 static rt_status take(const rt_option *o, void *into, const char *value)
 {
     char *field = (char *)into + o->at, *end = NULL;
+    RT_ASSERT(o->kind == RT_OPT_FLAG || (o->arg && value));
     errno = 0;
     switch (o->kind) {
     case RT_OPT_FLAG: *(int *)(void *)field = 1; break;
@@ -73,6 +74,7 @@ static rt_status parse_one(const rt_command *c, void *into, int argc, char **arg
     const rt_option *o = find(c, word + 2, n);
     if (!o) o = find_renamed(c, word + 2, n);
     if (!o) return unknown(c, word);
+    RT_ASSERT(o->at < c->size);
     if (o->kind == RT_OPT_FLAG) {
         RT_CHECK(!eq, RT_EINVAL, "--%s takes no value", o->name);
         return take(o, into, NULL);

@@ -5,6 +5,7 @@
  */
 #ifndef RT_CORE_RNG_H
 #define RT_CORE_RNG_H
+#include "core/status.h"
 #include <stdint.h>
 
 typedef struct rt_rng {
@@ -33,7 +34,11 @@ static inline uint64_t rt_rng_u64(rt_rng *r)
 /* Uniform in [0, 1), 53 bits. */
 static inline double rt_rng_uniform(rt_rng *r) { return (double)(rt_rng_u64(r) >> 11) * 0x1p-53; }
 /* Uniform in 0 .. n-1, 1 <= n < 2^32 (multiply-shift of the upper 32 bits; bias below n / 2^32). */
-static inline uint64_t rt_rng_below(rt_rng *r, uint64_t n) { return ((rt_rng_u64(r) >> 32) * n) >> 32; }
+static inline uint64_t rt_rng_below(rt_rng *r, uint64_t n)
+{
+    RT_ASSERT(n >= 1 && n <= UINT32_MAX);
+    return ((rt_rng_u64(r) >> 32) * n) >> 32;
+}
 
 double rt_rng_normal(rt_rng *r);                         /* mean 0, variance 1 (Box-Muller) */
 void   rt_rng_shuffle(rt_rng *r, int64_t *a, int64_t n); /* Fisher-Yates */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_FRAMES = 16 };
@@ -103,4 +104,10 @@ int rt_status_exit(rt_status s)
 #undef X
     }
     return 3;
+}
+
+void rt_assert_failed(const char *cond, const char *file, int line)
+{
+    fprintf(stderr, "retort: %s:%d: the caller broke the precondition %s\n", file, line, cond);
+    abort();
 }

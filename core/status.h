@@ -59,6 +59,15 @@ const char *rt_error_trace(void); /* "  at file:line" lines */
 const char *rt_status_name(rt_status s);
 int         rt_status_exit(rt_status s);
 
+/* A precondition that the header states and callers must keep.  Builds of type Debug (presets debug and asan) print a condition that is
+ * false, with its place, and abort; other builds do not evaluate it.  Input from outside the program is checked with RT_CHECK. */
+#ifdef RT_DEBUG
+#define RT_ASSERT(cond) ((cond) ? (void)0 : rt_assert_failed(#cond, __FILE__, __LINE__))
+#else
+#define RT_ASSERT(cond) ((void)sizeof(!(cond)))
+#endif
+_Noreturn void rt_assert_failed(const char *cond, const char *file, int line) __attribute__((cold));
+
 #define RT_FAIL(code, ...) return rt_fail((code), __FILE__, __LINE__, __VA_ARGS__)
 #define RT_CHECK(cond, code, ...)                  \
     do {                                           \

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "core/threads.h"
 #include "core/clock.h"
+#include "core/status.h"
 #include <omp.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ void rt_parallel(int64_t n, rt_body body, void *ud)
 {
     const int    threads = rt_threads();
     const double began   = rt_now();
+    RT_ASSERT(n >= 0 && !omp_in_parallel());
     if (threads == 1 || n == 1) {
         for (int64_t i = 0; i < n; i++) body(i, 0, ud);
         return;

@@ -1,8 +1,10 @@
 /* utf8.c -- validation of UTF-8 characters and their ends. */
 #include "core/utf8.h"
+#include "core/status.h"
 
 size_t rt_utf8_length(const char *text, size_t n)
 {
+    RT_ASSERT(n >= 1);
     const unsigned char *s = (const unsigned char *)text, c = s[0];
     const size_t         len = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
     if (!len || len > n) return 0;

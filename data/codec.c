@@ -99,6 +99,7 @@ void ds_codec_encode(const ds_codec *s, const float *y, uint8_t *row)
         const float x = floorf(y[i] / s->scale[i] / step_of(s->bits[i])) + n / 2;
         put_bits(row, at, s->bits[i], (unsigned)fminf(fmaxf(x, 0), n - 1));
     }
+    RT_ASSERT(at <= 8 * s->bytes);
 }
 
 void ds_codec_decode(const ds_codec *s, const uint8_t *row, float *y)
@@ -108,5 +109,6 @@ void ds_codec_decode(const ds_codec *s, const uint8_t *row, float *y)
         const float half = (float)(1 << s->bits[i]) / 2;
         y[i]             = ((float)get_bits(row, at, s->bits[i]) - half + 0.5f) * step_of(s->bits[i]) * s->scale[i];
     }
+    RT_ASSERT(at <= 8 * s->bytes);
     y[s->r] = 1;
 }

@@ -61,6 +61,7 @@ void ds_rows_clear(ds_rows *r, int64_t n)
 
 ds_rows ds_rows_slice(const ds_rows *r, int64_t first, int64_t n)
 {
+    RT_ASSERT(first >= 0 && n >= 0 && first + n <= r->n);
     ds_rows s = *r;
     s.n       = n;
     for (int c = 0; c < DS_ROW_WIDTH; c++)
@@ -81,6 +82,7 @@ static double entropy_beyond(const ds_rows *r, int64_t i, int64_t k)
 
 void ds_rows_copy(ds_rows *to, int64_t at, const ds_rows *from, int64_t i)
 {
+    RT_ASSERT(at >= 0 && at < to->n && i >= 0 && i < from->n && to->k <= from->k);
     for (int c = 0; c < DS_ROW_WIDTH; c++) {
         const size_t row = row_bytes(to, c);
         if (get(to, c) && get(from, c))

@@ -43,6 +43,7 @@ void di_encoder_row(const di_encoder *o, const real *h, uint8_t *row, int thread
 {
     const int64_t r = o->s->r, C = o->s->C;
     float        *y = o->y + thread * (r + 1);
+    RT_ASSERT(thread >= 0 && thread < rt_threads());
     for (int64_t i = 0; i < r; i++) {
         const real *map = o->map + i * (C + 1);
         y[i]            = (float)(kn_get()->dot(map, h, C) + map[C]);

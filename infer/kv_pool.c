@@ -53,7 +53,11 @@ rt_status inf_kv_pool_acquire(inf_kv_pool *p, int32_t *slot)
     return RT_OK;
 }
 
-void inf_kv_pool_release(inf_kv_pool *p, int32_t slot) { p->used[slot] = 0; }
+void inf_kv_pool_release(inf_kv_pool *p, int32_t slot)
+{
+    RT_ASSERT(slot >= 0 && slot < p->slots && p->used[slot]);
+    p->used[slot] = 0;
+}
 
 rt_status inf_kv_pool_plan(const inf_kv_pool *p, int64_t R, md_graph *g, ag_plan **plan)
 {

@@ -128,6 +128,7 @@ static int32_t draw_any(const inf_sampler *s, double sum, double u)
 
 int32_t inf_sample(inf_sampler *s, const real *logits, const inf_sampling *o, double u)
 {
+    RT_ASSERT(u >= 0 && u < 1);
     const int32_t best = greedy(logits, s->V);
     if (o->temperature <= 0 || !isfinite(logits[best])) return best;
     const double sum = fill_weights(s, logits, (double)logits[best], o->temperature);

@@ -81,6 +81,7 @@ static void transpose(real *to, const real *x, int64_t ld, int64_t rows, int64_t
 void kn_blas(real *c, int64_t ldc, const real *a, int64_t lda, int ta, const real *b, int64_t ldb, int tb, int64_t M, int64_t N, int64_t K,
              int acc, real *space)
 {
+    RT_ASSERT(g_gemm && K <= KN_BLAS_K);
     if (!M || !N) return;
     if (!ta && !tb && K && M * N * K <= SMALL) {
         if (M <= N) transpose(space, a, lda, M, K), a = space, lda = M, ta = 1;

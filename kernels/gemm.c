@@ -143,6 +143,9 @@ void kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, in
     const int64_t nr   = kn_get()->gemm.nr;
     const int64_t most = ct == KN_REAL ? MOST_K : KN_PANELS / nr, kc = K < 1 ? 1 : K < most ? K : most;
     const int64_t nc = KN_PANELS / kc / nr * nr;
+    RT_ASSERT(M >= 0 && N >= 0 && K >= 0 && g_panels); /* kn_init was called */
+    RT_ASSERT(ldc >= N && a.ld >= (a.trans ? M : K) && b.ld >= (b.trans ? K : N));
+    RT_ASSERT(kn_type_of(ct)->from_real && kn_type_of(a.t)->to_real && kn_type_of(b.t)->to_real);
     if (g_seen) g_seen(g_seen_ud, &a, &b, M, N, K);
     for (j.k0 = 0; j.k0 == 0 || j.k0 < K; j.k0 += kc)
         for (j.n0 = 0; j.n0 < N; j.n0 += nc) {

@@ -26,6 +26,7 @@ static void pack_panel(real *to, const kn_mat *b, int64_t n0, int64_t N, int64_t
 
 void kn_pack(real *to, kn_mat b, int64_t N, int64_t K)
 {
+    RT_ASSERT((uintptr_t)to % RT_ALIGN == 0 && b.ld >= (b.trans ? K : N));
     for (int64_t n = 0; n < N; n += kernel()->nr) pack_panel(to + n * K, &b, n, N, 0, K);
 }
 
@@ -48,6 +49,7 @@ void kn_gemm_packed(real *c, int64_t ldc, kn_rows a, const real *panels, int64_t
 {
     const int64_t nr = kernel()->nr;
     int64_t       n  = 0;
+    RT_ASSERT(M >= 0 && N >= 0 && K >= 0 && K <= packed_k && ldc >= N);
     for (; n + nr <= N; n += nr) kernel()->micro(c + n, ldc, &a, panels + n * packed_k, M, K, acc);
     if (n < N) edge(c + n, ldc, a, panels + n * packed_k, M, N - n, K, acc);
 }

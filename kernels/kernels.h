@@ -156,7 +156,7 @@ int64_t kn_not_finite(const void *x, kn_type t, int64_t n);
 typedef struct kn_mat { /* op(p): p, or p transposed if trans */
     const void *p;
     kn_type     t;
-    int64_t     ld;
+    int64_t     ld; /* row stride of p, at least the length of its rows */
     int         trans;
 } kn_mat;
 

@@ -22,5 +22,6 @@ static void multiply_rows(int64_t item, int thread, void *ud)
 void kn_matvec(real *y, const void *w, kn_type t, const real *x, int64_t N, int64_t K)
 {
     matvec m = {y, w, kn_type_of(t)->dot, x, N, K};
+    RT_ASSERT(N >= 0 && K >= 0 && m.dot);
     rt_parallel((N + ROWS - 1) / ROWS, multiply_rows, &m);
 }

@@ -78,9 +78,17 @@ static const kn_type_info types[KN_TYPES] = {
     [KN_Q4]   = {.name = "int4", .block = 2, .bytes = 1, .quantised = 1, .row = q_row, .dot = q_dot},
 };
 
-const kn_type_info *kn_type_of(kn_type t) { return &types[t]; }
+const kn_type_info *kn_type_of(kn_type t)
+{
+    RT_ASSERT(t < KN_TYPES);
+    return &types[t];
+}
 
-kn_type kn_type_quantised(int bits) { return bits == 8 ? KN_Q8 : KN_Q4; }
+kn_type kn_type_quantised(int bits)
+{
+    RT_ASSERT(bits == 8 || bits == 4);
+    return bits == 8 ? KN_Q8 : KN_Q4;
+}
 
 size_t kn_size(kn_type t) { return types[t].quantised ? 0 : types[t].bytes; }
 
@@ -88,6 +96,7 @@ const char *kn_type_name(kn_type t) { return types[t].name; }
 
 const real *kn_load(const void *x, kn_type t, int64_t at, int64_t n, real *work)
 {
+    RT_ASSERT(at >= 0 && n >= 0 && types[t].to_real);
     if (t == KN_REAL) return (const real *)x + at;
     types[t].to_real(work, x, at, n);
     return work;
@@ -104,6 +113,7 @@ void kn_put(void *y, kn_type t, int64_t at, const real *x, int64_t n, int add)
 {
     enum { BLOCK = 256 };
     real work[BLOCK];
+    RT_ASSERT(at >= 0 && n >= 0 && types[t].from_real);
     if (!add) {
         types[t].from_real(y, at, x, n);
         return;
@@ -121,6 +131,7 @@ int64_t kn_not_finite(const void *x, kn_type t, int64_t n)
 {
     enum { BLOCK = 1024 };
     int64_t at = 0, m = BLOCK;
+    RT_ASSERT(types[t].not_finite);
     for (; at < n; at += m) {
         m = n - at < m ? n - at : m;
         if (types[t].not_finite(x, at, m)) break;
@@ -129,4 +140,8 @@ int64_t kn_not_finite(const void *x, kn_type t, int64_t n)
     return at < n ? at : -1;
 }
 
-void kn_row(real *y, const void *x, kn_type t, int64_t row, int64_t cols) { types[t].row(y, x, row, cols); }
+void kn_row(real *y, const void *x, kn_type t, int64_t row, int64_t cols)
+{
+    RT_ASSERT(row >= 0 && cols >= 0 && types[t].row);
+    types[t].row(y, x, row, cols);
+}

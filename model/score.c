@@ -179,4 +179,8 @@ rt_status md_score_pair(md_scorer *s, md_scorer *s2, const md_packed *b, md_pair
     return score(&r, b);
 }
 
-void md_scorer_hidden(const md_scorer *s, int64_t t, real *h) { kn_row(h, s->hidden, md_activations(s->m), t, s->m->config.C); }
+void md_scorer_hidden(const md_scorer *s, int64_t t, real *h)
+{
+    RT_ASSERT(s->hidden && t >= 0 && t < s->max);
+    kn_row(h, s->hidden, md_activations(s->m), t, s->m->config.C);
+}

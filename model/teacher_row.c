@@ -145,6 +145,7 @@ md_teacher_row md_teacher_fill(ds_rows *r, int64_t i, const real *z, int64_t V, 
     tail          w   = {.z = z, .skip = skip, .V = V, .k = k, .size = (V + BLOCKS - 1) / BLOCKS, .top = largest(z, V)};
     rt_rng        rng = {seed};
     double        sum = 0, u = rt_rng_uniform(&rng);
+    RT_ASSERT(i >= 0 && i < r->n && k >= 0 && k <= V && k <= MD_TEACHER_MAX_K && actual < V);
     select_top(z, V, k, top);
     memcpy(skip, top, (size_t)k * sizeof *top);
     sort_ids(skip, k);

@@ -151,6 +151,7 @@ static void step_block(int64_t item, int thread, void *ud)
 
 void opt_step(opt_state *s, const opt_adamw *o, double lr, double norm, int64_t t)
 {
+    RT_ASSERT(t >= 1);
     const double ratio = o->clip / (norm + 1e-6), clip = o->clip > 0 && ratio < 1 ? ratio : 1;
     pass         u = {.s = s, .decay = (real)(lr * o->weight_decay)};
     u.o            = (kn_adamw){.lr       = (real)lr,

@@ -62,8 +62,10 @@ static tile tile_at(const int32_t *doc_start, int64_t t0, int64_t T)
 {
     tile q  = {.t0 = t0, .rows = T - t0 < TQ ? T - t0 : TQ};
     q.first = doc_start[t0];
-    for (int64_t i = 1; i < q.rows; i++)
+    for (int64_t i = 0; i < q.rows; i++) {
+        RT_ASSERT(doc_start[t0 + i] >= 0 && doc_start[t0 + i] <= t0 + i);
         if (doc_start[t0 + i] < q.first) q.first = doc_start[t0 + i];
+    }
     q.first = q.first / KN_MAX_NR * KN_MAX_NR; /* a panel boundary for every nr */
     q.end   = t0 + q.rows;
     return q;

@@ -51,7 +51,10 @@ static void store(const ag_args *a, int j)
     const size_t   bytes = (size_t)(n[KV_] * n[D_]) * kn_size(a->type[j]);
     const char    *from  = a->in[j];
     char          *cache = a->in[j + CACHE_K - K];
-    for (int64_t r = 0; r < a->shape[j]->d[0]; r++) memcpy(cache + (size_t)(slot[r] * T + pos[r]) * bytes, from + (size_t)r * bytes, bytes);
+    for (int64_t r = 0; r < a->shape[j]->d[0]; r++) {
+        RT_ASSERT(slot[r] >= 0 && slot[r] < n[B_] && pos[r] >= 0 && pos[r] < T);
+        memcpy(cache + (size_t)(slot[r] * T + pos[r]) * bytes, from + (size_t)r * bytes, bytes);
+    }
 }
 
 static void forward(const ag_args *a)

@@ -17,7 +17,8 @@ static void forward_row(int64_t n, int thread, void *ud)
 {
     const ag_args *a = ud;
     const int64_t  C = a->shape[1]->d[1];
-    real          *y = kn_target(a->out, a->out_type, n * C, ag_scratch(a, thread));
+    RT_ASSERT(((const int32_t *)a->in[0])[n] >= 0 && ((const int32_t *)a->in[0])[n] < a->shape[1]->d[0]);
+    real *y = kn_target(a->out, a->out_type, n * C, ag_scratch(a, thread));
     kn_row(y, a->in[1], a->type[1], ((const int32_t *)a->in[0])[n], C);
     kn_commit(a->out, a->out_type, n * C, y, C);
 }

@@ -177,6 +177,8 @@ static void run(const ag_args *a, int gradient)
     ag_targets   *t     = a->in[2];
     block         b     = {.a = a, .t = t, .rows = t->rows, .x = a->shared, .gradient = gradient};
     int           first = 1;
+    RT_ASSERT(!a->attr.i[1] || (t->rows.teacher.C == a->attr.i[1] && t->rows.teacher.hidden && t->rows.teacher.w));
+    RT_ASSERT(a->attr.i[2] || !ag_row_work(&t->settings));
     if (gradient) b.rows.scale *= (double)*(const real *)a->dout;
     b.dx = b.x + R * C, b.z = b.dx + R * C;
     b.result = (ag_row_result *)(void *)(b.z + R * V + (R * V) % 2);

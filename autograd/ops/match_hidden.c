@@ -127,6 +127,7 @@ static void run(const ag_args *a, int gradient)
     block         b   = first_block(a, gradient ? (double)*(const real *)a->dout : 0);
     double        sum = 0;
     const int64_t N   = a->shape[0]->d[0];
+    RT_ASSERT(b.t->rows.teacher.hidden && b.t->rows.teacher.C >= teacher_width(&b));
     for (int64_t at = 0; at < N; at += ROWS) {
         next_block(&b, at);
         lose(&b);

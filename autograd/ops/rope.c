@@ -7,6 +7,7 @@
 
 void ag_rope_table(real *table, int64_t positions, int64_t D, double theta)
 {
+    RT_ASSERT(positions >= 0 && D > 0 && D % 2 == 0);
     const int64_t half = D / 2;
     for (int64_t p = 0; p < positions; p++)
         for (int64_t i = 0; i < half; i++) {
@@ -34,6 +35,7 @@ static void turn(const ag_args *a, int64_t n, const void *from, kn_type from_typ
 {
     const int64_t W = a->shape[0]->d[1], D = a->attr.i[0], P = a->shape[2]->d[1], p = ((const int32_t *)a->in[1])[n];
     const real   *x = kn_load(from, from_type, n * W, W, work), *c = (const real *)a->in[2] + p * (D / 2), *s = c + P * (D / 2);
+    RT_ASSERT(p >= 0 && p < P);
     for (int64_t h = 0; h < W; h += D) a->k->rotate(to + h, x + h, c, s, sign, D / 2);
 }
 

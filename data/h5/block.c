@@ -36,6 +36,7 @@ rt_status ds_h5_block(const ds_h5_source *s, uint64_t at, uint64_t n, const char
 
 uint64_t ds_h5_take(ds_h5_cursor *c, size_t n)
 {
+    RT_ASSERT(n <= 8);
     uint64_t       v = 0;
     const uint8_t *p = ds_h5_skip(c, n);
     for (size_t i = 0; p && i < n; i++) v |= (uint64_t)p[i] << 8 * i;

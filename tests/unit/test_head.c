@@ -53,7 +53,7 @@ static void make_head(head *h, ag_objective o)
     assert_int_equal(ag_graph_create(&h->g, KN_REAL), RT_OK);
     const ag_id x = ag_param(h->g, "x", KN_REAL, 2, (int64_t[]){ROWS, V}), t = ag_opaque(h->g, "targets");
     const ag_id w    = ag_param(h->g, "w", KN_REAL, 2, (int64_t[]){V, V});
-    const ag_id loss = ag_head(h->g, x, w, t, &(ag_head_opts){.teacher = C, .work = ag_objectives[o].divergence >= 0});
+    const ag_id loss = ag_head(h->g, x, w, t, &(ag_head_opts){.teacher = C, .work = 1});
     if (ag_plan_create(&h->p, h->g, loss, &opts) != RT_OK) fail_msg("%s", rt_error_text());
     ag_plan_bind(h->p, x, h->x, h->dx), ag_plan_bind(h->p, w, h->w, h->dw), ag_plan_bind(h->p, t, &h->t, NULL);
 }
