@@ -1,4 +1,4 @@
-/* cmocka.h -- the few names of cmocka that test_kernels.c uses, for machines whose cmocka is not at hand.
+/* cmocka.h -- the few names of cmocka that test_kernels.c and test_gemm.c use, for machines whose cmocka is not at hand.
  *
  * The first check that fails says where and ends the program.  Everywhere else <cmocka.h> is cmocka's own.
  */

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The kernels on 64-bit ARM, which this machine need not be: compiled for it, their test run in an emulator.
+# The kernels on 64-bit ARM, which this machine need not be: compiled for it, their tests run in an emulator.
 set -eu
 for tool in aarch64-linux-gnu-gcc qemu-aarch64; do
     command -v $tool >/dev/null || { echo "skipped: $tool is not installed (./run setup dev)" && exit 77; }
@@ -12,5 +12,5 @@ cmake=/usr/bin/cmake ctest=/usr/bin/ctest
 cd "$SOURCE_DIR" # where the presets are
 $cmake --preset aarch64 -B "$dir/build" -DRETORT_WERROR=ON >"$dir/log" 2>&1 || fail "cmake cannot configure"
 $cmake --build "$dir/build" >"$dir/log" 2>&1 || fail "the kernels do not compile"
-$ctest --test-dir "$dir/build" --verbose >"$dir/log" 2>&1 || fail "the kernels' test fails"
+$ctest --test-dir "$dir/build" --verbose >"$dir/log" 2>&1 || fail "the kernels' tests fail"
 grep ': kernels: neon;' "$dir/log" || fail "another table than neon was chosen"
