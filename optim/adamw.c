@@ -80,6 +80,7 @@ static rt_status make(opt_state *s, const opt_param *p)
 rt_status opt_create(opt_state **out, const opt_param *p, int n, int64_t from, int64_t to)
 {
     opt_state *s;
+    RT_ASSERT(n >= 0 && 0 <= from && from <= to && to <= opt_blocks(p, n));
     RT_TRY(RT_NEW(s, 1));
     s->n               = n;
     s->from            = from;
@@ -164,8 +165,13 @@ void opt_step(opt_state *s, const opt_adamw *o, double lr, double norm, int64_t 
     rt_parallel(s->to - s->from, step_block, &u);
 }
 
-opt_view opt_at(opt_state *s, int i) { return s->v[i]; }
-int      opt_params(const opt_state *s) { return s->n; }
+opt_view opt_at(opt_state *s, int i)
+{
+    RT_ASSERT(i >= 0 && i < s->n);
+    return s->v[i];
+}
+
+int opt_params(const opt_state *s) { return s->n; }
 
 void opt_sync_weights(opt_state *s)
 {

@@ -219,7 +219,7 @@ static int ends_the_run(run *r, const outcome *v, int responded, char *text, siz
 
 static void give_up(run *r, job *j, const outcome *v, int responded)
 {
-    char text[sizeof r->why], more[96];
+    char text[sizeof r->why], more[128];
     describe(r, j, v, text, sizeof text - sizeof more);
     r->report->failed++;
     r->streak++;

@@ -87,11 +87,10 @@ static rt_status check_lengths(const textbook *b)
 {
     const int64_t room = b->run.server.max_len;
     for (int64_t c = 0; room && c < b->combinations; c++)
-        RT_CHECK(
-            b->ids[c].n + b->max_tokens <= room, RT_EINVAL,
-            "the prompt for topic %.100s has %lld tokens and max_tokens is %lld, but the teacher accepts %lld in all; use a smaller "
-            "--max-tokens",
-            tc_recipe_topic(b->recipe, c), (long long)b->ids[c].n, (long long)b->max_tokens, (long long)room);
+        RT_CHECK(b->ids[c].n + b->max_tokens <= room, RT_EINVAL,
+                 "the prompt for topic %.100s has %lld tokens and max_tokens is %lld, but the teacher accepts %lld in all; use a smaller "
+                 "--max-tokens",
+                 tc_recipe_topic(b->recipe, c), (long long)b->ids[c].n, (long long)b->max_tokens, (long long)room);
     return RT_OK;
 }
 

@@ -69,8 +69,8 @@ static void one_bad_request_does_not_end_the_run(void **state)
 {
     static const replay_fault faults[] = {REPLAY_400, REPLAY_500, REPLAY_CUT, REPLAY_GARBAGE, REPLAY_NAN, REPLAY_ERROR_200};
     static const char *const  why[]    = {
-            "HTTP 400: no such thing", "HTTP 500: the engine has died", "transfer closed",
-            "malformed response: body", "expected a finite log-probability",  "HTTP 200 with an error: Rate limit reached"};
+            "HTTP 400: no such thing",  "HTTP 500: the engine has died",     "transfer closed",
+            "malformed response: body", "expected a finite log-probability", "HTTP 200 with an error: Rate limit reached"};
     (void)state;
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         char                 name[32];

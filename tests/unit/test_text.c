@@ -187,7 +187,8 @@ static void tables(void **state)
     PUT("a.csv", "text\nonly, one column\n");
     refused(&plain, RT_EFORMAT, "line 2: the row has more cells than the first");
     PUT("a.csv", "id,content\n1,x\n");
-    refused(&plain, RT_EFORMAT, "there is no column \"text\"; name the column that holds the text with --text-field; the columns are: id, content");
+    refused(&plain, RT_EFORMAT,
+            "there is no column \"text\"; name the column that holds the text with --text-field; the columns are: id, content");
     PUT("a.csv", "text,text\n1,x\n");
     refused(&plain, RT_EFORMAT, "\"text\" occurs twice");
     PUT("a.csv", "text\n\"open\n");
