@@ -112,8 +112,8 @@ static rt_status eigen(fit *f, double *w)
     for (int64_t i = 0; i < f->C * f->C; i++) f->matrix[i] = (double)f->square[i];
     for (int64_t i = 0; i < f->C; i++) trace += f->matrix[i * f->C + i];
     for (int64_t i = 0; i < f->C * f->C; i++) trace += 0 * f->matrix[i]; /* NaN if an element is not finite */
-    RT_CHECK(isfinite(trace) && trace > 0, RT_ECHECK, "no codec can be fitted: the model's hidden states %s",
-             trace <= 0 ? "do not vary; give it more text" : "are no numbers; its weights are damaged");
+    RT_CHECK(isfinite(trace) && trace > 0, RT_ECHECK, "a codec cannot be fitted: the model's hidden states %s",
+             trace <= 0 ? "do not vary; score more text" : "are not finite; its weights are damaged");
     return kn_eigen(f->matrix, w, f->C);
 }
 
@@ -238,7 +238,7 @@ static rt_status fit_all(ds_codec **out, fit *f, int64_t bytes)
 rt_status di_codec_fit(ds_codec **out, const md_model *m, real *h, int64_t n, int64_t bytes)
 {
     fit f = {.m = m, .w = md_head(m), .V = m->config.V, .C = m->config.C, .n = n, .used = n < METRIC_ROWS ? n : METRIC_ROWS, .h = h};
-    RT_CHECK(n >= 1, RT_ECHECK, "no codec can be fitted: there is no row to fit it to");
+    RT_CHECK(n >= 1, RT_ECHECK, "a codec cannot be fitted: the shards have no row to fit it to");
     *out               = NULL;
     const rt_status st = fit_all(out, &f, bytes);
     fit_free(&f);

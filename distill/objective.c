@@ -25,29 +25,32 @@ static rt_status take_stored(di_objective *o, const di_objective_settings *c, co
     const char *kind    = ag_objectives[o->t.objective].word;
     const int   sampled = ag_objectives[o->t.objective].samples;
     RT_CHECK(info->soft, RT_EMISMATCH,
-             "objective \"%s\" needs teacher probabilities, %s is a text shard; make a soft one with retort score", kind, shard);
+             "objective \"%s\" needs teacher probabilities, but %s is a text shard; create a soft shard with retort score", kind, shard);
     RT_CHECK(info->k || info->m, RT_EMISMATCH,
-             "objective \"%s\" learns from entries, %s holds encoded states alone; use \"kl\", or score the text with --k", kind, shard);
+             "objective \"%s\" learns from entries, but %s holds only encoded hidden states; use \"kl\", or score the text with --k", kind,
+             shard);
     RT_CHECK(info->k || sampled, RT_EMISMATCH,
-             "objective \"%s\" learns from the most likely entries, %s holds samples alone; use \"sampled\", or score the text with --k",
+             "objective \"%s\" learns from the most likely entries, but %s holds only samples; use \"sampled\", or score the text with --k",
              kind, shard);
-    RT_CHECK(sampled || c->m <= 0, RT_EINVAL, "objective.m is %lld, but only \"sampled\" learns from samples, not \"%s\"; leave it out",
+    RT_CHECK(sampled || c->m <= 0, RT_EINVAL, "objective.m is %lld, but only \"sampled\" learns from samples, not \"%s\"; omit it",
              (long long)c->m, kind);
     o->stored = 1;
     o->t.k    = c->k < 0 ? info->k : c->k;
     o->t.m    = !sampled ? 0 : c->m < 0 ? info->m : c->m;
     RT_CHECK(o->t.k <= info->k && (o->t.k >= 1 || (sampled && !info->k)), RT_EMISMATCH,
-             "objective.k is %lld, %s holds %lld entries a row; \"%s\" takes 1 to that many", (long long)o->t.k, shard, (long long)info->k,
-             kind);
+             "objective.k is %lld, but %s holds %lld entries per row; \"%s\" takes 1 to that many", (long long)o->t.k, shard,
+             (long long)info->k, kind);
     RT_CHECK(
         !sampled || (o->t.m >= 1 && o->t.m == info->m && o->t.k == info->k), RT_EMISMATCH,
-        "objective \"sampled\" with k %lld, m %lld: %s holds k %lld, m %lld; both must be the stored ones (samples are drawn together, outside "
-        "the k) and m at least 1; \"tail-token\" needs no samples",
+        "objective \"sampled\" with k %lld, m %lld: %s holds k %lld, m %lld; both must equal the stored values, because the samples are "
+        "drawn "
+        "together outside the k, and m must be at least 1; \"tail-token\" needs no samples",
         (long long)o->t.k, (long long)o->t.m, shard, (long long)info->k, (long long)info->m);
-    RT_CHECK(
-        o->t.k <= AG_MAX_ENTRIES && o->t.m <= AG_MAX_ENTRIES, RT_EMISMATCH,
-        "objective \"%s\" takes at most %d entries and %d samples a row, %s holds k %lld, m %lld; set objective.k, or score the text with fewer",
-        kind, AG_MAX_ENTRIES, AG_MAX_ENTRIES, shard, (long long)info->k, (long long)info->m);
+    RT_CHECK(o->t.k <= AG_MAX_ENTRIES && o->t.m <= AG_MAX_ENTRIES, RT_EMISMATCH,
+             "objective \"%s\" takes at most %d entries and %d samples per row, but %s holds k %lld, m %lld; set objective.k, or score the "
+             "text with "
+             "fewer",
+             kind, AG_MAX_ENTRIES, AG_MAX_ENTRIES, shard, (long long)info->k, (long long)info->m);
     return RT_OK;
 }
 
@@ -70,17 +73,18 @@ static rt_status take_whole(di_objective *o, const di_objective_settings *c, con
 {
     RT_CHECK(
         c->k < 0 && c->m < 0, RT_EINVAL,
-        "objective.k and objective.m are for objectives that learn from entries, \"%s\" learns from whole distributions; leave them out, or "
-        "name another objective.kind",
+        "objective.k and objective.m are for objectives that learn from entries, but \"%s\" learns from whole distributions; omit them, or "
+        "choose another objective.kind",
         ag_objectives[o->t.objective].word);
     RT_CHECK(
         c->teacher || info->codec_bytes, RT_EMISMATCH,
-        "objective \"%s\" needs the teacher's whole distribution, %s holds %s; set teacher.model to the teacher's folder, or store encoded states "
-        "(retort score --model DIR --codec 64)",
+        "objective \"%s\" needs the teacher's whole distribution, but %s holds %s; set teacher.model to the teacher's folder, or store "
+        "encoded "
+        "hidden states (retort score --model DIR --codec 64)",
         ag_objectives[o->t.objective].word, shard,
         !info->soft ? "text"
-        : info->k   ? "the most likely entries alone"
-                    : "samples alone");
+        : info->k   ? "only the most likely entries"
+                    : "only samples");
     o->codec_bytes = c->teacher ? 0 : info->codec_bytes;
     return RT_OK;
 }
@@ -91,7 +95,8 @@ static rt_status take_match(di_objective *o, const di_objective_settings *c)
     o->t.match_weight = c->hidden_weight;
     RT_CHECK(
         o->t.match == AG_NO_MATCH || c->teacher || o->codec_bytes, RT_EINVAL,
-        "objective.hidden \"%s\" compares hidden states with the teacher's: set teacher.model to its folder, or learn \"kl\" from encoded states",
+        "objective.hidden \"%s\" compares hidden states with the teacher's; set teacher.model to its folder, or use \"kl\" with encoded "
+        "hidden states",
         matches[c->hidden]);
     return RT_OK;
 }
@@ -105,11 +110,11 @@ rt_status di_objective_resolve(di_objective *out, const di_objective_settings *c
     const ag_needs needs    = ag_objectives[kind].needs;
     if (needs == AG_WHOLE) RT_TRY(take_whole(&o, c, info, shard));
     else if (needs == AG_ENTRIES) RT_TRY(c->teacher ? take_fresh(&o, c) : take_stored(&o, c, info, shard));
-    RT_CHECK(
-        !ag_objectives[kind].samples || o.t.k > 0 || o.t.temperature == 1, RT_EINVAL,
-        "objective.temperature is %g, but samples alone (k = 0) are drawn at 1 and say nothing of another; leave it at 1, or learn from "
-        "encoded states or teacher.model",
-        o.t.temperature);
+    RT_CHECK(!ag_objectives[kind].samples || o.t.k > 0 || o.t.temperature == 1, RT_EINVAL,
+             "objective.temperature is %g, but rows of only samples (k = 0) are drawn at temperature 1; set it to 1, or learn from encoded "
+             "hidden "
+             "states or teacher.model",
+             o.t.temperature);
     RT_TRY(take_match(&o, c));
     o.teacher     = needs != AG_TEXT || o.t.match ? c->teacher : NULL;
     o.ce_weight   = needs == AG_TEXT || isnan(c->ce_weight) ? ag_objectives[kind].ce_weight : c->ce_weight;
@@ -126,11 +131,11 @@ rt_status di_objective_resolve(di_objective *out, const di_objective_settings *c
 static rt_status say_source(rt_buf *b, const di_objective *o)
 {
     if (o->teacher) return rt_buf_fmt(b, "the teacher %s in process", o->teacher);
-    if (o->codec_bytes) return rt_buf_fmt(b, "encoded states of %lld bytes", (long long)o->codec_bytes);
+    if (o->codec_bytes) return rt_buf_fmt(b, "encoded hidden states of %lld bytes", (long long)o->codec_bytes);
     if (!o->stored) return rt_buf_str(b, "text");
-    if (!o->t.m) return rt_buf_fmt(b, "%lld entries a row", (long long)o->t.k);
-    if (!o->t.k) return rt_buf_fmt(b, "%lld samples a row", (long long)o->t.m);
-    return rt_buf_fmt(b, "%lld entries and %lld samples a row", (long long)o->t.k, (long long)o->t.m);
+    if (!o->t.m) return rt_buf_fmt(b, "%lld entries per row", (long long)o->t.k);
+    if (!o->t.k) return rt_buf_fmt(b, "%lld samples per row", (long long)o->t.m);
+    return rt_buf_fmt(b, "%lld entries and %lld samples per row", (long long)o->t.k, (long long)o->t.m);
 }
 
 rt_status di_objective_say(rt_buf *b, const di_objective *o)

@@ -56,18 +56,18 @@ static rt_status check_shard(const scoring *c, const ds_shard *s, const ds_token
     const ds_info   *i      = ds_shard_info(s);
     const int64_t   *starts = ds_shard_starts(s);
     RT_CHECK(ds_tokenizer_is(t, i->tokenizer), RT_EMISMATCH,
-             "%s was made with the tokenizer %.12s..., %s has %.12s...; import the text again with --tokenizer %s", ds_shard_path(s),
+             "%s was made with the tokenizer %.12s..., but %s has %.12s...; import the text again with --tokenizer %s", ds_shard_path(s),
              i->tokenizer, c->model->dir, ds_tokenizer_identity(t), c->model->dir);
     for (int64_t d = 0; d < ds_shard_docs(s); d++)
         RT_CHECK(starts[d + 1] - starts[d] <= m->context, RT_EINVAL,
-                 "document %lld of %s has %lld tokens, the model takes at most %lld; import the text again with --max-doc %lld",
+                 "document %lld of %s has %lld tokens, but the model accepts at most %lld; import the text again with --max-doc %lld",
                  (long long)d, ds_shard_path(s), (long long)(starts[d + 1] - starts[d]), (long long)m->context, (long long)m->context);
     return RT_OK;
 }
 
 static rt_status open_shards(scoring *c)
 {
-    RT_CHECK(c->o.shards->n > 0, RT_EINVAL, "--shards: expected the names of shards to score");
+    RT_CHECK(c->o.shards->n > 0, RT_EINVAL, "--shards: expected one or more shards to score");
     RT_TRY(ds_tokenizer_load(&c->tokenizer, c->model->dir));
     for (int i = 0; i < c->o.shards->n; i++) {
         RT_TRY(ds_shard_open(&c->shard[i], c->o.shards->v[i]));
@@ -80,8 +80,8 @@ static rt_status make(scoring *c)
 {
     const di_score_opts *o = &c->o;
     RT_CHECK(o->k >= 0 && o->k <= MD_TEACHER_MAX_K && o->m >= 0 && o->codec_bytes >= 0, RT_EINVAL,
-             "k = %lld, m = %lld, encoded states of %lld bytes; k is 0 to %d, none is below 0", (long long)o->k, (long long)o->m,
-             (long long)o->codec_bytes, (int)MD_TEACHER_MAX_K);
+             "found k = %lld, m = %lld and encoded hidden states of %lld bytes; k must be from 0 to %d, and none may be negative",
+             (long long)o->k, (long long)o->m, (long long)o->codec_bytes, (int)MD_TEACHER_MAX_K);
     c->max = c->model->config.context > PACK ? c->model->config.context : PACK;
     RT_TRY(RT_NEW(c->item, c->max));
     RT_TRY(RT_NEW(c->ids, c->max));
@@ -171,20 +171,23 @@ static rt_status take_codec(scoring *c)
     const char     *path = c->o.codec_from;
     RT_TRY(ds_shard_open(&c->from, path));
     const ds_info *i = ds_shard_info(c->from);
-    RT_CHECK(i->soft && ds_tokenizer_is(c->tokenizer, i->tokenizer) && i->vocab == c->model->config.V, RT_EMISMATCH,
-             "--codec-from %s: a %s shard of tokenizer %.12s..., %lld entries; expected a soft one of %.12s..., %lld entries, as %s has",
-             path, i->soft ? "soft" : "text", i->tokenizer, (long long)i->vocab, ds_tokenizer_identity(c->tokenizer),
-             (long long)c->model->config.V, c->model->dir);
+    RT_CHECK(
+        i->soft && ds_tokenizer_is(c->tokenizer, i->tokenizer) && i->vocab == c->model->config.V, RT_EMISMATCH,
+        "--codec-from %s is a %s shard of tokenizer %.12s... with %lld entries; expected a soft shard of %.12s... with %lld entries, like "
+        "%s",
+        path, i->soft ? "soft" : "text", i->tokenizer, (long long)i->vocab, ds_tokenizer_identity(c->tokenizer),
+        (long long)c->model->config.V, c->model->dir);
     c->o.k = i->k, c->o.m = i->m, c->o.codec_bytes = i->codec_bytes;
-    RT_CHECK(i->k <= MD_TEACHER_MAX_K, RT_EINVAL, "--codec-from %s: k is %lld there, at most %d are possible", path, (long long)i->k,
+    RT_CHECK(i->k <= MD_TEACHER_MAX_K, RT_EINVAL, "--codec-from %s has k = %lld, expected at most %d", path, (long long)i->k,
              (int)MD_TEACHER_MAX_K);
     RT_TRY(ds_shard_codec(c->from, &s));
     RT_CHECK(
         !s || s->map, RT_EMISMATCH,
-        "--codec-from %s: it does not hold its encoder (/sketch_map is missing); score its text again, then the others --codec-from that",
+        "--codec-from %s does not hold its encoder (/sketch_map is missing); score its text again, then the other texts with --codec-from "
+        "that shard",
         path);
     RT_CHECK(!s || s->C == c->model->config.C, RT_EMISMATCH,
-             "--codec-from %s: it encodes hidden states of %lld numbers, %s has %lld; give the model that they were made of", path,
+             "--codec-from %s encodes hidden states of %lld numbers, but %s has %lld; use the model from which they were made", path,
              (long long)s->C, c->model->dir, (long long)c->model->config.C);
     return RT_OK;
 }
@@ -192,11 +195,11 @@ static rt_status take_codec(scoring *c)
 /* RT_EMISMATCH: the codec of `from` loses much more on this model than on its own teacher, so it is of another model. */
 static rt_status check_loss(const scoring *c, const ds_codec *s, double now)
 {
-    RT_CHECK(isfinite(now), RT_ECHECK, "no codec can be fitted: the model's hidden states are no numbers; its weights are damaged");
+    RT_CHECK(isfinite(now), RT_ECHECK, "a codec cannot be fitted: the model's hidden states are not finite; its weights are damaged");
     RT_CHECK(
         !c->from || isnan(s->loss) || now <= 2 * s->loss + 0.1, RT_EMISMATCH,
-        "--codec-from %s: its codec loses %.3f nats a token of its teacher, and %.3f of %s: not the model that it was made of, or very "
-        "different text; leave --codec-from out and train on these shards apart",
+        "--codec-from %s: the codec loses %.3f nats per token on its own teacher but %.3f on %s, which is another model or scores very "
+        "different text; omit --codec-from and train on these shards separately",
         c->o.codec_from, s->loss, now, c->model->dir);
     return RT_OK;
 }

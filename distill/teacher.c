@@ -14,7 +14,7 @@ static rt_status check_tokenizer(const char *dir, const ds_info *info)
     const rt_status st =
         same ? RT_OK
              : rt_fail(RT_EMISMATCH, __FILE__, __LINE__,
-                       "teacher.model %s has tokenizer %.12s..., the shards were made with %.12s...; use a teacher with the shards' "
+                       "teacher.model %s has tokenizer %.12s..., but the shards were made with %.12s...; use a teacher with the shards' "
                        "tokenizer, or import the text with --tokenizer %s",
                        dir, ds_tokenizer_identity(tok), info->tokenizer, dir);
     ds_tokenizer_destroy(&tok);
@@ -26,7 +26,7 @@ static rt_status check(const char *dir, int64_t T, const ds_info *info)
     md_config teacher;
     RT_TRY(md_config_read(&teacher, dir));
     RT_CHECK(teacher.context >= T, RT_EMISMATCH,
-             "teacher.model %s has a context of %lld tokens, data.seq is %lld; set data.seq to at most that", dir,
+             "teacher.model %s has a context of %lld tokens, but data.seq is %lld; set data.seq to at most that context", dir,
              (long long)teacher.context, (long long)T);
     return check_tokenizer(dir, info);
 }

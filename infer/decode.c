@@ -87,10 +87,10 @@ static void head(inf_session *s, int plan)
 rt_status inf_feed(inf_session *s, const int32_t *ids, int64_t n, const real **logits)
 {
     int plan = 0;
-    RT_CHECK(n >= 1 && s->used + n <= s->max, RT_EINVAL, "%lld tokens after %lld: this session holds %lld", (long long)n,
+    RT_CHECK(n >= 1 && s->used + n <= s->max, RT_EINVAL, "cannot add %lld tokens to %lld: this sequence has room for %lld", (long long)n,
              (long long)s->used, (long long)s->max);
     for (int64_t i = 0; i < n; i++)
-        RT_CHECK(ids[i] >= 0 && ids[i] < s->m->config.V, RT_EINVAL, "token %lld is %d, the vocabulary has %lld entries", (long long)i,
+        RT_CHECK(ids[i] >= 0 && ids[i] < s->m->config.V, RT_EINVAL, "token %lld is %d, but the vocabulary has %lld entries", (long long)i,
                  ids[i], (long long)s->m->config.V);
     for (int64_t i = 0; i < n; i += plan_T[plan]) {
         plan = n - i >= CHUNK ? 1 : 0;
@@ -98,7 +98,7 @@ rt_status inf_feed(inf_session *s, const int32_t *ids, int64_t n, const real **l
     }
     head(s, plan);
     RT_CHECK(kn_not_finite(s->logits, KN_REAL, s->m->config.V) < 0, RT_ECHECK,
-             "the model's logits after token %lld are not finite numbers: its weights are damaged or too large", (long long)s->used - 1);
+             "the model's logits after token %lld are not finite; its weights are damaged or too large", (long long)s->used - 1);
     *logits = s->logits;
     return RT_OK;
 }

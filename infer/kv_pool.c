@@ -21,9 +21,10 @@ static rt_status kv_pool_allocate(inf_kv_pool *p)
 rt_status inf_kv_pool_create(inf_kv_pool **out, const md_model *m, int64_t slots, int64_t max_tokens)
 {
     inf_kv_pool *p;
-    RT_CHECK(max_tokens >= 1 && max_tokens <= m->config.context, RT_EINVAL, "the model sees 1 to %lld tokens at once, asked for %lld",
-             (long long)m->config.context, (long long)max_tokens);
-    RT_CHECK(slots >= 1 && slots <= INT32_MAX, RT_EINVAL, "a KV pool has 1 to %d slots, asked for %lld", INT32_MAX, (long long)slots);
+    RT_CHECK(max_tokens >= 1 && max_tokens <= m->config.context, RT_EINVAL,
+             "the model's context is %lld tokens; expected a sequence of 1 to that many, found %lld", (long long)m->config.context,
+             (long long)max_tokens);
+    RT_CHECK(slots >= 1 && slots <= INT32_MAX, RT_EINVAL, "a KV pool must have 1 to %d slots, found %lld", INT32_MAX, (long long)slots);
     RT_TRY(RT_NEW(p, 1));
     p->m               = m;
     p->slots           = slots;

@@ -14,7 +14,7 @@ static rt_status read_bos(int32_t *id, const cJSON *o, const char *path)
 {
     int64_t v = -1;
     RT_TRY(rt_json_int(o, "bos_token_id", &v, path));
-    RT_CHECK(v <= INT32_MAX, RT_EFORMAT, "%s: \"bos_token_id\" is %lld, no token id", path, (long long)v);
+    RT_CHECK(v <= INT32_MAX, RT_EFORMAT, "%s: \"bos_token_id\" is %lld, which is not a token id", path, (long long)v);
     *id = v < 0 ? -1 : (int32_t)v;
     return RT_OK;
 }
@@ -25,7 +25,8 @@ static rt_status read_fields(md_config *c, const cJSON *o, const char *path)
     RT_TRY(rt_json_text(o, "model_type", &type, path));
     if (!strcmp(type, quantised_type))
         RT_TRY(rt_json_text(cJSON_GetObjectItemCaseSensitive(o, "quantization_config"), "base_model_type", &type, path));
-    RT_CHECK(md_family_find(type, &c->family), RT_EFORMAT, "%s: model_type \"%s\": this version knows %s", path, type, MD_FAMILY_NAMES);
+    RT_CHECK(md_family_find(type, &c->family), RT_EFORMAT, "%s: model_type \"%s\" is not supported; this version supports %s", path, type,
+             MD_FAMILY_NAMES);
     c->norm_eps = 1e-6;
     RT_TRY(rt_json_int(o, "vocab_size", &c->V, path));
     RT_TRY(rt_json_int(o, "hidden_size", &c->C, path));
@@ -51,7 +52,7 @@ rt_status md_config_read(md_config *c, const char *dir)
     md_config read = {0};
     rt_status st   = rt_path(&path, dir, "config.json");
     if (st == RT_OK && !rt_file_exists(path.p))
-        st = rt_fail(RT_ENOENT, __FILE__, __LINE__, "%s: expected a model folder with config.json, there is none", dir);
+        st = rt_fail(RT_ENOENT, __FILE__, __LINE__, "%s: expected a model folder with config.json, found none", dir);
     if (st == RT_OK) st = rt_json_read(&o, path.p, 0);
     if (st == RT_OK) st = read_fields(&read, o, path.p);
     if (st == RT_OK) st = ds_ends_read(&read.ends, dir);

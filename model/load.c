@@ -14,7 +14,7 @@ static rt_status check_shape(const md_source *s, const md_tensor *w, const md_st
     const int row = t->nd == 2 && t->shape[0] == 1 && t->shape[1] == w->cols; /* a norm of a quantised model: see save.c */
     const int ok =
         w->is_vector ? row || (t->nd == 1 && t->shape[0] == w->cols) : t->nd == 2 && t->shape[0] == w->rows && t->shape[1] == w->cols;
-    RT_CHECK(ok, RT_EFORMAT, "%s: %s is [%lld%s%lld], config.json asks for [%lld,%lld]", s->path, w->name, (long long)t->shape[0],
+    RT_CHECK(ok, RT_EFORMAT, "%s: %s is [%lld%s%lld], but config.json requires [%lld,%lld]", s->path, w->name, (long long)t->shape[0],
              t->nd == 2 ? "," : " of dimensions ", (long long)(t->nd == 2 ? t->shape[1] : t->nd), (long long)w->rows, (long long)w->cols);
     return RT_OK;
 }
@@ -26,10 +26,10 @@ static rt_status check_finite(const md_source *s, const md_tensor *w, const real
 {
     const int64_t at = kn_not_finite(w->data, w->type, w->rows * w->cols);
     if (at < 0) return RT_OK;
-    RT_CHECK(!isfinite(x[at]), RT_EFORMAT, "%s: %s[%lld,%lld] is %g, more than bf16 holds; use f32", s->path, w->name,
+    RT_CHECK(!isfinite(x[at]), RT_EFORMAT, "%s: %s[%lld,%lld] is %g, which exceeds the range of bf16; use f32", s->path, w->name,
              (long long)(at / w->cols), (long long)(at % w->cols), (double)x[at]);
     RT_FAIL(RT_EFORMAT,
-            "%s: %s[%lld,%lld] is %g, expected finite numbers alone: the file is damaged or training diverged; take an earlier one",
+            "%s: %s[%lld,%lld] is %g, expected only finite numbers; the file is damaged or training diverged; use an earlier checkpoint",
             s->path, w->name, (long long)(at / w->cols), (long long)(at % w->cols), (double)x[at]);
 }
 
@@ -79,20 +79,19 @@ static int group_is_finite(const kn_quant *q, int64_t i)
 static rt_status check_levels(const md_source *s, const md_tensor *w, const kn_quant *q)
 {
     for (int64_t i = 0; i < q->rows * q->groups; i++)
-        RT_CHECK(
-            group_is_finite(q, i), RT_EFORMAT,
-            "%s: row %lld, group %lld of %s has the scale %g and the zero point %g, expected finite weights (level - zero point) / scale, "
-            "the scale above 0; quantise the model again",
-            s->path, (long long)(i / q->groups), (long long)(i % q->groups), w->name, (double)q->scale[i], (double)q->zero[i]);
+        RT_CHECK(group_is_finite(q, i), RT_EFORMAT,
+                 "%s: row %lld, group %lld of %s has the scale %g and the zero point %g, expected a positive scale and finite weights "
+                 "(level - zero point) / scale; quantise the model again",
+                 s->path, (long long)(i / q->groups), (long long)(i % q->groups), w->name, (double)q->scale[i], (double)q->zero[i]);
     return RT_OK;
 }
 
 /* Checks that the stored levels have the bits and the group size of config.json. */
 static rt_status check_form(const md_source *s, const md_config *c, const md_tensor *w, const md_stored *t)
 {
-    RT_CHECK(c->bits, RT_EFORMAT, "%s: %s is quantised, config.json has no quantization_config of retort's", s->path, w->name);
+    RT_CHECK(c->bits, RT_EFORMAT, "%s: %s is quantised, but config.json has no quantization_config of retort", s->path, w->name);
     RT_CHECK(w->cols % c->group == 0 && t->nd == 2 && t->shape[1] * 8 == w->cols * c->bits, RT_EFORMAT,
-             "%s: %s does not hold %lld columns in groups of %lld, %lld bits each, as config.json says", s->path, t->name,
+             "%s: %s does not hold %lld columns in groups of %lld with %lld bits each, as config.json requires", s->path, t->name,
              (long long)w->cols, (long long)c->group, (long long)c->bits);
     return RT_OK;
 }
@@ -147,9 +146,9 @@ static int by_name(const void *a, const void *b)
 static rt_status check_part(const md_source *s, const md_tensor *w, const char *name, int part)
 {
     const int levels = md_source_find(s, w->name, ".q") != NULL;
-    RT_CHECK(part ? levels && !w->is_vector : !levels, RT_EFORMAT, "%s: the tensor %s has no place %s", s->path, name,
+    RT_CHECK(part ? levels && !w->is_vector : !levels, RT_EFORMAT, "%s: the tensor %s is unexpected %s", s->path, name,
              !part          ? "beside the quantised one"
-             : w->is_vector ? "in a model: it is of a vector, which is never quantised"
+             : w->is_vector ? "in a model, because it belongs to a vector, which is never quantised"
                             : "beside a matrix that is not quantised");
     return RT_OK;
 }
@@ -163,7 +162,7 @@ static rt_status check_name(const md_source *s, const md_model *m, const md_tens
     snprintf(want.name, sizeof want.name, "%.*s", n, name);
     if (strstr(name, "rotary_emb.inv_freq") || (m->config.tied && !strcmp(want.name, md_role_name(MD_HEAD)))) return RT_OK;
     found = n < MD_NAME ? bsearch(&key, known, (size_t)m->n, sizeof key, by_name) : NULL;
-    RT_CHECK(found, RT_EFORMAT, "%s: the tensor %s has no place in a %s model", s->path, name, md_family_word((int)m->config.family));
+    RT_CHECK(found, RT_EFORMAT, "%s: the tensor %s does not belong to a %s model", s->path, name, md_family_word((int)m->config.family));
     return check_part(s, *found, name, part);
 }
 
@@ -184,8 +183,8 @@ static rt_status find_unexpected(const md_model *m, const md_source *s)
 
 static rt_status load(md_model **m, md_config *c, const md_source *s, kn_type type)
 {
-    RT_CHECK(c->L < s->n, RT_EFORMAT, "%s: config.json asks for %lld layers, the files hold %lld tensors", s->path, (long long)c->L,
-             (long long)s->n);
+    RT_CHECK(c->L < s->n, RT_EFORMAT, "%s: config.json requires %lld layers, but the files hold only %lld tensors", s->path,
+             (long long)c->L, (long long)s->n);
     RT_TRY(look_at_head(s, c));
     RT_TRY(md_meta(m, c));
     RT_TRY(find_unexpected(*m, s));

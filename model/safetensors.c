@@ -63,11 +63,12 @@ static rt_status read_place(const md_st *s, md_st_tensor *t, const cJSON *off)
     const int64_t bytes = s->size - s->data, size = dtype_size(t->dtype);
     RT_CHECK(cJSON_GetArraySize(off) == 2 && rt_json_whole(off->child, 0, (int64_t)1 << 53, &t->begin) &&
                  rt_json_whole(off->child->next, 0, (int64_t)1 << 53, &t->end) && t->end >= t->begin,
-             RT_EFORMAT, "%s: tensor %s: data_offsets must be two whole numbers, the second not smaller", s->path, t->name);
-    RT_CHECK(t->end <= bytes, RT_EFORMAT, "%s: tensor %s ends beyond the file (%lld bytes of data); the file is cut or damaged", s->path,
-             t->name, (long long)bytes);
-    RT_CHECK(!size || t->end - t->begin == md_st_count(t) * size, RT_EFORMAT, "%s: tensor %s has %lld bytes, its shape needs %lld", s->path,
-             t->name, (long long)(t->end - t->begin), (long long)(md_st_count(t) * size));
+             RT_EFORMAT, "%s: tensor %s: data_offsets must be two integers, the second at least the first", s->path, t->name);
+    RT_CHECK(t->end <= bytes, RT_EFORMAT,
+             "%s: tensor %s ends after the end of the file (%lld bytes of data); the file is truncated or damaged", s->path, t->name,
+             (long long)bytes);
+    RT_CHECK(!size || t->end - t->begin == md_st_count(t) * size, RT_EFORMAT, "%s: tensor %s has %lld bytes, but its shape needs %lld",
+             s->path, t->name, (long long)(t->end - t->begin), (long long)(md_st_count(t) * size));
     return RT_OK;
 }
 
@@ -105,7 +106,7 @@ static rt_status check_places(md_st *s)
     if (s->n) qsort(s->t, (size_t)s->n, sizeof *s->t, by_place);
     for (int64_t i = 0; i < s->n; i++) {
         RT_CHECK(s->t[i].begin == at, RT_EFORMAT,
-                 "%s: tensor %s begins at byte %lld of the data, the one before it ends at %lld; the file is damaged", s->path,
+                 "%s: tensor %s begins at byte %lld of the data, but the one before it ends at %lld; the file is damaged", s->path,
                  s->t[i].name, (long long)s->t[i].begin, (long long)at);
         at = s->t[i].end;
     }
@@ -131,12 +132,13 @@ static rt_status read_header(md_st *s)
     s->size = rt_file_size(s->path);
     RT_CHECK(fread(le, 1, 8, s->f) == 8, RT_EFORMAT, "%s: expected a safetensors file, found %lld bytes", s->path, (long long)s->size);
     for (int i = 7; i >= 0; i--) len = len << 8 | le[i];
-    RT_CHECK(len <= HEADER_CAP && (int64_t)len + 8 <= s->size, RT_EFORMAT,
-             "%s: expected a safetensors file, its header claims %llu bytes of a file of %lld; it is cut or something else", s->path,
-             (unsigned long long)len, (long long)s->size);
+    RT_CHECK(
+        len <= HEADER_CAP && (int64_t)len + 8 <= s->size, RT_EFORMAT,
+        "%s: expected a safetensors file, found a header length of %llu bytes in a file of %lld; the file is truncated or of another kind",
+        s->path, (unsigned long long)len, (long long)s->size);
     RT_TRY(RT_NEW(text, (int64_t)len + 1));
     rt_status st = fread(text, 1, len, s->f) == len ? rt_json_parse(&o, text, len, 0, s->path)
-                                                    : rt_fail(RT_EIO, __FILE__, __LINE__, "%s: reading failed", s->path);
+                                                    : rt_fail(RT_EIO, __FILE__, __LINE__, "%s: the file cannot be read", s->path);
     free(text);
     RT_TRY(st);
     s->data = (int64_t)len + 8;

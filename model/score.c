@@ -43,7 +43,7 @@ static rt_status make(md_scorer *s, int64_t max)
 rt_status md_scorer_create(md_scorer **out, const md_model *m, int64_t max)
 {
     md_scorer *s;
-    RT_CHECK(max >= 1, RT_EINVAL, "a scorer for %lld tokens", (long long)max);
+    RT_CHECK(max >= 1, RT_EINVAL, "a scorer must take at least 1 token, found %lld", (long long)max);
     RT_TRY(RT_NEW(s, 1));
     s->m               = m;
     const rt_status st = make(s, max);
@@ -91,12 +91,12 @@ static void logits(md_scorer *s, int64_t t0, int64_t n)
 static rt_status check(const md_scorer *s, const md_packed *b)
 {
     const md_config *c = &s->m->config;
-    RT_CHECK(b->n >= 1 && b->n <= s->max, RT_EINVAL, "a text of %lld tokens: this model takes 1 to %lld", (long long)b->n,
+    RT_CHECK(b->n >= 1 && b->n <= s->max, RT_EINVAL, "the text has %lld tokens, but this model accepts 1 to %lld", (long long)b->n,
              (long long)s->max);
     for (int64_t i = 0; i < b->n; i++) {
-        RT_CHECK(b->ids[i] >= 0 && b->ids[i] < c->V, RT_EINVAL, "token %lld is %d, the vocabulary has %lld entries", (long long)i,
+        RT_CHECK(b->ids[i] >= 0 && b->ids[i] < c->V, RT_EINVAL, "token %lld is %d, but the vocabulary has %lld entries", (long long)i,
                  b->ids[i], (long long)c->V);
-        RT_CHECK(b->pos[i] >= 0 && b->pos[i] < c->context, RT_EINVAL, "a text of more than %lld tokens: the model's context ends there",
+        RT_CHECK(b->pos[i] >= 0 && b->pos[i] < c->context, RT_EINVAL, "the text has more than %lld tokens, the model's context",
                  (long long)c->context);
     }
     return RT_OK;
@@ -141,8 +141,7 @@ static rt_status check_logits(const rows *r, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         const char *dir = (r->bad[i] == 2 ? r->s2 : r->s)->m->dir;
-        RT_CHECK(!r->bad[i], RT_ECHECK,
-                 "%s: the model's logits after token %lld are not finite numbers: its weights are damaged or too large",
+        RT_CHECK(!r->bad[i], RT_ECHECK, "%s: the model's logits after token %lld are not finite; its weights are damaged or too large",
                  dir ? dir : "a new model", (long long)(r->t0 + i));
     }
     return RT_OK;

@@ -28,8 +28,8 @@ static rt_status take_theta(theta *t, const cJSON *o, const char *where, const c
     if (!get(o, "rope_theta")) return RT_OK;
     RT_TRY(rt_json_real(o, "rope_theta", &v, path));
     RT_CHECK(!t->from || v == t->value, RT_EFORMAT,
-             "%s: rope_theta is %.17g in %s and %.17g in %s; programs read the one or the other: keep one", path, t->value, t->from, v,
-             where);
+             "%s: rope_theta is %.17g in %s and %.17g in %s, and programs differ in which they read; remove one", path, t->value, t->from,
+             v, where);
     *t = (theta){v, where};
     return RT_OK;
 }
@@ -50,8 +50,8 @@ static rt_status check_partial(const cJSON *o, const char *where, const char *pa
 {
     double part = 1;
     RT_TRY(rt_json_real(o, "partial_rotary_factor", &part, path));
-    RT_CHECK(part == 1, RT_EFORMAT, "%s: partial_rotary_factor %g in %s is not supported in this version: all of a head is rotated", path,
-             part, where);
+    RT_CHECK(part == 1, RT_EFORMAT, "%s: partial_rotary_factor %g in %s is not supported in this version, which rotates all of a head",
+             path, part, where);
     return RT_OK;
 }
 
@@ -61,9 +61,8 @@ static rt_status read_rope_object(theta *t, const cJSON *o, const char *where, c
     const cJSON *p = get(o, where), *e;
     if (!p) return RT_OK;
     RT_CHECK(cJSON_IsObject(p), RT_EFORMAT, "%s: \"%s\" must be an object or null", path, where);
-    cJSON_ArrayForEach(e, p)
-        RT_CHECK(!cJSON_IsObject(e), RT_EFORMAT, "%s: %s.%s: settings for some layers alone are not supported in this version", path, where,
-                 e->string);
+    cJSON_ArrayForEach(e, p) RT_CHECK(!cJSON_IsObject(e), RT_EFORMAT,
+                                      "%s: %s.%s: settings for only some layers are not supported in this version", path, where, e->string);
     RT_TRY(check_kind(p, "rope_type", where, path));
     if (!get(p, "rope_type")) RT_TRY(check_kind(p, "type", where, path));
     RT_TRY(check_partial(p, where, path));
@@ -73,8 +72,8 @@ static rt_status read_rope_object(theta *t, const cJSON *o, const char *where, c
 static rt_status read_rope(md_config *c, const cJSON *o, const char *path)
 {
     theta t = {.value = 10000};
-    RT_TRY(check_partial(o, "the top object", path));
-    RT_TRY(take_theta(&t, o, "the top object", path));
+    RT_TRY(check_partial(o, "the top-level object", path));
+    RT_TRY(take_theta(&t, o, "the top-level object", path));
     RT_TRY(read_rope_object(&t, o, "rope_parameters", path));
     RT_TRY(read_rope_object(&t, o, "rope_scaling", path));
     c->rope_theta = t.value;
@@ -120,8 +119,8 @@ static rt_status check_activation(const cJSON *o, const char *path)
 {
     const char *act = "silu";
     RT_TRY(rt_json_text(o, "hidden_act", &act, path));
-    RT_CHECK(!strcmp(act, "silu") || !strcmp(act, "swish"), RT_EFORMAT, "%s: hidden_act \"%s\" is not supported in this version, only silu",
-             path, act);
+    RT_CHECK(!strcmp(act, "silu") || !strcmp(act, "swish"), RT_EFORMAT,
+             "%s: hidden_act \"%s\" is not supported in this version, only silu is", path, act);
     return RT_OK;
 }
 
@@ -134,7 +133,7 @@ static rt_status read_quantisation(md_config *c, const cJSON *o, const char *pat
     if (!q) return RT_OK;
     RT_TRY(rt_json_text(q, "quant_method", &method, path));
     RT_CHECK(!strcmp(method, "retort"), RT_EFORMAT,
-             "%s: quantization_config.quant_method \"%s\" is not supported; give the model that it was made from", path, method);
+             "%s: quantization_config.quant_method \"%s\" is not supported; use the model from which it was quantised", path, method);
     RT_TRY(rt_json_int(q, "bits", &c->bits, path));
     RT_TRY(rt_json_int(q, "group_size", &c->group, path));
     RT_CHECK((c->bits == 4 || c->bits == 8) && c->group >= 2 && c->group % 2 == 0, RT_EFORMAT,

@@ -40,7 +40,7 @@ static int there(const char *dir, const char *name)
 static rt_status add_file(folder *f, const char *name)
 {
     rt_buf path = {0};
-    RT_CHECK(f->n < MAX_FILES, RT_EFORMAT, "%s: more than %d safetensors files", f->dir, MAX_FILES);
+    RT_CHECK(f->n < MAX_FILES, RT_EFORMAT, "%s: the folder has more than %d safetensors files", f->dir, MAX_FILES);
     rt_status st = rt_path(&path, f->dir, name);
     if (st == RT_OK) st = md_st_open(&f->file[f->n], path.p);
     if (st == RT_OK) f->name[f->n++] = name;
@@ -70,8 +70,8 @@ static rt_status file_of(folder *f, const char *name, md_st **out)
     if (i < 0) {
         RT_CHECK(!strchr(name, '/'), RT_EFORMAT, "%s: %s names \"%s\", expected a file of the same folder", f->dir, index_file, name);
         RT_CHECK(there(f->dir, name), RT_ENOENT,
-                 "%s: %s names %s, which is not there; fetch it, or remove the index where it is of another save", f->dir, index_file,
-                 name);
+                 "%s: %s names %s, which does not exist; download it, or remove the index if it belongs to another save", f->dir,
+                 index_file, name);
         RT_TRY(add_file(f, name));
         i = f->n - 1;
     }
@@ -82,10 +82,10 @@ static rt_status file_of(folder *f, const char *name, md_st **out)
 static rt_status add_entry(folder *f, const cJSON *e)
 {
     place *p = &f->places[f->count];
-    RT_CHECK(cJSON_IsString(e), RT_EFORMAT, "%s: %s names no file for the tensor %.80s", f->dir, index_file, e->string);
+    RT_CHECK(cJSON_IsString(e), RT_EFORMAT, "%s: %s must name a file for the tensor %.80s", f->dir, index_file, e->string);
     RT_TRY(file_of(f, e->valuestring, &p->file));
     p->t = md_st_find(p->file, e->string);
-    RT_CHECK(p->t, RT_EFORMAT, "%s: %s says that the tensor %.80s is in %s, which does not hold it", f->dir, index_file, e->string,
+    RT_CHECK(p->t, RT_EFORMAT, "%s: according to %s the tensor %.80s is in %s, which does not hold it", f->dir, index_file, e->string,
              e->valuestring);
     f->count++;
     return RT_OK;
@@ -121,14 +121,14 @@ static rt_status open_all(folder *f)
 {
     const int one = there(f->dir, one_file);
     RT_CHECK(!there(f->dir, "adapter_config.json"), RT_EFORMAT,
-             "%s: adapter_config.json: adapters are not applied in this version; merge the adapter into the weights", f->dir);
+             "%s: adapter_config.json: adapters are not supported in this version; merge the adapter into the weights", f->dir);
     if (!there(f->dir, index_file)) {
-        RT_CHECK(one, RT_ENOENT, "%s: expected %s or %s, there is none", f->dir, one_file, index_file);
+        RT_CHECK(one, RT_ENOENT, "%s: expected %s or %s, found neither", f->dir, one_file, index_file);
         return open_one(f);
     }
     RT_TRY(open_index(f));
     RT_CHECK(!one || names(f, one_file), RT_EFORMAT,
-             "%s: %s lies beside %s, which does not name it: two saves, of which programs read the one or the other; remove the older",
+             "%s: %s is not named by %s, so the folder holds two saves, and programs differ in which they read; remove the older save",
              f->dir, one_file, index_file);
     return RT_OK;
 }

@@ -16,7 +16,7 @@ rt_status md_config_check(const md_config *c)
         RT_CHECK(sizes[i].v >= 1 && sizes[i].v <= (int64_t)1 << 24, RT_EINVAL, "model.%s must be between 1 and 2^24, found %lld",
                  sizes[i].name, (long long)sizes[i].v);
     RT_CHECK(c->H % c->KV == 0, RT_EINVAL, "model.H (%lld) must be a multiple of model.KV (%lld)", (long long)c->H, (long long)c->KV);
-    RT_CHECK(c->D % 2 == 0, RT_EINVAL, "model.D (%lld) must be even: rotary embedding pairs its halves", (long long)c->D);
+    RT_CHECK(c->D % 2 == 0, RT_EINVAL, "model.D (%lld) must be even, because rotary embedding pairs its halves", (long long)c->D);
     RT_CHECK(c->rope_theta > 0 && isfinite(c->rope_theta) && c->norm_eps > 0 && isfinite(c->norm_eps), RT_EINVAL,
              "model: rope theta (%g) and norm eps (%g) must be positive numbers", c->rope_theta, c->norm_eps);
     return RT_OK;

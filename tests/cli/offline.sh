@@ -79,7 +79,7 @@ for words in '--ledger x' '--retries 3' '--timeout 1.5' '--key-in-clear'; do
     expect 2 "${option[0]} applies to a server" "${score[@]}" --model "$model" "${option[@]}"
 done
 expect 2 "score requires --out FILE" "$RETORT" score --shards "$dir/text.h5" --model "$model"
-expect 2 "names of shards" "$RETORT" score --out "$dir/x.h5" --model "$model"
+expect 2 "expected one or more shards" "$RETORT" score --out "$dir/x.h5" --model "$model"
 expect 2 "exists already" "$RETORT" score --shards "$dir/text.h5" --model "$model" --out "$dir/model.h5"
 expect 2 "--k 0 --m 0 stores nothing" "${score[@]}" --model "$model" --k 0 --m 0
 expect 2 "--k must be from 0 to 256 entries, found 257" "${score[@]}" --model "$model" --k 257

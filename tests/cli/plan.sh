@@ -31,7 +31,7 @@ for kind in sampled kl ce; do plan --set objective.kind=$kind >"$dir/out" || fai
 # Encoded states: their decoder stands for the teacher, as wide as what an encoded state decodes to.
 json=$(plan --set model.V=4096 objective.kind=kl)
 [ "$(field teacher <<<"$json")" = $((4096 * 513 * 2)) ] || fail "the decoder's bytes: $json"
-[ "$(field objective <<<"$json")" = "kl from encoded states of 64 bytes" ] || fail "what is learnt: $json" # its value goes on after a comma
+[ "$(field objective <<<"$json")" = "kl from encoded hidden states of 64 bytes" ] || fail "what is learnt: $json" # its value goes on after a comma
 twice=$(plan --set model.V=4096 objective.kind=kl data.valid=none.h5 | field teacher)
 [ "$twice" = $((2 * 4096 * 513 * 2)) ] || fail "with validation there are two decoders: $twice"
 "$RETORT" plan "$dir/c.json" --set model.V=0 2>"$dir/err" && fail "a vocabulary out of nowhere"

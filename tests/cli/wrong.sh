@@ -50,35 +50,35 @@ good "$RETORT" score --model $model --shards text.h5 --out drawn.h5 --k 4 --m 2
 good "$RETORT" train config.json --set model.tokenizer=tok data.train=text.h5 model.context=16 data.seq=16 out=short
 good "$RETORT" train config.json --set model.tokenizer=tok data.train=text.h5 model.V=400 out=wide
 soft=("$RETORT" train config.json --set model.tokenizer=tok data.train=given.h5 out=x)
-expect 2 'objective "tail" needs teacher probabilities, text.h5 is a text shard' "${train[@]}" out=x objective.kind=tail
-expect 2 'objective.k is 9, given.h5 holds 4 entries a row' "${soft[@]}" objective.kind=tail objective.k=9
-expect 2 'given.h5 holds k 4, m 0; both must be the stored ones' "${soft[@]}" objective.kind=sampled
+expect 2 'objective "tail" needs teacher probabilities, but text.h5 is a text shard' "${train[@]}" out=x objective.kind=tail
+expect 2 'objective.k is 9, but given.h5 holds 4 entries per row' "${soft[@]}" objective.kind=tail objective.k=9
+expect 2 'given.h5 holds k 4, m 0; both must equal the stored values' "${soft[@]}" objective.kind=sampled
 expect 2 '"sampled" with k 2, m 2: drawn.h5 holds k 4, m 2' "${soft[@]}" data.train=drawn.h5 objective.kind=sampled objective.k=2
-expect 2 'objective "jsd" needs the teacher'\''s whole distribution, given.h5 holds the most likely entries alone; set teacher.model' "${soft[@]}" objective.kind=jsd
+expect 2 'objective "jsd" needs the teacher'\''s whole distribution, but given.h5 holds only the most likely entries; set teacher.model' "${soft[@]}" objective.kind=jsd
 good "$RETORT" score --model $model --shards text.h5 --out samples.h5 --k 0 --m 4
 good "$RETORT" score --model $model --shards text.h5 --out coded.h5
-expect 2 'samples.h5 holds samples alone; use "sampled"' "${soft[@]}" data.train=samples.h5 objective.kind=tail
-expect 2 'coded.h5 holds encoded states alone; use "kl"' "${soft[@]}" data.train=coded.h5 objective.kind=sampled
-expect 2 'samples.h5 holds samples alone; set teacher.model' "${soft[@]}" data.train=samples.h5 objective.kind=kl
-expect 2 'samples alone (k = 0) are drawn at 1' "${soft[@]}" data.train=samples.h5 objective.temperature=2
+expect 2 'samples.h5 holds only samples; use "sampled"' "${soft[@]}" data.train=samples.h5 objective.kind=tail
+expect 2 'coded.h5 holds only encoded hidden states; use "kl"' "${soft[@]}" data.train=coded.h5 objective.kind=sampled
+expect 2 'samples.h5 holds only samples; set teacher.model' "${soft[@]}" data.train=samples.h5 objective.kind=kl
+expect 2 'rows of only samples (k = 0) are drawn at temperature 1' "${soft[@]}" data.train=samples.h5 objective.temperature=2
 expect 2 'only "sampled" learns from samples, not "tail"' "${soft[@]}" data.train=drawn.h5 objective.kind=tail objective.m=2
-expect 2 '"kl" learns from whole distributions; leave them out' "${soft[@]}" data.train=coded.h5 objective.k=4
+expect 2 '"kl" learns from whole distributions; omit them' "${soft[@]}" data.train=coded.h5 objective.k=4
 expect 2 '"sampled" with k 4, m 1: drawn.h5 holds k 4, m 2' "${soft[@]}" data.train=drawn.h5 objective.m=1
 for order in '["text.h5","given.h5"]' '["given.h5","text.h5"]'; do
     expect 2 'data.train mixes text without a teacher'"'"'s probabilities (text.h5) and shards with them (given.h5)' "${soft[@]}" data.train="$order"
 done
 good "${train[@]}" out=told data.train=drawn.h5
-grep -qx 'train: told: sampled from 4 entries and 2 samples a row, with 0.1 of cross-entropy; 2 steps' out || fail "train does not say what it learns: $(cat out)"
+grep -qx 'train: told: sampled from 4 entries and 2 samples per row, with 0.1 of cross-entropy; 2 steps' out || fail "train does not say what it learns: $(cat out)"
 good "${train[@]}" out=samples data.train=samples.h5
-grep -q ': sampled from 4 samples a row, with' out || fail "train does not say that it learns from samples alone: $(cat out)"
+grep -q ': sampled from 4 samples per row, with' out || fail "train does not say that it learns from samples alone: $(cat out)"
 good "${train[@]}" out=told data.train=drawn.h5 --resume --set steps=3
 grep -q '; continuing from step 2 of 3$' out || fail "train does not say where it goes on: $(cat out)"
 expect 2 'the nearest choice is "reverse"' "${soft[@]}" objective.kind=revers
 expect 2 'the nearest choice is "cosine"' "${soft[@]}" objective.hidden=cosin
-expect 2 'objective.hidden "mse" compares hidden states with the teacher'\''s: set teacher.model' "${soft[@]}" objective.hidden=mse
+expect 2 'objective.hidden "mse" compares hidden states with the teacher'\''s; set teacher.model' "${soft[@]}" objective.hidden=mse
 expect 2 'nowhere: expected a model folder' "${soft[@]}" teacher.model=nowhere
 expect 2 'teacher.model run2/latest has tokenizer' "${soft[@]}" teacher.model=run2/latest
-expect 2 'teacher.model short/latest has a context of 16 tokens, data.seq is 32' "${soft[@]}" teacher.model=short/latest
+expect 2 'teacher.model short/latest has a context of 16 tokens, but data.seq is 32' "${soft[@]}" teacher.model=short/latest
 expect 2 'k must be from 1 to 256' "${soft[@]}" teacher.model=$model objective.kind=tail objective.k=0
 
 # Configuration.

@@ -133,8 +133,8 @@ static void rotary_settings_have_many_spellings(void **state)
          "rope_scaling.type \"longrope\""},
         {"\"rope_parameters\": {\"full_attention\": {\"rope_type\": \"default\"}},", 0, "rope_parameters.full_attention"},
         {"\"rope_parameters\": {\"partial_rotary_factor\": 0.5},", 0, "partial_rotary_factor 0.5 in rope_parameters"},
-        {"\"partial_rotary_factor\": 0.5,", 0, "partial_rotary_factor 0.5 in the top object"},
-        {"\"rope_theta\": 1e4, \"rope_parameters\": {\"rope_theta\": 5e5},", 0, "keep one"},
+        {"\"partial_rotary_factor\": 0.5,", 0, "partial_rotary_factor 0.5 in the top-level object"},
+        {"\"rope_theta\": 1e4, \"rope_parameters\": {\"rope_theta\": 5e5},", 0, "remove one"},
         {"\"rope_theta\": 1e4, \"rope_theta\": 5e5,", 0, "\"rope_theta\" occurs twice"},
         {"\"rope_scaling\": \"linear\",", 0, "\"rope_scaling\" must be an object or null"}};
     const md_config c = shape(MD_LLAMA);
@@ -246,7 +246,7 @@ static void the_index_decides(void **state)
     edit("model.safetensors.index.json", "whole", ".safetensors", "../x.safetensors");
     refused(RT_EFORMAT, "expected a file of the same folder");
     edit("model.safetensors.index.json", "../x", ".safetensors", "gone.safetensors");
-    refused(RT_ENOENT, "gone.safetensors, which is not there");
+    refused(RT_ENOENT, "gone.safetensors, which does not exist");
     edit("model.safetensors.index.json", "gone", ".safetensors", "weights_a.safetensors");
     refused(RT_EFORMAT, "lm_head.weight is in weights_a.safetensors, which does not hold it");
     edit("model.safetensors.index.json", "\"lm_head", ",", "");
@@ -311,7 +311,7 @@ static void weights_are_finite(void **state)
     m = loaded();
     md_destroy(&m);
     assert_int_equal(md_load(&m, g_dir, KN_BF16), RT_EFORMAT);
-    assert_non_null(strstr(rt_error_text(), "model.norm.weight[0,7] is 3.40282e+38, more than bf16 holds"));
+    assert_non_null(strstr(rt_error_text(), "model.norm.weight[0,7] is 3.40282e+38, which exceeds the range of bf16"));
 }
 
 static void nothing(void *ud, int64_t t, real *z, int thread)
@@ -425,8 +425,8 @@ static void parts_belong_to_quantised_matrices(void **state)
 {
     static const char *const odd[][2] = {{"lm_head.weight.scale", "beside a matrix that is not quantised"},
                                          {"lm_head.weight.zero", "beside a matrix that is not quantised"},
-                                         {"model.norm.weight.scale", "of a vector"},
-                                         {"model.norm.weight.q", "model.norm.weight has no place"}};
+                                         {"model.norm.weight.scale", "belongs to a vector"},
+                                         {"model.norm.weight.q", "model.norm.weight is unexpected"}};
     const md_config          c        = shape(MD_LLAMA);
     md_model                *m        = quantised(4);
     (void)state;
@@ -438,7 +438,7 @@ static void parts_belong_to_quantised_matrices(void **state)
     ok(rt_dir_remove(g_dir));
     ok(md_save(m, g_dir, KN_REAL));
     append(own_head);
-    refused(RT_EFORMAT, "lm_head.weight has no place beside the quantised one");
+    refused(RT_EFORMAT, "lm_head.weight is unexpected beside the quantised one");
     md_destroy(&m);
 }
 
@@ -477,7 +477,7 @@ static void quantised_folders_say_so(void **state)
     refused(RT_EFORMAT, "expected 4 or 8 bits");
     edit("config.json", "\"quantization_config\"", "},", "");
     edit("config.json", "\"retort_quantized\"", ",", "\"llama\",");
-    refused(RT_EFORMAT, "is quantised, config.json has no quantization_config");
+    refused(RT_EFORMAT, "is quantised, but config.json has no quantization_config");
 
     m->config.bits = 0; /* as the first version wrote it: a Llama with a method, norms of one dimension */
     ok(md_save(m, g_dir, KN_REAL));
@@ -560,13 +560,13 @@ static void headers_are_checked(void **state)
                {"{\"a\":[1]}", 0, "lacks dtype, shape or data_offsets"},
                {"{" ENTRY("a", "{\"x\":2}", "[0,8]") "}", 8, "lacks dtype, shape or data_offsets"},
                {"{" ENTRY("a", "[2]", "{\"x\":0,\"y\":8}") "}", 8, "lacks dtype, shape or data_offsets"},
-               {"{" ENTRY("a", "[2]", "[0,8,8]") "}", 8, "data_offsets must be two whole numbers"},
-               {"{" ENTRY("a", "[2]", "[0,8.5]") "}", 9, "data_offsets must be two whole numbers"},
-               {"{" ENTRY("a", "[2]", "[-8,0]") "}", 8, "data_offsets must be two whole numbers"},
-               {"{" ENTRY("a", "[2]", "[\"0\",8]") "}", 8, "data_offsets must be two whole numbers"},
-               {"{" ENTRY("a", "[2]", "[0,1e300]") "}", 8, "data_offsets must be two whole numbers"},
-               {"{" ENTRY("a", "[2]", "[8,0]") "}", 8, "data_offsets must be two whole numbers"},
-               {"{" ENTRY("a", "[2]", "[0,8]") "}", 4, "ends beyond the file"},
+               {"{" ENTRY("a", "[2]", "[0,8,8]") "}", 8, "data_offsets must be two integers"},
+               {"{" ENTRY("a", "[2]", "[0,8.5]") "}", 9, "data_offsets must be two integers"},
+               {"{" ENTRY("a", "[2]", "[-8,0]") "}", 8, "data_offsets must be two integers"},
+               {"{" ENTRY("a", "[2]", "[\"0\",8]") "}", 8, "data_offsets must be two integers"},
+               {"{" ENTRY("a", "[2]", "[0,1e300]") "}", 8, "data_offsets must be two integers"},
+               {"{" ENTRY("a", "[2]", "[8,0]") "}", 8, "data_offsets must be two integers"},
+               {"{" ENTRY("a", "[2]", "[0,8]") "}", 4, "ends after the end of the file"},
                {"{" ENTRY("a", "[1.5]", "[0,6]") "}", 6, "wrong size"},
                {"{" ENTRY("a", "[-2]", "[0,8]") "}", 8, "wrong size"},
                {"{" ENTRY("a", "[1e300]", "[0,8]") "}", 8, "wrong size"},

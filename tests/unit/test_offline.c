@@ -373,7 +373,7 @@ static void what_cannot_be_scored(void **state)
     o.k = o.m = 0;
     refused(&o, RT_EINVAL, "a soft shard has at least one of them");
     o.k = MD_TEACHER_MAX_K + 1;
-    refused(&o, RT_EINVAL, "k is 0 to 256");
+    refused(&o, RT_EINVAL, "k must be from 0 to 256");
     o             = opts();
     o.codec_bytes = 5000;
     refused(&o, RT_EINVAL, "4096");
@@ -433,7 +433,7 @@ static void what_is_not_alike(void **state)
     real *w      = md_head(g_model)->data;
     o.codec_from = first;
     for (int64_t i = 0; i < V * C; i++) w[i] *= -1; /* another model of the same shape */
-    refused(&o, RT_EMISMATCH, "not the model that it was made of");
+    refused(&o, RT_EMISMATCH, "which is another model or scores very");
     for (int64_t i = 0; i < V * C; i++) w[i] *= -1;
     write_text(other, 0, 3, g_sha, 1); /* no row to measure: nothing speaks against it */
     o.shards = &(rt_strings){{other}, 1};
@@ -443,7 +443,7 @@ static void what_is_not_alike(void **state)
     remove(g_out);
     real *h = find_tensor(g_model, "model.norm.weight")->data, was = h[0];
     o.shards = both(), h[0] = NAN;
-    refused(&o, RT_ECHECK, "are no numbers");
+    refused(&o, RT_ECHECK, "are not finite");
     h[0] = was;
 }
 
