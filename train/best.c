@@ -23,13 +23,13 @@ static rt_status drop_link(const char *out)
 static void judge(tr_trainer *t, const char *dir, int64_t step, int measured_anew)
 {
     if (measured_anew)
-        rt_note("%s: what is validated has changed: the lowest validation loss so far (%.4f at step %lld) is not compared with it",
+        rt_note("%s: the validation data have changed: the lowest validation loss so far (%.4f at step %lld) is no longer compared",
                 t->c->out, t->best_ce, (long long)t->best_step);
     else if (t->best_step == step || tr_checkpoint_verify(dir, t->best_step) == RT_OK) return;
     else
-        rt_note(
-            "%s: the checkpoint of the lowest validation loss (%.4f at step %lld) cannot be used any more: %s; the best is looked for anew",
-            t->c->out, t->best_ce, (long long)t->best_step, rt_error_text());
+        rt_note("%s: the checkpoint of the lowest validation loss (%.4f at step %lld) can no longer be used: %s; the search for the best "
+                "starts again",
+                t->c->out, t->best_ce, (long long)t->best_step, rt_error_text());
     forget(t);
 }
 

@@ -74,7 +74,7 @@ rt_status tr_point(const char *out, const char *as, const char *name)
     snprintf(tmp, sizeof tmp, "%s/%s.tmp", out, as);
     unlink(tmp);
     if (symlink(name, tmp) || rename(tmp, link))
-        RT_FAIL(rt_status_of_errno(errno), "%s: cannot be made a link to %s: %s", link, name, strerror(errno));
+        RT_FAIL(rt_status_of_errno(errno), "%s: cannot create the link to %s: %s", link, name, strerror(errno));
     return rt_file_sync(out);
 }
 
@@ -104,7 +104,7 @@ static rt_status fill_folder(tr_trainer *t, const char *dir, int64_t step)
     RT_TRY(rt_dir_remove(dir));
     RT_TRY(md_save(t->model, dir, t->type));
     if (tokenizer) RT_TRY(ds_tokenizer_copy(tokenizer, dir));
-    rt_status st = rt_buf_str(&text, "// The configuration of this run. Paths are relative to the folder in which it was started.\n");
+    rt_status st = rt_buf_str(&text, "// The configuration of this run. Paths are relative to the folder in which the run was started.\n");
     if (st == RT_OK) st = tr_config_print(&text, t->c);
     if (st == RT_OK) st = rt_path(&path, dir, "retort-train.json");
     if (st == RT_OK) st = rt_file_write(path.p, text.p, text.len);
@@ -149,7 +149,7 @@ static rt_status give_up(const char *out, const char *path, rt_status st)
     snprintf(tmp, sizeof tmp, "%s.tmp", path);
     if (rt_dir_remove(tmp) != RT_OK) rt_note("%s", rt_error_text());
     if (n <= 0) return rt_fail(st, __FILE__, __LINE__, "%s; there is no earlier checkpoint", why);
-    return rt_fail(st, __FILE__, __LINE__, "%s; the last checkpoint is %s/%s, go on with --resume", why, out, last);
+    return rt_fail(st, __FILE__, __LINE__, "%s; the last checkpoint is %s/%s, continue with --resume", why, out, last);
 }
 
 rt_status tr_checkpoint_write(tr_trainer *t, int64_t step)

@@ -36,7 +36,7 @@ static rt_status check_file(const char *dir, const cJSON *e)
     RT_CHECK(want && !strchr(e->string, '/'), RT_EFORMAT, "manifest.json: the entry \"%.80s\" has no \"sha256\"", e->string);
     snprintf(path, sizeof path, "%s/%s", dir, e->string);
     RT_TRY(rt_sha_file(path, hex));
-    RT_CHECK(!strcmp(hex, want), RT_EFORMAT, "%s has SHA-256 %.12s..., manifest.json says %.12s...", e->string, hex, want);
+    RT_CHECK(!strcmp(hex, want), RT_EFORMAT, "%s has SHA-256 %.12s..., but manifest.json records %.12s...", e->string, hex, want);
     return RT_OK;
 }
 
@@ -58,7 +58,8 @@ static rt_status check_all(const char *dir, const cJSON *files)
 static rt_status check_manifest_step(const cJSON *manifest, int64_t step)
 {
     const double says = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(manifest, "step"));
-    RT_CHECK(says == (double)step, RT_EFORMAT, "manifest.json is of step %.0f, the folder's name says %lld", says, (long long)step);
+    RT_CHECK(says == (double)step, RT_EFORMAT, "manifest.json is of step %.0f, but the folder's name is of step %lld", says,
+             (long long)step);
     return RT_OK;
 }
 
@@ -72,7 +73,8 @@ static rt_status check_state(const char *dir, const cJSON *files, int64_t step)
         tr_state_name(name, k, parts);
         RT_TRY(check_named(files, name));
         RT_TRY(tr_state_step(dir, k, parts, &says));
-        RT_CHECK(says == step, RT_EFORMAT, "%s is of step %lld, the folder's name says %lld", name, (long long)says, (long long)step);
+        RT_CHECK(says == step, RT_EFORMAT, "%s is of step %lld, but the folder's name is of step %lld", name, (long long)says,
+                 (long long)step);
     }
     return RT_OK;
 }
@@ -182,8 +184,8 @@ static rt_status check_step(const char *path)
     RT_TRY(rt_dir_list(&names, &n, path));
     for (int i = 0; st == RT_OK && i < n; i++)
         if (!is_part(names[i]))
-            st = rt_fail(RT_EINVAL, __FILE__, __LINE__, "%s/%s is no file of a run: --force does not remove it; move it to another folder",
-                         path, names[i]);
+            st = rt_fail(RT_EINVAL, __FILE__, __LINE__,
+                         "%s/%s is not a file of a run, so --force does not remove it; move it to another folder", path, names[i]);
     rt_names_free(&names, n);
     return st;
 }
@@ -196,7 +198,7 @@ static rt_status check_metrics(const char *path)
     const size_t      n                   = f ? fread(found, 1, sizeof begin - 1, f) : 0;
     if (f) fclose(f);
     RT_CHECK(f && !strncmp(found, begin, n), RT_EINVAL,
-             "%s holds no metrics of a run: --force does not remove it; move it to another folder", path);
+             "%s does not hold the metrics of a run, so --force does not remove it; move it to another folder", path);
     return RT_OK;
 }
 
@@ -211,10 +213,10 @@ static rt_status check_entry(const char *path, const char *name, int *ours)
     RT_CHECK(!lstat(path, &s) && (step   ? S_ISDIR(s.st_mode)
                                   : link ? S_ISLNK(s.st_mode)
                                          : S_ISREG(s.st_mode)),
-             RT_EINVAL, "%s is no %s: --force does not remove it; move it to another folder", path,
-             step   ? "folder of a checkpoint"
+             RT_EINVAL, "%s is not a %s, so --force does not remove it; move it to another folder", path,
+             step   ? "checkpoint folder"
              : link ? "link to a checkpoint"
-                    : "file of metrics");
+                    : "metrics file");
     return step ? check_step(path) : link ? RT_OK : check_metrics(path);
 }
 

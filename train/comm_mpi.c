@@ -120,7 +120,7 @@ static rt_status max_i64(rt_comm *c, int64_t *x, int64_t n) { return reduce(c, x
 static rt_status broadcast(rt_comm *c, void *bytes, size_t n)
 {
     (void)c;
-    RT_CHECK(n <= INT_MAX, RT_EINVAL, "a broadcast of %zu bytes", n);
+    RT_CHECK(n <= INT_MAX, RT_EINVAL, "a broadcast can have at most 2^31 - 1 bytes, found %zu", n);
     MPI_TRY(MPI_Bcast(bytes, (int)n, MPI_BYTE, 0, MPI_COMM_WORLD));
     return RT_OK;
 }
@@ -147,7 +147,7 @@ rt_status tr_comm_open(rt_comm **out)
     MPI_Comm_free(&here);
     RT_TRY(rt_alloc((void **)&g_parts, PART_BYTES, 1, "parts of the ranks' gradients"));
     RT_TRY(RT_NEW(g_wait, 2 * world.size));
-    RT_CHECK(!atexit(finalize), RT_ENOMEM, "MPI: no room for what is done at the process's end");
+    RT_CHECK(!atexit(finalize), RT_ENOMEM, "MPI: no memory to register the exit function");
     *out = &world;
     return RT_OK;
 }
@@ -165,7 +165,7 @@ rt_status tr_comm_open(rt_comm **out)
 {
     *out = rt_comm_self();
     RT_CHECK(!getenv("OMPI_COMM_WORLD_SIZE") || !strcmp(getenv("OMPI_COMM_WORLD_SIZE"), "1"), RT_EINVAL,
-             "started by mpirun, but this program was built without MPI; install libopenmpi-dev and build again");
+             "mpirun started several ranks, but this program was built without MPI; install libopenmpi-dev and build again");
     return RT_OK;
 }
 rt_status tr_library_versions(rt_buf *out) { return rt_buf_str(out, "no MPI"); }

@@ -31,81 +31,86 @@ static const char *dtype_word(int i)
 }
 
 static const key keys[] = {
-    {"model.init", PATH, TR_FILES, AT(init), "\"new\"", ANY, "\"new\", or the folder of a model to start from"},
+    {"model.init", PATH, TR_FILES, AT(init), "\"new\"", ANY, "\"new\" for a new model, or the folder of a model to start from"},
     {"model.tokenizer", PATH, TR_FREE_FILES, AT(tokenizer), "null", ANY,
-     "folder whose tokenizer the checkpoints carry: that of model.init, if it has one; null: that of model.init"},
+     "folder of the tokenizer that is copied into checkpoints; must be the tokenizer of model.init if that has one; null: that of "
+     "model.init"},
     {"model.family", ENUM, TR_SHAPE, AT(shape.family), "\"llama\"", WORDS(md_family_word), "transformer variant"},
-    {"model.V", INT, TR_SHAPE, AT(shape.V), "0", RANGE(0, 1 << 24), "vocabulary; 0: that of the shards"},
+    {"model.V", INT, TR_SHAPE, AT(shape.V), "0", RANGE(0, 1 << 24), "vocabulary size; 0: that of the shards"},
     {"model.C", INT, TR_SHAPE, AT(shape.C), "96", RANGE(1, 1 << 20), "width"},
     {"model.L", INT, TR_SHAPE, AT(shape.L), "3", RANGE(1, 1000), "layers"},
     {"model.H", INT, TR_SHAPE, AT(shape.H), "4", RANGE(1, 1000), "heads"},
     {"model.KV", INT, TR_SHAPE, AT(shape.KV), "2", RANGE(1, 1000), "key/value heads"},
     {"model.D", INT, TR_SHAPE, AT(shape.D), "24", RANGE(2, 4096), "head size"},
     {"model.F", INT, TR_SHAPE, AT(shape.F), "256", RANGE(1, 1 << 20), "feed-forward width"},
-    {"model.tied", FLAG, TR_SHAPE, AT(shape.tied), "true", ANY, "the head is the embedding"},
-    {"model.context", INT, TR_RUN, AT(shape.context), "128", RANGE(1, 1 << 20), "largest number of positions"},
+    {"model.tied", FLAG, TR_SHAPE, AT(shape.tied), "true", ANY, "the head shares the weights of the embedding"},
+    {"model.context", INT, TR_RUN, AT(shape.context), "128", RANGE(1, 1 << 20), "largest number of tokens in a sequence"},
     {"model.rope", REAL, TR_RUN, AT(shape.rope_theta), "10000", RANGE(1, 1e9), "base of the rotary angles"},
-    {"model.norm_eps", REAL, TR_RUN, AT(shape.norm_eps), "1e-5", RANGE(1e-12, 1), "inside RMSNorm's root"},
-    {"data.train", PATHS, TR_FILES, AT(train), "[]", ANY, "shards to learn from"},
-    {"data.valid", PATHS, TR_FREE_FILES, AT(valid), "[]", ANY, "shards to measure on"},
-    {"data.weights", REALS, TR_RUN, AT(weights), "[]", RANGE(0, 1e6), "passes over each shard in an epoch; []: 1 each"},
-    {"data.seq", INT, TR_RUN, AT(seq), "128", RANGE(1, 1 << 20), "tokens a sequence"},
-    {"data.shuffle", FLAG, TR_RUN, AT(shuffle), "true", ANY, "a new order of documents in every epoch; false: that of the shards"},
-    {"data.pack", FLAG, TR_RUN, AT(pack), "true", ANY, "several documents a sequence"},
+    {"model.norm_eps", REAL, TR_RUN, AT(shape.norm_eps), "1e-5", RANGE(1e-12, 1), "constant added inside the square root of RMSNorm"},
+    {"data.train", PATHS, TR_FILES, AT(train), "[]", ANY, "shards to train on"},
+    {"data.valid", PATHS, TR_FREE_FILES, AT(valid), "[]", ANY, "shards to validate on"},
+    {"data.weights", REALS, TR_RUN, AT(weights), "[]", RANGE(0, 1e6), "number of passes over each shard in an epoch; []: 1 each"},
+    {"data.seq", INT, TR_RUN, AT(seq), "128", RANGE(1, 1 << 20), "tokens per sequence"},
+    {"data.shuffle", FLAG, TR_RUN, AT(shuffle), "true", ANY, "order documents at random in every epoch; false: in the order of the shards"},
+    {"data.pack", FLAG, TR_RUN, AT(pack), "true", ANY, "pack several documents into a sequence"},
     {"objective.kind", ENUM, TR_RUN, AT(objective.kind), "\"auto\"", WORDS(di_objective_word),
-     "what is learnt (docs/objectives.md): from sampled to tail-token from stored rows, from kl to tv from whole distributions; auto: the best "
-     "that shards and teacher can serve"},
+     "the objective (docs/objectives.md): ce uses only the text, sampled to tail-token use stored rows, kl to tv use whole distributions; "
+     "auto: "
+     "the best for which shards and teacher have the data"},
     {"objective.k", INT, TR_RUN, AT(objective.k), "-1", RANGE(-1, AG_MAX_ENTRIES),
-     "exact entries a row; -1: all stored; with teacher.model 8"},
+     "exact entries per row; -1: all stored ones, or 8 with teacher.model"},
     {"objective.m", INT, TR_RUN, AT(objective.m), "-1", RANGE(-1, AG_MAX_ENTRIES),
-     "tail samples a row; -1: all stored (fewer of a shard's cannot be taken); with teacher.model 8"},
+     "tail samples per row; -1: all stored ones (fewer are not possible), or 8 with teacher.model"},
     {"objective.ce_weight", REAL, TR_RUN, AT(objective.ce_weight), "null", RANGE(0, 1),
-     "share of cross-entropy; null: 0.1 for kl and sampled, 0.5 for tail, else 0"},
+     "share of cross-entropy in the loss; null: 0.1 for kl and sampled, 0.5 for tail, else 0"},
     {"objective.ce_weight_end", REAL, TR_RUN, AT(objective.ce_weight_end), "null", RANGE(0, 1),
-     "that share at the last step, on a straight line; null: the same"},
+     "share of cross-entropy at the last step, interpolated linearly; null: objective.ce_weight"},
     {"objective.temperature", REAL, TR_RUN, AT(objective.temperature), "1", RANGE(0.05, 100),
-     "of the divergence: both rows' logits are divided by it"},
+     "temperature of the divergence: the logits of teacher and student are divided by it"},
     {"objective.t2", FLAG, TR_RUN, AT(objective.t2), "true", ANY,
-     "multiply the divergence by temperature^2, so that its gradient keeps its size"},
-    {"objective.beta", REAL, TR_RUN, AT(objective.beta), "0.5", RANGE(1e-3, 0.999), "jsd: the teacher's share of the mixture"},
+     "multiply the divergence by temperature^2 to keep the scale of its gradient"},
+    {"objective.beta", REAL, TR_RUN, AT(objective.beta), "0.5", RANGE(1e-3, 0.999), "jsd: share of the teacher in the mixture"},
     {"objective.alpha", REAL, TR_RUN, AT(objective.alpha), "0.1", RANGE(1e-3, 0.999),
-     "skew, skew-reverse: share of its own first distribution in the second"},
+     "skew, skew-reverse: share of the first distribution that is mixed into the second"},
     {"objective.bucket_share", REAL, TR_RUN, AT(objective.bucket_share), "null", RANGE(0, 1),
-     "sampled, tail-token: share of the tail whose shape is left to the student, as kind tail does; null: 0.85 for tail-token, else 0"},
+     "sampled, tail-token: share of the tail mass that is compared as one outcome, as kind tail does; null: 0.85 for tail-token, else 0"},
     {"objective.prompt_weight", REAL, TR_RUN, AT(objective.prompt_weight), "0", RANGE(0, 1e6),
-     "weight of rows about tokens that the teacher was given; 0: they do not count"},
+     "weight of rows whose target is a prompt token; 0: these rows do not count"},
     {"objective.z_loss", REAL, TR_RUN, AT(objective.z_loss), "0", RANGE(0, 1e3),
-     "times the square of the log-sum-exp of the student's logits"},
+     "weight of the square of the log-sum-exp of the student's logits"},
     {"objective.hidden", ENUM, TR_SHAPE, AT(objective.hidden), "\"none\"", WORDS(di_match_word),
-     "last hidden states, through a learnt projection, beside those of teacher.model or of encoded states"},
-    {"objective.hidden_weight", REAL, TR_RUN, AT(objective.hidden_weight), "1", RANGE(0, 1e6), "of that term"},
+     "loss between the student's last hidden states, after a trained projection, and the teacher's (teacher.model or encoded states)"},
+    {"objective.hidden_weight", REAL, TR_RUN, AT(objective.hidden_weight), "1", RANGE(0, 1e6), "weight of the loss of objective.hidden"},
     {"teacher.model", PATH, TR_FILES, AT(objective.teacher), "null", ANY,
-     "folder of a teacher that runs beside the student, forward alone; same tokenizer, any width"},
+     "folder of a teacher whose forward pass runs in each step; same tokenizer as the shards, any width"},
     {"optim.lr", REAL, TR_RUN, AT(adamw.lr), "0.001", RANGE(0, 100), "peak learning rate"},
-    {"optim.betas", PAIR, TR_RUN, AT(adamw.beta1), "[0.9, 0.95]", RANGE(0, 1), "decay of the two moments"},
-    {"optim.eps", REAL, TR_RUN, AT(adamw.eps), "1e-8", RANGE(1e-30, 1), "added to the root of the second moment"},
-    {"optim.weight_decay", REAL, TR_RUN, AT(adamw.weight_decay), "0.1", RANGE(0, 100), "decoupled, on matrices"},
+    {"optim.betas", PAIR, TR_RUN, AT(adamw.beta1), "[0.9, 0.95]", RANGE(0, 1), "decay rates of the two moments"},
+    {"optim.eps", REAL, TR_RUN, AT(adamw.eps), "1e-8", RANGE(1e-30, 1), "constant added to the square root of the second moment"},
+    {"optim.weight_decay", REAL, TR_RUN, AT(adamw.weight_decay), "0.1", RANGE(0, 100), "decoupled weight decay of matrices"},
     {"optim.clip", REAL, TR_RUN, AT(adamw.clip), "1.0", RANGE(0, 1e9), "largest gradient norm; 0: no clipping"},
     {"optim.max_skips", INT, TR_FREE, AT(max_skips), "10", RANGE(0, 1e6),
-     "a step whose gradients have no finite norm is skipped; more than so many in a row end the run"},
-    {"schedule.kind", ENUM, TR_RUN, AT(schedule.kind), "\"cosine\"", WORDS(opt_schedule_word), "wsd: linear decay over the last part"},
-    {"schedule.warmup", INT, TR_RUN, AT(schedule.warmup), "0", RANGE(0, BIG), "steps of linear warm-up"},
-    {"schedule.decay", INT, TR_RUN, AT(schedule.decay), "0", RANGE(0, BIG), "steps of wsd's decay"},
-    {"schedule.min_ratio", REAL, TR_RUN, AT(schedule.min_ratio), "0.1", RANGE(0, 1), "last rate over peak rate"},
-    {"batch.sequences", INT, TR_RUN, AT(sequences), "8", RANGE(1, 1 << 24), "sequences a step, over all ranks"},
-    {"batch.micro", INT, TR_FREE, AT(micro), "0", RANGE(0, 1 << 24), "sequences a rank holds at once; 0: its whole share"},
-    {"steps", INT, TR_STEPS, AT(steps), "1000", RANGE(1, BIG), "optimiser steps"},
-    {"seed", INT, TR_RUN, AT(seed), "0", RANGE(0, BIG), "of initialisation and data order"},
-    {"dtype", ENUM, TR_RUN, AT(dtype), "\"bf16\"", WORDS(dtype_word), "bf16: f32 masters and accumulation"},
-    {"recompute", FLAG, TR_FREE, AT(recompute), "false", ANY, "keep no activations inside blocks: less memory, a third more work"},
-    {"eval.every", INT, TR_FREE, AT(eval_every), "0", RANGE(0, BIG), "steps between validations; 0: only at the end"},
+     "a step whose gradient norm is not finite is skipped; more than this number of skipped steps in a row end the run"},
+    {"schedule.kind", ENUM, TR_RUN, AT(schedule.kind), "\"cosine\"", WORDS(opt_schedule_word),
+     "shape of the learning rate after the warm-up; wsd: constant, then linear decay"},
+    {"schedule.warmup", INT, TR_RUN, AT(schedule.warmup), "0", RANGE(0, BIG), "number of steps of linear warm-up"},
+    {"schedule.decay", INT, TR_RUN, AT(schedule.decay), "0", RANGE(0, BIG), "wsd: number of steps of the decay"},
+    {"schedule.min_ratio", REAL, TR_RUN, AT(schedule.min_ratio), "0.1", RANGE(0, 1), "ratio of the last learning rate to the peak"},
+    {"batch.sequences", INT, TR_RUN, AT(sequences), "8", RANGE(1, 1 << 24), "sequences per step over all ranks"},
+    {"batch.micro", INT, TR_FREE, AT(micro), "0", RANGE(0, 1 << 24), "sequences that a rank processes at a time; 0: its whole share"},
+    {"steps", INT, TR_STEPS, AT(steps), "1000", RANGE(1, BIG), "number of optimiser steps"},
+    {"seed", INT, TR_RUN, AT(seed), "0", RANGE(0, BIG), "seed of the initialisation and of the data order"},
+    {"dtype", ENUM, TR_RUN, AT(dtype), "\"bf16\"", WORDS(dtype_word),
+     "type of weights and activations; bf16 keeps f32 master weights and accumulates in f32"},
+    {"recompute", FLAG, TR_FREE, AT(recompute), "false", ANY,
+     "recompute the activations inside blocks in the backward pass: less memory, a third more work"},
+    {"eval.every", INT, TR_FREE, AT(eval_every), "0", RANGE(0, BIG), "number of steps between validations; 0: only at the end"},
     {"eval.sequences", INT, TR_FREE, AT(eval_sequences), "0", RANGE(0, BIG),
-     "most sequences of data.valid that a validation reads, the first ones; 0: all"},
+     "number of sequences of data.valid, from the first on, that a validation reads; 0: all"},
     {"checkpoint.every", INT, TR_FREE, AT(checkpoint_every), "0", RANGE(0, BIG),
-     "steps between checkpoints; 0: only at the end and every checkpoint.minutes"},
+     "number of steps between checkpoints; 0: only at the end and every checkpoint.minutes"},
     {"checkpoint.minutes", REAL, TR_FREE, AT(checkpoint_minutes), "30", RANGE(0, 1e6),
-     "minutes between checkpoints, besides; 0: steps alone decide"},
-    {"checkpoint.keep", INT, TR_FREE, AT(checkpoint_keep), "2", RANGE(1, BIG), "checkpoints kept"},
+     "number of minutes between checkpoints, in addition; 0: only checkpoint.every decides"},
+    {"checkpoint.keep", INT, TR_FREE, AT(checkpoint_keep), "2", RANGE(1, BIG), "number of checkpoints to keep"},
     {"out", TEXT, TR_FREE, AT(out), "\"out\"", ANY, "folder of checkpoints and metrics"},
 };
 enum { KEYS = sizeof keys / sizeof *keys };
@@ -134,7 +139,7 @@ static rt_status refuse(const char *path, const char *where)
 {
     const char *names[KEYS];
     for (int i = 0; i < KEYS; i++) names[i] = keys[i].path;
-    RT_FAIL(RT_EINVAL, "%s: there is no key \"%s\"; the nearest is \"%s\" (retort train --print-config shows all)", where, path,
+    RT_FAIL(RT_EINVAL, "%s: there is no key \"%s\"; the nearest is \"%s\" (retort train --print-config lists all keys)", where, path,
             rt_nearest(path, names, KEYS));
 }
 
@@ -176,7 +181,7 @@ static rt_status put(cJSON *o, const char *path, cJSON *value)
         if (cJSON_AddItemToObject(o, leaf, value)) return RT_OK;
     }
     cJSON_Delete(value);
-    RT_FAIL(RT_ENOMEM, "configuration key %s", path);
+    RT_FAIL(RT_ENOMEM, "no memory for the configuration key %s", path);
 }
 
 /* Resolves the paths of the tree.  `folder` is the file's folder for values of the file, "" for those of --set. */
@@ -200,7 +205,7 @@ static rt_status apply(cJSON *o, const char *text)
     if (!find_key(path)) return refuse(path, "--set");
     cJSON *v = cJSON_ParseWithOpts(eq + 1, NULL, 1);
     if (!v) v = cJSON_CreateString(eq + 1);
-    RT_CHECK(v, RT_ENOMEM, "configuration key %s", path);
+    RT_CHECK(v, RT_ENOMEM, "no memory for the configuration key %s", path);
     return put(o, path, v);
 }
 
@@ -218,7 +223,7 @@ static rt_status wrong(const key *k, const cJSON *v, const char *wanted)
 static rt_status take_number(const key *k, const cJSON *v, double *x)
 {
     char range[96];
-    snprintf(range, sizeof range, "%s between %.10g and %.10g", k->kind == INT ? "a whole number" : "a number", k->min, k->max);
+    snprintf(range, sizeof range, "%s between %.10g and %.10g", k->kind == INT ? "an integer" : "a number", k->min, k->max);
     const double d = cJSON_GetNumberValue(v);
     if (!cJSON_IsNumber(v) || !(d >= k->min && d <= k->max) || (k->kind == INT && d != floor(d))) return wrong(k, v, range);
     *x = d;
@@ -301,7 +306,7 @@ static rt_status fill(tr_config *c)
     for (int i = 0; i < KEYS; i++) {
         if (!look(c->json, keys[i].path)) {
             cJSON *v = cJSON_Parse(keys[i].fallback);
-            RT_CHECK(v, RT_ENOMEM, "configuration key %s", keys[i].path);
+            RT_CHECK(v, RT_ENOMEM, "no memory for the configuration key %s", keys[i].path);
             RT_TRY(put(c->json, keys[i].path, v));
         }
         RT_TRY(take(c, &keys[i], look(c->json, keys[i].path)));
@@ -315,11 +320,12 @@ static rt_status check_schedule(const tr_config *c)
     const int64_t warmup = c->schedule.warmup, decay = c->schedule.kind == OPT_WSD ? c->schedule.decay : 0, steps = c->steps;
     if (warmup <= steps && decay <= steps - warmup) return RT_OK;
     if (!decay)
-        RT_FAIL(RT_EINVAL, "schedule.warmup (%lld) takes more than the %lld steps; set steps=%lld or more, or schedule.warmup=%lld",
+        RT_FAIL(RT_EINVAL, "schedule.warmup (%lld) exceeds the %lld steps; set steps=%lld or more, or schedule.warmup=%lld",
                 (long long)warmup, (long long)steps, (long long)warmup, (long long)steps / 20);
     RT_FAIL(
         RT_EINVAL,
-        "schedule.warmup (%lld) and schedule.decay (%lld) take more than the %lld steps; set steps=%lld or more, or schedule.warmup=%lld and "
+        "schedule.warmup (%lld) and schedule.decay (%lld) together exceed the %lld steps; set steps=%lld or more, or schedule.warmup=%lld "
+        "and "
         "schedule.decay=%lld",
         (long long)warmup, (long long)decay, (long long)steps, (long long)(warmup + decay), (long long)steps / 20, (long long)steps / 2);
 }
@@ -331,7 +337,7 @@ static rt_status check(tr_config *c)
     c->schedule.lr = c->adamw.lr;
     RT_CHECK(!c->n_weights || c->n_weights == c->train.n, RT_EINVAL, "data.weights has %lld numbers for %d shards", (long long)c->n_weights,
              c->train.n);
-    RT_CHECK(c->out && *c->out && c->init, RT_EINVAL, "configuration keys \"out\" and \"model.init\" need a text");
+    RT_CHECK(c->out && *c->out && c->init, RT_EINVAL, "configuration keys \"out\" and \"model.init\" must not be null or empty");
     c->shape.bos = -1;
     return RT_OK;
 }
@@ -342,8 +348,8 @@ rt_status tr_config_read(tr_config *c, const char *path, const rt_strings *set)
     rt_buf    folder = {0};
     if (path) RT_TRY(rt_json_read(&read.json, path, RT_JSON_COMMENTS));
     else read.json = cJSON_CreateObject();
-    rt_status st =
-        read.json ? check_keys(read.json, "", path ? path : "defaults") : rt_fail(RT_ENOMEM, __FILE__, __LINE__, "configuration");
+    rt_status st = read.json ? check_keys(read.json, "", path ? path : "defaults")
+                             : rt_fail(RT_ENOMEM, __FILE__, __LINE__, "no memory for the configuration");
     if (st == RT_OK && path) st = tr_config_folder(&folder, path);
     if (st == RT_OK && path) st = resolve(read.json, folder.p);
     for (int i = 0; st == RT_OK && i < set->n; i++) st = apply(read.json, set->v[i]);
@@ -372,7 +378,7 @@ static rt_status print_key(rt_buf *out, const tr_config *c, const key *k, int ne
 {
     char       *text = cJSON_PrintUnformatted(look(c->json, k->path));
     const char *leaf = strrchr(k->path, '.') ? strrchr(k->path, '.') + 1 : k->path;
-    RT_CHECK(text, RT_ENOMEM, "printing the configuration");
+    RT_CHECK(text, RT_ENOMEM, "no memory to print the configuration");
     const rt_status st = rt_buf_fmt(out, "%s\"%s\": %s%s  // ", nested ? "    " : "  ", leaf, text, last ? "" : ",");
     free(text);
     return st == RT_OK ? print_meaning(out, k) : st;
@@ -389,7 +395,7 @@ rt_status tr_config_lines(rt_buf *out, const tr_config *c)
     for (int i = 0; i < KEYS; i++) {
         if (keys[i].class == TR_FILES || keys[i].class == TR_FREE_FILES) continue;
         char *text = cJSON_PrintUnformatted(look(c->json, keys[i].path));
-        RT_CHECK(text, RT_ENOMEM, "printing the configuration");
+        RT_CHECK(text, RT_ENOMEM, "no memory to print the configuration");
         const rt_status st = rt_buf_fmt(out, "%s\t%s\n", keys[i].path, text);
         free(text);
         RT_TRY(st);

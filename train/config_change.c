@@ -79,19 +79,20 @@ static rt_status compare_key(comparison *o, int i)
     rt_buf   *list = is_shape(o, i) ? &o->shape : list_for(o, i, then);
     char     *a = cJSON_PrintUnformatted(then), *b = cJSON_PrintUnformatted(now);
     rt_status st = a && b ? rt_buf_fmt(list, "%s%s (%.80s in the checkpoint, now %.80s)", list->len ? ", " : "", tr_config_key(i), a, b)
-                          : rt_fail(RT_ENOMEM, __FILE__, __LINE__, "comparing configurations");
+                          : rt_fail(RT_ENOMEM, __FILE__, __LINE__, "no memory to compare configurations");
     free(a), free(b);
     return st;
 }
 
 static rt_status judge(const comparison *o, const char *dir)
 {
-    RT_CHECK(!o->shape.len, RT_EMISMATCH, "%s cannot be gone on from with another shape: %s; give the old values, or begin a new run", dir,
+    RT_CHECK(!o->shape.len, RT_EMISMATCH, "%s cannot be continued with another shape: %s; restore the values, or start a new run", dir,
              o->shape.p);
-    RT_CHECK(!o->refused.len, RT_EMISMATCH,
-             "%s cannot be gone on from as it is, that would be another run: %s; give the old values, or allow each with --change KEY", dir,
-             o->refused.p);
-    if (o->noted.len) rt_note("going on from %s with %s", dir, o->noted.p);
+    RT_CHECK(
+        !o->refused.len, RT_EMISMATCH,
+        "%s cannot be continued, because these values change the results of the run: %s; restore them, or allow each with --change KEY",
+        dir, o->refused.p);
+    if (o->noted.len) rt_note("continuing from %s with %s", dir, o->noted.p);
     return RT_OK;
 }
 
@@ -104,7 +105,7 @@ static rt_status read_all(comparison *o, const char *dir, const char *inputs)
     RT_TRY(rt_json_read(&o->manifest, path, 0));
     RT_TRY(md_config_read(&o->was, dir));
     o->inputs = cJSON_Parse(inputs);
-    RT_CHECK(o->inputs, RT_ENOMEM, "comparing configurations");
+    RT_CHECK(o->inputs, RT_ENOMEM, "no memory to compare configurations");
     return RT_OK;
 }
 

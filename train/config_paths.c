@@ -18,7 +18,8 @@ static rt_status resolve_text(cJSON *text, const char *folder)
     rt_buf      path = {0};
     const char *s    = text->valuestring;
     rt_status   st   = *s == '@' ? rt_share_path(&path, s) : rt_buf_fmt(&path, "%s%s", *s == '/' ? "" : folder, s);
-    if (st == RT_OK && !cJSON_SetValuestring(text, path.p)) st = rt_fail(RT_ENOMEM, __FILE__, __LINE__, "a path of the configuration");
+    if (st == RT_OK && !cJSON_SetValuestring(text, path.p))
+        st = rt_fail(RT_ENOMEM, __FILE__, __LINE__, "no memory for a path of the configuration");
     rt_buf_free(&path);
     return st;
 }

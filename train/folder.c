@@ -11,21 +11,22 @@
 static rt_status refuse(const tr_folder *f)
 {
     const tr_found *x = &f->found;
-    RT_CHECK(
-        !x->step, RT_EINVAL,
-        "%s holds a run of %lld steps; go on with --resume, set \"out\" to another folder, or begin anew with --force (which removes that run)",
-        f->out, (long long)x->step);
+    RT_CHECK(!x->step, RT_EINVAL,
+             "%s holds a run of %lld steps; continue it with --resume, set \"out\" to another folder, or start again with --force (which "
+             "removes that run)",
+             f->out, (long long)x->step);
     RT_CHECK(!x->damaged, RT_EINVAL,
-             "%s holds a run, but no complete checkpoint: %s; bring it back from a copy, set \"out\" to another folder, or begin anew with "
+             "%s holds a run, but no complete checkpoint: %s; restore one from a copy, set \"out\" to another folder, or start again with "
              "--force (which removes that run)",
              f->out, x->why.p);
     RT_CHECK(
         !x->aside, RT_EINVAL,
-        "%s holds a run whose only checkpoints are %lld that were set aside as damaged (step-....damaged); bring one back from a copy, set \"out\" "
-        "to another folder, or begin anew with --force (which removes that run)",
+        "%s holds a run whose only checkpoints are %lld that were set aside as damaged (step-....damaged); restore one from a copy, set "
+        "\"out\" "
+        "to another folder, or start again with --force (which removes that run)",
         f->out, (long long)x->aside);
     RT_FAIL(RT_EINVAL,
-            "%s holds a run that ended before its first checkpoint; begin it again with --resume, or set \"out\" to another folder",
+            "%s holds a run that ended before its first checkpoint; start it again with --resume, or set \"out\" to another folder",
             f->out);
 }
 
@@ -38,10 +39,10 @@ static rt_status check_links(const char *out)
     struct stat              s;
     for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
         snprintf(path, sizeof path, "%s/%s", out, links[i]);
-        RT_CHECK(
-            lstat(path, &s) || S_ISLNK(s.st_mode), RT_EINVAL,
-            "%s is no link to a checkpoint, as of a copy that followed links (cp -rL): remove or rename it; the checkpoints are in step-...",
-            path);
+        RT_CHECK(lstat(path, &s) || S_ISLNK(s.st_mode), RT_EINVAL,
+                 "%s is not a link to a checkpoint, as in a copy that followed links (cp -rL); remove or rename it; the checkpoints are in "
+                 "step-...",
+                 path);
     }
     return RT_OK;
 }
@@ -55,8 +56,8 @@ static rt_status look(tr_folder *f, const tr_run_opts *o)
     RT_TRY(check_links(f->out));
     if (!o->resume) return refuse(f);
     if (!x->step && (x->damaged || x->aside)) return refuse(f);
-    if (x->damaged) rt_note("%s; going on from step %lld", x->why.p, (long long)x->step);
-    else if (!x->step) rt_note("%s holds no checkpoint: beginning at step 1", f->out);
+    if (x->damaged) rt_note("%s; continuing from step %lld", x->why.p, (long long)x->step);
+    else if (!x->step) rt_note("%s holds no checkpoint; starting at step 1", f->out);
     return RT_OK;
 }
 
@@ -99,4 +100,4 @@ rt_status tr_folder_log(tr_folder *f, const rt_buf *line)
     return RT_OK;
 }
 
-rt_status tr_folder_sync(tr_folder *f) { return fsync(fileno(f->log)) ? fail(f, "made durable") : RT_OK; }
+rt_status tr_folder_sync(tr_folder *f) { return fsync(fileno(f->log)) ? fail(f, "synchronised to disk") : RT_OK; }

@@ -65,7 +65,7 @@ static rt_status identify_folder(const char *key, const char *dir, char hex[RT_S
     char  **names;
     int     n;
     rt_sha *h;
-    RT_CHECK(rt_file_exists(dir), RT_ENOENT, "%s: %s: expected a model folder, found nothing", key, dir);
+    RT_CHECK(rt_file_exists(dir), RT_ENOENT, "%s: %s: expected a model folder, found none", key, dir);
     RT_TRY(rt_dir_list(&names, &n, dir));
     rt_status st = rt_sha_begin(&h);
     if (st == RT_OK) {
@@ -163,8 +163,8 @@ static void compare(char verdict[RT_COMM_TEXT], const char *first, const char *m
     while (*first || *mine) {
         const line a = next_line(&first), b = next_line(&mine);
         if (a.compared_n == b.compared_n && !memcmp(a.name, b.name, (size_t)a.compared_n)) continue;
-        snprintf(verdict, RT_COMM_TEXT, "ranks were given different things: %.*s is %.*s on rank 0, %.*s on rank %d", a.name_n, a.name,
-                 a.shown_n, a.shown, b.shown_n, b.shown, rank);
+        snprintf(verdict, RT_COMM_TEXT, "the ranks differ: %.*s is %.*s on rank 0, %.*s on rank %d", a.name_n, a.name, a.shown_n, a.shown,
+                 b.shown_n, b.shown, rank);
         return;
     }
 }
@@ -186,7 +186,7 @@ static rt_status agree(rt_comm *comm, const rt_buf *mine)
     }
     free(first);
     RT_TRY(st);
-    if (*verdict && !comm->rank) st = rt_fail(RT_EMISMATCH, __FILE__, __LINE__, "%s; start all ranks with the same", verdict);
+    if (*verdict && !comm->rank) st = rt_fail(RT_EMISMATCH, __FILE__, __LINE__, "%s; start all ranks with the same inputs", verdict);
     return rt_comm_agree(comm, st);
 }
 

@@ -72,11 +72,12 @@ static rt_status append(const char *path, const rt_buf *text)
 
 static void say(const sorted *s, const char *path, int64_t last)
 {
-    if (s->later) rt_note("%s: what it says of steps after %lld, which no checkpoint holds, is now in %s", path, (long long)last, LOST);
-    if (s->unreadable) rt_note("%s: %lld lines that are cut or no JSON are now in %s", path, (long long)s->unreadable, LOST);
+    if (s->later)
+        rt_note("%s: the metrics of steps after %lld, which no checkpoint holds, are now in %s", path, (long long)last, LOST);
+    if (s->unreadable) rt_note("%s: %lld lines that are truncated or not JSON are now in %s", path, (long long)s->unreadable, LOST);
     if (s->steps < last)
-        rt_note("%s: it has lines of %lld of the %lld steps of the checkpoint: metrics of earlier steps are missing", path,
-                (long long)s->steps, (long long)last);
+        rt_note("%s has lines of %lld of the %lld steps of the checkpoint: metrics of earlier steps are missing", path, (long long)s->steps,
+                (long long)last);
 }
 
 /* Appends the lost lines durably to their file before they are removed from the log. */

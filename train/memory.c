@@ -154,15 +154,18 @@ rt_status tr_check_fit(const tr_config *c, const md_config *shape, const rt_comm
     const char   *words = find_suggestion(c, shape, comm, info, have, &gb);
     RT_CHECK(
         !words, RT_ENOMEM,
-        "the run does not fit: it needs %.2f GB a rank (%.2f weights, gradients and AdamW's state, %.2f activations, %.2f the head's block), %.2f GB are "
-        "available; with --set %s it needs %.2f GB (retort plan shows all of it)",
+        "the run does not fit: it needs %.2f GB per rank (%.2f weights, gradients and AdamW's state, %.2f activations, %.2f the head's "
+        "block), but "
+        "%.2f GB are available; with --set %s it needs %.2f GB (retort plan shows the details)",
         (double)need.total * 1e-9, (double)model * 1e-9, (double)need.bytes[TR_ACTIVATIONS] * 1e-9,
         (double)need.bytes[TR_HEAD_BLOCK] * 1e-9, (double)have * 1e-9, words, gb);
     RT_FAIL(
         RT_ENOMEM,
-        "the run does not fit: it needs %.2f GB a rank (%.2f weights, gradients and AdamW's state, %.2f activations, %.2f the teacher), %.2f GB are available, and "
-        "smaller micro-batches with recompute do not make it fit; make the model smaller (it has %.0f million parameters)%s",
+        "the run does not fit: it needs %.2f GB per rank (%.2f weights, gradients and AdamW's state, %.2f activations, %.2f the teacher), "
+        "but %.2f GB are "
+        "available, and it does not fit with smaller micro-batches and recompute either; make the model smaller (it has %.0f million "
+        "parameters)%s",
         (double)need.total * 1e-9, (double)model * 1e-9, (double)need.bytes[TR_ACTIVATIONS] * 1e-9, (double)need.bytes[TR_TEACHER] * 1e-9,
         (double)have * 1e-9, (double)need.parameters * 1e-6,
-        c->objective.teacher ? ", or keep the teacher out of it: retort score --model DIR stores encoded states" : "");
+        c->objective.teacher ? ", or train without teacher.model on encoded hidden states, which retort score --model DIR stores" : "");
 }

@@ -147,11 +147,9 @@ rt_status tr_pass_check(const tr_pass *o, const tr_trainer *t)
     const int64_t hidden = bad_hidden(o), n = hidden < 0 ? o->targets.result.bad_row : hidden;
     const char   *what = hidden < 0 ? "logits" : "hidden states";
     if (n < 0) return RT_OK;
-    RT_CHECK(
-        o->teacher.p, RT_ECHECK,
-        "the shards' encoded states of the teacher: the %s after token %lld of sequence %lld are not finite numbers; score the text again",
-        what, (long long)(n % o->T), (long long)(o->first + n / o->T));
-    RT_FAIL(RT_ECHECK,
-            "teacher.model %s: its %s after token %lld of sequence %lld are not finite numbers: its weights are damaged or too large",
+    RT_CHECK(o->teacher.p, RT_ECHECK,
+             "the encoded hidden states of the shards: the %s after token %lld of sequence %lld are not finite; score the text again", what,
+             (long long)(n % o->T), (long long)(o->first + n / o->T));
+    RT_FAIL(RT_ECHECK, "teacher.model %s: the %s after token %lld of sequence %lld are not finite; the weights are damaged or too large",
             t->objective.teacher, what, (long long)(n % o->T), (long long)(o->first + n / o->T));
 }

@@ -176,8 +176,8 @@ static rt_status check_learned(const run *r)
 {
     const tr_trainer *t = r->t;
     RT_CHECK(!t->skipped || t->skipped + t->empty < r->step, RT_ECHECK,
-             "%s: the norm of the gradients was not finite in any of %lld steps: the student is as it began, nothing was learned",
-             r->c->out, (long long)t->skipped);
+             "%s: the norm of the gradients was not finite in any of %lld steps, so no step changed the student", r->c->out,
+             (long long)t->skipped);
     return RT_OK;
 }
 
@@ -215,11 +215,12 @@ static rt_status make_up(run *r)
 static rt_status interrupted(const run *r)
 {
     RT_CHECK(r->step > 0, RT_EINTR, "interrupted before the first step; %s",
-             r->folder.replaced ? "the earlier run was removed, as --force says" : "nothing was done");
-    RT_CHECK(r->step > r->first, RT_EINTR,
-             "interrupted with no step done after step %lld of %lld; the checkpoint is still %s/step-%08lld, go on with --resume",
-             (long long)r->step, (long long)r->c->steps, r->c->out, (long long)r->step);
-    RT_FAIL(RT_EINTR, "interrupted after step %lld of %lld; a checkpoint is in %s/step-%08lld, go on with --resume", (long long)r->step,
+             r->folder.replaced ? "the earlier run was removed because of --force" : "nothing was done");
+    RT_CHECK(
+        r->step > r->first, RT_EINTR,
+        "interrupted before a step after step %lld of %lld was completed; the checkpoint is still %s/step-%08lld, continue with --resume",
+        (long long)r->step, (long long)r->c->steps, r->c->out, (long long)r->step);
+    RT_FAIL(RT_EINTR, "interrupted after step %lld of %lld; a checkpoint is in %s/step-%08lld, continue with --resume", (long long)r->step,
             (long long)r->c->steps, r->c->out, (long long)r->step);
 }
 
@@ -289,10 +290,10 @@ static void say_end(run *r)
     s->best_step = r->t->best_step, s->best_ce = r->t->best_ce;
     if (r->o->end) r->o->end(r->c, s);
     if (s->teacher_ce > student)
-        rt_note(
-            "warning: the teacher is the worse model of this text: its cross-entropy is %.3f on %s, the student's %.3f on %s; learn from the text "
-            "(objective.kind=ce), or from a teacher that knows it",
-            s->teacher_ce, s->teacher_on, student, s->last.validated ? "data.valid" : "the last batch");
+        rt_note("warning: the teacher is the worse model of this text: its cross-entropy is %.3f on %s, the student's %.3f on %s; train on "
+                "the text "
+                "only (objective.kind=ce), or use a teacher that fits the text",
+                s->teacher_ce, s->teacher_on, student, s->last.validated ? "data.valid" : "the last batch");
 }
 
 rt_status tr_run(const tr_config *c, rt_comm *comm, const tr_run_opts *o)

@@ -42,7 +42,7 @@ rt_status tr_saver_start(tr_saver **out, rt_status (*snapshot)(void *ud), void *
     pthread_mutex_lock(&s->moving);
     if (pthread_create(&s->thread, NULL, watch, s)) {
         free(s);
-        RT_FAIL(RT_ENOMEM, "a thread that watches for interrupts cannot be started");
+        RT_FAIL(RT_ENOMEM, "the system cannot start the thread that waits for interrupts");
     }
     *out = s;
     return RT_OK;

@@ -96,7 +96,8 @@ static void say_missing(tr_trainer *t, int64_t s, int64_t k, double loss, double
     if (t->comm->rank || t->missing_said || !k || !isfinite(loss) || share < MANY_MISSING) return;
     t->missing_said = 1;
     rt_note(
-        "warning: step %lld: none of the stored ids of %.0f %% of the rows is one of the student's (model.V %lld): kl leaves these rows out",
+        "warning: step %lld: in %.0f %% of the rows the student's vocabulary (model.V %lld) has none of the stored ids; kl excludes these "
+        "rows",
         (long long)s + 1, 100 * share, (long long)t->model->config.V);
 }
 
@@ -122,9 +123,9 @@ static rt_status say_why(tr_trainer *t, int64_t s)
 {
     RT_TRY(sum_gradients(t));
     RT_CHECK(kn_not_finite(t->grads, KN_REAL, t->n_grads) < 0, RT_ECHECK,
-             "step %lld: the sum of the ranks' gradients is not finite, though each rank's is", (long long)s + 1);
+             "step %lld: the sum of the ranks' gradients is not finite, although the gradients of each rank are", (long long)s + 1);
     RT_FAIL(RT_ECHECK,
-            "step %lld: its gradients are finite numbers, but the sum of their squares is not: they are too large; the model's weights are "
+            "step %lld: the gradients are finite, but the sum of their squares is not, because they are too large; the model's weights are "
             "damaged or too large",
             (long long)s + 1);
 }
@@ -136,8 +137,8 @@ static rt_status skip(tr_trainer *t, int64_t s, const tr_metrics *m)
     t->skipped++;
     t->in_a_row++;
     if (!t->comm->rank)
-        rt_note("step %lld: the norm of its gradients is not finite (loss %g); skipped, %lld in a row, %lld in all", (long long)s + 1,
-                m->loss, (long long)t->in_a_row, (long long)t->skipped);
+        rt_note("step %lld: the norm of the gradients is not finite (loss %g); the step is skipped, %lld in a row, %lld in all",
+                (long long)s + 1, m->loss, (long long)t->in_a_row, (long long)t->skipped);
     if (t->in_a_row <= t->c->max_skips) return RT_OK;
     RT_TRY(rt_comm_agree(t->comm, tr_find_anomaly(t, s)));
     return say_why(t, s);
@@ -150,8 +151,8 @@ static void pass_over(tr_trainer *t, int64_t s)
     if (t->comm->rank || t->empty_said || t->empty < MANY_EMPTY || t->empty * 10 < s + 1) return;
     t->empty_said = 1;
     rt_note(
-        "warning: %lld of %lld steps had no row that counts and changed nothing (documents of one token, or prompts alone): their loss is "
-        "null; set data.pack to true, or leave such documents out",
+        "warning: %lld of %lld steps had no row that counts (documents of one token, or only prompts) and changed nothing; their loss is "
+        "null; set data.pack to true, or remove such documents",
         (long long)t->empty, (long long)s + 1);
 }
 
@@ -216,7 +217,7 @@ rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m)
     m->valid_ce  = weight > 0 ? sums[CE] : NAN;
     m->valid_kl  = weight > 0 ? ag_mean_kl(sums[KL], sums[KL_MISSING]) : NAN;
     if (!(weight > 0) && !t->comm->rank)
-        rt_note("warning: no row of data.valid counts (documents of one token, or prompts alone): the validation loss is null");
+        rt_note("warning: no row of data.valid counts (documents of one token, or only prompts); the validation loss is null");
     if (!(t->best_step && t->best_ce <= m->valid_ce) && isfinite(m->valid_ce)) t->best_step = m->step, t->best_ce = m->valid_ce;
     return RT_OK;
 }

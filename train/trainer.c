@@ -22,8 +22,9 @@ static rt_status check_init(const tr_trainer *t)
     if (st == RT_OK && own && strcmp(ds_tokenizer_identity(own), ds_tokenizer_identity(t->tokenizer)) != 0)
         st = rt_fail(
             RT_EMISMATCH, __FILE__, __LINE__,
-            "model.init %s has the tokenizer %.12s..., model.tokenizer %s is %.12s...: its weights are about other tokens; use shards of "
-            "its own tokenizer and leave model.tokenizer out (to teach it another tokenizer all the same, start from a copy of the "
+            "model.init %s has the tokenizer %.12s..., but model.tokenizer %s is %.12s..., so its weights are for other tokens; use "
+            "shards of "
+            "the tokenizer of model.init and omit model.tokenizer (to train it on another tokenizer nevertheless, start from a copy of the "
             "folder without tokenizer.json)",
             dir, ds_tokenizer_identity(own), t->c->tokenizer, ds_tokenizer_identity(t->tokenizer));
     ds_tokenizer_destroy(&own);
@@ -38,7 +39,7 @@ static rt_status check_tokenizer(tr_trainer *t, const ds_info *info, md_config *
     if (!dir) return RT_OK;
     RT_TRY(ds_tokenizer_load(&t->tokenizer, dir));
     RT_CHECK(ds_tokenizer_is(t->tokenizer, info->tokenizer), RT_EMISMATCH,
-             "%s: its tokenizer is %.12s..., the shards were made with %.12s...; use the tokenizer of the shards", dir,
+             "%s has the tokenizer %.12s..., but the shards were made with %.12s...; use the tokenizer of the shards", dir,
              ds_tokenizer_identity(t->tokenizer), info->tokenizer);
     if (c->tokenizer && strcmp(c->init, "new")) RT_TRY(check_init(t));
     shape->bos  = ds_tokenizer_bos(t->tokenizer);
@@ -52,7 +53,8 @@ static rt_status check_vocabulary(const tr_trainer *t, const ds_info *info)
 {
     const int64_t V = t->model->config.V, size = t->tokenizer ? ds_tokenizer_size(t->tokenizer) : info->soft ? V : info->vocab;
     const int64_t ids = size < info->vocab ? size : info->vocab;
-    RT_CHECK(V >= ids, RT_EMISMATCH, "model.V is %lld, the shards have %lld ids; set it to 0 or to that", (long long)V, (long long)ids);
+    RT_CHECK(V >= ids, RT_EMISMATCH, "model.V is %lld, but the shards have %lld ids; set it to 0 or to at least that number", (long long)V,
+             (long long)ids);
     return RT_OK;
 }
 
@@ -64,7 +66,7 @@ static rt_status make_model(tr_trainer *t, const ds_info *info)
     if (strcmp(t->c->init, "new")) {
         RT_TRY(md_load(&t->model, t->c->init, t->type));
         RT_CHECK(!t->model->config.bits, RT_EINVAL,
-                 "model.init %s is quantised, which cannot be trained; give the model that it was made from", t->c->init);
+                 "model.init %s is quantised and cannot be trained; use the model from which it was quantised", t->c->init);
         RT_TRY(ds_ends_join(&t->model->config.ends, &shape.ends));
         RT_TRY(tr_check_fit(t->c, &t->model->config, t->comm, info));
     } else {
@@ -75,7 +77,7 @@ static rt_status make_model(tr_trainer *t, const ds_info *info)
         RT_TRY(check_vocabulary(t, info));
     }
     RT_CHECK(t->c->seq <= t->model->config.context, RT_EINVAL,
-             "data.seq is %lld, the model's context %lld; make data.seq smaller or model.context larger", (long long)t->c->seq,
+             "data.seq is %lld, but the model's context is %lld; make data.seq smaller or model.context larger", (long long)t->c->seq,
              (long long)t->model->config.context);
     return RT_OK;
 }
@@ -167,7 +169,8 @@ static rt_status make_passes(tr_trainer *t)
     const ds_loader_opts v = {.shards = &c->valid, .T = c->seq, .ordered = 1, .pack = c->pack, .prompt_weight = c->objective.prompt_weight};
     RT_TRY(tr_pass_create(&t->valid, t, MD_LOSS, &v, &o, t->train.B));
     const char *a = ds_loader_info(t->train.loader)->tokenizer, *b = ds_loader_info(t->valid.loader)->tokenizer;
-    RT_CHECK(ds_tokenizer_same(t->tokenizer, a, b), RT_EMISMATCH, "%s was made with tokenizer %.12s..., %s with %.12s...", c->train.v[0], a,
+    RT_CHECK(ds_tokenizer_same(t->tokenizer, a, b), RT_EMISMATCH,
+             "%s was made with tokenizer %.12s..., but %s with %.12s...; import both texts with one tokenizer", c->train.v[0], a,
              c->valid.v[0], b);
     return RT_OK;
 }
@@ -181,7 +184,7 @@ static rt_status check_mixture(const tr_config *c, const ds_info *first)
         RT_TRY(shard_info(c->train.v[i], &info));
         RT_CHECK(info.soft == first->soft, RT_EMISMATCH,
                  "data.train mixes text without a teacher's probabilities (%s) and shards with them (%s); score the text too, or set "
-                 "objective.kind to \"ce\" to learn from the text of both",
+                 "objective.kind to \"ce\" to train on the text of both",
                  c->train.v[first->soft ? i : 0], c->train.v[first->soft ? 0 : i]);
     }
     return RT_OK;
@@ -189,9 +192,9 @@ static rt_status check_mixture(const tr_config *c, const ds_info *first)
 
 static rt_status make(tr_trainer *t)
 {
-    RT_CHECK(
-        t->c->train.n, RT_EINVAL,
-        "configuration key \"data.train\" names no shard; name one with --set data.train=FILE.h5 (retort data import and retort score make them)");
+    RT_CHECK(t->c->train.n, RT_EINVAL,
+             "configuration key \"data.train\" names no shard; name one with --set data.train=FILE.h5 (retort data import and retort score "
+             "create shards)");
     ds_info info = {0};
     RT_TRY(shard_info(t->c->train.v[0], &info));
     RT_TRY(check_mixture(t->c, &info));

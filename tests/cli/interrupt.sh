@@ -54,7 +54,7 @@ for signal in INT TERM USR1; do
     begin "${train[@]}"
     kill -$signal $run
     stops 130
-    grep -q "^retort: interrupted after step $step of 10000000; a checkpoint is in run/step-0*$step, go on with --resume$" err || fail "$(cat err)"
+    grep -q "^retort: interrupted after step $step of 10000000; a checkpoint is in run/step-0*$step, continue with --resume$" err || fail "$(cat err)"
     goes_on
 done
 
@@ -115,7 +115,7 @@ validation_interrupted() {
     sleep 0.2
     kill -USR1 $run
     stops 130
-    grep -q "interrupted with no step done after step 2 of 2; the checkpoint is still run/step-00000002, go on" err || fail "$(cat err)"
+    grep -q "interrupted before a step after step 2 of 2 was completed; the checkpoint is still run/step-00000002, continue" err || fail "$(cat err)"
     SLOW_DISK=60 LD_PRELOAD=$SLOW_DISK_LIB again "$@" # kill -9 where the checkpoint gets another best
     wait_for 60 [ -d run/step-00000002.tmp ] || fail "the checkpoint is not written again: $(ls run) $(cat err)"
     mapfile -t ours < <(below $run)

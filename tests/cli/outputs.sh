@@ -95,7 +95,7 @@ kept "$model holds a model that is not quantised" "run/latest/config.json" "$RET
 kept 'made/int4 is already quantised to 8 bits; quantise the model from which it was made' made/int4 "$RETORT" quantize made/int4 --bits 4 --out x
 kept 'none: expected a model folder with config.json' made/int4 "$RETORT" quantize none --out x
 kept 'not a multiple of the group of 20' made/int4 "$RETORT" quantize $model --group 20 --out x
-expect 2 'model.init made/int4 is quantised, which cannot be trained' "$RETORT" train config.json --set model.init=made/int4 data.train=made/text.h5 out=x
+expect 2 'model.init made/int4 is quantised and cannot be trained' "$RETORT" train config.json --set model.init=made/int4 data.train=made/text.h5 out=x
 kept '--bits must be 8 or 4, found 4294967300' made/int4 "$RETORT" quantize $model --bits 4294967300 --out x
 kept 'made/text.jsonl exists and does not hold a port' made/text.jsonl "$RETORT" serve $model --port 0 --port-file made/text.jsonl
 expect 2 'token ids' "$RETORT" generate $model --ids 4294967298

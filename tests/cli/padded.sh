@@ -54,12 +54,12 @@ kl=$(number kl_topk)
 [[ $(cat err) =~ in\ ([0-9]+)\ of\ ([0-9]+)\ rows\ the\ model ]] || fail "nothing of rows without an id: $(cat err)"
 awk "BEGIN { exit !(${BASH_REMATCH[1]} > 0.1 * ${BASH_REMATCH[2]} && ${BASH_REMATCH[1]} < 0.9 * ${BASH_REMATCH[2]}) }" || fail "${BASH_REMATCH[0]}: expected some of them"
 good "$RETORT" train from310.json --json --set model.init=m300/latest data.train=one.h5 data.valid=one.h5 data.pack=false objective.kind=tail out=one
-grep -q 'none of the stored ids of .* % of the rows' err || fail "train says nothing of rows without an id: $(cat err)"
+grep -q '% of the rows the student.s vocabulary .* has none of the stored ids' err || fail "train says nothing of rows without an id: $(cat err)"
 awk "BEGIN { d = $(number kl) - $kl; exit d > 1e-5 || d < -1e-5 }" || fail "kl is $(number kl) in training, $kl in eval"
 
 # Text and soft shards of one tokenizer are of one vocabulary, whatever their teacher's matrix.
 good "${train[@]}" data.train='["soft320.h5","text.h5"]' objective.kind=ce model.V=300 out=both
 # A student too small for the tokenizer, and another tokenizer whose matrices happen to fit.
-expect 2 'model.V is 290, the shards have 300 ids' "${train[@]}" data.train=soft320.h5 model.V=290 out=x
+expect 2 'model.V is 290, but the shards have 300 ids' "${train[@]}" data.train=soft320.h5 model.V=290 out=x
 expect 2 'token ids stand for different text' "$RETORT" eval m300/latest --shards text.h5 --teacher other/latest
 expect 2 'teacher.model other/latest has tokenizer' "${train[@]}" data.train=text.h5 teacher.model=other/latest out=x

@@ -37,14 +37,14 @@ had=$(lines two/metrics.jsonl)
 expect 2 "two holds a run that ended before its first checkpoint" train two
 [ "$(lines two/metrics.jsonl)" = "$had" ] || fail "a refused run touched the metrics"
 good train two --resume
-grep -q 'two holds no checkpoint: beginning at step 1' err || fail "nothing is said about the step: $(cat err)"
+grep -q 'two holds no checkpoint; starting at step 1' err || fail "nothing is said about the step: $(cat err)"
 [ "$(lines two/metrics.jsonl)" = 4 ] && [ "$(lines two/metrics.lost.jsonl)" -ge "$had" ] || fail "metrics of the killed run are lost"
 [ ! -e two/.lock ] || fail "the lock's file stays"
 
 # Steps after the checkpoint: their lines go aside, the new ones stand once.
 good train short
 rm -r short/step-00000004
-expect 2 "short holds a run of 2 steps; go on with --resume" train short
+expect 2 "short holds a run of 2 steps; continue it with --resume" train short
 good train short --resume
 grep -q 'continuing from step 2 of 4$' out || fail "nothing is said about the step: $(cat out)"
 [ "$(sed 's/.*"step":\([0-9]*\).*/\1/' short/metrics.jsonl | tr '\n' ' ')" = "1 2 3 4 " ] || fail "metrics: $(cat short/metrics.jsonl)"
@@ -55,7 +55,7 @@ break_weights short/step-00000004
 cp -r short both
 expect 2 "short holds a run of 2 steps" train short
 good train short --resume --set steps=5
-grep -q 'short/step-00000004 is damaged: model.safetensors has SHA-256 .*; going on from step 2' err || fail "nothing is said about it: $(cat err)"
+grep -q 'short/step-00000004 is damaged: model.safetensors has SHA-256 .*; continuing from step 2' err || fail "nothing is said about it: $(cat err)"
 [ -d short/step-00000004.damaged ] && [ -d short/step-00000005 ] && [ -d short/step-00000004 ] || fail "checkpoints: $(ls short)"
 break_weights both/step-00000002
 before=$(find both -type f -exec sha256sum {} + | sort)
@@ -75,7 +75,7 @@ for stranger in best/a step-00000009/notes.txt step-00000009/int4/config.json st
     [ "$(held)" = "$before" ] || fail "--force was refused for $stranger, and yet changed the folder"
 done
 mv both/metrics.jsonl kept.jsonl && echo '{"epoch":1}' >both/metrics.jsonl
-expect_last 2 "both/metrics.jsonl holds no metrics of a run: --force does not remove it" train both --force --set steps=3
+expect_last 2 "both/metrics.jsonl does not hold the metrics of a run, so --force does not remove it" train both --force --set steps=3
 mv kept.jsonl both/metrics.jsonl
 good train both --force --set steps=3
 [ "$(cat both/step-by-step.txt)" = mine ] || fail "--force removed a file that no run made"
@@ -91,7 +91,7 @@ grep -q 'metrics of earlier steps are missing' err || fail "nothing is said abou
 # A checkpoint that cannot be written, here for the limit of a file's size: the error says what is left, and no half of it stays.
 good train limited --set steps=2
 ends 4 bash -c 'ulimit -f 40 && exec train limited --resume --set steps=4'
-grep -q 'limited/step-00000004.tmp/.*: cannot write .*; the last checkpoint is limited/step-00000002, go on with --resume' err || fail "what is left is not said: $(cat err)"
+grep -q 'limited/step-00000004.tmp/.*: cannot write .*; the last checkpoint is limited/step-00000002, continue with --resume' err || fail "what is left is not said: $(cat err)"
 [ ! -e limited/step-00000004.tmp ] || fail "a half stays"
 mkdir limited/step-00000009.tmp
 good train limited --resume --set steps=2
@@ -118,14 +118,14 @@ early() {
     wait $first || code=$?
     [ $code = 130 ] && grep -qF "$words" err || fail "exit $code, '$words' is not in: $(cat err)"
 }
-early "interrupted with no step done after step 1 of 9; the checkpoint is still mine/step-00000001, go on with --resume" mine --resume --change batch.sequences --set
-early "interrupted before the first step; the earlier run was removed, as --force says" mine --force --set
+early "interrupted before a step after step 1 of 9 was completed; the checkpoint is still mine/step-00000001, continue with --resume" mine --resume --change batch.sequences --set
+early "interrupted before the first step; the earlier run was removed because of --force" mine --force --set
 early "interrupted before the first step; nothing was done" fresh --set
 good train mine --force --set steps=1
 
 # A copy that followed links is refused before the first step, with what to do.
 cp -rL mine copied
-expect 2 "copied/latest is no link to a checkpoint, as of a copy that followed links (cp -rL): remove or rename it" train copied --resume --set steps=2
+expect 2 "copied/latest is not a link to a checkpoint, as in a copy that followed links (cp -rL); remove or rename it" train copied --resume --set steps=2
 rm -r copied/latest
 good train copied --resume --set steps=2
 
@@ -134,7 +134,7 @@ good train torn --set steps=6 checkpoint.keep=3
 break_weights torn/step-00000006
 rm torn/step-00000004/model.safetensors
 good train torn --resume --set steps=6 checkpoint.keep=3
-grep -q 'torn/step-00000006 is damaged: model.safetensors has .*; torn/step-00000004 is damaged: .*; going on from step 2' err || fail "not each is named: $(cat err)"
+grep -q 'torn/step-00000006 is damaged: model.safetensors has .*; torn/step-00000004 is damaged: .*; continuing from step 2' err || fail "not each is named: $(cat err)"
 break_weights torn/step-00000006
 good train torn --resume --set steps=6 checkpoint.keep=3
 [ -d torn/step-00000006.damaged ] && [ -d torn/step-00000006.damaged.2 ] || fail "what was set aside is replaced: $(ls torn)"
@@ -150,7 +150,7 @@ cp -r logged front && cp -r logged middle
 truncate -s -40 logged/metrics.jsonl
 good train logged --resume --set steps=6
 [ "$(steps_of logged/metrics.jsonl)" = "1 2 3 5 6 " ] && [ "$(lines logged/metrics.jsonl)" = 5 ] || fail "glued: $(cat logged/metrics.jsonl)"
-grep -q 'logged/metrics.jsonl: 1 lines that are cut or no JSON are now in metrics.lost.jsonl' err || fail "$(cat err)"
+grep -q 'logged/metrics.jsonl: 1 lines that are truncated or not JSON are now in metrics.lost.jsonl' err || fail "$(cat err)"
 grep -q 'lines of 3 of the 4 steps of the checkpoint: metrics of earlier steps are missing' err || fail "$(cat err)"
 grep -q '^{"step":4,.*[^}]$' logged/metrics.lost.jsonl || fail "the cut line is lost"
 sed -i '1i{"note":"a line of the user, which is longer than nothing"}' front/metrics.jsonl
@@ -168,7 +168,7 @@ rm -r base/step-00000006
 before=$(find base -type f -exec sha256sum {} + | sort)
 go=(train base --resume --set schedule.kind=wsd schedule.decay=2 steps=6)
 while IFS='|' read -r change words; do
-    expect 2 "base/step-00000004 cannot be gone on from as it is, that would be another run: $words" "${go[@]}" "$change"
+    expect 2 "base/step-00000004 cannot be continued, because these values change the results of the run: $words" "${go[@]}" "$change"
 done <<'LIST'
 optim.lr=2e-3|optim.lr (0.001 in the checkpoint, now 0.002)
 seed=3|seed (0 in the checkpoint, now 3)
@@ -186,13 +186,13 @@ expect 2 "with another shape: model.C (16 in the checkpoint, now 32), model.L (1
 good train wide --set model.C=32 steps=1
 expect 2 'with another shape: model.init ("new" in the checkpoint, now "wide/latest")' "${go[@]}" model.init=wide/latest --change model.init
 expect 2 "optim.lr (0.001 in the checkpoint, now 0.002), seed (0" "${go[@]}" optim.lr=2e-3 seed=4
-expect 2 "now 4); give" "${go[@]}" optim.lr=2e-3 seed=4 --change optim.lr
+expect 2 "now 4); restore" "${go[@]}" optim.lr=2e-3 seed=4 --change optim.lr
 expect 2 'no key "optim.lrr"; the nearest is "optim.lr"' "${go[@]}" --change optim.lrr
 expect 2 "so it requires --resume" train new --change optim.lr
 [ "$(find base -type f -exec sha256sum {} + | sort)" = "$before" ] || fail "a refused run changed the folder"
 cp text.h5 moved.h5
 good "${go[@]}" data.train=moved.h5 steps=8 batch.micro=1 # before the decay; the same content under another path
-grep -q 'going on from base/step-00000004 with batch.micro (0 in the checkpoint, now 1), steps (6 in the checkpoint, now 8)$' err || fail "$(cat err)"
+grep -q 'continuing from base/step-00000004 with batch.micro (0 in the checkpoint, now 1), steps (6 in the checkpoint, now 8)$' err || fail "$(cat err)"
 ! grep -q moved err || fail "another path is told as another run: $(cat err)"
 good "${go[@]}" data.train=moved.h5 steps=8
 expect 2 "steps (8 in the checkpoint, now 12)" "${go[@]}" steps=12 # its decay is over
@@ -222,7 +222,7 @@ grep -q "in again/best (step ${best##* })" out && ! grep -q 'validat' err || fai
 for change in data.valid=few.h5 eval.sequences=1; do
     rm -rf again && cp -r shown again
     good train again data.valid=other.h5 "$change" eval.every=1 steps=8 optim.lr=0.5 --resume
-    grep -q "^retort: again: what is validated has changed: the lowest validation loss so far ($(printf %.4f "${best% *}") at step ${best##* }) is not compared" err || fail "$change: $(cat err)"
+    grep -q "^retort: again: the validation data have changed: the lowest validation loss so far ($(printf %.4f "${best% *}") at step ${best##* }) is no longer compared" err || fail "$change: $(cat err)"
     [ "$(names again)" = step-00000008 ] || fail "$change: the best is $(names again)"
 done
 
@@ -235,7 +235,7 @@ good train again data.valid=other.h5 eval.every=0 steps=7 optim.lr=0.5 --resume
 break_weights "again/step-0000000${best##* }"
 good train again data.valid=[] eval.every=0 steps=8 optim.lr=0.5 --resume
 [ "$(names again)" = none ] || fail "best names a damaged checkpoint: $(names again)"
-grep -q "step ${best##* }) cannot be used any more: model.safetensors has SHA-256" err || fail "nothing is said of it: $(cat err)"
+grep -q "step ${best##* }) can no longer be used: model.safetensors has SHA-256" err || fail "nothing is said of it: $(cat err)"
 good train again data.valid=[] eval.every=0 steps=9 optim.lr=0.5 --resume
 [ "$(names again)" = none ] || fail "best comes back: $(names again)"
 
@@ -243,7 +243,7 @@ good train again data.valid=[] eval.every=0 steps=9 optim.lr=0.5 --resume
 rm -rf again && cp -r shown again
 mv again/$newest again/step-00000009
 good train again data.valid=other.h5 eval.every=0 steps=10 optim.lr=0.5 --resume
-grep -q "again/step-00000009 is damaged: manifest.json is of step 7, the folder's name says 9; going on from step [0-9]" err || fail "$(cat err)"
+grep -q "again/step-00000009 is damaged: manifest.json is of step 7, but the folder's name is of step 9; continuing from step [0-9]" err || fail "$(cat err)"
 rm -rf again && cp -r shown again
 mv again/$newest again/step--0000007
 good train again data.valid=other.h5 eval.every=0 steps=10 optim.lr=0.5 --resume

@@ -82,14 +82,14 @@ expect 2 'teacher.model short/latest has a context of 16 tokens, but data.seq is
 expect 2 'k must be from 1 to 256' "${soft[@]}" teacher.model=$model objective.kind=tail objective.k=0
 
 # Configuration.
-expect 2 "schedule.warmup (1) and schedule.decay (5) take more than the 2 steps; set steps=6 or more, or schedule.warmup=0 and schedule.decay=1" "${train[@]}" out=x schedule.kind=wsd schedule.warmup=1 schedule.decay=5
-expect 2 "schedule.warmup (3) takes more than the 2 steps; set steps=3 or more" "${train[@]}" out=x schedule.kind=cosine schedule.warmup=3
+expect 2 "schedule.warmup (1) and schedule.decay (5) together exceed the 2 steps; set steps=6 or more, or schedule.warmup=0 and schedule.decay=1" "${train[@]}" out=x schedule.kind=wsd schedule.warmup=1 schedule.decay=5
+expect 2 "schedule.warmup (3) exceeds the 2 steps; set steps=3 or more" "${train[@]}" out=x schedule.kind=cosine schedule.warmup=3
 echo '{"model":{"C":16,"C":32}}' >double.json
 echo '{"model":{"Haeds":2}}' >unknown.json
 expect 2 'the key "C" occurs twice in "model"' "$RETORT" train double.json
 expect 2 'unknown.json: there is no key "model.Haeds"; the nearest is' "$RETORT" train unknown.json
 expect 2 'no key "model.c"; the nearest is "model.C"' "${train[@]}" out=x model.c=16
-expect 2 '"model.C" must be a whole number between 1 and 1048576, found -3' "${train[@]}" out=x model.C=-3
+expect 2 '"model.C" must be an integer between 1 and 1048576, found -3' "${train[@]}" out=x model.C=-3
 expect 2 "found -3" "$RETORT" generate $model --prompt text --max-tokens -3
 expect 4 "make the model smaller" "${train[@]}" out=x model.C=600000 model.L=500 model.F=600000
 case $(nm -D "$RETORT" | grep -c __asan_init) in
