@@ -148,17 +148,17 @@ static void spoil(md_model *teacher, int hidden)
 /* Whatever reads the teacher, the first step ends the run and names the teacher; no step is skipped on its account. */
 static void a_teacher_without_numbers_is_named(void **state)
 {
-    static const char *const readers[][3] = {{"objective.kind=kl", "objective.hidden=none", "its logits after token "},
-                                             {"objective.kind=jsd", "objective.temperature=2", "its logits after token "},
-                                             {"objective.kind=sampled", "objective.hidden=none", "its logits after token "},
-                                             {"objective.kind=tail-token", "objective.hidden=none", "its logits after token "},
-                                             {"objective.kind=ce", "objective.hidden=mse", "its hidden states after token "},
-                                             {"objective.kind=kl", "objective.hidden=cosine", "its hidden states after token "}};
+    static const char *const readers[][3] = {{"objective.kind=kl", "objective.hidden=none", "the logits after token "},
+                                             {"objective.kind=jsd", "objective.temperature=2", "the logits after token "},
+                                             {"objective.kind=sampled", "objective.hidden=none", "the logits after token "},
+                                             {"objective.kind=tail-token", "objective.hidden=none", "the logits after token "},
+                                             {"objective.kind=ce", "objective.hidden=mse", "the hidden states after token "},
+                                             {"objective.kind=kl", "objective.hidden=cosine", "the hidden states after token "}};
     char                     teacher[96], valid[128], words[128];
     (void)state;
     snprintf(teacher, sizeof teacher, "teacher.model=%s/teacher", dt_dir);
     snprintf(valid, sizeof valid, "data.valid=[\"%s\"]", dt_shard);
-    snprintf(words, sizeof words, "teacher.model %s/teacher: its ", dt_dir);
+    snprintf(words, sizeof words, "teacher.model %s/teacher: the ", dt_dir);
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
         const char *const set[] = {teacher, valid, readers[i][0], readers[i][1], "dtype=f32", NULL};
         tr_config         c;
