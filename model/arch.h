@@ -2,18 +2,18 @@
  *
  * MD_FAMILIES (model.h) lists the families and MD_TENSORS the tensors.  Tensor names, shapes, parameter counts, FLOPs, initial values, the
  * required content of a model folder and the list of known families in messages are derived from these tables.
- * transformer.c looks up weights by role.  A family that differs in more than its parts gets its own file arch_NAME.c.
+ * transformer.c looks up weights by role.
  */
 #ifndef MD_ARCH_H
 #define MD_ARCH_H
 #include "model/model.h"
 
-/* Parts that only some models have. */
+/* Parts that only some families have: distinct bits. */
 enum {
-    MD_QK_NORM  = 1, /* RMSNorm of each head of q and k before rotation */
-    MD_QKV_BIAS = 2, /* biases of q, k and v */
-    MD_WINDOW   = 4, /* layers may have a sliding window, which is not supported and refused */
-    MD_UNTIED   = 8  /* a head separate from the embedding; a property of a model, not of a family */
+    MD_QK_NORM  = 1 << 0, /* RMSNorm of each head of q and k before rotation */
+    MD_QKV_BIAS = 1 << 1, /* biases of q, k and v */
+    MD_WINDOW   = 1 << 2, /* layers may have a sliding window, which is not supported and refused */
+    MD_UNTIED   = 1 << 30 /* a head separate from the embedding; a property of a model, not of a family */
 };
 
 /* clang-format off */

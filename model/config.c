@@ -113,7 +113,7 @@ static void put_config(rt_json_writer *w, const md_config *c, kn_type type)
     rt_put_text(w, "rope_type", "default");
     rt_put_real(w, "rope_theta", c->rope_theta, 17);
     rt_put_end(w);
-    rt_put_text(w, "hidden_act", "silu");
+    rt_put_text(w, "hidden_act", MD_ACTIVATION);
     if (!md_has(c, MD_QKV_BIAS)) rt_put_bool(w, "attention_bias", 0);
     rt_put_bool(w, "mlp_bias", 0);
     rt_put_bool(w, "tie_word_embeddings", c->tied);

@@ -117,10 +117,10 @@ static rt_status check_window(const md_config *c, const cJSON *o, const char *pa
 
 static rt_status check_activation(const cJSON *o, const char *path)
 {
-    const char *act = "silu";
+    const char *act = MD_ACTIVATION;
     RT_TRY(rt_json_text(o, "hidden_act", &act, path));
-    RT_CHECK(!strcmp(act, "silu") || !strcmp(act, "swish"), RT_EFORMAT,
-             "%s: hidden_act \"%s\" is not supported in this version, only silu is", path, act);
+    RT_CHECK(!strcmp(act, MD_ACTIVATION) || !strcmp(act, "swish"), RT_EFORMAT,
+             "%s: hidden_act \"%s\" is not supported in this version, only " MD_ACTIVATION " is", path, act);
     return RT_OK;
 }
 

@@ -58,10 +58,13 @@ train_step() {
         "$python" $here/compare_step.py "$out/kd" "$student" "$variant" "$run.jsonl"
 }
 
+families=(llama-tied qwen2 qwen3) # golden steps and logits
+golden_models=(llama llama-bf16 "${families[@]}")
+
 golden_logits() {
     local model
-    [ -f "$out/models/llama/golden.safetensors" ] || "$python" $here/make_models.py "$out/models" --only llama llama-tied llama-bf16 qwen2 qwen3
-    for model in llama llama-tied llama-bf16 qwen2 qwen3; do
+    for model in "${golden_models[@]}"; do
+        [ -f "$out/models/$model/golden.safetensors" ] || "$python" $here/make_models.py "$out/models" --only "$model"
         check "logits of transformers' $model" compare_logits "$out/models/$model"
         check "greedy tokens of transformers' $model" compare_greedy "$out/models/$model"
     done
@@ -100,7 +103,7 @@ TEXT
 golden_steps() {
     local student lines line words
     mapfile -t lines < <(variants)
-    for student in llama-tied qwen2 qwen3; do
+    for student in "${families[@]}"; do
         for line in "${lines[@]}"; do
             read -ra words <<<"$line"
             check "golden steps of $student, ${words[0]}" train_step $student "${words[@]}"
@@ -122,7 +125,7 @@ other_files() {
 }
 
 [ "$part" != speed ] || exec "$python" $here/speed.py --out "$out/speed.md" "$@"
-[ "$out/kd/case.json" -nt $here/make_kd_case.py ] || "$python" $here/make_kd_case.py "$out/kd" --students llama-tied qwen2 qwen3
+[ "$out/kd/case.json" -nt $here/make_kd_case.py ] || "$python" $here/make_kd_case.py "$out/kd" --students "${families[@]}"
 rm -f "$out/kd/steps.h5"
 "$python" $here/make_shard.py "$out/kd" "$out/kd/steps.h5"
 golden_logits

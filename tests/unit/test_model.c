@@ -236,9 +236,55 @@ static void bad_folders(void **state)
     md_destroy(&m);
 }
 
+/* Sets every element x of a tensor to scale x + shift. */
+static void change(md_tensor *t, double scale, double shift)
+{
+    for (int64_t j = 0; j < t->rows * t->cols; j++) {
+        real x;
+        x = (real)(scale * (double)*kn_load(t->data, t->type, j, 1, &x) + shift);
+        kn_put(t->data, t->type, j, &x, 1, 0);
+    }
+}
+
+/* No weight is stored and then not used. */
+static void every_tensor_changes_the_logits(void **state)
+{
+    md_model *m = model(KN_REAL, 4);
+    real     *z = logits(m, g_ids, T);
+    (void)state;
+    for (int i = 0; i < m->n; i++) {
+        change(&m->t[i], 2, 0.5);
+        real *now = logits(m, g_ids, T);
+        if (!(worst(z, now, T * V) > 1e-3)) fail_msg("%s does not change the logits", m->t[i].name);
+        change(&m->t[i], 0.5, -0.25);
+        free(now);
+    }
+    free(z);
+    md_destroy(&m);
+}
+
+/* Two families of the same sizes and seed compute different logits; else one of them lacks what distinguishes it. */
+static void families_differ(void **state)
+{
+    real *z[16] = {0};
+    int   n     = 0;
+    (void)state;
+    for (; md_family_word(n); n++) {
+        shape.family = (md_family)n;
+        md_model *m  = model(KN_REAL, 1);
+        z[n]         = logits(m, g_ids, T);
+        for (int i = 0; i < n; i++)
+            if (!(worst(z[i], z[n], T * V) > 1e-3)) fail_msg("%s computes what %s computes", md_family_word(n), md_family_word(i));
+        md_destroy(&m);
+    }
+    while (n) free(z[--n]);
+}
+
 int main(void)
 {
+    const struct CMUnitTest all[]   = {cmocka_unit_test(families_differ)};
     const struct CMUnitTest tests[] = {cmocka_unit_test(saved_is_loaded),
+                                       cmocka_unit_test(every_tensor_changes_the_logits),
                                        cmocka_unit_test(scoring_is_causal),
                                        cmocka_unit_test(packed_documents_do_not_see_each_other),
                                        cmocka_unit_test(decoding_matches_scoring),
@@ -246,7 +292,7 @@ int main(void)
                                        cmocka_unit_test(bad_folders)};
     for (int i = 0; i < T; i++) g_ids[i] = (i * 7 + i * i) % V;
     if (kn_init() != RT_OK || !mkdtemp(g_dir)) return fprintf(stderr, "%s\n", rt_error_text()), 1;
-    int failed = 0;
+    int failed = cmocka_run_group_tests(all, NULL, NULL);
     for (int f = 0; md_family_word(f); f++) { /* every family that there is */
         shape.family = (md_family)f;
         printf("# %s\n", md_family_word(f));
