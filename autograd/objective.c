@@ -54,7 +54,7 @@ double ag_soften(const kn_table *k, real *e, const real *z, int64_t n, double *m
     return s;
 }
 
-static void begin(ag_state *s, const ag_row *r)
+static void objective_begin(ag_state *s, const ag_row *r)
 {
     const ag_loss_settings *t = r->set;
     const double            T = temperature(t);
@@ -103,7 +103,7 @@ ag_row_result ag_row_loss(const ag_row *r, int gradient)
     RT_ASSERT(t->k >= 0 && t->k <= AG_MAX_ENTRIES && t->m >= 0 && t->m <= AG_MAX_ENTRIES);
     RT_ASSERT(whole ? r->y != NULL : ag_objectives[t->objective].needs == AG_TEXT || !t->k || r->rows->topk_ids);
     RT_ASSERT(!ag_row_work(t) || r->work);
-    begin(&s, r);
+    objective_begin(&s, r);
     if (T != 1) waiting = leave_one(&s, &o);
     (whole ? ag_whole_take : ag_stored_take)(&s);
     s.sum = ag_soften(r->k, has_kernel(t) ? r->work + r->V : r->z, r->z, r->V, &s.max);

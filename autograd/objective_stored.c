@@ -113,7 +113,7 @@ static parts token_parts(const ag_state *s)
     return (parts){.k = 1, .x = hit, .bucket = s->R - hit, .constant = plogp(s) + xlogx(s->R)};
 }
 
-static parts choose(const ag_state *s)
+static parts objective_stored_choose(const ag_state *s)
 {
     const double P = s->P > 1e-30 ? s->P : INFINITY;
     switch (s->r.set->objective) {
@@ -204,7 +204,7 @@ static double tail_for_display(const ag_state *s)
 
 void ag_stored_lose(ag_state *s, int gradient)
 {
-    const parts  o      = choose(s);
+    const parts  o      = objective_stored_choose(s);
     const double tail_q = o.bucket != 0 ? tail_for_gradient(s) : tail_for_display(s), log_q = o.both > 0 ? log_mass_on_k(s) : 0;
     if (s->r.set->objective != AG_CE) {
         s->value = value_of(s, &o, log(tail_q), log_q);

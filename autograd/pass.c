@@ -6,7 +6,7 @@ typedef struct handed {
     int            j;
 } handed;
 
-static void block(int64_t item, int thread, void *ud)
+static void pass_block(int64_t item, int thread, void *ud)
 {
     const handed  *h  = ud;
     const ag_args *a  = h->a;
@@ -19,5 +19,5 @@ static void block(int64_t item, int thread, void *ud)
 void ag_pass(const ag_args *a, int j)
 {
     handed h = {a, j};
-    if (a->din[j] && (a->din[j] != a->dout || a->acc >> j & 1)) rt_parallel(ag_blocks(ag_len(a->shape[j])), block, &h);
+    if (a->din[j] && (a->din[j] != a->dout || a->acc >> j & 1)) rt_parallel(ag_blocks(ag_len(a->shape[j])), pass_block, &h);
 }

@@ -48,7 +48,7 @@ static void mark_late(ag_plan *p)
     if (read) memset(p->late, 0, (size_t)g->nv);
 }
 
-static void push(ag_plan *p, int64_t node, int phase) { p->s[p->n_steps++] = (ag_entry){.node = node, .phase = phase}; }
+static void plan_push(ag_plan *p, int64_t node, int phase) { p->s[p->n_steps++] = (ag_entry){.node = node, .phase = phase}; }
 
 /* Appends forward steps for the nodes of segment `seg` whose results its backward steps read. */
 static void push_recompute(ag_plan *p, int seg, unsigned char *need)
@@ -63,7 +63,7 @@ static void push_recompute(ag_plan *p, int seg, unsigned char *need)
             if ((n->op->keeps >> j & 1) || need[n->out]) need[root(p, n->in[j])] = 1;
     }
     for (int64_t i = 0; i < g->nn; i++)
-        if (g->n[i].segment == seg && need[g->n[i].out]) push(p, i, AG_FWD);
+        if (g->n[i].segment == seg && need[g->n[i].out]) plan_push(p, i, AG_FWD);
 }
 
 static int in_segment(const ag_plan *p, const ag_node *n) { return p->o.recompute && n->segment; }
@@ -75,7 +75,7 @@ static void push_cheap(ag_plan *p, int64_t i, unsigned char *again)
     for (int64_t k = 0; k < i; k++) {
         if (!g->n[k].op->cheap || again[k] || in_segment(p, &g->n[k])) continue;
         for (int j = 0; j < g->n[i].op->n_in && !again[k]; j++)
-            if ((g->n[i].op->keeps >> j & 1) && root(p, g->n[i].in[j]) == g->n[k].out) push(p, k, AG_FWD), again[k] = 1;
+            if ((g->n[i].op->keeps >> j & 1) && root(p, g->n[i].in[j]) == g->n[k].out) plan_push(p, k, AG_FWD), again[k] = 1;
     }
 }
 
@@ -86,17 +86,17 @@ static rt_status make_schedule(ag_plan *p)
     RT_TRY(RT_NEW(p->s, 4 * g->nn));
     RT_TRY(RT_NEW(need, g->nv + g->nn));
     again = need + g->nv;
-    for (int64_t i = 0; i < g->nn; i++) push(p, i, AG_FWD);
+    for (int64_t i = 0; i < g->nn; i++) plan_push(p, i, AG_FWD);
     p->n_fwd = p->n_steps;
     for (int64_t i = g->nn - 1, seg = 0; i >= 0; i--) {
         if (!p->wants[g->n[i].out]) continue;
         if (p->o.recompute && g->n[i].segment && g->n[i].segment != seg) push_recompute(p, (int)(seg = g->n[i].segment), need);
         push_cheap(p, i, again);
-        push(p, i, AG_BWD);
+        plan_push(p, i, AG_BWD);
     }
     p->n_bwd = p->n_steps;
     for (int64_t i = 0; i < g->nn; i++)
-        if (p->late[g->n[i].out] && !in_backward(p, &g->n[i])) push(p, i, AG_FWD);
+        if (p->late[g->n[i].out] && !in_backward(p, &g->n[i])) plan_push(p, i, AG_FWD);
     free(need);
     return RT_OK;
 }
@@ -247,7 +247,7 @@ static int64_t lowest_fit(const ag_buffer *b, ag_buffer *const *placed, int64_t 
     return at;
 }
 
-static rt_status place(ag_plan *p)
+static rt_status plan_place(ag_plan *p)
 {
     ag_buffer **order;
     int64_t     n = 0;
@@ -271,7 +271,7 @@ static rt_status place(ag_plan *p)
 
 /* ---- create / destroy ----------------------------------------------------- */
 
-static rt_status make(ag_plan *p)
+static rt_status plan_make(ag_plan *p)
 {
     RT_TRY(RT_NEW(p->b, p->n_b));
     RT_TRY(RT_NEW(p->wants, p->g->nv));
@@ -287,7 +287,7 @@ static rt_status make(ag_plan *p)
     RT_TRY(make_schedule(p));
     RT_TRY(find_lifetimes(p));
     size_buffers(p);
-    return place(p);
+    return plan_place(p);
 }
 
 rt_status ag_plan_create(ag_plan **out, const ag_graph *g, ag_id loss, const ag_plan_opts *o)
@@ -298,7 +298,7 @@ rt_status ag_plan_create(ag_plan **out, const ag_graph *g, ag_id loss, const ag_
     ag_plan *p;
     RT_TRY(RT_NEW(p, 1));
     *p                 = (ag_plan){.g = g, .o = *o, .loss = loss, .n_b = 2 * (g->nv + g->nn)};
-    const rt_status st = make(p);
+    const rt_status st = plan_make(p);
     if (st != RT_OK) ag_plan_destroy(&p);
     else *out = p;
     return st;

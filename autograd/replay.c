@@ -41,7 +41,7 @@ static void resolve_step(ag_plan *p, ag_entry *s)
     a->scratch = a->shared ? a->shared + ag_round_up(n->shared * (int64_t)sizeof(real)) / (int64_t)sizeof(real) : NULL;
 }
 
-static void resolve(ag_plan *p)
+static void replay_resolve(ag_plan *p)
 {
     RT_ASSERT(!p->o.outline);
     if (p->resolved) return;
@@ -75,9 +75,9 @@ static double loss_of(const ag_plan *p) { return p->o.forward_only ? 0 : (double
 
 static int is_late(const ag_plan *p, const ag_entry *s) { return p->late[p->g->n[s->node].out]; }
 
-static void forward(ag_plan *p, int skip_late)
+static void replay_forward(ag_plan *p, int skip_late)
 {
-    resolve(p);
+    replay_resolve(p);
     for (int64_t t = 0; t < p->n_fwd; t++) {
         if (!(skip_late && is_late(p, &p->s[t]))) run_step(p, &p->s[t], p->g->n[p->s[t].node].op->forward);
         poison_dead(p, t);
@@ -86,7 +86,7 @@ static void forward(ag_plan *p, int skip_late)
 
 double ag_forward(ag_plan *p)
 {
-    forward(p, 0);
+    replay_forward(p, 0);
     return loss_of(p);
 }
 
@@ -105,7 +105,7 @@ void ag_backward(ag_plan *p, int accumulate)
 
 /* ---- anomaly detection: the first value that is not finite ---------------------------------- */
 
-static rt_status look(const ag_plan *p, const ag_entry *s)
+static rt_status replay_look(const ag_plan *p, const ag_entry *s)
 {
     const ag_graph *g    = p->g;
     const ag_node  *n    = &g->n[s->node];
@@ -123,7 +123,7 @@ static rt_status look(const ag_plan *p, const ag_entry *s)
 
 rt_status ag_plan_find_anomaly(ag_plan *p, int accumulate)
 {
-    resolve(p);
+    replay_resolve(p);
     *(real *)at(p, b_grad(p, p->loss), NULL) = 1;
     for (int64_t t = 0; t < p->n_bwd; t++) {
         ag_entry      *s = &p->s[t];
@@ -131,14 +131,14 @@ rt_status ag_plan_find_anomaly(ag_plan *p, int accumulate)
         s->args.acc      = s->acc | (accumulate ? s->param_first : 0);
         if (t < p->n_fwd && is_late(p, s)) continue;
         run_step(p, s, s->phase == AG_FWD ? n->op->forward : n->op->backward);
-        RT_TRY(look(p, s));
+        RT_TRY(replay_look(p, s));
     }
     return RT_OK;
 }
 
 double ag_step(ag_plan *p, int accumulate)
 {
-    forward(p, 1);
+    replay_forward(p, 1);
     ag_backward(p, accumulate);
     return loss_of(p);
 }

@@ -4,7 +4,7 @@
 #include "core/clock.h"
 #include <string.h>
 
-static rt_status run(const void *options, int argc, char **argv)
+static rt_status bench_run(const void *options, int argc, char **argv)
 {
     const bench_options *o    = options;
     const char          *what = argc ? argv[0] : "";
@@ -59,5 +59,5 @@ const rt_command cli_bench = {
     .options  = options,
     .size     = sizeof(bench_options),
     .defaults = &defaults,
-    .run      = run,
+    .run      = bench_run,
 };

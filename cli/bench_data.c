@@ -142,7 +142,7 @@ rt_status bench_configure(tr_config *c, const bench_place *b, const bench_option
     return st;
 }
 
-static rt_status fill(bench_place *b, const bench_options *o)
+static rt_status bench_data_fill(bench_place *b, const bench_options *o)
 {
     tr_config c;
     RT_TRY(bench_configure(&c, b, o, NULL));
@@ -159,7 +159,7 @@ rt_status bench_open(bench_place *out, const bench_options *o)
     RT_CHECK(mkdtemp(b.dir), RT_EIO, "%s: the temporary folder cannot be created", b.dir);
     snprintf(b.shard, sizeof b.shard, "%s/random.h5", b.dir);
     snprintf(b.teacher, sizeof b.teacher, "%s/teacher", b.dir);
-    const rt_status st = fill(&b, o);
+    const rt_status st = bench_data_fill(&b, o);
     if (st != RT_OK) bench_close(&b);
     else *out = b;
     return st;

@@ -9,14 +9,14 @@
 
 enum { MOST_BACKENDS = 8, ROUNDS = 3 };
 
-static void seen(void *ud, const kn_mat *a, const kn_mat *b, int64_t M, int64_t N, int64_t K)
+static void bench_gemm_seen(void *ud, const kn_mat *a, const kn_mat *b, int64_t M, int64_t N, int64_t K)
 {
     bench_list *l = ud;
     if (l->st == RT_OK) l->st = rt_grow((void **)&l->p, l->n, &l->cap, sizeof *l->p);
     if (l->st == RT_OK) l->p[l->n++] = (bench_gemm_call){M, N, K, a->trans, b->trans};
 }
 
-void bench_watch(bench_list *l) { kn_gemm_watch(l ? seen : NULL, l); }
+void bench_watch(bench_list *l) { kn_gemm_watch(l ? bench_gemm_seen : NULL, l); }
 
 static void once(const bench_list *l, real *a, real *b, real *c)
 {
@@ -64,7 +64,7 @@ static rt_status measure_all(double best[MOST_BACKENDS], int *n)
     return kn_gemm_use(in_use);
 }
 
-static rt_status print_json(const double *best, int n)
+static rt_status bench_gemm_print_json(const double *best, int n)
 {
     rt_buf         b = {0};
     rt_json_writer w = {.out = &b};
@@ -85,7 +85,7 @@ rt_status bench_gemm(const bench_options *o)
     double best[MOST_BACKENDS];
     int    n;
     RT_TRY(measure_all(best, &n));
-    if (o->json) return print_json(best, n);
+    if (o->json) return bench_gemm_print_json(best, n);
     printf("gemm of 1536 x 1536 matrices on %d threads, GFLOP/s\n", rt_threads());
     for (int i = 0; i < n; i++)
         printf("  %s %-16s %6.1f\n", strcmp(kn_gemm_name_at(i), kn_gemm_name()) ? " " : "*", kn_gemm_name_at(i), best[i]);

@@ -25,7 +25,7 @@ typedef struct bench {
     double               ratio[MAX_STEPS];
 } bench;
 
-static rt_status one_step(side *s, int64_t step, int64_t i)
+static rt_status bench_objective_one_step(side *s, int64_t step, int64_t i)
 {
     double       before[TR_WORKS], after[TR_WORKS];
     tr_metrics   m;
@@ -39,17 +39,17 @@ static rt_status one_step(side *s, int64_t step, int64_t i)
     return RT_OK;
 }
 
-static rt_status run_steps(bench *b)
+static rt_status bench_objective_run_steps(bench *b)
 {
     for (int64_t s = 0; s < b->o->warmup + b->o->steps; s++) {
         const int64_t i = s < b->o->warmup ? 0 : s - b->o->warmup;
-        RT_TRY(one_step(s % 2 ? &b->with : &b->ce, s, i));
-        RT_TRY(one_step(s % 2 ? &b->ce : &b->with, s, i));
+        RT_TRY(bench_objective_one_step(s % 2 ? &b->with : &b->ce, s, i));
+        RT_TRY(bench_objective_one_step(s % 2 ? &b->ce : &b->with, s, i));
     }
     return RT_OK;
 }
 
-static double ratio(bench *b, const double *x, const double *y)
+static double bench_objective_ratio(bench *b, const double *x, const double *y)
 {
     for (int64_t i = 0; i < b->o->steps; i++) b->ratio[i] = x[i] / y[i];
     return bench_median(b->ratio, b->o->steps);
@@ -62,7 +62,8 @@ typedef struct figures {
 static figures figures_of(bench *b)
 {
     const int64_t n = b->o->steps;
-    figures       f = {.step_ratio = ratio(b, b->with.step, b->ce.step), .head_ratio = ratio(b, b->with.head, b->ce.head)};
+    figures       f = {.step_ratio = bench_objective_ratio(b, b->with.step, b->ce.step),
+                       .head_ratio = bench_objective_ratio(b, b->with.head, b->ce.head)};
     f.ms            = bench_median(b->with.step, n) * 1e3;
     f.head_ms       = bench_median(b->with.head, n) * 1e3;
     f.teacher_ms    = bench_median(b->with.teacher, n) * 1e3;
@@ -72,7 +73,7 @@ static figures figures_of(bench *b)
     return f;
 }
 
-static rt_status print_json(const bench *b, const figures *f)
+static rt_status bench_objective_print_json(const bench *b, const figures *f)
 {
     rt_buf         text = {0};
     rt_json_writer w    = {.out = &text};
@@ -93,7 +94,7 @@ static rt_status print_json(const bench *b, const figures *f)
     return cli_print_line(&w);
 }
 
-static rt_status print_table(const bench *b, const figures *f)
+static rt_status bench_objective_print_table(const bench *b, const figures *f)
 {
     printf(
         "preset %s, %s, %d threads, %lld alternating pairs of steps\n\n  %-18s %10s %10s %10s %10s\n  %-18s %10.1f %10.1f %10.1f %10.0f\n"
@@ -115,14 +116,14 @@ static rt_status make_side(side *s, const bench *b, const char *kind, const char
 }
 
 /* Objectives of whole distributions use a teacher in process, all others the stored rows. */
-static rt_status measure(bench *b)
+static rt_status bench_objective_measure(bench *b)
 {
     const ag_objective_info *kind = ag_objective_find(b->o->objective);
     RT_TRY(make_side(&b->with, b, b->o->objective, kind && kind->needs == AG_WHOLE ? b->place.teacher : NULL));
     RT_TRY(make_side(&b->ce, b, "ce", NULL));
-    RT_TRY(run_steps(b));
+    RT_TRY(bench_objective_run_steps(b));
     const figures f = figures_of(b);
-    return (b->o->json ? print_json : print_table)(b, &f);
+    return (b->o->json ? bench_objective_print_json : bench_objective_print_table)(b, &f);
 }
 
 static void close_side(side *s)
@@ -139,7 +140,7 @@ rt_status bench_objective(const bench_options *o)
     b->o         = o;
     rt_status st = bench_open(&b->place, o);
     if (st == RT_OK) {
-        st = measure(b);
+        st = bench_objective_measure(b);
         close_side(&b->with), close_side(&b->ce);
         bench_close(&b->place);
     }

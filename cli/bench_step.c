@@ -30,7 +30,7 @@ static int64_t minor_faults(void)
     return u.ru_minflt;
 }
 
-static rt_status one_step(bench *b, int64_t s, double *seconds, int64_t *faults)
+static rt_status bench_step_one_step(bench *b, int64_t s, double *seconds, int64_t *faults)
 {
     tr_metrics    m;
     const int64_t before = minor_faults();
@@ -41,16 +41,16 @@ static rt_status one_step(bench *b, int64_t s, double *seconds, int64_t *faults)
     return RT_OK;
 }
 
-static rt_status run_steps(bench *b)
+static rt_status bench_step_run_steps(bench *b)
 {
     const int threads = rt_threads();
     double    before[TR_WORKS], wall0, busy0, wall1, busy1, total = 0;
-    for (int64_t s = 0; s < b->o->warmup; s++) RT_TRY(one_step(b, s, &b->seconds[0], &b->faults[0]));
+    for (int64_t s = 0; s < b->o->warmup; s++) RT_TRY(bench_step_one_step(b, s, &b->seconds[0], &b->faults[0]));
     tr_trainer_seconds(b->t, before);
     rt_parallel_seconds(&wall0, &busy0);
     for (int64_t s = 0; s < b->o->steps; s++) {
         if (s == b->o->steps - 1) bench_watch(&b->list);
-        RT_TRY(one_step(b, b->o->warmup + s, &b->seconds[s], &b->faults[s]));
+        RT_TRY(bench_step_one_step(b, b->o->warmup + s, &b->seconds[s], &b->faults[s]));
         total += b->seconds[s];
     }
     bench_watch(NULL);
@@ -86,7 +86,7 @@ static const char *const work_names[TR_WORKS] = {"gemm",    "attention", "norms,
                                                  "teacher", "optimiser", "communication",           "data"};
 const char *const bench_work_keys[TR_WORKS]   = {"products", "attention", "rows", "head", "teacher", "optimiser", "communication", "data"};
 
-static rt_status print_json(const bench *b, double step, int64_t faults)
+static rt_status bench_step_print_json(const bench *b, double step, int64_t faults)
 {
     rt_buf         text = {0};
     rt_json_writer w    = {.out = &text};
@@ -113,7 +113,7 @@ static rt_status print_json(const bench *b, double step, int64_t faults)
     return cli_print_line(&w);
 }
 
-static rt_status print_table(const bench *b, double step, int64_t faults)
+static rt_status bench_step_print_table(const bench *b, double step, int64_t faults)
 {
     const double tokens = (double)(b->c.sequences * b->c.seq);
     printf("preset %s: %lld sequences of %lld tokens, %s, %d threads on %d cores, %s kernels, gemm: %s\n\n", b->place.preset->name,
@@ -129,16 +129,16 @@ static rt_status print_table(const bench *b, double step, int64_t faults)
     return RT_OK;
 }
 
-static rt_status measure(bench *b)
+static rt_status bench_step_measure(bench *b)
 {
     RT_TRY(bench_configure(&b->c, &b->place, b->o, NULL));
     RT_TRY(tr_trainer_create(&b->t, &b->c, rt_comm_self()));
-    RT_TRY(run_steps(b));
+    RT_TRY(bench_step_run_steps(b));
     RT_TRY(bench_alone(&b->list, &b->alone));
     RT_TRY(cli_measure_gemm(&b->sgemm, 1536, 0.5));
     const int64_t n = b->o->steps;
     qsort(b->faults, (size_t)n, sizeof *b->faults, by_count);
-    return (b->o->json ? print_json : print_table)(b, bench_median(b->seconds, n), b->faults[n / 2]);
+    return (b->o->json ? bench_step_print_json : bench_step_print_table)(b, bench_median(b->seconds, n), b->faults[n / 2]);
 }
 
 rt_status bench_step(const bench_options *o)
@@ -149,7 +149,7 @@ rt_status bench_step(const bench_options *o)
     b->o         = o;
     rt_status st = bench_open(&b->place, o);
     if (st == RT_OK) {
-        st = measure(b);
+        st = bench_step_measure(b);
         tr_trainer_destroy(&b->t);
         tr_config_free(&b->c);
         bench_close(&b->place);

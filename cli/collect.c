@@ -39,7 +39,7 @@ static rt_status tally_text(rt_buf *b, const tc_tally *t)
     return RT_OK;
 }
 
-static rt_status print_json(const cli_collect *c, const tc_report *r)
+static rt_status collect_print_json(const cli_collect *c, const tc_report *r)
 {
     rt_buf         b = {0};
     rt_json_writer w = {.out = &b};
@@ -78,7 +78,7 @@ static rt_status losses(const cli_collect *c, const tc_report *r, rt_buf *b)
     return rt_buf_fmt(b, "%s; to request them again, remove %s and run the same command", r->failures.used ? ")" : "", c->out);
 }
 
-static rt_status as_text(const cli_collect *c, const char *command, const tc_report *r, rt_buf *b)
+static rt_status collect_as_text(const cli_collect *c, const char *command, const tc_report *r, rt_buf *b)
 {
     if (r->already) {
         RT_TRY(rt_buf_fmt(b, "%s: already done: %s holds %lld documents, %lld tokens from these requests", command, c->out,
@@ -95,8 +95,8 @@ static rt_status as_text(const cli_collect *c, const char *command, const tc_rep
 rt_status cli_collect_end(const cli_collect *c, const char *command, const tc_report *r)
 {
     rt_buf b = {0};
-    if (c->json) return print_json(c, r);
-    rt_status st = as_text(c, command, r, &b);
+    if (c->json) return collect_print_json(c, r);
+    rt_status st = collect_as_text(c, command, r, &b);
     if (st == RT_OK) st = rt_buf_str(&b, "\n");
     if (st == RT_OK) cli_print_text(&b);
     rt_buf_free(&b);

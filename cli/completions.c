@@ -10,7 +10,7 @@ static rt_status add_names(rt_buf *out)
     return RT_OK;
 }
 
-static rt_status add_options(rt_buf *out, const rt_command *c)
+static rt_status completions_add_options(rt_buf *out, const rt_command *c)
 {
     for (const rt_option *o = c->options; o && o->name; o++)
         if (o->help) RT_TRY(rt_buf_fmt(out, "--%s ", o->name));
@@ -43,7 +43,7 @@ static rt_status make_bash(rt_buf *out)
     for (int i = 0; cli_commands[i]; i++) {
         if (cli_commands[i] == &cli_help) continue;
         RT_TRY(rt_buf_fmt(out, "    %s) words='", cli_commands[i]->name));
-        RT_TRY(add_options(out, cli_commands[i]));
+        RT_TRY(completions_add_options(out, cli_commands[i]));
         RT_TRY(rt_buf_str(out, "' ;;\n"));
     }
     return rt_buf_str(out, "    esac\n    [ \"$COMP_CWORD\" != 1 ] || words=\"$commands --help --version\"\n"
@@ -79,7 +79,7 @@ static rt_status make_zsh(rt_buf *out)
                            "    case $words[2] in\n"));
     for (int i = 0; cli_commands[i]; i++) {
         RT_TRY(rt_buf_fmt(out, "    %s) compadd -- ", cli_commands[i]->name));
-        RT_TRY(add_options(out, cli_commands[i]));
+        RT_TRY(completions_add_options(out, cli_commands[i]));
         RT_TRY(rt_buf_str(out, " ;;\n"));
     }
     return rt_buf_str(out, "    esac\n    _files\n}\n_retort \"$@\"\n");

@@ -148,7 +148,7 @@ static rt_status each(const data_options *o, int argc, char **argv, const char *
     return RT_OK;
 }
 
-static rt_status run(const void *options, int argc, char **argv)
+static rt_status data_run(const void *options, int argc, char **argv)
 {
     static const char *const words[] = {"import", "inspect", "verify", "stats", "export"};
     const data_options      *o       = options;
@@ -216,5 +216,5 @@ const rt_command cli_data = {
     .options  = options,
     .size     = sizeof(data_options),
     .defaults = &defaults,
-    .run      = run,
+    .run      = data_run,
 };

@@ -75,7 +75,7 @@ static void of_codec(likely *l, const view *v, int64_t i)
 /* ---- rows ------------------------------------------------------------------------------------- */
 
 /* Appends the id, or its bytes in quotes if there is a tokenizer. */
-static rt_status add_token(rt_buf *b, const ds_tokenizer *t, int32_t id)
+static rt_status data_rows_add_token(rt_buf *b, const ds_tokenizer *t, int32_t id)
 {
     rt_buf    text = {0};
     rt_status st   = RT_OK;
@@ -95,7 +95,7 @@ static rt_status add_target(rt_buf *b, const view *v, int64_t i)
     RT_TRY(rt_buf_fmt(b, "  %8.3f |", (double)v->d.rows.actual_logprob[i]));
     for (int j = 0; j < l.n; j++) {
         RT_TRY(rt_buf_str(b, " "));
-        RT_TRY(add_token(b, v->t, l.id[j]));
+        RT_TRY(data_rows_add_token(b, v->t, l.id[j]));
         RT_TRY(rt_buf_fmt(b, " %.1f%%", 100 * l.p[j]));
     }
     return v->info->k ? rt_buf_fmt(b, " | tail %.1f%%", 100 * (double)v->d.rows.tail_mass[i]) : RT_OK;
@@ -110,7 +110,7 @@ static rt_status show_rows(rt_buf *b, const view *v)
                                           : ", with their share of the samples");
     for (int64_t i = 0; i < v->d.n; i++) {
         rt_buf_clear(b);
-        RT_TRY(add_token(b, v->t, v->d.ids[i]));
+        RT_TRY(data_rows_add_token(b, v->t, v->d.ids[i]));
         if (v->d.prompt_mask[i]) RT_TRY(rt_buf_str(b, " p"));
         for (size_t at = b->len; at < 20; at++) RT_TRY(rt_buf_str(b, " "));
         RT_TRY(add_target(b, v, i));
@@ -119,7 +119,7 @@ static rt_status show_rows(rt_buf *b, const view *v)
     return RT_OK;
 }
 
-static rt_status show(rt_buf *b, view *v, ds_shard *s, int64_t i)
+static rt_status data_rows_show(rt_buf *b, view *v, ds_shard *s, int64_t i)
 {
     const ds_doc *d = &v->d;
     RT_TRY(ds_shard_doc(s, i, &v->d));
@@ -140,7 +140,7 @@ rt_status data_show_doc(ds_shard *s, int64_t i, const ds_tokenizer *t, const ds_
 {
     rt_buf          b  = {0};
     view            v  = {.t = t, .info = ds_shard_info(s), .codec = codec};
-    const rt_status st = show(&b, &v, s, i);
+    const rt_status st = data_rows_show(&b, &v, s, i);
     free(v.y), free(v.z);
     rt_buf_free(&b);
     return st;

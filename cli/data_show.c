@@ -113,7 +113,7 @@ typedef struct stats {
     double  covered, entropy, ce;
 } stats;
 
-static void add_row(stats *a, const ds_doc *d, int64_t i, int64_t k)
+static void data_show_add_row(stats *a, const ds_doc *d, int64_t i, int64_t k)
 {
     const double tail = d->rows.tail_entropy ? (double)d->rows.tail_entropy[i] : (double)NAN;
     for (int64_t j = 0; j < k; j++) {
@@ -128,7 +128,7 @@ static void add_row(stats *a, const ds_doc *d, int64_t i, int64_t k)
     a->known++;
 }
 
-static rt_status gather(ds_shard *s, stats *a)
+static rt_status data_show_gather(ds_shard *s, stats *a)
 {
     ds_doc d;
     for (int64_t i = 0; i < ds_shard_docs(s); i++) {
@@ -138,26 +138,26 @@ static rt_status gather(ds_shard *s, stats *a)
         a->lengths[bin]++;
         for (int64_t t = 0; t < d.n; t++) a->prompt += d.prompt_mask[t] != 0;
         for (int64_t t = 0; d.rows.valid && t < d.n; t++)
-            if (d.rows.valid[t]) add_row(a, &d, t, ds_shard_info(s)->k);
+            if (d.rows.valid[t]) data_show_add_row(a, &d, t, ds_shard_info(s)->k);
     }
     return RT_OK;
 }
 
-static double ratio(double a, double b) { return b > 0 ? a / b : (double)NAN; }
+static double data_show_ratio(double a, double b) { return b > 0 ? a / b : (double)NAN; }
 
 static void show_stats(const ds_shard *s, const stats *a)
 {
     const double  n = (double)ds_shard_tokens(s), docs = (double)ds_shard_docs(s), rows = (double)a->valid;
     const int64_t bytes = rt_file_size(ds_shard_path(s));
     cli_print("%s\n  %-20s %.0f\n  %-20s %.0f (%.0f of them prompt, %.1f per document)\n", ds_shard_path(s), "documents", docs, "tokens", n,
-              (double)a->prompt, ratio(n, docs));
-    printf("  %-20s %lld (%.1f per token)\n", "bytes", (long long)bytes, ratio((double)bytes, n));
+              (double)a->prompt, data_show_ratio(n, docs));
+    printf("  %-20s %lld (%.1f per token)\n", "bytes", (long long)bytes, data_show_ratio((double)bytes, n));
     if (ds_shard_info(s)->soft) {
         printf("  %-20s %.0f\n", "rows with a target", rows);
-        if (ds_shard_info(s)->k) printf("  %-20s %.4f\n", "mass in the top k", ratio(a->covered, rows));
-        printf("  %-20s %.4f nats%s\n", "teacher's entropy", ratio(a->entropy, rows),
+        if (ds_shard_info(s)->k) printf("  %-20s %.4f\n", "mass in the top k", data_show_ratio(a->covered, rows));
+        printf("  %-20s %.4f nats%s\n", "teacher's entropy", data_show_ratio(a->entropy, rows),
                ds_shard_has_entropy(s) ? "" : " (of the top k only)");
-        printf("  %-20s %.4f nats\n", "teacher's CE", ratio(a->ce, (double)a->known));
+        printf("  %-20s %.4f nats\n", "teacher's CE", data_show_ratio(a->ce, (double)a->known));
     }
     for (int i = 0; i < BINS; i++)
         if (a->lengths[i]) printf("  %8d+ tokens     %lld documents\n", 1 << i, (long long)a->lengths[i]);
@@ -175,10 +175,10 @@ static rt_status print_stats(const ds_shard *s, const stats *a)
     rt_put_int(&w, "tokens", ds_shard_tokens(s));
     rt_put_int(&w, "prompt", a->prompt);
     rt_put_int(&w, "valid", a->valid);
-    rt_put_real(&w, "covered", ratio(a->covered, rows), 6);
-    rt_put_real(&w, "entropy", ratio(a->entropy, rows), 6);
-    rt_put_real(&w, "ce", ratio(a->ce, (double)a->known), 6);
-    rt_put_real(&w, "bytes_token", ratio((double)rt_file_size(ds_shard_path(s)), tokens), 6);
+    rt_put_real(&w, "covered", data_show_ratio(a->covered, rows), 6);
+    rt_put_real(&w, "entropy", data_show_ratio(a->entropy, rows), 6);
+    rt_put_real(&w, "ce", data_show_ratio(a->ce, (double)a->known), 6);
+    rt_put_real(&w, "bytes_token", data_show_ratio((double)rt_file_size(ds_shard_path(s)), tokens), 6);
     rt_put_bool(&w, "rest_entropy", ds_shard_has_entropy(s));
     rt_put_object(&w, "lengths");
     for (int i = 0; i < BINS; i++) {
@@ -195,7 +195,7 @@ rt_status data_stats(const data_options *o, const char *path)
     ds_shard *s;
     stats     a = {{0}, 0, 0, 0, 0, 0, 0};
     RT_TRY(ds_shard_open(&s, path));
-    rt_status st = gather(s, &a);
+    rt_status st = data_show_gather(s, &a);
     if (st == RT_OK && o->json) st = print_stats(s, &a);
     else if (st == RT_OK) show_stats(s, &a);
     ds_shard_close(&s);

@@ -23,7 +23,7 @@ struct report {
     int            bad;
 };
 
-static rt_status add(struct report *r, enum mark mark, const char *name, const char *value, const char *advice)
+static rt_status doctor_add(struct report *r, enum mark mark, const char *name, const char *value, const char *advice)
 {
     r->bad |= mark == BAD;
     RT_TRY(rt_buf_fmt(&r->text, "%s  %-14s %s\n", marks[mark], name, value));
@@ -56,9 +56,9 @@ static rt_status check_cpu(struct report *r)
     snprintf(value, sizeof value, "%s; %d cores allowed, %d threads", cpu, cores, threads);
     rt_put_real(&r->number, "cores", cores, 6);
     rt_put_real(&r->number, "threads", threads, 6);
-    return add(r, threads > cores ? NOTICE : GOOD, "CPU", value,
-               "there are more threads than cores: lower OMP_NUM_THREADS, or let this process run on more cores "
-               "(taskset, mpirun --bind-to none)");
+    return doctor_add(r, threads > cores ? NOTICE : GOOD, "CPU", value,
+                      "there are more threads than cores: lower OMP_NUM_THREADS, or let this process run on more cores "
+                      "(taskset, mpirun --bind-to none)");
 }
 
 /* Returns 1 for OpenBLAS's kernels without wide vectors, which it selects on an unknown CPU. */
@@ -73,8 +73,8 @@ static int is_slow(const char *kernel)
 static rt_status check_kernel(struct report *r)
 {
     const int wide = kn_at(1) != NULL; /* this CPU supports more than `ref` */
-    return add(r, wide && is_slow(kn_blas_kernel()) ? BAD : GOOD, "kernel", kn_describe(),
-               "OpenBLAS uses its slowest kernel: unset OPENBLAS_CORETYPE, or set it to Haswell (AVX2) or SkylakeX (AVX-512)");
+    return doctor_add(r, wide && is_slow(kn_blas_kernel()) ? BAD : GOOD, "kernel", kn_describe(),
+                      "OpenBLAS uses its slowest kernel: unset OPENBLAS_CORETYPE, or set it to Haswell (AVX2) or SkylakeX (AVX-512)");
 }
 
 static rt_status check_products(struct report *r)
@@ -89,8 +89,8 @@ static rt_status check_products(struct report *r)
     snprintf(value, sizeof value, "%s: %.0f GFLOP/s on 1 thread, %.0f on %d", kn_type_name(KN_REAL), one, all, threads);
     rt_put_real(&r->number, "gflops_1", one, 6);
     rt_put_real(&r->number, "gflops_all", all, 6);
-    return add(r, all < 0.6 * one * threads ? NOTICE : GOOD, "gemm", value,
-               "the speed-up by threads is below 60 %: stop other programs, and check that the threads do not share physical cores");
+    return doctor_add(r, all < 0.6 * one * threads ? NOTICE : GOOD, "gemm", value,
+                      "the speed-up by threads is below 60 %: stop other programs, and check that the threads do not share physical cores");
 }
 
 static rt_status check_memory(struct report *r, int quick)
@@ -104,12 +104,12 @@ static rt_status check_memory(struct report *r, int quick)
              (double)bytes / 1e9);
     rt_put_real(&r->number, "memory_available", (double)left, 6);
     rt_put_real(&r->number, "copy_gb_s", rate, 6);
-    return add(r, left < (int64_t)1 << 30 ? NOTICE : GOOD, "memory", value,
-               "less than 1 GB is available: use small models and batches; 'retort plan' estimates what a run needs");
+    return doctor_add(r, left < (int64_t)1 << 30 ? NOTICE : GOOD, "memory", value,
+                      "less than 1 GB is available: use small models and batches; 'retort plan' estimates what a run needs");
 }
 
 /* Stores up to size - 1 bytes of a shell command's output in out.  Returns the command's status; -1: it cannot be started. */
-static int ask(const char *command, char *out, size_t size)
+static int doctor_run_shell(const char *command, char *out, size_t size)
 {
     FILE *f = popen(command, "r");
     if (!f) return -1;
@@ -129,18 +129,18 @@ static void join_lines(char *s)
 static rt_status check_mpi(struct report *r)
 {
     char version[256], bound[256], value[640];
-    if (getenv("OMPI_COMM_WORLD_SIZE")) return add(r, GOOD, "MPI", "this process is a rank under mpirun", "");
-    if (ask("command -v mpirun >/dev/null && mpirun --version 2>/dev/null | head -1", version, sizeof version) || !*version)
-        return add(r, NOTICE, "MPI", "no mpirun found",
-                   "retort runs as one process; for several ranks install openmpi-bin and libopenmpi-dev and build again");
+    if (getenv("OMPI_COMM_WORLD_SIZE")) return doctor_add(r, GOOD, "MPI", "this process is a rank under mpirun", "");
+    if (doctor_run_shell("command -v mpirun >/dev/null && mpirun --version 2>/dev/null | head -1", version, sizeof version) || !*version)
+        return doctor_add(r, NOTICE, "MPI", "no mpirun found",
+                          "retort runs as one process; for several ranks install openmpi-bin and libopenmpi-dev and build again");
     join_lines(version);
-    const int failed =
-        ask("timeout 20 mpirun -n 2 sed -n 's/^Cpus_allowed_list:[[:space:]]*/core /p' /proc/self/status 2>/dev/null", bound, sizeof bound);
+    const int failed = doctor_run_shell(
+        "timeout 20 mpirun -n 2 sed -n 's/^Cpus_allowed_list:[[:space:]]*/core /p' /proc/self/status 2>/dev/null", bound, sizeof bound);
     join_lines(bound);
     snprintf(value, sizeof value, "%s; 2 ranks %s%s", version, failed ? "cannot be started" : "may use ", failed ? "" : bound);
-    return add(r, failed ? NOTICE : GOOD, "MPI", value,
-               "as root, export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; with one core, export "
-               "OMPI_MCA_rmaps_base_oversubscribe=1");
+    return doctor_add(r, failed ? NOTICE : GOOD, "MPI", value,
+                      "as root, export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; with one core, export "
+                      "OMPI_MCA_rmaps_base_oversubscribe=1");
 }
 
 static rt_status check_share(struct report *r)
@@ -149,12 +149,13 @@ static rt_status check_share(struct report *r)
         "install the program with cmake --install, or set RETORT_SHARE to the folder that holds teacher/ and configs/";
     rt_buf    dir = {0}, teacher = {0};
     rt_status st = RT_OK;
-    if (rt_share_dir(&dir) != RT_OK) st = add(r, NOTICE, "share", rt_error_text(), install);
+    if (rt_share_dir(&dir) != RT_OK) st = doctor_add(r, NOTICE, "share", rt_error_text(), install);
     else {
-        st = add(r, GOOD, "share", dir.p, "");
+        st = doctor_add(r, GOOD, "share", dir.p, "");
         if (st == RT_OK) st = rt_path(&teacher, dir.p, "teacher/config.json");
         const int there = st == RT_OK && rt_file_exists(teacher.p);
-        if (st == RT_OK) st = add(r, there ? GOOD : NOTICE, "teacher", there ? "bundled" : "the bundled teacher is missing", install);
+        if (st == RT_OK)
+            st = doctor_add(r, there ? GOOD : NOTICE, "teacher", there ? "bundled" : "the bundled teacher is missing", install);
     }
     rt_buf_free(&dir);
     rt_buf_free(&teacher);
@@ -171,7 +172,7 @@ static rt_status check_libraries(struct report *r)
         char *space = strchr(line, ' ');
         if (!space || !strncmp(line, "kernel ", 7)) continue;
         *space = '\0';
-        st     = add(r, GOOD, line, space + 1, "");
+        st     = doctor_add(r, GOOD, line, space + 1, "");
     }
     rt_buf_free(&b);
     return st;
@@ -189,7 +190,7 @@ static rt_status examine(struct report *r, const struct doctor_options *o)
     return check_libraries(r);
 }
 
-static rt_status print_json(struct report *r)
+static rt_status doctor_print_json(struct report *r)
 {
     rt_buf         b = {0};
     rt_json_writer w = {.out = &b, .st = r->number.st};
@@ -211,7 +212,7 @@ static rt_status doctor_run(const void *options, int argc, char **argv)
     rt_status st = examine(&r, o);
     rt_put_end(&r.check);
     rt_put_end(&r.number);
-    if (st == RT_OK && o->json) st = print_json(&r);
+    if (st == RT_OK && o->json) st = doctor_print_json(&r);
     else if (st == RT_OK) cli_print_text(&r.text);
     if (st == RT_OK && r.bad) st = rt_fail(RT_ECHECK, __FILE__, __LINE__, "a check is BAD: the line below it says what to do");
     rt_buf_free(&r.text);

@@ -46,7 +46,7 @@ static rt_status print_figures(const ev_result *r, const char *model, int json)
     return cli_print_line(&w);
 }
 
-static rt_status print(const ev_result *r, const char *model, int json)
+static rt_status eval_print(const ev_result *r, const char *model, int json)
 {
     RT_TRY(print_figures(r, model, json));
     if (r->kl_missing * 10 >= r->tokens && r->tokens)
@@ -59,7 +59,7 @@ static rt_status print(const ev_result *r, const char *model, int json)
     return RT_OK;
 }
 
-static rt_status count_tokens(const rt_strings *shards, int64_t *n)
+static rt_status eval_count_tokens(const rt_strings *shards, int64_t *n)
 {
     *n = 0;
     for (int i = 0; i < shards->n; i++) {
@@ -77,19 +77,19 @@ static rt_status eval_shards(const md_model *m, const eval_options *o, const cha
     rt_progress p;
     ev_result   r;
     int64_t     tokens;
-    RT_TRY(count_tokens(&o->shards, &tokens));
+    RT_TRY(eval_count_tokens(&o->shards, &tokens));
     if (o->teacher) RT_TRY(md_load(&teacher, o->teacher, type));
     rt_progress_begin(&p, "evaluating", "tokens", tokens, 0);
     rt_status st = ev_shards(&r, m, teacher, &(ev_opts){.shards = &o->shards, .window = o->window, .progress = &p});
     rt_progress_end(&p);
-    if (st == RT_OK) st = print(&r, name, o->json);
+    if (st == RT_OK) st = eval_print(&r, name, o->json);
     if (st == RT_OK) warn_unknown(r.unknown, name), warn_unknown(r.teacher_unknown, o->teacher);
     md_destroy(&teacher);
     return st;
 }
 
 /* Checks that --force replaces only a file of logits. */
-static rt_status check_logits(const eval_options *o)
+static rt_status eval_check_logits(const eval_options *o)
 {
     md_st *f = NULL;
     RT_TRY(rt_output_check(o->logits, o->force));
@@ -101,7 +101,7 @@ static rt_status check_logits(const eval_options *o)
     return RT_OK;
 }
 
-static rt_status run(const void *options, int argc, char **argv)
+static rt_status eval_run(const void *options, int argc, char **argv)
 {
     const eval_options *o = options;
     md_model           *m = NULL;
@@ -110,7 +110,7 @@ static rt_status run(const void *options, int argc, char **argv)
     RT_CHECK(!o->tokens == !o->logits && !o->tokens == !!o->shards.n, RT_EINVAL,
              "eval takes either --shards SHARD..., or --tokens IN and --logits OUT");
     RT_CHECK(o->window >= 0 && o->threads >= 0, RT_EINVAL, "--window and --threads must not be negative");
-    if (o->tokens) RT_TRY(check_logits(o));
+    if (o->tokens) RT_TRY(eval_check_logits(o));
     if (o->threads) rt_threads_set((int)o->threads);
     RT_TRY(kn_init());
     const kn_type type = strcmp(o->dtype, "bf16") ? KN_REAL : KN_BF16;
@@ -154,5 +154,5 @@ const rt_command cli_eval = {
     .options  = options,
     .size     = sizeof(eval_options),
     .defaults = &defaults,
-    .run      = run,
+    .run      = eval_run,
 };

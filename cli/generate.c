@@ -62,7 +62,7 @@ static void print_held(generation *g, size_t n)
     g->held.len -= n;
 }
 
-static rt_status show(generation *g, int32_t id)
+static rt_status generate_show(generation *g, int32_t id)
 {
     if (g->o->json) return RT_OK;
     RT_TRY(ds_decode(g->t, &id, 1, 1, &g->held));
@@ -83,7 +83,7 @@ static rt_status generate(generation *g)
         const int32_t id = inf_sample(g->sampler, z, &how, rt_rng_uniform(&r));
         if (!o->ignore_eos && ds_ends_have(&g->m->config.ends, id)) break;
         RT_TRY(ds_ids_add(&g->ids, id));
-        RT_TRY(show(g, id));
+        RT_TRY(generate_show(g, id));
         if (i + 1 < want) RT_TRY(inf_feed(g->s, &id, 1, &z));
     }
     print_held(g, g->held.len);
@@ -91,7 +91,7 @@ static rt_status generate(generation *g)
     return RT_OK;
 }
 
-static rt_status print_json(const generation *g, double tok_s)
+static rt_status generate_print_json(const generation *g, double tok_s)
 {
     const int32_t *ids = g->ids.v + g->prompt;
     const int64_t  n   = g->ids.n - g->prompt;
@@ -109,7 +109,7 @@ static rt_status print_json(const generation *g, double tok_s)
     return cli_print_line(&w);
 }
 
-static rt_status open_all(generation *g, const char *dir)
+static rt_status generate_open_all(generation *g, const char *dir)
 {
     RT_TRY(md_load(&g->m, dir, strcmp(g->o->dtype, "f32") ? KN_BF16 : KN_REAL));
     RT_TRY(ds_tokenizer_load(&g->t, dir));
@@ -118,7 +118,7 @@ static rt_status open_all(generation *g, const char *dir)
     return inf_sampler_create(&g->sampler, g->m->config.V);
 }
 
-static rt_status run(const void *options, int argc, char **argv)
+static rt_status generate_run(const void *options, int argc, char **argv)
 {
     const generate_options *o = options;
     generation              g = {.o = o};
@@ -131,11 +131,11 @@ static rt_status run(const void *options, int argc, char **argv)
     RT_CHECK(!strcmp(o->dtype, "f32") || !strcmp(o->dtype, "bf16"), RT_EINVAL, "--dtype must be f32 or bf16, found '%s'", o->dtype);
     if (o->threads > 0) rt_threads_set((int)o->threads);
     RT_TRY(kn_init());
-    rt_status st = open_all(&g, argv[0]);
+    rt_status st = generate_open_all(&g, argv[0]);
     if (st == RT_OK) st = make_prompt(&g);
     if (st == RT_OK) st = generate(&g);
     const double tok_s = g.seconds > 0 ? (double)(g.ids.n - g.prompt) / g.seconds : 0;
-    if (st == RT_OK && o->json) st = print_json(&g, tok_s);
+    if (st == RT_OK && o->json) st = generate_print_json(&g, tok_s);
     else if (st == RT_OK) fputc('\n', stdout), rt_note("%lld tokens, %.0f tokens/s", (long long)(g.ids.n - g.prompt), tok_s);
     inf_sampler_destroy(&g.sampler);
     inf_session_destroy(&g.s);
@@ -176,5 +176,5 @@ const rt_command cli_generate = {
     .options  = options,
     .size     = sizeof(generate_options),
     .defaults = &defaults,
-    .run      = run,
+    .run      = generate_run,
 };

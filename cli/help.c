@@ -48,7 +48,7 @@ static int grouped(const rt_command *c)
     return 0;
 }
 
-static rt_status add_line(rt_buf *out, const rt_command *c, const char *title, int first)
+static rt_status help_add_line(rt_buf *out, const rt_command *c, const char *title, int first)
 {
     if (first) RT_TRY(rt_buf_fmt(out, "\n%s:\n", title));
     return rt_buf_fmt(out, "  %-12s %s\n", c->name, c->summary);
@@ -61,12 +61,12 @@ rt_status cli_overview(rt_buf *out)
         for (int i = 0, first = 1; groups[g].names[i]; i++) {
             const rt_command *c = in_group(&groups[g], i);
             if (!c) continue;
-            RT_TRY(add_line(out, c, groups[g].title, first));
+            RT_TRY(help_add_line(out, c, groups[g].title, first));
             first = 0;
         }
     for (int i = 0, first = 1; cli_commands[i]; i++) {
         if (grouped(cli_commands[i])) continue;
-        RT_TRY(add_line(out, cli_commands[i], "more", first));
+        RT_TRY(help_add_line(out, cli_commands[i], "more", first));
         first = 0;
     }
     return rt_buf_str(out, foot);

@@ -12,7 +12,7 @@ typedef struct options {
     int         json;
 } options;
 
-static rt_status print_json(const char *path, const tc_ledger_stats *s)
+static rt_status ledger_print_json(const char *path, const tc_ledger_stats *s)
 {
     rt_buf         b = {0};
     rt_json_writer w = {.out = &b};
@@ -34,7 +34,7 @@ static rt_status print_json(const char *path, const tc_ledger_stats *s)
     return cli_print_line(&w);
 }
 
-static rt_status as_text(rt_buf *b, const char *path, const tc_ledger_stats *s)
+static rt_status ledger_as_text(rt_buf *b, const char *path, const tc_ledger_stats *s)
 {
     const int64_t held = s->done + s->in_shard;
     RT_TRY(rt_buf_fmt(b, "%s: %.1f MB\n  %-12s %lld requests; the responses to %lld of them were removed because a shard holds them\n",
@@ -49,39 +49,39 @@ static rt_status as_text(rt_buf *b, const char *path, const tc_ledger_stats *s)
     return RT_OK;
 }
 
-static rt_status show(const options *o, const char *path)
+static rt_status ledger_show(const options *o, const char *path)
 {
     tc_ledger_stats s;
     rt_buf          b = {0};
     RT_TRY(tc_ledger_look(path, &s));
-    if (o->json) return print_json(path, &s);
-    const rt_status st = as_text(&b, path, &s);
+    if (o->json) return ledger_print_json(path, &s);
+    const rt_status st = ledger_as_text(&b, path, &s);
     if (st == RT_OK) cli_print_text(&b);
     rt_buf_free(&b);
     return st;
 }
 
-static rt_status prune(const options *o, const char *path)
+static rt_status ledger_prune(const options *o, const char *path)
 {
     const int64_t before = rt_file_size(path);
     RT_TRY(tc_ledger_prune(path, o->shard));
     const int64_t after = rt_file_size(path);
-    if (o->json) return show(o, path);
+    if (o->json) return ledger_show(o, path);
     cli_print("%s: %.1f MB, before %.1f MB\n", path, (double)after * 1e-6, (double)before * 1e-6);
     return RT_OK;
 }
 
-static rt_status run(const void *opt, int argc, char **argv)
+static rt_status ledger_run(const void *opt, int argc, char **argv)
 {
     static const char *const names[] = {"stats", "prune"};
     const options           *o       = opt;
     RT_CHECK(argc == 2, RT_EINVAL,
              "ledger takes stats or prune and a ledger file, as in 'retort ledger stats OUT.h5.ledger'; found %d arguments", argc);
-    if (!strcmp(argv[0], "prune")) return prune(o, argv[1]);
+    if (!strcmp(argv[0], "prune")) return ledger_prune(o, argv[1]);
     RT_CHECK(!strcmp(argv[0], "stats"), RT_EINVAL, "ledger has no sub-command '%s'; the nearest is '%s' (see 'retort ledger --help')",
              argv[0], rt_nearest(argv[0], names, 2));
     RT_CHECK(!o->shard, RT_EINVAL, "--shard belongs to 'retort ledger prune'");
-    return show(o, argv[1]);
+    return ledger_show(o, argv[1]);
 }
 
 static const rt_option table[] = {
@@ -104,5 +104,5 @@ const rt_command cli_ledger = {
                "  retort ledger prune soft.h5.ledger --shard soft.h5",
     .options = table,
     .size    = sizeof(options),
-    .run     = run,
+    .run     = ledger_run,
 };

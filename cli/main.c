@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static rt_status print(rt_status (*make)(rt_buf *out))
+static rt_status main_print(rt_status (*make)(rt_buf *out))
 {
     rt_buf          b  = {0};
     const rt_status st = make(&b);
@@ -62,8 +62,8 @@ static rt_status dispatch(int argc, char **argv)
 {
     const rt_command *c = NULL;
     RT_CHECK(argc > 0, RT_EINVAL, "expected a command, found no argument ('retort --help' lists the commands)");
-    if (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h")) return print(cli_overview);
-    if (!strcmp(argv[0], "--version")) return print(cli_versions);
+    if (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h")) return main_print(cli_overview);
+    if (!strcmp(argv[0], "--version")) return main_print(cli_versions);
     RT_TRY(cli_find(&c, argv[0]));
     if (wants_help(argc - 1, argv + 1)) return print_help(c, argv[0]);
     RT_TRY(expand_share(argc - 1, argv + 1));

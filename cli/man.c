@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* Appends one line of text; backslashes, hyphens and a leading control character are escaped. */
-static rt_status add_text(rt_buf *out, const char *s, size_t n)
+static rt_status man_add_text(rt_buf *out, const char *s, size_t n)
 {
     if (n && (*s == '.' || *s == '\'')) RT_TRY(rt_buf_str(out, "\\&"));
     for (size_t i = 0; i < n; i++) {
@@ -15,7 +15,7 @@ static rt_status add_text(rt_buf *out, const char *s, size_t n)
     return RT_OK;
 }
 
-static rt_status add_string(rt_buf *out, const char *s) { return add_text(out, s, strlen(s)); }
+static rt_status add_string(rt_buf *out, const char *s) { return man_add_text(out, s, strlen(s)); }
 
 /* Returns the length of the paragraph at s, up to a blank line or the end. */
 static size_t paragraph_length(const char *s)
@@ -37,7 +37,7 @@ static rt_status add_lines(rt_buf *out, const char *s, size_t n)
 {
     for (const char *end = s + n; s < end;) {
         const size_t line = strcspn(s, "\n");
-        RT_TRY(add_text(out, s, line));
+        RT_TRY(man_add_text(out, s, line));
         RT_TRY(rt_buf_str(out, "\n"));
         s += line + 1;
     }
@@ -56,7 +56,7 @@ static rt_status add_paragraphs(rt_buf *out, const char *s)
     return RT_OK;
 }
 
-static rt_status add_options(rt_buf *out, const rt_command *c)
+static rt_status man_add_options(rt_buf *out, const rt_command *c)
 {
     for (const rt_option *o = c->options; o && o->name; o++) {
         if (!o->help) continue;
@@ -82,7 +82,7 @@ static rt_status add_command(rt_buf *out, const rt_command *c)
     RT_TRY(add_string(out, c->usage));
     RT_TRY(rt_buf_str(out, "\n"));
     RT_TRY(add_paragraphs(out, c->text));
-    return add_options(out, c);
+    return man_add_options(out, c);
 }
 
 static const char head[] = ".TH RETORT 1 \"\" \"%s\"\n"
@@ -107,7 +107,7 @@ static rt_status make_page(rt_buf *out)
     rt_status st = cli_overview(&overview);
     for (char *line = overview.p; st == RT_OK && line && *line;) {
         const size_t n = strcspn(line, "\n");
-        st             = add_text(out, line, n);
+        st             = man_add_text(out, line, n);
         if (st == RT_OK) st = rt_buf_str(out, "\n");
         line += n + (line[n] == '\n');
     }

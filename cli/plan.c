@@ -58,7 +58,7 @@ static rt_status say_objective(rt_buf *b, const tr_config *c, const ds_info *inf
     return di_objective_say(b, &o);
 }
 
-static rt_status print_json(const tr_memory *m, const rt_buf *learnt, int fits, double gflops, double seconds)
+static rt_status plan_print_json(const tr_memory *m, const rt_buf *learnt, int fits, double gflops, double seconds)
 {
     rt_buf         b = {0};
     rt_json_writer w = {.out = &b};
@@ -80,7 +80,7 @@ static rt_status print_json(const tr_memory *m, const rt_buf *learnt, int fits, 
     return cli_print_line(&w);
 }
 
-static void print_table(const tr_config *c, const tr_memory *m, const char *learnt, double gflops, double seconds)
+static void plan_print_table(const tr_config *c, const tr_memory *m, const char *learnt, double gflops, double seconds)
 {
     cli_print("%.1f million parameters, %s, %lld sequences of %lld tokens per step, %lld at a time\n%s\n\n", (double)m->parameters * 1e-6,
               kn_type_name(c->dtype), (long long)c->sequences, (long long)c->seq, (long long)m->micro, learnt);
@@ -95,7 +95,7 @@ static void print_table(const tr_config *c, const tr_memory *m, const char *lear
            seconds, gflops, USUAL, (long long)c->steps, seconds * (double)c->steps / 3600);
 }
 
-static rt_status show(const plan_options *o, const tr_config *c)
+static rt_status plan_show(const plan_options *o, const tr_config *c)
 {
     rt_buf    learnt = {0};
     md_config shape  = c->shape;
@@ -114,8 +114,8 @@ static rt_status show(const plan_options *o, const tr_config *c)
     if (st == RT_OK) {
         const double    seconds = m.flops * 1e-9 / gflops * 100 / USUAL;
         const rt_status fit     = tr_check_fit(c, &shape, &world, &info);
-        if (o->json) st = print_json(&m, &learnt, fit == RT_OK, gflops, seconds);
-        else print_table(c, &m, learnt.p, gflops, seconds);
+        if (o->json) st = plan_print_json(&m, &learnt, fit == RT_OK, gflops, seconds);
+        else plan_print_table(c, &m, learnt.p, gflops, seconds);
         if (o->graph) printf("\n%s", graph.p);
         if (st == RT_OK) st = fit;
     }
@@ -124,7 +124,7 @@ static rt_status show(const plan_options *o, const tr_config *c)
     return st;
 }
 
-static rt_status run(const void *options, int argc, char **argv)
+static rt_status plan_run(const void *options, int argc, char **argv)
 {
     const plan_options *o = options;
     tr_config           c;
@@ -135,7 +135,7 @@ static rt_status run(const void *options, int argc, char **argv)
     RT_TRY(tr_config_read(&c, argv[0], &o->set));
     if (o->threads) rt_threads_set((int)o->threads);
     rt_status st = kn_init();
-    if (st == RT_OK) st = show(o, &c);
+    if (st == RT_OK) st = plan_show(o, &c);
     tr_config_free(&c);
     return st;
 }
@@ -167,5 +167,5 @@ const rt_command cli_plan = {
     .options  = options,
     .size     = sizeof(plan_options),
     .defaults = &defaults,
-    .run      = run,
+    .run      = plan_run,
 };

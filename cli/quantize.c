@@ -22,7 +22,7 @@ typedef struct quality { /* measured before and after quantisation */
     double  ce, tok_s;
 } quality;
 
-static rt_status measure(quality *q, const md_model *m, const rt_strings *shards)
+static rt_status quantize_measure(quality *q, const md_model *m, const rt_strings *shards)
 {
     ev_result r = {0};
     if (shards->n) RT_TRY(ev_shards(&r, m, NULL, &(ev_opts){.shards = shards}));
@@ -31,7 +31,7 @@ static rt_status measure(quality *q, const md_model *m, const rt_strings *shards
     return cli_measure_decoding(&q->tok_s, m);
 }
 
-static rt_status print_json(const quantize_options *o, const quality *before, const quality *after)
+static rt_status quantize_print_json(const quantize_options *o, const quality *before, const quality *after)
 {
     rt_buf         b = {0};
     rt_json_writer w = {.out = &b};
@@ -65,7 +65,7 @@ static rt_status report_text(rt_buf *b, const quantize_options *o, const quality
 static rt_status report(const quantize_options *o, const quality *before, const quality *after)
 {
     rt_buf b = {0};
-    if (o->json) return print_json(o, before, after);
+    if (o->json) return quantize_print_json(o, before, after);
     const rt_status st = report_text(&b, o, before, after);
     if (st == RT_OK) cli_print_text(&b);
     rt_buf_free(&b);
@@ -73,7 +73,7 @@ static rt_status report(const quantize_options *o, const quality *before, const 
 }
 
 /* Adds the tokenizer's end tokens to the model's configuration, which may lack them. */
-static rt_status take_ends(md_model *m, const char *dir)
+static rt_status quantize_take_ends(md_model *m, const char *dir)
 {
     ds_tokenizer *t = NULL;
     RT_TRY(ds_tokenizer_load(&t, dir));
@@ -111,7 +111,7 @@ static int holds_levels(const char *path)
 }
 
 /* Returns the reason why the file `name` is not part of a quantised model; NULL: none.  *known = 1 if it identifies one. */
-static const char *look_at(const char *dir, const char *name, int *known)
+static const char *quantize_look_at(const char *dir, const char *name, int *known)
 {
     md_config   c;
     const char *why  = NULL;
@@ -129,7 +129,7 @@ static const char *look_at(const char *dir, const char *name, int *known)
     return why;
 }
 
-static rt_status refuse(const char *out, const char *name, const char *why)
+static rt_status quantize_refuse(const char *out, const char *name, const char *why)
 {
     const int whole = !strcmp(name, "config.json"); /* the reason then concerns the whole folder */
     RT_FAIL(RT_EINVAL, "%s holds %s%s%s; --force replaces only a quantised model; choose another --out", out, whole ? "" : name,
@@ -137,24 +137,24 @@ static rt_status refuse(const char *out, const char *name, const char *why)
 }
 
 /* RT_EINVAL: `out` is not a quantised model or the remains of one, so that --force must not replace it. */
-static rt_status check_replaced(const char *out)
+static rt_status quantize_check_replaced(const char *out)
 {
     char      **names;
     int         n, known = 0;
     const char *why = NULL, *name = NULL;
     RT_TRY(rt_dir_make(out)); /* it exists: fails if it is not a folder */
     RT_TRY(rt_dir_list(&names, &n, out));
-    for (int i = 0; !why && i < n; i++) why = look_at(out, name = names[i], &known);
+    for (int i = 0; !why && i < n; i++) why = quantize_look_at(out, name = names[i], &known);
     if (!why && n && !known) why = "but no quantised model";
-    const rt_status st = why ? refuse(out, name, why) : RT_OK;
+    const rt_status st = why ? quantize_refuse(out, name, why) : RT_OK;
     rt_names_free(&names, n);
     return st;
 }
 
-static rt_status check_out(const quantize_options *o)
+static rt_status quantize_check_out(const quantize_options *o)
 {
     RT_TRY(rt_output_check(o->out, o->force));
-    return rt_file_exists(o->out) ? check_replaced(o->out) : RT_OK;
+    return rt_file_exists(o->out) ? quantize_check_replaced(o->out) : RT_OK;
 }
 
 /* Removes the tokenizer of the replaced model, which may have more files than the new one. */
@@ -178,32 +178,32 @@ static rt_status write_folder(const md_model *m, const char *from, const char *o
     return st;
 }
 
-static rt_status convert(md_model *m, const char *dir, const quantize_options *o, kn_type type)
+static rt_status quantize_convert(md_model *m, const char *dir, const quantize_options *o, kn_type type)
 {
     quality before, after;
-    RT_TRY(measure(&before, m, &o->shards));
+    RT_TRY(quantize_measure(&before, m, &o->shards));
     before.bytes = 2 * md_config_parameters(&m->config); /* size in bf16, also if the model is in f32 */
     RT_TRY(qu_quantise(m, (int)o->bits, o->group));
-    RT_TRY(measure(&after, m, &o->shards));
-    RT_TRY(take_ends(m, dir));
+    RT_TRY(quantize_measure(&after, m, &o->shards));
+    RT_TRY(quantize_take_ends(m, dir));
     RT_TRY(write_folder(m, dir, o->out, type));
     return report(o, &before, &after);
 }
 
 /* Quantises from the stored type, so that weights are rounded only once. */
-static rt_status run(const void *options, int argc, char **argv)
+static rt_status quantize_run(const void *options, int argc, char **argv)
 {
     const quantize_options *o = options;
     md_model               *m = NULL;
     kn_type                 type;
     RT_CHECK(argc == 1 && o->out, RT_EINVAL, "quantize takes one model folder and requires --out DIR (see 'retort quantize --help')");
     RT_CHECK(o->bits == 8 || o->bits == 4, RT_EINVAL, "--bits must be 8 or 4, found %lld", (long long)o->bits);
-    RT_TRY(check_out(o));
+    RT_TRY(quantize_check_out(o));
     if (o->threads > 0) rt_threads_set((int)o->threads);
     RT_TRY(kn_init());
     RT_TRY(md_stored_type(&type, argv[0]));
     RT_TRY(md_load(&m, argv[0], type));
-    const rt_status st = convert(m, argv[0], o, type);
+    const rt_status st = quantize_convert(m, argv[0], o, type);
     md_destroy(&m);
     return st;
 }
@@ -236,5 +236,5 @@ const rt_command cli_quantize = {
     .options  = options,
     .size     = sizeof(quantize_options),
     .defaults = &defaults,
-    .run      = run,
+    .run      = quantize_run,
 };

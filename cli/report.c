@@ -10,7 +10,7 @@ static const char *const columns[] = {"step", "loss", "kl", "ce", "grad_norm", "
 enum { COLUMNS = sizeof columns / sizeof *columns, LARGEST = 1 << 30 };
 
 /* Appends a row; a value that the step did not measure is an empty field. */
-static rt_status add_row(rt_buf *out, const cJSON *o)
+static rt_status report_add_row(rt_buf *out, const cJSON *o)
 {
     for (int i = 0; i < COLUMNS; i++) {
         const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, columns[i]);
@@ -20,7 +20,7 @@ static rt_status add_row(rt_buf *out, const cJSON *o)
     return rt_buf_str(out, "\n");
 }
 
-static rt_status add_line(rt_buf *out, char *line, size_t n, const char *path, int64_t number)
+static rt_status report_add_line(rt_buf *out, char *line, size_t n, const char *path, int64_t number)
 {
     cJSON *o = NULL;
     char   where[4200];
@@ -29,23 +29,24 @@ static rt_status add_line(rt_buf *out, char *line, size_t n, const char *path, i
              where);
     line[n] = '\0';
     RT_TRY(rt_json_parse(&o, line, n, 0, where));
-    const rt_status st = cJSON_IsObject(o) ? add_row(out, o) : rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: expected a JSON object", where);
+    const rt_status st =
+        cJSON_IsObject(o) ? report_add_row(out, o) : rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: expected a JSON object", where);
     cJSON_Delete(o);
     return st;
 }
 
 /* Appends the header and all complete lines.  The last line of an active run may be incomplete; it is skipped. */
-static rt_status add_all(rt_buf *out, rt_buf *text, const char *path)
+static rt_status report_add_all(rt_buf *out, rt_buf *text, const char *path)
 {
     int64_t number = 0;
     for (int i = 0; i < COLUMNS; i++) RT_TRY(rt_buf_fmt(out, "%s%s", i ? "," : "", columns[i]));
     RT_TRY(rt_buf_str(out, "\n"));
     for (char *line = text->p, *end; (end = memchr(line, '\n', text->len - (size_t)(line - text->p))); line = end + 1)
-        RT_TRY(add_line(out, line, (size_t)(end - line), path, ++number));
+        RT_TRY(report_add_line(out, line, (size_t)(end - line), path, ++number));
     return RT_OK;
 }
 
-static rt_status run(const void *options, int argc, char **argv)
+static rt_status report_run(const void *options, int argc, char **argv)
 {
     rt_buf      text = {0}, out = {0};
     char        path[4096];
@@ -55,7 +56,7 @@ static rt_status run(const void *options, int argc, char **argv)
     const int folder = !stat(argv[0], &s) && S_ISDIR(s.st_mode);
     snprintf(path, sizeof path, "%s%s", argv[0], folder ? "/metrics.jsonl" : "");
     rt_status st = rt_file_read(&text, path, LARGEST);
-    if (st == RT_OK) st = add_all(&out, &text, path);
+    if (st == RT_OK) st = report_add_all(&out, &text, path);
     if (st == RT_OK) fwrite(out.p, 1, out.len, stdout);
     rt_buf_free(&text);
     rt_buf_free(&out);
@@ -69,5 +70,5 @@ const rt_command cli_report = {
     .text    = "Prints the metrics.jsonl of a run folder (or such a file) as CSV to standard output: one line per\n"
                "step, with an empty field for a value that was not measured in that step.\n\n"
                "  retort report out > metrics.csv",
-    .run     = run,
+    .run     = report_run,
 };

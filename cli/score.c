@@ -50,7 +50,7 @@ static rt_status ask_server(const options *o)
 
 /* ---- a model in this process ------------------------------------------------------------------- */
 
-static rt_status count_tokens(const rt_strings *shards, int64_t *n)
+static rt_status score_count_tokens(const rt_strings *shards, int64_t *n)
 {
     *n = 0;
     for (int i = 0; i < shards->n; i++) {
@@ -62,7 +62,7 @@ static rt_status count_tokens(const rt_strings *shards, int64_t *n)
     return RT_OK;
 }
 
-static rt_status print_json(const cli_collect *c, const di_scored *r, double seconds)
+static rt_status score_print_json(const cli_collect *c, const di_scored *r, double seconds)
 {
     rt_buf         b = {0};
     rt_json_writer w = {.out = &b};
@@ -85,9 +85,9 @@ static void print_text(const cli_collect *c, const di_scored *r, double seconds)
     puts("");
 }
 
-static rt_status print(const cli_collect *c, const di_scored *r, double seconds)
+static rt_status score_print(const cli_collect *c, const di_scored *r, double seconds)
 {
-    if (c->json) return print_json(c, r, seconds);
+    if (c->json) return score_print_json(c, r, seconds);
     print_text(c, r, seconds);
     return RT_OK;
 }
@@ -111,7 +111,7 @@ static rt_status score_offline(const options *o, const md_model *m)
     di_scored          r = {0};
     int64_t            tokens;
     const double       began = rt_now();
-    RT_TRY(count_tokens(&o->shards, &tokens));
+    RT_TRY(score_count_tokens(&o->shards, &tokens));
     rt_progress_begin(&p, "scoring", "tokens", tokens, 0);
     di_score_opts x = {.shards     = &o->shards,
                        .out        = c->out,
@@ -122,7 +122,7 @@ static rt_status score_offline(const options *o, const md_model *m)
     choose_record(&x, o);
     const rt_status st = di_score(m, &x, &r);
     rt_progress_end(&p);
-    return st == RT_OK ? print(c, &r, rt_now() - began) : st;
+    return st == RT_OK ? score_print(c, &r, rt_now() - began) : st;
 }
 
 static const char *const server_options[] = {"tokenizer", "dialect", "vocab",    "ledger",       "in-flight", "retries",   "max-failed",
@@ -174,7 +174,7 @@ static rt_status cross_entropy(const char *path, double *ce, int64_t *n)
 }
 
 /* Reports the teacher's cross-entropy: text that the teacher predicts badly is better learned without it. */
-static rt_status tell(const char *path)
+static rt_status score_report_entropy(const char *path)
 {
     double  ce;
     int64_t n;
@@ -187,14 +187,14 @@ static rt_status tell(const char *path)
     return RT_OK;
 }
 
-static rt_status run(const void *opt, int argc, char **argv)
+static rt_status score_run(const void *opt, int argc, char **argv)
 {
     const options *o = opt;
     RT_CHECK(argc == 0, RT_EINVAL, "score takes no arguments, found '%s'; name shards with --shards", argv[0]);
     RT_CHECK(o->collect.teacher || o->collect.model, RT_EINVAL,
              "score requires a teacher: --teacher URL for a server or --model DIR for a model folder");
     RT_TRY(o->collect.teacher ? ask_server(o) : read_model(o));
-    return tell(o->collect.out);
+    return score_report_entropy(o->collect.out);
 }
 
 static const options defaults = {.collect = CLI_COLLECT_DEFAULTS, .codec = -1};
@@ -223,5 +223,5 @@ const rt_command cli_score = {
     .renamed  = renamed,
     .size     = sizeof(options),
     .defaults = &defaults,
-    .run      = run,
+    .run      = score_run,
 };

@@ -18,7 +18,7 @@ static const rt_option table[] = {
     {"text-only", RT_OPT_FLAG, offsetof(options, t.text_only), NULL, "write a text shard without probabilities; chat recipes require it"},
     {0}};
 
-static rt_status run(const void *opt, int argc, char **argv)
+static rt_status textbook_run(const void *opt, int argc, char **argv)
 {
     const options      *o = opt;
     rt_progress         p;
@@ -49,5 +49,5 @@ const rt_command cli_textbook = {
     .options  = table,
     .size     = sizeof(options),
     .defaults = &defaults,
-    .run      = run,
+    .run      = textbook_run,
 };

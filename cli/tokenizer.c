@@ -102,7 +102,7 @@ static rt_status decode_line(job *j, const cJSON *o, const char *where)
 typedef rt_status (*line_fn)(job *j, const cJSON *o, const char *where);
 
 /* Writes the response to a line: {"name": ..., followed by the output of `line`. */
-static rt_status answer(job *j, line_fn line, const cJSON *o, const char *where)
+static rt_status tokenizer_respond(job *j, line_fn line, const cJSON *o, const char *where)
 {
     rt_buf_clear(&j->out);
     j->w = (rt_json_writer){.out = &j->out};
@@ -121,7 +121,7 @@ static rt_status do_line(job *j, line_fn line, int64_t number)
     if (!j->line.len) return RT_OK;
     snprintf(where, sizeof where, "standard input, line %lld", (long long)number);
     RT_TRY(ds_line_parse(&o, j->line.p, j->line.len, where));
-    const rt_status st = answer(j, line, o, where);
+    const rt_status st = tokenizer_respond(j, line, o, where);
     cJSON_Delete(o);
     if (st != RT_OK) return st;
     RT_CHECK(fwrite(j->out.p, 1, j->out.len, stdout) == j->out.len, rt_status_of_errno(errno), "standard output: %s", strerror(errno));
@@ -157,7 +157,7 @@ static rt_status run_lines(const options *o, int argc, char **argv, line_fn line
 /* ---- the command ---------------------------------------------------------------------- */
 
 /* Checks that --force replaces only a tokenizer in a folder of its own: a tokenizer next to a model defines the model's ids. */
-static rt_status check_replaced(const char *out)
+static rt_status tokenizer_check_replaced(const char *out)
 {
     static const char *const own[] = {"tokenizer.json", "tokenizer_config.json"};
     char                   **names;
@@ -178,7 +178,7 @@ static rt_status check_replaced(const char *out)
 }
 
 /* Checks that an existing tokenizer is replaced only with --force, because shards and models made with it depend on its ids. */
-static rt_status check_out(const options *o)
+static rt_status tokenizer_check_out(const options *o)
 {
     static const char *const names[] = {"tokenizer.json", "tokenizer_config.json"};
     rt_buf                   path    = {0};
@@ -189,7 +189,7 @@ static rt_status check_out(const options *o)
         there |= st == RT_OK && rt_file_exists(path.p);
     }
     rt_buf_free(&path);
-    return st == RT_OK && there ? check_replaced(o->out) : st;
+    return st == RT_OK && there ? tokenizer_check_replaced(o->out) : st;
 }
 
 static rt_status run_train(const options *o, int argc, char **argv)
@@ -199,11 +199,11 @@ static rt_status run_train(const options *o, int argc, char **argv)
     rt_progress p;
     RT_CHECK(argc > 1, RT_EINVAL, "tokenizer train requires text files: retort tokenizer train FILE.txt... --out DIR");
     RT_CHECK(o->out, RT_EINVAL, "tokenizer train requires --out DIR, the folder to write");
-    RT_TRY(check_out(o));
+    RT_TRY(tokenizer_check_out(o));
     return ds_tokenizer_train(&input, o->vocab, o->end, o->out, &p);
 }
 
-static rt_status run(const void *opts, int argc, char **argv)
+static rt_status tokenizer_run(const void *opts, int argc, char **argv)
 {
     static const char *const names[] = {"train", "encode", "decode"};
     const options           *o       = opts;
@@ -247,5 +247,5 @@ const rt_command cli_tokenizer = {
     .options  = table,
     .size     = sizeof(options),
     .defaults = &defaults,
-    .run      = run,
+    .run      = tokenizer_run,
 };

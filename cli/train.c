@@ -75,7 +75,7 @@ static void warn_of_binding(const rt_comm *comm)
 }
 
 /* Performs the steps that can fail on a single rank, before the first collective call. */
-static rt_status prepare(const rt_comm *comm, const train_options *o, tr_run_opts *r)
+static rt_status train_prepare(const rt_comm *comm, const train_options *o, tr_run_opts *r)
 {
     if (o->threads) rt_threads_set((int)o->threads);
     if (comm->rank) rt_quiet(1);
@@ -84,7 +84,7 @@ static rt_status prepare(const rt_comm *comm, const train_options *o, tr_run_opt
     return cli_measure_gemm(&r->gflops, 512, 0.05);
 }
 
-static rt_status train(const tr_config *c, const train_options *o, rt_comm *comm)
+static rt_status train_model(const tr_config *c, const train_options *o, rt_comm *comm)
 {
     tr_run_opts r = {.resume  = o->resume,
                      .force   = o->force,
@@ -93,7 +93,7 @@ static rt_status train(const tr_config *c, const train_options *o, rt_comm *comm
                      .begin   = o->json ? NULL : print_begin,
                      .report  = o->json ? print_line : print_validation,
                      .end     = o->json ? NULL : print_end};
-    RT_TRY(rt_comm_agree(comm, prepare(comm, o, &r)));
+    RT_TRY(rt_comm_agree(comm, train_prepare(comm, o, &r)));
     rt_interrupt_catch();
     return tr_run(c, comm, &r);
 }
@@ -134,7 +134,7 @@ static rt_status help(int *print)
     return st;
 }
 
-static rt_status run(const void *options, int argc, char **argv)
+static rt_status train_run(const void *options, int argc, char **argv)
 {
     const train_options *o = options;
     tr_config            c = {0};
@@ -145,7 +145,7 @@ static rt_status run(const void *options, int argc, char **argv)
     const rt_status open = tr_comm_open(&comm);
     if (open == RT_OK) st = same_task(comm, o->print_config ? PRINT_CONFIG : TRAIN, st);
     else if (st == RT_OK) st = open;
-    if (st == RT_OK) st = o->print_config ? print_config(&c, comm) : train(&c, o, comm);
+    if (st == RT_OK) st = o->print_config ? print_config(&c, comm) : train_model(&c, o, comm);
     tr_config_free(&c);
     return st;
 }
@@ -186,6 +186,6 @@ const rt_command cli_train = {
                "  retort train --print-config",
     .options = options,
     .size    = sizeof(train_options),
-    .run     = run,
+    .run     = train_run,
     .help    = help,
 };

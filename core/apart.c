@@ -47,7 +47,7 @@ static void leave_group(void)
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
 }
 
-static _Noreturn void run(rt_status (*work)(void *ud), void *ud, int to)
+static _Noreturn void apart_run(rt_status (*work)(void *ud), void *ud, int to)
 {
     report r = {RT_OK, ""};
     leave_group();
@@ -79,7 +79,7 @@ static int read_report(int from, report *r, const char *what, pid_t child)
     return n == sizeof *r;
 }
 
-static rt_status wait_for(pid_t child, int from, const char *what, int *killed)
+static rt_status apart_wait_for(pid_t child, int from, const char *what, int *killed)
 {
     report r;
     int    ended = 0;
@@ -102,11 +102,11 @@ static rt_status attempt(rt_status (*work)(void *ud), void *ud, const char *what
     RT_CHECK(!pipe(ends), rt_status_of_errno(errno), "cannot create a pipe to a child process: %s", strerror(errno));
     fcntl(ends[0], F_SETFD, FD_CLOEXEC), fcntl(ends[1], F_SETFD, FD_CLOEXEC);
     const pid_t child = fork();
-    if (!child) run(work, ud, ends[1]);
+    if (!child) apart_run(work, ud, ends[1]);
     const int err = errno;
     close(ends[1]);
     const rt_status st = child > 0
-                             ? wait_for(child, ends[0], what, killed)
+                             ? apart_wait_for(child, ends[0], what, killed)
                              : rt_fail(rt_status_of_errno(err), __FILE__, __LINE__, "cannot start a child process: %s", strerror(err));
     close(ends[0]);
     return st;

@@ -2,7 +2,7 @@
 #include "core/comm.h"
 #include <stdio.h>
 
-static rt_status keep_all(rt_comm *c, void *x, int64_t n, size_t size)
+static rt_status self_keep_all(rt_comm *c, void *x, int64_t n, size_t size)
 {
     (void)c, (void)x, (void)n, (void)size;
     return RT_OK;
@@ -27,8 +27,8 @@ rt_comm *rt_comm_self(void)
     static rt_comm self = {.rank           = 0,
                            .size           = 1,
                            .local          = 1,
-                           .reduce_scatter = keep_all,
-                           .all_gather     = keep_all,
+                           .reduce_scatter = self_keep_all,
+                           .all_gather     = self_keep_all,
                            .sum_f64        = keep_f64,
                            .max_i64        = keep_i64,
                            .broadcast      = keep_bytes};
@@ -60,7 +60,7 @@ int rt_comm_exit(rt_status st) { return rt_status_exit(st == RT_EPEER ? g_peer :
 int rt_comm_told(void) { return g_told; }
 
 /* Distributes the message of the lowest failed rank to all ranks. */
-static rt_status tell(rt_comm *c, rt_status mine, rt_status worst)
+static rt_status self_share_message(rt_comm *c, rt_status mine, rt_status worst)
 {
     char text[RT_COMM_TEXT] = "";
     if (mine != RT_OK) snprintf(text, sizeof text, "%s", rt_error_text());
@@ -77,5 +77,5 @@ rt_status rt_comm_agree(rt_comm *c, rt_status mine)
     if (c->size == 1) return mine;
     const rt_status st = c->max_i64(c, &worst, 1);
     if (st != RT_OK) return mine != RT_OK ? mine : st;
-    return worst == RT_OK ? RT_OK : tell(c, mine, (rt_status)worst);
+    return worst == RT_OK ? RT_OK : self_share_message(c, mine, (rt_status)worst);
 }

@@ -93,7 +93,7 @@ rt_status rt_file_rename(const char *from, const char *to)
     return rt_file_sync_folder(to);
 }
 
-static rt_status write_plain(const char *path, const void *bytes, size_t n)
+static rt_status file_write_plain(const char *path, const void *bytes, size_t n)
 {
     FILE *f = fopen(path, "wb");
     if (!f) return SYS_FAIL(path, "be opened for writing");
@@ -107,7 +107,7 @@ rt_status rt_file_write(const char *path, const void *bytes, size_t n)
 {
     rt_buf    tmp = {0};
     rt_status st  = rt_file_temporary(&tmp, path);
-    if (st == RT_OK) st = write_plain(tmp.p, bytes, n);
+    if (st == RT_OK) st = file_write_plain(tmp.p, bytes, n);
     if (st == RT_OK) st = rt_file_rename(tmp.p, path);
     if (st != RT_OK && tmp.p) unlink(tmp.p);
     rt_buf_free(&tmp);
@@ -184,7 +184,7 @@ int64_t rt_file_size(const char *path)
     return stat(path, &s) ? -1 : (int64_t)s.st_size;
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int file_by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 rt_status rt_dir_list(char ***names, int *n, const char *path)
 {
@@ -205,7 +205,7 @@ rt_status rt_dir_list(char ***names, int *n, const char *path)
         rt_names_free(&v, len);
         return st;
     }
-    if (len) qsort(v, (size_t)len, sizeof *v, by_name);
+    if (len) qsort(v, (size_t)len, sizeof *v, file_by_name);
     *names = v;
     *n     = len;
     return RT_OK;

@@ -63,7 +63,7 @@ static size_t mend_number(char *p, const char *end)
 }
 
 /* Applies the flags' repairs to the text and returns an upper bound of its number of values. */
-static size_t prepare(char *text, size_t n, int flags)
+static size_t json_prepare(char *text, size_t n, int flags)
 {
     char *const end    = text + n;
     size_t      values = 1;
@@ -156,7 +156,7 @@ rt_status rt_json_parse(cJSON **out, char *text, size_t n, int flags, const char
     const char *nul = memchr(text, 0, n);
     RT_CHECK(!nul, RT_EFORMAT, "%s:%d: expected JSON, found a NUL byte", name, line_of(text, nul));
     n                   = hide_nuls(text, n);
-    const size_t values = prepare(text, n, flags);
+    const size_t values = json_prepare(text, n, flags);
     RT_CHECK(values <= RT_JSON_VALUES, RT_EFORMAT, "%s: the JSON text has %zu values, more than the limit of %d", name, values,
              RT_JSON_VALUES);
     cJSON *o = cJSON_ParseWithLengthOpts(text, n, &end, 0);

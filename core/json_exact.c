@@ -46,7 +46,7 @@ typedef struct walk {
     const char *at, *stop;
 } walk;
 
-static rt_status keep(cJSON *v, walk *w)
+static rt_status exact_keep(cJSON *v, walk *w)
 {
     cJSON *e;
     if (cJSON_IsNumber(v)) {
@@ -59,14 +59,14 @@ static rt_status keep(cJSON *v, walk *w)
         memcpy(v->valuestring, from, (size_t)(end - from));
         v->valuestring[end - from] = '\0';
     }
-    cJSON_ArrayForEach(e, v) RT_TRY(keep(e, w));
+    cJSON_ArrayForEach(e, v) RT_TRY(exact_keep(e, w));
     return RT_OK;
 }
 
 rt_status rt_json_keep_numbers(cJSON *o, const char *text, size_t n)
 {
     walk w = {text, text + n};
-    return keep(o, &w);
+    return exact_keep(o, &w);
 }
 
 /* ---- printing --------------------------------------------------------------------------------- */

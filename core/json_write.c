@@ -26,28 +26,28 @@ rt_status rt_json_number(rt_buf *b, double x, int digits) { return isfinite(x) ?
 
 /* ---- between values ---------------------------------------------------------------------------- */
 
-static void keep(rt_json_writer *w, rt_status st)
+static void json_keep(rt_json_writer *w, rt_status st)
 {
     if (st != RT_OK) w->st = rt_trace(st, __FILE__, __LINE__);
 }
 
-static void add(rt_json_writer *w, const char *s, size_t n)
+static void json_add(rt_json_writer *w, const char *s, size_t n)
 {
-    if (w->st == RT_OK) keep(w, rt_buf_add(w->out, s, n));
+    if (w->st == RT_OK) json_keep(w, rt_buf_add(w->out, s, n));
 }
 
 static int on_lines(const rt_json_writer *w) { return w->depth <= w->lines; }
 
 static void new_line(rt_json_writer *w)
 {
-    if (w->st == RT_OK) keep(w, rt_buf_fmt(w->out, "\n%*s", 2 * w->depth, ""));
+    if (w->st == RT_OK) json_keep(w, rt_buf_fmt(w->out, "\n%*s", 2 * w->depth, ""));
 }
 
 /* Writes the separator before a key, or before a value without a key. */
 static void separate(rt_json_writer *w)
 {
     if (!w->depth) return;
-    if (w->filled) add(w, ", ", w->lines && !on_lines(w) ? 2 : 1);
+    if (w->filled) json_add(w, ", ", w->lines && !on_lines(w) ? 2 : 1);
     if (on_lines(w)) new_line(w);
 }
 
@@ -59,26 +59,26 @@ static void begin_key(rt_json_writer *w)
 
 static void end_key(rt_json_writer *w)
 {
-    add(w, ": ", w->lines ? 2 : 1);
+    json_add(w, ": ", w->lines ? 2 : 1);
     w->keyed = 1;
 }
 
 void rt_put_key(rt_json_writer *w, const char *s, size_t n)
 {
     begin_key(w);
-    if (w->st == RT_OK) keep(w, rt_json_quote(w->out, s, n));
+    if (w->st == RT_OK) json_keep(w, rt_json_quote(w->out, s, n));
     end_key(w);
 }
 
 void rt_put_raw_key(rt_json_writer *w, const char *json, size_t n)
 {
     begin_key(w);
-    add(w, json, n);
+    json_add(w, json, n);
     end_key(w);
 }
 
 /* Writes what precedes a value.  Returns 1 if the value can be written, 0 after a failure. */
-static int begin(rt_json_writer *w, const char *key)
+static int json_begin(rt_json_writer *w, const char *key)
 {
     if (key) rt_put_key(w, key, strlen(key));
     else if (!w->keyed) separate(w);
@@ -91,12 +91,12 @@ static int begin(rt_json_writer *w, const char *key)
 
 static void open_level(rt_json_writer *w, const char *key, const char *bracket, char close)
 {
-    if (!begin(w, key)) return;
+    if (!json_begin(w, key)) return;
     if (w->depth == RT_JSON_DEPTH) {
         w->st = rt_fail(RT_EINVAL, __FILE__, __LINE__, "the JSON to write has more than %d levels", RT_JSON_DEPTH);
         return;
     }
-    add(w, bracket, 1);
+    json_add(w, bracket, 1);
     w->close[w->depth++] = close;
     w->filled            = 0;
 }
@@ -116,12 +116,12 @@ void rt_put_end(rt_json_writer *w)
     w->depth--;
     w->filled = 1;
     if (own_line) new_line(w);
-    add(w, &w->close[w->depth], 1);
+    json_add(w, &w->close[w->depth], 1);
 }
 
 void rt_put_bytes(rt_json_writer *w, const char *key, const char *s, size_t n)
 {
-    if (begin(w, key)) keep(w, rt_json_quote(w->out, s, n));
+    if (json_begin(w, key)) json_keep(w, rt_json_quote(w->out, s, n));
 }
 
 void rt_put_text(rt_json_writer *w, const char *key, const char *s)
@@ -144,24 +144,24 @@ void rt_put_format(rt_json_writer *w, const char *key, const char *fmt, ...)
 
 void rt_put_int(rt_json_writer *w, const char *key, int64_t v)
 {
-    if (begin(w, key)) keep(w, rt_buf_fmt(w->out, "%lld", (long long)v));
+    if (json_begin(w, key)) json_keep(w, rt_buf_fmt(w->out, "%lld", (long long)v));
 }
 
 void rt_put_real(rt_json_writer *w, const char *key, double x, int digits)
 {
-    if (begin(w, key)) keep(w, rt_json_number(w->out, x, digits));
+    if (json_begin(w, key)) json_keep(w, rt_json_number(w->out, x, digits));
 }
 
 void rt_put_fixed(rt_json_writer *w, const char *key, double x, int decimals)
 {
-    if (begin(w, key)) keep(w, isfinite(x) ? rt_buf_fmt(w->out, "%.*f", decimals, x) : rt_buf_str(w->out, "null"));
+    if (json_begin(w, key)) json_keep(w, isfinite(x) ? rt_buf_fmt(w->out, "%.*f", decimals, x) : rt_buf_str(w->out, "null"));
 }
 
 void rt_put_raw(rt_json_writer *w, const char *key, const char *json, size_t n)
 {
-    if (begin(w, key)) add(w, json, n);
+    if (json_begin(w, key)) json_add(w, json, n);
 }
 
-void rt_put_line_end(rt_json_writer *w) { add(w, "\n", 1); }
+void rt_put_line_end(rt_json_writer *w) { json_add(w, "\n", 1); }
 void rt_put_bool(rt_json_writer *w, const char *key, int yes) { rt_put_raw(w, key, yes ? "true" : "false", yes ? 4 : 5); }
 void rt_put_null(rt_json_writer *w, const char *key) { rt_put_raw(w, key, "null", 4); }

@@ -87,7 +87,7 @@ static rt_status try_once(rt_lock *l, const char *dir, int *got, char holder[TEX
     return RT_OK;
 }
 
-static rt_status wait_for(rt_lock *l, const char *dir)
+static rt_status lock_wait_for(rt_lock *l, const char *dir)
 {
     char holder[TEXT] = "", waited[TEXT] = "";
     for (int got = 0, nameless = 0;; rt_sleep(0.05)) {
@@ -108,9 +108,10 @@ rt_status rt_lock_take(rt_lock **out, const char *dir)
 {
     rt_lock *l;
     RT_TRY(rt_alloc((void **)&l, 1, sizeof *l, "a lock"));
-    l->fd        = -1;
-    const int n  = snprintf(l->path, sizeof l->path, "%s/.lock", dir);
-    rt_status st = n < (int)sizeof l->path ? wait_for(l, dir) : rt_fail(RT_EINVAL, __FILE__, __LINE__, "%s: the path is too long", dir);
+    l->fd       = -1;
+    const int n = snprintf(l->path, sizeof l->path, "%s/.lock", dir);
+    rt_status st =
+        n < (int)sizeof l->path ? lock_wait_for(l, dir) : rt_fail(RT_EINVAL, __FILE__, __LINE__, "%s: the path is too long", dir);
     if (st != RT_OK) free(l);
     else sign(l->fd), *out = l;
     return st;

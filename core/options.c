@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const rt_option *find(const rt_command *c, const char *name, size_t n)
+static const rt_option *options_find(const rt_command *c, const char *name, size_t n)
 {
     for (const rt_option *o = c->options; o && o->name; o++)
         if (strlen(o->name) == n && !strncmp(o->name, name, n)) return o;
@@ -20,12 +20,12 @@ static const rt_option *find_renamed(const rt_command *c, const char *name, size
     for (const rt_option_renamed *r = c->renamed; r && r->was; r++)
         if (strlen(r->was) == n && !strncmp(r->was, name, n)) {
             rt_note("--%s is now called --%s; version 0.3 will no longer accept the old name", r->was, r->is);
-            return find(c, r->is, strlen(r->is));
+            return options_find(c, r->is, strlen(r->is));
         }
     return NULL;
 }
 
-static rt_status unknown(const rt_command *c, const char *word)
+static rt_status options_unknown(const rt_command *c, const char *word)
 {
     const char *names[64];
     int         n = 0;
@@ -35,7 +35,7 @@ static rt_status unknown(const rt_command *c, const char *word)
     RT_FAIL(RT_EINVAL, "%s has no options, found %s", c->name, word);
 }
 
-static rt_status take(const rt_option *o, void *into, const char *value)
+static rt_status options_take(const rt_option *o, void *into, const char *value)
 {
     char *field = (char *)into + o->at, *end = NULL;
     RT_ASSERT(o->kind == RT_OPT_FLAG || (o->arg && value));
@@ -71,19 +71,19 @@ static rt_status parse_one(const rt_command *c, void *into, int argc, char **arg
 {
     const char      *word = argv[*i], *eq = strchr(word, '=');
     const size_t     n = eq ? (size_t)(eq - word) - 2 : strlen(word) - 2;
-    const rt_option *o = find(c, word + 2, n);
+    const rt_option *o = options_find(c, word + 2, n);
     if (!o) o = find_renamed(c, word + 2, n);
-    if (!o) return unknown(c, word);
+    if (!o) return options_unknown(c, word);
     RT_ASSERT(o->at < c->size);
     if (o->kind == RT_OPT_FLAG) {
         RT_CHECK(!eq, RT_EINVAL, "--%s takes no value", o->name);
-        return take(o, into, NULL);
+        return options_take(o, into, NULL);
     }
-    if (eq) return take(o, into, eq + 1);
+    if (eq) return options_take(o, into, eq + 1);
     RT_CHECK(*i + 1 < argc, RT_EINVAL, "--%s requires a value (%s)", o->name, o->arg);
-    RT_TRY(take(o, into, argv[++*i]));
+    RT_TRY(options_take(o, into, argv[++*i]));
     while (o->kind == RT_OPT_LIST && *i + 1 < argc && !is_option(argv[*i + 1]) && strcmp(argv[*i + 1], "--"))
-        RT_TRY(take(o, into, argv[++*i]));
+        RT_TRY(options_take(o, into, argv[++*i]));
     return RT_OK;
 }
 
@@ -117,7 +117,7 @@ static int same(const rt_option *o, const void *a, const void *b)
 const char *rt_option_changed(const rt_command *c, const char *const *names, const void *options)
 {
     for (; *names; names++) {
-        const rt_option *o = find(c, *names, strlen(*names));
+        const rt_option *o = options_find(c, *names, strlen(*names));
         if (!o || !same(o, options, c->defaults)) return *names;
     }
     return NULL;

@@ -10,7 +10,7 @@ static int g_quiet;
 
 void rt_quiet(int on) { g_quiet = on; }
 
-static void say(const char *before, const char *fmt, va_list ap)
+static void progress_say(const char *before, const char *fmt, va_list ap)
 {
     char text[2048];
     if (g_quiet) return;
@@ -23,7 +23,7 @@ void rt_note(const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    say("", fmt, ap);
+    progress_say("", fmt, ap);
     va_end(ap);
 }
 
@@ -31,7 +31,7 @@ void rt_progress_say(rt_progress *p, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    say(p->tty && p->lines ? "\r\033[K" : "", fmt, ap);
+    progress_say(p->tty && p->lines ? "\r\033[K" : "", fmt, ap);
     va_end(ap);
 }
 
@@ -40,7 +40,7 @@ void rt_progress_begin(rt_progress *p, const char *what, const char *unit, int64
     *p = (rt_progress){what, unit, total, done, done, rt_now(), rt_now(), isatty(2), 0};
 }
 
-static void show(rt_progress *p, const char *extra)
+static void progress_show(rt_progress *p, const char *extra)
 {
     const double spent = rt_now() - p->began, rate = spent > 0 ? (double)(p->done - p->first) / spent : 0;
     const double left = rate > 0 ? (double)(p->total - p->done) / rate : 0;
@@ -56,7 +56,7 @@ void rt_progress_at(rt_progress *p, int64_t done, const char *extra)
     p->done          = done;
     if (g_quiet || now - p->shown < (p->tty ? 0.2 : 10.0)) return;
     p->shown = now;
-    show(p, extra);
+    progress_show(p, extra);
 }
 
 void rt_progress_end(rt_progress *p)

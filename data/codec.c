@@ -13,7 +13,7 @@ enum { MAX_BITS = 8 };
 /* Clips in standard deviations, by number of bits: a wider clip costs resolution, a narrower one cuts off large values. */
 static const float clips[MAX_BITS + 1] = {0, 1.6f, 1.9f, 2.3f, 2.7f, 3.1f, 3.5f, 3.8f, 4.0f};
 
-static float step_of(int bits) { return 2 * clips[bits] / (float)(1 << bits); }
+static float codec_step_of(int bits) { return 2 * clips[bits] / (float)(1 << bits); }
 
 rt_status ds_codec_create(ds_codec **out, int64_t r, int64_t V, int64_t bytes)
 {
@@ -96,7 +96,7 @@ void ds_codec_encode(const ds_codec *s, const float *y, uint8_t *row)
     memset(row, 0, (size_t)s->bytes);
     for (int64_t i = 0; i < s->r; at += s->bits[i++]) {
         const float n = (float)(1 << s->bits[i]);
-        const float x = floorf(y[i] / s->scale[i] / step_of(s->bits[i])) + n / 2;
+        const float x = floorf(y[i] / s->scale[i] / codec_step_of(s->bits[i])) + n / 2;
         put_bits(row, at, s->bits[i], (unsigned)fminf(fmaxf(x, 0), n - 1));
     }
     RT_ASSERT(at <= 8 * s->bytes);
@@ -107,7 +107,7 @@ void ds_codec_decode(const ds_codec *s, const uint8_t *row, float *y)
     int64_t at = 0;
     for (int64_t i = 0; i < s->r; at += s->bits[i++]) {
         const float half = (float)(1 << s->bits[i]) / 2;
-        y[i]             = ((float)get_bits(row, at, s->bits[i]) - half + 0.5f) * step_of(s->bits[i]) * s->scale[i];
+        y[i]             = ((float)get_bits(row, at, s->bits[i]) - half + 0.5f) * codec_step_of(s->bits[i]) * s->scale[i];
     }
     RT_ASSERT(at <= 8 * s->bytes);
     y[s->r] = 1;

@@ -23,40 +23,40 @@ static const struct {
 #undef X
 };
 
-static void *get(const ds_rows *r, int c)
+static void *rows_get(const ds_rows *r, int c)
 {
     void *p;
     memcpy(&p, (const char *)r + columns[c].at, sizeof p);
     return p;
 }
 
-static void set(ds_rows *r, int c, void *p) { memcpy((char *)r + columns[c].at, &p, sizeof p); }
+static void rows_set(ds_rows *r, int c, void *p) { memcpy((char *)r + columns[c].at, &p, sizeof p); }
 
 /* Returns the values per row of column c. */
-static int64_t width(const ds_rows *r, int c) { return (const int64_t[]){1, r->k, r->m, r->bytes}[columns[c].per]; }
+static int64_t rows_width(const ds_rows *r, int c) { return (const int64_t[]){1, r->k, r->m, r->bytes}[columns[c].per]; }
 
-static size_t row_bytes(const ds_rows *r, int c) { return (size_t)width(r, c) * columns[c].size; }
+static size_t row_bytes(const ds_rows *r, int c) { return (size_t)rows_width(r, c) * columns[c].size; }
 
 rt_status ds_rows_alloc(ds_rows *r, unsigned wanted)
 {
     for (int c = 0; c < DS_ROW_WIDTH; c++) {
         void *p = NULL;
-        if (wanted & 1u << c && width(r, c)) RT_TRY(rt_alloc(&p, r->n * width(r, c), columns[c].size, columns[c].name));
-        set(r, c, p);
+        if (wanted & 1u << c && rows_width(r, c)) RT_TRY(rt_alloc(&p, r->n * rows_width(r, c), columns[c].size, columns[c].name));
+        rows_set(r, c, p);
     }
     return RT_OK;
 }
 
 void ds_rows_free(ds_rows *r)
 {
-    for (int c = 0; c < DS_ROW_WIDTH; c++) free(get(r, c));
+    for (int c = 0; c < DS_ROW_WIDTH; c++) free(rows_get(r, c));
     *r = (ds_rows){0};
 }
 
 void ds_rows_clear(ds_rows *r, int64_t n)
 {
     for (int c = 0; c < DS_ROW_WIDTH; c++)
-        if (get(r, c)) memset(get(r, c), 0, (size_t)n * row_bytes(r, c));
+        if (rows_get(r, c)) memset(rows_get(r, c), 0, (size_t)n * row_bytes(r, c));
 }
 
 ds_rows ds_rows_slice(const ds_rows *r, int64_t first, int64_t n)
@@ -65,7 +65,7 @@ ds_rows ds_rows_slice(const ds_rows *r, int64_t first, int64_t n)
     ds_rows s = *r;
     s.n       = n;
     for (int c = 0; c < DS_ROW_WIDTH; c++)
-        if (get(r, c)) set(&s, c, (char *)get(r, c) + (size_t)first * row_bytes(r, c));
+        if (rows_get(r, c)) rows_set(&s, c, (char *)rows_get(r, c) + (size_t)first * row_bytes(r, c));
     return s;
 }
 
@@ -85,8 +85,8 @@ void ds_rows_copy(ds_rows *to, int64_t at, const ds_rows *from, int64_t i)
     RT_ASSERT(at >= 0 && at < to->n && i >= 0 && i < from->n && to->k <= from->k);
     for (int c = 0; c < DS_ROW_WIDTH; c++) {
         const size_t row = row_bytes(to, c);
-        if (get(to, c) && get(from, c))
-            memcpy((char *)get(to, c) + (size_t)at * row, (char *)get(from, c) + (size_t)i * row_bytes(from, c), row);
+        if (rows_get(to, c) && rows_get(from, c))
+            memcpy((char *)rows_get(to, c) + (size_t)at * row, (char *)rows_get(from, c) + (size_t)i * row_bytes(from, c), row);
     }
     if (to->tail_entropy) to->tail_entropy[at] = (float)entropy_beyond(from, i, to->k);
 }
@@ -94,7 +94,7 @@ void ds_rows_copy(ds_rows *to, int64_t at, const ds_rows *from, int64_t i)
 /* ---- rows of a model with fewer ids ------------------------------------------------------------------ */
 
 /* Moves the ids below V to the front, sets the others to -1 and returns how many remain.  `x` (may be NULL) moves with them. */
-static int64_t keep(int64_t V, int64_t n, int32_t *ids, float *x)
+static int64_t rows_keep(int64_t V, int64_t n, int32_t *ids, float *x)
 {
     int64_t kept = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -127,9 +127,9 @@ void ds_rows_restrict(ds_rows *r, int64_t i, int64_t V)
     }
     const double  tail = fmax(0, 1 - sum), share = m ? (double)(m - tail_out) / (double)m : 1;
     const double  log_all = log(fmax(1 - out - tail * (1 - share), 1e-30));
-    const int64_t kept    = keep(V, k, row.topk_ids, row.topk_logprob);
+    const int64_t kept    = rows_keep(V, k, row.topk_ids, row.topk_logprob);
     for (int64_t j = 0; j < kept; j++) row.topk_logprob[j] = (float)fmin((double)row.topk_logprob[j] - log_all, 0);
-    keep(V, m, row.tail_ids, NULL);
+    rows_keep(V, m, row.tail_ids, NULL);
     /* -sum p/Z log(p/Z) over the remaining tail, whose share of the tail entropy is its share of the samples */
     if (row.tail_entropy) *row.tail_entropy = (float)((share * (double)*row.tail_entropy + share * tail * log_all) / exp(log_all));
 }

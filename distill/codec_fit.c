@@ -29,12 +29,12 @@ typedef struct fit {
 
 static kn_mat plain(const real *p, int64_t ld, int trans) { return (kn_mat){p, KN_REAL, ld, trans}; }
 
-static kn_mat head(const fit *f, int trans)
+static kn_mat codec_head(const fit *f, int trans)
 {
     return f->wide ? plain(f->wide, f->C, trans) : (kn_mat){f->w->data, f->w->type, f->C, trans};
 }
 
-static rt_status make(fit *f)
+static rt_status codec_make(fit *f)
 {
     const int64_t C = f->C, V = f->V;
     RT_TRY(RT_NEW(f->mean, C));
@@ -77,10 +77,10 @@ static void distributions(fit *f)
     for (int64_t a = 0; a < f->used; a += BLOCK) {
         const int64_t n = f->used - a < BLOCK ? f->used - a : BLOCK;
         for (int64_t i = 0; i < n; i++) memcpy(f->block2 + i * f->C, f->h + (a + i) * f->n / f->used * f->C, (size_t)f->C * sizeof(real));
-        kn_gemm(f->block, KN_REAL, f->V, plain(f->block2, f->C, 0), head(f, 1), n, f->V, f->C, NULL);
+        kn_gemm(f->block, KN_REAL, f->V, plain(f->block2, f->C, 0), codec_head(f, 1), n, f->V, f->C, NULL);
         rt_parallel(n, softmax, f);
         for (int64_t i = 0; i < n; i++) k->axpy(f->mean_p, f->block + i * f->V, 1 / (real)f->used, f->V);
-        kn_gemm(f->q + a * f->C, KN_REAL, f->C, plain(f->block, f->V, 0), head(f, 0), n, f->C, f->V, NULL);
+        kn_gemm(f->q + a * f->C, KN_REAL, f->C, plain(f->block, f->V, 0), codec_head(f, 0), n, f->C, f->V, NULL);
     }
 }
 
@@ -220,7 +220,7 @@ static void make_decoder(ds_codec *s, fit *f)
 static rt_status fit_all(ds_codec **out, fit *f, int64_t bytes)
 {
     real *y = NULL;
-    RT_TRY(make(f));
+    RT_TRY(codec_make(f));
     distributions(f);
     RT_TRY(metric(f));
     make_maps(f);

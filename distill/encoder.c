@@ -12,7 +12,7 @@ struct di_encoder {
     float          *y;   /* [threads, r + 1] */
 };
 
-static rt_status make(di_encoder *o)
+static rt_status encoder_make(di_encoder *o)
 {
     const int64_t n = o->s->r * (o->s->C + 1);
     RT_TRY(RT_NEW(o->map, n));
@@ -25,7 +25,7 @@ rt_status di_encoder_create(di_encoder **out, const ds_codec *s)
     di_encoder *o;
     RT_TRY(RT_NEW(o, 1));
     o->s               = s;
-    const rt_status st = make(o);
+    const rt_status st = encoder_make(o);
     if (st != RT_OK) di_encoder_destroy(&o);
     else *out = o;
     return st;
@@ -86,7 +86,7 @@ static void diverge(int64_t i, int thread, void *ud)
     c->lost[i] = kl;
 }
 
-static double measure(check *c, const md_model *m, const real *h, int64_t n)
+static double encoder_measure(check *c, const md_model *m, const real *h, int64_t n)
 {
     const ds_codec  *s   = c->o->s;
     const md_tensor *w   = md_head(m);
@@ -119,7 +119,7 @@ rt_status di_encoder_loss(double *nats, const di_encoder *o, const md_model *m, 
 {
     check           c  = {.o = o, .C = m->config.C, .V = m->config.V};
     const rt_status st = make_check(&c, m);
-    if (st == RT_OK) *nats = measure(&c, m, h, n);
+    if (st == RT_OK) *nats = encoder_measure(&c, m, h, n);
     free(c.row), free(c.y), free(c.z), free(c.zs), free(c.wide);
     return st;
 }

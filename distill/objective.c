@@ -10,7 +10,7 @@ enum { FRESH = 8 }; /* default k and m of entries sampled from a teacher in proc
 const char *di_objective_word(int i) { return i < AG_OBJECTIVES ? ag_objectives[i].word : i == DI_AUTO ? "auto" : NULL; }
 const char *di_match_word(int i) { return i <= AG_MATCH_COSINE ? matches[i] : NULL; }
 
-static ag_objective choose(const di_objective_settings *c, const ds_info *info)
+static ag_objective objective_choose(const di_objective_settings *c, const ds_info *info)
 {
     if (c->kind != DI_AUTO) return (ag_objective)c->kind;
     if (c->teacher || info->codec_bytes > 0) return AG_KL;
@@ -103,7 +103,8 @@ static rt_status take_match(di_objective *o, const di_objective_settings *c)
 
 rt_status di_objective_resolve(di_objective *out, const di_objective_settings *c, const ds_info *info, const char *shard)
 {
-    di_objective o = {.t = {.objective = choose(c, info), .temperature = c->temperature, .t2 = c->t2, .beta = c->beta, .alpha = c->alpha}};
+    di_objective o = {
+        .t = {.objective = objective_choose(c, info), .temperature = c->temperature, .t2 = c->t2, .beta = c->beta, .alpha = c->alpha}};
     const ag_objective kind = o.t.objective;
     o.t.z_loss              = c->z_loss;
     o.t.bucket_share        = isnan(c->bucket_share) ? ag_objectives[kind].bucket_share : c->bucket_share;

@@ -65,7 +65,7 @@ static rt_status check_shard(const scoring *c, const ds_shard *s, const ds_token
     return RT_OK;
 }
 
-static rt_status open_shards(scoring *c)
+static rt_status offline_open_shards(scoring *c)
 {
     RT_CHECK(c->o.shards->n > 0, RT_EINVAL, "--shards: expected one or more shards to score");
     RT_TRY(ds_tokenizer_load(&c->tokenizer, c->model->dir));
@@ -76,7 +76,7 @@ static rt_status open_shards(scoring *c)
     return RT_OK;
 }
 
-static rt_status make(scoring *c)
+static rt_status offline_make(scoring *c)
 {
     const di_score_opts *o = &c->o;
     RT_CHECK(o->k >= 0 && o->k <= MD_TEACHER_MAX_K && o->m >= 0 && o->codec_bytes >= 0, RT_EINVAL,
@@ -113,7 +113,7 @@ static void scoring_free(scoring *c)
 
 typedef rt_status (*pass_fn)(scoring *c, const md_packed *b);
 
-static rt_status flush(scoring *c, pass_fn pass)
+static rt_status offline_flush(scoring *c, pass_fn pass)
 {
     const md_packed b = {c->ids, c->pos, c->doc_start, c->n};
     RT_CHECK(!rt_interrupted(), RT_EINTR, "interrupted; nothing was written");
@@ -122,7 +122,7 @@ static rt_status flush(scoring *c, pass_fn pass)
     return RT_OK;
 }
 
-static void add_doc(scoring *c, int shard, int64_t doc, const ds_doc *d)
+static void offline_add_doc(scoring *c, int shard, int64_t doc, const ds_doc *d)
 {
     const uint64_t seed = rt_mix2(c->o.seed, (uint64_t)c->number++);
     c->item[c->items++] = (item){shard, doc, c->n};
@@ -146,12 +146,12 @@ static rt_status walk(scoring *c, pass_fn pass, int all)
     for (int s = 0; s < c->o.shards->n; s++)
         for (int64_t i = 0; i < ds_shard_docs(c->shard[s]) && (all || c->sampled < c->wanted); i++) {
             const int64_t *starts = ds_shard_starts(c->shard[s]);
-            if (c->n + starts[i + 1] - starts[i] > c->max) RT_TRY(flush(c, pass));
+            if (c->n + starts[i + 1] - starts[i] > c->max) RT_TRY(offline_flush(c, pass));
             RT_TRY(ds_shard_doc(c->shard[s], i, &d));
             RT_TRY(ds_ids_check(c->shard[s], i, 0, d.ids, d.n, c->model->config.V));
-            add_doc(c, s, i, &d);
+            offline_add_doc(c, s, i, &d);
         }
-    return flush(c, pass);
+    return offline_flush(c, pass);
 }
 
 static rt_status take_sample(scoring *c, const md_packed *b)
@@ -238,7 +238,7 @@ static rt_status prepare_codec(scoring *c)
 
 /* ---- rows -------------------------------------------------------------------------------------------- */
 
-static void fill(void *ud, int64_t t, real *z, int thread)
+static void offline_fill(void *ud, int64_t t, real *z, int thread)
 {
     scoring             *c = ud;
     const di_score_opts *o = &c->o;
@@ -251,7 +251,7 @@ static void fill(void *ud, int64_t t, real *z, int thread)
 }
 
 /* Writes document x.  Tokens and text are read from the input again, because a pass holds only the computed values. */
-static rt_status write_doc(scoring *c, const item *x)
+static rt_status offline_write_doc(scoring *c, const item *x)
 {
     ds_doc d;
     RT_TRY(ds_shard_doc(c->shard[x->shard], x->doc, &d));
@@ -266,8 +266,8 @@ static rt_status write_doc(scoring *c, const item *x)
 
 static rt_status take_rows(scoring *c, const md_packed *b)
 {
-    RT_TRY(md_score_packed(c->scorer, b, fill, c));
-    for (int64_t i = 0; i < c->items; i++) RT_TRY(write_doc(c, &c->item[i]));
+    RT_TRY(md_score_packed(c->scorer, b, offline_fill, c));
+    for (int64_t i = 0; i < c->items; i++) RT_TRY(offline_write_doc(c, &c->item[i]));
     if (c->o.progress) rt_progress_at(c->o.progress, c->done.tokens, NULL);
     return RT_OK;
 }
@@ -287,11 +287,11 @@ static ds_info info_of(const scoring *c)
     return info;
 }
 
-static rt_status run(scoring *c)
+static rt_status offline_run(scoring *c)
 {
-    RT_TRY(open_shards(c));
+    RT_TRY(offline_open_shards(c));
     if (c->o.codec_from) RT_TRY(take_codec(c));
-    RT_TRY(make(c));
+    RT_TRY(offline_make(c));
     const ds_info info = info_of(c);
     RT_TRY(ds_writer_create(&c->writer, c->o.out, &info));
     if (c->o.codec_bytes) RT_TRY(prepare_codec(c));
@@ -302,7 +302,7 @@ static rt_status run(scoring *c)
 rt_status di_score(const md_model *m, const di_score_opts *o, di_scored *r)
 {
     scoring         c  = {.model = m, .o = *o, .done.codec_loss = NAN};
-    const rt_status st = run(&c);
+    const rt_status st = offline_run(&c);
     if (st == RT_OK) *r = c.done;
     scoring_free(&c);
     return st;

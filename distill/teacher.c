@@ -6,7 +6,7 @@
 
 /* Compares tokenizer identities instead of vocabulary sizes, because the matrices of teacher and student may be padded to
  * different sizes.  RT_EMISMATCH: the shards have another tokenizer. */
-static rt_status check_tokenizer(const char *dir, const ds_info *info)
+static rt_status teacher_check_tokenizer(const char *dir, const ds_info *info)
 {
     ds_tokenizer *tok;
     RT_TRY(ds_tokenizer_load(&tok, dir));
@@ -21,19 +21,19 @@ static rt_status check_tokenizer(const char *dir, const ds_info *info)
     return st;
 }
 
-static rt_status check(const char *dir, int64_t T, const ds_info *info)
+static rt_status teacher_check(const char *dir, int64_t T, const ds_info *info)
 {
     md_config teacher;
     RT_TRY(md_config_read(&teacher, dir));
     RT_CHECK(teacher.context >= T, RT_EMISMATCH,
              "teacher.model %s has a context of %lld tokens, but data.seq is %lld; set data.seq to at most that context", dir,
              (long long)teacher.context, (long long)T);
-    return check_tokenizer(dir, info);
+    return teacher_check_tokenizer(dir, info);
 }
 
 rt_status di_teacher_load(di_teacher *o, const char *dir, int64_t T, const ds_info *info, kn_type type)
 {
-    RT_TRY(check(dir, T, info));
+    RT_TRY(teacher_check(dir, T, info));
     RT_TRY(md_load(&o->model, dir, type));
     RT_TRY(md_head_cast(&o->head, o->model));
     return md_rope(&o->rope, &o->model->config);
@@ -50,7 +50,7 @@ void di_teacher_free(di_teacher *o)
 
 /* Samples the entries of row n from the teacher's logits; called by the head from any thread.  Samples depend only on the seed
  * and the position in the data, as batches do. */
-static void draw(void *ud, int64_t n, const real *logits, int64_t V)
+static void teacher_draw(void *ud, int64_t n, const real *logits, int64_t V)
 {
     di_teacher_pass *o = ud;
     md_teacher_fill(&o->sampled, n, logits, V, -1, rt_mix2(o->seed, (uint64_t)(o->first * o->T + n)));
@@ -59,7 +59,7 @@ static void draw(void *ud, int64_t n, const real *logits, int64_t V)
 static rt_status make_entries(di_teacher_pass *o, int64_t N, const ag_loss_settings *s)
 {
     o->sampled  = (ds_rows){.n = N, .k = s->k, .m = s->m};
-    o->to->draw = draw, o->to->draw_ud = o;
+    o->to->draw = teacher_draw, o->to->draw_ud = o;
     return ds_rows_alloc(&o->sampled, DS_COLUMN(topk_ids) | DS_COLUMN(topk_logprob) | DS_COLUMN(tail_ids) | DS_COLUMN(tail_entropy));
 }
 

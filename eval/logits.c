@@ -9,7 +9,7 @@ typedef struct sink {
     int64_t V;
 } sink;
 
-static void take(void *ud, int64_t t, real *z, int thread)
+static void logits_take(void *ud, int64_t t, real *z, int thread)
 {
     const sink *s = ud;
     (void)thread;
@@ -43,7 +43,7 @@ static rt_status write_sequences(const md_model *m, md_st *f, const int64_t *ids
     RT_TRY_OR(md_st_write(f, ids, B * T * 8), done);
     for (int64_t b = 0; b < B; b++) {
         for (int64_t t = 0; t < T; t++) row[t] = ids[b * T + t] < 0 || ids[b * T + t] > INT32_MAX ? -1 : (int32_t)ids[b * T + t];
-        RT_TRY_OR(md_score(s, row, T, take, &out), done);
+        RT_TRY_OR(md_score(s, row, T, logits_take, &out), done);
         RT_TRY_OR(md_st_write(f, out.z, T * out.V * 4), done);
     }
 done:

@@ -70,7 +70,7 @@ static double kl_full(const real *zt, double lse_t, const real *z, double lse, i
     return kl;
 }
 
-static void measure(void *ud, int64_t t, real *z, real *zt, int thread)
+static void shards_measure(void *ud, int64_t t, real *z, real *zt, int thread)
 {
     const scan *c = ud;
     row        *r = &c->rows[t];
@@ -89,11 +89,11 @@ static void measure(void *ud, int64_t t, real *z, real *zt, int thread)
     r->teacher_ce      = c->target[t] < c->shared ? lse_t - (double)zt[c->target[t]] : NAN;
 }
 
-static void measure_alone(void *ud, int64_t t, real *z, int thread) { measure(ud, t, z, NULL, thread); }
+static void measure_alone(void *ud, int64_t t, real *z, int thread) { shards_measure(ud, t, z, NULL, thread); }
 
 static int bin_of(double confidence) { return confidence < 1 ? (int)(confidence * BINS) : BINS - 1; } /* confidence >= 0 */
 
-static void add_rows(scan *c)
+static void shards_add_rows(scan *c)
 {
     for (int64_t t = 0; t < c->n; t++) {
         const row *r = &c->rows[t];
@@ -108,18 +108,18 @@ static void add_rows(scan *c)
 
 /* ---- filling a pass ------------------------------------------------------------------------- */
 
-static rt_status flush(scan *c)
+static rt_status shards_flush(scan *c)
 {
     const md_packed b = {c->ids, c->pos, c->doc_start, c->n};
     if (!c->n) return RT_OK;
-    RT_TRY(c->teacher ? md_score_pair(c->s, c->teacher, &b, measure, c) : md_score_packed(c->s, &b, measure_alone, c));
-    add_rows(c);
+    RT_TRY(c->teacher ? md_score_pair(c->s, c->teacher, &b, shards_measure, c) : md_score_packed(c->s, &b, measure_alone, c));
+    shards_add_rows(c);
     c->n = 0;
     return RT_OK;
 }
 
 /* Copies row i of the document to row `to` of the pass. */
-static void take_row(scan *c, const ds_doc *d, int64_t i, int64_t to)
+static void shards_take_row(scan *c, const ds_doc *d, int64_t i, int64_t to)
 {
     const int counts = i + 1 < d->n && (!d->rows.valid || d->rows.valid[i]) && !(d->prompt_mask && d->prompt_mask[i + 1]);
     c->ids[to]       = d->ids[i];
@@ -132,11 +132,11 @@ static rt_status scan_doc(scan *c, const ds_doc *d)
 {
     for (int64_t at = 0; at < d->n; at += c->window) {
         const int64_t n = d->n - at < c->window ? d->n - at : c->window;
-        if (c->n + n > c->max) RT_TRY(flush(c));
+        if (c->n + n > c->max) RT_TRY(shards_flush(c));
         for (int64_t i = 0; i < n; i++) {
             c->pos[c->n + i]       = (int32_t)i;
             c->doc_start[c->n + i] = (int32_t)c->n;
-            take_row(c, d, at + i, c->n + i);
+            shards_take_row(c, d, at + i, c->n + i);
         }
         c->n += n;
     }
@@ -166,10 +166,10 @@ static rt_status scan_all(scan *c)
         ds_shard_close(&s);
         RT_TRY(st);
     }
-    return flush(c);
+    return shards_flush(c);
 }
 
-static ev_result finish(const scan *c)
+static ev_result shards_finish(const scan *c)
 {
     const double n = c->counted ? (double)c->counted : NAN;
     ev_result    r = {.tokens = c->counted, .ce = c->ce / n, .ppl = exp(c->ce / n), .acc = c->correct / n};
@@ -195,7 +195,7 @@ static rt_status tokenizer_of(ds_tokenizer **t, const md_model *m)
     return there ? ds_tokenizer_load(t, m->dir) : RT_OK;
 }
 
-static rt_status check_tokenizer(const ds_shard *s, const md_model *m, const ds_tokenizer *t)
+static rt_status shards_check_tokenizer(const ds_shard *s, const md_model *m, const ds_tokenizer *t)
 {
     const char *made = ds_shard_info(s)->tokenizer;
     RT_CHECK(!t || ds_tokenizer_is(t, made), RT_EMISMATCH,
@@ -238,7 +238,7 @@ static rt_status look_at_shards(scan *c, const md_model *m, const ds_tokenizer *
         const ds_info *info = ds_shard_info(s);
         c->soft             = c->soft && info->k > 0 && (!i || info->k == c->stored.k);
         c->stored.k         = info->k;
-        const rt_status st  = check_tokenizer(s, m, t);
+        const rt_status st  = shards_check_tokenizer(s, m, t);
         ds_shard_close(&s);
         RT_TRY(st);
     }
@@ -246,7 +246,7 @@ static rt_status look_at_shards(scan *c, const md_model *m, const ds_tokenizer *
     return RT_OK;
 }
 
-static rt_status check_all(scan *c, const md_model *m, const md_model *teacher)
+static rt_status shards_check_all(scan *c, const md_model *m, const md_model *teacher)
 {
     ds_tokenizer *t;
     RT_TRY(tokenizer_of(&t, m));
@@ -257,9 +257,9 @@ static rt_status check_all(scan *c, const md_model *m, const md_model *teacher)
     return st;
 }
 
-static rt_status make(scan *c, const md_model *m, const md_model *teacher)
+static rt_status shards_make(scan *c, const md_model *m, const md_model *teacher)
 {
-    RT_TRY(check_all(c, m, teacher));
+    RT_TRY(shards_check_all(c, m, teacher));
     c->shared = teacher && teacher->config.V < c->V ? teacher->config.V : c->V;
     c->window = c->o->window ? c->o->window : m->config.context;
     if (teacher && teacher->config.context < c->window) c->window = teacher->config.context;
@@ -278,9 +278,9 @@ static rt_status make(scan *c, const md_model *m, const md_model *teacher)
 rt_status ev_shards(ev_result *out, const md_model *m, const md_model *teacher, const ev_opts *o)
 {
     scan      c  = {.o = o, .V = m->config.V};
-    rt_status st = make(&c, m, teacher);
+    rt_status st = shards_make(&c, m, teacher);
     if (st == RT_OK) st = scan_all(&c);
-    if (st == RT_OK) *out = finish(&c);
+    if (st == RT_OK) *out = shards_finish(&c);
     md_scorer_destroy(&c.s);
     md_scorer_destroy(&c.teacher);
     free(c.rows), free(c.ids), free(c.pos), free(c.doc_start), free(c.target);

@@ -17,14 +17,14 @@ struct inf_session {
     int32_t         ids[CHUNK], pos[CHUNK], slot[CHUNK];
 };
 
-static rt_status make_plan(inf_session *s, int i)
+static rt_status session_make_plan(inf_session *s, int i)
 {
     RT_TRY(inf_kv_pool_plan(s->pool, plan_T[i], &s->g[i], &s->p[i]));
     md_bind(s->p[i], &s->g[i], &(md_leaves){.m = s->m, .ids = s->ids, .pos = s->pos, .slot = s->slot, .rope = s->rope});
     return RT_OK;
 }
 
-static rt_status make(inf_session *s)
+static rt_status session_make(inf_session *s)
 {
     const md_config *c = &s->m->config;
     RT_TRY(inf_kv_pool_create(&s->pool, s->m, 1, s->max));
@@ -33,7 +33,7 @@ static rt_status make(inf_session *s)
     RT_TRY(md_rope(&s->rope, c));
     RT_TRY(RT_NEW(s->logits, c->V));
     RT_TRY(RT_NEW(s->x, c->C));
-    for (int i = 0; i < PLANS; i++) RT_TRY(make_plan(s, i));
+    for (int i = 0; i < PLANS; i++) RT_TRY(session_make_plan(s, i));
     return RT_OK;
 }
 
@@ -43,7 +43,7 @@ rt_status inf_session_create(inf_session **out, const md_model *m, int64_t max)
     RT_TRY(RT_NEW(s, 1));
     s->m               = m;
     s->max             = max;
-    const rt_status st = make(s);
+    const rt_status st = session_make(s);
     if (st != RT_OK) inf_session_destroy(&s);
     else *out = s;
     return st;
@@ -64,7 +64,7 @@ void inf_session_destroy(inf_session **sp)
 
 void inf_session_reset(inf_session *s) { s->used = 0; }
 
-static void run(inf_session *s, int plan, const int32_t *ids)
+static void session_run(inf_session *s, int plan, const int32_t *ids)
 {
     for (int64_t i = 0; i < plan_T[plan]; i++) {
         s->ids[i] = ids[i];
@@ -74,7 +74,7 @@ static void run(inf_session *s, int plan, const int32_t *ids)
     s->used += plan_T[plan];
 }
 
-static void head(inf_session *s, int plan)
+static void session_head(inf_session *s, int plan)
 {
     const md_config *c = &s->m->config;
     const md_tensor *w = md_head(s->m);
@@ -94,9 +94,9 @@ rt_status inf_feed(inf_session *s, const int32_t *ids, int64_t n, const real **l
                  ids[i], (long long)s->m->config.V);
     for (int64_t i = 0; i < n; i += plan_T[plan]) {
         plan = n - i >= CHUNK ? 1 : 0;
-        run(s, plan, ids + i);
+        session_run(s, plan, ids + i);
     }
-    head(s, plan);
+    session_head(s, plan);
     RT_CHECK(kn_not_finite(s->logits, KN_REAL, s->m->config.V) < 0, RT_ECHECK,
              "the model's logits after token %lld are not finite; its weights are damaged or too large", (long long)s->used - 1);
     *logits = s->logits;

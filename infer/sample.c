@@ -48,7 +48,7 @@ static int32_t greedy(const real *z, int64_t V)
 
 static int likelier(const double *w, int32_t a, int32_t b) { return w[a] > w[b] || (w[a] == w[b] && a < b); }
 
-static void sift(const inf_sampler *s, int64_t n, int64_t i)
+static void sample_sift(const inf_sampler *s, int64_t n, int64_t i)
 {
     int32_t *h = s->ids;
     for (int64_t c; (c = 2 * i + 1) < n; i = c) {
@@ -72,18 +72,18 @@ static double fill_weights(inf_sampler *s, const real *z, double top, double tem
 
 /* Moves up to `count` of the most likely ids to the end of s->ids (the most likely last), and stops
  * when the sum of their weights reaches `mass`.  Sets *kept to the sum and returns the number of ids. */
-static int64_t pop(inf_sampler *s, int64_t count, double mass, double *kept)
+static int64_t sample_pop(inf_sampler *s, int64_t count, double mass, double *kept)
 {
     int64_t n = 0;
     *kept     = 0;
     for (int64_t v = 0; v < s->V; v++) s->ids[v] = (int32_t)v;
-    for (int64_t i = s->V / 2; i-- > 0;) sift(s, s->V, i);
+    for (int64_t i = s->V / 2; i-- > 0;) sample_sift(s, s->V, i);
     while (n < count && (n == 0 || *kept < mass)) {
         const int64_t last  = s->V - 1 - n++;
         const int32_t first = s->ids[0];
         s->ids[0]           = s->ids[last];
         s->ids[last]        = first;
-        sift(s, last, 0);
+        sample_sift(s, last, 0);
         *kept += s->w[first];
     }
     return n;
@@ -103,7 +103,7 @@ static int32_t draw_filtered(inf_sampler *s, const inf_sampling *o, double sum, 
 {
     const int few = o->top_k > 0 && o->top_k < s->V;
     double    kept, run = 0;
-    int64_t   n = few ? pop(s, o->top_k, INFINITY, &kept) : pop(s, s->V, o->top_p * sum, &kept);
+    int64_t   n = few ? sample_pop(s, o->top_k, INFINITY, &kept) : sample_pop(s, s->V, o->top_p * sum, &kept);
     if (few && o->top_p < 1) n = nucleus(s, n, o->top_p, &kept);
     for (int64_t i = 0; i < n; i++) {
         const int32_t id = s->ids[s->V - 1 - i];

@@ -37,7 +37,7 @@ static void choose_core(const kn_table *t)
 
 static void *symbol(void *lib, const char *name) { return dlsym(lib, name); }
 
-static rt_status load(const char *name)
+static rt_status blas_load(const char *name)
 {
     RT_CHECK(rt_memory_available() >= BLAS_SPACE, RT_ENOMEM,
              "OpenBLAS needs %d MB of memory and address space, but %.0f MB are available; raise 'ulimit -v' or free memory",
@@ -59,7 +59,7 @@ rt_status kn_blas_init(const kn_table *table)
     const char *own = getenv("RETORT_BLAS");
     if (g_gemm) return RT_OK;
     choose_core(table);
-    return load(own && *own ? own : "libopenblas.so.0");
+    return blas_load(own && *own ? own : "libopenblas.so.0");
 }
 
 int         kn_have_blas(void) { return g_gemm != NULL; }

@@ -32,7 +32,7 @@ const kn_table *kn_at(int i)
 
 const kn_table *kn_get(void) { return g_table; }
 
-static rt_status choose(void)
+static rt_status dispatch_choose(void)
 {
     const char *want    = getenv("RETORT_CPU");
     char        can[64] = "";
@@ -48,7 +48,7 @@ static rt_status choose(void)
 
 rt_status kn_init(void)
 {
-    RT_TRY(choose());
+    RT_TRY(dispatch_choose());
     return kn_gemm_init(g_table);
 }
 

@@ -18,7 +18,7 @@ static const kn_gemm_backend *g_backend = &kn_gemm_own;
 
 /* ---- choice of the backend ---------------------------------------------------------------------------------- */
 
-static const kn_gemm_backend *find(const char *name)
+static const kn_gemm_backend *gemm_find(const char *name)
 {
     for (int i = 0; i < BACKENDS; i++)
         if (!strcmp(backends[i]->name, name)) return backends[i];
@@ -39,18 +39,18 @@ static const char *requested(const char **name)
     return "RETORT_PRODUCT";
 }
 
-static rt_status unknown(const char *variable, const char *name)
+static rt_status gemm_unknown(const char *variable, const char *name)
 {
     char known[128] = "";
     for (int i = 0; i < BACKENDS; i++) strcat(strcat(known, i ? ", " : ""), backends[i]->name);
     RT_FAIL(RT_EINVAL, "%s=%s: expected one of %s; unset it for the default of this CPU", variable, name, known);
 }
 
-static rt_status choose(const kn_table *table)
+static rt_status gemm_choose(const kn_table *table)
 {
     const char            *name = table->backend, *variable = requested(&name);
-    const kn_gemm_backend *chosen = find(name);
-    if (!chosen) return unknown(variable, name);
+    const kn_gemm_backend *chosen = gemm_find(name);
+    if (!chosen) return gemm_unknown(variable, name);
     for (int i = 0; i < BACKENDS; i++) {
         const rt_status st = backends[i]->load(table);
         if (backends[i] == chosen) RT_TRY(st); /* the other backends are optional */
@@ -65,7 +65,7 @@ rt_status kn_gemm_init(const kn_table *table)
         if (!g_space[i])
             RT_CHECK(g_space[i] = aligned_alloc(RT_ALIGN, sizeof **g_space), RT_ENOMEM, "no memory for the work space of gemm");
     if (!g_panels) RT_TRY(rt_alloc((void **)&g_panels, KN_PANELS, sizeof(real), "panels of gemm"));
-    return choose(table);
+    return gemm_choose(table);
 }
 
 const char *kn_gemm_name(void) { return g_backend->name; }
@@ -80,7 +80,7 @@ const char *kn_gemm_name_at(int i)
 
 rt_status kn_gemm_use(const char *backend)
 {
-    const kn_gemm_backend *b = find(backend);
+    const kn_gemm_backend *b = gemm_find(backend);
     RT_CHECK(b && b->ready(), RT_EINVAL, "the gemm backend \"%s\" cannot run on this machine", backend);
     g_backend = b;
     return RT_OK;
@@ -104,7 +104,7 @@ static void finish_row(const kn_gemm_job *j, const void *addend, real *row, int6
     kn_commit(j->c, j->ct, at, row, n);
 }
 
-static void tile(int64_t item, int thread, void *ud)
+static void gemm_tile(int64_t item, int thread, void *ud)
 {
     const kn_gemm_job *j  = ud;
     kn_gemm_space     *w  = g_space[thread];
@@ -124,7 +124,7 @@ static void multiply_range(kn_gemm_job *j)
     g_backend->cut(j);
     j->tile_columns = kn_parts(j->nb, j->nt);
     if (g_backend->pack) g_backend->pack(j);
-    rt_parallel(kn_parts(j->M, j->mt) * j->tile_columns, tile, j);
+    rt_parallel(kn_parts(j->M, j->mt) * j->tile_columns, gemm_tile, j);
 }
 
 static void (*g_seen)(void *ud, const kn_mat *a, const kn_mat *b, int64_t M, int64_t N, int64_t K);

@@ -74,10 +74,10 @@ static void pack_item(int64_t item, int thread, void *ud)
         pack_panel(panels_at(j, n, k0, kt) + (k1 - k0) * kernel()->nr, &j->b, n, end, j->k0 + k1, k);
 }
 
-static void pack(kn_gemm_job *j) { rt_parallel(kn_parts(j->kb, PACK_K) * kn_parts(j->nb, PACK_N), pack_item, j); }
+static void own_pack(kn_gemm_job *j) { rt_parallel(kn_parts(j->kb, PACK_K) * kn_parts(j->nb, PACK_N), pack_item, j); }
 
 /* Sets the tile size.  Sums do not depend on it, so it is chosen to give every thread the same number of tiles. */
-static void cut(kn_gemm_job *j)
+static void own_cut(kn_gemm_job *j)
 {
     const int64_t down = kn_parts(kn_parts(j->M, MT), rt_threads()) * rt_threads(), mr = kernel()->mr;
     j->mt = kn_parts(kn_parts(j->M, down), mr) * mr;
@@ -85,7 +85,7 @@ static void cut(kn_gemm_job *j)
 }
 
 /* Copies rows m0 .. m0+m-1 and columns k .. k+kt-1 of A to `work`: row-major, or in tiles of mr rows if A is transposed. */
-static kn_rows rows_of(const kn_gemm_job *j, real *work, int64_t m0, int64_t m, int64_t k, int64_t kt)
+static kn_rows own_rows_of(const kn_gemm_job *j, real *work, int64_t m0, int64_t m, int64_t k, int64_t kt)
 {
     int64_t lda;
     if (j->a.trans) {
@@ -97,21 +97,21 @@ static kn_rows rows_of(const kn_gemm_job *j, real *work, int64_t m0, int64_t m, 
     return kn_plain(work, lda, 1);
 }
 
-static void tile(const kn_gemm_job *j, kn_gemm_space *w, real *c, int64_t ldc, int64_t m0, int64_t m, int64_t n0, int64_t n, int acc)
+static void own_tile(const kn_gemm_job *j, kn_gemm_space *w, real *c, int64_t ldc, int64_t m0, int64_t m, int64_t n0, int64_t n, int acc)
 {
     for (int64_t k = 0; k < j->kb; k += KN_KT) {
         const int64_t kt = j->kb - k < KN_KT ? j->kb - k : KN_KT;
-        kn_gemm_packed(c, ldc, rows_of(j, w->a, m0, m, j->k0 + k, kt), panels_at(j, n0, k, kt), kt, m, n, kt, acc || k);
+        kn_gemm_packed(c, ldc, own_rows_of(j, w->a, m0, m, j->k0 + k, kt), panels_at(j, n0, k, kt), kt, m, n, kt, acc || k);
     }
 }
 
-static rt_status load(const kn_table *t)
+static rt_status own_load(const kn_table *t)
 {
     (void)t;
     return RT_OK;
 }
 static int         ready(void) { return 1; }
-static const char *describe(void) { return "own"; }
+static const char *own_describe(void) { return "own"; }
 
 const kn_gemm_backend kn_gemm_own = {
-    .name = "own", .describe = describe, .load = load, .ready = ready, .cut = cut, .pack = pack, .tile = tile};
+    .name = "own", .describe = own_describe, .load = own_load, .ready = ready, .cut = own_cut, .pack = own_pack, .tile = own_tile};

@@ -62,7 +62,7 @@ static void set_shape(md_tensor *t, const md_config *c)
 
 static int is_of_a_layer(int role) { return strchr(rows[role].name, '*') != NULL; }
 
-static void set_name(md_tensor *t)
+static void arch_set_name(md_tensor *t)
 {
     const char *name = rows[t->role].name, *star = strchr(name, '*');
     if (star) snprintf(t->name, sizeof t->name, "%.*s%lld%s", (int)(star - name), name, (long long)t->layer, star + 1);
@@ -70,14 +70,14 @@ static void set_name(md_tensor *t)
 }
 
 /* Lists the model's tensors with roles from .. to-1 of a layer in t and returns their number.  If t is NULL they are only counted. */
-static int list(md_tensor *t, const md_config *c, int from, int to, int64_t layer)
+static int arch_list(md_tensor *t, const md_config *c, int from, int to, int64_t layer)
 {
     int n = 0;
     for (int r = from; r < to; r++) {
         if (!md_has(c, rows[r].part)) continue;
         if (t) {
             t[n] = (md_tensor){.role = r, .layer = layer};
-            set_name(&t[n]);
+            arch_set_name(&t[n]);
             set_shape(&t[n], c);
         }
         n++;
@@ -90,11 +90,11 @@ rt_status md_tensors(md_tensor **t, int *n, const md_config *c)
     int first = 0, end;
     while (!is_of_a_layer(first)) first++;
     for (end = first; is_of_a_layer(end);) end++;
-    const int each = list(NULL, c, first, end, 0), once = list(NULL, c, 0, first, 0) + list(NULL, c, end, MD_ROLES, 0);
+    const int each = arch_list(NULL, c, first, end, 0), once = arch_list(NULL, c, 0, first, 0) + arch_list(NULL, c, end, MD_ROLES, 0);
     RT_TRY(RT_NEW(*t, c->L * each + once));
-    *n = list(*t, c, 0, first, 0);
-    for (int64_t l = 0; l < c->L; l++) *n += list(*t + *n, c, first, end, l);
-    *n += list(*t + *n, c, end, MD_ROLES, 0);
+    *n = arch_list(*t, c, 0, first, 0);
+    for (int64_t l = 0; l < c->L; l++) *n += arch_list(*t + *n, c, first, end, l);
+    *n += arch_list(*t + *n, c, end, MD_ROLES, 0);
     return RT_OK;
 }
 
@@ -110,7 +110,7 @@ int md_place(const md_model *m, md_role r, int64_t layer)
 }
 
 /* Returns the number of weights of one layer, or of the tensors that occur once per model; `matrices`: without vectors. */
-static int64_t count(const md_config *c, int layer, int matrices)
+static int64_t arch_count(const md_config *c, int layer, int matrices)
 {
     int64_t n = 0;
     for (int r = 0; r < MD_ROLES; r++) {
@@ -122,6 +122,6 @@ static int64_t count(const md_config *c, int layer, int matrices)
     return n;
 }
 
-int64_t md_config_parameters(const md_config *c) { return c->L * count(c, 1, 0) + count(c, 0, 0); }
+int64_t md_config_parameters(const md_config *c) { return c->L * arch_count(c, 1, 0) + arch_count(c, 0, 0); }
 
-int64_t md_config_layer_macs(const md_config *c) { return count(c, 1, 1); }
+int64_t md_config_layer_macs(const md_config *c) { return arch_count(c, 1, 1); }

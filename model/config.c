@@ -68,7 +68,7 @@ static void put_token(rt_json_writer *w, const char *key, int32_t id)
 }
 
 /* Writes the special tokens.  One end token is written as a number, because some programs read no list; several as a list. */
-static void put_tokens(rt_json_writer *w, const md_config *c)
+static void config_put_tokens(rt_json_writer *w, const md_config *c)
 {
     const ds_ends *e = &c->ends;
     put_token(w, "bos_token_id", c->bos);
@@ -117,7 +117,7 @@ static void put_config(rt_json_writer *w, const md_config *c, kn_type type)
     if (!md_has(c, MD_QKV_BIAS)) rt_put_bool(w, "attention_bias", 0);
     rt_put_bool(w, "mlp_bias", 0);
     rt_put_bool(w, "tie_word_embeddings", c->tied);
-    put_tokens(w, c);
+    config_put_tokens(w, c);
     rt_put_text(w, "torch_dtype", type == KN_BF16 ? "bfloat16" : "float32");
 }
 
@@ -135,14 +135,14 @@ static rt_status generation_text(rt_buf *b, const md_config *c)
 {
     rt_json_writer w = {.out = b, .lines = 1};
     rt_put_object(&w, NULL);
-    put_tokens(&w, c);
+    config_put_tokens(&w, c);
     rt_put_bool(&w, "do_sample", 1);
     rt_put_end(&w);
     rt_put_line_end(&w);
     return w.st;
 }
 
-static rt_status write_text(const char *dir, const char *name, const rt_buf *text)
+static rt_status config_write_text(const char *dir, const char *name, const rt_buf *text)
 {
     rt_buf    path = {0};
     rt_status st   = rt_path(&path, dir, name);
@@ -156,8 +156,8 @@ rt_status md_config_write(const md_model *m, const char *dir, kn_type type)
     rt_buf    config = {0}, generation = {0};
     rt_status st = config_text(&config, &m->config, type);
     if (st == RT_OK) st = generation_text(&generation, &m->config);
-    if (st == RT_OK) st = write_text(dir, "config.json", &config);
-    if (st == RT_OK) st = write_text(dir, "generation_config.json", &generation);
+    if (st == RT_OK) st = config_write_text(dir, "config.json", &config);
+    if (st == RT_OK) st = config_write_text(dir, "generation_config.json", &generation);
     rt_buf_free(&config);
     rt_buf_free(&generation);
     return st;

@@ -59,8 +59,8 @@ static rt_status load_plain(const md_source *s, const md_model *m, md_tensor *w,
 
 /* ---- quantised weights ---------------------------------------------------------------------------- */
 
-static rt_status read_part(const md_source *s, const md_tensor *w, const char *suffix, const char *dtype, int64_t rows, int64_t cols,
-                           void **out)
+static rt_status load_read_part(const md_source *s, const md_tensor *w, const char *suffix, const char *dtype, int64_t rows, int64_t cols,
+                                void **out)
 {
     const md_stored *t = md_source_find(s, w->name, suffix);
     RT_CHECK(t && !strcmp(t->dtype, dtype) && t->nd == 2 && t->shape[0] == rows && t->shape[1] == cols, RT_EFORMAT,
@@ -104,9 +104,9 @@ static rt_status load_quantised(const md_source *s, const md_config *c, md_tenso
     w->data = q;
     w->type = kn_type_quantised((int)c->bits);
     *q      = (kn_quant){.bits = (int)c->bits, .rows = w->rows, .cols = w->cols, .group = c->group, .groups = w->cols / c->group};
-    RT_TRY(read_part(s, w, ".q", "U8", w->rows, w->cols * q->bits / 8, (void **)&q->q));
-    RT_TRY(read_part(s, w, ".scale", "F32", w->rows, q->groups, (void **)&q->scale));
-    RT_TRY(read_part(s, w, ".zero", "F32", w->rows, q->groups, (void **)&q->zero));
+    RT_TRY(load_read_part(s, w, ".q", "U8", w->rows, w->cols * q->bits / 8, (void **)&q->q));
+    RT_TRY(load_read_part(s, w, ".scale", "F32", w->rows, q->groups, (void **)&q->scale));
+    RT_TRY(load_read_part(s, w, ".zero", "F32", w->rows, q->groups, (void **)&q->zero));
     return check_levels(s, w, q);
 }
 
@@ -137,7 +137,7 @@ static rt_status look_at_head(const md_source *s, md_config *c)
     return st;
 }
 
-static int by_name(const void *a, const void *b)
+static int load_by_name(const void *a, const void *b)
 {
     return strcmp((*(const md_tensor *const *)a)->name, (*(const md_tensor *const *)b)->name);
 }
@@ -161,7 +161,7 @@ static rt_status check_name(const md_source *s, const md_model *m, const md_tens
     const int   n    = part ? (int)(dot - name) : (int)strlen(name);
     snprintf(want.name, sizeof want.name, "%.*s", n, name);
     if (strstr(name, "rotary_emb.inv_freq") || (m->config.tied && !strcmp(want.name, md_role_name(MD_HEAD)))) return RT_OK;
-    found = n < MD_NAME ? bsearch(&key, known, (size_t)m->n, sizeof key, by_name) : NULL;
+    found = n < MD_NAME ? bsearch(&key, known, (size_t)m->n, sizeof key, load_by_name) : NULL;
     RT_CHECK(found, RT_EFORMAT, "%s: the tensor %s does not belong to a %s model", s->path, name, md_family_word((int)m->config.family));
     return check_part(s, *found, name, part);
 }
@@ -172,7 +172,7 @@ static rt_status find_unexpected(const md_model *m, const md_source *s)
     const md_tensor **known;
     RT_TRY(RT_NEW(known, m->n));
     for (int i = 0; i < m->n; i++) known[i] = &m->t[i];
-    qsort(known, (size_t)m->n, sizeof *known, by_name);
+    qsort(known, (size_t)m->n, sizeof *known, load_by_name);
     rt_status st = RT_OK;
     for (int64_t i = 0; st == RT_OK && i < s->n; i++) st = check_name(s, m, known, s->t[i].name);
     free(known);
@@ -181,7 +181,7 @@ static rt_status find_unexpected(const md_model *m, const md_source *s)
 
 /* ---- the folder ----------------------------------------------------------------------------------- */
 
-static rt_status load(md_model **m, md_config *c, const md_source *s, kn_type type)
+static rt_status load_tensors(md_model **m, md_config *c, const md_source *s, kn_type type)
 {
     RT_CHECK(c->L < s->n, RT_EFORMAT, "%s: config.json requires %lld layers, but the files hold only %lld tensors", s->path,
              (long long)c->L, (long long)s->n);
@@ -203,7 +203,7 @@ rt_status md_load(md_model **out, const char *dir, kn_type type)
     md_config  c;
     RT_TRY(md_config_read(&c, dir));
     rt_status st = md_source_open(&s, dir);
-    if (st == RT_OK) st = load(&m, &c, s, type);
+    if (st == RT_OK) st = load_tensors(&m, &c, s, type);
     md_source_close(&s);
     if (st != RT_OK) md_destroy(&m);
     else *out = m;

@@ -72,7 +72,7 @@ static rt_status read_place(const md_st *s, md_st_tensor *t, const cJSON *off)
     return RT_OK;
 }
 
-static rt_status read_entry(md_st *s, const cJSON *e)
+static rt_status st_read_entry(md_st *s, const cJSON *e)
 {
     const char   *dtype = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "dtype"));
     const cJSON  *shape = cJSON_GetObjectItemCaseSensitive(e, "shape"), *off = cJSON_GetObjectItemCaseSensitive(e, "data_offsets");
@@ -97,7 +97,7 @@ static int by_place(const void *a, const void *b)
     return x->begin != y->begin ? (x->begin > y->begin) - (x->begin < y->begin) : (x->end > y->end) - (x->end < y->end);
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(((const md_st_tensor *)a)->name, ((const md_st_tensor *)b)->name); }
+static int st_by_name(const void *a, const void *b) { return strcmp(((const md_st_tensor *)a)->name, ((const md_st_tensor *)b)->name); }
 
 /* Checks that each byte of the data belongs to exactly one tensor; a file with overlaps or holes is damaged. */
 static rt_status check_places(md_st *s)
@@ -112,14 +112,14 @@ static rt_status check_places(md_st *s)
     }
     RT_CHECK(at == s->size - s->data, RT_EFORMAT, "%s: %lld bytes follow the last tensor; the file is damaged", s->path,
              (long long)(s->size - s->data - at));
-    if (s->n) qsort(s->t, (size_t)s->n, sizeof *s->t, by_name);
+    if (s->n) qsort(s->t, (size_t)s->n, sizeof *s->t, st_by_name);
     return RT_OK;
 }
 
-static rt_status read_entries(md_st *s, const cJSON *o)
+static rt_status st_read_entries(md_st *s, const cJSON *o)
 {
     RT_TRY(RT_NEW(s->t, cJSON_GetArraySize(o)));
-    for (const cJSON *e = o->child; e; e = e->next) RT_TRY(read_entry(s, e));
+    for (const cJSON *e = o->child; e; e = e->next) RT_TRY(st_read_entry(s, e));
     return check_places(s);
 }
 
@@ -142,7 +142,7 @@ static rt_status read_header(md_st *s)
     free(text);
     RT_TRY(st);
     s->data = (int64_t)len + 8;
-    st      = read_entries(s, o);
+    st      = st_read_entries(s, o);
     cJSON_Delete(o);
     return st;
 }
@@ -184,7 +184,7 @@ const md_st_tensor *md_st_find(const md_st *s, const char *name)
     md_st_tensor key;
     if (strlen(name) >= sizeof key.name) return NULL;
     strcpy(key.name, name);
-    return s->n ? bsearch(&key, s->t, (size_t)s->n, sizeof key, by_name) : NULL;
+    return s->n ? bsearch(&key, s->t, (size_t)s->n, sizeof key, st_by_name) : NULL;
 }
 
 rt_status md_st_read(md_st *s, const md_st_tensor *t, void *bytes)
@@ -202,7 +202,7 @@ static double half_to_double(uint16_t h)
     return h & 0x8000 ? -v : v;
 }
 
-static int convert(real *x, const char *from, const char *dtype, int64_t n)
+static int st_convert(real *x, const char *from, const char *dtype, int64_t n)
 {
     if (!strcmp(dtype, "F32"))
         for (int64_t i = 0; i < n; i++) x[i] = (real)((const float *)(const void *)from)[i];
@@ -220,7 +220,7 @@ rt_status md_st_read_real(md_st *s, const md_st_tensor *t, real *x)
     char *raw;
     RT_TRY(rt_alloc((void **)&raw, t->end - t->begin, 1, t->name));
     rt_status st = md_st_read(s, t, raw);
-    if (st == RT_OK && !convert(x, raw, t->dtype, md_st_count(t)))
+    if (st == RT_OK && !st_convert(x, raw, t->dtype, md_st_count(t)))
         st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: tensor %s is of type %s; expected F32, BF16, F16 or F64", s->path, t->name,
                      t->dtype);
     free(raw);
@@ -273,7 +273,7 @@ static rt_status header_text(rt_buf *b, md_st_tensor *list, int64_t n)
     return RT_OK;
 }
 
-static rt_status begin(md_st *s, const char *path, const rt_buf *header)
+static rt_status st_begin(md_st *s, const char *path, const rt_buf *header)
 {
     unsigned char le[8];
     for (int i = 0; i < 8; i++) le[i] = (unsigned char)((uint64_t)header->len >> (8 * i));
@@ -290,7 +290,7 @@ rt_status md_st_begin(md_st **out, const char *path, md_st_tensor *list, int64_t
     rt_buf b = {0};
     RT_TRY(RT_NEW(s, 1));
     rt_status st = header_text(&b, list, n);
-    if (st == RT_OK) st = begin(s, path, &b);
+    if (st == RT_OK) st = st_begin(s, path, &b);
     if (st != RT_OK) md_st_close(&s);
     else *out = s;
     rt_buf_free(&b);

@@ -24,7 +24,7 @@ struct md_scorer {
     void           *hidden;                                  /* hidden states of the last pass, owned by its plan */
 };
 
-static rt_status make(md_scorer *s, int64_t max)
+static rt_status scorer_make(md_scorer *s, int64_t max)
 {
     s->max     = (max + ROUND - 1) / ROUND * ROUND;
     s->n_plans = s->max / ROUND;
@@ -46,7 +46,7 @@ rt_status md_scorer_create(md_scorer **out, const md_model *m, int64_t max)
     RT_CHECK(max >= 1, RT_EINVAL, "a scorer must take at least 1 token, found %lld", (long long)max);
     RT_TRY(RT_NEW(s, 1));
     s->m               = m;
-    const rt_status st = make(s, max);
+    const rt_status st = scorer_make(s, max);
     if (st != RT_OK) md_scorer_destroy(&s);
     else *out = s;
     return st;
@@ -88,7 +88,7 @@ static void logits(md_scorer *s, int64_t t0, int64_t n)
     kn_gemm(s->z, KN_REAL, V, a, b, n, V, C, NULL);
 }
 
-static rt_status check(const md_scorer *s, const md_packed *b)
+static rt_status scorer_check(const md_scorer *s, const md_packed *b)
 {
     const md_config *c = &s->m->config;
     RT_CHECK(b->n >= 1 && b->n <= s->max, RT_EINVAL, "the text has %lld tokens, but this model accepts 1 to %lld", (long long)b->n,
@@ -102,10 +102,10 @@ static rt_status check(const md_scorer *s, const md_packed *b)
     return RT_OK;
 }
 
-static rt_status forward(md_scorer *s, const md_packed *b)
+static rt_status scorer_forward(md_scorer *s, const md_packed *b)
 {
     length_plan *l = NULL;
-    RT_TRY(check(s, b));
+    RT_TRY(scorer_check(s, b));
     RT_TRY(plan_for(s, b->n, &l));
     for (int64_t i = 0; i < s->max; i++) { /* each unused position is a document of its own */
         s->ids[i]       = i < b->n ? b->ids[i] : 0;
@@ -137,7 +137,7 @@ static void hand_out(int64_t i, int thread, void *ud)
     else r->row(r->ud, r->t0 + i, r->s->z + i * V, thread);
 }
 
-static rt_status check_logits(const rows *r, int64_t n)
+static rt_status scorer_check_logits(const rows *r, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         const char *dir = (r->bad[i] == 2 ? r->s2 : r->s)->m->dir;
@@ -149,14 +149,14 @@ static rt_status check_logits(const rows *r, int64_t n)
 
 static rt_status score(rows *r, const md_packed *b)
 {
-    RT_TRY(forward(r->s, b));
-    if (r->s2) RT_TRY(forward(r->s2, b));
+    RT_TRY(scorer_forward(r->s, b));
+    if (r->s2) RT_TRY(scorer_forward(r->s2, b));
     for (r->t0 = 0; (r->row || r->pair) && r->t0 < b->n; r->t0 += BLOCK_ROWS) {
         const int64_t m = b->n - r->t0 < BLOCK_ROWS ? b->n - r->t0 : BLOCK_ROWS;
         logits(r->s, r->t0, m);
         if (r->s2) logits(r->s2, r->t0, m);
         rt_parallel(m, hand_out, r);
-        RT_TRY(check_logits(r, m));
+        RT_TRY(scorer_check_logits(r, m));
     }
     return RT_OK;
 }

@@ -8,7 +8,7 @@
 #include "model/files.h"
 #include <string.h>
 
-static const cJSON *get(const cJSON *o, const char *key)
+static const cJSON *settings_get(const cJSON *o, const char *key)
 {
     const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
     return v && !cJSON_IsNull(v) ? v : NULL;
@@ -25,7 +25,7 @@ typedef struct theta {
 static rt_status take_theta(theta *t, const cJSON *o, const char *where, const char *path)
 {
     double v = t->value;
-    if (!get(o, "rope_theta")) return RT_OK;
+    if (!settings_get(o, "rope_theta")) return RT_OK;
     RT_TRY(rt_json_real(o, "rope_theta", &v, path));
     RT_CHECK(!t->from || v == t->value, RT_EFORMAT,
              "%s: rope_theta is %.17g in %s and %.17g in %s, and programs differ in which they read; remove one", path, t->value, t->from,
@@ -35,7 +35,7 @@ static rt_status take_theta(theta *t, const cJSON *o, const char *where, const c
 }
 
 /* Accepts the kinds of scaling that change nothing: linear by a factor of 1, and dynamic, which begins beyond the context. */
-static rt_status check_kind(const cJSON *o, const char *key, const char *where, const char *path)
+static rt_status settings_check_kind(const cJSON *o, const char *key, const char *where, const char *path)
 {
     const char *kind   = "default";
     double      factor = 0;
@@ -58,13 +58,13 @@ static rt_status check_partial(const cJSON *o, const char *where, const char *pa
 /* rope_parameters (transformers 5) and rope_scaling (earlier versions) hold the same keys.  "type" is the older name of "rope_type". */
 static rt_status read_rope_object(theta *t, const cJSON *o, const char *where, const char *path)
 {
-    const cJSON *p = get(o, where), *e;
+    const cJSON *p = settings_get(o, where), *e;
     if (!p) return RT_OK;
     RT_CHECK(cJSON_IsObject(p), RT_EFORMAT, "%s: \"%s\" must be an object or null", path, where);
     cJSON_ArrayForEach(e, p) RT_CHECK(!cJSON_IsObject(e), RT_EFORMAT,
                                       "%s: %s.%s: settings for only some layers are not supported in this version", path, where, e->string);
-    RT_TRY(check_kind(p, "rope_type", where, path));
-    if (!get(p, "rope_type")) RT_TRY(check_kind(p, "type", where, path));
+    RT_TRY(settings_check_kind(p, "rope_type", where, path));
+    if (!settings_get(p, "rope_type")) RT_TRY(settings_check_kind(p, "type", where, path));
     RT_TRY(check_partial(p, where, path));
     return take_theta(t, p, where, path);
 }
@@ -109,8 +109,8 @@ static rt_status check_window(const md_config *c, const cJSON *o, const char *pa
     RT_TRY(rt_json_bool(o, "use_sliding_window", &on, path));
     RT_TRY(rt_json_int(o, "sliding_window", &window, path));
     RT_TRY(rt_json_int(o, "max_window_layers", &from, path));
-    RT_CHECK(!on || cJSON_IsNull(none) || window >= c->context || !has_windowed_layer(get(o, "layer_types"), from, c->L), RT_EFORMAT,
-             "%s: use_sliding_window true (sliding_window %lld, a context of %lld) is not supported in this version", path,
+    RT_CHECK(!on || cJSON_IsNull(none) || window >= c->context || !has_windowed_layer(settings_get(o, "layer_types"), from, c->L),
+             RT_EFORMAT, "%s: use_sliding_window true (sliding_window %lld, a context of %lld) is not supported in this version", path,
              (long long)window, (long long)c->context);
     return RT_OK;
 }
@@ -128,7 +128,7 @@ static rt_status check_activation(const cJSON *o, const char *path)
 
 static rt_status read_quantisation(md_config *c, const cJSON *o, const char *path)
 {
-    const cJSON *q      = get(o, "quantization_config");
+    const cJSON *q      = settings_get(o, "quantization_config");
     const char  *method = "?";
     if (!q) return RT_OK;
     RT_TRY(rt_json_text(q, "quant_method", &method, path));

@@ -31,7 +31,7 @@ void md_source_close(md_source **sp)
     *sp = NULL;
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(((const md_stored *)a)->name, ((const md_stored *)b)->name); }
+static int source_by_name(const void *a, const void *b) { return strcmp(((const md_stored *)a)->name, ((const md_stored *)b)->name); }
 
 const md_stored *md_source_find(const md_source *s, const char *name, const char *suffix)
 {
@@ -40,7 +40,7 @@ const md_stored *md_source_find(const md_source *s, const char *name, const char
     if (n + strlen(suffix) >= sizeof whole) return NULL;
     strcpy(whole, name);
     strcpy(whole + n, suffix);
-    return s->n ? bsearch(&(md_stored){.name = whole}, s->t, (size_t)s->n, sizeof *s->t, by_name) : NULL;
+    return s->n ? bsearch(&(md_stored){.name = whole}, s->t, (size_t)s->n, sizeof *s->t, source_by_name) : NULL;
 }
 
 rt_status md_source_read(const md_source *s, const md_stored *t, void *bytes) { return s->format->read(s, t - s->t, bytes); }

@@ -79,7 +79,7 @@ static rt_status file_of(folder *f, const char *name, md_st **out)
     return RT_OK;
 }
 
-static rt_status add_entry(folder *f, const cJSON *e)
+static rt_status source_safetensors_add_entry(folder *f, const cJSON *e)
 {
     place *p = &f->places[f->count];
     RT_CHECK(cJSON_IsString(e), RT_EFORMAT, "%s: %s must name a file for the tensor %.80s", f->dir, index_file, e->string);
@@ -91,7 +91,10 @@ static rt_status add_entry(folder *f, const cJSON *e)
     return RT_OK;
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(((const place *)a)->t->name, ((const place *)b)->t->name); }
+static int source_safetensors_by_name(const void *a, const void *b)
+{
+    return strcmp(((const place *)a)->t->name, ((const place *)b)->t->name);
+}
 
 static rt_status open_index(folder *f)
 {
@@ -103,8 +106,8 @@ static rt_status open_index(folder *f)
     const cJSON *map = cJSON_GetObjectItemCaseSensitive(f->index, "weight_map");
     RT_CHECK(cJSON_IsObject(map), RT_EFORMAT, "%s: %s has no object \"weight_map\"", f->dir, index_file);
     RT_TRY(RT_NEW(f->places, cJSON_GetArraySize(map)));
-    for (const cJSON *e = map->child; e; e = e->next) RT_TRY(add_entry(f, e));
-    if (f->count) qsort(f->places, (size_t)f->count, sizeof *f->places, by_name);
+    for (const cJSON *e = map->child; e; e = e->next) RT_TRY(source_safetensors_add_entry(f, e));
+    if (f->count) qsort(f->places, (size_t)f->count, sizeof *f->places, source_safetensors_by_name);
     return RT_OK;
 }
 
@@ -117,7 +120,7 @@ static int names(const folder *f, const char *name)
 
 /* ---- the folder -------------------------------------------------------------------------------- */
 
-static rt_status open_all(folder *f)
+static rt_status source_safetensors_open_all(folder *f)
 {
     const int one = there(f->dir, one_file);
     RT_CHECK(!there(f->dir, "adapter_config.json"), RT_EFORMAT,
@@ -160,7 +163,7 @@ static rt_status open_folder(md_source *s)
     RT_TRY(RT_NEW(f, 1));
     s->files = f;
     f->dir   = s->path;
-    RT_TRY(open_all(f));
+    RT_TRY(source_safetensors_open_all(f));
     return list_tensors(s, f);
 }
 

@@ -27,7 +27,7 @@ typedef struct tail {
 static int comes_after(const real *z, int32_t a, int32_t b) { return z[a] < z[b] || (z[a] == z[b] && a > b); }
 
 /* Restores the heap h[0 .. n-1], whose root comes last in the order, if only h[i] may be out of place. */
-static void sift(const real *z, int32_t *h, int64_t n, int64_t i)
+static void teacher_row_sift(const real *z, int32_t *h, int64_t n, int64_t i)
 {
     for (int64_t c; (c = 2 * i + 1) < n; i = c) {
         if (c + 1 < n && comes_after(z, h[c + 1], h[c])) c++;
@@ -42,17 +42,17 @@ static void select_top(const real *z, int64_t V, int64_t k, int32_t *h)
 {
     if (k == 0) return;
     for (int64_t i = 0; i < k; i++) h[i] = (int32_t)i;
-    for (int64_t i = k / 2; i-- > 0;) sift(z, h, k, i);
+    for (int64_t i = k / 2; i-- > 0;) teacher_row_sift(z, h, k, i);
     for (int64_t v = k; v < V; v++)
         if (z[v] > z[h[0]]) { /* on a tie the earlier, smaller id stays */
             h[0] = (int32_t)v;
-            sift(z, h, k, 0);
+            teacher_row_sift(z, h, k, 0);
         }
     for (int64_t n = k - 1; n > 0; n--) {
         const int32_t last = h[0];
         h[0]               = h[n];
         h[n]               = last;
-        sift(z, h, n, 0);
+        teacher_row_sift(z, h, n, 0);
     }
 }
 
@@ -67,7 +67,7 @@ static void sort_ids(int32_t *a, int64_t n)
 }
 
 /* Returns exp(z - top) of id v, or 0 if v is in the top k.  *s is the current index in skip and is advanced. */
-static double weight(const tail *r, int64_t v, int64_t *s)
+static double teacher_row_weight(const tail *r, int64_t v, int64_t *s)
 {
     if (*s < r->k && r->skip[*s] == v) return (*s)++, 0;
     return exp((double)r->z[v] - r->top);
@@ -81,7 +81,7 @@ static void sum_tail(tail *r)
         const int64_t end = (b + 1) * r->size < r->V ? (b + 1) * r->size : r->V;
         double        sum = 0, moment = 0;
         for (int64_t v = b * r->size; v < end; v++) {
-            const double e = weight(r, v, &s);
+            const double e = teacher_row_weight(r, v, &s);
             sum += e;
             if (e > 0) moment += e * (r->top - (double)r->z[v]);
         }
@@ -92,7 +92,7 @@ static void sum_tail(tail *r)
 }
 
 /* Returns the id at which the cumulative sum over the tail first exceeds u * mass. */
-static int32_t draw(const tail *r, double u)
+static int32_t teacher_row_draw(const tail *r, double u)
 {
     const double aim    = u * r->mass;
     double       before = 0;
@@ -105,7 +105,7 @@ static int32_t draw(const tail *r, double u)
     }
     while (s < r->k && r->skip[s] < b * r->size) s++;
     for (int64_t v = b * r->size; v < (b + 1) * r->size && v < r->V; v++) {
-        const double e = weight(r, v, &s);
+        const double e = teacher_row_weight(r, v, &s);
         if (e <= 0) continue;
         found = v;
         before += e;
@@ -114,7 +114,7 @@ static int32_t draw(const tail *r, double u)
     return (int32_t)found;
 }
 
-static double largest(const real *z, int64_t V)
+static double teacher_row_largest(const real *z, int64_t V)
 {
     double top = (double)z[0];
     for (int64_t v = 1; v < V; v++)
@@ -122,7 +122,7 @@ static double largest(const real *z, int64_t V)
     return top;
 }
 
-static int64_t rank_of(const real *z, int64_t V, int32_t id)
+static int64_t teacher_row_rank_of(const real *z, int64_t V, int32_t id)
 {
     int64_t rank = 1;
     for (int64_t v = 0; v < V; v++) rank += z[v] > z[id] || (z[v] == z[id] && v < id);
@@ -142,7 +142,7 @@ md_teacher_row md_teacher_fill(ds_rows *r, int64_t i, const real *z, int64_t V, 
 {
     const int64_t k = r->k, m = r->tail_ids ? r->m : 0;
     int32_t       top[MD_TEACHER_MAX_K], skip[MD_TEACHER_MAX_K];
-    tail          w   = {.z = z, .skip = skip, .V = V, .k = k, .size = (V + BLOCKS - 1) / BLOCKS, .top = largest(z, V)};
+    tail          w   = {.z = z, .skip = skip, .V = V, .k = k, .size = (V + BLOCKS - 1) / BLOCKS, .top = teacher_row_largest(z, V)};
     rt_rng        rng = {seed};
     double        sum = 0, u = rt_rng_uniform(&rng);
     RT_ASSERT(i >= 0 && i < r->n && k >= 0 && k <= V && k <= MD_TEACHER_MAX_K && actual < V);
@@ -154,12 +154,12 @@ md_teacher_row md_teacher_fill(ds_rows *r, int64_t i, const real *z, int64_t V, 
     sum += w.mass;
     const double   log_sum = log(sum);
     md_teacher_row x       = {.tail_mass = w.mass / sum, .tail_entropy = (w.moment + log_sum * w.mass) / sum};
-    if (actual >= 0) x.actual_logprob = (double)z[actual] - w.top - log_sum, x.actual_rank = rank_of(z, V, actual);
+    if (actual >= 0) x.actual_logprob = (double)z[actual] - w.top - log_sum, x.actual_rank = teacher_row_rank_of(z, V, actual);
     for (int64_t j = 0; j < k; j++) {
         r->topk_ids[i * k + j]     = top[j];
         r->topk_logprob[i * k + j] = (float)((double)z[top[j]] - w.top - log_sum);
     }
-    for (int64_t j = 0; j < m; j++) r->tail_ids[i * m + j] = w.mass > 0 || !k ? draw(&w, ((double)j + u) / (double)m) : top[0];
+    for (int64_t j = 0; j < m; j++) r->tail_ids[i * m + j] = w.mass > 0 || !k ? teacher_row_draw(&w, ((double)j + u) / (double)m) : top[0];
     put_scalars(r, i, &x);
     return x;
 }

@@ -14,9 +14,9 @@ typedef struct builder {
     ag_heads             heads;
 } builder;
 
-static ag_id weight(const builder *b, md_role r) { return b->o->weight[md_place(b->m, r, b->layer)]; }
+static ag_id transformer_weight(const builder *b, md_role r) { return b->o->weight[md_place(b->m, r, b->layer)]; }
 
-static ag_id norm(const builder *b, ag_id x, md_role w) { return ag_rmsnorm(b->g, x, weight(b, w), b->m->config.norm_eps); }
+static ag_id norm(const builder *b, ag_id x, md_role w) { return ag_rmsnorm(b->g, x, transformer_weight(b, w), b->m->config.norm_eps); }
 
 /* RMSNorm of each head: x[N, heads D] is viewed as [N heads, D]. */
 static ag_id head_norm(const builder *b, ag_id x, md_role w, int64_t heads)
@@ -28,8 +28,8 @@ static ag_id head_norm(const builder *b, ag_id x, md_role w, int64_t heads)
 /* Returns q, k or v [N, heads D] of x. */
 static ag_id project(const builder *b, ag_id x, md_role w, md_role bias)
 {
-    const ag_id y = ag_linear(b->g, x, weight(b, w));
-    return md_has(&b->m->config, MD_QKV_BIAS) ? ag_bias(b->g, y, weight(b, bias)) : y;
+    const ag_id y = ag_linear(b->g, x, transformer_weight(b, w));
+    return md_has(&b->m->config, MD_QKV_BIAS) ? ag_bias(b->g, y, transformer_weight(b, bias)) : y;
 }
 
 static ag_id rotate(const builder *b, ag_id x) { return ag_rope(b->g, x, b->o->pos, b->o->rope, b->m->config.D); }
@@ -48,17 +48,17 @@ static ag_id attention(const builder *b, ag_id x, ag_id r)
     const ag_cache cache = {b->o->cache_k[b->layer], b->o->cache_v[b->layer], b->o->slot, b->o->pos};
     const ag_id    y     = b->opts->use == MD_DECODE ? ag_attention_cached(g, q, k, v, &cache, &b->heads)
                                                      : ag_attention(g, q, k, v, b->o->doc_start, &b->heads);
-    return ag_linear_add(g, y, weight(b, MD_O), r);
+    return ag_linear_add(g, y, transformer_weight(b, MD_O), r);
 }
 
 /* Returns r + mlp(x). */
 static ag_id mlp(const builder *b, ag_id x, ag_id r)
 {
-    const ag_id gate = ag_linear(b->g, x, weight(b, MD_GATE)), up = ag_linear(b->g, x, weight(b, MD_UP));
-    return ag_linear_add(b->g, ag_swiglu(b->g, gate, up), weight(b, MD_DOWN), r);
+    const ag_id gate = ag_linear(b->g, x, transformer_weight(b, MD_GATE)), up = ag_linear(b->g, x, transformer_weight(b, MD_UP));
+    return ag_linear_add(b->g, ag_swiglu(b->g, gate, up), transformer_weight(b, MD_DOWN), r);
 }
 
-static ag_id block(const builder *b, ag_id x)
+static ag_id transformer_block(const builder *b, ag_id x)
 {
     if (b->opts->recompute) ag_segment_begin(b->g);
     x = attention(b, norm(b, x, MD_ATTENTION_NORM), x);
@@ -98,7 +98,7 @@ static ag_id loss(const builder *b, ag_id x)
 {
     const md_graph *o       = b->o;
     const ag_id     matched = o->projection < 0 ? -1 : ag_match_hidden(b->g, x, o->projection, o->targets);
-    const ag_id     head    = ag_head(b->g, x, weight(b, b->m->config.tied ? MD_EMBEDDING : MD_HEAD), o->targets, &b->opts->head);
+    const ag_id     head = ag_head(b->g, x, transformer_weight(b, b->m->config.tied ? MD_EMBEDDING : MD_HEAD), o->targets, &b->opts->head);
     return matched < 0 ? head : ag_add(b->g, head, matched);
 }
 
@@ -106,8 +106,8 @@ static void build(builder *b)
 {
     add_leaves(b);
     const md_config *c = &b->m->config;
-    ag_id            x = ag_embed(b->g, b->o->ids, weight(b, MD_EMBEDDING));
-    for (; b->layer < c->L; b->layer++) x = block(b, x);
+    ag_id            x = ag_embed(b->g, b->o->ids, transformer_weight(b, MD_EMBEDDING));
+    for (; b->layer < c->L; b->layer++) x = transformer_block(b, x);
     b->layer    = 0;
     x           = norm(b, x, MD_FINAL_NORM);
     b->o->value = b->o->targets < 0 ? x : loss(b, x);

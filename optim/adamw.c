@@ -63,7 +63,7 @@ static rt_status make_view(opt_view *v, const opt_param *p)
     return RT_OK;
 }
 
-static rt_status make(opt_state *s, const opt_param *p)
+static rt_status adamw_make(opt_state *s, const opt_param *p)
 {
     RT_TRY(RT_NEW(s->p, s->n));
     RT_TRY(RT_NEW(s->v, s->n));
@@ -85,7 +85,7 @@ rt_status opt_create(opt_state **out, const opt_param *p, int n, int64_t from, i
     s->n               = n;
     s->from            = from;
     s->to              = to;
-    const rt_status st = make(s, p);
+    const rt_status st = adamw_make(s, p);
     if (st != RT_OK) opt_destroy(&s);
     else *out = s;
     return st;

@@ -9,7 +9,7 @@
 /* Upper bound of S: above it 1 / S, by which levels are multiplied, would be denormal, and twice this value is not finite in f32. */
 static const double MOST = 0x1p126;
 
-static void set(kn_quant *q, int64_t row, int64_t col, int v)
+static void quantize_set(kn_quant *q, int64_t row, int64_t col, int v)
 {
     uint8_t *to = q->q + row * q->cols * q->bits / 8;
     if (q->bits == 8) to[col] = (uint8_t)v;
@@ -26,11 +26,11 @@ static void quantise_group(kn_quant *q, int64_t row, int64_t g, const real *x)
     q->zero[row * q->groups + g]  = Z;
     for (int64_t i = 0; i < q->group; i++) {
         const long v = lround((double)S * (double)x[i] + (double)Z);
-        set(q, row, g * q->group + i, (int)(v < 0 ? 0 : v > levels ? levels : v));
+        quantize_set(q, row, g * q->group + i, (int)(v < 0 ? 0 : v > levels ? levels : v));
     }
 }
 
-static rt_status make(kn_quant *q)
+static rt_status quantize_make(kn_quant *q)
 {
     RT_TRY(rt_alloc((void **)&q->q, q->rows * q->cols * q->bits / 8, 1, "quantised weights"));
     RT_TRY(RT_NEW(q->scale, q->rows * q->groups));
@@ -47,7 +47,7 @@ static rt_status quantise_tensor(md_tensor *t, int bits, int64_t group)
     RT_TRY(RT_NEW(row, t->cols));
     RT_TRY(RT_NEW(q, 1));
     *q                 = (kn_quant){.bits = bits, .rows = t->rows, .cols = t->cols, .group = group, .groups = t->cols / group};
-    const rt_status st = make(q);
+    const rt_status st = quantize_make(q);
     for (int64_t i = 0; st == RT_OK && i < t->rows; i++) {
         kn_row(row, t->data, t->type, i, t->cols);
         for (int64_t g = 0; g < q->groups; g++) quantise_group(q, i, g, row + g * group);

@@ -59,7 +59,7 @@ static rt_status score_prompt(sv_completion *c, sv_engine *d)
 /* ---- text --------------------------------------------------------------------------------------- */
 
 /* Appends a token to the text.  A NUL would end a C string, so it is replaced by a byte that is not UTF-8 (shown as U+FFFD). */
-static rt_status show(sv_completion *c, const sv_engine *d, int32_t id)
+static rt_status completion_show(sv_completion *c, const sv_engine *d, int32_t id)
 {
     const size_t from     = c->text.len;
     c->offset[c->shown++] = c->chars;
@@ -92,12 +92,12 @@ static int is_end(const sv_engine *d, int32_t id)
 }
 
 /* Appends a generated token and its text to the choice; sets c->finish if the choice ends with it. */
-static rt_status take(sv_completion *c, const sv_engine *d, int32_t id, size_t written_from)
+static rt_status completion_take(sv_completion *c, const sv_engine *d, int32_t id, size_t written_from)
 {
     const sv_request *q    = c->q;
     const size_t      back = q->longest_stop ? q->longest_stop - 1 : 0, before = c->text.len;
     RT_TRY(ds_ids_add(&c->ids, id));
-    RT_TRY(show(c, d, id));
+    RT_TRY(completion_show(c, d, id));
     look_for_stop(c, before >= written_from + back ? before - back : written_from);
     if (!c->finish && !q->ignore_eos && is_end(d, id)) c->finish = "stop";
     if (!c->finish && c->ids.n == q->max_tokens) c->finish = "length";
@@ -134,10 +134,10 @@ static rt_status write_token(sv_completion *c, sv_engine *d, const real *z, size
     const int64_t     i  = c->ids.n;
     const int32_t     id = inf_sample(d->sampler, z, &q->sampling, uniform(q->seed, i));
     if (q->logprobs >= 0) rows_fill(&c->after, i, z, d->model->config.V, id, rt_mix2(q->tail_seed, (uint64_t)(c->prompt->n + i)));
-    return take(c, d, id, written_from);
+    return completion_take(c, d, id, written_from);
 }
 
-static rt_status write_text(sv_completion *c, sv_engine *d, sv_slice *s, sv_reply *r)
+static rt_status completion_write_text(sv_completion *c, sv_engine *d, sv_slice *s, sv_reply *r)
 {
     const size_t written_from = c->text.len;
     const real  *z;
@@ -159,8 +159,8 @@ rt_status sv_completion_make(sv_completion *c, sv_engine *d, const sv_request *q
     RT_TRY(RT_NEW(c->offset, c->prompt->n + q->max_tokens));
     if (q->logprobs >= 0) RT_TRY(rows_create(&c->after, q->max_tokens, q->logprobs, q->tail));
     RT_TRY(score_prompt(c, d));
-    for (int64_t i = 0; q->echo && i < c->prompt->n; i++) RT_TRY(show(c, d, c->prompt->v[i]));
-    if (q->max_tokens > 0) return write_text(c, d, &s, r);
+    for (int64_t i = 0; q->echo && i < c->prompt->n; i++) RT_TRY(completion_show(c, d, c->prompt->v[i]));
+    if (q->max_tokens > 0) return completion_write_text(c, d, &s, r);
     c->finish = "length";
     return push_new(c, d, &s, r);
 }

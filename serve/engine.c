@@ -173,7 +173,7 @@ static rt_status complete(sv_engine *d, const cJSON *o, sv_reply *r)
 
 /* ---- tokens --------------------------------------------------------------------------------------- */
 
-static rt_status put_tokens(rt_buf *b, const sv_engine *d, const ds_ids *ids, int strings)
+static rt_status engine_put_tokens(rt_buf *b, const sv_engine *d, const ds_ids *ids, int strings)
 {
     rt_json_writer w = {.out = b};
     rt_put_object(&w, NULL);
@@ -200,7 +200,7 @@ static rt_status tokenize(const sv_engine *d, const cJSON *o, sv_reply *r)
     RT_TRY(rt_json_bool(o, "add_special_tokens", &special, "the request"));
     RT_TRY(rt_json_bool(o, "return_token_strs", &strings, "the request"));
     rt_status st = sv_text_ids(d, text, special, &ids);
-    if (st == RT_OK) st = put_tokens(&r->text, d, &ids, strings);
+    if (st == RT_OK) st = engine_put_tokens(&r->text, d, &ids, strings);
     r->tokens = ids.n;
     free(ids.v);
     return st;
@@ -246,7 +246,7 @@ static rt_status read_body(cJSON **o, char *body, size_t n)
     return rt_json_parse(o, body, n, 0, "the request");
 }
 
-static rt_status answer(sv_engine *d, sv_task task, const cJSON *o, sv_reply *r)
+static rt_status engine_respond(sv_engine *d, sv_task task, const cJSON *o, sv_reply *r)
 {
     switch (task) {
     case SV_COMPLETE: return complete(d, o, r);
@@ -257,7 +257,7 @@ static rt_status answer(sv_engine *d, sv_task task, const cJSON *o, sv_reply *r)
     RT_FAIL(RT_EINVAL, "this model has no chat template; use /v1/completions with a \"prompt\"");
 }
 
-static const char *type_of(int status)
+static const char *engine_type_of(int status)
 {
     switch (status) {
     case 404: return "not_found_error";
@@ -275,7 +275,7 @@ void sv_reply_error(sv_reply *r, int status, const char *message)
     rt_put_object(&w, NULL);
     rt_put_object(&w, "error");
     rt_put_text(&w, "message", message);
-    rt_put_text(&w, "type", type_of(status));
+    rt_put_text(&w, "type", engine_type_of(status));
     rt_put_int(&w, "code", status);
     rt_put_end(&w);
     rt_put_end(&w);
@@ -305,7 +305,7 @@ void sv_engine_respond(sv_engine *d, sv_task task, char *body, size_t n, sv_repl
     cJSON *o     = NULL;
     r->status    = 400;
     rt_status st = read_body(&o, body, n);
-    if (st == RT_OK) st = answer(d, task, o, r);
+    if (st == RT_OK) st = engine_respond(d, task, o, r);
     if (st == RT_OK) r->status = 200;
     else if (st == RT_EINTR) rt_buf_free(&r->text);
     else if (r->stream) end_stream_with_error(r);

@@ -91,7 +91,7 @@ static enum MHD_Result send_answer(sv_job *j)
 
 /* ---- receiving ----------------------------------------------------------------------------------- */
 
-static enum MHD_Result refuse(sv_job *j)
+static enum MHD_Result http_refuse(sv_job *j)
 {
     switch (j->refused) {
     case MHD_HTTP_NOT_FOUND: return send_error(j->connection, j->refused, "there is no such path; docs/serve.md lists the paths");
@@ -107,7 +107,7 @@ static enum MHD_Result refuse(sv_job *j)
     }
 }
 
-static enum MHD_Result begin(sv_server *s, struct MHD_Connection *c, const char *path, const char *method, void **job)
+static enum MHD_Result http_begin(sv_server *s, struct MHD_Connection *c, const char *path, const char *method, void **job)
 {
     const sv_route *r    = find_route(path);
     const char     *text = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
@@ -122,12 +122,12 @@ static enum MHD_Result begin(sv_server *s, struct MHD_Connection *c, const char 
     const char *coding = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING);
     if (coding && strcasecmp(coding, "chunked") != 0) {
         j->refused = MHD_HTTP_NOT_IMPLEMENTED;
-        return refuse(j);
+        return http_refuse(j);
     }
     /* A body of more than 4 SERVE_MAX_BODY bytes is not read. */
     if (text && strtoull(text, NULL, 10) > 4 * (size_t)SERVE_MAX_BODY) {
         j->refused = MHD_HTTP_CONTENT_TOO_LARGE;
-        return refuse(j);
+        return http_refuse(j);
     }
     return MHD_YES;
 }
@@ -135,7 +135,7 @@ static enum MHD_Result begin(sv_server *s, struct MHD_Connection *c, const char 
 static enum MHD_Result received(sv_job *j, const char *method)
 {
     const sv_server *s = j->server;
-    if (j->refused) return refuse(j);
+    if (j->refused) return http_refuse(j);
     if (!strcmp(method, "POST")) {
         /* libmicrohttpd continues to read from a connection suspended in this first call, and drops it if the client has
          * shut down its sending side.  At the next call it has stopped reading, so the connection is suspended there. */
@@ -157,7 +157,7 @@ static enum MHD_Result on_request(void *ud, struct MHD_Connection *c, const char
     sv_job *j = *job;
     (void)version;
     sv_link_touch(ud, c, j);
-    if (!j) return begin(ud, c, path, method, job);
+    if (!j) return http_begin(ud, c, path, method, job);
     if (*n) {
         const int fine = sv_job_receive(j, bytes, *n);
         *n             = 0;

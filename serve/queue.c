@@ -126,7 +126,7 @@ static int client_disconnected(sv_job *j)
 }
 
 /* Appends the next piece of a stream and wakes the connection, which sends the available bytes. */
-static int push(void *ud, sv_reply *r)
+static int queue_push(void *ud, sv_reply *r)
 {
     sv_job *j = ud;
     pthread_mutex_lock(&j->server->lock);
@@ -144,7 +144,7 @@ static void note(const sv_job *j)
             j->reply.text.len + j->out.len, (long long)j->reply.tokens, 1e3 * (rt_now() - j->began));
 }
 
-static void finish(sv_job *j)
+static void queue_finish(sv_job *j)
 {
     sv_server *s = j->server;
     if (s->verbose) note(j);
@@ -160,12 +160,12 @@ static void *work(void *ud)
 {
     sv_server *s = ud;
     for (sv_job *j; (j = next_job(s));) {
-        j->reply.push = push;
+        j->reply.push = queue_push;
         j->reply.ud   = j;
         if (client_disconnected(j))
             sv_reply_error(&j->reply, MHD_HTTP_SERVICE_UNAVAILABLE, "the client closed the connection while the request was in the queue");
         else sv_engine_respond(&s->engine, j->route->task, j->body.p, j->body.len, &j->reply);
-        finish(j);
+        queue_finish(j);
     }
     return NULL;
 }

@@ -22,7 +22,7 @@ static rt_status read_range(const cJSON *o, const char *key, int64_t *v, int64_t
     return RT_OK;
 }
 
-static rt_status read_seed(const cJSON *o, uint64_t *seed, const char *where)
+static rt_status request_read_seed(const cJSON *o, uint64_t *seed, const char *where)
 {
     const cJSON *f = field(o, WIRE_SEED);
     if (!f) return RT_OK;
@@ -41,7 +41,7 @@ static rt_status read_seed(const cJSON *o, uint64_t *seed, const char *where)
     return RT_OK;
 }
 
-static rt_status read_sampling(sv_request *q, const cJSON *o)
+static rt_status request_read_sampling(sv_request *q, const cJSON *o)
 {
     inf_sampling *s = &q->sampling;
     RT_TRY(rt_json_real(o, "temperature", &s->temperature, WHERE));
@@ -51,7 +51,7 @@ static rt_status read_sampling(sv_request *q, const cJSON *o)
     RT_CHECK(s->top_p > 0 && s->top_p <= 1, RT_EINVAL, WHERE ": \"top_p\" must be above 0 and at most 1, found %g", s->top_p);
     RT_TRY(read_range(o, "top_k", &s->top_k, -1, INT32_MAX));
     if (s->top_k < 0) s->top_k = 0;
-    return read_seed(o, &q->seed, WHERE);
+    return request_read_seed(o, &q->seed, WHERE);
 }
 
 static rt_status add_stop(sv_request *q, const cJSON *s)
@@ -152,7 +152,7 @@ static rt_status read_probabilities(sv_request *q, const sv_engine *d, const cJS
     RT_TRY(rt_json_int(ours, WIRE_TAIL_SAMPLES, &q->tail, WHERE ", \"retort\""));
     RT_CHECK(q->tail >= 0 && q->tail <= SV_MAX_TAIL, RT_EINVAL, WHERE ", \"retort\": \"tail_samples\" must be from 0 to %d, found %lld",
              SV_MAX_TAIL, (long long)q->tail);
-    return read_seed(ours, &q->tail_seed, WHERE ", \"retort\"");
+    return request_read_seed(ours, &q->tail_seed, WHERE ", \"retort\"");
 }
 
 rt_status sv_text_ids(const sv_engine *d, const char *text, int special, ds_ids *ids)
@@ -212,7 +212,7 @@ rt_status sv_request_read(sv_request *q, const sv_engine *d, const cJSON *o)
     RT_CHECK(!*model || !strcmp(model, d->name), RT_ENOENT, "this server does not serve the model \"%.80s\"; it serves \"%s\"", model,
              d->name);
     RT_TRY(read_range(o, "max_tokens", &q->max_tokens, 0, INT32_MAX));
-    RT_TRY(read_sampling(q, o));
+    RT_TRY(request_read_sampling(q, o));
     RT_TRY(read_stop(q, o));
     RT_TRY(read_flags(q, o));
     RT_TRY(refuse_unsupported(o));

@@ -27,7 +27,7 @@ static character character_at(const rt_buf *b, size_t at)
 }
 
 /* Returns the first offset from `at` on whose character is of none of these kinds. */
-static size_t skip(const rt_buf *b, size_t at, int kinds)
+static size_t agree_skip(const rt_buf *b, size_t at, int kinds)
 {
     for (character c = character_at(b, at); c.kind & kinds; c = character_at(b, at)) at += c.n;
     return at;
@@ -52,7 +52,7 @@ static int ends_whole(const rt_buf *b)
 }
 
 /* Ids beyond the tokenizer's vocabulary are padding of the model's matrix.  They decode to nothing, here as in servers. */
-static rt_status decode(reading *r, const ds_tokenizer *t, const int32_t *ids, int64_t n, int skip_special)
+static rt_status agree_decode(reading *r, const ds_tokenizer *t, const int32_t *ids, int64_t n, int skip_special)
 {
     RT_TRY(rt_buf_str(&r->bytes, ""));
     for (int64_t i = 0; i < n; i++) {
@@ -75,9 +75,9 @@ static int shows(character text, character ids)
 /* Returns 1 if the decoded bytes begin with the whole text. */
 static int begins(reading *r, const rt_buf *text)
 {
-    for (r->text = skip(text, 0, BLANK); r->text < text->len; r->text = skip(text, r->text, BLANK)) {
+    for (r->text = agree_skip(text, 0, BLANK); r->text < text->len; r->text = agree_skip(text, r->text, BLANK)) {
         const character c   = character_at(text, r->text);
-        r->at               = skip(&r->bytes, r->at, c.kind == MARK ? BLANK : BLANK | MARK);
+        r->at               = agree_skip(&r->bytes, r->at, c.kind == MARK ? BLANK : BLANK | MARK);
         const character ids = character_at(&r->bytes, r->at);
         if (!shows(c, ids)) return 0;
         r->text += c.n;
@@ -97,11 +97,11 @@ static int stops_at(const rt_buf *b, size_t at, const char *const *stop, int sto
     return 0;
 }
 
-static void compare(reading *r, const rt_buf *text, const char *const *stop, int stops)
+static void agree_compare(reading *r, const rt_buf *text, const char *const *stop, int stops)
 {
     if (!begins(r, text)) return;
     const size_t from = r->at;
-    r->at             = skip(&r->bytes, from, BLANK | MARK);
+    r->at             = agree_skip(&r->bytes, from, BLANK | MARK);
     r->same           = r->at >= r->least;
     for (size_t at = from; !r->same && at <= r->at; at++) r->same = stops_at(&r->bytes, at, stop, stops);
 }
@@ -131,8 +131,8 @@ rt_status tc_agree(const ds_tokenizer *t, const int32_t *ids, int64_t n, const r
     reading   r[2] = {{.text = 0}}; /* decoded with special tokens and without: servers differ */
     rt_status st   = RT_OK;
     for (int i = 0; st == RT_OK && i < 2; i++) {
-        st = decode(&r[i], t, ids, n, i);
-        if (st == RT_OK) compare(&r[i], text, stop, stops);
+        st = agree_decode(&r[i], t, ids, n, i);
+        if (st == RT_OK) agree_compare(&r[i], text, stop, stops);
     }
     if (st == RT_OK && !r[0].same && !r[1].same) st = differ(&r[r[1].text > r[0].text], text);
     rt_buf_free(&r[0].bytes);

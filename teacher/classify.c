@@ -7,7 +7,7 @@
 
 enum { QUOTE = 240 /* letters of a server's message */, MAX_ERROR = 1 << 16 /* bytes of a body that is read for one */ };
 
-static const cJSON *get(const cJSON *o, const char *key) { return cJSON_GetObjectItemCaseSensitive(o, key); }
+static const cJSON *classify_get(const cJSON *o, const char *key) { return cJSON_GetObjectItemCaseSensitive(o, key); }
 
 /* Returns the error message: a string, or the first string under one of the keys that servers use; NULL: none. */
 static const char *message_of(const cJSON *o)
@@ -20,8 +20,8 @@ static const char *message_of(const cJSON *o)
     if (cJSON_IsArray(o))
         for (o = o->child; o && !text; o = o->next) text = message_of(o);
     for (size_t i = 0; i < sizeof keys / sizeof *keys && !text; i++)
-        if (cJSON_IsObject(get(o, keys[i])) || cJSON_IsArray(get(o, keys[i])) || cJSON_IsString(get(o, keys[i])))
-            text = message_of(get(o, keys[i]));
+        if (cJSON_IsObject(classify_get(o, keys[i])) || cJSON_IsArray(classify_get(o, keys[i])) || cJSON_IsString(classify_get(o, keys[i])))
+            text = message_of(classify_get(o, keys[i]));
     return text;
 }
 
@@ -49,26 +49,26 @@ static cJSON *body_of(const tc_reply *r)
 /* Returns 1 if o declares an error explicitly, whatever else it contains. */
 static int names_error(const cJSON *o)
 {
-    const cJSON *e = get(o, "error"), *list = get(o, "errors");
-    const char  *kind = cJSON_GetStringValue(get(o, "object"));
-    return cJSON_IsObject(e) || cJSON_IsTrue(e) || (e && message_of(e)) || (list && message_of(list)) || cJSON_IsFalse(get(o, "success")) ||
-           (kind && !strcmp(kind, "error"));
+    const cJSON *e = classify_get(o, "error"), *list = classify_get(o, "errors");
+    const char  *kind = cJSON_GetStringValue(classify_get(o, "object"));
+    return cJSON_IsObject(e) || cJSON_IsTrue(e) || (e && message_of(e)) || (list && message_of(list)) ||
+           cJSON_IsFalse(classify_get(o, "success")) || (kind && !strcmp(kind, "error"));
 }
 
 /* The part of a response that tells an error: all of it, its first entry or its first choice; where nothing usable is
  * there, a bare message will do.  NULL: none. */
 static const cJSON *error_in(const cJSON *o)
 {
-    const cJSON *top = cJSON_IsArray(o) ? o->child : o, *choices = get(top, "choices");
+    const cJSON *top = cJSON_IsArray(o) ? o->child : o, *choices = classify_get(top, "choices");
     const cJSON *choice = cJSON_IsArray(choices) ? choices->child : NULL;
     if (names_error(top)) return top;
     if (names_error(choice)) return choice;
-    const int usable = (cJSON_IsObject(choice) && choice->child) || cJSON_IsArray(get(top, "data"));
+    const int usable = (cJSON_IsObject(choice) && choice->child) || cJSON_IsArray(classify_get(top, "data"));
     return !usable && message_of(top) ? top : NULL;
 }
 
 /* Returns the HTTP status that a value gives as a number, in a string or as a word; 0: none. */
-static long status_of(const cJSON *x)
+static long classify_status_of(const cJSON *x)
 {
     static const struct {
         const char *word;
@@ -82,7 +82,7 @@ static long status_of(const cJSON *x)
     return 0;
 }
 
-static int is_status(const cJSON *x) { return status_of(x) > 0; }
+static int is_status(const cJSON *x) { return classify_status_of(x) > 0; }
 static int is_code(const cJSON *x) { return cJSON_IsNumber(x) || (cJSON_IsString(x) && *x->valuestring); }
 
 /* Returns the first value for which is_one() holds, among the keys that accompany a message.  The innermost object comes first. */
@@ -93,9 +93,9 @@ static const cJSON *code_in(const cJSON *e, int (*is_one)(const cJSON *))
     const cJSON             *found   = NULL;
     if (cJSON_IsArray(e)) return code_in(e->child, is_one);
     for (size_t i = 0; i < sizeof inner / sizeof *inner && !found; i++)
-        if (get(e, inner[i])) found = code_in(get(e, inner[i]), is_one);
+        if (classify_get(e, inner[i])) found = code_in(classify_get(e, inner[i]), is_one);
     for (size_t i = 0; i < sizeof keys / sizeof *keys && !found; i++)
-        if (is_one(get(e, keys[i]))) found = get(e, keys[i]);
+        if (is_one(classify_get(e, keys[i]))) found = classify_get(e, keys[i]);
     return found;
 }
 
@@ -131,7 +131,7 @@ static int prompt_is_filtered(const tc_reply *r)
     return mentions(r, codes, sizeof codes / sizeof *codes);
 }
 
-static tc_class class_of(long status, const tc_reply *r)
+static tc_class classify_class_of(long status, const tc_reply *r)
 {
     if (status < 500 && prompt_is_filtered(r)) return TC_REFUSED;
     switch (status) {
@@ -167,7 +167,7 @@ static tc_class classify_success(const tc_reply *r, const cJSON *o, tc_outcome *
     put_code(code, sizeof code, e);
     snprintf(out->text, sizeof out->text, "HTTP %ld with an error%s%s%s", r->status, line[0] ? ": " : " without a message", line, code);
     const cJSON *status = code_in(e, is_status);
-    return class_of(status ? status_of(status) : 500, r); /* 500 where it does not say */
+    return classify_class_of(status ? classify_status_of(status) : 500, r); /* 500 where it does not say */
 }
 
 static tc_class classify_failure(const tc_reply *r, const cJSON *o, tc_outcome *out)
@@ -176,7 +176,7 @@ static tc_class classify_failure(const tc_reply *r, const cJSON *o, tc_outcome *
     const char *message         = message_of(o);
     quote(line, sizeof line, message ? message : r->body.p ? r->body.p : "");
     snprintf(out->text, sizeof out->text, "HTTP %ld%s%s", r->status, line[0] ? ": " : " without a message", line);
-    return class_of(r->status, r);
+    return classify_class_of(r->status, r);
 }
 
 static tc_class classify_silence(const tc_reply *r, tc_outcome *out)

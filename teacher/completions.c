@@ -95,12 +95,12 @@ rt_status tc_completions_write(rt_buf *b, const tc_dialect *d, const tc_request 
 
 /* ---- the response -------------------------------------------------------------------------- */
 
-static const cJSON *get(const cJSON *o, const char *key) { return cJSON_GetObjectItemCaseSensitive(o, key); }
+static const cJSON *completions_get(const cJSON *o, const char *key) { return cJSON_GetObjectItemCaseSensitive(o, key); }
 
 /* Finds the list `key` and checks that it has n elements. */
 static rt_status list_of(const cJSON **first, const cJSON *o, const char *key, int64_t n)
 {
-    const cJSON *l = get(o, key);
+    const cJSON *l = completions_get(o, key);
     if (!cJSON_IsArray(l)) TC_MALFORMED("expected a list \"%s\", found %s", key, l ? "another type" : "none");
     int64_t c = 0;
     for (const cJSON *x = l->child; x; x = x->next) c++;
@@ -140,7 +140,7 @@ static rt_status check_echo(tc_response *out, const tc_request *q, const cJSON *
 {
     const cJSON *x  = NULL;
     int32_t      id = 0;
-    if (!q->ids || !cJSON_IsArray(get(choice, WIRE_PROMPT_TOKEN_IDS))) return RT_OK;
+    if (!q->ids || !cJSON_IsArray(completions_get(choice, WIRE_PROMPT_TOKEN_IDS))) return RT_OK;
     RT_TRY(list_of(&x, choice, WIRE_PROMPT_TOKEN_IDS, q->n));
     for (int64_t i = 0; i < q->n; i++, x = x->next) {
         RT_TRY(tc_id_read(&id, x, q->vocab, WIRE_PROMPT_TOKEN_IDS, i));
@@ -167,9 +167,9 @@ static rt_status read_scores(tc_response *x, const tc_dialect *d, const tc_reque
 /* Reads the generated ids from "token_ids" if the server sends it, else from logprobs.tokens. */
 static rt_status read_generated_ids(tc_response *x, const tc_dialect *d, const tc_request *q, const cJSON *choice, const cJSON *logprobs)
 {
-    const cJSON *l     = get(choice, WIRE_TOKEN_IDS);
+    const cJSON *l     = completions_get(choice, WIRE_TOKEN_IDS);
     const int    named = !cJSON_IsArray(l);
-    if (named) l = get(logprobs, "tokens");
+    if (named) l = completions_get(logprobs, "tokens");
     if (!cJSON_IsArray(l) && !q->k) return RT_OK; /* text alone will do */
     if (!cJSON_IsArray(l)) TC_MALFORMED("expected a list \"" WIRE_TOKEN_IDS "\" or logprobs.tokens, found neither");
     const int64_t n = cJSON_GetArraySize(l);
@@ -186,11 +186,11 @@ static rt_status read_generated_ids(tc_response *x, const tc_dialect *d, const t
 }
 
 /* If "logprobs" names the tokens too, the names must agree with the ids. */
-static rt_status check_names(const tc_response *x, const tc_request *q, const cJSON *logprobs)
+static rt_status completions_check_names(const tc_response *x, const tc_request *q, const cJSON *logprobs)
 {
     const cJSON *t  = NULL;
     int32_t      id = 0;
-    if (!cJSON_IsArray(get(logprobs, "tokens"))) return RT_OK;
+    if (!cJSON_IsArray(completions_get(logprobs, "tokens"))) return RT_OK;
     RT_TRY(list_of(&t, logprobs, "tokens", x->n - x->prompt));
     for (int64_t i = 0; t; t = t->next, i++) {
         RT_TRY(tc_id_named(&id, cJSON_GetStringValue(t), q->vocab, "logprobs.tokens", i));
@@ -203,11 +203,11 @@ static rt_status check_names(const tc_response *x, const tc_request *q, const cJ
 
 static rt_status read_generated(tc_response *x, const tc_dialect *d, const tc_request *q, const cJSON *choice)
 {
-    const cJSON *logprobs = get(choice, WIRE_LOGPROBS), *lp = NULL, *top = NULL;
+    const cJSON *logprobs = completions_get(choice, WIRE_LOGPROBS), *lp = NULL, *top = NULL;
     RT_TRY(read_generated_ids(x, d, q, choice, logprobs));
     const int64_t n = x->n - x->prompt;
     if (!q->k || !n) return RT_OK;
-    RT_TRY(check_names(x, q, logprobs));
+    RT_TRY(completions_check_names(x, q, logprobs));
     RT_CHECK(q->n, RT_EINVAL, "generation with probabilities requires a prompt of at least one token");
     RT_TRY(list_of(&lp, logprobs, "token_logprobs", n));
     RT_TRY(list_of(&top, logprobs, "top_logprobs", n));
@@ -224,17 +224,17 @@ static rt_status read_generated(tc_response *x, const tc_dialect *d, const tc_re
 /* RT_ECHECK if the server gives a reason for the missing text: a retry would fail in the same way. */
 static rt_status no_text(const cJSON *message, const char *finish)
 {
-    const char *refusal = cJSON_GetStringValue(get(message, "refusal"));
+    const char *refusal = cJSON_GetStringValue(completions_get(message, "refusal"));
     if (refusal) RT_FAIL(RT_ECHECK, "the response has no text but a refusal: \"%.100s\"", refusal);
     if (*finish) RT_FAIL(RT_ECHECK, "the response has no text; finish_reason \"%.40s\"", finish);
     TC_MALFORMED("expected a text or a finish_reason that explains why there is none, found neither");
 }
 
-static rt_status read_text(tc_response *x, const tc_request *q, const cJSON *choice)
+static rt_status completions_read_text(tc_response *x, const tc_request *q, const cJSON *choice)
 {
-    const cJSON *message = q->chat ? get(choice, "message") : choice;
-    const char  *text    = cJSON_GetStringValue(get(message, q->chat ? "content" : "text"));
-    const char  *finish  = cJSON_GetStringValue(get(choice, "finish_reason"));
+    const cJSON *message = q->chat ? completions_get(choice, "message") : choice;
+    const char  *text    = cJSON_GetStringValue(completions_get(message, q->chat ? "content" : "text"));
+    const char  *finish  = cJSON_GetStringValue(completions_get(choice, "finish_reason"));
     snprintf(x->finish, sizeof x->finish, "%s", finish ? finish : "");
     if (!q->max_tokens) return RT_OK;
     return text ? rt_json_bytes(&x->text, text) : no_text(message, x->finish);
@@ -242,21 +242,21 @@ static rt_status read_text(tc_response *x, const tc_request *q, const cJSON *cho
 
 static int64_t count_of(const cJSON *usage, const char *key)
 {
-    const cJSON *x = get(usage, key);
+    const cJSON *x = completions_get(usage, key);
     int64_t      n = -1;
     return rt_json_whole(x, 0, 1000000000000, &n) ? n : -1;
 }
 
-static rt_status read_all(tc_response *x, const tc_dialect *d, const tc_request *q, const cJSON *o)
+static rt_status completions_read_all(tc_response *x, const tc_dialect *d, const tc_request *q, const cJSON *o)
 {
-    const cJSON *choices = get(o, "choices"), *choice = cJSON_IsArray(choices) ? choices->child : NULL;
+    const cJSON *choices = completions_get(o, "choices"), *choice = cJSON_IsArray(choices) ? choices->child : NULL;
     if (!cJSON_IsObject(choice)) TC_MALFORMED("expected choices[0], found none");
-    const cJSON *index = get(choice, "index");
+    const cJSON *index = completions_get(choice, "index");
     if (choice->next || (cJSON_IsNumber(index) && index->valuedouble != 0))
         TC_MALFORMED("expected one choice with index 0, found another choice");
-    x->prompt_tokens     = count_of(get(o, "usage"), "prompt_tokens");
-    x->completion_tokens = count_of(get(o, "usage"), "completion_tokens");
-    RT_TRY(read_text(x, q, choice));
+    x->prompt_tokens     = count_of(completions_get(o, "usage"), "prompt_tokens");
+    x->completion_tokens = count_of(completions_get(o, "usage"), "completion_tokens");
+    RT_TRY(completions_read_text(x, q, choice));
     RT_TRY(check_echo(x, q, choice));
     if (!q->max_tokens) return read_scores(x, d, q, choice);
     return q->chat ? RT_OK : read_generated(x, d, q, choice);
@@ -270,7 +270,7 @@ rt_status tc_completions_read(tc_response *out, const tc_dialect *d, const tc_re
     rt_status   st   = rt_buf_add(&copy, body->p, body->len);
     /* rows.c checks ids for duplicates, so the parser need not compare every pair of keys */
     if (st == RT_OK) st = rt_json_parse(&o, copy.p, copy.len, RT_JSON_LENIENT | RT_JSON_DUPLICATES, "malformed response: body");
-    if (st == RT_OK) st = read_all(&x, d, q, o);
+    if (st == RT_OK) st = completions_read_all(&x, d, q, o);
     cJSON_Delete(o);
     rt_buf_free(&copy);
     if (st != RT_OK) tc_response_free(&x);

@@ -3,7 +3,7 @@
 #include "teacher/dialect.h"
 
 /* Only `retort serve` reports both a tokenizer identity and a vocabulary size. */
-static int recognise(const cJSON *models, const char *wanted)
+static int dialect_retort_recognise(const cJSON *models, const char *wanted)
 {
     const cJSON *model = tc_openai_model(models, wanted);
     const char  *sha   = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(model, WIRE_TOKENIZER_SHA256));
@@ -11,4 +11,5 @@ static int recognise(const cJSON *models, const char *wanted)
     return sha && *sha && cJSON_IsNumber(vocab) && vocab->valuedouble > 0;
 }
 
-const tc_dialect tc_dialect_retort = {TC_COMPLETIONS, .name = "retort", .tails = 1, .score_tokens = 0, .recognise = recognise};
+const tc_dialect tc_dialect_retort = {TC_COMPLETIONS, .name = "retort", .tails = 1, .score_tokens = 0,
+                                      .recognise = dialect_retort_recognise};

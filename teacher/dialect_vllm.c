@@ -6,11 +6,11 @@
 #include "teacher/dialect.h"
 
 /* The dialect of every server that no other dialect recognises. */
-static int recognise(const cJSON *models, const char *wanted)
+static int dialect_vllm_recognise(const cJSON *models, const char *wanted)
 {
     (void)models, (void)wanted;
     return 1;
 }
 
 /* max_k is ours: the server's own limit (--max-logprobs) is not reported. */
-const tc_dialect tc_dialect_vllm = {TC_COMPLETIONS, .name = "vllm", .tails = 0, .score_tokens = 1, .recognise = recognise};
+const tc_dialect tc_dialect_vllm = {TC_COMPLETIONS, .name = "vllm", .tails = 0, .score_tokens = 1, .recognise = dialect_vllm_recognise};

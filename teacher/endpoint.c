@@ -82,7 +82,7 @@ void tc_endpoint_guard(const tc_options *o)
     if (o->key_file || getenv(key_variable(o))) rt_memory_keep_secret();
 }
 
-static rt_status find_key(tc_endpoint *e, const tc_options *o)
+static rt_status endpoint_find_key(tc_endpoint *e, const tc_options *o)
 {
     if (o->key_file) return read_key_file(e, o->key_file);
     const char *name = key_variable(o), *key = getenv(name);
@@ -95,7 +95,7 @@ rt_status tc_endpoint_make(tc_endpoint *e, const tc_options *o)
 {
     tc_endpoint x = {.timeout = o->timeout};
     RT_TRY(take_url(&x, o->teacher));
-    RT_TRY(find_key(&x, o));
+    RT_TRY(endpoint_find_key(&x, o));
     RT_CHECK(!x.key[0] || x.loopback || !strncmp(x.url, "https://", 8) || o->key_in_clear, RT_EINVAL,
              "%s: the key would be sent in clear text; use https, unset the key's variable, or allow it with --key-in-clear", x.url);
     *e = x;

@@ -38,7 +38,7 @@ struct tc_http {
     size_t                held;
 };
 
-static size_t receive(char *data, size_t size, size_t n, void *ud)
+static size_t http_receive(char *data, size_t size, size_t n, void *ud)
 {
     slot *s = ud;
     n *= size;
@@ -159,7 +159,7 @@ static void set_up_slot(const tc_http *h, slot *s)
     set_up(h, s->easy);
     curl_easy_setopt(s->easy, CURLOPT_PRIVATE, s);
     curl_easy_setopt(s->easy, CURLOPT_ERRORBUFFER, s->error);
-    curl_easy_setopt(s->easy, CURLOPT_WRITEFUNCTION, receive);
+    curl_easy_setopt(s->easy, CURLOPT_WRITEFUNCTION, http_receive);
     curl_easy_setopt(s->easy, CURLOPT_WRITEDATA, s);
 }
 
@@ -241,7 +241,7 @@ static double wait_of(const tc_wait_header *w, CURL *c)
     return -1;
 }
 
-static void finish(tc_http *h, slot *s, CURLcode code, tc_reply *r)
+static void http_finish(tc_http *h, slot *s, CURLcode code, tc_reply *r)
 {
     *r = (tc_reply){.tag = s->tag, .wait = -1, .seconds = rt_now() - s->began};
     if (code == CURLE_OK) {
@@ -272,7 +272,7 @@ static void collect(tc_http *h, tc_reply *replies, int cap, int *n)
         slot *s = NULL;
         if (m->msg != CURLMSG_DONE) continue;
         curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&s);
-        finish(h, s, m->data.result, &replies[(*n)++]);
+        http_finish(h, s, m->data.result, &replies[(*n)++]);
     }
 }
 
@@ -286,7 +286,7 @@ static void collect_stalled(tc_http *h, tc_reply *replies, int cap, int *n)
         if (!s->busy || !s->body.len || now - s->last < STALL_SECONDS) continue;
         snprintf(s->error, sizeof s->error, "the response stopped after %zu bytes: no byte was received for %d s", s->body.len,
                  STALL_SECONDS);
-        finish(h, s, CURLE_OPERATION_TIMEDOUT, &replies[(*n)++]);
+        http_finish(h, s, CURLE_OPERATION_TIMEDOUT, &replies[(*n)++]);
     }
 }
 

@@ -20,7 +20,7 @@ static const char schema[] = "CREATE TABLE request (key TEXT PRIMARY KEY, state 
 static const char upgrade[] = "BEGIN; ALTER TABLE request ADD COLUMN size INTEGER; PRAGMA user_version=2; COMMIT;";
 
 /* SQLite reports a full disk as such, but a quota or `ulimit -f` as a failed write. */
-static rt_status status_of(sqlite3 *db)
+static rt_status ledger_status_of(sqlite3 *db)
 {
     switch (sqlite3_errcode(db) & 0xff) {
     case SQLITE_FULL: return RT_ENOSPC;
@@ -35,7 +35,7 @@ static rt_status status_of(sqlite3 *db)
 
 rt_status tc_ledger_fail(const tc_ledger *l, const char *what)
 {
-    const rt_status st   = status_of(l->db);
+    const rt_status st   = ledger_status_of(l->db);
     const char     *hint = st == RT_ENOSPC    ? "; make room (or raise the quota) and run the command again: the responses so far are safe"
                            : st == RT_EFORMAT ? "; expected a ledger of retort; choose another --ledger"
                            : st == RT_EINVAL  ? "; another process uses this ledger; wait for it or choose another --ledger"
@@ -89,7 +89,7 @@ static rt_status make_or_check(tc_ledger *l)
     return l->version == 1 ? tc_ledger_sql(l, upgrade, "be upgraded to version 2") : RT_OK;
 }
 
-static rt_status open_all(tc_ledger *l)
+static rt_status ledger_open_all(tc_ledger *l)
 {
     if (sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL)) return tc_ledger_fail(l, "be opened");
     sqlite3_busy_timeout(l->db, 2000);
@@ -118,7 +118,7 @@ rt_status tc_ledger_open(tc_ledger **out, const char *path)
     RT_TRY(RT_NEW(l, 1));
     l->made      = !rt_file_exists(path);
     rt_status st = rt_strdup(&l->path, path);
-    if (st == RT_OK) st = open_all(l);
+    if (st == RT_OK) st = ledger_open_all(l);
     if (st != RT_OK) tc_ledger_close_empty(&l);
     else *out = l;
     return st;

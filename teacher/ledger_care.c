@@ -101,7 +101,7 @@ static rt_status drop_responses(tc_ledger *l, const char *shard)
     return st;
 }
 
-static rt_status prune(tc_ledger *l, const char *shard)
+static rt_status ledger_care_prune(tc_ledger *l, const char *shard)
 {
     RT_TRY(tc_ledger_begin(l));
     rt_status st = drop_responses(l, shard);
@@ -116,7 +116,7 @@ rt_status tc_ledger_prune(const char *path, const char *shard)
     tc_ledger *l = NULL;
     RT_TRY(tc_ledger_identify(path, 0));
     RT_TRY(tc_ledger_open(&l, path));
-    const rt_status st = prune(l, shard);
+    const rt_status st = ledger_care_prune(l, shard);
     tc_ledger_close(&l);
     return st;
 }

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static rt_status wait_for(const tc_options *o, const tc_endpoint *e, double seconds, const char *why)
+static rt_status probe_wait_for(const tc_options *o, const tc_endpoint *e, double seconds, const char *why)
 {
     const double until = rt_now() + seconds;
     if (o->progress && seconds >= 5) rt_progress_say(o->progress, "waiting %.0f s before the next request to %s: %s", seconds, e->url, why);
@@ -36,7 +36,7 @@ static rt_status patiently(tc_http *h, const tc_endpoint *e, const tc_options *o
         rt_buf_free(&reply->body);
         RT_CHECK(!refused, RT_ENET, "%s cannot be reached: %s; check that the server runs and that the address is right", e->url, v.text);
         RT_CHECK(v.what != TC_STOP && v.what != TC_REFUSED && tries < o->retries, RT_ENET, "%s%s returned %s", e->url, path, v.text);
-        RT_TRY(wait_for(o, e, v.wait > 0 ? fmin(v.wait, TC_MAX_RETRY_AFTER) : o->retry_base * (double)(tries + 1), v.text));
+        RT_TRY(probe_wait_for(o, e, v.wait > 0 ? fmin(v.wait, TC_MAX_RETRY_AFTER) : o->retry_base * (double)(tries + 1), v.text));
     }
 }
 
@@ -79,7 +79,7 @@ static rt_status find_dialect(const tc_dialect **out, cJSON **models, tc_http *h
     return st;
 }
 
-static rt_status describe(tc_server *s, tc_http *h, const tc_endpoint *e, const tc_options *o)
+static rt_status probe_describe(tc_server *s, tc_http *h, const tc_endpoint *e, const tc_options *o)
 {
     cJSON *models = NULL;
     char   where[TC_URL + 64];
@@ -120,7 +120,7 @@ rt_status tc_probe(tc_server *out, tc_http *h, const tc_endpoint *e, const tc_op
 {
     tc_server     s = {0};
     const int64_t k = need->k;
-    RT_TRY(describe(&s, h, e, o));
+    RT_TRY(probe_describe(&s, h, e, o));
     RT_TRY(tc_dialect_gives(s.dialect, need));
     RT_CHECK(!s.max_logprobs || k <= s.max_logprobs, RT_EINVAL, "--k %lld: %s returns at most %lld alternatives", (long long)k, e->url,
              (long long)s.max_logprobs);

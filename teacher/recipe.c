@@ -11,7 +11,7 @@ static const char *const keys[]          = {"name",        "kind",      "note", 
                                             "topics_file", "audiences", "styles", "sampling", "stop"};
 static const char *const sampling_keys[] = {"temperature", "top_p", "max_tokens"};
 
-static rt_status check_keys(const cJSON *o, const char *const *known, int n, const char *where)
+static rt_status recipe_check_keys(const cJSON *o, const char *const *known, int n, const char *where)
 {
     for (const cJSON *x = o->child; x; x = x->next) {
         int found = 0;
@@ -73,12 +73,12 @@ static rt_status read_stops(tc_recipe *r, const cJSON *o, const char *where)
     return RT_OK;
 }
 
-static rt_status read_sampling(tc_recipe *r, const cJSON *o, const char *where)
+static rt_status recipe_read_sampling(tc_recipe *r, const cJSON *o, const char *where)
 {
     const cJSON *s = cJSON_GetObjectItemCaseSensitive(o, "sampling");
     RT_CHECK(!s || cJSON_IsObject(s), RT_EFORMAT, "%s: \"sampling\" must be an object", where);
     if (s) {
-        RT_TRY(check_keys(s, sampling_keys, sizeof sampling_keys / sizeof *sampling_keys, where));
+        RT_TRY(recipe_check_keys(s, sampling_keys, sizeof sampling_keys / sizeof *sampling_keys, where));
         RT_TRY(rt_json_real(s, "temperature", &r->temperature, where));
         RT_TRY(rt_json_real(s, "top_p", &r->top_p, where));
         RT_TRY(rt_json_int(s, "max_tokens", &r->max_tokens, where));
@@ -120,11 +120,11 @@ static rt_status check_pattern(const tc_recipe *r, const char *where)
     return RT_OK;
 }
 
-static rt_status read_all(tc_recipe *r, const char *path)
+static rt_status recipe_read_all(tc_recipe *r, const char *path)
 {
     const char *kind = NULL, *file = NULL, *note = NULL;
     RT_TRY(rt_json_read(&r->json, path, RT_JSON_COMMENTS));
-    RT_TRY(check_keys(r->json, keys, sizeof keys / sizeof *keys, path));
+    RT_TRY(recipe_check_keys(r->json, keys, sizeof keys / sizeof *keys, path));
     RT_TRY(rt_json_text(r->json, "name", &r->name, path));
     RT_TRY(rt_json_text(r->json, "note", &note, path));
     RT_TRY(rt_json_text(r->json, "kind", &kind, path));
@@ -141,7 +141,7 @@ static rt_status read_all(tc_recipe *r, const char *path)
     RT_TRY(read_list(&r->audiences, r->json, "audiences", path));
     RT_TRY(read_list(&r->styles, r->json, "styles", path));
     RT_CHECK(*r->topics.v[0], RT_EFORMAT, "%s: expected \"topics\" or \"topics_file\"", path);
-    RT_TRY(read_sampling(r, r->json, path));
+    RT_TRY(recipe_read_sampling(r, r->json, path));
     RT_TRY(read_stops(r, r->json, path));
     return check_pattern(r, path);
 }
@@ -153,7 +153,7 @@ rt_status tc_recipe_read(tc_recipe **out, const char *path)
     r->temperature     = 1;
     r->top_p           = 1;
     r->max_tokens      = 512;
-    const rt_status st = read_all(r, path);
+    const rt_status st = recipe_read_all(r, path);
     if (st != RT_OK) tc_recipe_destroy(&r);
     else *out = r;
     return st;

@@ -30,7 +30,7 @@ static void parse(int64_t n, int thread, void *ud)
 }
 
 /* Reads the responses from b->first on that are parsed together; *n of at most BLOCK. */
-static rt_status read_block(block *b, int64_t *n)
+static rt_status responses_read_block(block *b, int64_t *n)
 {
     const int64_t left  = b->run->source->n - b->first;
     size_t        bytes = 0;
@@ -47,7 +47,7 @@ static rt_status read_block(block *b, int64_t *n)
 static rt_status hand_over(block *b, int64_t *read, tc_take take, void *ud)
 {
     char text[TC_NAME];
-    RT_TRY(read_block(b, read));
+    RT_TRY(responses_read_block(b, read));
     const int64_t n = *read;
     rt_parallel(n, parse, b);
     for (int64_t i = 0; i < n; i++) {

@@ -62,7 +62,7 @@ static rt_status check_logprob(double x, const char *field, int64_t at)
     return RT_OK;
 }
 
-static rt_status read_entry(entry *e, const cJSON *o, const tc_request *q, const char *field, int64_t at)
+static rt_status rows_read_entry(entry *e, const cJSON *o, const tc_request *q, const char *field, int64_t at)
 {
     const char *key = o->string ? o->string : "";
     if (strncmp(key, "token_id:", 9)) RT_TRY(id_of_digits(&e->id, key, q->vocab, field, at));
@@ -78,7 +78,7 @@ static rt_status read_entry(entry *e, const cJSON *o, const tc_request *q, const
     return RT_OK;
 }
 
-static int by_rank(const void *x, const void *y)
+static int rows_by_rank(const void *x, const void *y)
 {
     const entry *a = x, *b = y;
     if (a->rank && b->rank && a->rank != b->rank) return a->rank < b->rank ? -1 : 1;
@@ -110,7 +110,7 @@ static rt_status check_ranks(const entry *e, int64_t c, const tc_request *q, con
 }
 
 /* Reads all alternatives of one row, most likely first; *n of at most k + 2. */
-static rt_status read_entries(entry *e, int64_t *n, const cJSON *o, const tc_request *q, const char *field, int64_t at)
+static rt_status rows_read_entries(entry *e, int64_t *n, const cJSON *o, const tc_request *q, const char *field, int64_t at)
 {
     int64_t c = 0, ranked = 0;
     if (!cJSON_IsObject(o))
@@ -118,7 +118,7 @@ static rt_status read_entries(entry *e, int64_t *n, const cJSON *o, const tc_req
                      o && !cJSON_IsNull(o) ? "another type" : "null");
     for (const cJSON *x = o->child; x; x = x->next, c++) {
         if (c >= q->k + 2) TC_MALFORMED("%s[%lld]: more than the %lld requested alternatives", field, (long long)at, (long long)q->k + 1);
-        RT_TRY(read_entry(&e[c], x, q, field, at));
+        RT_TRY(rows_read_entry(&e[c], x, q, field, at));
         ranked += e[c].rank > 0;
     }
     if (c < q->k)
@@ -126,7 +126,7 @@ static rt_status read_entries(entry *e, int64_t *n, const cJSON *o, const tc_req
     if (ranked && ranked < c) /* the entry without a rank may have replaced another */
         TC_MALFORMED("%s[%lld]: %lld of %lld alternatives have a rank; expected all or none", field, (long long)at, (long long)ranked,
                      (long long)c);
-    qsort(e, (size_t)c, sizeof *e, by_rank);
+    qsort(e, (size_t)c, sizeof *e, rows_by_rank);
     for (int64_t i = 0; i < c; i++)
         for (int64_t j = 0; j < i; j++)
             if (e[i].id == e[j].id) TC_MALFORMED("%s[%lld]: token id %d occurs twice", field, (long long)at, e[i].id);
@@ -158,7 +158,7 @@ rt_status tc_row_read(tc_response *out, const tc_request *q, int64_t row, const 
     entry         e[TC_MAX_K + 2];
     int64_t       n  = 0;
     const int32_t id = out->ids[row + 1];
-    RT_TRY(read_entries(e, &n, alternatives, q, field, at));
+    RT_TRY(rows_read_entries(e, &n, alternatives, q, field, at));
     RT_TRY(keep_top(out, q, row, e, field, at));
     for (int64_t i = 0; i < n; i++)
         if (e[i].id == id) {

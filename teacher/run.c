@@ -32,7 +32,7 @@ static rt_status max_failed(int64_t *most, const char *text, int64_t n)
     return RT_OK;
 }
 
-static rt_status check_options(const tc_options *o, int64_t k, int64_t m)
+static rt_status run_check_options(const tc_options *o, int64_t k, int64_t m)
 {
     RT_CHECK(o->out && *o->out, RT_EINVAL, "--out: expected the name of the shard to write");
     RT_CHECK(k >= 0 && k <= TC_MAX_K, RT_EINVAL, "--k %lld: expected 1 to %d", (long long)k, (int)TC_MAX_K);
@@ -132,9 +132,9 @@ static rt_status open_ledger(tc_run *r)
     return st;
 }
 
-static rt_status open_all(tc_run *r, const char *tokenizer)
+static rt_status run_open_all(tc_run *r, const char *tokenizer)
 {
-    RT_TRY(check_options(r->o, r->need.k, r->need.m));
+    RT_TRY(run_check_options(r->o, r->need.k, r->need.m));
     RT_TRY(tc_endpoint_make(&r->at, r->o));
     RT_TRY(tc_http_create(&r->http, &r->at));
     RT_TRY(open_ledger(r));
@@ -148,7 +148,7 @@ rt_status tc_run_open(tc_run *out, const tc_options *o, const tc_need *need, con
     tc_run r = {.o = o, .need = *need, .report = report, .began = rt_now()};
     if (o->vocab > need->vocab) r.need.vocab = o->vocab;
     *report            = (tc_report){0};
-    const rt_status st = open_all(&r, tokenizer);
+    const rt_status st = run_open_all(&r, tokenizer);
     if (st != RT_OK) tc_run_close(&r);
     else *out = r;
     return st;
@@ -181,7 +181,7 @@ static rt_status write(void *ud, int64_t i, rt_buf *body)
     return r->server.dialect->write(body, r->server.dialect, &q, r->server.model);
 }
 
-static rt_status check(void *ud, int64_t i, const rt_buf *response, tc_usage *u)
+static rt_status run_check(void *ud, int64_t i, const rt_buf *response, tc_usage *u)
 {
     tc_run     *r = ud;
     tc_request  q;
@@ -194,7 +194,7 @@ static rt_status check(void *ud, int64_t i, const rt_buf *response, tc_usage *u)
     return st;
 }
 
-static rt_status name(void *ud, int64_t i, char text[TC_NAME])
+static rt_status run_name(void *ud, int64_t i, char text[TC_NAME])
 {
     const tc_run *r = ud;
     return r->source->name(r->source->ud, i, text);
@@ -265,8 +265,8 @@ rt_status tc_run_collect(tc_run *r, const tc_source *source, rt_json_writer *set
                  .dialect = r->server.dialect,
                  .path    = r->server.dialect->path(&first),
                  .write   = write,
-                 .check   = check,
-                 .name    = name,
+                 .check   = run_check,
+                 .name    = run_name,
                  .ud      = r,
                  .keys    = r->keys,
                  .done    = r->done};

@@ -61,7 +61,7 @@ typedef struct run {
     char              why[1024], last[1024]; /* last: why the last request was given up */
 } run;
 
-static int64_t count(const run *r, job_state s)
+static int64_t schedule_count(const run *r, job_state s)
 {
     int64_t n = 0;
     for (int64_t j = 0; j < r->o->in_flight; j++) n += r->jobs[j].state == s;
@@ -93,9 +93,9 @@ static int64_t next_request(run *r)
     return -1;
 }
 
-static rt_status fill(run *r, double now)
+static rt_status schedule_fill(run *r, double now)
 {
-    int64_t flying = count(r, FLYING);
+    int64_t flying = schedule_count(r, FLYING);
     if (now < r->pause) return RT_OK;
     for (int64_t n = 0; n < r->o->in_flight && flying < (int64_t)r->window; n++) {
         job *j = &r->jobs[n];
@@ -133,7 +133,7 @@ static void check_one(int64_t i, int thread, void *ud)
 }
 
 /* Checks all n replies, as many at once as TC_PARSED allows. */
-static void check_all(run *r, int n)
+static void schedule_check_all(run *r, int n)
 {
     for (int end = r->first = 0; r->first < n; r->first = end) {
         size_t bytes = r->replies[end++].body.len;
@@ -148,7 +148,7 @@ static double cost_of(const run *r, const tc_usage *u)
     return 1e-6 * ((double)u->prompt_tokens * r->o->price_in + (double)u->completion_tokens * r->o->price_out);
 }
 
-static rt_status keep(run *r, int n)
+static rt_status schedule_keep(run *r, int n)
 {
     const tc_reply *reply = &r->replies[n];
     const outcome  *v     = &r->outcomes[n];
@@ -170,12 +170,12 @@ static rt_status keep(run *r, int n)
 static rt_status keep_range(run *r, int from, int to)
 {
     rt_status st = tc_ledger_begin(r->ledger);
-    for (int i = from; st == RT_OK && i < to; i++) st = keep(r, i);
+    for (int i = from; st == RT_OK && i < to; i++) st = schedule_keep(r, i);
     return tc_ledger_end(r->ledger, st);
 }
 
 /* Responses are durable before they are counted.  If the disk has no room for all of a round, those that fit are kept. */
-static rt_status keep_all(run *r, int n)
+static rt_status schedule_keep_all(run *r, int n)
 {
     rt_status first = RT_OK;
     if (keep_range(r, 0, n) == RT_OK) return RT_OK;
@@ -186,7 +186,7 @@ static rt_status keep_all(run *r, int n)
     return first;
 }
 
-static void stop(run *r, rt_status why, const char *text)
+static void schedule_stop(run *r, rt_status why, const char *text)
 {
     if (r->stopped != RT_OK) return; /* the first reason is reported */
     r->stopped = why;
@@ -194,7 +194,7 @@ static void stop(run *r, rt_status why, const char *text)
 }
 
 /* Writes "URL failed 4 times for document 7 of a.h5, last: ...". */
-static void describe(const run *r, const job *j, const outcome *v, char *text, size_t n)
+static void schedule_describe(const run *r, const job *j, const outcome *v, char *text, size_t n)
 {
     char name[TC_NAME];
     if (r->work->name(r->work->ud, j->i, name) != RT_OK) snprintf(name, sizeof name, "request %lld", (long long)j->i);
@@ -217,15 +217,15 @@ static int ends_the_run(run *r, const outcome *v, int responded, char *text, siz
     return *text != '\0';
 }
 
-static void give_up(run *r, job *j, const outcome *v, int responded)
+static void schedule_give_up(run *r, job *j, const outcome *v, int responded)
 {
     char text[sizeof r->why], more[128];
-    describe(r, j, v, text, sizeof text - sizeof more);
+    schedule_describe(r, j, v, text, sizeof text - sizeof more);
     r->report->failed++;
     r->streak++;
     tc_tally_add(&r->report->failures, v->of.text, 1);
     snprintf(r->last, sizeof r->last, "%s", text);
-    if (r->stopped == RT_OK && ends_the_run(r, v, responded, more, sizeof more)) stop(r, RT_ENET, strcat(text, more));
+    if (r->stopped == RT_OK && ends_the_run(r, v, responded, more, sizeof more)) schedule_stop(r, RT_ENET, strcat(text, more));
     *j = (job){0};
 }
 
@@ -266,12 +266,12 @@ static void decide(run *r, int n)
         if (v->of.what == TC_ACCEPT) accept(r, j, v);
         else again(r, j, &v->of, now);
         const int final = v->of.what == TC_STOP || v->of.what == TC_REFUSED;
-        if (final || (v->of.what != TC_ACCEPT && j->failures > r->o->retries)) give_up(r, j, v, r->replies[i].status != 0);
+        if (final || (v->of.what != TC_ACCEPT && j->failures > r->o->retries)) schedule_give_up(r, j, v, r->replies[i].status != 0);
     }
     if (slow) r->window = fmax(1, r->window / 2); /* once a round: one overload delays many requests */
 }
 
-static void show(const run *r)
+static void schedule_show(const run *r)
 {
     char         extra[160];
     const double now = rt_now(), spent = now - r->began;
@@ -281,18 +281,18 @@ static void show(const run *r)
     rt_progress_at(r->o->progress, r->report->known + r->report->received, extra);
 }
 
-static rt_status receive(run *r, double seconds)
+static rt_status schedule_receive(run *r, double seconds)
 {
     int n = 0;
     RT_TRY(tc_http_wait(r->http, seconds, r->replies, ROUND, &n));
     rt_status st = RT_OK;
     if (n) {
-        check_all(r, n);
-        st = keep_all(r, n);
+        schedule_check_all(r, n);
+        st = schedule_keep_all(r, n);
         if (st == RT_OK) decide(r, n);
     }
     for (int i = 0; i < n; i++) rt_buf_free(&r->replies[i].body);
-    show(r);
+    schedule_show(r);
     return st;
 }
 
@@ -328,23 +328,23 @@ static rt_status drain(run *r)
     const double end = rt_now() + (r->stopped == RT_EINTR || r->disconnected ? DRAIN_AFTER_SIGNAL : DRAIN_AFTER_FAILURE);
     while (tc_http_in_flight(r->http) && rt_now() < end) {
         if (rt_interrupted() && r->stopped != RT_EINTR) break;
-        RT_TRY(receive(r, 0.1));
+        RT_TRY(schedule_receive(r, 0.1));
     }
     return RT_OK;
 }
 
-static rt_status loop(run *r)
+static rt_status schedule_loop(run *r)
 {
     for (;;) {
         const double now = rt_now();
-        if (rt_interrupted()) stop(r, RT_EINTR, "interrupted");
+        if (rt_interrupted()) schedule_stop(r, RT_EINTR, "interrupted");
         if (r->stopped != RT_OK) return drain(r);
-        RT_TRY(fill(r, now));
-        if (r->pass == TC_RECEIVED && !count(r, FLYING) && !count(r, WAITING)) break;
+        RT_TRY(schedule_fill(r, now));
+        if (r->pass == TC_RECEIVED && !schedule_count(r, FLYING) && !schedule_count(r, WAITING)) break;
         say_wait(r, now);
-        RT_TRY(receive(r, until_due(r, now)));
+        RT_TRY(schedule_receive(r, until_due(r, now)));
     }
-    if (!r->report->known && !r->report->received) stop(r, RT_ENET, r->last);
+    if (!r->report->known && !r->report->received) schedule_stop(r, RT_ENET, r->last);
     return RT_OK;
 }
 
@@ -355,7 +355,7 @@ rt_status tc_schedule(tc_http *h, tc_ledger *l, const tc_work *w, const tc_optio
     *r = (run){.http = h, .ledger = l, .work = w, .o = o, .url = url, .report = report, .window = (double)o->in_flight, .began = rt_now()};
     r->jitter.s  = rt_mix2(o->seed, (uint64_t)rt_unix_time());
     rt_status st = RT_NEW(r->jobs, o->in_flight);
-    if (st == RT_OK) st = loop(r);
+    if (st == RT_OK) st = schedule_loop(r);
     if (st == RT_OK && r->stopped != RT_OK)
         st = rt_fail(r->stopped, __FILE__, __LINE__, "%s; %lld of %lld responses are safe in %s; run the same command again to continue",
                      r->why, (long long)(report->known + report->received), (long long)w->n, tc_ledger_path(l));

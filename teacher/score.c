@@ -46,7 +46,7 @@ static rt_status add_tokens(score *s, const ds_doc *d)
     return RT_OK;
 }
 
-static rt_status add_doc(score *s, const ds_doc *d, int shard, int64_t number)
+static rt_status scoring_add_doc(score *s, const ds_doc *d, int shard, int64_t number)
 {
     RT_TRY(rt_grow((void **)&s->documents, s->n, &s->cap, sizeof *s->documents));
     document *t = &s->documents[s->n];
@@ -76,7 +76,7 @@ static rt_status read_shard(score *s, ds_shard *h, int number)
     RT_TRY(same_input(s, ds_shard_info(h), ds_shard_path(h)));
     for (int64_t i = 0; i < ds_shard_docs(h); i++) {
         RT_TRY(ds_shard_doc(h, i, &d));
-        RT_TRY(add_doc(s, &d, number, i));
+        RT_TRY(scoring_add_doc(s, &d, number, i));
     }
     return RT_OK;
 }
@@ -94,7 +94,7 @@ static rt_status read_input(score *s)
     return RT_OK;
 }
 
-static rt_status check_tokenizer(const score *s, const char *dir)
+static rt_status scoring_check_tokenizer(const score *s, const char *dir)
 {
     RT_CHECK(!s->tokenizer || ds_tokenizer_is(s->tokenizer, s->input.tokenizer), RT_EMISMATCH,
              "%s has the tokenizer %s, but the shards were made with %s", dir, ds_tokenizer_identity(s->tokenizer), s->input.tokenizer);
@@ -103,14 +103,14 @@ static rt_status check_tokenizer(const score *s, const char *dir)
 
 /* ---- requests ------------------------------------------------------------------------------ */
 
-static rt_status name(void *ud, int64_t i, char out[TC_NAME])
+static rt_status scoring_name(void *ud, int64_t i, char out[TC_NAME])
 {
     const score *s = ud;
     snprintf(out, TC_NAME, "document %lld of %.240s", (long long)s->documents[i].number, s->shards->v[s->documents[i].shard]);
     return RT_OK;
 }
 
-static rt_status make(void *ud, int64_t i, tc_request *q)
+static rt_status scoring_make(void *ud, int64_t i, tc_request *q)
 {
     const score *s = ud;
     q->ids         = s->ids + s->documents[i].first;
@@ -120,14 +120,14 @@ static rt_status make(void *ud, int64_t i, tc_request *q)
 }
 
 /* Refuses texts that the server would truncate, before any request is paid for. */
-static rt_status check_lengths(score *s)
+static rt_status scoring_check_lengths(score *s)
 {
     const tc_server *t = &s->run.server;
     char             which[TC_NAME];
     for (int64_t i = 0; t->max_len && i < s->n; i++) {
         const int64_t room = t->max_len - t->dialect->score_tokens;
         if (s->documents[i].n <= room) continue;
-        RT_TRY(name(s, i, which));
+        RT_TRY(scoring_name(s, i, which));
         RT_FAIL(RT_EINVAL,
                 "%s has %lld tokens, but the teacher accepts at most %lld; import the text with --max-doc, or serve with a longer context",
                 which, (long long)s->documents[i].n, (long long)room);
@@ -136,14 +136,14 @@ static rt_status check_lengths(score *s)
 }
 
 /* Refuses texts with a token that the teacher's vocabulary lacks. */
-static rt_status check_ids(score *s)
+static rt_status scoring_check_ids(score *s)
 {
     char which[TC_NAME];
     for (int64_t i = 0; i < s->n; i++)
         for (int64_t j = 0; j < s->documents[i].n; j++) {
             const int32_t id = s->ids[s->documents[i].first + j];
             if (id < s->run.vocab) continue;
-            RT_TRY(name(s, i, which));
+            RT_TRY(scoring_name(s, i, which));
             RT_FAIL(RT_EMISMATCH, "%s: token %lld has id %d, but the teacher has %lld ids; remove texts with this token", which,
                     (long long)j, (int)id, (long long)s->run.vocab);
         }
@@ -152,7 +152,7 @@ static rt_status check_ids(score *s)
 
 /* ---- the output ---------------------------------------------------------------------------- */
 
-static rt_status take(void *ud, int64_t i, const tc_response *x, const tc_entry *e)
+static rt_status scoring_take(void *ud, int64_t i, const tc_response *x, const tc_entry *e)
 {
     score          *s = ud;
     const document *t = &s->documents[i];
@@ -172,32 +172,32 @@ static rt_status take(void *ud, int64_t i, const tc_response *x, const tc_entry 
     return RT_OK;
 }
 
-static rt_status write_out(score *s, const char *settings)
+static rt_status scoring_write_out(score *s, const char *settings)
 {
     ds_info info;
     RT_TRY(tc_run_info(&s->run, &info, s->input.tokenizer, settings));
     RT_TRY(ds_writer_create(&s->writer, s->run.o->out, &info));
-    RT_TRY(tc_run_responses(&s->run, take, s));
+    RT_TRY(tc_run_responses(&s->run, scoring_take, s));
     return ds_writer_finish(&s->writer);
 }
 
-static rt_status run_all(score *s, const tc_options *o, rt_json_writer *settings, tc_report *r)
+static rt_status scoring_run_all(score *s, const tc_options *o, rt_json_writer *settings, tc_report *r)
 {
     tc_endpoint_guard(o);
     RT_CHECK(o->k >= 1, RT_EINVAL, "--k %lld: expected 1 to %d", (long long)o->k, (int)TC_MAX_K);
     if (o->tokenizer) RT_TRY(ds_tokenizer_load(&s->tokenizer, o->tokenizer));
     RT_TRY(read_input(s));
-    RT_TRY(check_tokenizer(s, o->tokenizer));
+    RT_TRY(scoring_check_tokenizer(s, o->tokenizer));
     const tc_need need = {.k = o->k, .m = o->m, .scores = 1, .vocab = s->input.vocab};
     RT_TRY(tc_run_open(&s->run, o, &need, s->input.tokenizer, r));
-    RT_TRY(check_lengths(s));
-    RT_TRY(check_ids(s));
+    RT_TRY(scoring_check_lengths(s));
+    RT_TRY(scoring_check_ids(s));
     rt_put_object(settings, NULL);
     rt_put_text(settings, "command", "score");
     rt_put_format(settings, "seed", "%llu", (unsigned long long)o->seed);
-    const tc_source source = {.n = s->n, .make = make, .name = name, .ud = s};
+    const tc_source source = {.n = s->n, .make = scoring_make, .name = scoring_name, .ud = s};
     RT_TRY(tc_run_collect(&s->run, &source, settings));
-    if (!r->already) RT_TRY(write_out(s, settings->out->p));
+    if (!r->already) RT_TRY(scoring_write_out(s, settings->out->p));
     tc_run_report(&s->run);
     return RT_OK;
 }
@@ -219,7 +219,7 @@ rt_status tc_score(const tc_options *o, const rt_strings *shards, tc_report *r)
     score           s        = {.shards = shards, .seed = o->seed};
     rt_buf          settings = {0};
     rt_json_writer  writer   = {.out = &settings};
-    const rt_status st       = run_all(&s, o, &writer, r);
+    const rt_status st       = scoring_run_all(&s, o, &writer, r);
     rt_buf_free(&settings);
     score_free(&s);
     return st;

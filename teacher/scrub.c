@@ -90,7 +90,7 @@ static size_t escape(const char *s, size_t n, int *c)
 }
 
 /* One step; 0: there was nothing to decode. */
-static int decode(letters *l)
+static int scrub_decode(letters *l)
 {
     size_t to = 0;
     for (size_t i = 0, len; i < l->n; i += len, to++) {
@@ -172,7 +172,7 @@ static void scrub_window(char needles[NEEDLES][LONGEST], char *text, size_t n)
     for (size_t i = 0; i < n; i++) l.from[i] = (uint16_t)i, l.to[i] = (uint16_t)(i + 1);
     for (int step = 0; step <= DEEP; step++) {
         for (int k = 0; k < NEEDLES; k++) overwrite(&l, needles[k], text);
-        if (!decode(&l)) break;
+        if (!scrub_decode(&l)) break;
     }
 }
 

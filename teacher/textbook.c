@@ -29,7 +29,7 @@ typedef struct textbook {
 
 static int64_t combination(const textbook *b, int64_t i) { return b->order[i % b->combinations]; }
 
-static rt_status prepare(textbook *b)
+static rt_status textbook_prepare(textbook *b)
 {
     rt_rng rng      = {rt_mix2(b->o->seed, 0)};
     b->combinations = tc_recipe_combinations(b->recipe);
@@ -50,7 +50,7 @@ static rt_status prepare(textbook *b)
 
 /* ---- requests ------------------------------------------------------------------------------ */
 
-static rt_status name(void *ud, int64_t i, char out[TC_NAME])
+static rt_status textbook_name(void *ud, int64_t i, char out[TC_NAME])
 {
     const textbook *b = ud;
     snprintf(out, TC_NAME, "text %lld of the recipe %.60s (topic %.120s)", (long long)i, b->recipe->name,
@@ -58,7 +58,7 @@ static rt_status name(void *ud, int64_t i, char out[TC_NAME])
     return RT_OK;
 }
 
-static rt_status make(void *ud, int64_t i, tc_request *q)
+static rt_status textbook_make(void *ud, int64_t i, tc_request *q)
 {
     const textbook *b = ud;
     const int64_t   c = combination(b, i);
@@ -76,14 +76,14 @@ static rt_status make(void *ud, int64_t i, tc_request *q)
 }
 
 /* vLLM does not report its tokenizer; this check detects a wrong one. */
-static rt_status agree(void *ud, const tc_response *x)
+static rt_status textbook_agree(void *ud, const tc_response *x)
 {
     const textbook *b = ud;
     if (!x->n) return RT_OK; /* text alone */
     return tc_agree(b->tokenizer, x->ids + x->prompt, x->n - x->prompt, &x->text, b->recipe->stop, b->recipe->stops);
 }
 
-static rt_status check_lengths(const textbook *b)
+static rt_status textbook_check_lengths(const textbook *b)
 {
     const int64_t room = b->run.server.max_len;
     for (int64_t c = 0; room && c < b->combinations; c++)
@@ -122,7 +122,7 @@ static const tc_finish *whole(const textbook *b, const char *finish)
 
 /* Encodes a text that came without ids, after the prompt's tokens or, in a chat, whose template
  * hides them, after the beginning of a text.  *given: the number of tokens before the text. */
-static rt_status encode_text(const textbook *b, const tc_response *x, int64_t c, ds_ids *ids, int64_t *given)
+static rt_status textbook_encode_text(const textbook *b, const tc_response *x, int64_t c, ds_ids *ids, int64_t *given)
 {
     const tc_finish *end = whole(b, x->finish);
     const int32_t    eos = ds_tokenizer_eos(b->tokenizer);
@@ -133,7 +133,7 @@ static rt_status encode_text(const textbook *b, const tc_response *x, int64_t c,
     return ids->n > *given && eos >= 0 && end && end->itself ? ds_ids_add(ids, eos) : RT_OK;
 }
 
-static rt_status add_doc(textbook *b, int64_t i, const tc_response *x, const tc_entry *e, ds_doc *d)
+static rt_status textbook_add_doc(textbook *b, int64_t i, const tc_response *x, const tc_entry *e, ds_doc *d)
 {
     d->request = b->run.keys[i];
     d->recipe  = b->recipe->name;
@@ -157,7 +157,7 @@ static int is_wanted(const textbook *b, const char *finish)
     return 0;
 }
 
-static rt_status keep(textbook *b, int64_t i, const tc_response *x, const tc_entry *e, ds_doc *d, int64_t prompt)
+static rt_status textbook_keep(textbook *b, int64_t i, const tc_response *x, const tc_entry *e, ds_doc *d, int64_t prompt)
 {
     int fresh = 0;
     if (!is_wanted(b, x->finish)) {
@@ -169,7 +169,7 @@ static rt_status keep(textbook *b, int64_t i, const tc_response *x, const tc_ent
         return RT_OK;
     }
     RT_TRY(is_new(b, x, &fresh));
-    if (fresh) return add_doc(b, i, x, e, d);
+    if (fresh) return textbook_add_doc(b, i, x, e, d);
     b->run.report->duplicates++;
     return RT_OK;
 }
@@ -179,24 +179,24 @@ static rt_status keep_text(textbook *b, int64_t i, const tc_response *x, const t
     ds_ids    ids    = {0};
     int64_t   prompt = 0;
     uint8_t  *mask   = NULL;
-    rt_status st     = encode_text(b, x, combination(b, i), &ids, &prompt);
+    rt_status st     = textbook_encode_text(b, x, combination(b, i), &ids, &prompt);
     if (st == RT_OK) st = RT_NEW(mask, ids.n);
     if (st == RT_OK) memset(mask, 1, (size_t)b->ids[combination(b, i)].n);
     ds_doc d = {.n = ids.n, .ids = ids.v, .prompt_mask = mask};
-    if (st == RT_OK) st = keep(b, i, x, e, &d, prompt);
+    if (st == RT_OK) st = textbook_keep(b, i, x, e, &d, prompt);
     free(mask);
     free(ids.v);
     return st;
 }
 
-static rt_status take(void *ud, int64_t i, const tc_response *x, const tc_entry *e)
+static rt_status textbook_take(void *ud, int64_t i, const tc_response *x, const tc_entry *e)
 {
     textbook *b = ud;
     ds_doc    d;
     if (!x->n) return keep_text(b, i, x, e);
     tc_response_doc(x, b->run.k > 0, &d);
     if (b->run.k) tc_ranks_add(&b->ranks, x);
-    return keep(b, i, x, e, &d, x->prompt);
+    return textbook_keep(b, i, x, e, &d, x->prompt);
 }
 
 static rt_status nothing_is_left(const textbook *b)
@@ -211,12 +211,12 @@ static rt_status nothing_is_left(const textbook *b)
             (long long)r->duplicates, (long long)r->failed);
 }
 
-static rt_status write_out(textbook *b, const char *settings)
+static rt_status textbook_write_out(textbook *b, const char *settings)
 {
     ds_info info;
     RT_TRY(tc_run_info(&b->run, &info, ds_tokenizer_identity(b->tokenizer), settings));
     RT_TRY(ds_writer_create(&b->writer, b->o->out, &info));
-    RT_TRY(tc_run_responses(&b->run, take, b));
+    RT_TRY(tc_run_responses(&b->run, textbook_take, b));
     RT_TRY(tc_ranks_check(&b->ranks, b->run.k, b->recipe->temperature));
     if (!b->run.report->documents) return nothing_is_left(b);
     return ds_writer_finish(&b->writer);
@@ -224,7 +224,7 @@ static rt_status write_out(textbook *b, const char *settings)
 
 /* ---- the run --------------------------------------------------------------------------------- */
 
-static rt_status check_options(const textbook *b)
+static rt_status textbook_check_options(const textbook *b)
 {
     RT_CHECK(b->t->count >= 1 && b->t->count <= 1 << 28, RT_EINVAL, "--count %lld: expected 1 to %d", (long long)b->t->count, 1 << 28);
     RT_CHECK(b->t->min_tokens >= 0 && b->t->max_tokens >= 0, RT_EINVAL, "--min-tokens and --max-tokens must not be negative");
@@ -255,14 +255,14 @@ static void put_settings(const textbook *b, rt_json_writer *w)
     rt_put_end(w);
 }
 
-static rt_status run_all(textbook *b, rt_json_writer *settings, tc_report *r)
+static rt_status textbook_run_all(textbook *b, rt_json_writer *settings, tc_report *r)
 {
-    const tc_source source = {.n = b->t->count, .make = make, .name = name, .agree = agree, .ud = b};
+    const tc_source source = {.n = b->t->count, .make = textbook_make, .name = textbook_name, .agree = textbook_agree, .ud = b};
     tc_endpoint_guard(b->o);
     RT_TRY(tc_recipe_read(&b->recipe, b->t->recipe));
-    RT_TRY(check_options(b));
+    RT_TRY(textbook_check_options(b));
     RT_TRY(ds_tokenizer_load(&b->tokenizer, b->o->tokenizer));
-    RT_TRY(prepare(b));
+    RT_TRY(textbook_prepare(b));
     /* only the text of a chat teacher is used, so its tokenizer may differ */
     const char   *sha  = b->recipe->chat ? "" : ds_tokenizer_identity(b->tokenizer);
     const tc_need need = {.k     = b->t->text_only ? 0 : b->o->k,
@@ -270,10 +270,10 @@ static rt_status run_all(textbook *b, rt_json_writer *settings, tc_report *r)
                           .vocab = b->recipe->chat ? 0 : ds_tokenizer_size(b->tokenizer)};
     RT_TRY(tc_run_open(&b->run, b->o, &need, sha, r));
     if (b->recipe->chat) b->run.vocab = ds_tokenizer_size(b->tokenizer);
-    RT_TRY(check_lengths(b));
+    RT_TRY(textbook_check_lengths(b));
     put_settings(b, settings);
     RT_TRY(tc_run_collect(&b->run, &source, settings));
-    if (!r->already) RT_TRY(write_out(b, settings->out->p));
+    if (!r->already) RT_TRY(textbook_write_out(b, settings->out->p));
     tc_run_report(&b->run);
     return RT_OK;
 }
@@ -294,7 +294,7 @@ rt_status tc_textbook(const tc_options *o, const tc_textbook_options *t, tc_repo
     textbook        b        = {.o = o, .t = t};
     rt_buf          settings = {0};
     rt_json_writer  writer   = {.out = &settings};
-    const rt_status st       = run_all(&b, &writer, r);
+    const rt_status st       = textbook_run_all(&b, &writer, r);
     rt_buf_free(&settings);
     textbook_free(&b);
     return st;

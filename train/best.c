@@ -20,7 +20,7 @@ static rt_status drop_link(const char *out)
     return RT_OK;
 }
 
-static void judge(tr_trainer *t, const char *dir, int64_t step, int measured_anew)
+static void best_decide(tr_trainer *t, const char *dir, int64_t step, int measured_anew)
 {
     if (measured_anew)
         rt_note("%s: the validation data have changed: the lowest validation loss so far (%.4f at step %lld) is no longer compared",
@@ -38,6 +38,6 @@ rt_status tr_best_settle(tr_trainer *t, int64_t step, int measured_anew)
     char name[32], dir[4096];
     snprintf(name, sizeof name, "step-%08lld", (long long)t->best_step);
     snprintf(dir, sizeof dir, "%s/%s", t->c->out, name);
-    if (t->best_step) judge(t, dir, step, measured_anew);
+    if (t->best_step) best_decide(t, dir, step, measured_anew);
     return t->best_step ? tr_point(t->c->out, "best", name) : drop_link(t->c->out);
 }

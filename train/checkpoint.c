@@ -141,7 +141,7 @@ static rt_status write_snapshot(void *ud)
 }
 
 /* Removes the partially written folder and returns an error that names the last complete checkpoint. */
-static rt_status give_up(const char *out, const char *path, rt_status st)
+static rt_status checkpoint_give_up(const char *out, const char *path, rt_status st)
 {
     char          why[1024], tmp[8192], link[4096], last[64] = "";
     const ssize_t n = (snprintf(link, sizeof link, "%s/latest", out), readlink(link, last, sizeof last - 1));
@@ -158,7 +158,7 @@ rt_status tr_checkpoint_write(tr_trainer *t, int64_t step)
     char     path[4096];
     snprintf(path, sizeof path, "%s/step-%08lld", t->c->out, (long long)step);
     const rt_status st = rt_apart(write_snapshot, &o, path);
-    return st == RT_OK ? RT_OK : give_up(t->c->out, path, st);
+    return st == RT_OK ? RT_OK : checkpoint_give_up(t->c->out, path, st);
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------- */

@@ -46,7 +46,7 @@ static rt_status check_named(const cJSON *files, const char *name)
     return RT_OK;
 }
 
-static rt_status check_all(const char *dir, const cJSON *files)
+static rt_status found_check_all(const char *dir, const cJSON *files)
 {
     const cJSON *e;
     RT_TRY(check_named(files, "model.safetensors"));
@@ -87,14 +87,14 @@ rt_status tr_checkpoint_verify(const char *dir, int64_t step)
     RT_TRY(rt_json_read(&o, path, 0));
     const cJSON *files = cJSON_GetObjectItemCaseSensitive(o, "files");
     rt_status    st    = check_manifest_step(o, step);
-    if (st == RT_OK) st = check_all(dir, files);
+    if (st == RT_OK) st = found_check_all(dir, files);
     if (st == RT_OK) st = check_state(dir, files, step);
     cJSON_Delete(o);
     return st;
 }
 
 /* Examines one entry of the folder; the entries are visited from the newest on. */
-static rt_status look_at(tr_found *f, const char *out, const char *name)
+static rt_status found_look_at(tr_found *f, const char *out, const char *name)
 {
     int64_t       step;
     const tr_name part = tr_checkpoint_part(name);
@@ -119,7 +119,7 @@ rt_status tr_checkpoint_find(const char *out, tr_found *f)
     *f              = found;
     if (!rt_file_exists(out)) return RT_OK;
     RT_TRY(rt_dir_list(&names, &n, out));
-    for (int i = n - 1; st == RT_OK && i >= 0; i--) st = look_at(&found, out, names[i]);
+    for (int i = n - 1; st == RT_OK && i >= 0; i--) st = found_look_at(&found, out, names[i]);
     rt_names_free(&names, n);
     if (!found.step) rt_buf_free(&found.dir);
     if (st != RT_OK) tr_found_free(&found);

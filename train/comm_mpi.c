@@ -44,7 +44,7 @@ static int piece(const rt_comm *c, int rank, int64_t n, int64_t at, int64_t chun
 static int64_t longest_share(const rt_comm *c, int64_t n) { return (n + c->size - 1) / c->size; }
 
 /* x += y, floats of `size` bytes. */
-static void add(void *x, const void *y, int64_t n, size_t size)
+static void mpi_add(void *x, const void *y, int64_t n, size_t size)
 {
     if (size == 8)
         for (int64_t i = 0; i < n; i++) ((double *)x)[i] += ((const double *)y)[i];
@@ -66,7 +66,7 @@ static rt_status reduce_piece(rt_comm *c, void *x, int64_t n, int64_t at, int64_
     }
     MPI_TRY(MPI_Waitall(2 * c->size, g_wait, MPI_STATUSES_IGNORE));
     memcpy(mine, g_parts, (size_t)m * size);
-    for (int r = 1; r < c->size; r++) add(mine, g_parts + (size_t)(r * chunk) * size, m, size);
+    for (int r = 1; r < c->size; r++) mpi_add(mine, g_parts + (size_t)(r * chunk) * size, m, size);
     return RT_OK;
 }
 

@@ -120,7 +120,7 @@ tr_key_class tr_config_class(int i) { return keys[i].class; }
 
 /* ---- the JSON tree -------------------------------------------------------------------------------- */
 
-static const key *find_key(const char *path)
+static const key *config_find_key(const char *path)
 {
     for (int i = 0; i < KEYS; i++)
         if (!strcmp(keys[i].path, path)) return &keys[i];
@@ -135,7 +135,7 @@ static int is_group(const char *path)
     return 0;
 }
 
-static rt_status refuse(const char *path, const char *where)
+static rt_status config_refuse(const char *path, const char *where)
 {
     const char *names[KEYS];
     for (int i = 0; i < KEYS; i++) names[i] = keys[i].path;
@@ -144,20 +144,20 @@ static rt_status refuse(const char *path, const char *where)
 }
 
 /* RT_EINVAL: a leaf of the tree is not a key. */
-static rt_status check_keys(const cJSON *o, const char *prefix, const char *where)
+static rt_status config_check_keys(const cJSON *o, const char *prefix, const char *where)
 {
     for (const cJSON *f = o->child; f; f = f->next) {
         char path[256];
         snprintf(path, sizeof path, "%s%s%.100s", prefix, *prefix ? "." : "", f->string);
-        if (find_key(path)) continue;
-        if (!is_group(path)) return refuse(path, where);
+        if (config_find_key(path)) continue;
+        if (!is_group(path)) return config_refuse(path, where);
         RT_CHECK(cJSON_IsObject(f), RT_EINVAL, "%s: \"%s\" must be an object", where, path);
-        RT_TRY(check_keys(f, path, where));
+        RT_TRY(config_check_keys(f, path, where));
     }
     return RT_OK;
 }
 
-static const cJSON *look(const cJSON *o, const char *path)
+static const cJSON *config_look(const cJSON *o, const char *path)
 {
     const char *dot = strchr(path, '.');
     char        group[64];
@@ -185,10 +185,10 @@ static rt_status put(cJSON *o, const char *path, cJSON *value)
 }
 
 /* Resolves the paths of the tree.  `folder` is the file's folder for values of the file, "" for those of --set. */
-static rt_status resolve(cJSON *o, const char *folder)
+static rt_status config_resolve(cJSON *o, const char *folder)
 {
     for (int i = 0; i < KEYS; i++) {
-        cJSON *v = (cJSON *)look(o, keys[i].path);
+        cJSON *v = (cJSON *)config_look(o, keys[i].path);
         if ((keys[i].kind != PATH && keys[i].kind != PATHS) || (cJSON_IsString(v) && !strcmp(v->valuestring, "new"))) continue;
         RT_TRY(tr_config_resolve(v, folder));
     }
@@ -202,7 +202,7 @@ static rt_status apply(cJSON *o, const char *text)
     char        path[128];
     RT_CHECK(eq && eq != text && eq - text < (long)sizeof path, RT_EINVAL, "--set takes KEY=VALUE, found '%s'", text);
     snprintf(path, sizeof path, "%.*s", (int)(eq - text), text);
-    if (!find_key(path)) return refuse(path, "--set");
+    if (!config_find_key(path)) return config_refuse(path, "--set");
     cJSON *v = cJSON_ParseWithOpts(eq + 1, NULL, 1);
     if (!v) v = cJSON_CreateString(eq + 1);
     RT_CHECK(v, RT_ENOMEM, "no memory for the configuration key %s", path);
@@ -270,7 +270,7 @@ static rt_status take_word(const key *k, const cJSON *v, int *to)
     RT_FAIL(RT_EINVAL, "configuration key \"%s\" is \"%s\"; the nearest choice is \"%s\"", k->path, value, rt_nearest(value, words, n));
 }
 
-static rt_status take(tr_config *c, const key *k, const cJSON *v)
+static rt_status config_take(tr_config *c, const key *k, const cJSON *v)
 {
     void   *field = (char *)c + k->at;
     double  d     = NAN;
@@ -301,15 +301,15 @@ static rt_status take(tr_config *c, const key *k, const cJSON *v)
     return RT_OK;
 }
 
-static rt_status fill(tr_config *c)
+static rt_status config_fill(tr_config *c)
 {
     for (int i = 0; i < KEYS; i++) {
-        if (!look(c->json, keys[i].path)) {
+        if (!config_look(c->json, keys[i].path)) {
             cJSON *v = cJSON_Parse(keys[i].fallback);
             RT_CHECK(v, RT_ENOMEM, "no memory for the configuration key %s", keys[i].path);
             RT_TRY(put(c->json, keys[i].path, v));
         }
-        RT_TRY(take(c, &keys[i], look(c->json, keys[i].path)));
+        RT_TRY(config_take(c, &keys[i], config_look(c->json, keys[i].path)));
     }
     return RT_OK;
 }
@@ -330,7 +330,7 @@ static rt_status check_schedule(const tr_config *c)
         (long long)warmup, (long long)decay, (long long)steps, (long long)(warmup + decay), (long long)steps / 20, (long long)steps / 2);
 }
 
-static rt_status check(tr_config *c)
+static rt_status config_check(tr_config *c)
 {
     c->schedule.steps = c->steps;
     RT_TRY(check_schedule(c));
@@ -348,14 +348,14 @@ rt_status tr_config_read(tr_config *c, const char *path, const rt_strings *set)
     rt_buf    folder = {0};
     if (path) RT_TRY(rt_json_read(&read.json, path, RT_JSON_COMMENTS));
     else read.json = cJSON_CreateObject();
-    rt_status st = read.json ? check_keys(read.json, "", path ? path : "defaults")
+    rt_status st = read.json ? config_check_keys(read.json, "", path ? path : "defaults")
                              : rt_fail(RT_ENOMEM, __FILE__, __LINE__, "no memory for the configuration");
     if (st == RT_OK && path) st = tr_config_folder(&folder, path);
-    if (st == RT_OK && path) st = resolve(read.json, folder.p);
+    if (st == RT_OK && path) st = config_resolve(read.json, folder.p);
     for (int i = 0; st == RT_OK && i < set->n; i++) st = apply(read.json, set->v[i]);
-    if (st == RT_OK) st = resolve(read.json, "");
-    if (st == RT_OK) st = fill(&read);
-    if (st == RT_OK && path) st = check(&read);
+    if (st == RT_OK) st = config_resolve(read.json, "");
+    if (st == RT_OK) st = config_fill(&read);
+    if (st == RT_OK && path) st = config_check(&read);
     rt_buf_free(&folder);
     if (st != RT_OK) tr_config_free(&read);
     else *c = read;
@@ -376,7 +376,7 @@ static rt_status print_meaning(rt_buf *out, const key *k)
 
 static rt_status print_key(rt_buf *out, const tr_config *c, const key *k, int nested, int last)
 {
-    char       *text = cJSON_PrintUnformatted(look(c->json, k->path));
+    char       *text = cJSON_PrintUnformatted(config_look(c->json, k->path));
     const char *leaf = strrchr(k->path, '.') ? strrchr(k->path, '.') + 1 : k->path;
     RT_CHECK(text, RT_ENOMEM, "no memory to print the configuration");
     const rt_status st = rt_buf_fmt(out, "%s\"%s\": %s%s  // ", nested ? "    " : "  ", leaf, text, last ? "" : ",");
@@ -388,13 +388,13 @@ static size_t group_of(const key *k) { return strchr(k->path, '.') ? (size_t)(st
 
 static int same_group(const key *a, const key *b) { return group_of(a) == group_of(b) && !strncmp(a->path, b->path, group_of(a)); }
 
-const cJSON *tr_config_value(const cJSON *tree, int i) { return look(tree, keys[i].path); }
+const cJSON *tr_config_value(const cJSON *tree, int i) { return config_look(tree, keys[i].path); }
 
 rt_status tr_config_lines(rt_buf *out, const tr_config *c)
 {
     for (int i = 0; i < KEYS; i++) {
         if (keys[i].class == TR_FILES || keys[i].class == TR_FREE_FILES) continue;
-        char *text = cJSON_PrintUnformatted(look(c->json, keys[i].path));
+        char *text = cJSON_PrintUnformatted(config_look(c->json, keys[i].path));
         RT_CHECK(text, RT_ENOMEM, "no memory to print the configuration");
         const rt_status st = rt_buf_fmt(out, "%s\t%s\n", keys[i].path, text);
         free(text);

@@ -84,7 +84,7 @@ static rt_status compare_key(comparison *o, int i)
     return st;
 }
 
-static rt_status judge(const comparison *o, const char *dir)
+static rt_status change_decide(const comparison *o, const char *dir)
 {
     RT_CHECK(!o->shape.len, RT_EMISMATCH, "%s cannot be continued with another shape: %s; restore the values, or start a new run", dir,
              o->shape.p);
@@ -96,7 +96,7 @@ static rt_status judge(const comparison *o, const char *dir)
     return RT_OK;
 }
 
-static rt_status read_all(comparison *o, const char *dir, const char *inputs)
+static rt_status change_read_all(comparison *o, const char *dir, const char *inputs)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/retort-train.json", dir);
@@ -113,9 +113,9 @@ rt_status tr_config_compare(const tr_config *c, const char *dir, int64_t step, c
                             int *measured_anew)
 {
     comparison o  = {.c = c, .step = step, .change = options->change};
-    rt_status  st = read_all(&o, dir, inputs);
+    rt_status  st = change_read_all(&o, dir, inputs);
     for (int i = 0; st == RT_OK && tr_config_key(i); i++) st = compare_key(&o, i);
-    if (st == RT_OK) st = judge(&o, dir);
+    if (st == RT_OK) st = change_decide(&o, dir);
     if (st == RT_OK) *measured_anew = o.measured_anew && c->valid.n;
     cJSON_Delete(o.then), cJSON_Delete(o.manifest), cJSON_Delete(o.inputs);
     rt_buf_free(&o.refused), rt_buf_free(&o.shape), rt_buf_free(&o.noted);

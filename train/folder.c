@@ -8,7 +8,7 @@
 
 /* ---- detecting an earlier run ----------------------------------------------------------------------------- */
 
-static rt_status refuse(const tr_folder *f)
+static rt_status folder_refuse(const tr_folder *f)
 {
     const tr_found *x = &f->found;
     RT_CHECK(!x->step, RT_EINVAL,
@@ -47,15 +47,15 @@ static rt_status check_links(const char *out)
     return RT_OK;
 }
 
-static rt_status look(tr_folder *f, const tr_run_opts *o)
+static rt_status folder_look(tr_folder *f, const tr_run_opts *o)
 {
     tr_found *x = &f->found;
     RT_TRY(tr_checkpoint_find(f->out, x));
     f->replaced = o->force && x->traces;
     if (o->force || !x->traces) return tr_found_free(x), RT_OK;
     RT_TRY(check_links(f->out));
-    if (!o->resume) return refuse(f);
-    if (!x->step && (x->damaged || x->aside)) return refuse(f);
+    if (!o->resume) return folder_refuse(f);
+    if (!x->step && (x->damaged || x->aside)) return folder_refuse(f);
     if (x->damaged) rt_note("%s; continuing from step %lld", x->why.p, (long long)x->step);
     else if (!x->step) rt_note("%s holds no checkpoint; starting at step 1", f->out);
     return RT_OK;
@@ -66,7 +66,7 @@ rt_status tr_folder_open(tr_folder *f, const tr_config *c, const tr_run_opts *o)
     *f = (tr_folder){.out = c->out, .made = !rt_file_exists(c->out)};
     RT_TRY(rt_dir_make(c->out));
     RT_TRY(rt_lock_take(&f->lock, c->out));
-    return look(f, o);
+    return folder_look(f, o);
 }
 
 void tr_folder_close(tr_folder *f)

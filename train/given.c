@@ -77,7 +77,7 @@ static rt_status identify_folder(const char *key, const char *dir, char hex[RT_S
 }
 
 /* Appends the line of a folder with a model, a tokenizer, or both (dir NULL: none). */
-static rt_status add_folder(rt_buf *b, const char *key, const char *dir)
+static rt_status given_add_folder(rt_buf *b, const char *key, const char *dir)
 {
     char hex[RT_SHA_HEX];
     if (!dir) return rt_buf_fmt(b, "%s\tnone\n", key);
@@ -119,7 +119,7 @@ rt_status tr_given_inputs(rt_buf *json, const tr_config *c)
     return rt_buf_str(json, "}");
 }
 
-static rt_status describe(rt_buf *b, const tr_config *c, const tr_run_opts *o)
+static rt_status given_describe(rt_buf *b, const tr_config *c, const tr_run_opts *o)
 {
     if (o->program) RT_TRY(rt_buf_fmt(b, "program\t%s\n", o->program));
     RT_TRY(rt_buf_fmt(b, "kernels (RETORT_CPU, RETORT_GEMM, OPENBLAS_CORETYPE)\t%s, %s; gemm: %s\n", kn_get()->isa, kn_type_name(KN_REAL),
@@ -128,9 +128,9 @@ static rt_status describe(rt_buf *b, const tr_config *c, const tr_run_opts *o)
     RT_TRY(tr_config_lines(b, c));
     RT_TRY(add_shards(b, "data.train", &c->train));
     RT_TRY(add_shards(b, "data.valid", &c->valid));
-    RT_TRY(add_folder(b, "model.init", init_of(c)));
-    RT_TRY(add_folder(b, "model.tokenizer", c->tokenizer));
-    return add_folder(b, "teacher.model", c->objective.teacher);
+    RT_TRY(given_add_folder(b, "model.init", init_of(c)));
+    RT_TRY(given_add_folder(b, "model.tokenizer", c->tokenizer));
+    return given_add_folder(b, "teacher.model", c->objective.teacher);
 }
 
 /* ---- comparison ------------------------------------------------------------------------------------------------- */
@@ -157,7 +157,7 @@ static line next_line(const char **text)
 
 /* Writes the first difference to verdict, or "" if there is none.  Up to the first difference, corresponding lines have the same
  * name. */
-static void compare(char verdict[RT_COMM_TEXT], const char *first, const char *mine, int rank)
+static void given_compare(char verdict[RT_COMM_TEXT], const char *first, const char *mine, int rank)
 {
     verdict[0] = '\0';
     while (*first || *mine) {
@@ -169,7 +169,7 @@ static void compare(char verdict[RT_COMM_TEXT], const char *first, const char *m
     }
 }
 
-static rt_status agree(rt_comm *comm, const rt_buf *mine)
+static rt_status given_agree(rt_comm *comm, const rt_buf *mine)
 {
     char    verdict[RT_COMM_TEXT] = "";
     int64_t n                     = (int64_t)mine->len;
@@ -181,7 +181,7 @@ static rt_status agree(rt_comm *comm, const rt_buf *mine)
         st = comm->broadcast(comm, first, (size_t)n);
     }
     if (st == RT_OK) {
-        compare(verdict, first, mine->p, comm->rank);
+        given_compare(verdict, first, mine->p, comm->rank);
         st = rt_comm_share_text(comm, verdict);
     }
     free(first);
@@ -194,8 +194,8 @@ rt_status tr_given_agree(const tr_config *c, rt_comm *comm, const tr_run_opts *o
 {
     rt_buf b = {0};
     if (comm->size == 1) return RT_OK;
-    rt_status st = rt_comm_agree(comm, describe(&b, c, o));
-    if (st == RT_OK) st = agree(comm, &b);
+    rt_status st = rt_comm_agree(comm, given_describe(&b, c, o));
+    if (st == RT_OK) st = given_agree(comm, &b);
     rt_buf_free(&b);
     return st;
 }
@@ -240,9 +240,9 @@ rt_status tr_given_agree_checkpoint(const tr_config *c, rt_comm *comm, int64_t s
     rt_buf b = {0};
     if (comm->size == 1) return RT_OK;
     rt_status st = rt_comm_agree(comm, add_newest(&b, c->out));
-    if (st == RT_OK) st = agree(comm, &b);
+    if (st == RT_OK) st = given_agree(comm, &b);
     if (st == RT_OK && step) st = rt_comm_agree(comm, add_checkpoint(&b, c->out, step));
-    if (st == RT_OK && step) st = agree(comm, &b);
+    if (st == RT_OK && step) st = given_agree(comm, &b);
     if (st == RT_OK && step) st = rt_comm_agree(comm, comm->rank ? verify_own(c->out, step) : RT_OK);
     rt_buf_free(&b);
     return st;

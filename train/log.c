@@ -18,7 +18,7 @@ typedef struct sorted {
 static void free_sorted(sorted *s) { rt_buf_free(&s->kept), rt_buf_free(&s->lost), rt_buf_free(&s->last); }
 
 /* Returns the step in a line of n bytes; 0: the line has none; -1: the line is not valid JSON. */
-static int64_t step_of(const char *line, size_t n)
+static int64_t log_step_of(const char *line, size_t n)
 {
     cJSON *o    = NULL;
     rt_buf copy = {0};
@@ -36,7 +36,7 @@ static int64_t step_of(const char *line, size_t n)
  * separate. */
 static rt_status sort_line(sorted *s, const char *line, size_t n, int whole, int64_t last)
 {
-    const int64_t step = whole ? step_of(line, n) : -1;
+    const int64_t step = whole ? log_step_of(line, n) : -1;
     const int     keep = step >= 0 && step <= last;
     s->steps += keep && step;
     s->later += step > last;
@@ -60,7 +60,7 @@ static rt_status sort_all(sorted *s, const rt_buf *all, int64_t last)
     return RT_OK;
 }
 
-static rt_status append(const char *path, const rt_buf *text)
+static rt_status log_append(const char *path, const rt_buf *text)
 {
     FILE *to = fopen(path, "a");
     RT_CHECK(to, rt_status_of_errno(errno), "%s: cannot be opened: %s", path, strerror(errno));
@@ -70,10 +70,9 @@ static rt_status append(const char *path, const rt_buf *text)
     return RT_OK;
 }
 
-static void say(const sorted *s, const char *path, int64_t last)
+static void log_say(const sorted *s, const char *path, int64_t last)
 {
-    if (s->later)
-        rt_note("%s: the metrics of steps after %lld, which no checkpoint holds, are now in %s", path, (long long)last, LOST);
+    if (s->later) rt_note("%s: the metrics of steps after %lld, which no checkpoint holds, are now in %s", path, (long long)last, LOST);
     if (s->unreadable) rt_note("%s: %lld lines that are truncated or not JSON are now in %s", path, (long long)s->unreadable, LOST);
     if (s->steps < last)
         rt_note("%s has lines of %lld of the %lld steps of the checkpoint: metrics of earlier steps are missing", path, (long long)s->steps,
@@ -86,7 +85,7 @@ static rt_status settle(const char *out, const char *path, const sorted *s)
     char lost[4096];
     if (!s->lost.len) return RT_OK;
     snprintf(lost, sizeof lost, "%s/%s", out, LOST);
-    RT_TRY(append(lost, &s->lost));
+    RT_TRY(log_append(lost, &s->lost));
     return rt_file_write(path, s->kept.len ? s->kept.p : "", s->kept.len);
 }
 
@@ -97,7 +96,7 @@ static rt_status read_and_settle(rt_buf *line, const char *out, const char *path
     rt_status st  = rt_file_exists(path) ? rt_file_read(&all, path, (size_t)1 << 40) : RT_OK;
     if (st == RT_OK) st = sort_all(&s, &all, last);
     if (st == RT_OK) st = settle(out, path, &s);
-    if (st == RT_OK) say(&s, path, last);
+    if (st == RT_OK) log_say(&s, path, last);
     if (st == RT_OK) *line = s.last, s.last = (rt_buf){0};
     free_sorted(&s), rt_buf_free(&all);
     return st;

@@ -14,7 +14,7 @@ static rt_status make_buffers(tr_pass *o)
 }
 
 /* Returns the number of ids that the student and the teacher in process (if any) have in common. */
-static int64_t shared_ids(const tr_trainer *t)
+static int64_t pass_shared_ids(const tr_trainer *t)
 {
     const int64_t V = t->model->config.V;
     return t->teacher.model && t->teacher.model->config.V < V ? t->teacher.model->config.V : V;
@@ -44,7 +44,7 @@ static rt_status make_teacher(tr_pass *o, tr_trainer *t, const di_objective *obj
     return RT_OK;
 }
 
-static rt_status make_plan(tr_pass *o, tr_trainer *t, md_use use, const di_objective *objective)
+static rt_status pass_make_plan(tr_pass *o, tr_trainer *t, md_use use, const di_objective *objective)
 {
     const md_graph_opts g = {.use         = use,
                              .B           = o->B,
@@ -76,13 +76,13 @@ rt_status tr_pass_create(tr_pass *o, tr_trainer *t, md_use use, const ds_loader_
     o->T             = d.T;
     d.rows           = B;
     d.tokenizer      = t->tokenizer;
-    d.vocab          = shared_ids(t);
+    d.vocab          = pass_shared_ids(t);
     o->targets       = (ag_targets){.settings = objective->t};
     di_objective_data(objective, &d);
     RT_TRY(ds_loader_create(&o->loader, &d));
     RT_TRY(make_buffers(o));
     RT_TRY(make_teacher(o, t, objective));
-    return make_plan(o, t, use, objective);
+    return pass_make_plan(o, t, use, objective);
 }
 
 void tr_pass_destroy(tr_pass *o)

@@ -46,7 +46,7 @@ static rt_status log_metrics(run *r, const tr_metrics *m)
     return st;
 }
 
-static void show(run *r, const tr_metrics *m)
+static void run_show(run *r, const tr_metrics *m)
 {
     char         extra[160];
     const double flops = tr_trainer_flops(r->t, m->tok_s) * 1e-9 / r->comm->size;
@@ -96,7 +96,7 @@ static rt_status find_owed(run *r)
     return r->comm->broadcast(r->comm, &r->owed, sizeof r->owed);
 }
 
-static rt_status begin(run *r)
+static rt_status run_begin(run *r)
 {
     RT_TRY(tr_given_agree(r->c, r->comm, r->o));
     RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : tr_folder_open(&r->folder, r->c, r->o)));
@@ -145,7 +145,7 @@ static rt_status snapshot(void *ud)
 enum { NOTHING, SAVE, STOP };
 
 /* Sets *wish to the largest wish of any rank, so that all ranks stop or save at the same step; collective. */
-static rt_status ask(run *r, int64_t *wish)
+static rt_status run_agree_on_wish(run *r, int64_t *wish)
 {
     const double minutes = (rt_now() - r->saved_at) / 60;
     *wish                = rt_interrupted()                                                                        ? STOP
@@ -181,7 +181,7 @@ static rt_status check_learned(const run *r)
     return RT_OK;
 }
 
-static rt_status one_step(run *r)
+static rt_status run_one_step(run *r)
 {
     tr_metrics   m;
     const double tokens = (double)(r->c->sequences * r->c->seq);
@@ -189,7 +189,7 @@ static rt_status one_step(run *r)
     r->step++;
     m.tok_s = tokens * (double)(r->step - r->first) / (rt_now() - r->began);
     if (validation_is_due(r)) RT_TRY(validate(r, &m));
-    show(r, &m);
+    run_show(r, &m);
     RT_TRY(rt_comm_agree(r->comm, log_metrics(r, &m)));
     keep_last(r, &m);
     if (is_last(r)) RT_TRY(check_learned(r));
@@ -224,23 +224,23 @@ static rt_status interrupted(const run *r)
             (long long)r->c->steps, r->c->out, (long long)r->step);
 }
 
-static rt_status stop(run *r)
+static rt_status run_stop(run *r)
 {
     RT_TRY(checkpoint(r));
     return interrupted(r);
 }
 
-static rt_status loop(run *r)
+static rt_status run_loop(run *r)
 {
     int64_t wish = NOTHING;
     r->began = r->saved_at = rt_now();
     rt_progress_begin(&r->progress, "training", "steps", r->c->steps, r->step);
     rt_status st = make_up(r);
     while (st == RT_OK && r->step < r->c->steps) {
-        RT_TRY(ask(r, &wish));
-        if (wish == STOP) return stop(r);
+        RT_TRY(run_agree_on_wish(r, &wish));
+        if (wish == STOP) return run_stop(r);
         if (wish == SAVE) RT_TRY(checkpoint(r));
-        st = one_step(r);
+        st = run_one_step(r);
     }
     return st == RT_EINTR ? interrupted(r) : st;
 }
@@ -248,7 +248,7 @@ static rt_status loop(run *r)
 static rt_status watched_loop(run *r)
 {
     RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : tr_saver_start(&r->t->saver, snapshot, r)));
-    const rt_status st = loop(r);
+    const rt_status st = run_loop(r);
     tr_saver_stop(&r->t->saver);
     return st;
 }
@@ -299,7 +299,7 @@ static void say_end(run *r)
 rt_status tr_run(const tr_config *c, rt_comm *comm, const tr_run_opts *o)
 {
     run       r  = {.c = c, .o = o, .comm = comm};
-    rt_status st = begin(&r);
+    rt_status st = run_begin(&r);
     if (st == RT_OK) {
         st = rt_comm_agree(comm, r.step < c->steps || r.owed.step ? say_begin(&r) : say_done(&r));
         if (st == RT_OK) st = watched_loop(&r);

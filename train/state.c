@@ -65,7 +65,7 @@ static rt_status close_part(ds_h5 **f, rt_buf *path, rt_status st)
 
 /* ---- writing ------------------------------------------------------------------------------------------------- */
 
-static const char *set_name(char name[64], int i, const char *what)
+static const char *state_set_name(char name[64], int i, const char *what)
 {
     snprintf(name, 64, "%d.%s", i, what);
     return name;
@@ -86,10 +86,10 @@ static rt_status put_view(ds_h5 *f, int i, const opt_view *v)
     const int64_t range[] = {v->at, v->n};
     char          name[64];
     if (!v->n) return RT_OK;
-    if (v->n < v->size) RT_TRY(ds_h5_put(f, set_name(name, i, "range"), DS_I64, range, 2));
-    RT_TRY(ds_h5_put(f, set_name(name, i, "master"), REALS, v->master, v->n));
-    RT_TRY(ds_h5_put(f, set_name(name, i, "m"), REALS, v->m, v->n));
-    return ds_h5_put(f, set_name(name, i, "v"), REALS, v->v, v->n);
+    if (v->n < v->size) RT_TRY(ds_h5_put(f, state_set_name(name, i, "range"), DS_I64, range, 2));
+    RT_TRY(ds_h5_put(f, state_set_name(name, i, "master"), REALS, v->master, v->n));
+    RT_TRY(ds_h5_put(f, state_set_name(name, i, "m"), REALS, v->m, v->n));
+    return ds_h5_put(f, state_set_name(name, i, "v"), REALS, v->v, v->n);
 }
 
 rt_status tr_state_write(const char *dir, opt_state *s, const tr_counts *c, int part, int parts)
@@ -118,8 +118,8 @@ static rt_status get_range(ds_h5 *f, const char *path, int i, int64_t size, rang
     char    name[64];
     int64_t x[2] = {0, size};
     *r           = (range){0, 0};
-    if (!ds_h5_has(f, set_name(name, i, "master"))) return RT_OK;
-    if (ds_h5_has(f, set_name(name, i, "range"))) RT_TRY(ds_h5_get(f, name, DS_I64, x, 2));
+    if (!ds_h5_has(f, state_set_name(name, i, "master"))) return RT_OK;
+    if (ds_h5_has(f, state_set_name(name, i, "range"))) RT_TRY(ds_h5_get(f, name, DS_I64, x, 2));
     RT_CHECK(x[0] >= 0 && x[1] >= 1 && x[1] <= size && x[0] <= size - x[1], RT_EFORMAT,
              "%s: %s is %lld elements from %lld on, parameter %d has %lld", path, name, (long long)x[1], (long long)x[0], i,
              (long long)size);
@@ -134,7 +134,7 @@ static rt_status get_reals(ds_h5 *f, int i, const char *what, real *x, const opt
     const int64_t from = r.at > v->at ? r.at : v->at, to = r.at + r.n < v->at + v->n ? r.at + r.n : v->at + v->n;
     real         *all;
     if (from >= to) return RT_OK;
-    set_name(name, i, what);
+    state_set_name(name, i, what);
     if (to - from == r.n) return ds_h5_get(f, name, REALS, x + (from - v->at), r.n);
     RT_TRY(RT_NEW(all, r.n));
     const rt_status st = ds_h5_get(f, name, REALS, all, r.n);
@@ -180,7 +180,7 @@ static rt_status get_part(reading *o, ds_h5 *f, const char *path, int part)
     return RT_OK;
 }
 
-static rt_status read_part(reading *o, int part)
+static rt_status state_read_part(reading *o, int part)
 {
     rt_buf    path = {0};
     ds_h5    *f    = NULL;
@@ -217,7 +217,7 @@ static rt_status read_parts(reading *o)
 {
     RT_TRY(tr_state_parts(o->dir, &o->parts));
     RT_TRY(RT_NEW(o->ranges, opt_params(o->s) * o->parts));
-    for (int k = 0; k < o->parts; k++) RT_TRY(read_part(o, k));
+    for (int k = 0; k < o->parts; k++) RT_TRY(state_read_part(o, k));
     for (int i = 0; i < opt_params(o->s); i++) RT_TRY(check_cover(o->dir, i, opt_at(o->s, i).size, &o->ranges[i * o->parts], o->parts));
     opt_sync_weights(o->s);
     return RT_OK;

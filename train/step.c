@@ -132,7 +132,7 @@ static rt_status say_why(tr_trainer *t, int64_t s)
 
 /* Skips the step without changing weights and moments.  All ranks have the same norm, so all skip.  After more than max_skips
  * consecutive skips it returns an error that names the cause. */
-static rt_status skip(tr_trainer *t, int64_t s, const tr_metrics *m)
+static rt_status step_skip(tr_trainer *t, int64_t s, const tr_metrics *m)
 {
     t->skipped++;
     t->in_a_row++;
@@ -166,7 +166,7 @@ rt_status tr_trainer_step(tr_trainer *t, int64_t s, tr_metrics *m)
         opt_step(t->opt, &t->c->adamw, m->lr, m->grad_norm, s + 1 - t->skipped - t->empty);
         t->seconds[TR_OPTIMISER] += rt_now() - began;
         t->in_a_row = 0;
-    } else RT_TRY(skip(t, s, m));
+    } else RT_TRY(step_skip(t, s, m));
     m->skipped = t->skipped;
     m->empty   = t->empty;
     return RT_OK;
@@ -194,7 +194,7 @@ static rt_status measure_share(tr_trainer *t, int64_t n, double weight, double s
 
 /* Validates the first n sequences; collective.  If the interrupt's checkpoint (without this validation) was written while rank 0
  * waited for the others, all ranks return RT_EINTR. */
-static rt_status measure(tr_trainer *t, int64_t n, double *weight, double sums[SUMS])
+static rt_status step_measure(tr_trainer *t, int64_t n, double *weight, double sums[SUMS])
 {
     rt_status st = ds_loader_weight(t->valid.loader, 0, n, weight);
     if (st == RT_OK) st = measure_share(t, n, *weight, sums);
@@ -211,7 +211,7 @@ rt_status tr_trainer_validate(tr_trainer *t, tr_metrics *m)
     double sums[SUMS] = {0}, weight = 0;
     if (!t->valid.p) return RT_OK;
     const int64_t all = ds_loader_epoch(t->valid.loader), most = t->c->eval_sequences;
-    RT_TRY(measure(t, most && most < all ? most : all, &weight, sums));
+    RT_TRY(step_measure(t, most && most < all ? most : all, &weight, sums));
     m->outcomes  = t->valid.targets.rows.topk_ids ? t->valid.targets.settings.k + 1 : 0;
     m->validated = 1;
     m->valid_ce  = weight > 0 ? sums[CE] : NAN;

@@ -10,7 +10,7 @@ typedef struct mean {
 } mean;
 
 /* Adds the rows of a document.  Rows whose target is a prompt token do not count, as in the loss. */
-static void add_doc(mean *o, const ds_doc *d)
+static void teacher_ce_add_doc(mean *o, const ds_doc *d)
 {
     for (int64_t i = 0; i + 1 < d->n; i++) {
         if (!d->rows.valid[i] || !isfinite(d->rows.actual_logprob[i]) || (d->prompt_mask && d->prompt_mask[i + 1])) continue;
@@ -25,7 +25,7 @@ static rt_status add_docs(mean *o, ds_shard *s)
     ds_doc        d;
     for (int64_t i = 0; ds_shard_info(s)->soft && i < n; i++) {
         RT_TRY(ds_shard_doc(s, i * all / n, &d));
-        add_doc(o, &d);
+        teacher_ce_add_doc(o, &d);
     }
     return RT_OK;
 }

@@ -32,7 +32,7 @@ static rt_status check_init(const tr_trainer *t)
 }
 
 /* Loads the tokenizer and takes the begin and end tokens from it.  RT_EMISMATCH: the shards have another tokenizer. */
-static rt_status check_tokenizer(tr_trainer *t, const ds_info *info, md_config *shape)
+static rt_status trainer_check_tokenizer(tr_trainer *t, const ds_info *info, md_config *shape)
 {
     const tr_config *c   = t->c;
     const char      *dir = c->tokenizer ? c->tokenizer : strcmp(c->init, "new") ? c->init : NULL;
@@ -62,7 +62,7 @@ static rt_status make_model(tr_trainer *t, const ds_info *info)
 {
     md_config shape = t->c->shape;
     if (!shape.V) shape.V = info->vocab;
-    RT_TRY(check_tokenizer(t, info, &shape));
+    RT_TRY(trainer_check_tokenizer(t, info, &shape));
     if (strcmp(t->c->init, "new")) {
         RT_TRY(md_load(&t->model, t->c->init, t->type));
         RT_CHECK(!t->model->config.bits, RT_EINVAL,
@@ -190,7 +190,7 @@ static rt_status check_mixture(const tr_config *c, const ds_info *first)
     return RT_OK;
 }
 
-static rt_status make(tr_trainer *t)
+static rt_status trainer_make(tr_trainer *t)
 {
     RT_CHECK(t->c->train.n, RT_EINVAL,
              "configuration key \"data.train\" names no shard; name one with --set data.train=FILE.h5 (retort data import and retort score "
@@ -213,7 +213,7 @@ rt_status tr_trainer_create(tr_trainer **out, const tr_config *c, rt_comm *comm)
     t->c         = c;
     t->comm      = comm;
     t->type      = c->dtype;
-    rt_status st = rt_comm_agree(comm, make(t));
+    rt_status st = rt_comm_agree(comm, trainer_make(t));
     ds_tokenizer_destroy(&t->tokenizer);
     if (st != RT_OK) tr_trainer_destroy(&t);
     else *out = t;

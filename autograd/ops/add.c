@@ -1,7 +1,7 @@
 /* add.c -- the operator add: y = a + b (same shape, y has the type of a).  da = dy, db = dy. */
 #include "autograd/op.h"
 
-static rt_status infer(ag_infer *i, const ag_attr *attr)
+static rt_status add_infer(ag_infer *i, const ag_attr *attr)
 {
     (void)attr;
     RT_CHECK(ag_same(i->in[0], i->in[1]), RT_ESHAPE, "add: operands have %lld and %lld elements", (long long)ag_len(i->in[0]),
@@ -11,7 +11,7 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
     return RT_OK;
 }
 
-static void forward_block(int64_t item, int thread, void *ud)
+static void add_forward_block(int64_t item, int thread, void *ud)
 {
     const ag_args *a  = ud;
     const int64_t  at = item * AG_BLOCK, left = ag_len(a->shape[0]) - at, n = left < AG_BLOCK ? left : AG_BLOCK;
@@ -21,11 +21,12 @@ static void forward_block(int64_t item, int thread, void *ud)
     kn_commit(a->out, a->out_type, at, y, n);
 }
 
-static void forward(const ag_args *a) { rt_parallel(ag_blocks(ag_len(a->shape[0])), forward_block, (void *)(uintptr_t)a); }
+static void add_forward(const ag_args *a) { rt_parallel(ag_blocks(ag_len(a->shape[0])), add_forward_block, (void *)(uintptr_t)a); }
 
-static void backward(const ag_args *a)
+static void add_backward(const ag_args *a)
 {
     for (int j = 0; j < 2; j++) ag_pass(a, j);
 }
 
-const ag_op ag_op_add = {.name = "add", .n_in = 2, .work = AG_ROWS, .passes = 1, .infer = infer, .forward = forward, .backward = backward};
+const ag_op ag_op_add = {
+    .name = "add", .n_in = 2, .work = AG_ROWS, .passes = 1, .infer = add_infer, .forward = add_forward, .backward = add_backward};

@@ -20,7 +20,7 @@ typedef struct tile {
     int64_t k0, keys;             /* the current block of keys */
 } tile;
 
-static rt_status infer(ag_infer *i, const ag_attr *attr)
+static rt_status attention_infer(ag_infer *i, const ag_attr *attr)
 {
     const int64_t *n = attr->i, N = n[B_] * n[T_];
     RT_CHECK(n[KV_] > 0 && n[H_] % n[KV_] == 0, RT_ESHAPE,
@@ -32,14 +32,16 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
                  (long long)N, (long long)((j ? n[KV_] : n[H_]) * n[D_]));
     RT_CHECK(i->type[3] == KN_I32 && ag_len(i->in[3]) == N, RT_ESHAPE, "attention: expected doc_start[%lld] of type i32", (long long)N);
     const int64_t T = n[T_], D = n[D_];
-    i->out     = *i->in[0];
-    i->saved   = N * n[H_];
-    i->scratch = kn_panels(D, T) + 2 * kn_panels(T, D) + 2 * kn_panels(D, TQ) + 2 * T * D + 4 * TQ * D + 2 * TQ * LD; /* see cut() */
+    i->out   = *i->in[0];
+    i->saved = N * n[H_];
+    i->scratch =
+        kn_panels(D, T) + 2 * kn_panels(T, D) + 2 * kn_panels(D, TQ) + 2 * T * D + 4 * TQ * D + 2 * TQ * LD; /* see attention_cut() */
     return RT_OK;
 }
 
 /* Copies columns [c, c+D) of rows [n, n+rows) as reals [rows, D], multiplied by s. */
-static void gather(const ag_args *a, real *to, const void *x, kn_type t, int64_t width, int64_t n, int64_t rows, int64_t c, real s)
+static void attention_gather(const ag_args *a, real *to, const void *x, kn_type t, int64_t width, int64_t n, int64_t rows, int64_t c,
+                             real s)
 {
     const int64_t D = a->attr.i[D_];
     for (int64_t i = 0; i < rows; i++, to += D) a->k->scale(to, kn_load(x, t, (n + i) * width + c, D, to), s, D);
@@ -51,7 +53,7 @@ static void scatter(void *x, kn_type t, int64_t width, int64_t n, int64_t rows, 
 }
 
 /* Packs the keys or values of one kv head as a gemm operand of T rows, or of T columns if `turned`. */
-static void pack(const ag_args *a, real *to, int j, int64_t b, int64_t kv, int turned)
+static void attention_pack(const ag_args *a, real *to, int j, int64_t b, int64_t kv, int turned)
 {
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], W = n[KV_] * D;
     const kn_mat   m = {(const char *)a->in[j] + (size_t)(b * T * W + kv * D) * kn_size(a->type[j]), a->type[j], W, turned};
@@ -71,7 +73,7 @@ static tile tile_at(const int32_t *doc_start, int64_t t0, int64_t T)
     return q;
 }
 
-static int next_block(tile *q)
+static int attention_next_block(tile *q)
 {
     q->k0   = q->keys ? q->k0 + q->keys : q->first;
     q->keys = q->end - q->k0 < TK ? q->end - q->k0 : TK;
@@ -79,14 +81,14 @@ static int next_block(tile *q)
 }
 
 /* Returns how many keys of the block the rows before `end` can attend to; the scores of later keys are not computed. */
-static int64_t seen(const tile *q, int64_t end)
+static int64_t attention_seen(const tile *q, int64_t end)
 {
     const int64_t n = q->t0 + end - q->k0;
     return n < 0 ? 0 : n < q->keys ? n : q->keys;
 }
 
-/* Returns the column up to which row end-1 must be zero-filled, because mix() and spread() read whole groups of rows and keys. */
-static int64_t cleared(const tile *q, int64_t end) { return seen(q, end + 2 * GROUP); }
+/* Returns the column up to which row end-1 must be zero-filled, because attention_mix() and spread() read whole groups of rows and keys. */
+static int64_t cleared(const tile *q, int64_t end) { return attention_seen(q, end + 2 * GROUP); }
 
 /* Sets [*from, *to) to the columns of the block that row i of a tile may attend to; the range may be empty. */
 static void visible(const tile *q, const int32_t *doc_start, int64_t i, int64_t *from, int64_t *to)
@@ -97,21 +99,21 @@ static void visible(const tile *q, const int32_t *doc_start, int64_t i, int64_t 
     if (*from > *to) *from = *to = 0;
 }
 
-/* S = rows [TQ, D] times an operand packed with `turned`: a block of scores, only the columns that seen() returns. */
+/* S = rows [TQ, D] times an operand packed with `turned`: a block of scores, only the columns that attention_seen() returns. */
 static void scores(real *S, const real *rows, const real *turned, const tile *q, int64_t D)
 {
     for (int64_t i = 0; i < q->rows; i += GROUP) {
         const int64_t n = q->rows - i < GROUP ? q->rows - i : GROUP;
-        kn_gemm_packed(S + i * LD, LD, kn_plain(rows + i * D, D, 1), turned + q->k0 * D, D, n, seen(q, i + n), D, 0);
+        kn_gemm_packed(S + i * LD, LD, kn_plain(rows + i * D, D, 1), turned + q->k0 * D, D, n, attention_seen(q, i + n), D, 0);
     }
 }
 
 /* O = weights [TQ, keys] times the packed rows of the keys; from the second block on it is added to O. */
-static void mix(real *O, const real *S, const real *packed, int64_t T, const tile *q, int64_t D, int64_t nr)
+static void attention_mix(real *O, const real *S, const real *packed, int64_t T, const tile *q, int64_t D, int64_t nr)
 {
     for (int64_t i = 0; i < q->rows; i += GROUP) {
         const int64_t n = q->rows - i < GROUP ? q->rows - i : GROUP;
-        kn_gemm_packed(O + i * D, D, kn_plain(S + i * LD, LD, 1), packed + q->k0 * nr, T, n, D, seen(q, i + n), q->k0 > q->first);
+        kn_gemm_packed(O + i * D, D, kn_plain(S + i * LD, LD, 1), packed + q->k0 * nr, T, n, D, attention_seen(q, i + n), q->k0 > q->first);
     }
 }
 
@@ -159,12 +161,12 @@ static void forward_tile(const ag_args *a, const running *r, const int32_t *doc_
 {
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], W = n[H_] * D;
     tile           q = tile_at(doc_start, t0, T);
-    gather(a, r->Q, a->in[0], a->type[0], W, b * T + t0, q.rows, h * D, (real)(1 / sqrt((double)D)));
+    attention_gather(a, r->Q, a->in[0], a->type[0], W, b * T + t0, q.rows, h * D, (real)(1 / sqrt((double)D)));
     for (int64_t i = 0; i < q.rows; i++) r->max[i] = -INFINITY, r->sum[i] = 0;
-    while (next_block(&q)) {
+    while (attention_next_block(&q)) {
         scores(r->S, r->Q, r->K, &q, D);
         soften(a, r, &q, doc_start);
-        mix(r->O, r->S, r->V, T, &q, D, a->k->gemm.nr);
+        attention_mix(r->O, r->S, r->V, T, &q, D, a->k->gemm.nr);
     }
     for (int64_t i = 0; i < q.rows; i++) {
         a->k->scale(r->O + i * D, r->O + i * D, 1 / r->sum[i], D);
@@ -180,12 +182,12 @@ static void forward_head(int64_t item, int thread, void *ud)
     running        r = {.K = ag_scratch(a, thread)};
     r.V = r.K + kn_panels(T, D), r.Q = r.V + kn_panels(D, T), r.O = r.Q + TQ * D, r.S = r.O + TQ * D, r.max = r.S + TQ * LD,
     r.sum = r.max + TQ;
-    pack(a, r.K, 1, b, kv, 1);
-    pack(a, r.V, 2, b, kv, 0);
+    attention_pack(a, r.K, 1, b, kv, 1);
+    attention_pack(a, r.V, 2, b, kv, 0);
     for (int64_t t0 = 0; t0 < T; t0 += TQ) forward_tile(a, &r, (const int32_t *)a->in[3] + b * T, b, h, t0);
 }
 
-static void forward(const ag_args *a) { rt_parallel(a->attr.i[B_] * a->attr.i[H_], forward_head, (void *)(uintptr_t)a); }
+static void attention_forward(const ag_args *a) { rt_parallel(a->attr.i[B_] * a->attr.i[H_], forward_head, (void *)(uintptr_t)a); }
 
 /* ---- backward --------------------------------------------------------------------------------- */
 
@@ -194,7 +196,7 @@ typedef struct panels {
     real *dK, *dV, *Q, *O, *dO, *dQ, *S, *dS;             /* row-major */
 } panels;
 
-static panels cut(real *w, int64_t T, int64_t D)
+static panels attention_cut(real *w, int64_t T, int64_t D)
 {
     panels p    = {.K = w};
     p.K_turned  = p.K + kn_panels(D, T);
@@ -222,7 +224,7 @@ static void score_gradients(const ag_args *a, const panels *p, const tile *q, co
     }
 }
 
-static void backward_block(const ag_args *a, const panels *p, const tile *q, const int32_t *doc_start, int64_t b, int64_t h)
+static void attention_backward_block(const ag_args *a, const panels *p, const tile *q, const int32_t *doc_start, int64_t b, int64_t h)
 {
     const int64_t T = a->attr.i[T_], D = a->attr.i[D_];
     scores(p->S, p->Q, p->K_turned, q, D);
@@ -230,7 +232,7 @@ static void backward_block(const ag_args *a, const panels *p, const tile *q, con
     score_gradients(a, p, q, doc_start, b * T + q->t0, h);
     spread(p->dV, p->S, p->dO_packed, q, D, a->k->gemm.nr);
     spread(p->dK, p->dS, p->Q_packed, q, D, a->k->gemm.nr);
-    mix(p->dQ, p->dS, p->K, T, q, D, a->k->gemm.nr);
+    attention_mix(p->dQ, p->dS, p->K, T, q, D, a->k->gemm.nr);
 }
 
 static void backward_tile(const ag_args *a, const panels *p, const int32_t *doc_start, int64_t b, int64_t h, int64_t t0)
@@ -238,12 +240,12 @@ static void backward_tile(const ag_args *a, const panels *p, const int32_t *doc_
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], W = n[H_] * D, row0 = b * T + t0;
     const real     inv = (real)(1 / sqrt((double)D));
     tile           q   = tile_at(doc_start, t0, T);
-    gather(a, p->Q, a->in[0], a->type[0], W, row0, q.rows, h * D, inv);
-    gather(a, p->O, a->out, a->out_type, W, row0, q.rows, h * D, 1);
-    gather(a, p->dO, a->dout, a->out_type, W, row0, q.rows, h * D, 1);
+    attention_gather(a, p->Q, a->in[0], a->type[0], W, row0, q.rows, h * D, inv);
+    attention_gather(a, p->O, a->out, a->out_type, W, row0, q.rows, h * D, 1);
+    attention_gather(a, p->dO, a->dout, a->out_type, W, row0, q.rows, h * D, 1);
     kn_pack(p->Q_packed, (kn_mat){p->Q, KN_REAL, D, 0}, D, q.rows);
     kn_pack(p->dO_packed, (kn_mat){p->dO, KN_REAL, D, 0}, D, q.rows);
-    while (next_block(&q)) backward_block(a, p, &q, doc_start, b, h);
+    while (attention_next_block(&q)) attention_backward_block(a, p, &q, doc_start, b, h);
     if (!a->din[0]) return;
     a->k->scale(p->dQ, p->dQ, inv, q.rows * D);
     scatter(a->din[0], a->din_type[0], W, row0, q.rows, h * D, D, p->dQ, a->acc & 1);
@@ -253,10 +255,10 @@ static void backward_group(int64_t item, int thread, void *ud)
 {
     const ag_args *a = ud;
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], b = item / n[KV_], kv = item % n[KV_], group = n[H_] / n[KV_];
-    const panels   p = cut(ag_scratch(a, thread), T, D);
-    pack(a, p.K, 1, b, kv, 0);
-    pack(a, p.K_turned, 1, b, kv, 1);
-    pack(a, p.V_turned, 2, b, kv, 1);
+    const panels   p = attention_cut(ag_scratch(a, thread), T, D);
+    attention_pack(a, p.K, 1, b, kv, 0);
+    attention_pack(a, p.K_turned, 1, b, kv, 1);
+    attention_pack(a, p.V_turned, 2, b, kv, 1);
     memset(p.dK, 0, (size_t)(2 * T * D) * sizeof(real)); /* dK and dV, which is adjacent */
     for (int64_t h = kv * group; h < (kv + 1) * group; h++)
         for (int64_t t0 = 0; t0 < T; t0 += TQ) backward_tile(a, &p, (const int32_t *)a->in[3] + b * T, b, h, t0);
@@ -264,13 +266,13 @@ static void backward_group(int64_t item, int thread, void *ud)
     if (a->din[2]) scatter(a->din[2], a->din_type[2], n[KV_] * D, b * T, T, kv * D, D, p.dV, a->acc >> 2 & 1);
 }
 
-static void backward(const ag_args *a) { rt_parallel(a->attr.i[B_] * a->attr.i[KV_], backward_group, (void *)(uintptr_t)a); }
+static void attention_backward(const ag_args *a) { rt_parallel(a->attr.i[B_] * a->attr.i[KV_], backward_group, (void *)(uintptr_t)a); }
 
 const ag_op ag_op_attention = {.name     = "attention",
                                .n_in     = 4,
                                .work     = AG_ATTENTION,
                                .keeps    = 1 | 2 | 4 | 8 | AG_KEEP_OUT | AG_KEEP_SAVED,
                                .nograd   = 8,
-                               .infer    = infer,
-                               .forward  = forward,
-                               .backward = backward};
+                               .infer    = attention_infer,
+                               .forward  = attention_forward,
+                               .backward = attention_backward};

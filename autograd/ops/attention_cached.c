@@ -8,7 +8,7 @@
 enum { B_, T_, H_, KV_, D_ };                  /* attributes */
 enum { Q, K, V, CACHE_K, CACHE_V, SLOT, POS }; /* inputs */
 
-static rt_status infer(ag_infer *i, const ag_attr *attr)
+static rt_status cached_infer(ag_infer *i, const ag_attr *attr)
 {
     const int64_t *n = attr->i, W = n[KV_] * n[D_], R = i->in[Q]->d[0], rows[] = {R, R, R, n[B_] * n[T_], n[B_] * n[T_]};
     RT_CHECK(n[KV_] > 0 && n[H_] % n[KV_] == 0, RT_ESHAPE, "attention_cached: the number of heads must be a multiple of the kv heads");
@@ -57,7 +57,7 @@ static void store(const ag_args *a, int j)
     }
 }
 
-static void forward(const ag_args *a)
+static void cached_forward(const ag_args *a)
 {
     store(a, K);
     store(a, V);
@@ -65,4 +65,4 @@ static void forward(const ag_args *a)
 }
 
 const ag_op ag_op_attention_cached = {
-    .name = "attention_cached", .n_in = 7, .work = AG_ATTENTION, .nograd = 127, .infer = infer, .forward = forward};
+    .name = "attention_cached", .n_in = 7, .work = AG_ATTENTION, .nograd = 127, .infer = cached_infer, .forward = cached_forward};

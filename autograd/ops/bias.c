@@ -4,7 +4,7 @@
 
 enum { ROWS = 64 }; /* rows per work item of backward */
 
-static rt_status infer(ag_infer *i, const ag_attr *attr)
+static rt_status bias_infer(ag_infer *i, const ag_attr *attr)
 {
     const ag_shape *x = i->in[0], *b = i->in[1];
     (void)attr;
@@ -16,7 +16,7 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
     return RT_OK;
 }
 
-static void forward_row(int64_t n, int thread, void *ud)
+static void bias_forward_row(int64_t n, int thread, void *ud)
 {
     const ag_args *a    = ud;
     const int64_t  C    = a->shape[0]->d[1];
@@ -25,10 +25,10 @@ static void forward_row(int64_t n, int thread, void *ud)
     kn_commit(a->out, a->out_type, n * C, y, C);
 }
 
-static void forward(const ag_args *a) { rt_parallel(a->shape[0]->d[0], forward_row, (void *)(uintptr_t)a); }
+static void bias_forward(const ag_args *a) { rt_parallel(a->shape[0]->d[0], bias_forward_row, (void *)(uintptr_t)a); }
 
 /* Backward of one work item, a block of rows: sums their db into the item's own row of `shared`. */
-static void backward_rows(int64_t item, int thread, void *ud)
+static void bias_backward_rows(int64_t item, int thread, void *ud)
 {
     const ag_args *a = ud;
     const int64_t  N = a->shape[0]->d[0], C = a->shape[0]->d[1], end = (item + 1) * ROWS < N ? (item + 1) * ROWS : N;
@@ -37,12 +37,12 @@ static void backward_rows(int64_t item, int thread, void *ud)
     for (int64_t n = item * ROWS; n < end; n++) a->k->add(part, part, kn_load(a->dout, a->out_type, n * C, C, ag_scratch(a, thread)), C);
 }
 
-static void backward(const ag_args *a)
+static void bias_backward(const ag_args *a)
 {
     const int64_t parts = (a->shape[0]->d[0] + ROWS - 1) / ROWS;
-    if (a->din[1]) rt_parallel(parts, backward_rows, (void *)(uintptr_t)a), ag_add_parts(a, 1, parts);
+    if (a->din[1]) rt_parallel(parts, bias_backward_rows, (void *)(uintptr_t)a), ag_add_parts(a, 1, parts);
     ag_pass(a, 0);
 }
 
 const ag_op ag_op_bias = {
-    .name = "bias", .n_in = 2, .work = AG_ROWS, .inplace = 1, .infer = infer, .forward = forward, .backward = backward};
+    .name = "bias", .n_in = 2, .work = AG_ROWS, .inplace = 1, .infer = bias_infer, .forward = bias_forward, .backward = bias_backward};

@@ -4,7 +4,7 @@
 
 enum { COLUMNS = 32 };
 
-static rt_status infer(ag_infer *i, const ag_attr *attr)
+static rt_status embed_infer(ag_infer *i, const ag_attr *attr)
 {
     (void)attr;
     RT_CHECK(i->type[0] == KN_I32 && i->in[1]->nd == 2, RT_ESHAPE, "embed: expected ids[N] of type i32 and w[V,C]");
@@ -13,7 +13,7 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
     return RT_OK;
 }
 
-static void forward_row(int64_t n, int thread, void *ud)
+static void embed_forward_row(int64_t n, int thread, void *ud)
 {
     const ag_args *a = ud;
     const int64_t  C = a->shape[1]->d[1];
@@ -23,7 +23,7 @@ static void forward_row(int64_t n, int thread, void *ud)
     kn_commit(a->out, a->out_type, n * C, y, C);
 }
 
-static void forward(const ag_args *a) { rt_parallel(ag_len(a->shape[0]), forward_row, (void *)(uintptr_t)a); }
+static void embed_forward(const ag_args *a) { rt_parallel(ag_len(a->shape[0]), embed_forward_row, (void *)(uintptr_t)a); }
 
 static void backward_columns(int64_t item, int thread, void *ud)
 {
@@ -40,10 +40,16 @@ static void backward_columns(int64_t item, int thread, void *ud)
     }
 }
 
-static void backward(const ag_args *a)
+static void embed_backward(const ag_args *a)
 {
     if (a->din[1]) rt_parallel((a->shape[1]->d[1] + COLUMNS - 1) / COLUMNS, backward_columns, (void *)(uintptr_t)a);
 }
 
-const ag_op ag_op_embed = {
-    .name = "embed", .n_in = 2, .work = AG_ROWS, .keeps = 1, .nograd = 1, .infer = infer, .forward = forward, .backward = backward};
+const ag_op ag_op_embed = {.name     = "embed",
+                           .n_in     = 2,
+                           .work     = AG_ROWS,
+                           .keeps    = 1,
+                           .nograd   = 1,
+                           .infer    = embed_infer,
+                           .forward  = embed_forward,
+                           .backward = embed_backward};

@@ -27,7 +27,7 @@ typedef struct block {
 } block;
 
 /* Returns the rows per block.  attr->i[0] is the size of a block of logits in bytes. */
-static int64_t rows_of(const ag_attr *attr, int64_t N, int64_t V)
+static int64_t head_rows_of(const ag_attr *attr, int64_t N, int64_t V)
 {
     int64_t r = attr->i[0] / (V * (int64_t)sizeof(real));
     r         = r > MAX_ROWS ? MAX_ROWS : r < 1 ? 1 : r;
@@ -37,12 +37,12 @@ static int64_t rows_of(const ag_attr *attr, int64_t N, int64_t V)
 /* Returns how many reals hold n objects of `size` bytes, with room for alignment. */
 static int64_t reals(int64_t n, size_t size) { return (n * (int64_t)size + (int64_t)sizeof(real) * 8) / (int64_t)sizeof(real); }
 
-static rt_status infer(ag_infer *i, const ag_attr *attr)
+static rt_status head_infer(ag_infer *i, const ag_attr *attr)
 {
     const ag_shape *x = i->in[0], *w = i->in[1];
     RT_CHECK(x->nd == 2 && w->nd == 2 && x->d[1] == w->d[1], RT_ESHAPE, "head: hidden is [%lld,%lld], w is [%lld,%lld]", (long long)x->d[0],
              (long long)x->d[1], (long long)w->d[0], (long long)w->d[1]);
-    const int64_t R = rows_of(attr, x->d[0], w->d[0]);
+    const int64_t R = head_rows_of(attr, x->d[0], w->d[0]);
     i->out_type     = KN_REAL;
     i->out.nd       = 0;
     i->shared       = R * w->d[0] + 2 * R * x->d[1] + reals(R, sizeof(ag_row_result)) + reals(R, sizeof(int64_t));
@@ -52,22 +52,22 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
     return RT_OK;
 }
 
-static void take(const block *b, real *to, const void *rows, kn_type t, int64_t n, int64_t C, int thread)
+static void head_take(const block *b, real *to, const void *rows, kn_type t, int64_t n, int64_t C, int thread)
 {
     memcpy(to, kn_load(rows, t, n * C, C, ag_scratch(b->a, thread)), (size_t)C * sizeof(real));
 }
 
-static void take_row(int64_t i, int thread, void *ud)
+static void head_take_row(int64_t i, int thread, void *ud)
 {
     const block      *b = ud;
     const ag_teacher *t = &b->t->rows.teacher;
     const int64_t     C = b->a->shape[0]->d[1];
-    take(b, b->x + i * C, b->a->in[0], b->a->type[0], b->row[i], C, thread);
-    if (b->y) take(b, b->tx + i * t->C, t->hidden, t->hidden_type, b->row[i], t->C, thread);
+    head_take(b, b->x + i * C, b->a->in[0], b->a->type[0], b->row[i], C, thread);
+    if (b->y) head_take(b, b->tx + i * t->C, t->hidden, t->hidden_type, b->row[i], t->C, thread);
 }
 
 /* Returns how many rows of the teacher's matrix are read. */
-static int64_t shared_ids(const block *b, int64_t V)
+static int64_t head_shared_ids(const block *b, int64_t V)
 {
     const int64_t Vt = b->t->rows.teacher.V;
     return Vt && Vt < V ? Vt : V;
@@ -76,18 +76,18 @@ static int64_t shared_ids(const block *b, int64_t V)
 /* Sets the logits of the ids that the teacher lacks to a negligible value at any temperature. */
 static void fill_lacking(const block *b, real *y, int64_t V)
 {
-    const int64_t n = shared_ids(b, V);
+    const int64_t n = head_shared_ids(b, V);
     if (n == V) return;
     const real low = b->a->k->max(y, n) - (real)(30 * fmax(b->t->settings.temperature, 1));
     for (int64_t v = n; v < V; v++) y[v] = low;
 }
 
-static void lose_row(const block *b, int64_t i, int thread)
+static void head_lose_row(const block *b, int64_t i, int thread)
 {
     const int64_t     V = b->a->shape[1]->d[0];
     const ag_teacher *t = &b->t->rows.teacher;
     const ag_row r = {b->a->k, &b->t->settings, &b->rows, b->row[i], V, b->z + i * V, b->y ? b->y + i * V : NULL, ag_scratch(b->a, thread)};
-    if (b->y && kn_not_finite(r.y, KN_REAL, shared_ids(b, V)) >= 0) {
+    if (b->y && kn_not_finite(r.y, KN_REAL, head_shared_ids(b, V)) >= 0) {
         b->result[i] = (ag_row_result){.bad = 1};
         return;
     }
@@ -100,10 +100,10 @@ static void lose_rows(int64_t item, int thread, void *ud)
 {
     const block  *b  = ud;
     const int64_t to = (item + 1) * ROWS_AN_ITEM < b->n ? (item + 1) * ROWS_AN_ITEM : b->n;
-    for (int64_t i = item * ROWS_AN_ITEM; i < to; i++) lose_row(b, i, thread);
+    for (int64_t i = item * ROWS_AN_ITEM; i < to; i++) head_lose_row(b, i, thread);
 }
 
-static void return_row(int64_t i, int thread, void *ud)
+static void head_return_row(int64_t i, int thread, void *ud)
 {
     const block  *b = ud;
     const int64_t C = b->a->shape[0]->d[1];
@@ -114,7 +114,7 @@ static void return_row(int64_t i, int thread, void *ud)
 /* Returns the columns per chunk from which both gradients are computed: 2 MB if a block has the default 64 MB. */
 static int64_t chunk_of(const ag_args *a, int64_t V)
 {
-    const int64_t n = a->attr.i[0] / (rows_of(&a->attr, a->shape[0]->d[0], V) * (int64_t)sizeof(real) * CHUNKS);
+    const int64_t n = a->attr.i[0] / (head_rows_of(&a->attr, a->shape[0]->d[0], V) * (int64_t)sizeof(real) * CHUNKS);
     return n < 1 ? 1 : n;
 }
 
@@ -137,15 +137,15 @@ static void run_block(const block *b, int first)
     const int64_t  C = a->shape[0]->d[1], V = a->shape[1]->d[0];
     const kn_mat   x = {b->x, KN_REAL, C, 0}, w_t = {a->in[1], a->type[1], C, 1};
     const int64_t  Ct = b->t->rows.teacher.C;
-    rt_parallel(b->n, take_row, (void *)(uintptr_t)b);
+    rt_parallel(b->n, head_take_row, (void *)(uintptr_t)b);
     kn_gemm(b->z, KN_REAL, V, x, w_t, b->n, V, C, NULL);
     if (b->y)
         kn_gemm(b->y, KN_REAL, V, (kn_mat){b->tx, KN_REAL, Ct, 0}, (kn_mat){b->t->rows.teacher.w, b->t->rows.teacher.w_type, Ct, 1}, b->n,
-                shared_ids(b, V), Ct, NULL);
+                head_shared_ids(b, V), Ct, NULL);
     rt_parallel((b->n + ROWS_AN_ITEM - 1) / ROWS_AN_ITEM, lose_rows, (void *)(uintptr_t)b);
     if (!b->gradient) return;
     for (int64_t v = 0, n = chunk_of(a, V); v < V; v += n) backward_chunk(b, v, V - v < n ? V - v : n, first);
-    if (a->din[0]) rt_parallel(b->n, return_row, (void *)(uintptr_t)b);
+    if (a->din[0]) rt_parallel(b->n, head_return_row, (void *)(uintptr_t)b);
 }
 
 static void add_kl(ag_targets *t, double kl, int64_t row)
@@ -171,9 +171,9 @@ static void clear(const ag_args *a)
     if (a->din[0] && !(a->acc & 1)) memset(a->din[0], 0, (size_t)ag_len(a->shape[0]) * kn_size(a->din_type[0]));
 }
 
-static void run(const ag_args *a, int gradient)
+static void head_run(const ag_args *a, int gradient)
 {
-    const int64_t N = a->shape[0]->d[0], C = a->shape[0]->d[1], V = a->shape[1]->d[0], R = rows_of(&a->attr, N, V);
+    const int64_t N = a->shape[0]->d[0], C = a->shape[0]->d[1], V = a->shape[1]->d[0], R = head_rows_of(&a->attr, N, V);
     ag_targets   *t     = a->in[2];
     block         b     = {.a = a, .t = t, .rows = t->rows, .x = a->shared, .gradient = gradient};
     int           first = 1;
@@ -200,8 +200,8 @@ static void run(const ag_args *a, int gradient)
     *(real *)a->out = (real)t->result.loss;
 }
 
-static void forward(const ag_args *a) { run(a, 0); }
-static void backward(const ag_args *a) { run(a, 1); }
+static void head_forward(const ag_args *a) { head_run(a, 0); }
+static void head_backward(const ag_args *a) { head_run(a, 1); }
 
 const ag_op ag_op_head = {.name     = "head",
                           .n_in     = 3,
@@ -209,6 +209,6 @@ const ag_op ag_op_head = {.name     = "head",
                           .keeps    = 1 | 2 | 4 | AG_KEEP_OUT,
                           .nograd   = 4,
                           .fused    = 1,
-                          .infer    = infer,
-                          .forward  = forward,
-                          .backward = backward};
+                          .infer    = head_infer,
+                          .forward  = head_forward,
+                          .backward = head_backward};

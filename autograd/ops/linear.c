@@ -8,7 +8,7 @@
 
 enum { FEW_ROWS = 4 };
 
-static rt_status infer(ag_infer *i, const ag_attr *attr)
+static rt_status linear_infer(ag_infer *i, const ag_attr *attr)
 {
     const ag_shape *x = i->in[0], *w = i->in[1];
     (void)attr;
@@ -21,7 +21,7 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
 
 static rt_status infer_add(ag_infer *i, const ag_attr *attr)
 {
-    RT_TRY(infer(i, attr));
+    RT_TRY(linear_infer(i, attr));
     RT_CHECK(ag_same(i->in[2], &i->out), RT_ESHAPE, "linear_add: x w' is [%lld,%lld], but the addend has %lld elements",
              (long long)i->out.d[0], (long long)i->out.d[1], (long long)ag_len(i->in[2]));
     return RT_OK;
@@ -58,10 +58,10 @@ static void multiply(const ag_args *a, const void *plus)
     kn_gemm(a->out, a->out_type, M, x, w, N, M, C, plus);
 }
 
-static void forward(const ag_args *a) { multiply(a, NULL); }
+static void linear_forward(const ag_args *a) { multiply(a, NULL); }
 static void forward_add(const ag_args *a) { multiply(a, a->in[2]); }
 
-static void backward(const ag_args *a)
+static void linear_backward(const ag_args *a)
 {
     const int64_t N = a->shape[0]->d[0], C = a->shape[0]->d[1], M = a->shape[1]->d[0];
     const kn_mat  x = {a->in[0], a->type[0], C, 0}, w = {a->in[1], a->type[1], C, 0};
@@ -72,12 +72,17 @@ static void backward(const ag_args *a)
 
 static void backward_add(const ag_args *a)
 {
-    backward(a);
+    linear_backward(a);
     ag_pass(a, 2);
 }
 
-const ag_op ag_op_linear = {
-    .name = "linear", .n_in = 2, .work = AG_GEMM, .keeps = 1 | 2, .infer = infer, .forward = forward, .backward = backward};
+const ag_op ag_op_linear     = {.name     = "linear",
+                                .n_in     = 2,
+                                .work     = AG_GEMM,
+                                .keeps    = 1 | 2,
+                                .infer    = linear_infer,
+                                .forward  = linear_forward,
+                                .backward = linear_backward};
 const ag_op ag_op_linear_add = {.name     = "linear_add",
                                 .n_in     = 3,
                                 .work     = AG_GEMM,

@@ -21,7 +21,7 @@ typedef struct block {
     double        *loss; /* [ROWS] */
 } block;
 
-static rt_status infer(ag_infer *i, const ag_attr *attr)
+static rt_status match_infer(ag_infer *i, const ag_attr *attr)
 {
     const ag_shape *x = i->in[0], *w = i->in[1];
     (void)attr;
@@ -34,13 +34,13 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
     return RT_OK;
 }
 
-static int64_t width(const block *b) { return b->a->shape[0]->d[1]; }
+static int64_t match_width(const block *b) { return b->a->shape[0]->d[1]; }
 static int64_t teacher_width(const block *b) { return b->a->shape[1]->d[0]; }
 
-static void take_row(int64_t i, int thread, void *ud)
+static void match_take_row(int64_t i, int thread, void *ud)
 {
     const block  *b = ud;
-    const int64_t C = width(b);
+    const int64_t C = match_width(b);
     memcpy(b->x + i * C, kn_load(b->a->in[0], b->a->type[0], (b->at + i) * C, C, ag_scratch(b->a, thread)), (size_t)C * sizeof(real));
 }
 
@@ -65,7 +65,7 @@ static double cosine(real *y, const real *t, int64_t n, double u)
     return 1 - cosine_yt;
 }
 
-static void lose_row(int64_t i, int thread, void *ud)
+static void match_lose_row(int64_t i, int thread, void *ud)
 {
     const block      *b = ud;
     const ag_targets *t = b->t;
@@ -80,31 +80,31 @@ static void lose_row(int64_t i, int thread, void *ud)
 static void lose(const block *b)
 {
     const ag_args *a = b->a;
-    const int64_t  C = width(b), Ct = teacher_width(b);
-    rt_parallel(b->n, take_row, (void *)(uintptr_t)b);
+    const int64_t  C = match_width(b), Ct = teacher_width(b);
+    rt_parallel(b->n, match_take_row, (void *)(uintptr_t)b);
     kn_gemm(b->y, KN_REAL, Ct, (kn_mat){b->x, KN_REAL, C, 0}, (kn_mat){a->in[1], a->type[1], C, 1}, b->n, Ct, C, NULL);
-    rt_parallel(b->n, lose_row, (void *)(uintptr_t)b);
+    rt_parallel(b->n, match_lose_row, (void *)(uintptr_t)b);
 }
 
 static block first_block(const ag_args *a, double dout)
 {
     block b = {.a = a, .t = a->in[2], .dout = dout, .x = a->shared};
-    b.y     = b.x + ROWS * width(&b);
+    b.y     = b.x + ROWS * match_width(&b);
     b.dx    = b.y + ROWS * teacher_width(&b);
-    b.loss  = (double *)(void *)(b.dx + ROWS * width(&b) + (ROWS * teacher_width(&b)) % 2);
+    b.loss  = (double *)(void *)(b.dx + ROWS * match_width(&b) + (ROWS * teacher_width(&b)) % 2);
     return b;
 }
 
-static void next_block(block *b, int64_t at)
+static void match_next_block(block *b, int64_t at)
 {
     const int64_t N = b->a->shape[0]->d[0];
     b->at = at, b->n = N - at < ROWS ? N - at : ROWS;
 }
 
-static void return_row(int64_t i, int thread, void *ud)
+static void match_return_row(int64_t i, int thread, void *ud)
 {
     const block  *b = ud;
-    const int64_t C = width(b);
+    const int64_t C = match_width(b);
     (void)thread;
     kn_put(b->a->din[0], b->a->din_type[0], (b->at + i) * C, b->dx + i * C, C, b->a->acc & 1);
 }
@@ -113,23 +113,23 @@ static void return_row(int64_t i, int thread, void *ud)
 static void give_back(block *b)
 {
     const ag_args *a = b->a;
-    const int64_t  C = width(b), Ct = teacher_width(b);
+    const int64_t  C = match_width(b), Ct = teacher_width(b);
     const kn_mat   dy = {b->y, KN_REAL, Ct, 0}, dy_t = {b->y, KN_REAL, Ct, 1}, x = {b->x, KN_REAL, C, 0}, w = {a->in[1], a->type[1], C, 0};
     if (a->din[0]) {
         kn_gemm(b->dx, KN_REAL, C, dy, w, b->n, C, Ct, NULL);
-        rt_parallel(b->n, return_row, b);
+        rt_parallel(b->n, match_return_row, b);
     }
     if (a->din[1]) kn_gemm(a->din[1], KN_REAL, C, dy_t, x, Ct, C, b->n, b->at || (a->acc & 2) ? a->din[1] : NULL);
 }
 
-static void run(const ag_args *a, int gradient)
+static void match_run(const ag_args *a, int gradient)
 {
     block         b   = first_block(a, gradient ? (double)*(const real *)a->dout : 0);
     double        sum = 0;
     const int64_t N   = a->shape[0]->d[0];
     RT_ASSERT(b.t->rows.teacher.hidden && b.t->rows.teacher.C >= teacher_width(&b));
     for (int64_t at = 0; at < N; at += ROWS) {
-        next_block(&b, at);
+        match_next_block(&b, at);
         lose(&b);
         for (int64_t i = 0; i < b.n; i++) sum += b.loss[i];
         if (gradient) give_back(&b);
@@ -138,8 +138,8 @@ static void run(const ag_args *a, int gradient)
     *(real *)a->out     = (real)sum;
 }
 
-static void forward(const ag_args *a) { run(a, 0); }
-static void backward(const ag_args *a) { run(a, 1); }
+static void match_forward(const ag_args *a) { match_run(a, 0); }
+static void match_backward(const ag_args *a) { match_run(a, 1); }
 
 const ag_op ag_op_match_hidden = {.name     = "match_hidden",
                                   .n_in     = 3,
@@ -147,6 +147,6 @@ const ag_op ag_op_match_hidden = {.name     = "match_hidden",
                                   .keeps    = 1 | 2 | 4 | AG_KEEP_OUT,
                                   .nograd   = 4,
                                   .fused    = 1,
-                                  .infer    = infer,
-                                  .forward  = forward,
-                                  .backward = backward};
+                                  .infer    = match_infer,
+                                  .forward  = match_forward,
+                                  .backward = match_backward};

@@ -1,7 +1,7 @@
 /* mul.c -- the operator mul: y = a * b (same shape).  da = b dy, db = a dy. */
 #include "autograd/op.h"
 
-static rt_status infer(ag_infer *i, const ag_attr *attr)
+static rt_status mul_infer(ag_infer *i, const ag_attr *attr)
 {
     (void)attr;
     RT_CHECK(ag_same(i->in[0], i->in[1]), RT_ESHAPE, "mul: operands differ in shape");
@@ -9,7 +9,7 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
     return RT_OK;
 }
 
-static void forward_block(int64_t item, int thread, void *ud)
+static void mul_forward_block(int64_t item, int thread, void *ud)
 {
     const ag_args *a  = ud;
     const int64_t  at = item * AG_BLOCK, left = ag_len(a->shape[0]) - at, n = left < AG_BLOCK ? left : AG_BLOCK;
@@ -19,9 +19,9 @@ static void forward_block(int64_t item, int thread, void *ud)
     kn_commit(a->out, a->out_type, at, y, n);
 }
 
-static void forward(const ag_args *a) { rt_parallel(ag_blocks(ag_len(a->shape[0])), forward_block, (void *)(uintptr_t)a); }
+static void mul_forward(const ag_args *a) { rt_parallel(ag_blocks(ag_len(a->shape[0])), mul_forward_block, (void *)(uintptr_t)a); }
 
-static void backward_block(int64_t item, int thread, void *ud)
+static void mul_backward_block(int64_t item, int thread, void *ud)
 {
     const ag_args *a  = ud;
     const int64_t  at = item * AG_BLOCK, left = ag_len(a->shape[0]) - at, n = left < AG_BLOCK ? left : AG_BLOCK;
@@ -35,7 +35,7 @@ static void backward_block(int64_t item, int thread, void *ud)
     }
 }
 
-static void backward(const ag_args *a) { rt_parallel(ag_blocks(ag_len(a->shape[0])), backward_block, (void *)(uintptr_t)a); }
+static void mul_backward(const ag_args *a) { rt_parallel(ag_blocks(ag_len(a->shape[0])), mul_backward_block, (void *)(uintptr_t)a); }
 
 const ag_op ag_op_mul = {
-    .name = "mul", .n_in = 2, .work = AG_ROWS, .keeps = 1 | 2, .infer = infer, .forward = forward, .backward = backward};
+    .name = "mul", .n_in = 2, .work = AG_ROWS, .keeps = 1 | 2, .infer = mul_infer, .forward = mul_forward, .backward = mul_backward};

@@ -16,7 +16,7 @@ enum { ROWS = 64 }; /* rows per work item of backward */
 /* Checks the operands' shapes and sets the output's shape and the sizes of the work spaces, in reals.  This is the only function
  * of an operator that may fail.  `saved` (r[N]) is kept from forward to backward.  `scratch` (four rows) is private to each
  * thread and `shared` (the parts of dw) is common to all threads; both are valid within one step only. */
-static rt_status infer(ag_infer *i, const ag_attr *attr)
+static rt_status rmsnorm_infer(ag_infer *i, const ag_attr *attr)
 {
     const ag_shape *x = i->in[0], *w = i->in[1];
     RT_CHECK(x->nd == 2 && w->nd == 1 && x->d[1] == w->d[0], RT_ESHAPE, "rmsnorm: rows have %lld columns, but the weight has %lld",
@@ -32,7 +32,7 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
 /* Forward of one row.  A work item is a row; items write disjoint outputs, so any thread may run any item.  kn_load and
  * kn_target return the tensor's own memory for KN_REAL; for other types they return scratch rows, to which kn_load casts and from
  * which kn_commit casts. */
-static void forward_row(int64_t n, int thread, void *ud)
+static void rmsnorm_forward_row(int64_t n, int thread, void *ud)
 {
     const ag_args *a    = ud;
     const int64_t  C    = a->shape[0]->d[1];
@@ -46,10 +46,10 @@ static void forward_row(int64_t n, int thread, void *ud)
     kn_commit(a->out, a->out_type, n * C, y, C);
 }
 
-static void forward(const ag_args *a) { rt_parallel(a->shape[0]->d[0], forward_row, (void *)(uintptr_t)a); }
+static void rmsnorm_forward(const ag_args *a) { rt_parallel(a->shape[0]->d[0], rmsnorm_forward_row, (void *)(uintptr_t)a); }
 
 /* Backward of one work item, a block of rows: sets dx of these rows and sums their dw into the item's own row of `shared`. */
-static void backward_rows(int64_t item, int thread, void *ud)
+static void rmsnorm_backward_rows(int64_t item, int thread, void *ud)
 {
     const ag_args *a = ud;
     const int64_t  N = a->shape[0]->d[0], C = a->shape[0]->d[1], end = (item + 1) * ROWS < N ? (item + 1) * ROWS : N;
@@ -68,10 +68,10 @@ static void backward_rows(int64_t item, int thread, void *ud)
 
 /* din[i] is NULL if the gradient of input i is not needed.  If bit i of acc is set, the gradient is added to din[i], else it
  * overwrites din[i].  The parts of dw are added in order, so that dw does not depend on the number of threads. */
-static void backward(const ag_args *a)
+static void rmsnorm_backward(const ag_args *a)
 {
     const int64_t parts = (a->shape[0]->d[0] + ROWS - 1) / ROWS;
-    rt_parallel(parts, backward_rows, (void *)(uintptr_t)a);
+    rt_parallel(parts, rmsnorm_backward_rows, (void *)(uintptr_t)a);
     if (a->din[1]) ag_add_parts(a, 1, parts);
 }
 
@@ -82,6 +82,6 @@ const ag_op ag_op_rmsnorm = {.name     = "rmsnorm",
                              .work     = AG_ROWS,
                              .keeps    = 1 | 2 | AG_KEEP_SAVED,
                              .cheap    = 1,
-                             .infer    = infer,
-                             .forward  = forward,
-                             .backward = backward};
+                             .infer    = rmsnorm_infer,
+                             .forward  = rmsnorm_forward,
+                             .backward = rmsnorm_backward};

@@ -17,7 +17,7 @@ void ag_rope_table(real *table, int64_t positions, int64_t D, double theta)
         }
 }
 
-static rt_status infer(ag_infer *i, const ag_attr *attr)
+static rt_status rope_infer(ag_infer *i, const ag_attr *attr)
 {
     const ag_shape *x = i->in[0], *table = i->in[2];
     const int64_t   D = attr->i[0];
@@ -31,7 +31,7 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
     return RT_OK;
 }
 
-static void turn(const ag_args *a, int64_t n, const void *from, kn_type from_type, real *work, real *to, real sign)
+static void rope_turn(const ag_args *a, int64_t n, const void *from, kn_type from_type, real *work, real *to, real sign)
 {
     const int64_t W = a->shape[0]->d[1], D = a->attr.i[0], P = a->shape[2]->d[1], p = ((const int32_t *)a->in[1])[n];
     const real   *x = kn_load(from, from_type, n * W, W, work), *c = (const real *)a->in[2] + p * (D / 2), *s = c + P * (D / 2);
@@ -39,12 +39,12 @@ static void turn(const ag_args *a, int64_t n, const void *from, kn_type from_typ
     for (int64_t h = 0; h < W; h += D) a->k->rotate(to + h, x + h, c, s, sign, D / 2);
 }
 
-static void forward_row(int64_t n, int thread, void *ud)
+static void rope_forward_row(int64_t n, int thread, void *ud)
 {
     const ag_args *a    = ud;
     const int64_t  W    = a->shape[0]->d[1];
     real          *work = ag_scratch(a, thread);
-    turn(a, n, a->in[0], a->type[0], work, work + W, 1);
+    rope_turn(a, n, a->in[0], a->type[0], work, work + W, 1);
     kn_put(a->out, a->out_type, n * W, work + W, W, 0);
 }
 
@@ -53,13 +53,13 @@ static void backward_row(int64_t n, int thread, void *ud)
     const ag_args *a    = ud;
     const int64_t  W    = a->shape[0]->d[1];
     real          *work = ag_scratch(a, thread);
-    turn(a, n, a->dout, a->out_type, work, work + W, -1);
+    rope_turn(a, n, a->dout, a->out_type, work, work + W, -1);
     kn_put(a->din[0], a->din_type[0], n * W, work + W, W, a->acc & 1);
 }
 
-static void forward(const ag_args *a) { rt_parallel(a->shape[0]->d[0], forward_row, (void *)(uintptr_t)a); }
+static void rope_forward(const ag_args *a) { rt_parallel(a->shape[0]->d[0], rope_forward_row, (void *)(uintptr_t)a); }
 
-static void backward(const ag_args *a)
+static void rope_backward(const ag_args *a)
 {
     if (a->din[0]) rt_parallel(a->shape[0]->d[0], backward_row, (void *)(uintptr_t)a);
 }
@@ -70,6 +70,6 @@ const ag_op ag_op_rope = {.name     = "rope",
                           .keeps    = 2 | 4,
                           .nograd   = 2 | 4,
                           .inplace  = 1,
-                          .infer    = infer,
-                          .forward  = forward,
-                          .backward = backward};
+                          .infer    = rope_infer,
+                          .forward  = rope_forward,
+                          .backward = rope_backward};

@@ -2,7 +2,7 @@
  * dg = u s(g) (1 + g (1 - s(g))) dy,  du = g s(g) dy.  Source: Shazeer 2020, arXiv:2002.05202. */
 #include "autograd/op.h"
 
-static rt_status infer(ag_infer *i, const ag_attr *attr)
+static rt_status swiglu_infer(ag_infer *i, const ag_attr *attr)
 {
     (void)attr;
     RT_CHECK(ag_same(i->in[0], i->in[1]), RT_ESHAPE, "swiglu: gate and up differ in shape");
@@ -10,7 +10,7 @@ static rt_status infer(ag_infer *i, const ag_attr *attr)
     return RT_OK;
 }
 
-static void forward_block(int64_t item, int thread, void *ud)
+static void swiglu_forward_block(int64_t item, int thread, void *ud)
 {
     const ag_args *a  = ud;
     const int64_t  at = item * AG_BLOCK, left = ag_len(a->shape[0]) - at, n = left < AG_BLOCK ? left : AG_BLOCK;
@@ -20,9 +20,9 @@ static void forward_block(int64_t item, int thread, void *ud)
     kn_commit(a->out, a->out_type, at, y, n);
 }
 
-static void forward(const ag_args *a) { rt_parallel(ag_blocks(ag_len(a->shape[0])), forward_block, (void *)(uintptr_t)a); }
+static void swiglu_forward(const ag_args *a) { rt_parallel(ag_blocks(ag_len(a->shape[0])), swiglu_forward_block, (void *)(uintptr_t)a); }
 
-static void backward_block(int64_t item, int thread, void *ud)
+static void swiglu_backward_block(int64_t item, int thread, void *ud)
 {
     const ag_args *a  = ud;
     const int64_t  at = item * AG_BLOCK, left = ag_len(a->shape[0]) - at, n = left < AG_BLOCK ? left : AG_BLOCK;
@@ -34,7 +34,12 @@ static void backward_block(int64_t item, int thread, void *ud)
     if (a->din[1]) kn_put(a->din[1], a->din_type[1], at, du, n, a->acc >> 1 & 1);
 }
 
-static void backward(const ag_args *a) { rt_parallel(ag_blocks(ag_len(a->shape[0])), backward_block, (void *)(uintptr_t)a); }
+static void swiglu_backward(const ag_args *a) { rt_parallel(ag_blocks(ag_len(a->shape[0])), swiglu_backward_block, (void *)(uintptr_t)a); }
 
-const ag_op ag_op_swiglu = {
-    .name = "swiglu", .n_in = 2, .work = AG_ROWS, .keeps = 1 | 2, .infer = infer, .forward = forward, .backward = backward};
+const ag_op ag_op_swiglu = {.name     = "swiglu",
+                            .n_in     = 2,
+                            .work     = AG_ROWS,
+                            .keeps    = 1 | 2,
+                            .infer    = swiglu_infer,
+                            .forward  = swiglu_forward,
+                            .backward = swiglu_backward};

@@ -64,26 +64,26 @@ int ds_h5_bytes_for(uint64_t most)
 
 /* ---- Bob Jenkins's lookup3, "hashlittle" ---------------------------------------------- */
 
-static uint32_t turn(uint32_t x, int k) { return x << k | x >> (32 - k); }
+static uint32_t block_turn(uint32_t x, int k) { return x << k | x >> (32 - k); }
 
-static void mix(uint32_t v[3])
+static void block_mix(uint32_t v[3])
 {
     static const int k[6] = {4, 6, 8, 16, 19, 4};
     for (int i = 0; i < 6; i++) { /* the roles of a, b and c rotate */
         uint32_t *a = &v[i % 3], *b = &v[(i + 1) % 3], *c = &v[(i + 2) % 3];
         *a -= *c;
-        *a ^= turn(*c, k[i]);
+        *a ^= block_turn(*c, k[i]);
         *c += *b;
     }
 }
 
-static void finish(uint32_t v[3])
+static void block_finish(uint32_t v[3])
 {
     static const int k[7] = {14, 11, 25, 16, 4, 14, 24};
     for (int i = 0; i < 7; i++) { /* updates c from b, a from c, b from a, ... */
         uint32_t *to = &v[(i + 2) % 3], *from = &v[(i + 1) % 3];
         *to ^= *from;
-        *to -= turn(*from, k[i]);
+        *to -= block_turn(*from, k[i]);
     }
 }
 
@@ -95,9 +95,9 @@ uint32_t ds_h5_lookup3(const void *bytes, size_t n)
     if (n == 0) return seed;
     for (; n > 12; n -= 12, p += 12) {
         for (int i = 0; i < 12; i++) v[i / 4] += (uint32_t)p[i] << 8 * (i % 4);
-        mix(v);
+        block_mix(v);
     }
     for (size_t i = 0; i < n; i++) v[i / 4] += (uint32_t)p[i] << 8 * (i % 4);
-    finish(v);
+    block_finish(v);
     return v[2];
 }

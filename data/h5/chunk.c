@@ -30,7 +30,7 @@ static uint32_t fletcher32(const uint8_t *p, size_t n)
     return b << 16 | a;
 }
 
-static rt_status begin(ds_h5_inflater **z)
+static rt_status chunk_begin(ds_h5_inflater **z)
 {
     ds_h5_inflater *x;
     if (*z) return RT_OK;
@@ -89,7 +89,7 @@ rt_status ds_h5_chunk_read(const ds_h5_table *t, const ds_h5_source *s, const ds
     const size_t   whole    = (size_t)(t->chunk * t->row);
     const uint32_t may_skip = t->gzip ? 1 : 0; /* gzip may be omitted for a chunk that it would not shrink, the checksum never */
     DS_H5_CHECK(!(p->skipped & ~may_skip), s, p->at, "a chunk without a checksum");
-    RT_TRY(begin(z));
+    RT_TRY(chunk_begin(z));
     rt_buf *b = &(*z)->stored;
     RT_TRY(read_stored(s, p, b));
     if (t->gzip && !p->skipped) {

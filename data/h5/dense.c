@@ -74,7 +74,7 @@ static int find_block(const dense *x, uint64_t offset, uint64_t *begin, uint64_t
 }
 
 /* The checksum of a direct block is stored after its prefix, and is computed with zeros in its place. */
-static rt_status read_block(dense *x, uint64_t begin, uint64_t at, uint64_t size)
+static rt_status dense_read_block(dense *x, uint64_t begin, uint64_t at, uint64_t size)
 {
     const size_t prefix = 13 + (size_t)x->offset_bytes;
     if (x->block.len && x->block_at == at) return RT_OK;
@@ -100,7 +100,7 @@ static rt_status read_message(dense *x, ds_h5_cursor id)
     const uint64_t form = ds_h5_take(&id, 1), offset = ds_h5_take(&id, (size_t)x->offset_bytes),
                    n = ds_h5_take(&id, (size_t)x->length_bytes);
     DS_H5_CHECK(!form && !id.bad && find_block(x, offset, &begin, &at, &size), x->s, x->d->heap, "a name that is not in its heap");
-    RT_TRY(read_block(x, begin, at, size));
+    RT_TRY(dense_read_block(x, begin, at, size));
     DS_H5_CHECK(offset - begin >= 17 + (uint64_t)x->offset_bytes && n <= size - (offset - begin), x->s, at,
                 "a name that is not in its block");
     return x->each(x->ud, x->d->type, (ds_h5_cursor){(uint8_t *)x->block.p + (offset - begin), (size_t)n, 0});

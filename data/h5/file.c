@@ -13,7 +13,7 @@ void ds_h5_quiet(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
 
 /* ---- errors ---------------------------------------------------------------------- */
 
-static herr_t look(unsigned n, const H5E_error2_t *e, void *ud)
+static herr_t h5_look(unsigned n, const H5E_error2_t *e, void *ud)
 {
     if (n == 0 && e->desc) snprintf(ud, 160, "%s", e->desc);
     return 0;
@@ -25,7 +25,7 @@ rt_status ds_h5_check(const ds_h5 *f, int ok, const char *what, const char *name
     if (ok && !f->note) return RT_OK;
     const char *where = name ? name : "", *gap = name ? " " : "";
     if (f->note) RT_FAIL(rt_status_of_errno(f->note), "%s: cannot %s%s%s: %s", f->path, what, gap, where, strerror(f->note));
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, look, text);
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, h5_look, text);
     text[strcspn(text, "\n")] = '\0';
     RT_FAIL(RT_EIO, "%s: cannot %s%s%s: HDF5 reports \"%s\"", f->path, what, gap, where, text);
 }

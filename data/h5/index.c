@@ -20,7 +20,7 @@ static int entry_bytes(const ds_h5_table *t) { return 8 + size_bytes(t) + 4; }
 
 /* Reads block `level` of the index unless it is in memory.  *c is set to the bytes after the block's first six and, except in the
  * array's header, after the address of that header, which is checked. */
-static rt_status load(ds_h5_table *t, const ds_h5_source *s, int level, uint64_t at, uint64_t n, const char *letters, ds_h5_cursor *c)
+static rt_status index_load(ds_h5_table *t, const ds_h5_source *s, int level, uint64_t at, uint64_t n, const char *letters, ds_h5_cursor *c)
 {
     rt_buf *b = &t->block[level];
     if (t->block_at[level] != at || b->len != n) {
@@ -72,17 +72,17 @@ static rt_status find_fixed(ds_h5_table *t, const ds_h5_source *s, uint64_t i, d
 {
     ds_h5_cursor   c;
     const uint64_t width = (uint64_t)entry_bytes(t);
-    RT_TRY(load(t, s, HEAD, t->index_at, FIXED_HEAD, "FAHD", &c));
+    RT_TRY(index_load(t, s, HEAD, t->index_at, FIXED_HEAD, "FAHD", &c));
     const uint64_t entry = ds_h5_take(&c, 1), bits = ds_h5_take(&c, 1), n = ds_h5_take(&c, 8), at = ds_h5_take(&c, 8);
     DS_H5_CHECK(entry == width && bits == (uint64_t)t->page_bits && bits >= 1 && bits <= 20 && n == (uint64_t)t->chunks, s, t->index_at,
                 "a fixed array of an unexpected form");
     const uint64_t page = (uint64_t)1 << bits;
     if (n <= page) {
-        RT_TRY(load(t, s, LEAF, at, FIXED_PREFIX + n * width + 4, "FADB", &c));
+        RT_TRY(index_load(t, s, LEAF, at, FIXED_PREFIX + n * width + 4, "FADB", &c));
         return entry_at(t, s, c, i, out);
     }
     const uint64_t pages = (n + page - 1) / page, prefix = FIXED_PREFIX + (pages + 7) / 8 + 4, p = i / page;
-    RT_TRY(load(t, s, MIDDLE, at, prefix, "FADB", &c)); /* includes a bit for each page */
+    RT_TRY(index_load(t, s, MIDDLE, at, prefix, "FADB", &c)); /* includes a bit for each page */
     return entry_in_page(t, s, at + prefix + p * (page * width + 4), p + 1 < pages ? page : n - p * page, i % page, out);
 }
 
@@ -94,7 +94,7 @@ static rt_status extensible_head(ds_h5_table *t, const ds_h5_source *s, uint64_t
 {
     static const uint8_t usual[5] = {32, DIRECT, FIRST, NEAR, 10};
     ds_h5_cursor         c;
-    RT_TRY(load(t, s, HEAD, t->index_at, EXTENSIBLE_HEAD, "EAHD", &c));
+    RT_TRY(index_load(t, s, HEAD, t->index_at, EXTENSIBLE_HEAD, "EAHD", &c));
     int same = ds_h5_take(&c, 1) == (uint64_t)entry_bytes(t);
     for (int i = 0; i < 5; i++) same &= ds_h5_take(&c, 1) == usual[i];
     DS_H5_CHECK(same, s, t->index_at, "an extensible array of an unexpected form");
@@ -109,7 +109,7 @@ static rt_status find_in_block(ds_h5_table *t, const ds_h5_source *s, uint64_t a
     ds_h5_cursor   c;
     const uint64_t width = (uint64_t)entry_bytes(t);
     if (n > PAGE) return entry_in_page(t, s, at + BLOCK_PREFIX + 4 + i / PAGE * (PAGE * width + 4), PAGE, i % PAGE, out);
-    RT_TRY(load(t, s, LEAF, at, BLOCK_PREFIX + n * width + 4, "EADB", &c));
+    RT_TRY(index_load(t, s, LEAF, at, BLOCK_PREFIX + n * width + 4, "EADB", &c));
     DS_H5_CHECK(ds_h5_take(&c, OFFSET) == place, s, at, "a block of an index of chunks in another's place");
     return entry_at(t, s, c, i, out);
 }
@@ -120,7 +120,7 @@ static rt_status find_secondary(ds_h5_table *t, const ds_h5_source *s, uint64_t 
 {
     ds_h5_cursor   c;
     const uint64_t pages = n > PAGE ? blocks * ((n / PAGE + 7) / 8) : 0; /* bytes of the bitmaps of pages */
-    RT_TRY(load(t, s, MIDDLE, at, BLOCK_PREFIX + pages + blocks * 8 + 4, "EASB", &c));
+    RT_TRY(index_load(t, s, MIDDLE, at, BLOCK_PREFIX + pages + blocks * 8 + 4, "EASB", &c));
     DS_H5_CHECK(ds_h5_take(&c, OFFSET) == first, s, at, "a block of an index of chunks in another's place");
     ds_h5_skip(&c, pages + i * 8);
     *block = ds_h5_take(&c, 8);
@@ -134,7 +134,7 @@ static rt_status find_extensible(ds_h5_table *t, const ds_h5_source *s, uint64_t
     int            u     = 0;
     const uint64_t width = (uint64_t)entry_bytes(t), inside = DIRECT * width;
     RT_TRY(extensible_head(t, s, &index));
-    RT_TRY(load(t, s, INNER, index, INDEX_PREFIX + inside + (NEAR_BLOCKS + SUPERS - NEAR) * 8 + 4, "EAIB", &c));
+    RT_TRY(index_load(t, s, INNER, index, INDEX_PREFIX + inside + (NEAR_BLOCKS + SUPERS - NEAR) * 8 + 4, "EAIB", &c));
     if (i < DIRECT) return entry_at(t, s, c, i, out);
     uint64_t before = 0; /* data blocks of earlier secondary blocks */
     for (i -= DIRECT; i - first >= blocks * n; u++) {

@@ -95,7 +95,7 @@ static rt_status take_info(reading *r, ds_h5_cursor m, ds_h5_dense *d, size_t or
     return RT_OK;
 }
 
-static rt_status take(void *ud, int type, ds_h5_cursor m)
+static rt_status names_take(void *ud, int type, ds_h5_cursor m)
 {
     reading *r = ud;
     switch (type) {
@@ -108,16 +108,17 @@ static rt_status take(void *ud, int type, ds_h5_cursor m)
     }
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(((const ds_h5_link *)a)->name, ((const ds_h5_link *)b)->name); }
+static int names_by_name(const void *a, const void *b) { return strcmp(((const ds_h5_link *)a)->name, ((const ds_h5_link *)b)->name); }
 
 static rt_status read_group(reading *r)
 {
     ds_h5_group *g = r->g;
-    RT_TRY(ds_h5_object(r->s, r->at, take, r));
-    if (r->links.heap != DS_H5_NOWHERE) RT_TRY(ds_h5_dense_read(r->s, &r->links, take, r));
-    if (r->attrs.heap != DS_H5_NOWHERE) RT_TRY(ds_h5_dense_read(r->s, &r->attrs, take, r));
-    if (g->links) qsort(g->link, (size_t)g->links, sizeof *g->link, by_name);
-    for (int64_t i = 1; i < g->links; i++) DS_H5_CHECK(by_name(g->link + i - 1, g->link + i), r->s, r->at, "a name that occurs twice");
+    RT_TRY(ds_h5_object(r->s, r->at, names_take, r));
+    if (r->links.heap != DS_H5_NOWHERE) RT_TRY(ds_h5_dense_read(r->s, &r->links, names_take, r));
+    if (r->attrs.heap != DS_H5_NOWHERE) RT_TRY(ds_h5_dense_read(r->s, &r->attrs, names_take, r));
+    if (g->links) qsort(g->link, (size_t)g->links, sizeof *g->link, names_by_name);
+    for (int64_t i = 1; i < g->links; i++)
+        DS_H5_CHECK(names_by_name(g->link + i - 1, g->link + i), r->s, r->at, "a name that occurs twice");
     return RT_OK;
 }
 

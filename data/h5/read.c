@@ -70,7 +70,7 @@ rt_status ds_h5_open(ds_h5 **out, const char *path)
 /* ---- names ------------------------------------------------------------------------------- */
 
 /* Finds the header of "/group/name"; DS_H5_NOWHERE: it does not exist. */
-static rt_status find(const ds_h5 *f, const char *name, uint64_t *at)
+static rt_status h5_find(const ds_h5 *f, const char *name, uint64_t *at)
 {
     ds_h5_group       g    = {0};
     const char       *part = name + (*name == '/'), *slash = strchr(part, '/');
@@ -87,13 +87,13 @@ static rt_status find(const ds_h5 *f, const char *name, uint64_t *at)
 int ds_h5_has(ds_h5 *f, const char *name)
 {
     uint64_t at = DS_H5_NOWHERE;
-    return find(f, name, &at) == RT_OK && at != DS_H5_NOWHERE;
+    return h5_find(f, name, &at) == RT_OK && at != DS_H5_NOWHERE;
 }
 
 static rt_status find_table(ds_h5 *f, const char *name, ds_h5_table *t)
 {
     uint64_t at;
-    RT_TRY(find(f, name, &at));
+    RT_TRY(h5_find(f, name, &at));
     RT_CHECK(at != DS_H5_NOWHERE, RT_EFORMAT, "%s: expected the data set %s, found none; the file is not a shard", f->path, name);
     return ds_h5_table_read(t, &f->in, at, name);
 }
@@ -197,7 +197,7 @@ static const struct {
     [DS_F32] = {{DS_H5_FLOAT, 0, 4}, "f32"}, [DS_F64] = {{DS_H5_FLOAT, 0, 8}, "f64"},
 };
 
-static rt_status check_kind(ds_h5_set *s, const ds_h5_spec *spec)
+static rt_status h5_check_kind(ds_h5_set *s, const ds_h5_spec *spec)
 {
     const ds_h5_table *t    = &s->reader->t;
     const ds_h5_kind  *want = &kinds[spec->type].kind;
@@ -220,7 +220,7 @@ static rt_status open_reader(ds_h5_set *s, const ds_h5_spec *spec, size_t cache)
     RT_TRY(RT_NEW(r, 1));
     s->reader = r;
     RT_TRY(find_table(s->file, s->name, &r->t));
-    RT_TRY(check_kind(s, spec));
+    RT_TRY(h5_check_kind(s, spec));
     s->row   = r->t.row;
     s->rows  = r->t.rows;
     r->slots = (int64_t)cache / (r->t.chunk * r->t.row);
@@ -246,7 +246,7 @@ rt_status ds_h5_set_open(ds_h5_set **out, ds_h5 *f, const ds_h5_spec *spec, size
 }
 
 /* Gets the rows of a chunk from its slot; reads the chunk if another one is there. */
-static rt_status load(ds_h5_set *s, int64_t chunk, const uint8_t **rows)
+static rt_status h5_load(ds_h5_set *s, int64_t chunk, const uint8_t **rows)
 {
     ds_h5_piece   p;
     ds_h5_reader *r    = s->reader;
@@ -272,7 +272,7 @@ rt_status ds_h5_set_read(ds_h5_set *s, int64_t first, int64_t n, void *rows)
         const uint8_t *from = NULL;
         const int64_t  size = s->reader->t.chunk, chunk = first / size, skip = first - chunk * size;
         const int64_t  part = n < size - skip ? n : size - skip;
-        RT_TRY(load(s, chunk, &from));
+        RT_TRY(h5_load(s, chunk, &from));
         memcpy(to, from + skip * s->row, (size_t)(part * s->row));
         to += part * s->row;
         first += part;

@@ -6,7 +6,7 @@
 static const size_t sizes[] = {[DS_U8] = 1, [DS_I32] = 4, [DS_I64] = 8, [DS_F32] = 4, [DS_F64] = 8};
 
 /* Creates an HDF5 handle of the type, for the file (little-endian) or for memory. */
-static hid_t type_of(const ds_h5_spec *s, int memory)
+static hid_t h5_type_of(const ds_h5_spec *s, int memory)
 {
     if (s->text > 0) {
         const hid_t t = H5Tcopy(H5T_C_S1);
@@ -66,7 +66,7 @@ static rt_status create_in_file(ds_h5_set *s, const ds_h5_spec *spec)
     const hsize_t dims[2] = {0, (hsize_t)s->width}, most[2] = {H5S_UNLIMITED, (hsize_t)s->width};
     const hsize_t chunk[2] = {(hsize_t)s->chunk, (hsize_t)s->width};
     const hid_t   make = H5Pcreate(H5P_DATASET_CREATE), link = H5Pcreate(H5P_LINK_CREATE);
-    const hid_t   type = type_of(spec, 0), space = H5Screate_simple(s->rank, dims, most);
+    const hid_t   type = h5_type_of(spec, 0), space = H5Screate_simple(s->rank, dims, most);
     H5Pset_chunk(make, s->rank, chunk);
     if (spec->gzip) H5Pset_deflate(make, (unsigned)spec->gzip);
     H5Pset_fletcher32(make);
@@ -87,7 +87,7 @@ rt_status ds_h5_set_create(ds_h5_set **out, ds_h5 *f, const ds_h5_spec *spec)
     rt_status  st;
     RT_TRY(ds_h5_set_new(&s, f, spec));
     ds_h5_quiet();
-    s->type = type_of(spec, 1);
+    s->type = h5_type_of(spec, 1);
     RT_TRY_OR(rt_alloc((void **)&s->hold, s->chunk, (size_t)s->row, s->name), fail);
     RT_TRY_OR(create_in_file(s, spec), fail);
     *out = s;

@@ -15,12 +15,12 @@ typedef struct reading {
     unsigned            seen; /* a bit for each message type */
 } reading;
 
-#define CHECK(cond, r, ...)                         \
-    do {                                            \
-        if (!(cond)) return refuse(r, __VA_ARGS__); \
+#define CHECK(cond, r, ...)                               \
+    do {                                                  \
+        if (!(cond)) return table_refuse(r, __VA_ARGS__); \
     } while (0)
 
-static rt_status refuse(const reading *r, const char *what)
+static rt_status table_refuse(const reading *r, const char *what)
 {
     RT_FAIL(RT_EFORMAT, "%s: %s has %s; the file is damaged or does not follow data/FORMAT.md", r->s->path, r->name, what);
 }
@@ -84,7 +84,7 @@ static rt_status take_layout(reading *r, ds_h5_cursor m)
     return RT_OK;
 }
 
-static rt_status take(void *ud, int type, ds_h5_cursor m)
+static rt_status table_take(void *ud, int type, ds_h5_cursor m)
 {
     reading    *r     = ud;
     const char *fault = NULL;
@@ -133,7 +133,7 @@ rt_status ds_h5_table_read(ds_h5_table *out, const ds_h5_source *s, uint64_t at,
     const unsigned need = 1u << DS_H5_DATATYPE | 1u << DS_H5_DATASPACE | 1u << DS_H5_LAYOUT;
     ds_h5_table    t    = {.header_at = at};
     reading        r    = {.s = s, .at = at, .name = name, .t = &t};
-    RT_TRY(ds_h5_object(s, at, take, &r));
+    RT_TRY(ds_h5_object(s, at, table_take, &r));
     CHECK((r.seen & need) == need, &r, "no type, shape or layout");
     CHECK(r.seen & 1u << DS_H5_FILTERS, &r, "no fletcher32 checksum");
     RT_TRY(check_sizes(&r));

@@ -82,7 +82,7 @@ static rt_status read_files(import *m)
 }
 
 /* Writes a document; if it is longer than max_doc, as several documents, each with all of its fields. */
-static rt_status write_doc(const import *m, ds_part *part, ds_writer *w, const document *from, int64_t first, int64_t n)
+static rt_status import_write_doc(const import *m, ds_part *part, ds_writer *w, const document *from, int64_t first, int64_t n)
 {
     const int64_t most = m->o->max_doc ? m->o->max_doc : n;
     ds_doc        d    = {.seed = from->seed, .cost = from->cost};
@@ -104,7 +104,7 @@ static rt_status write_part(const import *m, ds_split *s, int i, ds_writer *w)
         int64_t       n = m->doc[d].end - from;
         if (s->limit[i] && n > left) n = left;
         if (n == 0) break;
-        RT_TRY(write_doc(m, part, w, &m->doc[d], from, n));
+        RT_TRY(import_write_doc(m, part, w, &m->doc[d], from, n));
         part->tokens += n;
     }
     return RT_OK;
@@ -132,7 +132,7 @@ static rt_status write_parts(const import *m, ds_split *s)
     return st;
 }
 
-static rt_status run(import *m, ds_split *s)
+static rt_status import_run(import *m, ds_split *s)
 {
     RT_TRY(ds_split_parse(s, m->o));
     for (int i = 0; i < s->n; i++) /* checked before the work starts */
@@ -146,7 +146,7 @@ rt_status ds_import(const ds_import_opts *o, ds_part parts[DS_MAX_PARTS], int *n
 {
     ds_split s;
 import m = {.o = o, .p = p };
-    const rt_status st = run(&m, &s);
+    const rt_status st = import_run(&m, &s);
     if (p && m.docs) rt_progress_end(p);
     free(m.ids.v);
     free(m.doc);

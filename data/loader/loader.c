@@ -50,7 +50,7 @@ static rt_status check_targets(const ds_loader_opts *o, const ds_shard *s)
 }
 
 /* Checks that shard s has the first shard's codec: one decoder decodes all rows of a batch. */
-static rt_status check_codec(ds_loader *l, ds_shard *s)
+static rt_status loader_check_codec(ds_loader *l, ds_shard *s)
 {
     ds_codec   *x;
     const char *path = ds_shard_path(s), *first = ds_shard_path(l->shard[0]);
@@ -72,10 +72,10 @@ static rt_status check_fit(ds_loader *l, ds_shard *s)
              "%s was made with the tokenizer %.12s..., but %s with %.12s...; use shards of one tokenizer", ds_shard_path(l->shard[0]),
              a->tokenizer, ds_shard_path(s), b->tokenizer);
     RT_TRY(check_targets(&l->o, s));
-    return l->o.use_codec ? check_codec(l, s) : RT_OK;
+    return l->o.use_codec ? loader_check_codec(l, s) : RT_OK;
 }
 
-static rt_status open_shards(ds_loader *l)
+static rt_status loader_open_shards(ds_loader *l)
 {
     const int    n     = l->o.shards->n;
     const size_t cache = CACHE_ALL / (size_t)n / DS_COLS;
@@ -110,7 +110,7 @@ static double window_weight(const ds_loader *l, const columns *c, int64_t doc, i
 }
 
 /* Creates the windows of documents a..b-1 of shard s; the columns begin with document a. */
-static void cut(ds_loader *l, int s, int64_t a, int64_t b, const columns *c)
+static void loader_cut(ds_loader *l, int s, int64_t a, int64_t b, const columns *c)
 {
     const int64_t *starts = ds_shard_starts(l->shard[s]), T = l->o.T;
     for (int64_t i = a; i < b; i++) {
@@ -163,7 +163,7 @@ static rt_status cut_shard(ds_loader *l, int s)
         for (b = a + 1; b < docs && starts[b + 1] - starts[a] <= BLOCK;) b++;
         rt_status st = read_columns(l->shard[s], starts[a], starts[b] - starts[a], &c);
         if (st == RT_OK) st = check_columns(l->shard[s], a, b, &c);
-        if (st == RT_OK) cut(l, s, a, b, &c);
+        if (st == RT_OK) loader_cut(l, s, a, b, &c);
         free(c.valid), free(c.prompt), free(c.weight);
         RT_TRY(st);
     }
@@ -261,7 +261,7 @@ static rt_status epoch_get(ds_loader *l, int64_t e, const ds_packing **p)
 
 /* Finds the packing that holds sequence q; *at: its index there.  The length of an epoch is known only after packing, so each
  * epoch up to that of q is packed once. */
-static rt_status find(ds_loader *l, int64_t q, const ds_packing **p, int64_t *at)
+static rt_status loader_find(ds_loader *l, int64_t q, const ds_packing **p, int64_t *at)
 {
     while (l->epochs == 0 || l->begin[l->epochs] <= q) {
         RT_TRY(rt_grow((void **)&l->begin, l->epochs + 1, &l->begin_cap, sizeof *l->begin));
@@ -282,15 +282,15 @@ static rt_status find(ds_loader *l, int64_t q, const ds_packing **p, int64_t *at
 
 /* ---- the public functions -------------------------------------------------------------------- */
 
-static rt_status open_all(ds_loader *l)
+static rt_status loader_open_all(ds_loader *l)
 {
     const ds_packing *p;
     int64_t           at;
-    RT_TRY(open_shards(l));
+    RT_TRY(loader_open_shards(l));
     RT_TRY(cut_all(l));
     RT_CHECK(epoch_docs(l) > 0, RT_EINVAL, "%s%s: expected at least one document to train on%s, found none", ds_shard_path(l->shard[0]),
              l->n > 1 ? " and the others" : "", l->o.weights ? " with these weights" : "");
-    RT_TRY(find(l, 0, &p, &at));
+    RT_TRY(loader_find(l, 0, &p, &at));
     return ds_batch_alloc(l);
 }
 
@@ -301,7 +301,7 @@ rt_status ds_loader_create(ds_loader **out, const ds_loader_opts *o)
     RT_TRY(RT_NEW(l, 1));
     l->o               = *o;
     l->epoch[0].number = l->epoch[1].number = -1;
-    const rt_status st                      = open_all(l);
+    const rt_status st                      = loader_open_all(l);
     if (st != RT_OK) {
         ds_loader_destroy(&l);
         return st;
@@ -353,7 +353,7 @@ rt_status ds_loader_read(ds_loader *l, int64_t first, int64_t rows, ds_batch *b)
              (long long)rows, (long long)l->o.rows);
     ds_batch_clear(l, rows);
     for (int64_t r = 0; r < rows; r++) {
-        RT_TRY(find(l, first + r, &p, &at));
+        RT_TRY(loader_find(l, first + r, &p, &at));
         RT_TRY(ds_batch_fill(l, r, p->item + p->begin[at], p->begin[at + 1] - p->begin[at]));
     }
     *b = l->batch;
@@ -368,7 +368,7 @@ rt_status ds_loader_weight(ds_loader *l, int64_t first, int64_t rows, double *we
     RT_CHECK(first >= 0 && rows >= 0, RT_EINVAL, "cannot weigh %lld + %lld sequences; expected non-negative numbers", (long long)first,
              (long long)rows);
     for (int64_t r = 0; r < rows; r++) {
-        RT_TRY(find(l, first + r, &p, &at));
+        RT_TRY(loader_find(l, first + r, &p, &at));
         for (int64_t i = p->begin[at]; i < p->begin[at + 1]; i++) sum += l->window[p->item[i]].weight;
     }
     *weight = sum;

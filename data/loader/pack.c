@@ -8,7 +8,7 @@ typedef struct pool {
     int     n;
 } pool;
 
-static int64_t take(pool *p, int at)
+static int64_t pack_take(pool *p, int at)
 {
     const int64_t x = p->v[at];
     memmove(p->v + at, p->v + at + 1, (size_t)(p->n - at - 1) * sizeof *p->v);
@@ -17,7 +17,7 @@ static int64_t take(pool *p, int at)
 }
 
 /* Index of the largest window of at most `left` tokens; -1: none. */
-static int largest(const pool *p, const ds_window *w, int64_t left)
+static int pack_largest(const pool *p, const ds_window *w, int64_t left)
 {
     int best = -1;
     for (int i = 0; i < p->n; i++)
@@ -25,7 +25,7 @@ static int largest(const pool *p, const ds_window *w, int64_t left)
     return best;
 }
 
-static void fill(ds_packing *p, const ds_window *w, const int64_t *order, int64_t n, int64_t T, int pack)
+static void pack_fill(ds_packing *p, const ds_window *w, const int64_t *order, int64_t n, int64_t T, int pack)
 {
     const int size = pack ? DS_POOL : 1;
     pool      q    = {.n = 0};
@@ -35,11 +35,11 @@ static void fill(ds_packing *p, const ds_window *w, const int64_t *order, int64_
         p->begin[p->sequences++] = p->items;
         do {
             while (next < n && q.n < size) q.v[q.n++] = order[next++];
-            const int64_t x     = take(&q, at);
+            const int64_t x     = pack_take(&q, at);
             p->item[p->items++] = x;
             left -= w[x].n;
             if (next < n && q.n < size) q.v[q.n++] = order[next++];
-            at = pack ? largest(&q, w, left) : -1;
+            at = pack ? pack_largest(&q, w, left) : -1;
         } while (at >= 0);
     }
     p->begin[p->sequences] = p->items;
@@ -54,7 +54,7 @@ rt_status ds_pack(ds_packing *p, const ds_window *w, const int64_t *order, int64
         ds_packing_free(&x);
         return st;
     }
-    fill(&x, w, order, n, T, pack);
+    pack_fill(&x, w, order, n, T, pack);
     *p = x;
     return RT_OK;
 }

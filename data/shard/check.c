@@ -28,7 +28,7 @@ static rt_status check_tail(const check *c)
     return RT_OK;
 }
 
-static rt_status check_ids(const check *c)
+static rt_status check_top_ids(const check *c)
 {
     const int32_t *id = c->r->topk_ids + c->row * c->k;
     rt_status      st = RT_OK;
@@ -101,7 +101,7 @@ static rt_status check_target(const check *c)
     const ds_doc *d = c->d;
     if (d->target_id && d->ids) RT_TRY(check_about(c));
     if (c->r->tail_mass) RT_TRY(check_masses(c));
-    if (c->r->topk_ids) RT_TRY(check_ids(c));
+    if (c->r->topk_ids) RT_TRY(check_top_ids(c));
     if (c->r->actual_logprob) RT_TRY(check_actual(c));
     return check_entropy(c);
 }

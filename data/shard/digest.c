@@ -7,8 +7,8 @@ enum { FINGERPRINT_DOCS = 1024 };
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the digest is of little-endian bytes");
 
-static void add_int(rt_sha *h, int64_t v) { rt_sha_add(h, &v, sizeof v); }
-static void add_text(rt_sha *h, const char *s) { rt_sha_add(h, s, strlen(s) + 1); }
+static void digest_add_int(rt_sha *h, int64_t v) { rt_sha_add(h, &v, sizeof v); }
+static void digest_add_text(rt_sha *h, const char *s) { rt_sha_add(h, s, strlen(s) + 1); }
 
 /* Every NaN is hashed as the same bit pattern. */
 static void add_floats(rt_sha *h, const float *v, int64_t n)
@@ -29,7 +29,7 @@ static void add_double(rt_sha *h, double v)
     rt_sha_add(h, isnan(v) ? (const void *)&nan : (const void *)&v, sizeof v);
 }
 
-static void add_rows(rt_sha *h, const ds_doc *d, int c, int64_t width)
+static void digest_add_rows(rt_sha *h, const ds_doc *d, int c, int64_t width)
 {
     const void   *v = ds_column_get(d, c);
     const int64_t n = d->n * width;
@@ -38,25 +38,25 @@ static void add_rows(rt_sha *h, const ds_doc *d, int c, int64_t width)
 }
 
 /* Hashes the columns one after another, some rows at a time, because a document's claimed length is not trusted for an allocation. */
-static rt_status add_doc(rt_sha *h, ds_shard *s, int64_t doc)
+static rt_status digest_add_doc(rt_sha *h, ds_shard *s, int64_t doc)
 {
     const int64_t n = ds_shard_starts(s)[doc + 1] - ds_shard_starts(s)[doc], most = ds_rows_a_part(ds_shard_info(s));
     ds_doc        d;
-    add_int(h, n);
+    digest_add_int(h, n);
     for (int c = 0; c < DS_COLS; c++) {
         if (!ds_shard_has(s, c)) continue;
         for (int64_t first = 0; first < n; first += most) {
             RT_TRY(ds_shard_rows(s, doc, first, n - first < most ? n - first : most, 1u << c, &d));
-            add_rows(h, &d, c, ds_column_width(ds_shard_info(s), c));
+            digest_add_rows(h, &d, c, ds_column_width(ds_shard_info(s), c));
         }
     }
     RT_TRY(ds_shard_texts(s, doc, &d));
-    add_text(h, d.request);
-    add_text(h, d.recipe);
-    add_text(h, d.topic);
-    add_text(h, d.finish);
-    if (ds_shard_has_meta(s)) add_text(h, d.meta);
-    add_int(h, (int64_t)d.seed);
+    digest_add_text(h, d.request);
+    digest_add_text(h, d.recipe);
+    digest_add_text(h, d.topic);
+    digest_add_text(h, d.finish);
+    if (ds_shard_has_meta(s)) digest_add_text(h, d.meta);
+    digest_add_int(h, (int64_t)d.seed);
     add_double(h, d.cost);
     return RT_OK;
 }
@@ -65,39 +65,39 @@ static rt_status add_doc(rt_sha *h, ds_shard *s, int64_t doc)
 static rt_status add_optional(rt_sha *h, ds_shard *s)
 {
     const ds_codec *x;
-    if (ds_shard_has_weight(s)) add_text(h, "weight");
-    if (ds_shard_has_meta(s)) add_text(h, "meta");
+    if (ds_shard_has_weight(s)) digest_add_text(h, "weight");
+    if (ds_shard_has_meta(s)) digest_add_text(h, "meta");
     RT_TRY(ds_shard_codec(s, &x));
     if (!x) return RT_OK;
-    add_text(h, "sketch");
-    add_int(h, x->bytes);
-    add_int(h, x->r);
+    digest_add_text(h, "sketch");
+    digest_add_int(h, x->bytes);
+    digest_add_int(h, x->r);
     rt_sha_add(h, x->bits, (size_t)x->r);
     add_floats(h, x->scale, x->r);
     rt_sha_add(h, x->head, (size_t)(x->V * (x->r + 1)) * sizeof *x->head);
     if (!x->map) return RT_OK;
-    add_text(h, "map");
-    add_int(h, x->C);
+    digest_add_text(h, "map");
+    digest_add_int(h, x->C);
     add_floats(h, x->map, x->r * (x->C + 1));
     return RT_OK;
 }
 
 /* Hashes attributes and `docs` evenly spread documents. */
-static rt_status add_all(rt_sha *h, ds_shard *s, int64_t docs)
+static rt_status digest_add_all(rt_sha *h, ds_shard *s, int64_t docs)
 {
     const ds_info *i = ds_shard_info(s);
-    add_text(h, "retort shard 1");
-    add_text(h, i->soft ? "soft" : "text");
-    add_text(h, "raw");
-    add_int(h, i->vocab);
-    add_int(h, i->k);
-    add_int(h, i->m);
+    digest_add_text(h, "retort shard 1");
+    digest_add_text(h, i->soft ? "soft" : "text");
+    digest_add_text(h, "raw");
+    digest_add_int(h, i->vocab);
+    digest_add_int(h, i->k);
+    digest_add_int(h, i->m);
     for (int a = 0; a < DS_ATTRIBUTES; a++)
-        if (ds_attributes[a].digest) add_text(h, (const char *)i + ds_attributes[a].at);
-    add_int(h, ds_shard_has_entropy(s));
+        if (ds_attributes[a].digest) digest_add_text(h, (const char *)i + ds_attributes[a].at);
+    digest_add_int(h, ds_shard_has_entropy(s));
     RT_TRY(add_optional(h, s));
-    add_int(h, ds_shard_docs(s));
-    for (int64_t n = 0; n < docs; n++) RT_TRY(add_doc(h, s, n * ds_shard_docs(s) / docs));
+    digest_add_int(h, ds_shard_docs(s));
+    for (int64_t n = 0; n < docs; n++) RT_TRY(digest_add_doc(h, s, n * ds_shard_docs(s) / docs));
     return RT_OK;
 }
 
@@ -105,7 +105,7 @@ rt_status ds_shard_digest(ds_shard *s, char hex[RT_SHA_HEX])
 {
     rt_sha *h;
     RT_TRY(rt_sha_begin(&h));
-    const rt_status st = add_all(h, s, ds_shard_docs(s));
+    const rt_status st = digest_add_all(h, s, ds_shard_docs(s));
     rt_sha_end(&h, st == RT_OK ? hex : NULL);
     return st;
 }
@@ -115,7 +115,7 @@ rt_status ds_shard_fingerprint(ds_shard *s, char hex[RT_SHA_HEX])
     const int64_t docs = ds_shard_docs(s);
     rt_sha       *h;
     RT_TRY(rt_sha_begin(&h));
-    const rt_status st = add_all(h, s, docs < FINGERPRINT_DOCS ? docs : FINGERPRINT_DOCS);
+    const rt_status st = digest_add_all(h, s, docs < FINGERPRINT_DOCS ? docs : FINGERPRINT_DOCS);
     if (st == RT_OK) rt_sha_add(h, ds_shard_starts(s), (size_t)(docs + 1) * sizeof(int64_t));
     rt_sha_end(&h, st == RT_OK ? hex : NULL);
     return st;

@@ -8,7 +8,7 @@ enum { SMALL_CACHE = 1 << 20 };
 
 /* ---- opening -------------------------------------------------------------------------- */
 
-static rt_status read_text(ds_shard *s, const char *name, char *to, size_t size)
+static rt_status shard_read_text(ds_shard *s, const char *name, char *to, size_t size)
 {
     rt_buf    b  = {0};
     rt_status st = ds_h5_get_text(s->file, name, &b);
@@ -28,9 +28,9 @@ static rt_status read_kind(ds_shard *s)
     RT_TRY(ds_h5_get_int(s->file, "format", &format));
     RT_CHECK(format == DS_FORMAT, RT_EFORMAT, "%s is a shard of format %lld, but this program reads format %d", path, (long long)format,
              DS_FORMAT);
-    RT_TRY(read_text(s, "codec", word, sizeof word));
+    RT_TRY(shard_read_text(s, "codec", word, sizeof word));
     RT_CHECK(!strcmp(word, "raw"), RT_EFORMAT, "%s is a shard with codec '%s', but this program reads only 'raw'", path, word);
-    RT_TRY(read_text(s, "kind", word, sizeof word));
+    RT_TRY(shard_read_text(s, "kind", word, sizeof word));
     s->info.soft = !strcmp(word, "soft");
     RT_CHECK(s->info.soft || !strcmp(word, "text"), RT_EFORMAT, "%s is a shard of kind '%s', expected 'text' or 'soft'", path, word);
     return RT_OK;
@@ -66,7 +66,7 @@ static rt_status read_attributes(ds_shard *s)
     RT_TRY(ds_h5_get_int(s->file, "m", &i->m));
     RT_TRY(ds_h5_get_int(s->file, "time", &i->time));
     for (int a = 0; a < DS_ATTRIBUTES; a++)
-        RT_TRY(read_text(s, ds_attributes[a].name, (char *)i + ds_attributes[a].at, ds_attributes[a].size));
+        RT_TRY(shard_read_text(s, ds_attributes[a].name, (char *)i + ds_attributes[a].at, ds_attributes[a].size));
     RT_CHECK(i->vocab >= 1 && i->vocab <= INT32_MAX, RT_EFORMAT,
              "%s: the attribute 'vocab_size' is %lld, expected a positive 32-bit integer", path, (long long)i->vocab);
     if (ds_h5_has(s->file, ds_columns[COL_SKETCH].name)) RT_TRY(read_widths(s));
@@ -157,7 +157,7 @@ static rt_status open_docs(ds_shard *s)
     return check_docs(s, s->cost, DS_COST);
 }
 
-static rt_status open_all(ds_shard *s, const char *path, size_t cache)
+static rt_status shard_open_all(ds_shard *s, const char *path, size_t cache)
 {
     RT_TRY(ds_h5_open(&s->file, path));
     RT_TRY(read_attributes(s));
@@ -171,7 +171,7 @@ rt_status ds_shard_open_cached(ds_shard **out, const char *path, size_t cache)
     ds_shard *s;
     RT_CHECK(rt_file_exists(path), RT_ENOENT, "%s: no such shard", path);
     RT_TRY(RT_NEW(s, 1));
-    const rt_status st = open_all(s, path, cache);
+    const rt_status st = shard_open_all(s, path, cache);
     if (st != RT_OK) {
         ds_shard_close(&s);
         return st;

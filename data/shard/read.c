@@ -52,7 +52,7 @@ rt_status ds_shard_codec(ds_shard *s, const ds_codec **out)
 
 /* ---- documents ---------------------------------------------------------------------------- */
 
-static rt_status room(ds_shard *s, int c, int64_t n)
+static rt_status shard_room(ds_shard *s, int c, int64_t n)
 {
     const int64_t row = ds_h5_set_bytes(s->col[c]);
     if (n <= s->cap[c]) return RT_OK;
@@ -69,11 +69,11 @@ static rt_status room(ds_shard *s, int c, int64_t n)
 
 static rt_status read_column(ds_shard *s, int c, int64_t first, int64_t n)
 {
-    RT_TRY(room(s, c, n));
+    RT_TRY(shard_room(s, c, n));
     return ds_h5_set_read(s->col[c], first, n, s->rows[c]);
 }
 
-static rt_status check_ids(const ds_shard *s, int c, int64_t doc, int64_t first, int64_t n)
+static rt_status shard_check_ids(const ds_shard *s, int c, int64_t doc, int64_t first, int64_t n)
 {
     const int32_t *v     = s->rows[c];
     const uint8_t *valid = c == COL_IDS ? NULL : s->rows[COL_VALID];
@@ -99,9 +99,9 @@ rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsi
     if (want & (1u << COL_TAIL | 1u << COL_TOPK_LOGPROB | 1u << COL_ACTUAL)) want |= 1u << COL_TOPK_IDS | 1u << COL_TOPK_LOGPROB;
     for (int c = 0; c < DS_COLS; c++)
         if (s->col[c] && (want & 1u << c)) RT_TRY(read_column(s, c, at + first, c <= COL_PROMPT ? more : n));
-    if (want & 1u << COL_IDS) RT_TRY(check_ids(s, COL_IDS, doc, first, more));
+    if (want & 1u << COL_IDS) RT_TRY(shard_check_ids(s, COL_IDS, doc, first, more));
     for (int c = COL_TOPK_IDS; c <= COL_TAIL; c += COL_TAIL - COL_TOPK_IDS)
-        if (s->col[c] && (want & 1u << c)) RT_TRY(check_ids(s, c, doc, first, n));
+        if (s->col[c] && (want & 1u << c)) RT_TRY(shard_check_ids(s, c, doc, first, n));
     *d = (ds_doc){.n = n, .rows = {.n = n, .k = s->info.k, .m = s->info.m, .bytes = s->info.codec_bytes}, .cost = NAN};
     for (int c = 0; c < DS_COLS; c++) ds_column_set(d, c, s->col[c] && (want & 1u << c) ? s->rows[c] : NULL);
     return ds_shard_check_rows(s, doc, first, d);
@@ -110,7 +110,7 @@ rt_status ds_shard_rows(ds_shard *s, int64_t doc, int64_t first, int64_t n, unsi
 rt_status ds_shard_column(ds_shard *s, ds_col c, int64_t first, int64_t n, void *out) { return ds_h5_set_read(s->col[c], first, n, out); }
 
 /* Parses a u64 in decimal without leading zeros; returns 0 if the text is anything else. */
-static int read_seed(const char *text, uint64_t *seed)
+static int shard_read_seed(const char *text, uint64_t *seed)
 {
     char *end;
     errno = 0;
@@ -130,7 +130,7 @@ rt_status ds_shard_texts(ds_shard *s, int64_t i, ds_doc *d)
                  (long long)i, ds_text_names[t]);
     }
     RT_TRY(ds_h5_set_read(s->cost, i, 1, &cost));
-    RT_CHECK(read_seed(s->words[TEXT_SEED], &seed), RT_EFORMAT,
+    RT_CHECK(shard_read_seed(s->words[TEXT_SEED], &seed), RT_EFORMAT,
              "%s: document %lld: the seed is '%.30s', expected an unsigned 64-bit integer in decimal without leading zeros",
              ds_h5_path(s->file), (long long)i, s->words[TEXT_SEED]);
     d->request = s->words[TEXT_REQUEST];

@@ -25,7 +25,7 @@ typedef struct check {
 
 /* ---- rows with a target: checks that ds_shard_rows does not make -------------------------- */
 
-static rt_status check_codec(const check *c)
+static rt_status verify_check_codec(const check *c)
 {
     const ds_codec *x    = c->decoder;
     int64_t         bits = 0;
@@ -96,12 +96,12 @@ static rt_status check_rows(check *c)
 {
     const ds_doc *d = &c->d;
     for (c->row = 0; c->row < d->n; c->row++) {
-        if (c->info->soft) RT_TRY(d->rows.valid[c->row] ? check_codec(c) : check_empty(c));
+        if (c->info->soft) RT_TRY(d->rows.valid[c->row] ? verify_check_codec(c) : check_empty(c));
     }
     return RT_OK;
 }
 
-static rt_status check_doc(check *c)
+static rt_status verify_check_doc(check *c)
 {
     const int64_t *starts = ds_shard_starts(c->s), n = starts[c->doc + 1] - starts[c->doc], most = ds_rows_a_part(c->info);
     ds_doc         texts;
@@ -138,17 +138,17 @@ static rt_status check_attributes(const check *c)
     return RT_OK;
 }
 
-static rt_status check_all(check *c)
+static rt_status verify_check_all(check *c)
 {
     RT_TRY(found(ds_shard_names(c->s)));
     RT_TRY(check_attributes(c));
     RT_TRY(found(ds_shard_codec(c->s, &c->decoder)));
-    for (c->doc = 0; c->doc < ds_shard_docs(c->s); c->doc++) RT_TRY(check_doc(c));
+    for (c->doc = 0; c->doc < ds_shard_docs(c->s); c->doc++) RT_TRY(verify_check_doc(c));
     return RT_OK;
 }
 
 rt_status ds_shard_verify(ds_shard *s)
 {
     check c = {.s = s, .path = ds_shard_path(s), .info = ds_shard_info(s)};
-    return check_all(&c);
+    return verify_check_all(&c);
 }

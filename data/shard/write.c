@@ -52,7 +52,7 @@ static rt_status write_attributes(ds_h5 *f, const ds_info *i)
     return RT_OK;
 }
 
-static rt_status begin(ds_writer *w, const char *path)
+static rt_status writer_begin(ds_writer *w, const char *path)
 {
     rt_buf name = {0};
     RT_TRY(rt_strdup(&w->path, path));
@@ -76,7 +76,7 @@ rt_status ds_writer_create(ds_writer **out, const char *path, const ds_info *inf
     RT_TRY(rt_output_new(path));
     RT_TRY(RT_NEW(w, 1));
     w->info            = *info;
-    const rt_status st = begin(w, path);
+    const rt_status st = writer_begin(w, path);
     if (st != RT_OK) {
         ds_writer_abandon(&w);
         return st;
@@ -93,7 +93,7 @@ static rt_status bad_id(const ds_writer *w, const char *what, int64_t row, int32
             (long long)row, what, (int)id, (long long)w->info.vocab);
 }
 
-static rt_status check_ids(const ds_writer *w, const char *what, const int32_t *v, int64_t width, const uint8_t *valid, int64_t n)
+static rt_status writer_check_ids(const ds_writer *w, const char *what, const int32_t *v, int64_t width, const uint8_t *valid, int64_t n)
 {
     for (int64_t i = 0; i < n * width; i++)
         if ((!valid || valid[i / width]) && (v[i] < 0 || v[i] >= w->info.vocab)) return bad_id(w, what, i / width, v[i]);
@@ -118,12 +118,12 @@ static rt_status check_row(const ds_writer *w, const ds_doc *d, int64_t i)
     return RT_OK;
 }
 
-static rt_status check_doc(const ds_writer *w, const ds_doc *d)
+static rt_status writer_check_doc(const ds_writer *w, const ds_doc *d)
 {
     const ds_rows *r = &d->rows;
     RT_CHECK(d->n >= 1 && d->n <= DS_MAX_DOC, RT_EINVAL, "%s: document %lld has %lld tokens, expected 1 to %d", w->path, (long long)w->docs,
              (long long)d->n, (int)DS_MAX_DOC);
-    RT_TRY(check_ids(w, "a token", d->ids, 1, NULL, d->n));
+    RT_TRY(writer_check_ids(w, "a token", d->ids, 1, NULL, d->n));
     if (!w->info.soft) return RT_OK;
     RT_CHECK(r->valid && ((r->topk_ids && r->topk_logprob) || !w->info.k) && r->actual_logprob && r->tail_mass &&
                  (r->tail_ids || !w->info.m) && (r->encoded || !w->info.codec_bytes),
@@ -134,14 +134,14 @@ static rt_status check_doc(const ds_writer *w, const ds_doc *d)
              (long long)w->info.k, (long long)w->info.m, (long long)w->info.codec_bytes);
     RT_CHECK(!d->rows.valid[d->n - 1], RT_EINVAL, "%s: document %lld: the last row must not be valid, because no token follows", w->path,
              (long long)w->docs);
-    RT_TRY(check_ids(w, "a top-k entry", d->rows.topk_ids, w->info.k, d->rows.valid, d->n));
-    RT_TRY(check_ids(w, "a tail entry", d->rows.tail_ids, w->info.m, d->rows.valid, d->n));
+    RT_TRY(writer_check_ids(w, "a top-k entry", d->rows.topk_ids, w->info.k, d->rows.valid, d->n));
+    RT_TRY(writer_check_ids(w, "a tail entry", d->rows.tail_ids, w->info.m, d->rows.valid, d->n));
     for (int64_t i = 0; i < d->n; i++)
         if (d->rows.valid[i]) RT_TRY(check_row(w, d, i));
     return RT_OK;
 }
 
-static rt_status room(ds_writer *w, size_t bytes)
+static rt_status writer_room(ds_writer *w, size_t bytes)
 {
     static const char zeros[256];
     rt_buf_clear(&w->scratch);
@@ -152,7 +152,7 @@ static rt_status room(ds_writer *w, size_t bytes)
     return RT_OK;
 }
 
-static rt_status append(ds_writer *w, int c, int64_t n) { return ds_h5_set_append(w->col[c], w->scratch.p, n); }
+static rt_status writer_append(ds_writer *w, int c, int64_t n) { return ds_h5_set_append(w->col[c], w->scratch.p, n); }
 
 /* Servers and float sums give values slightly above 0 for certain tokens; those are set to 0. */
 static void limit_logprobs(float *v, size_t n)
@@ -186,7 +186,7 @@ static rt_status put_column(ds_writer *w, int c, const ds_doc *d)
     const uint8_t *valid = d->rows.valid;
     if (!w->col[c] && v && (c == COL_ENTROPY || c == COL_WEIGHT)) RT_TRY(begin_late(w, c));
     if (!w->col[c]) return RT_OK;
-    RT_TRY(room(w, row * (size_t)d->n));
+    RT_TRY(writer_room(w, row * (size_t)d->n));
     for (int64_t i = 0; i < d->n; i++) {
         char *to = w->scratch.p + (size_t)i * row;
         if (valid[i] && v) memcpy(to, v + (size_t)i * row, row);
@@ -194,24 +194,24 @@ static rt_status put_column(ds_writer *w, int c, const ds_doc *d)
             for (size_t j = 0; j < row; j += cell) memcpy(to + j, missing(c), cell);
     }
     if (c == COL_TOPK_LOGPROB || c == COL_ACTUAL) limit_logprobs((float *)(void *)w->scratch.p, w->scratch.len / sizeof(float));
-    return append(w, c, d->n);
+    return writer_append(w, c, d->n);
 }
 
 static rt_status put_target_id(ds_writer *w, const ds_doc *d)
 {
-    RT_TRY(room(w, 4 * (size_t)d->n));
+    RT_TRY(writer_room(w, 4 * (size_t)d->n));
     const int32_t none = -1;
     memcpy(w->scratch.p, d->ids + 1, 4 * (size_t)(d->n - 1));
     memcpy(w->scratch.p + 4 * (d->n - 1), &none, 4);
-    return append(w, COL_TARGET, d->n);
+    return writer_append(w, COL_TARGET, d->n);
 }
 
 static rt_status put_targets(ds_writer *w, const ds_doc *d)
 {
     RT_TRY(put_target_id(w, d));
-    RT_TRY(room(w, (size_t)d->n));
+    RT_TRY(writer_room(w, (size_t)d->n));
     for (int64_t i = 0; i < d->n; i++) w->scratch.p[i] = d->rows.valid[i] != 0;
-    RT_TRY(append(w, COL_VALID, d->n));
+    RT_TRY(writer_append(w, COL_VALID, d->n));
     for (int c = COL_VALID + 1; c < DS_COLS; c++) RT_TRY(put_column(w, c, d));
     return RT_OK;
 }
@@ -236,12 +236,12 @@ static rt_status keep_texts(ds_writer *w, const ds_doc *d)
 
 rt_status ds_writer_add(ds_writer *w, const ds_doc *d)
 {
-    RT_TRY(check_doc(w, d));
+    RT_TRY(writer_check_doc(w, d));
     RT_TRY(keep_texts(w, d));
     RT_TRY(ds_h5_set_append(w->col[COL_IDS], d->ids, d->n));
-    RT_TRY(room(w, (size_t)d->n));
+    RT_TRY(writer_room(w, (size_t)d->n));
     for (int64_t i = 0; d->prompt_mask && i < d->n; i++) w->scratch.p[i] = d->prompt_mask[i] != 0;
-    RT_TRY(append(w, COL_PROMPT, d->n));
+    RT_TRY(writer_append(w, COL_PROMPT, d->n));
     if (w->info.soft) RT_TRY(put_targets(w, d));
     RT_TRY(ds_h5_set_append(w->starts, &w->tokens, 1));
     RT_TRY(ds_h5_set_append(w->cost, &d->cost, 1));
@@ -289,7 +289,7 @@ static rt_status write_texts(ds_writer *w, int t)
     return st;
 }
 
-static rt_status finish(ds_writer *w)
+static rt_status writer_finish(ds_writer *w)
 {
     RT_CHECK(w->decoder || !w->info.codec_bytes, RT_EINVAL, "%s has encoded hidden states but no decoder for them", w->path);
     RT_TRY(ds_h5_set_append(w->starts, &w->tokens, 1));
@@ -307,7 +307,7 @@ static rt_status finish(ds_writer *w)
 
 rt_status ds_writer_finish(ds_writer **w)
 {
-    const rt_status st = finish(*w);
+    const rt_status st = writer_finish(*w);
     ds_writer_abandon(w); /* after the rename no file has the temporary name */
     return st;
 }

@@ -13,7 +13,7 @@ typedef struct table {
     int         names;
 } table;
 
-static int count(const rt_buf *b, char c)
+static int csv_count(const rt_buf *b, char c)
 {
     int n = 0;
     for (size_t i = 0; i < b->len; i++) n += b->p[i] == c;
@@ -25,7 +25,7 @@ static rt_status next_record(table *t, int *got)
 {
     int more;
     RT_TRY(ds_stream_line(t->s, &t->record, got));
-    while (*got && count(&t->record, '"') % 2) {
+    while (*got && csv_count(&t->record, '"') % 2) {
         RT_TRY(ds_stream_line(t->s, &t->line, &more));
         RT_CHECK(more, RT_EFORMAT, "%s: the file ends inside a quoted cell", ds_stream_where(t->s));
         RT_TRY(rt_buf_add(&t->record, "\n", 1));
@@ -65,7 +65,7 @@ static rt_status read_names(table *t, int *got)
     int    last = 0;
     RT_TRY(next_record(t, got));
     if (!*got) return RT_OK;
-    const int commas = count(&t->record, ','), semicolons = count(&t->record, ';'), tabs = count(&t->record, '\t');
+    const int commas = csv_count(&t->record, ','), semicolons = csv_count(&t->record, ';'), tabs = csv_count(&t->record, '\t');
     t->separator = tabs > commas && tabs > semicolons ? '\t' : semicolons > commas ? ';' : ',';
     RT_TRY(RT_NEW(t->name, commas + semicolons + tabs + 1));
     while (!last) {
@@ -91,7 +91,7 @@ static rt_status fill_object(table *t, cJSON *o)
     return RT_OK;
 }
 
-static rt_status check_names(const table *t)
+static rt_status csv_check_names(const table *t)
 {
     rt_buf b = {0};
     for (int i = 0; i < t->names; i++)
@@ -109,7 +109,7 @@ static rt_status read_rows(table *t, rt_status (*row)(void *ud, const cJSON *o),
 {
     int got;
     RT_TRY(read_names(t, &got));
-    if (got) RT_TRY(check_names(t));
+    if (got) RT_TRY(csv_check_names(t));
     while (got) {
         RT_TRY(next_record(t, &got));
         if (!got || ds_is_blank(t->record.p, t->record.len)) continue;

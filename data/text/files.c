@@ -61,7 +61,7 @@ static int format_named(const char *word)
     return -1;
 }
 
-static rt_status unknown(const char *path)
+static rt_status files_unknown(const char *path)
 {
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         RT_CHECK(!ends_with(path, strlen(path), others[i].end), RT_EINVAL, "%s: %s files are not supported; convert it: %s", path,
@@ -73,7 +73,7 @@ static rt_status unknown(const char *path)
         path);
 }
 
-static rt_status add(ds_files *f, const char *path, int format)
+static rt_status files_add(ds_files *f, const char *path, int format)
 {
     RT_TRY(rt_grow((void **)&f->v, f->n, &f->cap, sizeof *f->v));
     f->v[f->n] = (ds_file){.format = (ds_format)format, .bytes = rt_file_size(path) > 0 ? rt_file_size(path) : 0};
@@ -95,7 +95,7 @@ typedef struct inside {
     const struct inside *outer;
 } inside;
 
-static rt_status add_folder(ds_files *f, const char *folder, const inside *outer, int depth)
+static rt_status files_add_folder(ds_files *f, const char *folder, const inside *outer, int depth)
 {
     inside self = {.outer = outer};
     RT_CHECK(!stat(folder, &self.s), RT_ENOENT, "%s: the folder cannot be accessed", folder);
@@ -111,8 +111,8 @@ static rt_status add_folder(ds_files *f, const char *folder, const inside *outer
     for (int i = 0; st == RT_OK && i < n; i++) {
         if (names[i][0] == '.') continue;
         st = rt_path(&path, folder, names[i]);
-        if (st == RT_OK && is_folder(path.p)) st = add_folder(f, path.p, &self, depth + 1);
-        else if (st == RT_OK && format_of(path.p) >= 0) st = add(f, path.p, format_of(path.p));
+        if (st == RT_OK && is_folder(path.p)) st = files_add_folder(f, path.p, &self, depth + 1);
+        else if (st == RT_OK && format_of(path.p) >= 0) st = files_add(f, path.p, format_of(path.p));
     }
     rt_names_free(&names, n);
     rt_buf_free(&path);
@@ -122,15 +122,15 @@ static rt_status add_folder(ds_files *f, const char *folder, const inside *outer
 static rt_status add_name(ds_files *f, const char *name, int said)
 {
     const int64_t before = f->n;
-    if (!strcmp(name, "-")) return add(f, name, said >= 0 ? said : DS_LINES);
+    if (!strcmp(name, "-")) return files_add(f, name, said >= 0 ? said : DS_LINES);
     if (is_folder(name)) {
-        RT_TRY(add_folder(f, name, NULL, 0));
+        RT_TRY(files_add_folder(f, name, NULL, 0));
         RT_CHECK(f->n > before, RT_EINVAL,
                  "%s: this folder holds no file whose name ends with .txt, .md, .jsonl, .ndjson, .csv or .tsv (perhaps .gz)", name);
         return RT_OK;
     }
     const int format = said >= 0 ? said : format_of(name);
-    return format < 0 ? unknown(name) : add(f, name, format);
+    return format < 0 ? files_unknown(name) : files_add(f, name, format);
 }
 
 rt_status ds_files_find(ds_files *out, const ds_input *in)

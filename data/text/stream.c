@@ -70,7 +70,7 @@ static rt_status inflate_some(ds_stream *s)
     return RT_OK;
 }
 
-static rt_status fill(ds_stream *s)
+static rt_status stream_fill(ds_stream *s)
 {
     s->at = s->n = 0;
     if (s->gzip) return inflate_some(s);
@@ -125,7 +125,7 @@ static const char *wide_encoding(const char *p, size_t n)
 
 static rt_status check_begin(ds_stream *s)
 {
-    RT_TRY(fill(s));
+    RT_TRY(stream_fill(s));
     const char *wide = wide_encoding(s->block, s->n);
     RT_CHECK(!wide, RT_EFORMAT, "%s: the text is %s, expected UTF-8; convert it: iconv -f %s -t UTF-8 FILE > NEW", s->name, wide, wide);
     if (s->n >= 3 && !memcmp(s->block, "\xef\xbb\xbf", 3)) s->at = 3;
@@ -201,7 +201,7 @@ rt_status ds_stream_line(ds_stream *s, rt_buf *line, int *got)
     *got = 0;
     s->line++;
     while (!ended) {
-        if (s->at == s->n) RT_TRY(fill(s));
+        if (s->at == s->n) RT_TRY(stream_fill(s));
         if (!s->n) break;
         RT_TRY(take_part(s, line, &ended));
         *got = 1;

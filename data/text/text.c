@@ -152,7 +152,7 @@ static int take_known(ds_doc *d, const cJSON *f)
 }
 
 /* Appends ,"key":value to r->meta; if the result would be longer than a shard allows, counts the field in left_out instead. */
-static rt_status add_other(reader *r, const cJSON *f)
+static rt_status text_add_other(reader *r, const cJSON *f)
 {
     const size_t before = r->meta.len;
     rt_buf       key    = {0};
@@ -179,7 +179,7 @@ static rt_status take_others(reader *r, const cJSON *o, const char *text_field)
     cJSON_ArrayForEach(f, o)
     {
         if (strcmp(f->string, text_field)) RT_TRY(check_known(f, ds_stream_where(r->s)));
-        if (strcmp(f->string, text_field) && !cJSON_IsNull(f) && !take_known(&r->t.about, f)) RT_TRY(add_other(r, f));
+        if (strcmp(f->string, text_field) && !cJSON_IsNull(f) && !take_known(&r->t.about, f)) RT_TRY(text_add_other(r, f));
     }
     if (r->meta.len > 1) {
         RT_TRY(rt_buf_str(&r->meta, "}"));
@@ -229,7 +229,7 @@ static rt_status read_objects(reader *r)
 
 /* ---- files ---- */
 
-static rt_status read_file(reader *r, const ds_file *f)
+static rt_status text_read_file(reader *r, const ds_file *f)
 {
     const char *how = r->in->document ? r->in->document : "line";
     RT_TRY(ds_stream_open(&r->s, f->path));
@@ -254,7 +254,7 @@ rt_status ds_text_read(const ds_input *in, int64_t *bytes, rt_status (*doc)(void
     RT_TRY(ds_files_find(&files, in));
     if (bytes) *bytes = files.bytes;
     rt_status st = RT_OK;
-    for (int64_t i = 0; st == RT_OK && i < files.n; i++) st = read_file(&r, &files.v[i]);
+    for (int64_t i = 0; st == RT_OK && i < files.n; i++) st = text_read_file(&r, &files.v[i]);
     ds_files_free(&files);
     rt_buf_free(&r.line);
     rt_buf_free(&r.text);

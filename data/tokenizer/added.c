@@ -38,7 +38,7 @@ void ds_added_free(ds_added *a)
 }
 
 /* Returns the character at s (-1: none) and its length (1 if it is not valid UTF-8). */
-static int32_t character(const char *s, size_t n, size_t *len)
+static int32_t added_character(const char *s, size_t n, size_t *len)
 {
     const size_t k = n ? rt_utf8_length(s, n) : 0;
     *len           = k ? k : 1;
@@ -53,7 +53,7 @@ static int32_t character_before(const char *text, size_t at, size_t *len)
     size_t from = at;
     while (from > 0 && at - from < DS_MAX_UTF8) {
         from--;
-        const int32_t c = character(text + from, at - from, len);
+        const int32_t c = added_character(text + from, at - from, len);
         if (c >= 0 && *len == at - from) return c;
     }
     *len = 1;
@@ -63,7 +63,7 @@ static int32_t character_before(const char *text, size_t at, size_t *len)
 static int stands_alone(const char *text, size_t n, size_t start, size_t stop)
 {
     size_t len;
-    return !is_word(character_before(text, start, &len)) && !is_word(character(text + stop, n - stop, &len));
+    return !is_word(character_before(text, start, &len)) && !is_word(added_character(text + stop, n - stop, &len));
 }
 
 static const ds_added_token *token_at(const ds_added *a, const char *text, size_t n, size_t at)
@@ -89,7 +89,7 @@ const ds_added_token *ds_added_next(const ds_added *a, const char *text, size_t 
             continue;
         }
         while ((k->flags & DS_ADDED_LSTRIP) && *start > from && is_space(character_before(text, *start, &len))) *start -= len;
-        while ((k->flags & DS_ADDED_RSTRIP) && *stop < n && is_space(character(text + *stop, n - *stop, &len))) *stop += len;
+        while ((k->flags & DS_ADDED_RSTRIP) && *stop < n && is_space(added_character(text + *stop, n - *stop, &len))) *stop += len;
         return k;
     }
     return NULL;

@@ -13,7 +13,7 @@ enum { SHORT = 32, NO_RANK = INT32_MAX };
 
 static uint64_t key_of(int32_t left, int32_t right) { return ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) + 1; }
 
-static ds_merge *place(const ds_merges *m, uint64_t key)
+static ds_merge *bpe_place(const ds_merges *m, uint64_t key)
 {
     for (uint64_t i = rt_mix64(key);; i++) {
         ds_merge *s = &m->slot[i & (uint64_t)(m->slots - 1)];
@@ -31,17 +31,17 @@ rt_status ds_merges_reserve(ds_merges *m, int64_t n)
 void ds_merges_put(ds_merges *m, int32_t left, int32_t right, int32_t rank, int32_t id)
 {
     const uint64_t key = key_of(left, right);
-    *place(m, key)     = (ds_merge){key, rank, id};
+    *bpe_place(m, key) = (ds_merge){key, rank, id};
 }
 
 const ds_merge *ds_merges_find(const ds_merges *m, int32_t left, int32_t right)
 {
-    const ds_merge *s = place(m, key_of(left, right));
+    const ds_merge *s = bpe_place(m, key_of(left, right));
     return s->key ? s : NULL;
 }
 
 /* Returns the rank of a pair; *id gets the id of the merged symbol. */
-static int32_t rank_of(const ds_merges *m, int32_t left, int32_t right, int32_t *id)
+static int32_t bpe_rank_of(const ds_merges *m, int32_t left, int32_t right, int32_t *id)
 {
     const ds_merge *s = ds_merges_find(m, left, right);
     if (!s) return NO_RANK;
@@ -54,7 +54,7 @@ static void remove_at(int32_t *a, int64_t i, int64_t n) { memmove(a + i, a + i +
 static int64_t merge_short(const ds_merges *m, int32_t *ids, int64_t n)
 {
     int32_t rank[SHORT], becomes[SHORT] = {0}; /* of the pair that begins at each position */
-    for (int64_t i = 0; i + 1 < n; i++) rank[i] = rank_of(m, ids[i], ids[i + 1], &becomes[i]);
+    for (int64_t i = 0; i + 1 < n; i++) rank[i] = bpe_rank_of(m, ids[i], ids[i + 1], &becomes[i]);
     rank[n - 1] = NO_RANK;
     for (;;) {
         int64_t best = 0;
@@ -66,8 +66,8 @@ static int64_t merge_short(const ds_merges *m, int32_t *ids, int64_t n)
         remove_at(rank, best + 1, n);
         remove_at(becomes, best + 1, n);
         n--;
-        rank[best] = best + 1 < n ? rank_of(m, ids[best], ids[best + 1], &becomes[best]) : NO_RANK;
-        if (best) rank[best - 1] = rank_of(m, ids[best - 1], ids[best], &becomes[best - 1]);
+        rank[best] = best + 1 < n ? bpe_rank_of(m, ids[best], ids[best + 1], &becomes[best]) : NO_RANK;
+        if (best) rank[best - 1] = bpe_rank_of(m, ids[best - 1], ids[best], &becomes[best - 1]);
     }
 }
 
@@ -99,7 +99,7 @@ static int64_t heap_pop(int64_t *h, int64_t *n)
 static void rank_at(const ds_merges *m, ds_bpe_work *w, const int32_t *ids, int64_t i, int64_t *heap)
 {
     const int32_t next = w->next[i];
-    w->rank[i]         = next < 0 ? NO_RANK : rank_of(m, ids[i], ids[next], &w->id[i]);
+    w->rank[i]         = next < 0 ? NO_RANK : bpe_rank_of(m, ids[i], ids[next], &w->id[i]);
     if (w->rank[i] != NO_RANK) heap_push(w->heap, heap, (int64_t)w->rank[i] << 32 | i);
 }
 
@@ -125,7 +125,7 @@ static int64_t merge_long(const ds_merges *m, ds_bpe_work *w, int32_t *ids, int6
 }
 
 /* Each merge pops one pair and pushes at most two, so the heap holds fewer than 2 n. */
-static rt_status reserve(ds_bpe_work *w, int64_t n)
+static rt_status bpe_reserve(ds_bpe_work *w, int64_t n)
 {
     if (n <= w->cap) return RT_OK;
     ds_bpe_work_free(w);
@@ -150,7 +150,7 @@ void ds_bpe_work_free(ds_bpe_work *w)
 
 rt_status ds_bpe_merge(const ds_merges *m, ds_bpe_work *w, int32_t *ids, int64_t n, int64_t *left)
 {
-    if (n > SHORT) RT_TRY(reserve(w, n));
+    if (n > SHORT) RT_TRY(bpe_reserve(w, n));
     *left = n < 2 ? n : n > SHORT ? merge_long(m, w, ids, n) : merge_short(m, ids, n);
     return RT_OK;
 }

@@ -5,7 +5,7 @@
 static int is_itself(int b) { return (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b != 0xad); }
 
 /* Bytes below 0x21 are U+0100..0x0120, 0x7f..0xa0 are U+0121..0x0142, 0xad is U+0143. */
-static int character(int b) { return is_itself(b) ? b : b < 0x21 ? 0x100 + b : b < 0xad ? 0x121 + b - 0x7f : 0x143; }
+static int alphabet_character(int b) { return is_itself(b) ? b : b < 0x21 ? 0x100 + b : b < 0xad ? 0x121 + b - 0x7f : 0x143; }
 
 static int byte_of(int c)
 {
@@ -15,7 +15,7 @@ static int byte_of(int c)
 
 size_t ds_alphabet_put(unsigned char byte, char out[2])
 {
-    const int c = character(byte);
+    const int c = alphabet_character(byte);
     if (c < 0x80) {
         out[0] = (char)c;
         return 1;

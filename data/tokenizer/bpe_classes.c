@@ -20,7 +20,7 @@ static int by_number(const void *a, const void *b)
 }
 
 /* Divides the code points into intervals at the bounds of all sets; all intervals begin in one class. */
-static rt_status cut(division *d, const ds_splitter *s)
+static rt_status classes_cut(division *d, const ds_splitter *s)
 {
     int64_t most = 1, n = 0;
     for (int64_t i = 0; i < s->sets; i++) most += 2 * s->set[i].n;
@@ -59,7 +59,7 @@ static rt_status refine(division *d, const ds_set *x, const char *where)
     return RT_OK;
 }
 
-static rt_status fill(uint8_t **class, const division *d)
+static rt_status classes_fill(uint8_t **class, const division *d)
 {
     RT_TRY(rt_alloc((void **)class, DS_CODE_POINTS, 1, "classes of characters"));
     for (int64_t i = 0; i < d->n; i++) {
@@ -72,9 +72,9 @@ static rt_status fill(uint8_t **class, const division *d)
 rt_status ds_classes_make(ds_splitter *s, const char *where)
 {
     division  d  = {0};
-    rt_status st = cut(&d, s);
+    rt_status st = classes_cut(&d, s);
     for (int64_t i = 0; st == RT_OK && i < s->sets; i++) st = refine(&d, &s->set[i], where);
-    if (st == RT_OK) st = fill(&s->class, &d);
+    if (st == RT_OK) st = classes_fill(&s->class, &d);
     free(d.class);
     s->cut  = d.from;
     s->cuts = d.n;

@@ -19,7 +19,7 @@ typedef struct parser {
     uint32_t     before;                 /* the letter just read under (?i); 0: none */
 } parser;
 
-static rt_status refuse(const parser *r, const char *what)
+static rt_status regex_refuse(const parser *r, const char *what)
 {
     return rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: the regex \"%.80s\" holds %s, which is not supported", r->where, r->pattern, what);
 }
@@ -46,7 +46,7 @@ static rt_status add_set(parser *r, ds_set *x)
 {
     int place;
     RT_TRY(place_of(r->s, x, &place));
-    if (place > 0x7fff) return refuse(r, "too many different characters");
+    if (place > 0x7fff) return regex_refuse(r, "too many different characters");
     const char code[2] = {(char)(0x80 | place >> 8), (char)(place & 255)};
     return rt_buf_add(r->out, code, 2);
 }
@@ -56,7 +56,7 @@ static rt_status add_letter(const parser *r, ds_set *x, uint32_t c)
 {
     RT_TRY(ds_set_add(x, c, c));
     if (!folds(r)) return RT_OK;
-    if (c >= 0x80 && ds_is_word(c)) return refuse(r, "a letter beyond ASCII under (?i)");
+    if (c >= 0x80 && ds_is_word(c)) return regex_refuse(r, "a letter beyond ASCII under (?i)");
     if (c >= 0x80 || !isalpha((int)c)) return RT_OK;
     RT_TRY(ds_set_add(x, c ^ 0x20, c ^ 0x20));
     if ((c | 0x20) == 'k') return ds_set_add(x, 0x212a, 0x212a); /* Kelvin sign */
@@ -70,7 +70,7 @@ static rt_status add_character(parser *r, uint32_t c)
     const uint32_t           lower       = c < 0x80 ? (uint32_t)tolower((int)c) : c;
     for (size_t i = 0; folds(r) && i < sizeof ligatures / sizeof *ligatures; i++)
         if (r->before == (uint32_t)ligatures[i][0] && lower == (uint32_t)ligatures[i][1])
-            return refuse(r, "a ligature's letters under (?i)");
+            return regex_refuse(r, "a ligature's letters under (?i)");
     r->before    = folds(r) ? lower : 0;
     rt_status st = add_letter(r, &x, c);
     if (st == RT_OK) st = add_set(r, &x);
@@ -84,14 +84,14 @@ static rt_status property(parser *r, ds_set *x, int in_class)
 {
     int         negated = *r->p == 'P', known;
     const char *end     = strchr(r->p, '}');
-    if (r->p[1] != '{' || !end) return refuse(r, "\\p without a name in braces");
+    if (r->p[1] != '{' || !end) return regex_refuse(r, "\\p without a name in braces");
     const char *name = r->p + 2;
     if (*name == '^') negated ^= 1, name++;
     r->p = end + 1;
     RT_TRY(ds_set_property(x, name, (size_t)(end - name), &known));
     RT_CHECK(known, RT_EFORMAT, "%s: the regex \"%.80s\" holds \\p{%.*s}, which is not supported", r->where, r->pattern,
              (int)(end - name < 40 ? end - name : 40), name);
-    if (in_class && folds(r) && !strchr("NPSZC", toupper((unsigned char)*name))) return refuse(r, "a class of letters under (?i)");
+    if (in_class && folds(r) && !strchr("NPSZC", toupper((unsigned char)*name))) return regex_refuse(r, "a class of letters under (?i)");
     return negated ? ds_set_invert(x) : RT_OK;
 }
 
@@ -126,8 +126,8 @@ static rt_status hexadecimal(parser *r, uint32_t *c)
     *c          = 0;
     for (r->p += 1 + braces; n < most && isxdigit((unsigned char)*r->p); n++, r->p++)
         *c = *c << 4 | (uint32_t)(isdigit((unsigned char)*r->p) ? *r->p - '0' : (*r->p | 0x20) - 'a' + 10);
-    if (n < least || *c >= DS_CODE_POINTS || (braces && *r->p != '}')) return refuse(r, "an invalid character number");
-    if (!braces && *c >= 0x80 && most == 2) return refuse(r, "\\x with a byte that is not a character by itself");
+    if (n < least || *c >= DS_CODE_POINTS || (braces && *r->p != '}')) return regex_refuse(r, "an invalid character number");
+    if (!braces && *c >= 0x80 && most == 2) return regex_refuse(r, "\\x with a byte that is not a character by itself");
     r->p += braces;
     return RT_OK;
 }
@@ -139,7 +139,7 @@ static rt_status escaped(parser *r, uint32_t *c)
     const char       *at = *r->p ? strchr(from, *r->p) : NULL;
     if (*r->p == 'x' || *r->p == 'u') return hexadecimal(r, c);
     if (at) *c = (uint32_t)to[at - from];
-    else if (isalnum((unsigned char)*r->p) || !*r->p) return refuse(r, "an unknown escape");
+    else if (isalnum((unsigned char)*r->p) || !*r->p) return regex_refuse(r, "an unknown escape");
     else {
         const size_t len = rt_utf8_length(r->p, strlen(r->p));
         *c               = ds_utf8_decode(r->p, len);
@@ -160,7 +160,7 @@ static rt_status class_item(parser *r, ds_set *x, uint32_t *c, int *one)
     *one           = 1;
     if (*r->p != '\\') {
         const size_t len = rt_utf8_length(r->p, strlen(r->p));
-        if (!len) return refuse(r, "a byte that is not UTF-8");
+        if (!len) return regex_refuse(r, "a byte that is not UTF-8");
         *c = ds_utf8_decode(r->p, len);
         r->p += len;
         return RT_OK;
@@ -183,10 +183,10 @@ static rt_status class_range(parser *r, ds_set *x, uint32_t from)
     if (*r->p == '-' && r->p[1] && !strchr("[]", r->p[1])) {
         r->p++;
         RT_TRY(class_item(r, x, &to, &one));
-        if (!one || to < from) return refuse(r, "a range without an end");
+        if (!one || to < from) return regex_refuse(r, "a range without an end");
     }
     if (from == to || !folds(r)) return from == to ? add_letter(r, x, from) : ds_set_add(x, from, to);
-    if (to >= 0x80) return refuse(r, "a range beyond ASCII under (?i)");
+    if (to >= 0x80) return regex_refuse(r, "a range beyond ASCII under (?i)");
     for (uint32_t c = from; c <= to; c++) RT_TRY(add_letter(r, x, c));
     return RT_OK;
 }
@@ -196,9 +196,9 @@ static rt_status read_class(parser *r, ds_set *x, int depth);
 static rt_status join_class(parser *r, ds_set *x, int depth)
 {
     ds_set inner = {0};
-    if (r->p[1] == ':') return refuse(r, "a POSIX class");
-    if (folds(r)) return refuse(r, "a class inside a class under (?i)");
-    if (depth == MAX_DEPTH) return refuse(r, "too many nested classes");
+    if (r->p[1] == ':') return regex_refuse(r, "a POSIX class");
+    if (folds(r)) return regex_refuse(r, "a class inside a class under (?i)");
+    if (depth == MAX_DEPTH) return regex_refuse(r, "too many nested classes");
     rt_status st = read_class(r, &inner, depth + 1);
     if (st == RT_OK) st = ds_set_join(x, &inner);
     ds_set_free(&inner);
@@ -211,7 +211,7 @@ static rt_status class_items(parser *r, ds_set *x, int first, int depth)
     for (; (*r->p != ']' || first) && strncmp(r->p, "&&", 2) != 0; first = 0) {
         uint32_t c;
         int      one = 0;
-        if (!*r->p) return refuse(r, "a class without an end");
+        if (!*r->p) return regex_refuse(r, "a class without an end");
         if (*r->p == '[') RT_TRY(join_class(r, x, depth));
         else RT_TRY(class_item(r, x, &c, &one));
         if (one) RT_TRY(class_range(r, x, c));
@@ -222,7 +222,7 @@ static rt_status class_items(parser *r, ds_set *x, int first, int depth)
 static rt_status meet_items(parser *r, ds_set *x, int depth)
 {
     ds_set    part = {0};
-    rt_status st   = folds(r) ? refuse(r, "&& under (?i)") : class_items(r, &part, 0, depth);
+    rt_status st   = folds(r) ? regex_refuse(r, "&& under (?i)") : class_items(r, &part, 0, depth);
     if (st == RT_OK) st = ds_set_meet(x, &part);
     ds_set_free(&part);
     return st;
@@ -311,7 +311,7 @@ static rt_status open_group(parser *r)
         r->p += 4;
         return RT_OK;
     }
-    if (r->depth + 1 == MAX_DEPTH) return refuse(r, "too many nested groups");
+    if (r->depth + 1 == MAX_DEPTH) return regex_refuse(r, "too many nested groups");
     r->fold[++r->depth] = fold;
     if (r->p[1] != '?') return r->p++, rt_buf_str(r->out, "(?:");
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -321,7 +321,7 @@ static rt_status open_group(parser *r)
         r->p += n;
         return rt_buf_str(r->out, i >= 6 ? "(?:" : kinds[i]);
     }
-    return refuse(r, "a group of an unknown kind");
+    return regex_refuse(r, "a group of an unknown kind");
 }
 
 /* {n}, {n,}, {,m} and {n,m} are repeats; any other brace is a character.  {n,m}+ is refused: it is greedy in Ruby, possessive in
@@ -333,14 +333,14 @@ static rt_status add_brace(parser *r)
         r->p++;
         return add_character(r, '{');
     }
-    if (q[1] == '+') return refuse(r, "a counted repeat followed by +");
+    if (q[1] == '+') return regex_refuse(r, "a counted repeat followed by +");
     RT_TRY(rt_buf_str(r->out, r->p[1] == ',' ? "{0" : "{"));
     RT_TRY(rt_buf_add(r->out, r->p + 1, (size_t)(q - r->p)));
     r->p = q + 1;
     return RT_OK;
 }
 
-static rt_status add_other(parser *r)
+static rt_status regex_add_other(parser *r)
 {
     const char c = *r->p;
     switch (c) {
@@ -350,13 +350,13 @@ static rt_status add_other(parser *r)
     case '{': return add_brace(r);
     case '(': return open_group(r);
     case ')':
-        if (!r->depth) return refuse(r, "a ) without a (");
+        if (!r->depth) return regex_refuse(r, "a ) without a (");
         r->depth--;
         break;
     default:
         if (strchr("|*+?", c)) break;
         const size_t len = rt_utf8_length(r->p, strlen(r->p));
-        if (!len) return refuse(r, "a byte that is not UTF-8");
+        if (!len) return regex_refuse(r, "a byte that is not UTF-8");
         r->p += len;
         return add_character(r, ds_utf8_decode(r->p - len, len));
     }
@@ -367,7 +367,7 @@ static rt_status add_other(parser *r)
 static rt_status add_next(parser *r)
 {
     const uint32_t  before = r->before;
-    const rt_status st     = *r->p == '\\' ? add_escape(r) : *r->p == '[' ? add_class(r) : add_other(r);
+    const rt_status st     = *r->p == '\\' ? add_escape(r) : *r->p == '[' ? add_class(r) : regex_add_other(r);
     if (r->before == before) r->before = 0; /* no letter was read */
     return st;
 }
@@ -376,7 +376,7 @@ rt_status ds_regex_read(ds_splitter *s, const char *pattern, rt_buf *out, const 
 {
     parser r = {.p = pattern, .pattern = pattern, .where = where, .s = s, .out = out};
     while (*r.p) RT_TRY(add_next(&r));
-    return r.depth ? refuse(&r, "a ( without a )") : RT_OK;
+    return r.depth ? regex_refuse(&r, "a ( without a )") : RT_OK;
 }
 
 rt_status ds_regex_read_literal(ds_splitter *s, const char *text, rt_buf *out, const char *where)
@@ -384,7 +384,7 @@ rt_status ds_regex_read_literal(ds_splitter *s, const char *text, rt_buf *out, c
     parser r = {.p = text, .pattern = text, .where = where, .s = s, .out = out};
     while (*r.p) {
         const size_t len = rt_utf8_length(r.p, strlen(r.p));
-        if (!len) return refuse(&r, "a byte that is not UTF-8");
+        if (!len) return regex_refuse(&r, "a byte that is not UTF-8");
         RT_TRY(add_character(&r, ds_utf8_decode(r.p, len)));
         r.p += len;
     }

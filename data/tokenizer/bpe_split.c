@@ -78,7 +78,7 @@ typedef struct part { /* a part of the text: its bytes, and the class of each ch
 } part;
 
 /* Finds the next match at or after `at`; *from = n if there is none. */
-static rt_status find(const split *k, int step, const part *p, size_t at, size_t *from, size_t *to)
+static rt_status split_find(const split *k, int step, const part *p, size_t at, size_t *from, size_t *to)
 {
     const pcre2_code *code = k->s->step[step].code;
     pcre2_match_data *m    = k->w->match[step];
@@ -93,7 +93,7 @@ static rt_status find(const split *k, int step, const part *p, size_t at, size_t
 }
 
 /* Removes the first n characters from p and returns them. */
-static part take(part *p, size_t n)
+static part split_take(part *p, size_t n)
 {
     part first = {p->text, p->class, 0, n};
     if (p->bytes == p->n) first.bytes = n;
@@ -104,19 +104,19 @@ static part take(part *p, size_t n)
     return first;
 }
 
-static rt_status cut(const split *k, int step, const part *p)
+static rt_status split_cut(const split *k, int step, const part *p)
 {
     if (step == k->s->n) return k->piece(k->ud, p->text, p->bytes);
     const ds_split_keep keep = k->s->step[step].keep;
     part                rest = *p, one;
     for (size_t at = 0, gap = 0, from, to; gap < p->n; at = to, gap = to) {
-        RT_TRY(find(k, step, p, at, &from, &to));
+        RT_TRY(split_find(k, step, p, at, &from, &to));
         while (from == to && from < p->n) /* an empty match cuts nothing: search from the next character on */
-            RT_TRY(find(k, step, p, from + 1, &from, &to));
-        one = take(&rest, from - gap);
-        if (one.n && keep != DS_KEEP_MATCHES) RT_TRY(cut(k, step + 1, &one));
-        one = take(&rest, to - from);
-        if (one.n && keep != DS_KEEP_GAPS) RT_TRY(cut(k, step + 1, &one));
+            RT_TRY(split_find(k, step, p, from + 1, &from, &to));
+        one = split_take(&rest, from - gap);
+        if (one.n && keep != DS_KEEP_MATCHES) RT_TRY(split_cut(k, step + 1, &one));
+        one = split_take(&rest, to - from);
+        if (one.n && keep != DS_KEEP_GAPS) RT_TRY(split_cut(k, step + 1, &one));
     }
     return RT_OK;
 }
@@ -137,7 +137,7 @@ static part valid_part(const split *k, const char *s, size_t n)
     return p;
 }
 
-static rt_status prepare(const ds_splitter *s, ds_split_work *w, size_t n)
+static rt_status split_prepare(const ds_splitter *s, ds_split_work *w, size_t n)
 {
     for (int i = 0; i < s->n; i++) {
         if (!w->match[i]) w->match[i] = pcre2_match_data_create(1, NULL);
@@ -155,10 +155,10 @@ static rt_status prepare(const ds_splitter *s, ds_split_work *w, size_t n)
 rt_status ds_split(const ds_splitter *s, ds_split_work *w, const char *text, size_t n, ds_piece_fn piece, void *ud)
 {
     const split k = {s, w, piece, ud};
-    RT_TRY(prepare(s, w, n));
+    RT_TRY(split_prepare(s, w, n));
     for (size_t i = 0; i < n;) {
         const part good = valid_part(&k, text + i, n - i);
-        if (good.n) RT_TRY(cut(&k, 0, &good));
+        if (good.n) RT_TRY(split_cut(&k, 0, &good));
         i += good.bytes;
         if (i < n) RT_TRY(piece(ud, text + i++, 1));
     }

@@ -40,29 +40,29 @@ typedef struct trainer {
 
 /* ---- pairs ------------------------------------------------------------------------ */
 
-static int64_t place(const trainer *k, uint64_t key)
+static int64_t bpe_train_place(const trainer *k, uint64_t key)
 {
     int64_t i = (int64_t)(rt_mix64(key) & (uint64_t)(k->slots - 1));
     while (k->slot[i] && k->pair[k->slot[i] - 1].key != key) i = (i + 1) & (k->slots - 1);
     return i;
 }
 
-static rt_status grow_slots(trainer *k)
+static rt_status bpe_train_grow_slots(trainer *k)
 {
     if (k->pairs * 2 < k->slots) return RT_OK;
     free(k->slot);
     k->slot  = NULL;
     k->slots = k->slots ? k->slots * 4 : 1 << 14;
     RT_TRY(RT_NEW(k->slot, k->slots));
-    for (int64_t i = 0; i < k->pairs; i++) k->slot[place(k, k->pair[i].key)] = (int32_t)i + 1;
+    for (int64_t i = 0; i < k->pairs; i++) k->slot[bpe_train_place(k, k->pair[i].key)] = (int32_t)i + 1;
     return RT_OK;
 }
 
 static rt_status pair_of(trainer *k, int32_t left, int32_t right, int64_t *index)
 {
     const uint64_t key = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    RT_TRY(grow_slots(k));
-    const int64_t s = place(k, key);
+    RT_TRY(bpe_train_grow_slots(k));
+    const int64_t s = bpe_train_place(k, key);
     if (!k->slot[s]) {
         RT_CHECK(k->pairs < INT32_MAX, RT_ENOMEM, "the text has more pairs of symbols than can be counted; train on a part of it");
         RT_TRY(rt_grow((void **)&k->pair, k->pairs, &k->pair_cap, sizeof *k->pair));
@@ -89,7 +89,7 @@ static rt_status change(trainer *k, int32_t left, int32_t right, int64_t by, int
 
 static int before(candidate a, candidate b) { return a.count != b.count ? a.count > b.count : a.key < b.key; }
 
-static rt_status push(trainer *k, int64_t count, uint64_t key)
+static rt_status bpe_train_push(trainer *k, int64_t count, uint64_t key)
 {
     const candidate c = {count, key};
     RT_TRY(rt_grow((void **)&k->heap, k->heap_n, &k->heap_cap, sizeof *k->heap));
@@ -99,7 +99,7 @@ static rt_status push(trainer *k, int64_t count, uint64_t key)
     return RT_OK;
 }
 
-static candidate pop(trainer *k)
+static candidate bpe_train_pop(trainer *k)
 {
     const candidate top = k->heap[0], v = k->heap[--k->heap_n];
     int64_t         i = 0;
@@ -120,7 +120,7 @@ static rt_status push_touched(trainer *k)
     for (int64_t i = 0; i < k->touched.n; i++) {
         pair *p    = &k->pair[k->touched.v[i]];
         p->touched = 0;
-        if (p->count > 0) RT_TRY(push(k, p->count, p->key));
+        if (p->count > 0) RT_TRY(bpe_train_push(k, p->count, p->key));
     }
     k->touched.n = 0;
     return RT_OK;
@@ -131,10 +131,10 @@ static rt_status best(trainer *k, int64_t *out)
 {
     *out = -1;
     while (*out < 0 && k->heap_n) {
-        const candidate c = pop(k);
-        const int64_t   i = k->slot[place(k, c.key)] - 1, count = k->pair[i].count;
+        const candidate c = bpe_train_pop(k);
+        const int64_t   i = k->slot[bpe_train_place(k, c.key)] - 1, count = k->pair[i].count;
         if (count == c.count) *out = i;
-        else if (count > 0) RT_TRY(push(k, count, c.key));
+        else if (count > 0) RT_TRY(bpe_train_push(k, count, c.key));
     }
     return RT_OK;
 }
@@ -233,7 +233,7 @@ static rt_status add_words(trainer *k, const ds_vocab *pieces)
     return push_touched(k);
 }
 
-static rt_status run(trainer *k, const ds_vocab *pieces, int64_t size, rt_progress *p)
+static rt_status bpe_train_run(trainer *k, const ds_vocab *pieces, int64_t size, rt_progress *p)
 {
     RT_TRY(add_words(k, pieces));
     while (k->t->vocab.n < size) {
@@ -249,7 +249,7 @@ static rt_status run(trainer *k, const ds_vocab *pieces, int64_t size, rt_progre
 rt_status ds_bpe_train(const ds_vocab *pieces, const int64_t *count, int64_t size, ds_trained *t, rt_progress *p)
 {
     trainer         k  = {.t = t, .count = count};
-    const rt_status st = run(&k, pieces, size, p);
+    const rt_status st = bpe_train_run(&k, pieces, size, p);
     for (int64_t i = 0; i < k.pairs; i++) free(k.pair[i].words.v);
     free(k.pair);
     free(k.slot);

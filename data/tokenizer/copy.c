@@ -93,7 +93,7 @@ static rt_status cut_text(const rt_buf *from, rt_buf *to, int *changed, const ch
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-static rt_status read_file(const char *dir, const char *name, rt_buf *bytes, int *there)
+static rt_status copy_read_file(const char *dir, const char *name, rt_buf *bytes, int *there)
 {
     rt_buf    path = {0};
     rt_status st   = rt_path(&path, dir, name);
@@ -107,7 +107,7 @@ static rt_status copy_file(const char *from_dir, const char *to_dir, const char 
 {
     rt_buf    bytes = {0};
     int       there;
-    rt_status st = read_file(from_dir, name, &bytes, &there);
+    rt_status st = copy_read_file(from_dir, name, &bytes, &there);
     if (st == RT_OK && there) st = ds_tokenizer_write_file(to_dir, name, &bytes);
     rt_buf_free(&bytes);
     return st;
@@ -117,7 +117,7 @@ static rt_status copy_tokenizer(const char *from_dir, const char *to_dir, int *c
 {
     rt_buf    from = {0}, to = {0};
     int       there;
-    rt_status st = read_file(from_dir, "tokenizer.json", &from, &there);
+    rt_status st = copy_read_file(from_dir, "tokenizer.json", &from, &there);
     if (st == RT_OK) st = cut_text(&from, &to, changed, from_dir);
     if (st == RT_OK) st = ds_tokenizer_write_file(to_dir, "tokenizer.json", *changed ? &to : &from);
     rt_buf_free(&from);
@@ -127,13 +127,13 @@ static rt_status copy_tokenizer(const char *from_dir, const char *to_dir, int *c
 
 /* ---- tokenizer_config.json ---------------------------------------------------------------------- */
 
-static rt_status add_text(cJSON *o, const char *key, const char *text)
+static rt_status copy_add_text(cJSON *o, const char *key, const char *text)
 {
     RT_CHECK(cJSON_AddStringToObject(o, key, text), RT_ENOMEM, "no memory for tokenizer_config.json");
     return RT_OK;
 }
 
-static rt_status add_entry(cJSON *list, const ds_tokenizer *t, int32_t id)
+static rt_status copy_add_entry(cJSON *list, const ds_tokenizer *t, int32_t id)
 {
     rt_buf    text = {0};
     cJSON    *e    = NULL;
@@ -151,9 +151,9 @@ static rt_status add_ours(cJSON *config, const ds_tokenizer *t)
     cJSON_DeleteItemFromObjectCaseSensitive(config, DS_OURS);
     cJSON *ours = cJSON_AddObjectToObject(config, DS_OURS), *list = cJSON_AddArrayToObject(ours, "document_end");
     RT_CHECK(ours && list, RT_ENOMEM, "no memory for tokenizer_config.json");
-    for (int64_t i = 0; i < t->close.n; i++) RT_TRY(add_entry(list, t, t->close.v[i]));
-    RT_TRY(add_text(ours, "identity", t->identity));
-    return add_text(ours, "former_file", *t->former ? t->former : t->file);
+    for (int64_t i = 0; i < t->close.n; i++) RT_TRY(copy_add_entry(list, t, t->close.v[i]));
+    RT_TRY(copy_add_text(ours, "identity", t->identity));
+    return copy_add_text(ours, "former_file", *t->former ? t->former : t->file);
 }
 
 /* A folder without tokenizer_config.json gets one with the tokens that special_tokens_map.json names. */
@@ -183,7 +183,7 @@ static rt_status copy_config(const ds_tokenizer *t, const char *from_dir, const 
     rt_buf    bytes  = {0};
     cJSON    *config = NULL;
     int       there;
-    rt_status st = read_file(from_dir, "tokenizer_config.json", &bytes, &there);
+    rt_status st = copy_read_file(from_dir, "tokenizer_config.json", &bytes, &there);
     if (st == RT_OK && there && !changed) st = ds_tokenizer_write_file(to_dir, "tokenizer_config.json", &bytes);
     else if (st == RT_OK) {
         st = there ? rt_json_parse(&config, bytes.p, bytes.len, RT_JSON_DUPLICATES, from_dir) : default_config(&config, t);

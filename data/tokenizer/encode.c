@@ -17,7 +17,7 @@ typedef struct encoder {
     rt_buf              nfc, entry, spaced;
 } encoder;
 
-static rt_status reserve(ds_ids *ids, int64_t more)
+static rt_status encode_reserve(ds_ids *ids, int64_t more)
 {
     if (ids->n + more <= ids->cap) return RT_OK;
     const int64_t cap = 2 * ids->cap > ids->n + more ? 2 * ids->cap : ids->n + more;
@@ -28,7 +28,7 @@ static rt_status reserve(ds_ids *ids, int64_t more)
     return RT_OK;
 }
 
-static rt_status add_all(ds_ids *out, const ds_ids *ids)
+static rt_status encode_add_all(ds_ids *out, const ds_ids *ids)
 {
     for (int64_t i = 0; i < ids->n; i++) RT_TRY(ds_ids_add(out, ids->v[i]));
     return RT_OK;
@@ -55,7 +55,7 @@ static rt_status encode_piece(void *ud, const char *s, size_t n)
     int32_t  id;
     RT_TRY(whole_entry(e, s, n, &id));
     if (id >= 0) return ds_ids_add(out, id);
-    RT_TRY(reserve(out, (int64_t)n));
+    RT_TRY(encode_reserve(out, (int64_t)n));
     for (size_t i = 0; i < n; i++) out->v[out->n + (int64_t)i] = e->t->byte_id[(unsigned char)s[i]];
     RT_TRY(ds_bpe_merge(&e->t->merges, &e->bpe, out->v + out->n, (int64_t)n, &left));
     out->n += left;
@@ -100,12 +100,12 @@ static rt_status encode_normalized(encoder *e, const char *s, size_t n)
     return encode_between(e, &e->t->normalized, s, n, encode_plain);
 }
 
-static rt_status encode_text(encoder *e, const char *s, size_t n, int flags)
+static rt_status encode_whole_text(encoder *e, const char *s, size_t n, int flags)
 {
-    if (flags & (DS_SPECIAL | DS_OPEN)) RT_TRY(add_all(e->out, &e->t->prefix));
+    if (flags & (DS_SPECIAL | DS_OPEN)) RT_TRY(encode_add_all(e->out, &e->t->prefix));
     RT_TRY(encode_between(e, &e->t->raw, s, n, encode_normalized));
-    if (flags & DS_SPECIAL) return add_all(e->out, &e->t->suffix);
-    return flags & DS_CLOSE ? add_all(e->out, &e->t->close) : RT_OK;
+    if (flags & DS_SPECIAL) return encode_add_all(e->out, &e->t->suffix);
+    return flags & DS_CLOSE ? encode_add_all(e->out, &e->t->close) : RT_OK;
 }
 
 rt_status ds_encode(const ds_tokenizer *t, const char *text, size_t n, int flags, ds_ids *out)
@@ -114,7 +114,7 @@ rt_status ds_encode(const ds_tokenizer *t, const char *text, size_t n, int flags
     encoder       e      = {.t = t, .added = flags & DS_ADDED, .out = out};
     RT_CHECK(n <= MAX_TEXT, RT_EINVAL, "a text of %zu bytes cannot be encoded at once; divide it into parts of at most %d bytes", n,
              MAX_TEXT);
-    const rt_status st = encode_text(&e, text, n, flags);
+    const rt_status st = encode_whole_text(&e, text, n, flags);
     if (st != RT_OK) out->n = before;
     ds_split_work_free(&e.split);
     ds_bpe_work_free(&e.bpe);

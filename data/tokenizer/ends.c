@@ -48,7 +48,7 @@ rt_status ds_ends_take(ds_ends *e, const cJSON *o, const char *where)
 typedef rt_status (*take_fn)(void *ud, const cJSON *o, const char *where);
 
 /* Calls take() with a JSON file of the folder, if it exists. */
-static rt_status read_file(const char *dir, const char *name, take_fn take, void *ud)
+static rt_status ends_read_file(const char *dir, const char *name, take_fn take, void *ud)
 {
     rt_buf    path = {0};
     cJSON    *o    = NULL;
@@ -62,12 +62,12 @@ static rt_status read_file(const char *dir, const char *name, take_fn take, void
     return st;
 }
 
-static rt_status take_ends(void *ud, const cJSON *o, const char *where) { return ds_ends_take(ud, o, where); }
+static rt_status ends_take_ends(void *ud, const cJSON *o, const char *where) { return ds_ends_take(ud, o, where); }
 
 rt_status ds_ends_read(ds_ends *e, const char *dir)
 {
-    RT_TRY(read_file(dir, "config.json", take_ends, e));
-    return read_file(dir, "generation_config.json", take_ends, e);
+    RT_TRY(ends_read_file(dir, "config.json", ends_take_ends, e));
+    return ends_read_file(dir, "generation_config.json", ends_take_ends, e);
 }
 
 /* ---- the tokens of a tokenizer -------------------------------------------------------------- */
@@ -129,7 +129,7 @@ static rt_status check_added(const ds_tokenizer *t, const char *text, const char
     return RT_OK;
 }
 
-static rt_status check_decoder(const ds_tokenizer *t, const cJSON *e, const char *where)
+static rt_status ends_check_decoder(const ds_tokenizer *t, const cJSON *e, const char *where)
 {
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "content"));
     RT_CHECK(text, RT_EFORMAT, "%s: \"added_tokens_decoder\": the token %.16s has no text \"content\"", where, e->string ? e->string : "");
@@ -161,7 +161,7 @@ static rt_status take_config(void *ud, const cJSON *o, const char *where)
     RT_CHECK(!split, RT_EFORMAT,
              "%s: \"split_special_tokens\": true would encode special tokens in a text as ordinary text, which is not supported; remove it",
              where);
-    cJSON_ArrayForEach(e, cJSON_GetObjectItemCaseSensitive(o, "added_tokens_decoder")) RT_TRY(check_decoder(t, e, where));
+    cJSON_ArrayForEach(e, cJSON_GetObjectItemCaseSensitive(o, "added_tokens_decoder")) RT_TRY(ends_check_decoder(t, e, where));
     RT_TRY(take_token(t, cJSON_GetObjectItemCaseSensitive(o, "bos_token"), "bos_token", &t->bos, where));
     RT_TRY(take_token(t, cJSON_GetObjectItemCaseSensitive(o, "eos_token"), "eos_token", &t->eos, where));
     return take_ours(t, o, where);
@@ -171,9 +171,9 @@ static rt_status take_config(void *ud, const cJSON *o, const char *where)
 rt_status ds_tokenizer_read_ends(ds_tokenizer *t, const char *dir)
 {
     for (int64_t i = 0; i < t->suffix.n; i++) RT_TRY(ds_ids_add(&t->close, t->suffix.v[i]));
-    RT_TRY(read_file(dir, "special_tokens_map.json", take_config, t));
-    RT_TRY(read_file(dir, "tokenizer_config.json", take_config, t));
-    RT_TRY(read_file(dir, "added_tokens.json", take_added, t));
+    RT_TRY(ends_read_file(dir, "special_tokens_map.json", take_config, t));
+    RT_TRY(ends_read_file(dir, "tokenizer_config.json", take_config, t));
+    RT_TRY(ends_read_file(dir, "added_tokens.json", take_added, t));
     RT_TRY(ds_ends_read(&t->ends, dir));
     return ds_ends_add(&t->ends, t->eos);
 }

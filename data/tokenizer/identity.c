@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add_int(rt_sha *h, int64_t v)
+static void identity_add_int(rt_sha *h, int64_t v)
 {
     unsigned char b[8];
     for (int i = 0; i < 8; i++) b[i] = (unsigned char)((uint64_t)v >> (8 * i));
@@ -16,7 +16,7 @@ static void add_int(rt_sha *h, int64_t v)
 
 static void add_bytes(rt_sha *h, const char *s, size_t n)
 {
-    add_int(h, (int64_t)n);
+    identity_add_int(h, (int64_t)n);
     rt_sha_add(h, s, n);
 }
 
@@ -25,7 +25,7 @@ static rt_status add_entries(rt_sha *h, const ds_vocab *v)
 {
     rt_buf    bytes = {0};
     rt_status st    = RT_OK;
-    add_int(h, v->used);
+    identity_add_int(h, v->used);
     for (int64_t id = 0; st == RT_OK && id < v->n; id++) {
         size_t n;
         if (!(v->entry[id].flags & DS_ENTRY_PRESENT)) continue;
@@ -33,33 +33,33 @@ static rt_status add_entries(rt_sha *h, const ds_vocab *v)
         const int   added = (v->entry[id].flags & DS_ENTRY_ADDED) != 0;
         rt_buf_clear(&bytes);
         st = added ? rt_buf_add(&bytes, s, n) : ds_alphabet_decode(s, n, &bytes);
-        add_int(h, id);
-        add_int(h, added);
+        identity_add_int(h, id);
+        identity_add_int(h, added);
         add_bytes(h, bytes.p, bytes.len);
     }
     rt_buf_free(&bytes);
     return st;
 }
 
-static int by_rank(const void *a, const void *b)
+static int identity_by_rank(const void *a, const void *b)
 {
     const int32_t x = ((const ds_merge *)a)->rank, y = ((const ds_merge *)b)->rank;
     return (x > y) - (x < y);
 }
 
-static rt_status add_merges(rt_sha *h, const ds_merges *m)
+static rt_status identity_add_merges(rt_sha *h, const ds_merges *m)
 {
     ds_merge *list = NULL;
     int64_t   n    = 0;
     RT_TRY(RT_NEW(list, m->slots));
     for (int64_t i = 0; i < m->slots; i++)
         if (m->slot[i].key) list[n++] = m->slot[i];
-    qsort(list, (size_t)n, sizeof *list, by_rank);
-    add_int(h, n);
+    qsort(list, (size_t)n, sizeof *list, identity_by_rank);
+    identity_add_int(h, n);
     for (int64_t i = 0; i < n; i++) {
         const uint64_t pair = list[i].key - 1;
-        add_int(h, (int64_t)(pair >> 32));
-        add_int(h, (int64_t)(pair & UINT32_MAX));
+        identity_add_int(h, (int64_t)(pair >> 32));
+        identity_add_int(h, (int64_t)(pair & UINT32_MAX));
     }
     free(list);
     return RT_OK;
@@ -67,10 +67,10 @@ static rt_status add_merges(rt_sha *h, const ds_merges *m)
 
 static void add_splitter(rt_sha *h, const ds_splitter *s)
 {
-    add_int(h, s->n);
+    identity_add_int(h, s->n);
     for (int i = 0; i < s->n; i++) {
-        add_int(h, s->step[i].literal);
-        add_int(h, s->step[i].keep);
+        identity_add_int(h, s->step[i].literal);
+        identity_add_int(h, s->step[i].keep);
         add_bytes(h, s->step[i].pattern, strlen(s->step[i].pattern));
     }
 }
@@ -87,10 +87,10 @@ static rt_status add_added(rt_sha *h, const ds_added *a)
     RT_TRY(RT_NEW(list, a->n));
     if (a->n) memcpy(list, a->token, (size_t)a->n * sizeof *list);
     if (a->n) qsort(list, (size_t)a->n, sizeof *list, by_id);
-    add_int(h, a->n);
+    identity_add_int(h, a->n);
     for (int64_t i = 0; i < a->n; i++) {
-        add_int(h, list[i].id);
-        add_int(h, list[i].flags);
+        identity_add_int(h, list[i].id);
+        identity_add_int(h, list[i].flags);
     }
     free(list);
     return RT_OK;
@@ -103,10 +103,10 @@ rt_status ds_tokenizer_identify(ds_tokenizer *t)
     RT_TRY(rt_sha_begin(&h));
     rt_sha_add(h, name, sizeof name);
     rt_status st = add_entries(h, &t->vocab);
-    if (st == RT_OK) st = add_merges(h, &t->merges);
-    add_int(h, t->ignore_merges);
-    add_int(h, t->nfc);
-    add_int(h, t->prefix_space);
+    if (st == RT_OK) st = identity_add_merges(h, &t->merges);
+    identity_add_int(h, t->ignore_merges);
+    identity_add_int(h, t->nfc);
+    identity_add_int(h, t->prefix_space);
     add_splitter(h, &t->splitter);
     if (st == RT_OK) st = add_added(h, &t->raw);
     if (st == RT_OK) st = add_added(h, &t->normalized);

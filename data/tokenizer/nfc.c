@@ -24,7 +24,7 @@ static int flags_of(uint32_t c)
     return ds_run_of(ds_nfc_runs, ds_nfc_runs_n, c);
 }
 
-static int class_of(uint32_t c)
+static int nfc_class_of(uint32_t c)
 {
     int low = 0, high = ds_combining_n;
     while (high - low > 1) {
@@ -35,7 +35,7 @@ static int class_of(uint32_t c)
     return ds_combining[low] >> 8 == c ? (int)(ds_combining[low] & 255) : 0;
 }
 
-static rt_status push(stretch *s, uint32_t c)
+static rt_status nfc_push(stretch *s, uint32_t c)
 {
     if (s->n == s->cap) {
         const int64_t cap   = s->cap ? 2 * s->cap : 64;
@@ -48,7 +48,7 @@ static rt_status push(stretch *s, uint32_t c)
         RT_CHECK(codes && sorted && classes, RT_ENOMEM, "no memory for the NFC of %lld characters", (long long)cap);
         s->cap = cap;
     }
-    s->class[s->n] = (uint8_t)class_of(c);
+    s->class[s->n] = (uint8_t)nfc_class_of(c);
     s->c[s->n++]   = c;
     return RT_OK;
 }
@@ -65,13 +65,13 @@ static rt_status decompose(stretch *s, uint32_t c)
 {
     if (c >= S_BASE && c < S_BASE + L_COUNT * V_COUNT * T_COUNT) {
         const uint32_t i = c - S_BASE, t = i % T_COUNT;
-        RT_TRY(push(s, L_BASE + i / (V_COUNT * T_COUNT)));
-        RT_TRY(push(s, V_BASE + i / T_COUNT % V_COUNT));
-        return t ? push(s, T_BASE + t) : RT_OK;
+        RT_TRY(nfc_push(s, L_BASE + i / (V_COUNT * T_COUNT)));
+        RT_TRY(nfc_push(s, V_BASE + i / T_COUNT % V_COUNT));
+        return t ? nfc_push(s, T_BASE + t) : RT_OK;
     }
     const ds_decomposition *d = bsearch(&c, ds_decompositions, (size_t)ds_decompositions_n, sizeof *d, by_code);
-    if (!d) return push(s, c);
-    for (int i = 0; i < d->n; i++) RT_TRY(push(s, ds_decomposed[d->at + i]));
+    if (!d) return nfc_push(s, c);
+    for (int i = 0; i < d->n; i++) RT_TRY(nfc_push(s, ds_decomposed[d->at + i]));
     return RT_OK;
 }
 
@@ -83,7 +83,7 @@ static void sort_marks(stretch *s, int64_t from, int64_t to)
     for (int k = 0; k < 256; k++) at[k + 1] += at[k];
     for (int64_t i = from; i < to; i++) s->sorted[at[s->class[i]]++] = s->c[i];
     memcpy(s->c + from, s->sorted, (size_t)n * sizeof *s->c);
-    for (int64_t i = from; i < to; i++) s->class[i] = (uint8_t)class_of(s->c[i]);
+    for (int64_t i = from; i < to; i++) s->class[i] = (uint8_t)nfc_class_of(s->c[i]);
 }
 
 static void reorder(stretch *s)
@@ -164,7 +164,7 @@ static rt_status add_careful(stretch *s, const char *text, size_t n, size_t *at,
     return add_stretch(s, out);
 }
 
-static rt_status add_all(stretch *s, const char *text, size_t n, rt_buf *out)
+static rt_status nfc_add_all(stretch *s, const char *text, size_t n, rt_buf *out)
 {
     size_t done = 0, before = 0, at = 0; /* text[done..at) is not yet written; its last character begins at `before` */
     for (size_t len; at < n; at += len) {
@@ -191,7 +191,7 @@ static rt_status add_all(stretch *s, const char *text, size_t n, rt_buf *out)
 rt_status ds_nfc(const char *text, size_t n, rt_buf *out)
 {
     stretch         s  = {0};
-    const rt_status st = add_all(&s, text, n, out);
+    const rt_status st = nfc_add_all(&s, text, n, out);
     free(s.c);
     free(s.sorted);
     free(s.class);

@@ -12,7 +12,7 @@ static const cJSON *part(const cJSON *o, const char *key)
     return p && !cJSON_IsNull(p) ? p : NULL;
 }
 
-static rt_status type_of(const cJSON *o, const char **type, const char *where)
+static rt_status pre_type_of(const cJSON *o, const char **type, const char *where)
 {
     *type = NULL;
     RT_TRY(rt_json_text(o, "type", type, where));
@@ -20,7 +20,7 @@ static rt_status type_of(const cJSON *o, const char **type, const char *where)
     return RT_OK;
 }
 
-static rt_status refuse(const char *key, const char *type, const char *known, const char *where)
+static rt_status pre_refuse(const char *key, const char *type, const char *known, const char *where)
 {
     return rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: the %s \"%s\" is not supported; expected %s", where, key, type, known);
 }
@@ -31,26 +31,26 @@ static rt_status parse_normalizer(ds_tokenizer *t, const cJSON *o, const char *w
 {
     const char *type;
     if (!o) return RT_OK;
-    RT_TRY(type_of(o, &type, where));
+    RT_TRY(pre_type_of(o, &type, where));
     if (!strcmp(type, "NFC")) {
         t->nfc = 1;
         return RT_OK;
     }
-    if (strcmp(type, "Sequence")) return refuse("normalizer", type, "null, NFC or Sequence", where);
+    if (strcmp(type, "Sequence")) return pre_refuse("normalizer", type, "null, NFC or Sequence", where);
     const cJSON *e;
     cJSON_ArrayForEach(e, part(o, "normalizers")) RT_TRY(parse_normalizer(t, e, where));
     return RT_OK;
 }
 
-static rt_status check_decoder(const cJSON *o, const char *where)
+static rt_status pre_check_decoder(const cJSON *o, const char *where)
 {
     const char *type;
     RT_CHECK(o, RT_EFORMAT, "%s: there is no decoder; expected ByteLevel", where);
-    RT_TRY(type_of(o, &type, where));
+    RT_TRY(pre_type_of(o, &type, where));
     if (!strcmp(type, "ByteLevel")) return RT_OK;
-    if (strcmp(type, "Sequence")) return refuse("decoder", type, "ByteLevel or Sequence", where);
+    if (strcmp(type, "Sequence")) return pre_refuse("decoder", type, "ByteLevel or Sequence", where);
     const cJSON *e;
-    cJSON_ArrayForEach(e, part(o, "decoders")) RT_TRY(check_decoder(e, where));
+    cJSON_ArrayForEach(e, part(o, "decoders")) RT_TRY(pre_check_decoder(e, where));
     return RT_OK;
 }
 
@@ -68,7 +68,7 @@ static rt_status parse_split(ds_tokenizer *t, const cJSON *o, const char *where)
     text = regex ? regex : string;
     RT_CHECK(text, RT_EFORMAT, "%s: a Split has neither a Regex nor a String as its pattern", where);
     if (!strcmp(behavior, "Isolated")) return ds_splitter_add(&t->splitter, text, !regex, DS_KEEP_BOTH, where);
-    if (strcmp(behavior, "Removed")) return refuse("Split behavior", behavior, "Isolated or Removed", where);
+    if (strcmp(behavior, "Removed")) return pre_refuse("Split behavior", behavior, "Isolated or Removed", where);
     return ds_splitter_add(&t->splitter, text, !regex, invert ? DS_KEEP_MATCHES : DS_KEEP_GAPS, where);
 }
 
@@ -86,7 +86,7 @@ static rt_status parse_pre(ds_tokenizer *t, const cJSON *o, int *byte_level, con
 {
     const char *type;
     int         single = 0;
-    RT_TRY(type_of(o, &type, where));
+    RT_TRY(pre_type_of(o, &type, where));
     RT_CHECK(!*byte_level, RT_EFORMAT, "%s: the pre_tokenizer \"%s\" follows ByteLevel, which must be the last", where, type);
     if (!strcmp(type, "Split")) return parse_split(t, o, where);
     if (!strcmp(type, "Digits")) {
@@ -97,7 +97,7 @@ static rt_status parse_pre(ds_tokenizer *t, const cJSON *o, int *byte_level, con
         *byte_level = 1;
         return parse_byte_level(t, o, where);
     }
-    if (strcmp(type, "Sequence")) return refuse("pre_tokenizer", type, "ByteLevel, Split, Digits or Sequence", where);
+    if (strcmp(type, "Sequence")) return pre_refuse("pre_tokenizer", type, "ByteLevel, Split, Digits or Sequence", where);
     const cJSON *e;
     cJSON_ArrayForEach(e, part(o, "pretokenizers")) RT_TRY(parse_pre(t, e, byte_level, where));
     return RT_OK;
@@ -138,13 +138,13 @@ static rt_status parse_post(ds_tokenizer *t, const cJSON *o, const char *where)
 {
     const char *type;
     if (!o) return RT_OK;
-    RT_TRY(type_of(o, &type, where));
+    RT_TRY(pre_type_of(o, &type, where));
     if (!strcmp(type, "ByteLevel")) return RT_OK; /* it only trims offsets */
     if (!strcmp(type, "TemplateProcessing")) {
         RT_CHECK(!t->prefix.n && !t->suffix.n, RT_EFORMAT, "%s: more than one TemplateProcessing is not supported", where);
         return parse_template(t, o, where);
     }
-    if (strcmp(type, "Sequence")) return refuse("post_processor", type, "null, ByteLevel, TemplateProcessing or Sequence", where);
+    if (strcmp(type, "Sequence")) return pre_refuse("post_processor", type, "null, ByteLevel, TemplateProcessing or Sequence", where);
     const cJSON *e;
     cJSON_ArrayForEach(e, part(o, "processors")) RT_TRY(parse_post(t, e, where));
     return RT_OK;
@@ -159,5 +159,5 @@ rt_status ds_tokenizer_parse_chain(ds_tokenizer *t, const cJSON *root, const cha
     RT_CHECK(byte_level, RT_EFORMAT, "%s: the pre_tokenizer has no ByteLevel; only byte-level BPE is supported", where);
     RT_TRY(ds_splitter_ready(&t->splitter, where));
     RT_TRY(parse_post(t, part(root, "post_processor"), where));
-    return check_decoder(part(root, "decoder"), where);
+    return pre_check_decoder(part(root, "decoder"), where);
 }

@@ -56,7 +56,7 @@ static rt_status begin_vocab(ds_vocab *v, const char *end)
     return RT_OK;
 }
 
-static rt_status train(counter *c, ds_trained *t, const ds_input *in, int64_t vocab, const char *end, rt_progress *p)
+static rt_status train_vocabulary(counter *c, ds_trained *t, const ds_input *in, int64_t vocab, const char *end, rt_progress *p)
 {
     RT_TRY(begin_vocab(&t->vocab, end));
     RT_TRY(count_files(c, in));
@@ -71,7 +71,7 @@ rt_status ds_tokenizer_train(const ds_input *in, int64_t vocab, const char *end,
              (long long)vocab, DS_MAX_ENTRIES);
     RT_CHECK(*end && ds_utf8_valid(end, strlen(end)), RT_EINVAL, "--end must be a non-empty UTF-8 text, for example <|end|>");
     if (p) rt_progress_begin(p, "learning merges", "entries", vocab, 0);
-    rt_status st = train(&c, &t, in, vocab, end, p);
+    rt_status st = train_vocabulary(&c, &t, in, vocab, end, p);
     if (p) rt_progress_end(p);
     if (st == RT_OK) st = ds_tokenizer_write(&t, dir);
     ds_splitter_free(&c.splitter);

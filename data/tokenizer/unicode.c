@@ -85,7 +85,7 @@ static void order(ds_set *s)
     s->n = n;
 }
 
-static rt_status append(ds_set *s, uint32_t from, uint32_t to)
+static rt_status unicode_append(ds_set *s, uint32_t from, uint32_t to)
 {
     RT_TRY(rt_grow((void **)&s->range, s->n, &s->cap, sizeof *s->range));
     s->range[s->n].from = from;
@@ -95,14 +95,14 @@ static rt_status append(ds_set *s, uint32_t from, uint32_t to)
 
 rt_status ds_set_add(ds_set *s, uint32_t from, uint32_t to)
 {
-    RT_TRY(append(s, from, to));
+    RT_TRY(unicode_append(s, from, to));
     order(s);
     return RT_OK;
 }
 
 rt_status ds_set_join(ds_set *s, const ds_set *more)
 {
-    for (int64_t i = 0; i < more->n; i++) RT_TRY(append(s, more->range[i].from, more->range[i].to));
+    for (int64_t i = 0; i < more->n; i++) RT_TRY(unicode_append(s, more->range[i].from, more->range[i].to));
     order(s);
     return RT_OK;
 }
@@ -113,10 +113,10 @@ rt_status ds_set_invert(ds_set *s)
     uint32_t  next = 0;
     rt_status st   = RT_OK;
     for (int64_t i = 0; st == RT_OK && i < s->n; i++) {
-        if (s->range[i].from > next) st = append(&o, next, s->range[i].from - 1);
+        if (s->range[i].from > next) st = unicode_append(&o, next, s->range[i].from - 1);
         next = s->range[i].to + 1;
     }
-    if (st == RT_OK && next < DS_CODE_POINTS) st = append(&o, next, DS_CODE_POINTS - 1);
+    if (st == RT_OK && next < DS_CODE_POINTS) st = unicode_append(&o, next, DS_CODE_POINTS - 1);
     ds_set_free(s);
     *s = o;
     return st;
@@ -143,7 +143,7 @@ void ds_set_free(ds_set *s)
 
 static rt_status add_ranges(ds_set *s, const uint32_t (*range)[2], size_t n)
 {
-    for (size_t i = 0; i < n; i++) RT_TRY(append(s, range[i][0], range[i][1]));
+    for (size_t i = 0; i < n; i++) RT_TRY(unicode_append(s, range[i][0], range[i][1]));
     order(s);
     return RT_OK;
 }
@@ -153,7 +153,8 @@ static rt_status add_ranges(ds_set *s, const uint32_t (*range)[2], size_t n)
 static rt_status add_runs(ds_set *s, const uint32_t *runs, int n, int (*wanted)(int value, const void *ud), const void *ud)
 {
     for (int i = 0; i < n; i++)
-        if (wanted((int)(runs[i] & 255), ud)) RT_TRY(append(s, runs[i] >> 8, i + 1 < n ? (runs[i + 1] >> 8) - 1 : DS_CODE_POINTS - 1));
+        if (wanted((int)(runs[i] & 255), ud))
+            RT_TRY(unicode_append(s, runs[i] >> 8, i + 1 < n ? (runs[i + 1] >> 8) - 1 : DS_CODE_POINTS - 1));
     order(s);
     return RT_OK;
 }

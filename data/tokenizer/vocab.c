@@ -18,7 +18,7 @@ static uint64_t hash(const char *s, size_t n)
 }
 
 /* Returns the slot that holds the string, or the empty slot for it. */
-static int64_t place(const ds_vocab *v, const char *s, size_t n)
+static int64_t vocab_place(const ds_vocab *v, const char *s, size_t n)
 {
     int64_t i = (int64_t)(hash(s, n) & (uint64_t)(v->slots - 1));
     for (; v->slot[i]; i = (i + 1) & (v->slots - 1)) {
@@ -28,7 +28,7 @@ static int64_t place(const ds_vocab *v, const char *s, size_t n)
     return i;
 }
 
-int32_t ds_vocab_find(const ds_vocab *v, const char *s, size_t n) { return v->slots ? v->slot[place(v, s, n)] - 1 : -1; }
+int32_t ds_vocab_find(const ds_vocab *v, const char *s, size_t n) { return v->slots ? v->slot[vocab_place(v, s, n)] - 1 : -1; }
 
 const char *ds_vocab_text(const ds_vocab *v, int32_t id, size_t *n)
 {
@@ -36,7 +36,7 @@ const char *ds_vocab_text(const ds_vocab *v, int32_t id, size_t *n)
     return v->text.p + v->entry[id].at;
 }
 
-static rt_status grow_slots(ds_vocab *v)
+static rt_status vocab_grow_slots(ds_vocab *v)
 {
     if (v->used * 2 < v->slots) return RT_OK;
     const int64_t slots = v->slots ? v->slots * 4 : 1024;
@@ -47,7 +47,7 @@ static rt_status grow_slots(ds_vocab *v)
     v->slots = slots;
     for (int64_t id = 0; id < v->n; id++) {
         const ds_entry *e = &v->entry[id];
-        if (e->flags & DS_ENTRY_PRESENT) v->slot[place(v, v->text.p + e->at, (size_t)e->n)] = (int32_t)id + 1;
+        if (e->flags & DS_ENTRY_PRESENT) v->slot[vocab_place(v, v->text.p + e->at, (size_t)e->n)] = (int32_t)id + 1;
     }
     return RT_OK;
 }
@@ -57,12 +57,12 @@ rt_status ds_vocab_put(ds_vocab *v, const char *s, size_t n, int64_t id, const c
     const int show = (int)(n < 60 ? n : 60);
     RT_CHECK(id >= 0 && id < DS_MAX_ENTRIES, RT_EFORMAT, "%s: \"%.*s\" has the id %lld, expected 0 to %d", where, show, s, (long long)id,
              DS_MAX_ENTRIES - 1);
-    RT_TRY(grow_slots(v));
+    RT_TRY(vocab_grow_slots(v));
     while (v->n <= id) {
         RT_TRY(rt_grow((void **)&v->entry, v->n, &v->cap, sizeof *v->entry));
         v->entry[v->n++] = (ds_entry){0};
     }
-    const int64_t at = place(v, s, n);
+    const int64_t at = vocab_place(v, s, n);
     RT_CHECK(!v->slot[at], RT_EFORMAT, "%s: \"%.*s\" has two ids, %d and %lld; remove one", where, show, s, v->slot[at] - 1, (long long)id);
     RT_CHECK(!v->entry[id].flags, RT_EFORMAT, "%s: two entries have the id %lld; the second is \"%.*s\"", where, (long long)id, show, s);
     v->entry[id] = (ds_entry){(int64_t)v->text.len, (int32_t)n, DS_ENTRY_PRESENT};

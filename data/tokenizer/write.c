@@ -3,7 +3,7 @@
 #include "data/tokenizer/parts.h"
 #include <string.h>
 
-static rt_status add_entry(rt_buf *b, const ds_vocab *v, int32_t id)
+static rt_status write_add_entry(rt_buf *b, const ds_vocab *v, int32_t id)
 {
     size_t      n;
     const char *s = ds_vocab_text(v, id, &n);
@@ -14,19 +14,19 @@ static rt_status add_vocab(rt_buf *b, const ds_vocab *v)
 {
     for (int32_t id = 0; id < v->n; id++) {
         RT_TRY(rt_buf_str(b, id ? ",\n      " : "\n      "));
-        RT_TRY(add_entry(b, v, id));
+        RT_TRY(write_add_entry(b, v, id));
         RT_TRY(rt_buf_fmt(b, ": %d", id));
     }
     return RT_OK;
 }
 
-static rt_status add_merges(rt_buf *b, const ds_trained *t)
+static rt_status write_add_merges(rt_buf *b, const ds_trained *t)
 {
     for (int64_t i = 0; i < t->merges.n; i += 2) {
         RT_TRY(rt_buf_str(b, i ? ",\n      [" : "\n      ["));
-        RT_TRY(add_entry(b, &t->vocab, t->merges.v[i]));
+        RT_TRY(write_add_entry(b, &t->vocab, t->merges.v[i]));
         RT_TRY(rt_buf_str(b, ", "));
-        RT_TRY(add_entry(b, &t->vocab, t->merges.v[i + 1]));
+        RT_TRY(write_add_entry(b, &t->vocab, t->merges.v[i + 1]));
         RT_TRY(rt_buf_str(b, "]"));
     }
     return RT_OK;
@@ -48,7 +48,7 @@ static rt_status add_post_processor(rt_buf *b, const char *end)
     return rt_buf_fmt(b, "    \"special_tokens\": {%s: {\"id\": %s, \"ids\": [0], \"tokens\": [%s]}}\n  },\n", end, end, end);
 }
 
-static rt_status add_all(rt_buf *b, const ds_trained *t, const char *end)
+static rt_status write_add_all(rt_buf *b, const ds_trained *t, const char *end)
 {
     static const char byte_level[] = "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true}";
     RT_TRY(rt_buf_fmt(b,
@@ -64,7 +64,7 @@ static rt_status add_all(rt_buf *b, const ds_trained *t, const char *end)
                       byte_level));
     RT_TRY(add_vocab(b, &t->vocab));
     RT_TRY(rt_buf_str(b, "\n    },\n    \"merges\": ["));
-    RT_TRY(add_merges(b, t));
+    RT_TRY(write_add_merges(b, t));
     return rt_buf_str(b, "\n    ]\n  }\n}\n");
 }
 
@@ -79,19 +79,19 @@ rt_status ds_tokenizer_write_file(const char *dir, const char *name, const rt_bu
 
 /* ---- tokenizer_config.json -------------------------------------------------------------- */
 
-static rt_status add_token(rt_buf *b, const char *key, const ds_vocab *v, int32_t id)
+static rt_status write_add_token(rt_buf *b, const char *key, const ds_vocab *v, int32_t id)
 {
     if (id < 0) return RT_OK;
     RT_TRY(rt_buf_fmt(b, "  \"%s\": ", key));
-    RT_TRY(add_entry(b, v, id));
+    RT_TRY(write_add_entry(b, v, id));
     return rt_buf_str(b, ",\n");
 }
 
 static rt_status add_config(rt_buf *b, const ds_vocab *v, int32_t bos, int32_t eos)
 {
     RT_TRY(rt_buf_str(b, "{\n"));
-    RT_TRY(add_token(b, "bos_token", v, bos));
-    RT_TRY(add_token(b, "eos_token", v, eos));
+    RT_TRY(write_add_token(b, "bos_token", v, bos));
+    RT_TRY(write_add_token(b, "eos_token", v, eos));
     return rt_buf_str(b, "  \"clean_up_tokenization_spaces\": false,\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\"");
 }
 
@@ -105,7 +105,7 @@ static rt_status add_trained_config(rt_buf *b, const ds_vocab *v)
 {
     RT_TRY(add_config(b, v, 0, 0));
     RT_TRY(rt_buf_str(b, ",\n  \"" DS_OURS "\": {\"document_end\": ["));
-    RT_TRY(add_entry(b, v, 0));
+    RT_TRY(write_add_entry(b, v, 0));
     return rt_buf_str(b, "]}\n}\n");
 }
 
@@ -113,8 +113,8 @@ rt_status ds_tokenizer_write(const ds_trained *t, const char *dir)
 {
     rt_buf    json = {0}, config = {0}, end = {0};
     rt_status st = RT_OK;
-    RT_TRY_OR(add_entry(&end, &t->vocab, 0), out);
-    RT_TRY_OR(add_all(&json, t, end.p), out);
+    RT_TRY_OR(write_add_entry(&end, &t->vocab, 0), out);
+    RT_TRY_OR(write_add_all(&json, t, end.p), out);
     RT_TRY_OR(add_trained_config(&config, &t->vocab), out);
     RT_TRY_OR(rt_dir_make(dir), out);
     RT_TRY_OR(ds_tokenizer_write_file(dir, "tokenizer.json", &json), out);

@@ -28,6 +28,13 @@ try kernels/a.c '#include <omp.h>' 'belongs to core/threads.c'
 try data/a.c '#include <curl/curl.h>' 'belongs to teacher/'
 try teacher/a.c '#include <microhttpd.h>' 'belongs to serve/'
 
+printf 'static int take(int x)\n{\n    return x;\n}\n' >"$dir/tree/core/a.c"
+python3 "$lint/check_names.py" "$dir/tree" >"$dir/out" || fail "one static function is refused: $(cat "$dir/out")"
+printf 'static const char *take(void)\n{\n    return "";\n}\n' >"$dir/tree/data/b.c"
+! python3 "$lint/check_names.py" "$dir/tree" >"$dir/out" || fail "two static functions of one name pass"
+grep -q '^take: .*core/a.c, data/b.c' "$dir/out" || fail "expected both files, found: $(cat "$dir/out")"
+rm "$dir/tree/core/a.c" "$dir/tree/data/b.c"
+
 git -C "$dir/tree" init -q
 words || fail "a clean tree is refused: $(cat "$dir/out")"
 echo "/* TO""DO: later */" >"$dir/tree/core/a.c"

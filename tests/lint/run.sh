@@ -12,6 +12,7 @@ listed() { git ls-files -z --cached --others --exclude-standard "$@"; }
 check_format() { listed '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror; }
 check_scripts() { listed run .ci/run '*.sh' | xargs -0 shellcheck -s bash -x -S warning; }
 check layers python3 tests/lint/check_layers.py .
+check names python3 tests/lint/check_names.py .
 check words python3 tests/lint/check_words.py .
 check format check_format
 check scripts check_scripts

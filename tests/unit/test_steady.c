@@ -129,8 +129,7 @@ static void gradients_that_are_too_large_are_named(void **state)
     for (int64_t i = 0; i < w->rows * w->cols; i++) ((real *)w->data)[i] *= (real)(sizeof(real) == 8 ? 1e170 : 1e25);
     assert_int_equal(tr_trainer_step(t, 0, &m), RT_ECHECK);
     assert_true(kn_not_finite(t->grads, KN_REAL, t->n_grads) < 0);
-    if (!strstr(rt_error_text(), "step 1: the gradients are finite, but the sum of their squares is not"))
-        fail_msg("%s", rt_error_text());
+    if (!strstr(rt_error_text(), "step 1: the gradients are finite, but the sum of their squares is not")) fail_msg("%s", rt_error_text());
     tr_trainer_destroy(&t);
     tr_config_free(&c);
 }
