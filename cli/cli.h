@@ -36,7 +36,7 @@ rt_status                      cli_find(const rt_command **out, const char *name
 
 /* Appends the page that `retort --help` shows. */
 rt_status cli_overview(rt_buf *out);
-/* Returns the program's name and version, such as "retort 0.1.0". */
+/* Returns the program's name and version, such as "retort 0.2.0". */
 const char *cli_program(void);
 /* Returns the same followed by the commit. */
 const char *cli_build(void);
