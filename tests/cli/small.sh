@@ -48,7 +48,7 @@ for args in "eval $less --shards extra.h5" "eval $more --shards extra.h5 --teach
 done
 expect 2 "token 1 is $size" "$RETORT" generate $less --prompt '<extra>'
 # The advice for a new model is one that works.
-expect_last 2 'set it to 0 or to that' "${train[@]}" model.tokenizer=tok data.train=text.h5 model.V=290 out=z
+expect_last 2 'set it to 0 or to at least that number' "${train[@]}" model.tokenizer=tok data.train=text.h5 model.V=290 out=z
 good "${train[@]}" model.tokenizer=tok data.train=text.h5 model.V=0 out=roomy
 good "${train[@]}" model.init=roomy/latest data.train=extra.h5 out=extra
 
