@@ -48,6 +48,7 @@ rt_status cli_versions(rt_buf *out);
  * become escapes, so that no information is lost. */
 void cli_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void cli_print_text(rt_buf *b);
+void cli_print_field(const char *name, const char *text); /* an indented line of a list; none if the text is empty */
 void cli_print_json(const rt_buf *b);
 /* Prints the output of w as a line of JSON, frees its buffer and returns its status. */
 rt_status cli_print_line(rt_json_writer *w);

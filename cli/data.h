@@ -14,8 +14,6 @@ typedef struct data_options {
 
 rt_status data_inspect(const data_options *o, const char *path); /* prints attributes, sizes and the rows of a document */
 rt_status data_stats(const data_options *o, const char *path);
-/* Shared parts: print a line with a name and a text unless the text is empty; print document i's attributes and rows (t, codec: may
- * be NULL). */
-void      data_show_text(const char *name, const char *text);
+/* Prints the attributes and rows of document i; t and codec may be NULL. */
 rt_status data_show_doc(ds_shard *s, int64_t i, const ds_tokenizer *t, const ds_codec *codec);
 #endif

@@ -1,4 +1,5 @@
 /* data_rows.c -- retort data inspect --doc: a document's rows and the teacher's most likely ids, from any kind of record. */
+#include "cli/cli.h"
 #include "cli/data.h"
 #include "core/json.h"
 #include <math.h>
@@ -126,11 +127,11 @@ static rt_status data_rows_show(rt_buf *b, view *v, ds_shard *s, int64_t i)
     if (v->codec) RT_TRY(RT_NEW(v->y, v->codec->r + 1));
     if (v->codec) RT_TRY(RT_NEW(v->z, v->codec->V));
     printf("\ndocument %lld: %lld tokens\n", (long long)i, (long long)d->n);
-    data_show_text("request", d->request);
-    data_show_text("recipe", d->recipe);
-    data_show_text("topic", d->topic);
-    data_show_text("finish", d->finish);
-    data_show_text("meta", d->meta);
+    cli_print_field("request", d->request);
+    cli_print_field("recipe", d->recipe);
+    cli_print_field("topic", d->topic);
+    cli_print_field("finish", d->finish);
+    cli_print_field("meta", d->meta);
     if (d->seed) printf("  %-12s %llu\n", "seed", (unsigned long long)d->seed);
     if (!isnan(d->cost)) printf("  %-12s %g\n", "cost", d->cost);
     return show_rows(b, v);

@@ -9,14 +9,6 @@
 
 /* ---- inspect: attributes ---------------------------------------------------------------- */
 
-void data_show_text(const char *name, const char *text)
-{
-    char clean[4096];
-    snprintf(clean, sizeof clean, "%s", text);
-    rt_text_clean(clean); /* the text comes from a server or a foreign shard */
-    if (*text) printf("  %-12s %s\n", name, clean);
-}
-
 static void show_info(const ds_shard *s, const ds_codec *codec)
 {
     const ds_info *i     = ds_shard_info(s);
@@ -39,15 +31,15 @@ static void show_info(const ds_shard *s, const ds_codec *codec)
         else printf("; loss %.4f nats per token\n", codec->loss);
     }
     if (ds_shard_has_weight(s)) printf("  %-12s one per row\n", "weights");
-    data_show_text("tokenizer", i->tokenizer);
-    data_show_text("teacher", i->teacher);
-    data_show_text("endpoint", i->endpoint);
-    data_show_text("dialect", i->dialect);
-    data_show_text("sampling", i->sampling);
-    data_show_text("probe", i->probe);
-    data_show_text("prices", i->prices);
-    data_show_text("program", i->program);
-    data_show_text("written", date);
+    cli_print_field("tokenizer", i->tokenizer);
+    cli_print_field("teacher", i->teacher);
+    cli_print_field("endpoint", i->endpoint);
+    cli_print_field("dialect", i->dialect);
+    cli_print_field("sampling", i->sampling);
+    cli_print_field("probe", i->probe);
+    cli_print_field("prices", i->prices);
+    cli_print_field("program", i->program);
+    cli_print_field("written", date);
 }
 
 static rt_status print_info(const ds_shard *s, const ds_codec *codec)

@@ -22,6 +22,14 @@ void cli_print(const char *fmt, ...)
     cli_print_text(&(rt_buf){.p = text, .len = strlen(text)});
 }
 
+void cli_print_field(const char *name, const char *text)
+{
+    char clean[CLI_PATH];
+    snprintf(clean, sizeof clean, "%s", text);
+    rt_text_clean(clean);
+    if (*text) printf("  %-12s %s\n", name, clean);
+}
+
 /* rt_json_quote escapes only what JSON requires, so that stored text is not changed.  C1 controls (U+0080 to U+009F) and DEL
  * occur only in strings, so they can be replaced by escapes here. */
 void cli_print_json(const rt_buf *b)

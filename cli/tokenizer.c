@@ -2,6 +2,7 @@
 #include "data/tokenizer.h"
 #include "cli/cli.h"
 #include "core/file.h"
+#include "core/utf8.h"
 #include "data/text.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -94,7 +95,7 @@ static rt_status decode_line(job *j, const cJSON *o, const char *where)
     }
     rt_buf_clear(&j->text);
     RT_TRY(ds_decode(j->t, j->ids.v, j->ids.n, !j->special, &j->text));
-    if (!ds_utf8_valid(j->text.p, j->text.len)) return put_hex(&j->w, &j->text);
+    if (!rt_utf8_valid(j->text.p, j->text.len)) return put_hex(&j->w, &j->text);
     rt_put_bytes(&j->w, "text", j->text.p, j->text.len);
     return j->w.st;
 }

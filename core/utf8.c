@@ -14,6 +14,13 @@ size_t rt_utf8_length(const char *text, size_t n)
     return len;
 }
 
+int rt_utf8_valid(const char *s, size_t n)
+{
+    for (size_t i = 0, len; i < n; i += len)
+        if (!(len = rt_utf8_length(s + i, n - i))) return 0;
+    return 1;
+}
+
 size_t rt_utf8_whole(const char *s, size_t n)
 {
     for (size_t back = 1; back <= 3 && back <= n; back++) {

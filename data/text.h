@@ -33,5 +33,4 @@ rt_status ds_line_read(FILE *f, rt_buf *line, int *got, const char *where);
  * it is missing. */
 rt_status ds_line_parse(cJSON **out, char *line, size_t n, const char *where);
 rt_status ds_line_text(const cJSON *o, const char *key, rt_buf *out, const char *where);
-int       ds_utf8_valid(const char *s, size_t n);
 #endif

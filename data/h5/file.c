@@ -1,13 +1,10 @@
-/* file.c -- writing HDF5 files: creating, closing, attributes, whole data sets, errors. */
+/* file.c -- writing HDF5 files: creating, closing, attributes, errors. */
 #include "data/h5/file.h"
-#include "data/h5/set.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { PUT_CHUNK = 1 << 16 }; /* elements per chunk of ds_h5_put */
 
 void ds_h5_quiet(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
 
@@ -136,18 +133,5 @@ rt_status ds_h5_put_text(ds_h5 *f, const char *name, const char *text)
     H5Tset_cset(t, H5T_CSET_UTF8);
     const rt_status st = attribute_write(f, name, t, text);
     H5Tclose(t);
-    return st;
-}
-
-/* ---- whole data sets ----------------------------------------------------------------- */
-
-rt_status ds_h5_put(ds_h5 *f, const char *name, ds_h5_type t, const void *x, int64_t n)
-{
-    ds_h5_set    *s;
-    const int64_t chunk = n < 1 ? 1 : n < PUT_CHUNK ? n : PUT_CHUNK; /* HDF5 stores whole chunks, so a short set gets a short chunk */
-    RT_TRY(ds_h5_set_create(&s, f, &(ds_h5_spec){.name = name, .type = t, .chunk = chunk}));
-    const rt_status st = ds_h5_set_append(s, x, n);
-    if (st == RT_OK) return ds_h5_set_finish(&s);
-    ds_h5_set_close(&s);
     return st;
 }

@@ -1,4 +1,4 @@
-/* set.c -- writing data sets: tables of rows, appended chunk by chunk. */
+/* set.c -- writing data sets: tables of rows, appended chunk by chunk, and whole data sets. */
 #include "data/h5/file.h"
 #include <stdlib.h>
 #include <string.h>
@@ -162,3 +162,18 @@ rt_status ds_h5_set_finish(ds_h5_set **set)
 
 int64_t ds_h5_set_rows(const ds_h5_set *s) { return s->rows; }
 int64_t ds_h5_set_bytes(const ds_h5_set *s) { return s->row; }
+
+/* ---- whole data sets ----------------------------------------------------------------- */
+
+enum { PUT_CHUNK = 1 << 16 }; /* elements per chunk */
+
+rt_status ds_h5_put(ds_h5 *f, const char *name, ds_h5_type t, const void *x, int64_t n)
+{
+    ds_h5_set    *s;
+    const int64_t chunk = n < 1 ? 1 : n < PUT_CHUNK ? n : PUT_CHUNK; /* HDF5 stores whole chunks, so a short set gets a short chunk */
+    RT_TRY(ds_h5_set_create(&s, f, &(ds_h5_spec){.name = name, .type = t, .chunk = chunk}));
+    const rt_status st = ds_h5_set_append(s, x, n);
+    if (st == RT_OK) return ds_h5_set_finish(&s);
+    ds_h5_set_close(&s);
+    return st;
+}

@@ -4,6 +4,7 @@
  * checks the rows without a target, attributes and texts.  Documents are read some rows at a time, because a document's claimed
  * length is not trusted for an allocation.
  */
+#include "core/utf8.h"
 #include "data/shard/columns.h"
 #include "data/text.h"
 #include <math.h>
@@ -116,7 +117,7 @@ static rt_status verify_check_doc(check *c)
         (long long)c->doc);
     const char *const text[] = {texts.request, texts.recipe, texts.topic, texts.finish};
     for (int t = 0; t < 4; t++)
-        SAY(ds_utf8_valid(text[t], strlen(text[t])), "%s: document %lld: %s is not UTF-8", c->path, (long long)c->doc, ds_text_names[t]);
+        SAY(rt_utf8_valid(text[t], strlen(text[t])), "%s: document %lld: %s is not UTF-8", c->path, (long long)c->doc, ds_text_names[t]);
     SAY(isnan(texts.cost) || (isfinite(texts.cost) && texts.cost >= 0), "%s: document %lld: the cost is %g, expected a non-negative number",
         c->path, (long long)c->doc, texts.cost);
     return RT_OK;
@@ -131,7 +132,7 @@ static rt_status check_attributes(const check *c)
         "%s: the attribute 'tokenizer_sha256' is '%.70s', expected 64 hexadecimal digits", c->path, i->tokenizer);
     for (int a = 0; a < DS_ATTRIBUTES; a++) {
         const char *text = (const char *)i + ds_attributes[a].at;
-        SAY(ds_utf8_valid(text, strlen(text)), "%s: the attribute '%s' is not UTF-8", c->path, ds_attributes[a].name);
+        SAY(rt_utf8_valid(text, strlen(text)), "%s: the attribute '%s' is not UTF-8", c->path, ds_attributes[a].name);
     }
     const char *const json[][2] = {{"sampling", i->sampling}, {"probe", i->probe}, {"prices", i->prices}};
     for (int j = 0; j < 3; j++) SAY(!*json[j][1] || is_json(json[j][1]), "%s: the attribute '%s' is not JSON", c->path, json[j][0]);

@@ -1,5 +1,6 @@
 /* stream.c -- reading lines of a file or of standard input, with or without gzip.  Lines that are not UTF-8 are refused. */
 #include "data/text/stream.h"
+#include "core/utf8.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -137,7 +138,7 @@ static rt_status check_line(ds_stream *s, const rt_buf *line)
 {
     size_t      i     = 0, len;
     const char *guess = "LATIN1";
-    if (ds_utf8_valid(line->p, line->len)) return RT_OK;
+    if (rt_utf8_valid(line->p, line->len)) return RT_OK;
     while ((len = rt_utf8_length(line->p + i, line->len - i)) > 0) i += len;
     const unsigned bad = (unsigned char)line->p[i];
     if (bad >= 0x80 && bad < 0xa0) guess = "WINDOWS-1252";

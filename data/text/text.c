@@ -10,13 +10,6 @@
 
 enum { MAX_LINE = 1 << 28 };
 
-int ds_utf8_valid(const char *s, size_t n)
-{
-    for (size_t i = 0, len; i < n; i += len)
-        if (!(len = rt_utf8_length(s + i, n - i))) return 0;
-    return 1;
-}
-
 /* ---- lines of JSON ------------------------------------------------------------------ */
 
 rt_status ds_line_parse(cJSON **out, char *line, size_t n, const char *where) { return rt_json_parse(out, line, n, RT_JSON_EXACT, where); }

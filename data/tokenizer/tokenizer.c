@@ -4,13 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-rt_status ds_ids_add(ds_ids *ids, int32_t id)
-{
-    RT_TRY(rt_grow((void **)&ids->v, ids->n, &ids->cap, sizeof *ids->v));
-    ids->v[ids->n++] = id;
-    return RT_OK;
-}
-
 /* ---- loading ----------------------------------------------------------------------- */
 
 static rt_status read_tokenizer(ds_tokenizer *t, const char *dir)

@@ -1,5 +1,6 @@
 /* train.c -- training a tokenizer on text files: counting pieces, learning merges (bpe_train.c), writing files
  * (write.c). */
+#include "core/utf8.h"
 #include "data/text.h"
 #include "data/tokenizer/parts.h"
 #include <stdlib.h>
@@ -69,7 +70,7 @@ rt_status ds_tokenizer_train(const ds_input *in, int64_t vocab, const char *end,
     ds_trained t = {0};
     RT_CHECK(vocab >= 257 && vocab <= DS_MAX_ENTRIES, RT_EINVAL, "--vocab %lld: expected 257 (the end token and 256 bytes) to %d entries",
              (long long)vocab, DS_MAX_ENTRIES);
-    RT_CHECK(*end && ds_utf8_valid(end, strlen(end)), RT_EINVAL, "--end must be a non-empty UTF-8 text, for example <|end|>");
+    RT_CHECK(*end && rt_utf8_valid(end, strlen(end)), RT_EINVAL, "--end must be a non-empty UTF-8 text, for example <|end|>");
     if (p) rt_progress_begin(p, "learning merges", "entries", vocab, 0);
     rt_status st = train_vocabulary(&c, &t, in, vocab, end, p);
     if (p) rt_progress_end(p);
