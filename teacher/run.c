@@ -271,7 +271,7 @@ rt_status tc_run_collect(tc_run *r, const tc_source *source, rt_json_writer *set
                  .keys    = r->keys,
                  .done    = r->done};
     RT_TRY(max_failed(&w.max_failed, r->o->max_failed, source->n));
-    if (r->o->progress) rt_progress_begin(r->o->progress, "asking", "requests", source->n, r->report->known);
+    if (r->o->progress) rt_progress_begin(r->o->progress, "collecting", "responses", source->n, r->report->known);
     const rt_status st = tc_schedule(r->http, r->ledger, &w, r->o, r->at.url, r->report);
     if (r->o->progress) rt_progress_end(r->o->progress);
     return st;
