@@ -138,8 +138,11 @@ static int shares_grad(const ag_plan *p, const ag_node *n, int j)
 
 /* ---- 2. lifetimes --------------------------------------------------------- */
 
+/* A buffer has at most AG_MAX_IV lifetimes: forward, again and backward, or forward, backward and late.  A late node is not recomputed,
+ * because no backward step reads its output (mark_late). */
 static void def(ag_buffer *b, int64_t t)
 {
+    RT_ASSERT(b->n_iv < AG_MAX_IV);
     b->from[b->n_iv] = b->to[b->n_iv] = t;
     b->n_iv++;
 }

@@ -83,6 +83,7 @@ static double entropy_beyond(const ds_rows *r, int64_t i, int64_t k)
 void ds_rows_copy(ds_rows *to, int64_t at, const ds_rows *from, int64_t i)
 {
     RT_ASSERT(at >= 0 && at < to->n && i >= 0 && i < from->n && to->k <= from->k);
+    RT_ASSERT((!to->m || to->m == from->m) && (!to->bytes || to->bytes == from->bytes));
     for (int c = 0; c < DS_ROW_WIDTH; c++) {
         const size_t row = row_bytes(to, c);
         if (rows_get(to, c) && rows_get(from, c))

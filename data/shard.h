@@ -45,7 +45,8 @@ typedef struct ds_doc {
 typedef struct ds_writer ds_writer;
 /* Creates a shard under a temporary name in the folder of `path`.  RT_EINVAL if `path` exists. */
 rt_status ds_writer_create(ds_writer **out, const char *path, const ds_info *info);
-rt_status ds_writer_add(ds_writer *w, const ds_doc *d); /* checks that ids < vocab and n >= 1 */
+/* Checks that ids < vocab and n >= 1.  After an error the shard may hold a part of the document: abandon the writer. */
+rt_status ds_writer_add(ds_writer *w, const ds_doc *d);
 /* Writes the decoder: exactly once if info.codec_bytes > 0, before ds_writer_finish. */
 rt_status ds_writer_codec(ds_writer *w, const ds_codec *s);
 rt_status ds_writer_finish(ds_writer **w);  /* fsync, rename; *w = NULL */

@@ -76,13 +76,19 @@ static rt_status offline_open_shards(scoring *c)
     return RT_OK;
 }
 
-static rt_status offline_make(scoring *c)
+/* The largest m and codec size are checked by the writer. */
+static rt_status check_sizes(const di_score_opts *o)
 {
-    const di_score_opts *o = &c->o;
     RT_CHECK(o->k >= 0 && o->k <= MD_TEACHER_MAX_K && o->m >= 0 && o->codec_bytes >= 0, RT_EINVAL,
              "found k = %lld, m = %lld and encoded hidden states of %lld bytes; k must be from 0 to %d, and none may be negative",
              (long long)o->k, (long long)o->m, (long long)o->codec_bytes, (int)MD_TEACHER_MAX_K);
-    c->max = c->model->config.context > PACK ? c->model->config.context : PACK;
+    return RT_OK;
+}
+
+static rt_status offline_make(scoring *c)
+{
+    const di_score_opts *o = &c->o;
+    c->max                 = c->model->config.context > PACK ? c->model->config.context : PACK;
     RT_TRY(RT_NEW(c->item, c->max));
     RT_TRY(RT_NEW(c->ids, c->max));
     RT_TRY(RT_NEW(c->pos, c->max));
@@ -291,9 +297,10 @@ static rt_status offline_run(scoring *c)
 {
     RT_TRY(offline_open_shards(c));
     if (c->o.codec_from) RT_TRY(take_codec(c));
-    RT_TRY(offline_make(c));
+    RT_TRY(check_sizes(&c->o));
     const ds_info info = info_of(c);
-    RT_TRY(ds_writer_create(&c->writer, c->o.out, &info));
+    RT_TRY(ds_writer_create(&c->writer, c->o.out, &info)); /* refuses sizes that are too large before memory is taken for them */
+    RT_TRY(offline_make(c));
     if (c->o.codec_bytes) RT_TRY(prepare_codec(c));
     RT_TRY(walk(c, take_rows, 1));
     return ds_writer_finish(&c->writer);

@@ -35,6 +35,9 @@ static rt_status make_teacher(tr_pass *o, tr_trainer *t, const di_objective *obj
 {
     const di_batch batch = {o->ids, o->pos, o->doc_start, o->B, o->T};
     ag_teacher    *from  = &o->targets.rows.teacher;
+    RT_CHECK(!objective->fresh || objective->t.k <= pass_shared_ids(t), RT_EINVAL,
+             "objective.k is %lld, but student and teacher have %lld ids in common; set objective.k to at most that number",
+             (long long)objective->t.k, (long long)pass_shared_ids(t));
     if (objective->teacher) RT_TRY(di_teacher_pass_create(&o->teacher, &t->teacher, &batch, objective, (uint64_t)t->c->seed, from));
     if (objective->fresh) take_entries(o, &o->teacher.sampled);
     if (!objective->codec_bytes) return RT_OK;

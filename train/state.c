@@ -94,9 +94,11 @@ static rt_status put_view(ds_h5 *f, int i, const opt_view *v)
 
 rt_status tr_state_write(const char *dir, opt_state *s, const tr_counts *c, int part, int parts)
 {
-    rt_buf    path = {0};
-    ds_h5    *f    = NULL;
-    rt_status st   = part_path(&path, dir, part, parts);
+    rt_buf path = {0};
+    ds_h5 *f    = NULL;
+    RT_CHECK(parts >= 1 && parts <= TR_STATE_PARTS && part >= 0 && part < parts, RT_EINVAL,
+             "part %d of %d of the optimiser's state; there can be 1 to %d parts", part, parts, (int)TR_STATE_PARTS);
+    rt_status st = part_path(&path, dir, part, parts);
     if (st == RT_OK) st = ds_h5_create(&f, path.p);
     if (st == RT_OK) st = put_counts(f, c);
     for (int i = 0; st == RT_OK && i < opt_params(s); i++) {
@@ -150,7 +152,7 @@ static rt_status get_counts(ds_h5 *f, tr_counts *c)
     if (ds_h5_has(f, "skipped")) RT_TRY(ds_h5_get(f, "skipped", DS_I64, &c->skipped, 1));
     if (ds_h5_has(f, "empty")) RT_TRY(ds_h5_get(f, "empty", DS_I64, &c->empty, 1));
     if (ds_h5_has(f, "best_step")) RT_TRY(ds_h5_get(f, "best_step", DS_I64, &c->best_step, 1));
-    if (ds_h5_has(f, "best_ce")) RT_TRY(ds_h5_get(f, "best_ce", DS_F64, &c->best_ce, 1));
+    if (c->best_step) RT_TRY(ds_h5_get(f, "best_ce", DS_F64, &c->best_ce, 1));
     return RT_OK;
 }
 

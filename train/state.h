@@ -22,7 +22,7 @@ rt_status tr_state_write(const char *dir, opt_state *s, const tr_counts *c, int 
  * another step, or an element is in no part or in two.  The state is undefined after an error. */
 rt_status tr_state_read(const char *dir, opt_state *s, tr_counts *c);
 
-enum { TR_STATE_NAME = 40 };
+enum { TR_STATE_NAME = 40, TR_STATE_PARTS = 999 /* most parts, by the three digits of the name */ };
 void tr_state_name(char name[TR_STATE_NAME], int part, int parts);
 int  tr_is_state(const char *name, int *part, int *parts); /* returns 1 for a name that tr_state_name makes */
 /* Sets *parts to the number of parts in the folder.  RT_EFORMAT: there is none, one is missing, or there are parts of two numbers. */
