@@ -149,6 +149,10 @@ static rt_status config_check_keys(const cJSON *o, const char *prefix, const cha
     for (const cJSON *f = o->child; f; f = f->next) {
         char path[256];
         snprintf(path, sizeof path, "%s%s%.100s", prefix, *prefix ? "." : "", f->string);
+        RT_CHECK(
+            !strchr(f->string, '.'), RT_EINVAL,
+            "%s: found the key \"%.100s\", expected an object for each part: {\"model\": {\"C\": 64}} is what --set model.C=64 changes",
+            where, f->string);
         if (config_find_key(path)) continue;
         if (!is_group(path)) return config_refuse(path, where);
         RT_CHECK(cJSON_IsObject(f), RT_EINVAL, "%s: \"%s\" must be an object", where, path);

@@ -88,6 +88,8 @@ echo '{"model":{"C":16,"C":32}}' >double.json
 echo '{"model":{"Haeds":2}}' >unknown.json
 expect 2 'the key "C" occurs twice in "model"' "$RETORT" train double.json
 expect 2 'unknown.json: there is no key "model.Haeds"; the nearest is' "$RETORT" train unknown.json
+echo '{"optim.lr":"abc"}' >dotted.json
+expect 2 'dotted.json: found the key "optim.lr", expected an object for each part' "$RETORT" train dotted.json
 expect 2 'no key "model.c"; the nearest is "model.C"' "${train[@]}" out=x model.c=16
 expect 2 '"model.C" must be an integer between 1 and 1048576, found -3' "${train[@]}" out=x model.C=-3
 expect 2 "found -3" "$RETORT" generate $model --prompt text --max-tokens -3
