@@ -77,7 +77,7 @@ static rt_status offline_open_shards(scoring *c)
 }
 
 /* The largest m and codec size are checked by the writer. */
-static rt_status check_sizes(const di_score_opts *o)
+static rt_status offline_check_sizes(const di_score_opts *o)
 {
     RT_CHECK(o->k >= 0 && o->k <= MD_TEACHER_MAX_K && o->m >= 0 && o->codec_bytes >= 0, RT_EINVAL,
              "found k = %lld, m = %lld and encoded hidden states of %lld bytes; k must be from 0 to %d, and none may be negative",
@@ -297,7 +297,7 @@ static rt_status offline_run(scoring *c)
 {
     RT_TRY(offline_open_shards(c));
     if (c->o.codec_from) RT_TRY(take_codec(c));
-    RT_TRY(check_sizes(&c->o));
+    RT_TRY(offline_check_sizes(&c->o));
     const ds_info info = info_of(c);
     RT_TRY(ds_writer_create(&c->writer, c->o.out, &info)); /* refuses sizes that are too large before memory is taken for them */
     RT_TRY(offline_make(c));
