@@ -30,7 +30,7 @@ static const char *g_config = "no OpenBLAS", *g_kernel = "none";
 
 static void choose_core(const kn_table *t)
 {
-    const char *core = !strcmp(t->isa, "avx512") ? "SkylakeX" : !strcmp(t->isa, "avx2") ? "Haswell" : NULL;
+    const char *core = !strncmp(t->isa, "avx512", 6) ? "SkylakeX" : !strcmp(t->isa, "avx2") ? "Haswell" : NULL;
     if (core) setenv("OPENBLAS_CORETYPE", core, 0);
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
 }

@@ -1,63 +1,12 @@
-/* gemm.c -- gemm on all threads: ranges of k and of columns, tiles, output types.  A backend computes each tile.
- *
- * RETORT_GEMM=own|openblas chooses the backend.  Without it, the kernel table says which is faster on this CPU.
- */
+/* gemm.c -- gemm on all threads: ranges of k and of columns, tiles, output types.  A backend computes each tile. */
 #include "kernels/gemm.h"
-#include "core/progress.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_K = 1024 }; /* largest range of k if the output is accumulated in place */
+enum { MOST_K = 1024 }; /* largest range of k, in units of the kernel, if the output is accumulated in place */
 
-static const kn_gemm_backend *const backends[] = {&kn_gemm_own, &kn_gemm_openblas};
-enum { BACKENDS = sizeof backends / sizeof *backends };
-
-static kn_gemm_space         *g_space[RT_MAX_THREADS];
-static real                  *g_panels;
-static const kn_gemm_backend *g_backend = &kn_gemm_own;
-
-/* ---- choice of the backend ---------------------------------------------------------------------------------- */
-
-static const kn_gemm_backend *gemm_find(const char *name)
-{
-    for (int i = 0; i < BACKENDS; i++)
-        if (!strcmp(backends[i]->name, name)) return backends[i];
-    return NULL;
-}
-
-/* Sets *name to the requested backend, or leaves it, and returns the variable that requests it.  The older name is read until version 0.3. */
-static const char *requested(const char **name)
-{
-    const char *now = getenv("RETORT_GEMM"), *old = getenv("RETORT_PRODUCT");
-    if (now && *now) {
-        *name = now;
-        return "RETORT_GEMM";
-    }
-    if (!old || !*old) return NULL;
-    rt_note("RETORT_PRODUCT is now called RETORT_GEMM; version 0.3 will no longer accept the old name");
-    *name = old;
-    return "RETORT_PRODUCT";
-}
-
-static rt_status gemm_unknown(const char *variable, const char *name)
-{
-    char known[128] = "";
-    for (int i = 0; i < BACKENDS; i++) strcat(strcat(known, i ? ", " : ""), backends[i]->name);
-    RT_FAIL(RT_EINVAL, "%s=%s: expected one of %s; unset it for the default of this CPU", variable, name, known);
-}
-
-static rt_status gemm_choose(const kn_table *table)
-{
-    const char            *name = table->backend, *variable = requested(&name);
-    const kn_gemm_backend *chosen = gemm_find(name);
-    if (!chosen) return gemm_unknown(variable, name);
-    for (int i = 0; i < BACKENDS; i++) {
-        const rt_status st = backends[i]->load(table);
-        if (backends[i] == chosen) RT_TRY(st); /* the other backends are optional */
-    }
-    g_backend = chosen;
-    return RT_OK;
-}
+static kn_gemm_space *g_space[RT_MAX_THREADS];
+static real          *g_panels;
 
 rt_status kn_gemm_init(const kn_table *table)
 {
@@ -65,25 +14,7 @@ rt_status kn_gemm_init(const kn_table *table)
         if (!g_space[i])
             RT_CHECK(g_space[i] = aligned_alloc(RT_ALIGN, sizeof **g_space), RT_ENOMEM, "no memory for the work space of gemm");
     if (!g_panels) RT_TRY(rt_alloc((void **)&g_panels, KN_PANELS, sizeof(real), "panels of gemm"));
-    return gemm_choose(table);
-}
-
-const char *kn_gemm_name(void) { return g_backend->name; }
-const char *kn_gemm_describe(void) { return g_backend->describe(); }
-
-const char *kn_gemm_name_at(int i)
-{
-    for (int b = 0; b < BACKENDS; b++)
-        if (backends[b]->ready() && !i--) return backends[b]->name;
-    return NULL;
-}
-
-rt_status kn_gemm_use(const char *backend)
-{
-    const kn_gemm_backend *b = gemm_find(backend);
-    RT_CHECK(b && b->ready(), RT_EINVAL, "the gemm backend \"%s\" cannot run on this machine", backend);
-    g_backend = b;
-    return RT_OK;
+    return kn_gemm_choose(table);
 }
 
 int64_t kn_work_bytes(void) { return KN_PANELS * (int64_t)sizeof(real) + rt_threads() * (int64_t)sizeof(kn_gemm_space); }
@@ -115,15 +46,15 @@ static void gemm_tile(int64_t item, int thread, void *ud)
     const void        *addend = j->k0 ? j->c : j->addend;
     if (direct && addend && addend != j->c)
         for (int64_t i = 0; i < m; i++) memcpy(c + i * j->ldc, (const real *)addend + (m0 + i) * j->ldc + n0, (size_t)n * sizeof(real));
-    g_backend->tile(j, w, c, direct ? j->ldc : KN_LDC, m0, m, n0, n, direct && addend);
+    j->backend->tile(j, w, c, direct ? j->ldc : KN_LDC, m0, m, n0, n, direct && addend);
     for (int64_t i = 0; !direct && i < m; i++) finish_row(j, addend, w->c + i * KN_LDC, (m0 + i) * j->ldc + n0, n);
 }
 
 static void multiply_range(kn_gemm_job *j)
 {
-    g_backend->cut(j);
+    j->backend->cut(j);
     j->tile_columns = kn_parts(j->nb, j->nt);
-    if (g_backend->pack) g_backend->pack(j);
+    if (j->backend->pack) j->backend->pack(j);
     rt_parallel(kn_parts(j->M, j->mt) * j->tile_columns, gemm_tile, j);
 }
 
@@ -139,10 +70,12 @@ void kn_gemm_watch(void (*seen)(void *ud, const kn_mat *a, const kn_mat *b, int6
 /* For a bf16 output k is split only if one panel of all of k does not fit, so that the output is rounded once. */
 void kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, int64_t N, int64_t K, const void *addend)
 {
-    kn_gemm_job   j    = {.c = c, .ct = ct, .ldc = ldc, .M = M, .N = N, .K = K, .a = a, .b = b, .addend = addend, .panels = g_panels};
-    const int64_t nr   = kn_get()->gemm.nr;
-    const int64_t most = ct == KN_REAL ? MOST_K : KN_PANELS / nr, kc = K < 1 ? 1 : K < most ? K : most;
-    const int64_t nc = KN_PANELS / kc / nr * nr;
+    kn_gemm_job j    = {.c = c, .ct = ct, .ldc = ldc, .M = M, .N = N, .K = K, .a = a, .b = b, .addend = addend, .panels = g_panels};
+    j.backend        = kn_gemm_backend_of(a.t, b.t);
+    j.kernel         = kn_gemm_kernel_of(j.backend->operands);
+    const int64_t nr = j.kernel->nr, units = kn_parts(K, j.kernel->step);
+    const int64_t most = ct == KN_REAL ? MOST_K : KN_PANELS / nr, uc = units < 1 ? 1 : units < most ? units : most;
+    const int64_t kc = uc * j.kernel->step, nc = KN_PANELS / uc / nr * nr;
     RT_ASSERT(M >= 0 && N >= 0 && K >= 0 && g_panels); /* kn_init was called */
     RT_ASSERT(ldc >= N && a.ld >= (a.trans ? M : K) && b.ld >= (b.trans ? K : N));
     RT_ASSERT(kn_type_of(ct)->from_real && kn_type_of(a.t)->to_real && kn_type_of(b.t)->to_real);

@@ -1,7 +1,7 @@
 /* gemm.h -- the interface of gemm backends, and calls of OpenBLAS.  Private to kernels/.
  *
- * gemm.c cuts C into tiles and k into ranges.  A backend chooses the tile size and computes a tile on one thread.  A backend is
- * a file that defines one kn_gemm_backend, and an entry in the list in gemm.c.
+ * choice.c chooses the backend of a product.  gemm.c cuts C into tiles and k into ranges.  A backend chooses the tile size and computes
+ * a tile on one thread.  A backend is a file that defines one kn_gemm_backend, and an entry in the list in choice.c.
  */
 #ifndef KN_GEMM_H
 #define KN_GEMM_H
@@ -17,6 +17,8 @@ typedef struct kn_gemm_space {
     real a[KN_MT * (KN_KT + KN_PAD)], b[KN_KT * KN_NT], c[KN_MT * KN_LDC], blas[KN_BLAS_SPACE];
 } kn_gemm_space;
 
+typedef struct kn_gemm_backend kn_gemm_backend;
+
 /* A gemm and its current range: columns n0 .. n0+nb-1 and k0 .. k0+kb-1, in tiles of mt x nt, tile_columns tiles per row of tiles. */
 typedef struct kn_gemm_job {
     void       *c;
@@ -25,10 +27,14 @@ typedef struct kn_gemm_job {
     kn_mat      a, b;
     const void *addend;
     real       *panels; /* [KN_PANELS], shared by all threads */
+
+    const kn_gemm_backend *backend;
+    const kn_gemm_kernel  *kernel; /* the table's kernel for the backend's operands */
 } kn_gemm_job;
 
-typedef struct kn_gemm_backend {
+struct kn_gemm_backend {
     const char *name;                     /* its word in RETORT_GEMM */
+    kn_type     operands;                 /* KN_REAL: it takes any; KN_BF16: it takes only products of two bf16 operands */
     const char *(*describe)(void);        /* the name, and all else that determines the bits of a result */
     rt_status (*load)(const kn_table *t); /* called before use; fails if it cannot run here */
     int (*ready)(void);                   /* returns 1 if it is loaded */
@@ -36,14 +42,24 @@ typedef struct kn_gemm_backend {
     void (*pack)(kn_gemm_job *j);         /* packs B before the tiles of a range, on all threads; NULL: no packing */
     /* c[m, n] = op(A)[m0 .., k0 ..] op(B)[k0 .., n0 ..] over the range's kb, + c if acc, on one thread. */
     void (*tile)(const kn_gemm_job *j, kn_gemm_space *w, real *c, int64_t ldc, int64_t m0, int64_t m, int64_t n0, int64_t n, int acc);
-} kn_gemm_backend;
+};
 
-extern const kn_gemm_backend kn_gemm_own, kn_gemm_openblas;
+extern const kn_gemm_backend kn_gemm_own, kn_gemm_bf16, kn_gemm_openblas;
+
+/* Tiles over packed panels (gemm_packed.c), for a backend that uses a kernel of the table.  kn_packed_cut gives every thread the same
+ * number of tiles, because sums do not depend on the tile size. */
+void kn_packed_cut(kn_gemm_job *j);
+void kn_packed_pack(kn_gemm_job *j);
+void kn_packed_tile(const kn_gemm_job *j, kn_gemm_space *w, real *c, int64_t ldc, int64_t m0, int64_t m, int64_t n0, int64_t n, int acc);
 
 static inline int64_t kn_parts(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
 /* Copies rows r0 .. r0+rows-1, columns c0 .. c0+cols-1 of op(m) as reals, transposed as m is stored.  *ld: row stride of the copy. */
 void kn_copy_block(real *to, int64_t *ld, const kn_mat *m, int64_t r0, int64_t rows, int64_t c0, int64_t cols);
+
+/* choice.c: chooses the backends; returns the one for a product of operands of these types. */
+rt_status              kn_gemm_choose(const kn_table *table);
+const kn_gemm_backend *kn_gemm_backend_of(kn_type a, kn_type b);
 
 rt_status   kn_gemm_init(const kn_table *table);
 rt_status   kn_blas_init(const kn_table *table);

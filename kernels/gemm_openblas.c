@@ -44,6 +44,7 @@ static const char *openblas_describe(void)
 }
 
 const kn_gemm_backend kn_gemm_openblas = {.name     = "openblas",
+                                          .operands = KN_REAL,
                                           .describe = openblas_describe,
                                           .load     = kn_blas_init,
                                           .ready    = kn_have_blas,

@@ -37,7 +37,8 @@ typedef struct kn_adamw {
     real scale;                        /* factor of the gradient, for clipping */
 } kn_adamw;
 
-/* The unpacked operand of a gemm: element (i, k) is p[i / mr tile + i % mr row + k col]. */
+/* The unpacked operand of a gemm: unit (i, k) is p[i / mr tile + i % mr row + k col].  A unit is what a kernel multiplies at once: a real,
+ * or two bf16 of consecutive k in the memory of a real, the even k first. */
 typedef struct kn_rows {
     const real *p;
     int64_t     row, col, tile; /* tile: mr row if all rows have the same stride (kn_plain) */
@@ -54,14 +55,19 @@ typedef struct kn_divergence_sums { /* sums over the row: D; q dD/dq; KL(p||q) *
     double value, moment, kl;
 } kn_divergence_sums;
 
-/* The inner kernels of a gemm: C[M, nr] = A[M, K] B, one register tile at a time, with sums in `real`. */
+/* The inner kernels of a gemm: C[M, nr] = A[M, K] B, one register tile at a time, with sums in `real`.  K counts elements; an odd K
+ * is padded with a zero to whole pairs. */
 typedef struct kn_gemm_kernel {
-    int64_t mr, nr; /* rows and columns of the tile */
-    /* C += A B if acc, else C = A B; mr rows at a time.  B is a panel [K][nr], aligned to the vector size. */
+    const char *name;     /* what multiplies: "fma", "vdpbf16ps", "bfdot", "emulated" */
+    kn_type     type;     /* of the multiplied operands, KN_REAL or KN_BF16 */
+    int64_t     step;     /* elements of k per unit: 1; 2 for KN_BF16; 0: this build has no such kernel */
+    int64_t     mr, nr;   /* rows and columns of the tile */
+    int         emulated; /* 1: bf16 products are computed by operations on reals, which is slower than a kernel of reals */
+    /* C += A B if acc, else C = A B; mr rows at a time.  B is a panel of units [ceil(K / step)][nr], aligned to the vector size. */
     void (*micro)(real *c, int64_t ldc, const kn_rows *a, const real *b, int64_t M, int64_t K, int acc);
-    /* Packs a transposed A, read from x[k ld + i], to to[i / mr tile + k mr + i % mr].  M <= KN_MAX_TILE. */
+    /* Packs a transposed A, read from x[k ld + i], to units to[i / mr tile + k mr + i % mr].  M <= KN_MAX_TILE. */
     void (*pack_a)(real *to, int64_t tile, const void *x, kn_type t, int64_t ld, int64_t M, int64_t K);
-    /* Packs n <= nr columns of B into a panel to[K][nr], zero-padded.  Reads x[k ld + j], or x[j ld + k] if `transposed`. */
+    /* Packs n <= nr columns of B into a panel of units [ceil(K / step)][nr], zero-padded.  Reads x[k ld + j], or x[j ld + k] if `transposed`. */
     void (*pack_b)(real *to, const void *x, kn_type t, int64_t ld, int transposed, int64_t n, int64_t K);
 } kn_gemm_kernel;
 
@@ -72,6 +78,7 @@ typedef struct kn_gemm_kernel {
 #define KN_KERNELS(X)                                                                                                      \
     X(void, from_bf16, (real *y, const kn_bf16 *x, int64_t n))                                                             \
     X(void, to_bf16, (kn_bf16 *y, const real *x, int64_t n)) /* to nearest, ties to even; NaN stays NaN */                 \
+    X(void, pair_bf16, (kn_bf16 *y, const real *a, const real *b, int64_t n)) /* y[2 i] = a[i], y[2 i + 1] = b[i], as to_bf16 */ \
     X(real, dot, (const real *a, const real *b, int64_t n))                                                                \
     X(real, dot_bf16, (const real *a, const kn_bf16 *b, int64_t n))                                                        \
     X(real, dot_u8, (const real *a, const uint8_t *b, int64_t n))                                                          \
@@ -103,8 +110,8 @@ typedef void kn_diverge_fn(real *z, real *y, const real *ez, const real *ey, con
 enum { KN_MAX_TILE = 128, KN_MAX_MR = 16, KN_MAX_NR = 64, KN_ROW_BLOCK = 512 };
 typedef struct kn_table {
     const char    *isa;
-    const char    *backend; /* name of the gemm backend that is the faster one on such machines */
-    kn_gemm_kernel gemm;
+    const char    *backend;         /* name of the gemm backend that is the faster one on such machines */
+    kn_gemm_kernel gemm, gemm_bf16; /* of reals; of bf16 */
     kn_diverge_fn *diverge[KN_DIVERGENCES];
 #define X(type, name, args) type(*name) args;
     KN_KERNELS(X)
@@ -168,19 +175,26 @@ void    kn_gemm_watch(void (*seen)(void *ud, const kn_mat *a, const kn_mat *b, i
 int64_t kn_work_bytes(void); /* bytes of the work space of kn_gemm, for all threads together */
 
 /* A gemm backend chooses the size of C's tiles and computes a tile on one thread (kernels/gemm.h).  kn_init takes the backend that
- * RETORT_GEMM names, else the faster one for the table. */
-const char *kn_gemm_name(void);               /* the backend in use: "own", "openblas" */
+ * RETORT_GEMM names, else the fastest one.  The backend "bf16" multiplies operands that are both bf16 as they are, sums in f32, and
+ * leaves the other products to a backend of reals. */
+const char *kn_gemm_name(void);               /* the backend in use: "own", "bf16", "openblas" */
 const char *kn_gemm_describe(void);           /* the one in use, with all that determines the bits of a result besides the table */
 const char *kn_gemm_name_at(int i);           /* i-th backend that can run here; NULL past the end */
 rt_status   kn_gemm_use(const char *backend); /* changes the backend, to compare them; RT_EINVAL: it cannot run here */
 
-/* Gemm on one thread.  kn_pack packs op(B)[K,N] into kn_panels(N, K) reals, 64-byte aligned, as consecutive panels of
- * kn_get()->gemm.nr columns.  kn_gemm_packed computes C[M,N] = A[M,K] B, + C if acc, any number of times.  `panels` points
- * to the row of the first panel where k begins; `packed_k` is the K that was packed. */
-int64_t kn_panels(int64_t N, int64_t K);
-void    kn_pack(real *to, kn_mat b, int64_t N, int64_t K);
-kn_rows kn_plain(const real *p, int64_t row, int64_t col); /* element (i, k) of A is p[i row + k col] */
-void    kn_gemm_packed(real *c, int64_t ldc, kn_rows a, const real *panels, int64_t packed_k, int64_t M, int64_t N, int64_t K, int acc);
+/* Returns the type in which to store a computed operand of a product with an operand of type t: KN_BF16 if the product of two bf16
+ * operands is computed in bf16, else KN_REAL. */
+kn_type               kn_gemm_operand(kn_type t);
+const kn_gemm_kernel *kn_gemm_kernel_of(kn_type operands); /* the table's kernel for operands of type KN_REAL or KN_BF16 */
+
+/* Gemm on one thread, with a kernel g of the table.  kn_pack packs op(B)[K,N] into at most kn_panels(N, K) reals, 64-byte aligned, as
+ * consecutive panels of g->nr columns.  kn_gemm_packed computes C[M,N] = A[M,K] B, + C if acc, any number of times.  `panels`
+ * points to the row of the first panel where k begins; `packed_k` is the K that was packed. */
+int64_t kn_panels(int64_t N, int64_t K); /* enough for every kernel of the table */
+void    kn_pack(const kn_gemm_kernel *g, real *to, kn_mat b, int64_t N, int64_t K);
+kn_rows kn_plain(const kn_gemm_kernel *g, const real *p, int64_t row, int64_t col); /* unit (i, k) of A is p[i row + k col] */
+void    kn_gemm_packed(const kn_gemm_kernel *g, real *c, int64_t ldc, kn_rows a, const real *panels, int64_t packed_k, int64_t M, int64_t N,
+                       int64_t K, int acc);
 /* Computes the eigenvalues w[n], ascending, of a symmetric matrix a[n,n] of finite numbers.  Row i of a becomes the eigenvector
  * of w[i].  Runs on one thread.  RT_ENOENT: no OpenBLAS with LAPACK was found.  RT_ECHECK: LAPACK failed. */
 enum { KN_MAX_EIGEN = 16384 };

@@ -5,6 +5,8 @@
 #define KN_MR      6
 #define KN_NV      2
 #define KN_BACKEND "own"
+#define KN_PAIR_MR 4
+#define KN_PAIR_NV 2
 #include "kernels/kernels_body.h"
 #else
 extern int kn_no_avx2;

@@ -5,6 +5,8 @@
 #define KN_MR      8
 #define KN_NV      2
 #define KN_BACKEND "openblas"
+#define KN_PAIR_MR 12
+#define KN_PAIR_NV 2
 #include "kernels/kernels_body.h"
 #else
 extern int kn_no_avx512;

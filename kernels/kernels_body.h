@@ -76,19 +76,28 @@ static void from_bf16(real *restrict y, const kn_bf16 *restrict x, int64_t n)
 }
 
 /* Rounds to nearest, ties to even, by adding half of the discarded part.  A NaN is made quiet and not rounded, which could overflow it. */
+static inline kn_bf16 float_to_bf16(float x)
+{
+    union {
+        float    f;
+        uint32_t u;
+    } v                = {.f = x};
+    const uint32_t nan = v.f != v.f ? 0xffffffffu : 0, half = 0x7fffu + ((v.u >> 16) & 1u);
+    return (kn_bf16)(((v.u + (half & ~nan)) >> 16) | (nan & 0x40u));
+}
+
 static void to_bf16(kn_bf16 *restrict y, const real *restrict x, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++) {
-        union {
-            float    f;
-            uint32_t u;
-        } v                = {.f = (float)x[i]};
-        const uint32_t nan = v.f != v.f ? 0xffffffffu : 0, half = 0x7fffu + ((v.u >> 16) & 1u);
-        y[i] = (kn_bf16)(((v.u + (half & ~nan)) >> 16) | (nan & 0x40u));
-    }
+    for (int64_t i = 0; i < n; i++) y[i] = float_to_bf16((float)x[i]);
+}
+
+static void pair_bf16(kn_bf16 *restrict y, const real *restrict a, const real *restrict b, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) y[2 * i] = float_to_bf16((float)a[i]), y[2 * i + 1] = float_to_bf16((float)b[i]);
 }
 
 #include "kernels/micro_body.h"
+#include "kernels/micro_pairs.h"
 
 /* ---- sums --------------------------------------------------------------------------------- */
 
@@ -268,10 +277,11 @@ static void adamw(real *restrict w, real *restrict m, real *restrict v, const re
 extern const kn_table KN_CAT(kn_table, KN_ISA);
 
 const kn_table KN_CAT(kn_table, KN_ISA) = {
-    .isa     = KN_STR(KN_ISA),
-    .backend = KN_BACKEND,
-    .gemm    = {MR, NR, micro, pack_a, pack_b},
-    .diverge = {[KN_REVERSE] = reverse_kl, [KN_JSD] = jsd, [KN_SKEW] = skew, [KN_SKEW_REVERSE] = skew_reverse, [KN_TV] = tv},
+    .isa       = KN_STR(KN_ISA),
+    .backend   = KN_BACKEND,
+    .gemm      = {"fma", KN_REAL, 1, MR, NR, 0, micro, pack_a, pack_b},
+    .gemm_bf16 = PAIR_KERNEL,
+    .diverge   = {[KN_REVERSE] = reverse_kl, [KN_JSD] = jsd, [KN_SKEW] = skew, [KN_SKEW_REVERSE] = skew_reverse, [KN_TV] = tv},
 #define X(type, name, args) .name = name,
     KN_KERNELS(X)
 #undef X

@@ -4,4 +4,7 @@
 #define KN_MR      4
 #define KN_NV      2
 #define KN_BACKEND "own"
+#define KN_PAIR_MR 4
+#define KN_PAIR_NV 2
+#define KN_DOT_EXACT
 #include "kernels/kernels_body.h"

@@ -7,6 +7,10 @@
  * positions by blocks of TK keys, with a running maximum and sum (Milakov & Gimelshein 2018,
  * arXiv:1805.02867).  Backward recomputes P from the saved log-sum-exp (Dao et al. 2022, arXiv:2205.14135).
  * Keys and values are packed for gemm once per item.
+ *
+ * If the gemm backend multiplies bf16 and the operands are bf16, the other operand of each product is rounded to bf16: P and dS,
+ * but not the sums of P or the scores.  q is then multiplied by a power of two, which is exact, and what is left of 1 / sqrt(D)
+ * multiplies the scores.
  */
 #include "autograd/op.h"
 #include <math.h>
@@ -14,6 +18,12 @@
 
 enum { TQ = 96, GROUP = 24, TK = 512, LD = TK + 16 }; /* LD: row stride of a tile of scores, padded so that rows do not share cache sets */
 enum { B_, T_, H_, KV_, D_ };
+
+/* How a head is computed: the gemm kernel, and the factors of 1 / sqrt(D) that multiply q and the scores. */
+typedef struct how {
+    const kn_gemm_kernel *g;
+    real                  q_scale, score_scale;
+} how;
 
 typedef struct tile {
     int64_t t0, rows, first, end; /* positions t0 .. t0+rows-1, which attend to keys in first .. end-1 */
@@ -35,8 +45,19 @@ static rt_status attention_infer(ag_infer *i, const ag_attr *attr)
     i->out   = *i->in[0];
     i->saved = N * n[H_];
     i->scratch =
-        kn_panels(D, T) + 2 * kn_panels(T, D) + 2 * kn_panels(D, TQ) + 2 * T * D + 4 * TQ * D + 2 * TQ * LD; /* see attention_cut() */
+        kn_panels(D, T) + 2 * kn_panels(T, D) + 2 * kn_panels(D, TQ) + 2 * T * D + 6 * TQ * (D + 1) + 3 * TQ * LD; /* see attention_cut() */
     return RT_OK;
+}
+
+static how attention_how(const ag_args *a)
+{
+    const double D = (double)a->attr.i[D_];
+    how          o = {kn_gemm_kernel_of(kn_gemm_operand(a->type[0])), (real)(1 / sqrt(D)), 1};
+    if (o.g->type == KN_BF16) {
+        o.q_scale     = (real)exp2(-floor(log2(D) / 2));
+        o.score_scale = (real)(1 / sqrt(D) / (double)o.q_scale);
+    }
+    return o;
 }
 
 /* Copies columns [c, c+D) of rows [n, n+rows) as reals [rows, D], multiplied by s. */
@@ -53,11 +74,11 @@ static void scatter(void *x, kn_type t, int64_t width, int64_t n, int64_t rows, 
 }
 
 /* Packs the keys or values of one kv head as a gemm operand of T rows, or of T columns if `turned`. */
-static void attention_pack(const ag_args *a, real *to, int j, int64_t b, int64_t kv, int turned)
+static void attention_pack(const ag_args *a, const kn_gemm_kernel *g, real *to, int j, int64_t b, int64_t kv, int turned)
 {
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], W = n[KV_] * D;
     const kn_mat   m = {(const char *)a->in[j] + (size_t)(b * T * W + kv * D) * kn_size(a->type[j]), a->type[j], W, turned};
-    kn_pack(to, m, turned ? T : D, turned ? D : T);
+    kn_pack(g, to, m, turned ? T : D, turned ? D : T);
 }
 
 static tile tile_at(const int32_t *doc_start, int64_t t0, int64_t T)
@@ -99,33 +120,83 @@ static void visible(const tile *q, const int32_t *doc_start, int64_t i, int64_t 
     if (*from > *to) *from = *to = 0;
 }
 
-/* S = rows [TQ, D] times an operand packed with `turned`: a block of scores, only the columns that attention_seen() returns. */
-static void scores(real *S, const real *rows, const real *turned, const tile *q, int64_t D)
+/* Rounds n elements to bf16; a zero follows an odd last one. */
+static void attention_round(const ag_args *a, real *to, const real *x, int64_t n)
 {
+    kn_bf16 *h = (kn_bf16 *)to;
+    a->k->to_bf16(h, x, n);
+    if (n % 2) h[n] = 0;
+}
+
+/* Returns rows [TQ, D] as the operand A of a gemm, for bf16 rounded in `to` [TQ, (D + 1) / 2]. */
+static kn_rows attention_rows(const ag_args *a, const how *o, real *to, const real *x, const tile *q)
+{
+    const int64_t D = a->attr.i[D_], row = (D + 1) / 2;
+    if (o->g->type == KN_REAL) return kn_plain(o->g, x, D, 1);
+    for (int64_t i = 0; i < q->rows; i++) attention_round(a, to + i * row, x + i * D, D);
+    return kn_plain(o->g, to, row, 1);
+}
+
+/* Returns a block of weights [TQ, keys] as the operand A of a gemm, for bf16 rounded in `to` [TQ, LD / 2]. */
+static kn_rows attention_weights(const ag_args *a, const how *o, real *to, const real *S, const tile *q)
+{
+    if (o->g->type == KN_REAL) return kn_plain(o->g, S, LD, 1);
+    for (int64_t i = 0; i < q->rows; i++) attention_round(a, to + i * (LD / 2), S + i * LD, cleared(q, i + 1));
+    return kn_plain(o->g, to, LD / 2, 1);
+}
+
+/* Returns a transposed block of weights as the operand A of a gemm, for bf16 rounded in `to` [TQ / 2, LD].  An odd last row is paired
+ * with a row of zeros. */
+static kn_rows weights_turned(const ag_args *a, const how *o, real *to, const real *S, const tile *q)
+{
+    if (o->g->type == KN_REAL) return kn_plain(o->g, S, 1, LD);
+    for (int64_t i = 0; i < q->rows; i += 2) {
+        const int64_t n   = cleared(q, i + 1);
+        kn_bf16      *h   = (kn_bf16 *)(to + i / 2 * LD);
+        const int     odd = i + 1 == q->rows;
+        a->k->pair_bf16(h, S + i * LD, S + (i + !odd) * LD, n);
+        for (int64_t j = 0; odd && j < n; j++) h[2 * j + 1] = 0;
+    }
+    return kn_plain(o->g, to, 1, LD);
+}
+
+static kn_rows rows_from(kn_rows a, int64_t i, int64_t k) { return (kn_rows){a.p + i * a.row + k * a.col, a.row, a.col, a.tile}; }
+
+/* S = rows [TQ, D] times an operand packed with `turned`: a block of scores, only the columns that attention_seen() returns. */
+static void scores(const how *o, real *S, kn_rows rows, const real *turned, const tile *q, int64_t D)
+{
+    const int64_t units = (D + o->g->step - 1) / o->g->step;
     for (int64_t i = 0; i < q->rows; i += GROUP) {
         const int64_t n = q->rows - i < GROUP ? q->rows - i : GROUP;
-        kn_gemm_packed(S + i * LD, LD, kn_plain(rows + i * D, D, 1), turned + q->k0 * D, D, n, attention_seen(q, i + n), D, 0);
+        kn_gemm_packed(o->g, S + i * LD, LD, rows_from(rows, i, 0), turned + q->k0 * units, D, n, attention_seen(q, i + n), D, 0);
     }
 }
 
 /* O = weights [TQ, keys] times the packed rows of the keys; from the second block on it is added to O. */
-static void attention_mix(real *O, const real *S, const real *packed, int64_t T, const tile *q, int64_t D, int64_t nr)
+static void attention_mix(const how *o, real *O, kn_rows weights, const real *packed, int64_t T, const tile *q, int64_t D)
 {
     for (int64_t i = 0; i < q->rows; i += GROUP) {
         const int64_t n = q->rows - i < GROUP ? q->rows - i : GROUP;
-        kn_gemm_packed(O + i * D, D, kn_plain(S + i * LD, LD, 1), packed + q->k0 * nr, T, n, D, attention_seen(q, i + n), q->k0 > q->first);
+        kn_gemm_packed(o->g, O + i * D, D, rows_from(weights, i, 0), packed + q->k0 / o->g->step * o->g->nr, T, n, D,
+                       attention_seen(q, i + n), q->k0 > q->first);
     }
 }
 
 /* dK += the transposed weights times the packed rows; only the rows that can attend to a group of keys are used. */
-static void spread(real *dK, const real *S, const real *packed, const tile *q, int64_t D, int64_t nr)
+static void spread(const how *o, real *dK, kn_rows turned, const real *packed, const tile *q, int64_t D)
 {
     const int64_t past = q->t0 > q->k0 ? q->t0 - q->k0 : 0, whole = past < q->keys ? past : q->keys;
-    kn_gemm_packed(dK + q->k0 * D, D, kn_plain(S, 1, LD), packed, q->rows, whole, D, q->rows, 1);
+    kn_gemm_packed(o->g, dK + q->k0 * D, D, turned, packed, q->rows, whole, D, q->rows, 1);
     for (int64_t j = whole; j < q->keys; j += GROUP) {
-        const int64_t n = q->keys - j < GROUP ? q->keys - j : GROUP, i = (q->k0 + j - q->t0) / GROUP * GROUP;
-        kn_gemm_packed(dK + (q->k0 + j) * D, D, kn_plain(S + i * LD + j, 1, LD), packed + i * nr, q->rows, n, D, q->rows - i, 1);
+        const int64_t n = q->keys - j < GROUP ? q->keys - j : GROUP, i = (q->k0 + j - q->t0) / GROUP * GROUP, u = i / o->g->step;
+        kn_gemm_packed(o->g, dK + (q->k0 + j) * D, D, rows_from(turned, j, u), packed + u * o->g->nr, q->rows, n, D, q->rows - i, 1);
     }
+}
+
+/* Multiplies the scores that row i may attend to by what is left of 1 / sqrt(D). */
+static void attention_rescale(const ag_args *a, const how *o, real *s, int64_t from, int64_t to)
+{
+    if (o->score_scale != 1) a->k->scale(s + from, s + from, o->score_scale, to - from);
 }
 
 /* Sets a row of scores to exp(S - m) in [from, to) and to 0 outside, up to `end`; returns the sum. */
@@ -139,7 +210,8 @@ static real weights(const kn_table *k, real *s, int64_t from, int64_t to, int64_
 /* ---- forward ------------------------------------------------------------------------------------- */
 
 typedef struct running {
-    real *K, *V, *Q, *O, *S, *max, *sum;
+    how   o;
+    real *K, *V, *Q, *O, *S, *max, *sum, *Q_rounded, *S_rounded;
 } running;
 
 static void soften(const ag_args *a, const running *r, const tile *q, const int32_t *doc_start)
@@ -149,6 +221,7 @@ static void soften(const ag_args *a, const running *r, const tile *q, const int3
         int64_t from, to;
         real   *s = r->S + i * LD;
         visible(q, doc_start, i, &from, &to);
+        attention_rescale(a, &r->o, s, from, to);
         const real top = to > from ? a->k->max(s + from, to - from) : r->max[i], m = top > r->max[i] ? top : r->max[i];
         const real keep = (real)exp((double)(r->max[i] - m)); /* 0 in the first block, whose previous maximum is -infinity */
         r->sum[i]       = weights(a->k, s, from, to, cleared(q, i + 1), m) + (r->sum[i] > 0 ? keep * r->sum[i] : 0);
@@ -161,12 +234,13 @@ static void forward_tile(const ag_args *a, const running *r, const int32_t *doc_
 {
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], W = n[H_] * D;
     tile           q = tile_at(doc_start, t0, T);
-    attention_gather(a, r->Q, a->in[0], a->type[0], W, b * T + t0, q.rows, h * D, (real)(1 / sqrt((double)D)));
+    attention_gather(a, r->Q, a->in[0], a->type[0], W, b * T + t0, q.rows, h * D, r->o.q_scale);
+    const kn_rows Q = attention_rows(a, &r->o, r->Q_rounded, r->Q, &q);
     for (int64_t i = 0; i < q.rows; i++) r->max[i] = -INFINITY, r->sum[i] = 0;
     while (attention_next_block(&q)) {
-        scores(r->S, r->Q, r->K, &q, D);
+        scores(&r->o, r->S, Q, r->K, &q, D);
         soften(a, r, &q, doc_start);
-        attention_mix(r->O, r->S, r->V, T, &q, D, a->k->gemm.nr);
+        attention_mix(&r->o, r->O, attention_weights(a, &r->o, r->S_rounded, r->S, &q), r->V, T, &q, D);
     }
     for (int64_t i = 0; i < q.rows; i++) {
         a->k->scale(r->O + i * D, r->O + i * D, 1 / r->sum[i], D);
@@ -179,11 +253,11 @@ static void forward_head(int64_t item, int thread, void *ud)
 {
     const ag_args *a = ud;
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], b = item / n[H_], h = item % n[H_], kv = h * n[KV_] / n[H_];
-    running        r = {.K = ag_scratch(a, thread)};
-    r.V = r.K + kn_panels(T, D), r.Q = r.V + kn_panels(D, T), r.O = r.Q + TQ * D, r.S = r.O + TQ * D, r.max = r.S + TQ * LD,
-    r.sum = r.max + TQ;
-    attention_pack(a, r.K, 1, b, kv, 1);
-    attention_pack(a, r.V, 2, b, kv, 0);
+    running        r = {.o = attention_how(a), .K = ag_scratch(a, thread)};
+    r.V = r.K + kn_panels(T, D), r.Q = r.V + kn_panels(D, T), r.O = r.Q + TQ * D, r.S = r.O + TQ * D, r.max = r.S + TQ * LD;
+    r.sum = r.max + TQ, r.Q_rounded = r.sum + TQ, r.S_rounded = r.Q_rounded + TQ * (D + 1) / 2;
+    attention_pack(a, r.o.g, r.K, 1, b, kv, 1);
+    attention_pack(a, r.o.g, r.V, 2, b, kv, 0);
     for (int64_t t0 = 0; t0 < T; t0 += TQ) forward_tile(a, &r, (const int32_t *)a->in[3] + b * T, b, h, t0);
 }
 
@@ -192,19 +266,22 @@ static void attention_forward(const ag_args *a) { rt_parallel(a->attr.i[B_] * a-
 /* ---- backward --------------------------------------------------------------------------------- */
 
 typedef struct panels {
+    how   o;
     real *K, *K_turned, *V_turned, *dO_packed, *Q_packed; /* packed operands */
     real *dK, *dV, *Q, *O, *dO, *dQ, *S, *dS;             /* row-major */
+    real *Q_rounded, *dO_rounded, *S_rounded;             /* in bf16 */
 } panels;
 
-static panels attention_cut(real *w, int64_t T, int64_t D)
+static panels attention_cut(const ag_args *a, real *w, int64_t T, int64_t D)
 {
-    panels p    = {.K = w};
+    panels p    = {.o = attention_how(a), .K = w};
     p.K_turned  = p.K + kn_panels(D, T);
     p.V_turned  = p.K_turned + kn_panels(T, D);
     p.dO_packed = p.V_turned + kn_panels(T, D);
     p.Q_packed  = p.dO_packed + kn_panels(D, TQ);
     p.dK = p.Q_packed + kn_panels(D, TQ), p.dV = p.dK + T * D, p.Q = p.dV + T * D;
     p.O = p.Q + TQ * D, p.dO = p.O + TQ * D, p.dQ = p.dO + TQ * D, p.S = p.dQ + TQ * D, p.dS = p.S + TQ * LD;
+    p.S_rounded = p.dS + TQ * LD, p.Q_rounded = p.S_rounded + TQ * (LD / 2), p.dO_rounded = p.Q_rounded + TQ * (D + 1) / 2;
     return p;
 }
 
@@ -216,6 +293,7 @@ static void score_gradients(const ag_args *a, const panels *p, const tile *q, co
         int64_t    from, to;
         const real delta = a->k->dot(p->dO + i * D, p->O + i * D, D);
         visible(q, doc_start, i, &from, &to);
+        attention_rescale(a, &p->o, p->S + i * LD, from, to);
         const int64_t end = cleared(q, i + 1);
         weights(a->k, p->S + i * LD, from, to, end, a->saved[(row0 + i) * H + h]);
         a->k->softmax_back(p->dS + i * LD + from, p->S + i * LD + from, delta, to - from);
@@ -224,15 +302,21 @@ static void score_gradients(const ag_args *a, const panels *p, const tile *q, co
     }
 }
 
-static void attention_backward_block(const ag_args *a, const panels *p, const tile *q, const int32_t *doc_start, int64_t b, int64_t h)
+/* The operands of one tile's products, Q and dO. */
+typedef struct tile_rows {
+    kn_rows Q, dO;
+} tile_rows;
+
+static void attention_backward_block(const ag_args *a, const panels *p, const tile_rows *r, const tile *q, const int32_t *doc_start,
+                                     int64_t b, int64_t h)
 {
     const int64_t T = a->attr.i[T_], D = a->attr.i[D_];
-    scores(p->S, p->Q, p->K_turned, q, D);
-    scores(p->dS, p->dO, p->V_turned, q, D);
+    scores(&p->o, p->S, r->Q, p->K_turned, q, D);
+    scores(&p->o, p->dS, r->dO, p->V_turned, q, D);
     score_gradients(a, p, q, doc_start, b * T + q->t0, h);
-    spread(p->dV, p->S, p->dO_packed, q, D, a->k->gemm.nr);
-    spread(p->dK, p->dS, p->Q_packed, q, D, a->k->gemm.nr);
-    attention_mix(p->dQ, p->dS, p->K, T, q, D, a->k->gemm.nr);
+    spread(&p->o, p->dV, weights_turned(a, &p->o, p->S_rounded, p->S, q), p->dO_packed, q, D);
+    spread(&p->o, p->dK, weights_turned(a, &p->o, p->S_rounded, p->dS, q), p->Q_packed, q, D);
+    attention_mix(&p->o, p->dQ, attention_weights(a, &p->o, p->S, p->dS, q), p->K, T, q, D); /* P is no longer needed */
 }
 
 static void backward_tile(const ag_args *a, const panels *p, const int32_t *doc_start, int64_t b, int64_t h, int64_t t0)
@@ -240,12 +324,13 @@ static void backward_tile(const ag_args *a, const panels *p, const int32_t *doc_
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], W = n[H_] * D, row0 = b * T + t0;
     const real     inv = (real)(1 / sqrt((double)D));
     tile           q   = tile_at(doc_start, t0, T);
-    attention_gather(a, p->Q, a->in[0], a->type[0], W, row0, q.rows, h * D, inv);
+    attention_gather(a, p->Q, a->in[0], a->type[0], W, row0, q.rows, h * D, p->o.q_scale);
     attention_gather(a, p->O, a->out, a->out_type, W, row0, q.rows, h * D, 1);
     attention_gather(a, p->dO, a->dout, a->out_type, W, row0, q.rows, h * D, 1);
-    kn_pack(p->Q_packed, (kn_mat){p->Q, KN_REAL, D, 0}, D, q.rows);
-    kn_pack(p->dO_packed, (kn_mat){p->dO, KN_REAL, D, 0}, D, q.rows);
-    while (attention_next_block(&q)) attention_backward_block(a, p, &q, doc_start, b, h);
+    kn_pack(p->o.g, p->Q_packed, (kn_mat){p->Q, KN_REAL, D, 0}, D, q.rows);
+    kn_pack(p->o.g, p->dO_packed, (kn_mat){p->dO, KN_REAL, D, 0}, D, q.rows);
+    const tile_rows r = {attention_rows(a, &p->o, p->Q_rounded, p->Q, &q), attention_rows(a, &p->o, p->dO_rounded, p->dO, &q)};
+    while (attention_next_block(&q)) attention_backward_block(a, p, &r, &q, doc_start, b, h);
     if (!a->din[0]) return;
     a->k->scale(p->dQ, p->dQ, inv, q.rows * D);
     scatter(a->din[0], a->din_type[0], W, row0, q.rows, h * D, D, p->dQ, a->acc & 1);
@@ -255,13 +340,14 @@ static void backward_group(int64_t item, int thread, void *ud)
 {
     const ag_args *a = ud;
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], b = item / n[KV_], kv = item % n[KV_], group = n[H_] / n[KV_];
-    const panels   p = attention_cut(ag_scratch(a, thread), T, D);
-    attention_pack(a, p.K, 1, b, kv, 0);
-    attention_pack(a, p.K_turned, 1, b, kv, 1);
-    attention_pack(a, p.V_turned, 2, b, kv, 1);
+    const panels   p = attention_cut(a, ag_scratch(a, thread), T, D);
+    attention_pack(a, p.o.g, p.K, 1, b, kv, 0);
+    attention_pack(a, p.o.g, p.K_turned, 1, b, kv, 1);
+    attention_pack(a, p.o.g, p.V_turned, 2, b, kv, 1);
     memset(p.dK, 0, (size_t)(2 * T * D) * sizeof(real)); /* dK and dV, which is adjacent */
     for (int64_t h = kv * group; h < (kv + 1) * group; h++)
         for (int64_t t0 = 0; t0 < T; t0 += TQ) backward_tile(a, &p, (const int32_t *)a->in[3] + b * T, b, h, t0);
+    if (p.o.score_scale != 1) a->k->scale(p.dK, p.dK, p.o.score_scale, T * D);
     if (a->din[1]) scatter(a->din[1], a->din_type[1], n[KV_] * D, b * T, T, kv * D, D, p.dK, a->acc >> 1 & 1);
     if (a->din[2]) scatter(a->din[2], a->din_type[2], n[KV_] * D, b * T, T, kv * D, D, p.dV, a->acc >> 2 & 1);
 }

@@ -8,6 +8,9 @@
  * Backward computes the gradients and the loss in one pass (`fused`).  Forward alone is for
  * finite differences and validation.  The scale (1 / weight of the rows in the global batch) is
  * part of the targets, so the losses and gradients of micro-batches and ranks are simply added.
+ *
+ * If the gemm backend multiplies bf16 and the hidden states are bf16, the gathered rows stay bf16 and dz is rounded to bf16, in place,
+ * for the two gemms that read it.
  */
 #include "autograd/objective.h"
 #include "autograd/op.h"
@@ -18,10 +21,11 @@ enum { MAX_ROWS = 512, ROWS_AN_ITEM = 4, CHUNKS = 32 };
 typedef struct block {
     const ag_args *a;
     ag_targets    *t;
-    ag_target_rows rows;    /* those of t, whose scale is multiplied by dout in backward */
-    int64_t        n, *row; /* [n] indices of rows of hidden */
-    real          *x, *z, *dx;
-    real          *tx, *y; /* the teacher's hidden rows and logits; NULL: no teacher */
+    ag_target_rows rows;       /* those of t, whose scale is multiplied by dout in backward */
+    int64_t        n, *row;    /* [n] indices of rows of hidden */
+    void          *x, *tx;     /* the gathered rows of hidden [n, C], and of the teacher's hidden states */
+    kn_type        xt, txt;    /* their types */
+    real          *z, *y, *dx; /* dz replaces z, in the type xt; y: the teacher's logits, NULL: no teacher */
     ag_row_result *result;
     int            gradient;
 } block;
@@ -52,9 +56,13 @@ static rt_status head_infer(ag_infer *i, const ag_attr *attr)
     return RT_OK;
 }
 
-static void head_take(const block *b, real *to, const void *rows, kn_type t, int64_t n, int64_t C, int thread)
+/* Copies row n of a tensor of type t to row i of `to`, of type t or KN_REAL. */
+static void head_take(void *to, kn_type to_type, int64_t i, const void *rows, kn_type t, int64_t n, int64_t C)
 {
-    memcpy(to, kn_load(rows, t, n * C, C, ag_scratch(b->a, thread)), (size_t)C * sizeof(real));
+    const char *from = (const char *)rows + (size_t)(n * C) * kn_size(t);
+    char       *at   = (char *)to + (size_t)(i * C) * kn_size(to_type);
+    if (to_type == t) memcpy(at, from, (size_t)C * kn_size(t));
+    else kn_type_of(t)->to_real((real *)(void *)at, from, 0, C);
 }
 
 static void head_take_row(int64_t i, int thread, void *ud)
@@ -62,8 +70,9 @@ static void head_take_row(int64_t i, int thread, void *ud)
     const block      *b = ud;
     const ag_teacher *t = &b->t->rows.teacher;
     const int64_t     C = b->a->shape[0]->d[1];
-    head_take(b, b->x + i * C, b->a->in[0], b->a->type[0], b->row[i], C, thread);
-    if (b->y) head_take(b, b->tx + i * t->C, t->hidden, t->hidden_type, b->row[i], t->C, thread);
+    (void)thread;
+    head_take(b->x, b->xt, i, b->a->in[0], b->a->type[0], b->row[i], C);
+    if (b->y) head_take(b->tx, b->txt, i, t->hidden, t->hidden_type, b->row[i], t->C);
 }
 
 /* Returns how many rows of the teacher's matrix are read. */
@@ -82,6 +91,18 @@ static void fill_lacking(const block *b, real *y, int64_t V)
     for (int64_t v = n; v < V; v++) y[v] = low;
 }
 
+/* Rounds a row to bf16 in its own memory, whose first half it then fills. */
+static void head_round(const kn_table *k, real *row, int64_t n)
+{
+    enum { BLOCK = 512 };
+    kn_bf16 h[BLOCK];
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        const int64_t m = n - i < BLOCK ? n - i : BLOCK;
+        k->to_bf16(h, row + i, m);
+        memcpy((kn_bf16 *)row + i, h, (size_t)m * sizeof *h);
+    }
+}
+
 static void head_lose_row(const block *b, int64_t i, int thread)
 {
     const int64_t     V = b->a->shape[1]->d[0];
@@ -94,6 +115,7 @@ static void head_lose_row(const block *b, int64_t i, int thread)
     if (b->y) fill_lacking(b, r.y, V);
     if (t->draw) t->draw(t->draw_ud, r.n, r.y, V);
     b->result[i] = ag_row_loss(&r, b->gradient);
+    if (b->gradient && b->xt == KN_BF16) head_round(b->a->k, r.z, V);
 }
 
 static void lose_rows(int64_t item, int thread, void *ud)
@@ -123,8 +145,9 @@ static void backward_chunk(const block *b, int64_t v, int64_t n, int first)
 {
     const ag_args *a = b->a;
     const int64_t  C = a->shape[0]->d[1], V = a->shape[1]->d[0];
-    const kn_mat   x = {b->x, KN_REAL, C, 0}, w = {(const char *)a->in[1] + (size_t)(v * C) * kn_size(a->type[1]), a->type[1], C, 0};
-    const kn_mat   dz = {b->z + v, KN_REAL, V, 0}, dz_t = {b->z + v, KN_REAL, V, 1};
+    const kn_mat   x = {b->x, b->xt, C, 0}, w = {(const char *)a->in[1] + (size_t)(v * C) * kn_size(a->type[1]), a->type[1], C, 0};
+    const int64_t  ld = V * (int64_t)(sizeof(real) / kn_size(b->xt)); /* dz has the rows of z */
+    const kn_mat   dz = {(char *)b->z + (size_t)v * kn_size(b->xt), b->xt, ld, 0}, dz_t = {dz.p, b->xt, ld, 1};
     if (a->din[0]) kn_gemm(b->dx, KN_REAL, C, dz, w, b->n, C, n, v ? b->dx : NULL);
     if (!a->din[1]) return;
     real *dw = (real *)a->din[1] + v * C;
@@ -135,12 +158,12 @@ static void run_block(const block *b, int first)
 {
     const ag_args *a = b->a;
     const int64_t  C = a->shape[0]->d[1], V = a->shape[1]->d[0];
-    const kn_mat   x = {b->x, KN_REAL, C, 0}, w_t = {a->in[1], a->type[1], C, 1};
+    const kn_mat   x = {b->x, b->xt, C, 0}, w_t = {a->in[1], a->type[1], C, 1};
     const int64_t  Ct = b->t->rows.teacher.C;
     rt_parallel(b->n, head_take_row, (void *)(uintptr_t)b);
     kn_gemm(b->z, KN_REAL, V, x, w_t, b->n, V, C, NULL);
     if (b->y)
-        kn_gemm(b->y, KN_REAL, V, (kn_mat){b->tx, KN_REAL, Ct, 0}, (kn_mat){b->t->rows.teacher.w, b->t->rows.teacher.w_type, Ct, 1}, b->n,
+        kn_gemm(b->y, KN_REAL, V, (kn_mat){b->tx, b->txt, Ct, 0}, (kn_mat){b->t->rows.teacher.w, b->t->rows.teacher.w_type, Ct, 1}, b->n,
                 head_shared_ids(b, V), Ct, NULL);
     rt_parallel((b->n + ROWS_AN_ITEM - 1) / ROWS_AN_ITEM, lose_rows, (void *)(uintptr_t)b);
     if (!b->gradient) return;
@@ -180,10 +203,11 @@ static void head_run(const ag_args *a, int gradient)
     RT_ASSERT(!a->attr.i[1] || (t->rows.teacher.C == a->attr.i[1] && t->rows.teacher.hidden && t->rows.teacher.w));
     RT_ASSERT(a->attr.i[2] || !ag_row_work(&t->settings));
     if (gradient) b.rows.scale *= (double)*(const real *)a->dout;
-    b.dx = b.x + R * C, b.z = b.dx + R * C;
+    b.xt = a->type[1] == a->type[0] ? kn_gemm_operand(a->type[0]) : KN_REAL;
+    b.dx = (real *)a->shared + R * C, b.z = b.dx + R * C;
     b.result = (ag_row_result *)(void *)(b.z + R * V + (R * V) % 2);
     b.row    = (int64_t *)(void *)(b.result + R);
-    if (a->attr.i[1]) b.y = (real *)(void *)(b.row + R), b.tx = b.y + R * V;
+    if (a->attr.i[1]) b.y = (real *)(void *)(b.row + R), b.tx = b.y + R * V, b.txt = kn_gemm_operand(t->rows.teacher.hidden_type);
     t->result.loss = t->result.kl = t->result.kl_missing = t->result.ce = 0;
     t->result.rows                                                      = 0;
     t->result.bad_row                                                   = -1;

@@ -236,6 +236,19 @@ static int check_to_bf16(const kn_table *k, int64_t n, uint64_t seed)
     return wrong + (g_h[n + 1] != 0x1234);
 }
 
+/* Pairs of g_a and g_b, in g_h; the bits are those of to_bf16. */
+static int check_pair_bf16(const kn_table *k, int64_t n, uint64_t seed)
+{
+    static kn_bf16 even[MAX_N], odd[MAX_N];
+    int            wrong = 0;
+    fill_odd(g_a, n + 1, seed), fill_odd(g_b, n + 1, seed + 1);
+    k->to_bf16(even, g_a + 1, n), k->to_bf16(odd, g_b + 1, n);
+    g_h[2 * n + 1] = 0x1234;
+    k->pair_bf16(g_h + 1, g_a + 1, g_b + 1, n);
+    for (int64_t i = 0; i < n; i++) wrong += g_h[1 + 2 * i] != even[i] || g_h[2 + 2 * i] != odd[i];
+    return wrong + (g_h[2 * n + 1] != 0x1234);
+}
+
 static int check_exp_sub(const kn_table *k, int64_t n, uint64_t seed)
 {
     const real m     = (real)(seed % 5) - 2;
