@@ -12,7 +12,7 @@ static rt_status bench_run(const void *options, int argc, char **argv)
     RT_CHECK(o->threads >= 0 && o->threads <= RT_MAX_THREADS, RT_EINVAL, "--threads must be between 1 and %d", RT_MAX_THREADS);
     RT_CHECK(o->steps >= 1 && o->warmup >= 0, RT_EINVAL, "--steps must be at least 1 and --warmup at least 0");
     if (o->threads) rt_threads_set((int)o->threads);
-    RT_TRY(kn_init());
+    RT_TRY(kn_init_measured());
     if (!strcmp(what, "step")) return o->objective ? bench_objective(o) : bench_step(o);
     if (!strcmp(what, "products")) {
         rt_note("'bench products' is now called 'bench gemm'; version 0.3 will no longer accept the old name");

@@ -53,15 +53,15 @@ rt_status bench_alone(const bench_list *l, double *seconds)
 /* Measures all backends in turn on the same gemm and keeps the best of ROUNDS for each. */
 static rt_status measure_all(double best[MOST_BACKENDS], int *n)
 {
-    const char *in_use = kn_gemm_name();
+    const char *in_use = kn_gemm_name(), *of_reals = kn_gemm_name_of_reals();
     double      rate;
     for (*n = 0; *n < MOST_BACKENDS && kn_gemm_name_at(*n); ++*n) best[*n] = 0;
     for (int i = 0; i < ROUNDS * *n; i++) {
-        RT_TRY(kn_gemm_use(kn_gemm_name_at(i % *n)));
+        RT_TRY(kn_gemm_use(kn_gemm_name_at(i % *n), "own"));
         RT_TRY(cli_measure_gemm(&rate, 1536, 0.4));
         if (rate > best[i % *n]) best[i % *n] = rate;
     }
-    return kn_gemm_use(in_use);
+    return kn_gemm_use(in_use, of_reals);
 }
 
 static rt_status bench_gemm_print_json(const double *best, int n)

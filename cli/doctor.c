@@ -1,6 +1,7 @@
 /* doctor.c -- `retort doctor`: the hardware, libraries and speed of this machine, problems, and how to fix them. */
 #include "cli/cli.h"
 #include "cli/measure.h"
+#include "core/cpu.h"
 #include "core/file.h"
 #include "core/share.h"
 #include "kernels/kernels.h"
@@ -37,23 +38,14 @@ static rt_status doctor_add(struct report *r, enum mark mark, const char *name, 
     return r->check.st;
 }
 
-static void cpu_name(char *out, size_t size)
-{
-    rt_buf b = {0};
-    snprintf(out, size, "unknown CPU");
-    if (rt_file_read(&b, "/proc/cpuinfo", (size_t)16 << 20) == RT_OK) {
-        const char *at = strstr(b.p, "model name");
-        if (at && (at = strchr(at, ':'))) snprintf(out, size, "%.*s", (int)strcspn(at + 2, "\n"), at + 2);
-    }
-    rt_buf_free(&b);
-}
-
 static rt_status check_cpu(struct report *r)
 {
-    char      cpu[128], value[256];
+    char      value[256];
+    rt_buf    cpu   = {0};
     const int cores = rt_cores_allowed(), threads = rt_threads();
-    cpu_name(cpu, sizeof cpu);
-    snprintf(value, sizeof value, "%s; %d cores allowed, %d threads", cpu, cores, threads);
+    RT_TRY(rt_cpu_name(&cpu));
+    snprintf(value, sizeof value, "%.150s; %d cores allowed, %d threads", cpu.p, cores, threads);
+    rt_buf_free(&cpu);
     rt_put_real(&r->number, "cores", cores, 6);
     rt_put_real(&r->number, "threads", threads, 6);
     return doctor_add(r, threads > cores ? NOTICE : GOOD, "CPU", value,
@@ -180,7 +172,7 @@ static rt_status check_libraries(struct report *r)
 
 static rt_status examine(struct report *r, const struct doctor_options *o)
 {
-    RT_TRY(kn_init());
+    RT_TRY(kn_init_measured());
     RT_TRY(check_cpu(r));
     RT_TRY(check_kernel(r));
     RT_TRY(check_products(r));

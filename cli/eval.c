@@ -112,7 +112,7 @@ static rt_status eval_run(const void *options, int argc, char **argv)
     RT_CHECK(o->window >= 0 && o->threads >= 0, RT_EINVAL, "--window and --threads must not be negative");
     if (o->tokens) RT_TRY(eval_check_logits(o));
     if (o->threads) rt_threads_set((int)o->threads);
-    RT_TRY(kn_init());
+    RT_TRY(kn_init_measured());
     const kn_type type = strcmp(o->dtype, "bf16") ? KN_REAL : KN_BF16;
     RT_TRY(md_load(&m, argv[0], type));
     const rt_status st = o->tokens ? ev_logits(m, o->tokens, o->logits) : eval_shards(m, o, argv[0], type);

@@ -130,7 +130,7 @@ static rt_status generate_run(const void *options, int argc, char **argv)
              "--temperature must be at least 0 and --top-p above 0 and at most 1, found %g and %g", o->temperature, o->top_p);
     RT_CHECK(!strcmp(o->dtype, "f32") || !strcmp(o->dtype, "bf16"), RT_EINVAL, "--dtype must be f32 or bf16, found '%s'", o->dtype);
     if (o->threads > 0) rt_threads_set((int)o->threads);
-    RT_TRY(kn_init());
+    RT_TRY(kn_init_measured());
     rt_status st = generate_open_all(&g, argv[0]);
     if (st == RT_OK) st = make_prompt(&g);
     if (st == RT_OK) st = generate(&g);

@@ -92,6 +92,8 @@ static const char head[] = ".TH RETORT 1 \"\" \"%s\"\n"
 static const char foot[] =
     ".SH ENVIRONMENT\n"
     ".TP\n.B RETORT_CPU\nThe kernels to use (ref, avx2, avx512, neon) instead of the fastest that this CPU supports.\n"
+    ".TP\n.B RETORT_GEMM\nThe gemm backend to use (own, bf16, openblas), or auto: the fastest on this CPU. It is measured once and the result\n"
+    "stored in retort/gemm.txt below XDG_CACHE_HOME (default: .cache in the home folder).\n"
     ".TP\n.B RETORT_SHARE\nThe folder that holds teacher/ and configs/ (default: share/retort beside the program's folder).\n"
     ".TP\n.B RETORT_TRACE\n1: print the call path of an error after its message, as file:line.\n"
     ".TP\n.B OMP_NUM_THREADS\nThe number of threads of a process (default: one per core that the process may use).\n"

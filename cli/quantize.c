@@ -200,7 +200,7 @@ static rt_status quantize_run(const void *options, int argc, char **argv)
     RT_CHECK(o->bits == 8 || o->bits == 4, RT_EINVAL, "--bits must be 8 or 4, found %lld", (long long)o->bits);
     RT_TRY(quantize_check_out(o));
     if (o->threads > 0) rt_threads_set((int)o->threads);
-    RT_TRY(kn_init());
+    RT_TRY(kn_init_measured());
     RT_TRY(md_stored_type(&type, argv[0]));
     RT_TRY(md_load(&m, argv[0], type));
     const rt_status st = quantize_convert(m, argv[0], o, type);

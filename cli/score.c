@@ -145,7 +145,7 @@ static rt_status read_model(const options *o)
     RT_CHECK(!of_servers, RT_EINVAL, "--%s applies to a server (--teacher URL), not to a model folder (--model DIR); omit it", of_servers);
     rt_quiet(c->quiet);
     rt_interrupt_catch();
-    RT_TRY(kn_init());
+    RT_TRY(kn_init_measured());
     RT_TRY(md_load(&m, c->model, KN_REAL));
     const rt_status st = score_offline(o, m);
     md_destroy(&m);

@@ -20,7 +20,7 @@ static rt_status serve_run(const void *options, int argc, char **argv)
     RT_CHECK(rt_file_exists(argv[0]), RT_ENOENT,
              "%s: no such folder; expected a model folder with config.json, tokenizer.json and *.safetensors", argv[0]);
     if (o->threads) rt_threads_set((int)o->threads);
-    RT_TRY(kn_init());
+    RT_TRY(kn_init_measured());
     rt_status st = ds_tokenizer_load(&t, argv[0]);
     if (st == RT_OK) st = md_load(&m, argv[0], KN_REAL);
     if (st == RT_OK) st = sv_serve(m, t, &o->serve);

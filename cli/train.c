@@ -80,7 +80,7 @@ static rt_status train_prepare(const rt_comm *comm, const train_options *o, tr_r
     if (o->threads) rt_threads_set((int)o->threads);
     if (comm->rank) rt_quiet(1);
     warn_of_binding(comm);
-    RT_TRY(kn_init());
+    RT_TRY(kn_init_measured());
     return cli_measure_gemm(&r->gflops, 512, 0.05);
 }
 

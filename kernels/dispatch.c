@@ -73,6 +73,13 @@ rt_status kn_init(void)
     return kn_gemm_init(g_table);
 }
 
+rt_status kn_init_measured(void)
+{
+    RT_TRY(kn_init());
+    kn_gemm_measure();
+    return RT_OK;
+}
+
 const char *kn_describe(void)
 {
     static char text[256];

@@ -57,13 +57,31 @@ static inline int64_t kn_parts(int64_t n, int64_t size) { return (n + size - 1) 
 /* Copies rows r0 .. r0+rows-1, columns c0 .. c0+cols-1 of op(m) as reals, transposed as m is stored.  *ld: row stride of the copy. */
 void kn_copy_block(real *to, int64_t *ld, const kn_mat *m, int64_t r0, int64_t rows, int64_t c0, int64_t cols);
 
-/* choice.c: chooses the backends; returns the one for a product of operands of these types. */
+/* choice.c: chooses the backends without measuring; measures if nothing else has decided; returns the backend for a product of operands
+ * of these types. */
 rt_status              kn_gemm_choose(const kn_table *table);
+void                   kn_gemm_measure(void);
 const kn_gemm_backend *kn_gemm_backend_of(kn_type a, kn_type b);
+
+/* A backend that may be chosen, and its rate on one thread in GFLOP/s; 0: unknown. */
+enum { KN_CANDIDATES = 8 };
+typedef struct kn_candidate {
+    const kn_gemm_backend *backend;
+    double                 gflops;
+} kn_candidate;
+
+/* timing.c: sets the candidates' rates, in at most 0.2 s unless one round of all takes longer.  Leaves some backend in use.
+ * Returns 0 if there was not enough memory. */
+int kn_time_candidates(kn_candidate *c, int n);
+
+/* rates.c: each returns 1 if it succeeded.  kn_rates_read sets the rates of all candidates, or of none to 0. */
+int kn_rates_read(kn_candidate *c, int n);
+int kn_rates_may_write(void); /* creates the folder */
+int kn_rates_write(const kn_candidate *c, int n);
 
 rt_status   kn_gemm_init(const kn_table *table);
 rt_status   kn_blas_init(const kn_table *table);
-const char *kn_blas_config(void); /* OpenBLAS's own description of itself */
+const char *kn_blas_config(void); /* OpenBLAS's own description of itself; "no OpenBLAS" */
 /* Calls OpenBLAS on one thread: C[M,N] = op(A)[M,K] op(B)[K,N], + C if acc.  K is at most KN_BLAS_K; `space` is
  * KN_BLAS_SPACE reals private to this thread.  After the first call, when OpenBLAS has its buffers, it allocates nothing. */
 void kn_blas(real *c, int64_t ldc, const real *a, int64_t lda, int ta, const real *b, int64_t ldb, int tb, int64_t M, int64_t N, int64_t K,

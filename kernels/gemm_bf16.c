@@ -16,8 +16,9 @@ static rt_status bf16_load(const kn_table *t)
 
 static const char *bf16_describe(void)
 {
-    static char text[64];
-    snprintf(text, sizeof text, "bf16 (%s)", kn_get()->gemm_bf16.name);
+    static char           text[64];
+    const kn_gemm_kernel *g = &kn_get()->gemm_bf16;
+    snprintf(text, sizeof text, "bf16 (%s, %lld x %lld)", g->name, (long long)g->mr, (long long)g->nr);
     return text;
 }
 

@@ -1,5 +1,6 @@
 /* gemm_own.c -- the gemm backend "own": the table's register tile of reals; bf16 operands are cast to reals while they are packed. */
 #include "kernels/gemm.h"
+#include <stdio.h>
 
 static rt_status own_load(const kn_table *t)
 {
@@ -9,7 +10,13 @@ static rt_status own_load(const kn_table *t)
 
 static int own_ready(void) { return 1; }
 
-static const char *own_describe(void) { return "own"; }
+static const char *own_describe(void)
+{
+    static char           text[64];
+    const kn_gemm_kernel *g = &kn_get()->gemm;
+    snprintf(text, sizeof text, "own (%s, %lld x %lld)", g->name, (long long)g->mr, (long long)g->nr);
+    return text;
+}
 
 const kn_gemm_backend kn_gemm_own = {.name     = "own",
                                      .operands = KN_REAL,

@@ -8,6 +8,7 @@
  */
 #ifndef KN_KERNELS_H
 #define KN_KERNELS_H
+#include "core/json_write.h"
 #include "core/memory.h"
 #include "core/threads.h"
 
@@ -110,7 +111,6 @@ typedef void kn_diverge_fn(real *z, real *y, const real *ez, const real *ey, con
 enum { KN_MAX_TILE = 128, KN_MAX_MR = 16, KN_MAX_NR = 64, KN_ROW_BLOCK = 512 };
 typedef struct kn_table {
     const char    *isa;
-    const char    *backend;         /* name of the gemm backend that is the faster one on such machines */
     kn_gemm_kernel gemm, gemm_bf16; /* of reals; of bf16 */
     kn_diverge_fn *diverge[KN_DIVERGENCES];
 #define X(type, name, args) type(*name) args;
@@ -118,10 +118,13 @@ typedef struct kn_table {
 #undef X
 } kn_table;
 
-/* Chooses the table, loads OpenBLAS with the right kernel and allocates each thread's work space.
+/* Chooses the table and the gemm backend, loads OpenBLAS with the right kernel and allocates each thread's work space.
  * Call it once, after rt_threads_set and before any other function here.  RETORT_CPU=ref|avx2|avx512|neon
- * selects a table.  RT_EINVAL: this CPU cannot run it.  RT_ENOENT: OpenBLAS is the chosen backend and was not found. */
+ * selects a table.  RT_EINVAL: this CPU cannot run it.  RT_ENOENT: OpenBLAS is the requested backend and was not found.
+ * kn_init_measured also measures the backends, for at most 0.2 s, if no rates of this machine are stored and they can be; a program that
+ * computes calls it instead. */
 rt_status       kn_init(void);
+rt_status       kn_init_measured(void);
 const kn_table *kn_get(void);
 const kn_table *kn_at(int i);         /* i-th table that this CPU can run, `ref` first; NULL past the end */
 const char     *kn_describe(void);    /* "avx2; OpenBLAS 0.3.21 ... Haswell", "neon; no OpenBLAS" */
@@ -174,13 +177,24 @@ void kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, in
 void    kn_gemm_watch(void (*seen)(void *ud, const kn_mat *a, const kn_mat *b, int64_t M, int64_t N, int64_t K), void *ud);
 int64_t kn_work_bytes(void); /* bytes of the work space of kn_gemm, for all threads together */
 
-/* A gemm backend chooses the size of C's tiles and computes a tile on one thread (kernels/gemm.h).  kn_init takes the backend that
- * RETORT_GEMM names, else the fastest one.  The backend "bf16" multiplies operands that are both bf16 as they are, sums in f32, and
- * leaves the other products to a backend of reals. */
-const char *kn_gemm_name(void);               /* the backend in use: "own", "bf16", "openblas" */
-const char *kn_gemm_describe(void);           /* the one in use, with all that determines the bits of a result besides the table */
-const char *kn_gemm_name_at(int i);           /* i-th backend that can run here; NULL past the end */
-rt_status   kn_gemm_use(const char *backend); /* changes the backend, to compare them; RT_EINVAL: it cannot run here */
+/* A gemm backend chooses the size of C's tiles and computes a tile on one thread (kernels/gemm.h).  The backend "bf16" multiplies
+ * operands that are both bf16 as they are, sums in f32, and leaves the other products to a backend of reals.
+ * RETORT_GEMM=own|bf16|openblas names the backend; bf16 then has own beside it.  Without it, or with auto, the fastest one is taken: the
+ * first of bf16 (if the CPU has an instruction for it), own and openblas that no later one leads by more than 10 %.  The rates are those
+ * stored in the user's cache folder (kernels/rates.c); without them the first one is taken. */
+const char *kn_gemm_name(void);          /* the backend in use: "own", "bf16", "openblas" */
+const char *kn_gemm_name_of_reals(void); /* the backend of all products that "bf16" does not take; else the same */
+const char *kn_gemm_describe(void);      /* the ones in use, with all that determines the bits of a result besides the table */
+const char *kn_gemm_why(void);           /* "set by RETORT_GEMM", "measured: own 76, openblas 75 GFLOP/s on one thread", ... */
+int         kn_gemm_requested(void);     /* 1: RETORT_GEMM names it */
+const char *kn_gemm_name_at(int i);      /* i-th backend that can run here; NULL past the end */
+/* Changes the backends.  RT_EINVAL: one of them cannot run here.  kn_gemm_take also changes the reason. */
+rt_status kn_gemm_use(const char *backend, const char *of_reals);
+rt_status kn_gemm_take(const char *backend, const char *of_reals, const char *why);
+/* Writes the ones in use as an object, for a record beside what they computed:
+ * {"backend":"bf16","of_reals":"own","kernel":"avx512_bf16","instruction":"vdpbf16ps","tile":"12x32"}.  Equal objects mean equal bits, but
+ * for other versions of the program and of OpenBLAS; "openblas" is a further member where OpenBLAS computes, its kernel. */
+void kn_gemm_put(rt_json_writer *w, const char *key);
 
 /* Returns the type in which to store a computed operand of a product with an operand of type t: KN_BF16 if the product of two bf16
  * operands is computed in bf16, else KN_REAL. */

@@ -4,7 +4,6 @@
 #define KN_VECTOR  32 /* bytes */
 #define KN_MR      6
 #define KN_NV      2
-#define KN_BACKEND "own"
 #define KN_PAIR_MR 4
 #define KN_PAIR_NV 2
 #include "kernels/kernels_body.h"

@@ -4,7 +4,6 @@
 #define KN_VECTOR  64 /* bytes */
 #define KN_MR      8
 #define KN_NV      2
-#define KN_BACKEND "openblas"
 #define KN_PAIR_MR 12
 #define KN_PAIR_NV 2
 #include "kernels/kernels_body.h"

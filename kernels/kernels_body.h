@@ -278,7 +278,6 @@ extern const kn_table KN_CAT(kn_table, KN_ISA);
 
 const kn_table KN_CAT(kn_table, KN_ISA) = {
     .isa       = KN_STR(KN_ISA),
-    .backend   = KN_BACKEND,
     .gemm      = {"fma", KN_REAL, 1, MR, NR, 0, micro, pack_a, pack_b},
     .gemm_bf16 = PAIR_KERNEL,
     .diverge   = {[KN_REVERSE] = reverse_kl, [KN_JSD] = jsd, [KN_SKEW] = skew, [KN_SKEW_REVERSE] = skew_reverse, [KN_TV] = tv},

@@ -4,7 +4,6 @@
 #define KN_VECTOR  16 /* bytes */
 #define KN_MR      5  /* six rows would fit in 32 registers, but not with gcc, which loads a whole column of A ahead */
 #define KN_NV      4
-#define KN_BACKEND "own"
 #define KN_PAIR_MR 4
 #define KN_PAIR_NV 2
 #include "kernels/kernels_body.h"

@@ -5,7 +5,6 @@
 #define KN_VECTOR             16 /* bytes */
 #define KN_MR                 5  /* as in kernels_neon.c */
 #define KN_NV                 4
-#define KN_BACKEND            "own"
 #define KN_PAIR_MR            5
 #define KN_PAIR_NV            4
 #define KN_DOT_NAME           "bfdot"

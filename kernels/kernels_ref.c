@@ -3,7 +3,6 @@
 #define KN_VECTOR  16 /* bytes */
 #define KN_MR      4
 #define KN_NV      2
-#define KN_BACKEND "own"
 #define KN_PAIR_MR 4
 #define KN_PAIR_NV 2
 #define KN_DOT_EXACT

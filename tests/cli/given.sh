@@ -54,7 +54,7 @@ rank1 2 "train has no option --helpp" x --helpp
 rank1 2 'no key "optim.lrr"' x optim.lrr=1
 rank1 2 'none.h5: no such shard' x data.train=none.h5
 set=RETORT_CPU=ref rank1 2 "kernels (RETORT_CPU, RETORT_GEMM, OPENBLAS_CORETYPE) is " x
-set=RETORT_GEMM=openblas RETORT_GEMM=own rank1 2 "gemm: own on rank 0, " x
+set=RETORT_GEMM=openblas RETORT_GEMM=own rank1 2 "gemm: own (" x
 [ "$(uname -m)" != x86_64 ] || set=OPENBLAS_CORETYPE=Nehalem RETORT_GEMM=openblas OPENBLAS_CORETYPE=Prescott rank1 2 "Prescott on rank 0, " x
 set=RETORT_CPU=none rank1 2 "RETORT_CPU=none" x
 [ ! -e x ] || fail "ranks that did not agree left a folder"

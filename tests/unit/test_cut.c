@@ -191,9 +191,9 @@ static void tiles_change_rounding_alone(void **state)
         ag_head_block(5 * DT_V * (int64_t)sizeof(real));
         follow(&blocks, set);
         ag_head_block((int64_t)64 << 20);
-        if (kn_have_blas()) ok(kn_gemm_use(another));
+        if (kn_have_blas()) ok(kn_gemm_use(another, "own"));
         follow(&other, set);
-        ok(kn_gemm_use(backend));
+        ok(kn_gemm_use(backend, "own"));
         compare_courses(&whole, &blocks, d ? 2e-2 : 1e-5, d ? 1e-3 : 1e-5);
         if (kn_have_blas()) compare_courses(&whole, &other, d ? 2e-2 : 1e-5, d ? 1e-3 : 1e-5);
         else print_message("skipped: another gemm backend, there is no OpenBLAS\n");

@@ -98,7 +98,7 @@ static void choose(int t, const char *backend)
     setenv("RETORT_CPU", kn_at(t)->isa, 1);
     assert_int_equal(kn_init(), RT_OK);
     assert_string_equal(kn_get()->isa, kn_at(t)->isa);
-    assert_int_equal(kn_gemm_use(backend), RT_OK);
+    assert_int_equal(kn_gemm_use(backend, "own"), RT_OK);
 }
 
 static void check_variants(const forms *a, const forms *b, const double *want, void *c, int first, int stride)
