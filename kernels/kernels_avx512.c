@@ -2,7 +2,7 @@
 #if defined(__x86_64__)
 #define KN_ISA     avx512
 #define KN_VECTOR  64 /* bytes */
-#define KN_MR      8
+#define KN_MR      12
 #define KN_NV      2
 #define KN_PAIR_MR 12
 #define KN_PAIR_NV 2

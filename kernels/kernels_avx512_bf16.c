@@ -3,7 +3,7 @@
 #include <immintrin.h>
 #define KN_ISA                avx512_bf16
 #define KN_VECTOR             64 /* bytes */
-#define KN_MR                 8
+#define KN_MR                 12
 #define KN_NV                 2
 #define KN_PAIR_MR            12
 #define KN_PAIR_NV            2

@@ -15,15 +15,6 @@ _Static_assert(KN_PAIR_MR <= KN_MAX_MR && KN_MAX_NR % (KN_PAIR_NV * KN_VECTOR / 
 typedef uint32_t unit __attribute__((may_alias));
 typedef uint32_t units __attribute__((vector_size(KN_VECTOR), may_alias));
 
-static inline __attribute__((always_inline)) float unit_float(uint32_t bits)
-{
-    union {
-        uint32_t u;
-        float    f;
-    } v = {.u = bits};
-    return v.f;
-}
-
 #if defined(KN_DOT_PAIRS)
 #define DOT_PAIRS KN_DOT_PAIRS
 enum { PAIRS_EMULATED = 0 };
@@ -41,9 +32,9 @@ static inline __attribute__((always_inline)) vec flush(vec x) { return x; }
 #endif
 static inline __attribute__((always_inline)) vec DOT_PAIRS(vec s, uint32_t a, units b)
 {
-    const vec zero = {0}, odd = flush(zero + unit_float(a & 0xffff0000u)), even = flush(zero + unit_float(a << 16));
-    s = flush(flush(s) + odd * flush((vec)(b & 0xffff0000u)));
-    return flush(s + even * flush((vec)(b << 16)));
+    const units all = (units){0} + a; /* broadcast */
+    s               = flush(flush(s) + flush((vec)(all & 0xffff0000u)) * flush((vec)(b & 0xffff0000u)));
+    return flush(s + flush((vec)(all << 16)) * flush((vec)(b << 16)));
 }
 #endif
 

@@ -13,4 +13,4 @@ cd "$SOURCE_DIR" # where the presets are
 $cmake --preset aarch64 -B "$dir/build" -DRETORT_WERROR=ON >"$dir/log" 2>&1 || fail "cmake cannot configure"
 $cmake --build "$dir/build" >"$dir/log" 2>&1 || fail "the kernels do not compile"
 $ctest --test-dir "$dir/build" --verbose >"$dir/log" 2>&1 || fail "the kernels' tests fail"
-grep ': kernels: neon;' "$dir/log" || fail "another table than neon was chosen"
+grep ': kernels: neon_bf16;' "$dir/log" || fail "another table than neon_bf16 was chosen"

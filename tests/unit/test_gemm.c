@@ -139,6 +139,150 @@ static void gemm_is_a_triple_loop(void **state)
     choose_best();
 }
 
+#ifndef RT_REAL_F64
+/* ---- products of bf16 ----------------------------------------------------------------------------------------- */
+
+enum { BM = 29, BN = 77, BK = 131, MOST = 2000 };
+
+static float flushed(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
+
+/* What VDPBF16PS computes from bf16 values in floats: the odd product is added first; denormals are zeros. */
+static float dot_as_specified(const float *a, const float *b, int64_t ldb, int64_t K)
+{
+    float s = 0;
+    for (int64_t k = 0; k < K; k += 2) {
+        if (k + 1 < K) s = flushed(fmaf(flushed(a[k + 1]), flushed(b[(k + 1) * ldb]), s));
+        s = flushed(fmaf(flushed(a[k]), flushed(b[k * ldb]), s));
+    }
+    return s;
+}
+
+/* Fills a bf16 matrix [rows, cols], and the same values as floats. */
+static void fill_bf16(kn_bf16 *h, float *x, int64_t n, uint64_t seed)
+{
+    fill_normal(x, n, seed);
+    kn_at(0)->to_bf16(h, x, n), kn_at(0)->from_bf16(x, h, n);
+}
+
+static void turn(kn_bf16 *to, const kn_bf16 *from, int64_t rows, int64_t cols)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols; j++) to[j * rows + i] = from[i * cols + j];
+}
+
+/* C = op(A) op(B) in bf16, with A and B stored as the bits of v say. */
+static void multiply_bf16(float *c, const kn_bf16 *a, const kn_bf16 *b, int64_t M, int64_t N, int64_t K, int v)
+{
+    kn_bf16 *at = memory(M * K, sizeof *at), *bt = memory(K * N, sizeof *bt);
+    turn(at, a, M, K), turn(bt, b, K, N);
+    const kn_mat x = {v & 1 ? at : a, KN_BF16, v & 1 ? M : K, v & 1}, y = {v & 2 ? bt : b, KN_BF16, v & 2 ? K : N, v >> 1 & 1};
+    kn_gemm(c, KN_REAL, N, x, y, M, N, K, NULL);
+    free(at), free(bt);
+}
+
+static int64_t count_unequal(const float *got, const float *want, int64_t n)
+{
+    int64_t wrong = 0;
+    for (int64_t i = 0; i < n; i++) wrong += !(got[i] == want[i] || (isnan(got[i]) && isnan(want[i])));
+    return wrong;
+}
+
+/* An instruction may round otherwise than specified: then each sum is near the exact one. */
+static int64_t count_far(const float *got, const float *a, const float *b, int64_t M, int64_t N, int64_t K)
+{
+    int64_t wrong = 0;
+    for (int64_t i = 0; i < M; i++)
+        for (int64_t j = 0; j < N; j++) {
+            double sum = 0, size = 0;
+            for (int64_t k = 0; k < K; k++) {
+                sum += (double)a[i * K + k] * (double)b[k * N + j];
+                size += fabs((double)a[i * K + k] * (double)b[k * N + j]);
+            }
+            wrong += !(fabs((double)got[i * N + j] - sum) <= (double)K * 0x1p-23 * size);
+        }
+    return wrong;
+}
+
+static void bf16_products_are_as_specified(void **state)
+{
+    static const int64_t depths[] = {1, 2, 15, BK, MOST};
+    float               *a = memory(BM * MOST, sizeof *a), *b = memory(MOST * BN, sizeof *b), *c = memory(BM * BN, sizeof *c),
+          *want = memory(BM * BN, sizeof *want);
+    kn_bf16 *ha = memory(BM * MOST, sizeof *ha), *hb = memory(MOST * BN, sizeof *hb);
+    (void)state;
+    for (int i = 0; i < (g_small ? 4 : 5) * 4; i++) {
+        const int64_t K = depths[i / 4];
+        fill_bf16(ha, a, BM * K, 1), fill_bf16(hb, b, K * BN, 2);
+        for (int64_t m = 0; m < BM; m++)
+            for (int64_t n = 0; n < BN; n++) want[m * BN + n] = dot_as_specified(a + m * K, b + n, BN, K);
+        for (int t = 0; kn_at(t); t++) {
+            choose(t, "bf16");
+            multiply_bf16(c, ha, hb, BM, BN, K, i % 4);
+            assert_int_equal(count_far(c, a, b, BM, BN, K), 0);
+            if (kn_get()->gemm_bf16.emulated && K <= BK) /* longer sums are made of parts */
+                assert_int_equal(count_unequal(c, want, BM * BN), 0);
+        }
+    }
+    choose_best();
+    free(a), free(b), free(c), free(want), free(ha), free(hb);
+}
+
+/* A NaN or infinity stays in its row or column: padding neither hides nor spreads it. */
+static void bf16_products_keep_nan_and_infinity(void **state)
+{
+    static float   a[BM * BK], b[BK * BN], c[BM * BN];
+    static kn_bf16 ha[BM * BK], hb[BK * BN];
+    (void)state;
+    for (int v = 0; v < 4; v++)
+        for (int t = 0; kn_at(t); t++) {
+            choose(t, "bf16");
+            fill_bf16(ha, a, BM * BK, 3), fill_bf16(hb, b, BK * BN, 4);
+            ha[2 * BK + BK - 1] = 0x7fc0, ha[(BM - 1) * BK + 1] = 0x7fc0, hb[(BK - 1) * BN + 5] = 0x7f80;
+            multiply_bf16(c, ha, hb, BM, BN, BK, v);
+            for (int64_t m = 0; m < BM; m++)
+                for (int64_t n = 0; n < BN; n++) {
+                    const float x = c[m * BN + n];
+                    assert_true(m == 2 || m == BM - 1 ? isnan(x) : n == 5 ? isinf(x) : isfinite(x));
+                }
+        }
+    choose_best();
+}
+
+/* The instructions and the table ref treat denormals as zeros; the other emulations may keep them. */
+static void bf16_products_flush_denormals(void **state)
+{
+    const kn_bf16 tiny[2] = {0x0040, 0x0040}, large[2] = {0x6000, 0x6000}, least[2] = {0x0080, 0}, half[2] = {0x3f00, 0};
+    float         product, sum;
+    (void)state;
+    for (int t = 0; kn_at(t); t++) {
+        choose(t, "bf16");
+        multiply_bf16(&product, tiny, large, 1, 1, 2, 0); /* a denormal operand; the product is normal */
+        multiply_bf16(&sum, least, half, 1, 1, 2, 0);     /* normal operands; the product is denormal */
+        if (t && kn_get()->gemm_bf16.emulated) assert_true(product > 0 && sum == 0x1p-127f);
+        else assert_true(product == 0 && sum == 0);
+    }
+    choose_best();
+}
+
+/* Only operands that are both bf16 are multiplied in bf16. */
+static void products_of_reals_stay_in_f32(void **state)
+{
+    float c[2];
+    (void)state;
+    const float   x = 1 + 0x1p-20f, one = 1;
+    const kn_bf16 h = 0x3f80;
+    choose(0, "bf16");
+    kn_gemm(&c[0], KN_REAL, 1, (kn_mat){&x, KN_REAL, 1, 0}, (kn_mat){&h, KN_BF16, 1, 0}, 1, 1, 1, NULL);
+    kn_gemm(&c[1], KN_REAL, 1, (kn_mat){&one, KN_REAL, 1, 0}, (kn_mat){&x, KN_REAL, 1, 0}, 1, 1, 1, NULL);
+    assert_true(c[0] == x && c[1] == x);
+    assert_int_equal(kn_gemm_operand(KN_BF16), KN_BF16);
+    assert_int_equal(kn_gemm_operand(KN_REAL), KN_REAL);
+    choose(0, "own");
+    assert_int_equal(kn_gemm_operand(KN_BF16), KN_REAL);
+    choose_best();
+}
+#endif
+
 static void threads_do_not_change_gemm(void **state)
 {
     const int64_t M = g_small ? 130 : 300, N = g_small ? 520 : 700, K = g_small ? 20 : 600;
@@ -248,10 +392,12 @@ static void eigenvectors_rebuild_the_matrix(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gemm_is_a_triple_loop),
-        cmocka_unit_test(matvec_takes_every_type),
-        cmocka_unit_test(threads_do_not_change_gemm),
-        cmocka_unit_test(eigenvectors_rebuild_the_matrix),
+        cmocka_unit_test(gemm_is_a_triple_loop),          cmocka_unit_test(matvec_takes_every_type),
+#ifndef RT_REAL_F64
+        cmocka_unit_test(bf16_products_are_as_specified), cmocka_unit_test(bf16_products_keep_nan_and_infinity),
+        cmocka_unit_test(bf16_products_flush_denormals),  cmocka_unit_test(products_of_reals_stay_in_f32),
+#endif
+        cmocka_unit_test(threads_do_not_change_gemm),     cmocka_unit_test(eigenvectors_rebuild_the_matrix),
     };
     return begin(argc, argv) ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }
