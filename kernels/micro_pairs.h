@@ -32,8 +32,11 @@ static inline __attribute__((always_inline)) vec flush(vec x) { return x; }
 #endif
 static inline __attribute__((always_inline)) vec DOT_PAIRS(vec s, uint32_t a, units b)
 {
-    const units all = (units){0} + a; /* broadcast */
-    s               = flush(flush(s) + flush((vec)(all & 0xffff0000u)) * flush((vec)(b & 0xffff0000u)));
+    units all = (units){0} + a; /* broadcast */
+#if defined(__x86_64__)
+    __asm__("" : "+v"(all));    /* keeps gcc from masking in a scalar register and broadcasting twice, at half the speed */
+#endif
+    s = flush(flush(s) + flush((vec)(all & 0xffff0000u)) * flush((vec)(b & 0xffff0000u)));
     return flush(s + flush((vec)(all << 16)) * flush((vec)(b << 16)));
 }
 #endif
