@@ -36,19 +36,25 @@ rt_status                bench_configure(tr_config *c, const bench_place *b, con
 double                   bench_median(double *x, int64_t n); /* sorts x[n] */
 extern const char *const bench_work_keys[TR_WORKS];          /* "products", ... */
 
-/* ---- the gemm calls of a step, recorded and repeated alone ------------------------------------- */
+/* ---- the gemm calls of a step, recorded and repeated alone (bench_alone.c) ---------------------- */
 
 typedef struct bench_gemm_call {
     int64_t M, N, K;
     int     a_trans, b_trans;
+    kn_type at, bt, ct;
 } bench_gemm_call;
 typedef struct bench_list {
     bench_gemm_call *p;
     int64_t          n, cap;
     rt_status        st;
 } bench_list;
+typedef struct bench_alone { /* memory for the recorded calls, which all use the same operands and output */
+    const bench_list *list;
+    real             *a, *b, *c;
+} bench_alone;
 
-void bench_watch(bench_list *l); /* starts to record the calls of kn_gemm in l; NULL stops */
-/* Measures one pass over the list with separate f32 operands and outputs, in seconds: the best of three. */
-rt_status bench_alone(const bench_list *l, double *seconds);
+void      bench_watch(bench_list *l); /* starts to record the calls of kn_gemm in l; NULL stops */
+rt_status bench_alone_create(bench_alone *o, const bench_list *l);
+void      bench_alone_destroy(bench_alone *o);
+double    bench_alone_seconds(const bench_alone *o); /* the time of one pass over the list */
 #endif

@@ -1,4 +1,6 @@
-/* bench_step.c -- timing real training steps of a preset on random data (bench_data.c) against their own gemm calls. */
+/* bench_step.c -- timing real training steps of a preset on random data (bench_data.c) against their own gemm calls.
+ *
+ * Each timed step is followed by its gemm calls alone, so that a change of the machine's speed meets both. */
 #include "cli/bench.h"
 #include "cli/cli.h"
 #include "cli/measure.h"
@@ -17,7 +19,7 @@ typedef struct bench {
     tr_config            c;
     tr_trainer          *t;
     bench_list           list;
-    double               seconds[MAX_STEPS], work[TR_WORKS], idle, alone, sgemm;
+    double               seconds[MAX_STEPS], alone[MAX_STEPS], share[MAX_STEPS], work[TR_WORKS], idle, best;
     int64_t              faults[MAX_STEPS], rss;
 } bench;
 
@@ -41,25 +43,54 @@ static rt_status bench_step_one_step(bench *b, int64_t s, double *seconds, int64
     return RT_OK;
 }
 
-static rt_status bench_step_run_steps(bench *b)
+/* Runs the steps that are not timed, and one more, whose gemm calls are recorded. */
+static rt_status bench_step_warm_up(bench *b)
 {
-    const int threads = rt_threads();
-    double    before[TR_WORKS], wall0, busy0, wall1, busy1, total = 0;
-    for (int64_t s = 0; s < b->o->warmup; s++) RT_TRY(bench_step_one_step(b, s, &b->seconds[0], &b->faults[0]));
-    tr_trainer_seconds(b->t, before);
-    rt_parallel_seconds(&wall0, &busy0);
-    for (int64_t s = 0; s < b->o->steps; s++) {
-        if (s == b->o->steps - 1) bench_watch(&b->list);
-        RT_TRY(bench_step_one_step(b, b->o->warmup + s, &b->seconds[s], &b->faults[s]));
-        total += b->seconds[s];
+    for (int64_t s = 0; s <= b->o->warmup; s++) {
+        if (s == b->o->warmup) bench_watch(&b->list);
+        RT_TRY(bench_step_one_step(b, s, &b->seconds[0], &b->faults[0]));
     }
     bench_watch(NULL);
-    rt_parallel_seconds(&wall1, &busy1);
     b->rss = rt_memory_peak();
+    return b->list.st;
+}
+
+/* Times the step and then its gemm calls alone; adds the step's time in rt_parallel and in bodies to *wall and *busy. */
+static rt_status bench_step_pair(bench *b, const bench_alone *alone, int64_t i, double *wall, double *busy)
+{
+    double wall0, busy0, wall1, busy1;
+    rt_parallel_seconds(&wall0, &busy0);
+    RT_TRY(bench_step_one_step(b, b->o->warmup + 1 + i, &b->seconds[i], &b->faults[i]));
+    rt_parallel_seconds(&wall1, &busy1);
+    *wall += wall1 - wall0;
+    *busy += busy1 - busy0;
+    b->alone[i] = bench_alone_seconds(alone);
+    b->share[i] = b->alone[i] / b->seconds[i];
+    return RT_OK;
+}
+
+static rt_status bench_step_time_steps(bench *b, const bench_alone *alone)
+{
+    double before[TR_WORKS], wall = 0, busy = 0, total = 0;
+    tr_trainer_seconds(b->t, before);
+    for (int64_t i = 0; i < b->o->steps; i++) {
+        RT_TRY(bench_step_pair(b, alone, i, &wall, &busy));
+        total += b->seconds[i];
+    }
     tr_trainer_seconds(b->t, b->work);
     for (int i = 0; i < TR_WORKS; i++) b->work[i] = (b->work[i] - before[i]) / (double)b->o->steps;
-    b->idle = 1 - (busy1 - busy0 + total - (wall1 - wall0)) / (threads * total); /* outside rt_parallel only one thread is busy */
-    return b->list.st;
+    b->idle = 1 - (busy + total - wall) / (rt_threads() * total); /* outside rt_parallel only one thread is busy */
+    return RT_OK;
+}
+
+static rt_status bench_step_run_steps(bench *b)
+{
+    bench_alone alone = {0};
+    RT_TRY(bench_step_warm_up(b));
+    rt_status st = bench_alone_create(&alone, &b->list);
+    if (st == RT_OK) st = bench_step_time_steps(b, &alone);
+    bench_alone_destroy(&alone);
+    return st;
 }
 
 /* ---- result ------------------------------------------------------------------------------------------------------- */
@@ -98,9 +129,9 @@ static rt_status bench_step_print_json(const bench *b, double step, int64_t faul
     rt_put_fixed(&w, "tok_s", (double)(b->c.sequences * b->c.seq) / step, 1);
     rt_put_fixed(&w, "ms", step * 1e3, 2);
     rt_put_fixed(&w, "gflops", flops(b) / step * 1e-9, 2);
-    rt_put_fixed(&w, "sgemm_gflops", b->sgemm, 2);
-    rt_put_fixed(&w, "products_share", b->alone / step, 4);
-    rt_put_fixed(&w, "products_ms", b->alone * 1e3, 2);
+    rt_put_fixed(&w, "sgemm_gflops", b->best, 2);
+    rt_put_fixed(&w, "products_share", b->share[b->o->steps / 2], 4);
+    rt_put_fixed(&w, "products_ms", b->alone[b->o->steps / 2] * 1e3, 2);
     rt_put_fixed(&w, "rss_mb", (double)b->rss / 1e6, 0);
     rt_put_int(&w, "minor_faults", faults);
     rt_put_text(&w, "kernel", kn_get()->isa);
@@ -120,8 +151,9 @@ static rt_status bench_step_print_table(const bench *b, double step, int64_t fau
            (long long)b->c.sequences, (long long)b->c.seq, kn_type_name(b->c.dtype), rt_threads(), rt_cores_allowed(), kn_get()->isa,
            kn_gemm_name());
     printf("  %-26s %9.1f    (%.1f ms per step, median of %lld)\n", "tokens/s", tokens / step, step * 1e3, (long long)b->o->steps);
-    printf("  %-26s %9.1f    (best rate of a square gemm: %.1f)\n", "GFLOP/s of the model", flops(b) / step * 1e-9, b->sgemm);
-    printf("  %-26s %9.3f    (the step's matrix products alone take %.1f ms)\n", "gemm / step", b->alone / step, b->alone * 1e3);
+    printf("  %-26s %9.1f    (best rate of a square gemm: %.1f)\n", "GFLOP/s of the model", flops(b) / step * 1e-9, b->best);
+    printf("  %-26s %9.3f    (the step's matrix products alone, after each step, take %.1f ms)\n", "gemm / step", b->share[b->o->steps / 2],
+           b->alone[b->o->steps / 2] * 1e3);
     printf("  %-26s %9.0f\n", "peak memory, MB", (double)b->rss / 1e6);
     printf("  %-26s %9lld\n\n", "minor page faults per step", (long long)faults);
     for (int i = 0; i < TR_WORKS; i++) printf("  %-26s %9.1f ms  %5.1f %%\n", work_names[i], b->work[i] * 1e3, 100 * b->work[i] / step);
@@ -134,9 +166,9 @@ static rt_status bench_step_measure(bench *b)
     RT_TRY(bench_configure(&b->c, &b->place, b->o, NULL));
     RT_TRY(tr_trainer_create(&b->t, &b->c, rt_comm_self()));
     RT_TRY(bench_step_run_steps(b));
-    RT_TRY(bench_alone(&b->list, &b->alone));
-    RT_TRY(cli_measure_gemm(&b->sgemm, 1536, 0.5));
+    RT_TRY(cli_measure_gemm(&b->best, b->c.dtype, 1536, 0.5));
     const int64_t n = b->o->steps;
+    bench_median(b->alone, n), bench_median(b->share, n); /* sorted: the median is in the middle */
     qsort(b->faults, (size_t)n, sizeof *b->faults, by_count);
     return (b->o->json ? bench_step_print_json : bench_step_print_table)(b, bench_median(b->seconds, n), b->faults[n / 2]);
 }

@@ -6,16 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-rt_status cli_measure_gemm(double *gflops, int64_t n, double seconds)
+rt_status cli_measure_gemm(double *gflops, kn_type t, int64_t n, double seconds)
 {
-    real *m = NULL;
-    RT_TRY(RT_NEW(m, 3 * n * n));
+    real *m = NULL, *work;
+    RT_TRY(RT_NEW(m, 4 * n * n));
     real *a = m, *b = m + n * n, *c = b + n * n;
-    for (int64_t i = 0; i < 2 * n * n; i++) m[i] = (real)(i % 7) - 3;
+    work = c + n * n;
+    for (int64_t i = 0; i < n * n; i++) work[i] = (real)(i % 7) - 3;
+    kn_put(a, t, 0, work, n * n, 0);
+    kn_put(b, t, 0, work, n * n, 0);
     double best = 0;
     for (const double end = rt_now() + seconds; rt_now() < end;) {
         const double began = rt_now();
-        kn_gemm(c, KN_REAL, n, (kn_mat){a, KN_REAL, n, 0}, (kn_mat){b, KN_REAL, n, 0}, n, n, n, NULL);
+        kn_gemm(c, KN_REAL, n, (kn_mat){a, t, n, 0}, (kn_mat){b, t, n, 0}, n, n, n, NULL);
         const double rate = 2e-9 * (double)n * (double)n * (double)n / (rt_now() - began);
         if (rate > best) best = rate;
     }

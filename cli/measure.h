@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 /* Measures for about `seconds` the best rate of a square gemm of size n on all threads, in 1e9 floating-point operations
- * per second.  Call kn_init first. */
-rt_status cli_measure_gemm(double *gflops, int64_t n, double seconds);
+ * per second.  The operands have type t, the output is of reals.  Call kn_init first. */
+rt_status cli_measure_gemm(double *gflops, kn_type t, int64_t n, double seconds);
 /* Measures the best rate of copying an array of `bytes` on all threads, in 1e9 bytes per
  * second; read and written bytes are both counted. */
 rt_status cli_measure_copy(double *gb_s, int64_t bytes);

@@ -110,7 +110,7 @@ static rt_status plan_show(const plan_options *o, const tr_config *c)
     world.local  = (int)(o->per_node && o->per_node < o->ranks ? o->per_node : o->ranks);
     rt_status st = tr_estimate(&m, c, &shape, (int)o->ranks, &info, o->graph ? &graph : NULL);
     if (st == RT_OK) st = say_objective(&learnt, c, &info);
-    if (st == RT_OK) st = cli_measure_gemm(&gflops, 960, 0.3);
+    if (st == RT_OK) st = cli_measure_gemm(&gflops, c->dtype, 960, 0.3);
     if (st == RT_OK) {
         const double    seconds = m.flops * 1e-9 / gflops * 100 / USUAL;
         const rt_status fit     = tr_check_fit(c, &shape, &world, &info);

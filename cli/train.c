@@ -75,13 +75,13 @@ static void warn_of_binding(const rt_comm *comm)
 }
 
 /* Performs the steps that can fail on a single rank, before the first collective call. */
-static rt_status train_prepare(const rt_comm *comm, const train_options *o, tr_run_opts *r)
+static rt_status train_prepare(const rt_comm *comm, const tr_config *c, const train_options *o, tr_run_opts *r)
 {
     if (o->threads) rt_threads_set((int)o->threads);
     if (comm->rank) rt_quiet(1);
     warn_of_binding(comm);
     RT_TRY(kn_init_measured());
-    return cli_measure_gemm(&r->gflops, 512, 0.05);
+    return cli_measure_gemm(&r->gflops, c->dtype, 512, 0.05);
 }
 
 static rt_status train_model(const tr_config *c, const train_options *o, rt_comm *comm)
@@ -93,7 +93,7 @@ static rt_status train_model(const tr_config *c, const train_options *o, rt_comm
                      .begin   = o->json ? NULL : print_begin,
                      .report  = o->json ? print_line : print_validation,
                      .end     = o->json ? NULL : print_end};
-    RT_TRY(rt_comm_agree(comm, train_prepare(comm, o, &r)));
+    RT_TRY(rt_comm_agree(comm, train_prepare(comm, c, o, &r)));
     rt_interrupt_catch();
     return tr_run(c, comm, &r);
 }

@@ -58,10 +58,10 @@ static void multiply_range(kn_gemm_job *j)
     rt_parallel(kn_parts(j->M, j->mt) * j->tile_columns, gemm_tile, j);
 }
 
-static void (*g_seen)(void *ud, const kn_mat *a, const kn_mat *b, int64_t M, int64_t N, int64_t K);
-static void *g_seen_ud;
+static kn_gemm_seen *g_seen;
+static void         *g_seen_ud;
 
-void kn_gemm_watch(void (*seen)(void *ud, const kn_mat *a, const kn_mat *b, int64_t M, int64_t N, int64_t K), void *ud)
+void kn_gemm_watch(kn_gemm_seen *seen, void *ud)
 {
     g_seen    = seen;
     g_seen_ud = ud;
@@ -79,7 +79,7 @@ void kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, in
     RT_ASSERT(M >= 0 && N >= 0 && K >= 0 && g_panels); /* kn_init was called */
     RT_ASSERT(ldc >= N && a.ld >= (a.trans ? M : K) && b.ld >= (b.trans ? K : N));
     RT_ASSERT(kn_type_of(ct)->from_real && kn_type_of(a.t)->to_real && kn_type_of(b.t)->to_real);
-    if (g_seen) g_seen(g_seen_ud, &a, &b, M, N, K);
+    if (g_seen) g_seen(g_seen_ud, ct, &a, &b, M, N, K);
     for (j.k0 = 0; j.k0 == 0 || j.k0 < K; j.k0 += kc)
         for (j.n0 = 0; j.n0 < N; j.n0 += nc) {
             j.kb = K - j.k0 < kc ? K - j.k0 : kc;

@@ -173,9 +173,10 @@ typedef struct kn_mat { /* op(p): p, or p transposed if trans */
 /* C[M,N] (type ct, row stride ldc) = op(A)[M,K] op(B)[K,N] + addend.  The addend has C's type and stride; NULL: none; C: accumulate.
  * Runs on all threads.  Sums are computed in `real`, in an order that depends only on M, N and K. */
 void kn_gemm(void *c, kn_type ct, int64_t ldc, kn_mat a, kn_mat b, int64_t M, int64_t N, int64_t K, const void *addend);
-/* Calls `seen` with the shape of every later gemm.  NULL stops the calls. */
-void    kn_gemm_watch(void (*seen)(void *ud, const kn_mat *a, const kn_mat *b, int64_t M, int64_t N, int64_t K), void *ud);
-int64_t kn_work_bytes(void); /* bytes of the work space of kn_gemm, for all threads together */
+/* Calls `seen` with the types and shape of every later gemm.  NULL stops the calls. */
+typedef void kn_gemm_seen(void *ud, kn_type ct, const kn_mat *a, const kn_mat *b, int64_t M, int64_t N, int64_t K);
+void         kn_gemm_watch(kn_gemm_seen *seen, void *ud);
+int64_t      kn_work_bytes(void); /* bytes of the work space of kn_gemm, for all threads together */
 
 /* A gemm backend chooses the size of C's tiles and computes a tile on one thread (kernels/gemm.h).  The backend "bf16" multiplies
  * operands that are both bf16 as they are, sums in f32, and leaves the other products to a backend of reals.
