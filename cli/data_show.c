@@ -35,6 +35,8 @@ static void show_info(const ds_shard *s, const ds_codec *codec)
     cli_print_field("teacher", i->teacher);
     cli_print_field("endpoint", i->endpoint);
     cli_print_field("dialect", i->dialect);
+    cli_print_field("dtype", i->dtype);
+    cli_print_field("gemm", i->gemm);
     cli_print_field("sampling", i->sampling);
     cli_print_field("probe", i->probe);
     cli_print_field("prices", i->prices);
@@ -65,6 +67,8 @@ static rt_status print_info(const ds_shard *s, const ds_codec *codec)
     rt_put_text(&w, "teacher", i->teacher);
     rt_put_text(&w, "endpoint", i->endpoint);
     rt_put_text(&w, "dialect", i->dialect);
+    rt_put_text(&w, "dtype", i->dtype);
+    rt_put_text(&w, "gemm", i->gemm);
     rt_put_text(&w, "sampling", i->sampling);
     rt_put_text(&w, "program", i->program);
     rt_put_int(&w, "time", i->time);

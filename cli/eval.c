@@ -1,6 +1,7 @@
 /* eval.c -- retort eval: the quality of a model on held-out text. */
 #include "eval/eval.h"
 #include "cli/cli.h"
+#include "cli/dtype.h"
 #include "core/file.h"
 #include "data/shard.h"
 #include "model/safetensors.h"
@@ -105,15 +106,15 @@ static rt_status eval_run(const void *options, int argc, char **argv)
 {
     const eval_options *o = options;
     md_model           *m = NULL;
+    kn_type             type;
     RT_CHECK(argc == 1, RT_EINVAL, "eval takes one model folder, found %d arguments (see 'retort eval --help')", argc);
-    RT_CHECK(!strcmp(o->dtype, "f32") || !strcmp(o->dtype, "bf16"), RT_EINVAL, "--dtype must be f32 or bf16, found '%s'", o->dtype);
+    RT_TRY(cli_dtype(&type, o->dtype));
     RT_CHECK(!o->tokens == !o->logits && !o->tokens == !!o->shards.n, RT_EINVAL,
              "eval takes either --shards SHARD..., or --tokens IN and --logits OUT");
     RT_CHECK(o->window >= 0 && o->threads >= 0, RT_EINVAL, "--window and --threads must not be negative");
     if (o->tokens) RT_TRY(eval_check_logits(o));
     if (o->threads) rt_threads_set((int)o->threads);
     RT_TRY(kn_init_measured());
-    const kn_type type = strcmp(o->dtype, "bf16") ? KN_REAL : KN_BF16;
     RT_TRY(md_load(&m, argv[0], type));
     const rt_status st = o->tokens ? ev_logits(m, o->tokens, o->logits) : eval_shards(m, o, argv[0], type);
     md_destroy(&m);
@@ -127,7 +128,7 @@ static const rt_option options[] = {
     {"tokens", RT_OPT_TEXT, offsetof(eval_options, tokens), "IN", "safetensors file with ids [B,T]: write all logits instead of measuring"},
     {"logits", RT_OPT_TEXT, offsetof(eval_options, logits), "OUT", "safetensors file to write, with ids [B,T] and logits [B,T,V]"},
     {"force", RT_OPT_FLAG, offsetof(eval_options, force), NULL, "replace the file that --logits names"},
-    {"dtype", RT_OPT_TEXT, offsetof(eval_options, dtype), "TYPE", "type of weights and activations, f32 or bf16 (default f32)"},
+    CLI_DTYPE_OPTION(eval_options, dtype, "f32"),
     {"window", RT_OPT_INT, offsetof(eval_options, window), "N",
      "longest sequence scored at once, in tokens (default: the model's context)"},
     {"threads", RT_OPT_INT, offsetof(eval_options, threads), "N",

@@ -1,5 +1,6 @@
 /* generate.c -- retort generate: generate text with a model in this process. */
 #include "cli/cli.h"
+#include "cli/dtype.h"
 #include "core/clock.h"
 #include "core/rng.h"
 #include "core/utf8.h"
@@ -18,6 +19,7 @@ typedef struct generate_options {
 
 typedef struct generation {
     const generate_options *o;
+    kn_type                 type;
     md_model               *m;
     ds_tokenizer           *t;
     inf_session            *s;
@@ -111,7 +113,7 @@ static rt_status generate_print_json(const generation *g, double tok_s)
 
 static rt_status generate_open_all(generation *g, const char *dir)
 {
-    RT_TRY(md_load(&g->m, dir, strcmp(g->o->dtype, "f32") ? KN_BF16 : KN_REAL));
+    RT_TRY(md_load(&g->m, dir, g->type));
     RT_TRY(ds_tokenizer_load(&g->t, dir));
     RT_TRY(ds_ends_join(&g->m->config.ends, ds_tokenizer_ends(g->t)));
     RT_TRY(inf_session_create(&g->s, g->m, g->m->config.context));
@@ -128,7 +130,7 @@ static rt_status generate_run(const void *options, int argc, char **argv)
              (long long)o->max_tokens, (long long)o->top_k);
     RT_CHECK(o->temperature >= 0 && o->top_p > 0 && o->top_p <= 1, RT_EINVAL,
              "--temperature must be at least 0 and --top-p above 0 and at most 1, found %g and %g", o->temperature, o->top_p);
-    RT_CHECK(!strcmp(o->dtype, "f32") || !strcmp(o->dtype, "bf16"), RT_EINVAL, "--dtype must be f32 or bf16, found '%s'", o->dtype);
+    RT_TRY(cli_dtype(&g.type, o->dtype));
     if (o->threads > 0) rt_threads_set((int)o->threads);
     RT_TRY(kn_init_measured());
     rt_status st = generate_open_all(&g, argv[0]);
@@ -157,7 +159,7 @@ static const rt_option options[] = {
      "sample from the most likely tokens that together have probability P (default 1: all)"},
     {"seed", RT_OPT_INT, offsetof(generate_options, seed), "N", "seed of the sampling (default 0)"},
     {"ignore-eos", RT_OPT_FLAG, offsetof(generate_options, ignore_eos), NULL, "continue after an end token"},
-    {"dtype", RT_OPT_TEXT, offsetof(generate_options, dtype), "TYPE", "type of weights that are not quantised, bf16 or f32 (default bf16)"},
+    CLI_DTYPE_OPTION(generate_options, dtype, "bf16"),
     {"threads", RT_OPT_INT, offsetof(generate_options, threads), "N",
      "number of threads (default: OMP_NUM_THREADS, or one per core that the process may use)"},
     {"json", RT_OPT_FLAG, offsetof(generate_options, json), NULL, "print one JSON object: ids text tok_s"},

@@ -2,6 +2,7 @@
 #include "distill/score.h"
 #include "cli/cli.h"
 #include "cli/collect.h"
+#include "cli/dtype.h"
 #include "core/clock.h"
 #include "core/file.h"
 #include "data/shard.h"
@@ -15,7 +16,7 @@ typedef struct options {
     cli_collect collect;
     rt_strings  shards;
     int64_t     codec;
-    const char *codec_from;
+    const char *codec_from, *dtype;
 } options;
 
 static const rt_option table[] = {
@@ -28,21 +29,24 @@ static const rt_option table[] = {
      "only with --model DIR (default 64 if neither --k nor --m is given, else 0)"},
     {"codec-from", RT_OPT_TEXT, offsetof(options, codec_from), "SHARD",
      "take k, m and the codec from this shard of the same model, so that a student can be trained on both shards"},
+    CLI_DTYPE_OPTION(options, dtype, "f32"),
     {0}};
 
 static const rt_option_renamed renamed[] = {{"sketch", "codec"}, {"like", "codec-from"}, {0}};
 
 /* ---- a server ---------------------------------------------------------------------------------- */
 
+static const char *const folder_options[] = {"codec-from", "dtype", NULL};
+
 static rt_status ask_server(const options *o)
 {
-    rt_progress p;
-    tc_options  t;
-    tc_report   r = {0};
+    const char *const of_folders = o->codec > 0 ? "codec" : rt_option_changed(&cli_score, folder_options, o);
+    rt_progress       p;
+    tc_options        t;
+    tc_report         r = {0};
     RT_CHECK(o->collect.k != 0, RT_EINVAL,
              "--k 0 (only samples of all tokens) needs the model itself: give its folder with --model instead of --teacher");
-    RT_CHECK(o->codec <= 0 && !o->codec_from, RT_EINVAL, "--%s needs the model itself: give its folder with --model instead of --teacher",
-             o->codec_from ? "codec-from" : "codec");
+    RT_CHECK(!of_folders, RT_EINVAL, "--%s needs the model itself: give its folder with --model instead of --teacher", of_folders);
     RT_TRY(cli_collect_begin(&o->collect, &t, &p));
     RT_TRY(tc_score(&t, &o->shards, &r));
     return cli_collect_end(&o->collect, "score", &r);
@@ -132,6 +136,7 @@ static rt_status read_model(const options *o)
 {
     const cli_collect *c = &o->collect;
     md_model          *m;
+    kn_type            type;
     RT_CHECK(c->k >= -1 && c->m >= -1 && o->codec >= -1, RT_EINVAL, "--k, --m and --codec must not be negative");
     RT_CHECK(c->k || c->m || o->codec > 0, RT_EINVAL,
              "--k 0 --m 0 stores nothing of the teacher: request entries (--k), samples (--m) or encoded hidden states (--codec 64)");
@@ -143,10 +148,11 @@ static rt_status read_model(const options *o)
              c->model);
     const char *const of_servers = rt_option_changed(&cli_score, server_options, o);
     RT_CHECK(!of_servers, RT_EINVAL, "--%s applies to a server (--teacher URL), not to a model folder (--model DIR); omit it", of_servers);
+    RT_TRY(cli_dtype(&type, o->dtype));
     rt_quiet(c->quiet);
     rt_interrupt_catch();
     RT_TRY(kn_init_measured());
-    RT_TRY(md_load(&m, c->model, KN_REAL));
+    RT_TRY(md_load(&m, c->model, type));
     const rt_status st = score_offline(o, m);
     md_destroy(&m);
     return st;
@@ -197,7 +203,7 @@ static rt_status score_run(const void *opt, int argc, char **argv)
     return score_report_entropy(o->collect.out);
 }
 
-static const options defaults = {.collect = CLI_COLLECT_DEFAULTS, .codec = -1};
+static const options defaults = {.collect = CLI_COLLECT_DEFAULTS, .codec = -1, .dtype = "f32"};
 
 const rt_command cli_score = {
     .name     = "score",

@@ -1,11 +1,13 @@
 /* serve.c -- retort serve: a model as an OpenAI-compatible server. */
 #include "serve/serve.h"
 #include "cli/cli.h"
+#include "cli/dtype.h"
 #include "core/file.h"
 #include "core/threads.h"
 
 struct serve_options {
     sv_serve_opts serve;
+    const char   *dtype;
     int64_t       threads;
 };
 
@@ -14,15 +16,17 @@ static rt_status serve_run(const void *options, int argc, char **argv)
     const struct serve_options *o = options;
     md_model                   *m = NULL;
     ds_tokenizer               *t = NULL;
+    kn_type                     type;
     RT_CHECK(argc == 1, RT_EINVAL, "serve takes one model folder, found %d arguments (see 'retort serve --help')", argc);
     RT_CHECK(o->threads >= 0 && o->threads <= RT_MAX_THREADS, RT_EINVAL, "--threads must be from 0 (the default) to %d, found %lld",
              RT_MAX_THREADS, (long long)o->threads);
+    RT_TRY(cli_dtype(&type, o->dtype));
     RT_CHECK(rt_file_exists(argv[0]), RT_ENOENT,
              "%s: no such folder; expected a model folder with config.json, tokenizer.json and *.safetensors", argv[0]);
     if (o->threads) rt_threads_set((int)o->threads);
     RT_TRY(kn_init_measured());
     rt_status st = ds_tokenizer_load(&t, argv[0]);
-    if (st == RT_OK) st = md_load(&m, argv[0], KN_REAL);
+    if (st == RT_OK) st = md_load(&m, argv[0], type);
     if (st == RT_OK) st = sv_serve(m, t, &o->serve);
     md_destroy(&m);
     ds_tokenizer_destroy(&t);
@@ -40,12 +44,13 @@ static const rt_option serve_table[] = {
      "largest number of tokens of prompt and completion together; 0: the model's context (default 0)"},
     {"max-logprobs", RT_OPT_INT, AT(serve.max_logprobs), "K",
      "largest number of log-probabilities that a request may ask for, at most 256 (default 64)"},
+    CLI_DTYPE_OPTION(struct serve_options, dtype, "f32"),
     {"threads", RT_OPT_INT, AT(threads), "N", "number of threads (default: OMP_NUM_THREADS, or one per core that the process may use)"},
     {"verbose", RT_OPT_FLAG, AT(serve.verbose), NULL, "write one line per request to standard error"},
     {0},
 };
 
-static const struct serve_options serve_defaults = {.serve = {.host = "127.0.0.1", .port = 8000, .max_logprobs = 64}};
+static const struct serve_options serve_defaults = {.serve = {.host = "127.0.0.1", .port = 8000, .max_logprobs = 64}, .dtype = "f32"};
 
 const rt_command cli_serve = {
     .name     = "serve",

@@ -18,6 +18,7 @@ typedef struct ds_info { /* the attributes of a shard */
     int64_t rank;        /* coordinates of a decoded row, ds_codec.r; set on opening, ignored by ds_writer_create; 0: none */
     char    tokenizer[RT_SHA_HEX];
     char    teacher[128], endpoint[256], dialect[32];
+    char    dtype[8], gemm[256]; /* of a local teacher: type of its activations, JSON text of kn_gemm_put; "": unknown */
     char    sampling[512], probe[1024], prices[256]; /* JSON texts, may be empty */
     int64_t time;                                    /* unix seconds; not part of the digest */
     char    program[64];

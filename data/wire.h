@@ -27,5 +27,7 @@
 #define WIRE_VOCAB_SIZE          "vocab_size"
 #define WIRE_MAX_MODEL_LEN       "max_model_len"
 #define WIRE_MAX_LOGPROBS        "max_logprobs"
+#define WIRE_DTYPE               "dtype"   /* /v1/models: type of the model's activations */
+#define WIRE_GEMM                "gemm"    /* /v1/models: the gemm backend in use */
 #define WIRE_MINUS_INFINITY      (-9999.0) /* a log-probability of -inf is sent as this number */
 #endif

@@ -280,6 +280,18 @@ static rt_status take_rows(scoring *c, const md_packed *b)
 
 /* ---- the output -------------------------------------------------------------------------------------- */
 
+/* Sets the attributes that say how the teacher's numbers were computed. */
+static rt_status offline_say_how(ds_info *info, const md_model *m)
+{
+    rt_buf         b = {0};
+    rt_json_writer w = {.out = &b};
+    kn_gemm_put(&w, NULL);
+    snprintf(info->dtype, sizeof info->dtype, "%s", kn_type_name(md_activations(m)));
+    if (w.st == RT_OK) snprintf(info->gemm, sizeof info->gemm, "%s", b.p);
+    rt_buf_free(&b);
+    return w.st;
+}
+
 static ds_info info_of(const scoring *c)
 {
     const di_score_opts *o = &c->o;
@@ -298,7 +310,8 @@ static rt_status offline_run(scoring *c)
     RT_TRY(offline_open_shards(c));
     if (c->o.codec_from) RT_TRY(take_codec(c));
     RT_TRY(offline_check_sizes(&c->o));
-    const ds_info info = info_of(c);
+    ds_info info = info_of(c);
+    RT_TRY(offline_say_how(&info, c->model));
     RT_TRY(ds_writer_create(&c->writer, c->o.out, &info)); /* refuses sizes that are too large before memory is taken for them */
     RT_TRY(offline_make(c));
     if (c->o.codec_bytes) RT_TRY(prepare_codec(c));

@@ -21,10 +21,11 @@ typedef struct di_scored {
     double  codec_loss; /* mean KL(model || decoded state) in nats over held-out rows; NaN: none */
 } di_scored;
 
-/* Scores the shards with a model loaded from a folder (md_load), as `retort score` does with a server.  The output is a
- * complete shard or no file.  RT_EMISMATCH: the shards or codec_from have another tokenizer, or the decoder of codec_from
- * loses much more on this model than on its own; RT_EINVAL: a document is longer than the context (the message names it),
- * `out` exists, or k, m or codec is out of range; RT_ECHECK: no codec can be fitted (di_codec_fit); RT_EINTR: Ctrl-C. */
+/* Scores the shards with a model loaded from a folder (md_load), as `retort score` does with a server, in the model's type, which the
+ * shard records with the gemm backend.  The output is a complete shard or no file.  RT_EMISMATCH: the shards or codec_from have
+ * another tokenizer, or the decoder of codec_from loses much more on this model than on its own; RT_EINVAL: a document is longer
+ * than the context (the message names it), `out` exists, or k, m or codec is out of range; RT_ECHECK: no codec can be fitted
+ * (di_codec_fit); RT_EINTR: Ctrl-C. */
 rt_status di_score(const md_model *m, const di_score_opts *o, di_scored *r);
 
 #endif

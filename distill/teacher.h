@@ -10,8 +10,8 @@ typedef struct di_teacher {
     real     *rope, *head; /* head: weights of a quantised head, cast once; else NULL */
 } di_teacher;
 
-/* Loads the teacher from the folder `dir` for sequences of T tokens.  RT_EMISMATCH: its tokenizer is not that of the shards, or its
- * context is shorter than T; the message names both. */
+/* Loads the teacher from the folder `dir` for sequences of T tokens, with weights and activations of `type`, that of the run.
+ * RT_EMISMATCH: its tokenizer is not that of the shards, or its context is shorter than T; the message names both. */
 rt_status di_teacher_load(di_teacher *o, const char *dir, int64_t T, const ds_info *info, kn_type type);
 void      di_teacher_free(di_teacher *o);
 

@@ -106,6 +106,8 @@ rt_status sv_engine_models(const sv_engine *d, rt_buf *out)
     rt_put_int(&w, WIRE_MAX_MODEL_LEN, d->max_len);
     rt_put_int(&w, WIRE_VOCAB_SIZE, d->model->config.V);
     rt_put_int(&w, WIRE_MAX_LOGPROBS, d->max_logprobs);
+    rt_put_text(&w, WIRE_DTYPE, kn_type_name(md_activations(d->model)));
+    kn_gemm_put(&w, WIRE_GEMM);
     rt_put_text(&w, WIRE_TOKENIZER_SHA256, ds_tokenizer_identity(d->tokenizer));
     rt_put_array(&w, WIRE_TOKENIZER_FILES);
     rt_put_text(&w, NULL, ds_tokenizer_file(d->tokenizer));

@@ -100,7 +100,7 @@ static const key keys[] = {
     {"steps", INT, TR_STEPS, AT(steps), "1000", RANGE(1, BIG), "number of optimiser steps"},
     {"seed", INT, TR_RUN, AT(seed), "0", RANGE(0, BIG), "seed of the initialisation and of the data order"},
     {"dtype", ENUM, TR_RUN, AT(dtype), "\"bf16\"", WORDS(dtype_word),
-     "type of weights and activations; bf16 keeps f32 master weights and accumulates in f32"},
+     "type of weights and activations, those of teacher.model too; bf16 keeps f32 master weights and accumulates in f32"},
     {"recompute", FLAG, TR_FREE, AT(recompute), "false", ANY,
      "recompute the activations inside blocks in the backward pass: less memory, a third more work"},
     {"eval.every", INT, TR_FREE, AT(eval_every), "0", RANGE(0, BIG), "number of steps between validations; 0: only at the end"},

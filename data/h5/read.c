@@ -142,6 +142,8 @@ static rt_status find_attribute(const ds_h5 *f, const char *name, ds_h5_class cl
     return RT_OK;
 }
 
+int ds_h5_has_attribute(const ds_h5 *f, const char *name) { return ds_h5_group_attribute(&f->root, name) != NULL; }
+
 rt_status ds_h5_get_int(ds_h5 *f, const char *name, int64_t *v)
 {
     const ds_h5_attribute *a = NULL;

@@ -31,6 +31,7 @@ const char *ds_h5_path(const ds_h5 *f);
 
 rt_status ds_h5_put_int(ds_h5 *f, const char *attribute, int64_t v);
 rt_status ds_h5_get_int(ds_h5 *f, const char *attribute, int64_t *v);
+int       ds_h5_has_attribute(const ds_h5 *f, const char *name);
 
 rt_status ds_h5_set_create(ds_h5_set **out, ds_h5 *f, const ds_h5_spec *spec);
 /* Appends n rows, which are written chunk by chunk. */

@@ -22,14 +22,16 @@ const char *const ds_text_names[DS_TEXTS] = {"/doc/request", "/doc/recipe", "/do
 
 #define TEXT(field) offsetof(ds_info, field), sizeof((ds_info *)0)->field
 const ds_attribute ds_attributes[DS_ATTRIBUTES] = {
-    {"tokenizer_sha256", TEXT(tokenizer), 1},
-    {"teacher", TEXT(teacher), 1},
-    {"dialect", TEXT(dialect), 1},
-    {"sampling", TEXT(sampling), 1},
-    {"endpoint", TEXT(endpoint), 0}, /* not content: a free port differs from run to run */
-    {"probe", TEXT(probe), 0},
-    {"prices", TEXT(prices), 0},
-    {"program", TEXT(program), 0},
+    {"tokenizer_sha256", TEXT(tokenizer), 1, 0},
+    {"teacher", TEXT(teacher), 1, 0},
+    {"dialect", TEXT(dialect), 1, 0},
+    {"sampling", TEXT(sampling), 1, 0},
+    {"endpoint", TEXT(endpoint), 0, 0}, /* not content: a free port differs from run to run */
+    {"probe", TEXT(probe), 0, 0},
+    {"prices", TEXT(prices), 0, 0},
+    {"program", TEXT(program), 0, 0},
+    {"dtype", TEXT(dtype), 0, 1}, /* not content: the rows that it affects are */
+    {"gemm", TEXT(gemm), 0, 1},
 };
 
 int ds_column_used(const ds_info *info, int c) { return c <= COL_PROMPT || (info->soft && ds_column_width(info, c) > 0); }

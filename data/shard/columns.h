@@ -67,8 +67,9 @@ typedef struct ds_attribute {
     const char *name;
     size_t      at, size; /* of the text in ds_info */
     int         digest;   /* 1: part of the digest */
+    int         later;    /* 1: it was added to format 1 later, so older shards lack it */
 } ds_attribute;
-enum { DS_ATTRIBUTES = 8 };
+enum { DS_ATTRIBUTES = 10 };
 extern const ds_attribute ds_attributes[DS_ATTRIBUTES];
 
 /* Like ds_shard_open, with `cache` bytes of decompressed chunks kept for each column. */

@@ -65,8 +65,11 @@ static rt_status read_attributes(ds_shard *s)
     RT_TRY(ds_h5_get_int(s->file, "k", &i->k));
     RT_TRY(ds_h5_get_int(s->file, "m", &i->m));
     RT_TRY(ds_h5_get_int(s->file, "time", &i->time));
-    for (int a = 0; a < DS_ATTRIBUTES; a++)
-        RT_TRY(shard_read_text(s, ds_attributes[a].name, (char *)i + ds_attributes[a].at, ds_attributes[a].size));
+    for (int a = 0; a < DS_ATTRIBUTES; a++) {
+        const ds_attribute *x = &ds_attributes[a];
+        if (x->later && !ds_h5_has_attribute(s->file, x->name)) continue;
+        RT_TRY(shard_read_text(s, x->name, (char *)i + x->at, x->size));
+    }
     RT_CHECK(i->vocab >= 1 && i->vocab <= INT32_MAX, RT_EFORMAT,
              "%s: the attribute 'vocab_size' is %lld, expected a positive 32-bit integer", path, (long long)i->vocab);
     if (ds_h5_has(s->file, ds_columns[COL_SKETCH].name)) RT_TRY(read_widths(s));

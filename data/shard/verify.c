@@ -134,8 +134,9 @@ static rt_status check_attributes(const check *c)
         const char *text = (const char *)i + ds_attributes[a].at;
         SAY(rt_utf8_valid(text, strlen(text)), "%s: the attribute '%s' is not UTF-8", c->path, ds_attributes[a].name);
     }
-    const char *const json[][2] = {{"sampling", i->sampling}, {"probe", i->probe}, {"prices", i->prices}};
-    for (int j = 0; j < 3; j++) SAY(!*json[j][1] || is_json(json[j][1]), "%s: the attribute '%s' is not JSON", c->path, json[j][0]);
+    const char *const json[][2] = {{"sampling", i->sampling}, {"probe", i->probe}, {"prices", i->prices}, {"gemm", i->gemm}};
+    for (size_t j = 0; j < sizeof json / sizeof *json; j++)
+        SAY(!*json[j][1] || is_json(json[j][1]), "%s: the attribute '%s' is not JSON", c->path, json[j][0]);
     return RT_OK;
 }
 

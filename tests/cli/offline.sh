@@ -53,6 +53,16 @@ good "$RETORT" data verify "$dir/samples.h5"
 # Shares of 16 samples are multiples of 6.25 %.
 grep -q 'share of the samples' "$dir/out" && grep -q '| [0-9]* \(6.2\|12.5\|18.8\)%' "$dir/out" || fail "inspect does not show samples: $(cat "$dir/out")"
 
+# The type: f32 unless --dtype asks, and the shard says which. Where both operands are not bf16, the gemm backend bf16 multiplies nothing.
+"$RETORT" data inspect "$dir/model.h5" | grep -qx '  dtype        f32' || fail "inspect does not show the type"
+"$RETORT" data inspect "$dir/model.h5" | grep -q '^  gemm         {"backend":"[a-z0-9]*",' || fail "inspect does not show the gemm backend"
+rows=("$RETORT" score --model "$model" --shards "$dir/text.h5" --k 4 --m 8 --seed 3 --out)
+good "${rows[@]}" "$dir/f32.h5" --dtype f32
+good "${rows[@]}" "$dir/bf16.h5" --dtype bf16
+[ "$("$RETORT" data inspect "$dir/bf16.h5" --json | field dtype)" = bf16 ] || fail "a shard of --dtype bf16 does not say so"
+[ "$(digest "$dir/model.h5")" = "$(digest "$dir/f32.h5")" ] || fail "--dtype f32 is not the default"
+[ "$(digest "$dir/model.h5")" != "$(digest "$dir/bf16.h5")" ] || fail "--dtype bf16 makes the rows of f32"
+
 # Older names of options: a note, and the same shard.
 for words in '--sketch 12' '--sketch=12'; do
     read -ra option <<<"$words"
@@ -73,6 +83,8 @@ expect 2 "config.json" "${score[@]}" --model "$dir/tok"
 expect 2 "with --model instead of --teacher" "${score[@]}" --teacher http://127.0.0.1:1 --codec 8
 expect 2 "--codec-from needs the model itself" "${score[@]}" --teacher http://127.0.0.1:1 --codec-from "$dir/coded.h5"
 expect 2 "omit --k, --m and --codec" "${score[@]}" --model "$model" --codec-from "$dir/coded.h5" --m 4
+expect 2 "--dtype needs the model itself" "${score[@]}" --teacher http://127.0.0.1:1 --dtype bf16
+expect 2 "--dtype must be f32 or bf16, found 'f16'" "${score[@]}" --model "$model" --dtype f16
 expect 2 "a text shard" "${score[@]}" --model "$model" --codec-from "$dir/text.h5"
 for words in '--ledger x' '--retries 3' '--timeout 1.5' '--key-in-clear'; do
     read -ra option <<<"$words"

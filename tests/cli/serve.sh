@@ -22,14 +22,25 @@ expect 2 "--max-logprobs" "$RETORT" serve "$model" --port 0 --max-logprobs 257
 expect 2 "--max-tokens" "$RETORT" serve "$model" --port 0 --max-tokens 100000000
 expect 2 "--port must be" "$RETORT" serve "$model" --port 70000
 expect 2 "--threads" "$RETORT" serve "$model" --threads 1000
+expect 2 "--dtype must be f32 or bf16, found 'f16'" "$RETORT" serve "$model" --port 0 --dtype f16
 
 begin_server "$RETORT" serve "$model" --port 0 --port-file "$dir/port" --name small
 port=$(cat "$dir/port")
 expect 3 "port $port is in use; choose another" "$RETORT" serve "$model" --port "$port"
 exec 3<>"/dev/tcp/127.0.0.1/$port"
 printf 'GET /v1/models HTTP/1.0\r\n\r\n' >&3
-grep -q '"id":"small"' <&3 || fail "/v1/models does not name the model"
+cat <&3 >"$dir/models"
 exec 3>&-
+grep -q '"id":"small"' "$dir/models" || fail "/v1/models does not name the model"
+[ "$(field dtype <"$dir/models")" = f32 ] || fail "/v1/models does not say that the model computes in f32: $(cat "$dir/models")"
 end_server
 grep -qx "retort: serving small at http://127.0.0.1:$port" "$dir/log" || fail "it does not say where it serves: $(cat "$dir/log")"
 [ "$(wc -l <"$dir/log")" = 1 ] || fail "it is not quiet: $(cat "$dir/log")"
+
+# In bf16, if asked.
+begin_server "$RETORT" serve "$model" --port 0 --port-file "$dir/port" --dtype bf16
+exec 3<>"/dev/tcp/127.0.0.1/$(cat "$dir/port")"
+printf 'GET /v1/models HTTP/1.0\r\n\r\n' >&3
+[ "$(field dtype <&3)" = bf16 ] || fail "/v1/models of serve --dtype bf16 does not say so"
+exec 3>&-
+end_server

@@ -347,6 +347,53 @@ static void scores_are_a_function_of_their_input(void **state)
     rt_threads_set(threads);
 }
 
+/* ---- the type of the teacher ------------------------------------------------------------------------- */
+
+static const float *logprobs(ds_shard *s, int64_t doc, ds_doc *d)
+{
+    ok(ds_shard_doc(s, doc, d));
+    return d->rows.actual_logprob;
+}
+
+/* The largest difference of a text token's log-probability. */
+static double most_apart(ds_shard *a, ds_shard *b)
+{
+    double most = 0;
+    for (int64_t d = 0; d < DOCS; d++) {
+        ds_doc       x, y;
+        const float *p = logprobs(a, d, &x), *q = logprobs(b, d, &y);
+        for (int64_t t = 0; t + 1 < x.n; t++) most = fmax(most, fabs((double)(p[t] - q[t])));
+    }
+    return most;
+}
+
+static void a_shard_says_in_which_type_it_was_made(void **state)
+{
+    (void)state;
+    md_model     *f32 = g_model;
+    di_score_opts o   = opts();
+    char          other[96], backend[64];
+    snprintf(other, sizeof other, "%s/bf16.h5", g_dir);
+    ds_shard *a = scored(&o);
+    g_model     = NULL;
+    ok(md_load(&g_model, g_dir, KN_BF16));
+    o.out       = other;
+    ds_shard *b = scored(&o);
+    md_destroy(&g_model);
+    g_model = f32;
+    assert_string_equal(ds_shard_info(a)->dtype, kn_type_name(KN_REAL));
+    assert_string_equal(ds_shard_info(b)->dtype, "bf16");
+    snprintf(backend, sizeof backend, "{\"backend\":\"%s\",", kn_gemm_name());
+    assert_ptr_equal(strstr(ds_shard_info(a)->gemm, backend), ds_shard_info(a)->gemm);
+    assert_string_equal(ds_shard_info(a)->gemm, ds_shard_info(b)->gemm);
+    const double most = most_apart(a, b);
+    print_message("largest difference between f32 and bf16: %.4f nats\n", most);
+    assert_true(most > 1e-4 && most < 0.3); /* the model is sharper than at birth */
+    ds_shard_close(&a);
+    ds_shard_close(&b);
+    remove(other);
+}
+
 /* ---- what cannot be -------------------------------------------------------------------------------- */
 
 static void refused(const di_score_opts *o, rt_status status, const char *word)
@@ -455,6 +502,7 @@ int main(void)
         cmocka_unit_test(codecs_rebuild_the_distributions),
         cmocka_unit_test(scores_are_a_function_of_their_input),
         cmocka_unit_test(like_another),
+        cmocka_unit_test(a_shard_says_in_which_type_it_was_made),
         cmocka_unit_test(what_cannot_be_scored),
         cmocka_unit_test(what_is_not_alike),
     };

@@ -28,6 +28,8 @@ static void models_and_health(void **state)
     assert_int_equal((int)st_number(m, "vocab_size"), ST_V);
     assert_int_equal((int)st_number(m, "max_model_len"), ST_CONTEXT);
     assert_int_equal((int)st_number(m, "max_logprobs"), 16);
+    assert_string_equal(st_get(m, "dtype")->valuestring, kn_type_name(md_activations(st_model)));
+    assert_string_equal(st_get(st_get(m, "gemm"), "backend")->valuestring, kn_gemm_name());
     cJSON_Delete(o);
     assert_int_equal(st_ask_bytes("GET", "/health", "", 0, &b), 200);
     assert_int_equal(st_ask_bytes("HEAD", "/health", "", 0, &b), 200);
