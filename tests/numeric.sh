@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The tests with the label `numeric`, once for each way in which this machine can compute: each kernel table that the CPU
-# runs, with the own gemm backend and with OpenBLAS, and OpenBLAS's kernel for each core type that the CPU runs.
+# runs, with the own gemm backend, with bf16 (emulated where the CPU has no instruction for it) and with OpenBLAS, and OpenBLAS's
+# kernel for each core type that the CPU runs.
 # Called by ./run test --numeric; words after it go to ctest.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
@@ -45,9 +46,10 @@ one() { # NAME VARIABLE=VALUE...
 
 words=("$@")
 began=$SECONDS
-for table in ref avx2 avx512 neon; do
+for table in ref avx2 avx512 avx512_bf16 neon neon_bf16; do
     runs "$table;" RETORT_CPU=$table RETORT_GEMM=own || continue
     one "$table, own gemm" RETORT_CPU=$table RETORT_GEMM=own
+    one "$table, bf16 gemm" RETORT_CPU=$table RETORT_GEMM=bf16
     runs "$table; OpenBLAS" RETORT_CPU=$table RETORT_GEMM=openblas || continue
     one "$table, OpenBLAS" RETORT_CPU=$table RETORT_GEMM=openblas
 done
