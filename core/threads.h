@@ -21,6 +21,9 @@ int  rt_cores_allowed(void); /* cores in this process's affinity mask */
  * scratch memory belongs to another thread. */
 void rt_parallel(int64_t n, rt_body body, void *ud);
 
+/* Like rt_parallel of n1 items of `first` and then rt_parallel of n2 items of `second`, but the threads are woken only once. */
+void rt_parallel_two(int64_t n1, rt_body first, int64_t n2, rt_body second, void *ud);
+
 /* Returns the seconds spent so far in rt_parallel, and the sum over threads of the seconds in bodies.  Calls that ran on one
  * thread only are not counted. */
 void rt_parallel_seconds(double *wall, double *busy);

@@ -52,10 +52,12 @@ static void gemm_tile(int64_t item, int thread, void *ud)
 
 static void multiply_range(kn_gemm_job *j)
 {
-    j->backend->cut(j);
-    j->tile_columns = kn_parts(j->nb, j->nt);
-    if (j->backend->pack) j->backend->pack(j);
-    rt_parallel(kn_parts(j->M, j->mt) * j->tile_columns, gemm_tile, j);
+    const kn_gemm_backend *g = j->backend;
+    g->cut(j);
+    j->tile_columns     = kn_parts(j->nb, j->nt);
+    const int64_t tiles = kn_parts(j->M, j->mt) * j->tile_columns;
+    if (g->pack) rt_parallel_two(g->pack_items(j), g->pack, tiles, gemm_tile, j);
+    else rt_parallel(tiles, gemm_tile, j);
 }
 
 static kn_gemm_seen *g_seen;

@@ -39,7 +39,9 @@ struct kn_gemm_backend {
     rt_status (*load)(const kn_table *t); /* called before use; fails if it cannot run here */
     int (*ready)(void);                   /* returns 1 if it is loaded */
     void (*cut)(kn_gemm_job *j);          /* sets mt and nt from the shape */
-    void (*pack)(kn_gemm_job *j);         /* packs B before the tiles of a range, on all threads; NULL: no packing */
+    /* Packing B before the tiles of a range: the number of work items, and the function that runs one; NULL: no packing. */
+    int64_t (*pack_items)(const kn_gemm_job *j);
+    rt_body pack;
     /* c[m, n] = op(A)[m0 .., k0 ..] op(B)[k0 .., n0 ..] over the range's kb, + c if acc, on one thread. */
     void (*tile)(const kn_gemm_job *j, kn_gemm_space *w, real *c, int64_t ldc, int64_t m0, int64_t m, int64_t n0, int64_t n, int acc);
 };
@@ -48,9 +50,10 @@ extern const kn_gemm_backend kn_gemm_own, kn_gemm_bf16, kn_gemm_openblas;
 
 /* Tiles over packed panels (gemm_packed.c), for a backend that uses a kernel of the table.  kn_packed_cut gives every thread the same
  * number of tiles, because sums do not depend on the tile size. */
-void kn_packed_cut(kn_gemm_job *j);
-void kn_packed_pack(kn_gemm_job *j);
-void kn_packed_tile(const kn_gemm_job *j, kn_gemm_space *w, real *c, int64_t ldc, int64_t m0, int64_t m, int64_t n0, int64_t n, int acc);
+void    kn_packed_cut(kn_gemm_job *j);
+int64_t kn_packed_items(const kn_gemm_job *j);
+void    kn_packed_pack(int64_t item, int thread, void *job);
+void    kn_packed_tile(const kn_gemm_job *j, kn_gemm_space *w, real *c, int64_t ldc, int64_t m0, int64_t m, int64_t n0, int64_t n, int acc);
 
 static inline int64_t kn_parts(int64_t n, int64_t size) { return (n + size - 1) / size; }
 

@@ -22,11 +22,12 @@ static const char *bf16_describe(void)
     return text;
 }
 
-const kn_gemm_backend kn_gemm_bf16 = {.name     = "bf16",
-                                      .operands = KN_BF16,
-                                      .describe = bf16_describe,
-                                      .load     = bf16_load,
-                                      .ready    = bf16_ready,
-                                      .cut      = kn_packed_cut,
-                                      .pack     = kn_packed_pack,
-                                      .tile     = kn_packed_tile};
+const kn_gemm_backend kn_gemm_bf16 = {.name       = "bf16",
+                                      .operands   = KN_BF16,
+                                      .describe   = bf16_describe,
+                                      .load       = bf16_load,
+                                      .ready      = bf16_ready,
+                                      .cut        = kn_packed_cut,
+                                      .pack_items = kn_packed_items,
+                                      .pack       = kn_packed_pack,
+                                      .tile       = kn_packed_tile};

@@ -18,11 +18,12 @@ static const char *own_describe(void)
     return text;
 }
 
-const kn_gemm_backend kn_gemm_own = {.name     = "own",
-                                     .operands = KN_REAL,
-                                     .describe = own_describe,
-                                     .load     = own_load,
-                                     .ready    = own_ready,
-                                     .cut      = kn_packed_cut,
-                                     .pack     = kn_packed_pack,
-                                     .tile     = kn_packed_tile};
+const kn_gemm_backend kn_gemm_own = {.name       = "own",
+                                     .operands   = KN_REAL,
+                                     .describe   = own_describe,
+                                     .load       = own_load,
+                                     .ready      = own_ready,
+                                     .cut        = kn_packed_cut,
+                                     .pack_items = kn_packed_items,
+                                     .pack       = kn_packed_pack,
+                                     .tile       = kn_packed_tile};

@@ -73,9 +73,9 @@ static real *panels_at(const kn_gemm_job *j, int64_t n, int64_t u, int64_t ut)
 static int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* A work item packs a block of PACK_K rows of units and PACK_N columns, so that it reads whole cache lines. */
-static void pack_item(int64_t item, int thread, void *ud)
+void kn_packed_pack(int64_t item, int thread, void *job)
 {
-    const kn_gemm_job    *j       = ud;
+    const kn_gemm_job    *j       = job;
     const kn_gemm_kernel *g       = j->kernel;
     const int64_t         columns = kn_parts(j->nb, PACK_N), u1 = item / columns * PACK_K, n1 = j->n0 + item % columns * PACK_N;
     const int64_t         units = kn_parts(j->kb, g->step), u0 = u1 / KN_KT * KN_KT, ut = at_most(units - u0, KN_KT);
@@ -85,10 +85,7 @@ static void pack_item(int64_t item, int thread, void *ud)
         pack_panel(g, panels_at(j, n, u0, ut) + (u1 - u0) * g->nr, &j->b, n, end, j->k0 + u1 * g->step, k);
 }
 
-void kn_packed_pack(kn_gemm_job *j)
-{
-    rt_parallel(kn_parts(kn_parts(j->kb, j->kernel->step), PACK_K) * kn_parts(j->nb, PACK_N), pack_item, j);
-}
+int64_t kn_packed_items(const kn_gemm_job *j) { return kn_parts(kn_parts(j->kb, j->kernel->step), PACK_K) * kn_parts(j->nb, PACK_N); }
 
 void kn_packed_cut(kn_gemm_job *j)
 {
