@@ -63,10 +63,10 @@ typedef struct seen {
     int mixed, heads; /* heads: with V columns */
 } seen;
 
-static void see(void *ud, const kn_mat *a, const kn_mat *b, int64_t rows, int64_t n, int64_t inner)
+static void see(void *ud, kn_type ct, const kn_mat *a, const kn_mat *b, int64_t rows, int64_t n, int64_t inner)
 {
     seen *s = ud;
-    (void)rows, (void)inner;
+    (void)ct, (void)rows, (void)inner;
     if (a->t == b->t) s->of[a->t]++;
     else s->mixed++;
     s->heads += n == V;
