@@ -35,6 +35,7 @@ static rt_status bench_gemm_print_json(const double *best, int n)
         rt_put_fixed(&w, key, best[i], 1);
     }
     rt_put_text(&w, "engine", kn_gemm_name());
+    rt_put_text(&w, "why", kn_gemm_why());
     rt_put_end(&w);
     return cli_print_line(&w);
 }
@@ -48,6 +49,6 @@ rt_status bench_gemm(const bench_options *o)
     printf("gemm of 1536 x 1536 matrices on %d threads, GFLOP/s\n", rt_threads());
     for (int i = 0; i < n; i++)
         printf("  %s %-16s %6.1f\n", strcmp(kn_gemm_name_at(i), kn_gemm_name()) ? " " : "*", kn_gemm_name_at(i), best[i]);
-    printf("* the backend in use; set RETORT_GEMM to choose another\n");
+    printf("* the backend in use (%s); set RETORT_GEMM to choose another\n", kn_gemm_why());
     return RT_OK;
 }

@@ -64,9 +64,22 @@ static int is_slow(const char *kernel)
 
 static rt_status check_kernel(struct report *r)
 {
-    const int wide = kn_at(1) != NULL; /* this CPU supports more than `ref` */
-    return doctor_add(r, wide && is_slow(kn_blas_kernel()) ? BAD : GOOD, "kernel", kn_describe(),
-                      "OpenBLAS uses its slowest kernel: unset OPENBLAS_CORETYPE, or set it to Haswell (AVX2) or SkylakeX (AVX-512)");
+    const char *warning = kn_blas_warning();
+    const int   slowest = kn_at(1) != NULL && is_slow(kn_blas_kernel()); /* this CPU supports more than `ref` */
+    return doctor_add(r,
+                      slowest   ? BAD
+                      : warning ? NOTICE
+                                : GOOD,
+                      "kernel", kn_describe(),
+                      warning ? warning
+                              : "OpenBLAS uses its slowest kernel: set OPENBLAS_CORETYPE to Haswell (AVX2) or SkylakeX (AVX-512)");
+}
+
+static rt_status check_backend(struct report *r)
+{
+    char value[512];
+    snprintf(value, sizeof value, "%s; %s", kn_gemm_describe(), kn_gemm_why());
+    return doctor_add(r, GOOD, "gemm backend", value, "");
 }
 
 static rt_status check_products(struct report *r)
@@ -175,6 +188,7 @@ static rt_status examine(struct report *r, const struct doctor_options *o)
     RT_TRY(kn_init_measured());
     RT_TRY(check_cpu(r));
     RT_TRY(check_kernel(r));
+    RT_TRY(check_backend(r));
     RT_TRY(check_products(r));
     RT_TRY(check_memory(r, o->quick));
     RT_TRY(check_mpi(r));
@@ -224,10 +238,10 @@ const rt_command cli_doctor = {
     .name    = "doctor",
     .usage   = "[--json] [--quick]",
     .summary = "check this machine and suggest what to fix",
-    .text    = "Checks the CPU and the cores that this process may use, the kernels in use, the speed of matrix\n"
-               "products and of memory, MPI and the cores of its ranks, the libraries, and the files that come\n"
-               "with retort. Each line begins with good, note or BAD; a note or BAD is followed by a line that\n"
-               "says what to do. Exits with 1 if a line is BAD.\n\n"
+    .text    = "Checks the CPU and the cores that this process may use, the kernels in use, which gemm backend is\n"
+               "used and why, the speed of matrix products and of memory, MPI and the cores of its ranks, the\n"
+               "libraries, and the files that come with retort. Each line begins with good, note or BAD; a note or\n"
+               "BAD is followed by a line that says what to do. Exits with 1 if a line is BAD.\n\n"
                "  retort doctor\n"
                "  retort doctor --json --quick",
     .options = doctor_table,

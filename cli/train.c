@@ -52,6 +52,7 @@ static void print_begin(const tr_config *c, const char *objective, int64_t step)
 {
     if (step) cli_print("train: %s: %s; continuing from step %lld of %lld\n", c->out, objective, (long long)step, (long long)c->steps);
     else cli_print("train: %s: %s; %lld steps\n", c->out, objective, (long long)c->steps);
+    cli_print("train: gemm: %s; %s\n", kn_gemm_describe(), kn_gemm_why());
     fflush(stdout);
 }
 
@@ -81,6 +82,7 @@ static rt_status train_prepare(const rt_comm *comm, const tr_config *c, const tr
     if (comm->rank) rt_quiet(1);
     warn_of_binding(comm);
     RT_TRY(kn_init_measured());
+    if (!comm->rank && kn_blas_warning()) rt_note("warning: %s", kn_blas_warning());
     return cli_measure_gemm(&r->gflops, c->dtype, 512, 0.05);
 }
 

@@ -6,8 +6,10 @@
  */
 #include "kernels/gemm.h"
 #include <dlfcn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { ROW_MAJOR = 101, NO_TRANS = 111, TRANS = 112 };
 enum { BLAS_SPACE = 300 << 20 }; /* bytes; if OpenBLAS cannot allocate its buffers, it retries for ever, already in dlopen */
@@ -28,11 +30,41 @@ static gemm_fn     g_gemm;
 static eigen_fn    g_eigen;
 static const char *g_config = "no OpenBLAS", *g_kernel = "none";
 
+/* Width of vectors: of kernel tables and of OpenBLAS's kernels.  What is in neither list is NARROW. */
+enum { NARROW, AVX2, AVX512 };
+static const struct {
+    const char *name;
+    int         width;
+} cores[] = {{"Haswell", AVX2}, {"Zen", AVX2}, {"SkylakeX", AVX512}, {"Cooperlake", AVX512}, {"SapphireRapids", AVX512}};
+
+static int width_of_table(const kn_table *t) { return !strncmp(t->isa, "avx512", 6) ? AVX512 : !strcmp(t->isa, "avx2") ? AVX2 : NARROW; }
+
+static int width_of_core(const char *name)
+{
+    for (size_t i = 0; i < sizeof cores / sizeof *cores; i++)
+        if (!strcasecmp(name, cores[i].name)) return cores[i].width;
+    return NARROW;
+}
+
+static char g_inherited[32]; /* the environment's OPENBLAS_CORETYPE */
+
 static void choose_core(const kn_table *t)
 {
-    const char *core = !strncmp(t->isa, "avx512", 6) ? "SkylakeX" : !strcmp(t->isa, "avx2") ? "Haswell" : NULL;
+    const char *given = getenv("OPENBLAS_CORETYPE"), *const right[] = {NULL, "Haswell", "SkylakeX"}, *core = right[width_of_table(t)];
+    snprintf(g_inherited, sizeof g_inherited, "%s", given ? given : "");
     if (core) setenv("OPENBLAS_CORETYPE", core, 0);
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
+}
+
+const char *kn_blas_warning(void)
+{
+    static char              text[160];
+    static const char *const with[] = {"", "AVX2", "AVX-512"};
+    const int                width  = width_of_table(kn_get());
+    if (!g_gemm || !*g_inherited || width_of_core(g_kernel) >= width) return NULL;
+    snprintf(text, sizeof text, "OPENBLAS_CORETYPE=%s keeps OpenBLAS from using the %s of this CPU: unset OPENBLAS_CORETYPE", g_inherited,
+             with[width]);
+    return text;
 }
 
 static void *symbol(void *lib, const char *name) { return dlsym(lib, name); }

@@ -130,6 +130,9 @@ const kn_table *kn_at(int i);         /* i-th table that this CPU can run, `ref`
 const char     *kn_describe(void);    /* "avx2; OpenBLAS 0.3.21 ... Haswell", "neon; no OpenBLAS" */
 int             kn_have_blas(void);   /* 1: OpenBLAS is loaded */
 const char     *kn_blas_kernel(void); /* the kernel that OpenBLAS reports, e.g. "Haswell"; "none" */
+/* What is wrong with the OPENBLAS_CORETYPE of the environment, and what to do; NULL: it does not keep OpenBLAS from using the vectors of
+ * this CPU, or it was not set. */
+const char *kn_blas_warning(void);
 
 /* ---- typed memory ------------------------------------------------------------------------ */
 

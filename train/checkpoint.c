@@ -47,6 +47,7 @@ static rt_status manifest_text(rt_buf *b, const char *dir, int64_t step, const c
     rt_put_int(&w, "format", 1);
     rt_put_int(&w, "step", step);
     rt_put_raw(&w, "inputs", inputs ? inputs : "{}", inputs ? strlen(inputs) : 2);
+    kn_gemm_put(&w, TR_GEMM_RECORD);
     rt_put_object(&w, "files");
     for (int i = 0; w.st == RT_OK && i < n; i++) w.st = put_entry(&w, dir, names[i]);
     rt_put_end(&w);

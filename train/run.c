@@ -98,12 +98,14 @@ static rt_status find_owed(run *r)
 
 static rt_status run_begin(run *r)
 {
+    RT_TRY(tr_gemm_agree(r->comm));
     RT_TRY(tr_given_agree(r->c, r->comm, r->o));
     RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : tr_folder_open(&r->folder, r->c, r->o)));
     r->step = r->folder.found.step;
     RT_TRY(r->comm->broadcast(r->comm, &r->step, sizeof r->step));
     RT_TRY(tr_given_agree_checkpoint(r->c, r->comm, r->step));
     RT_TRY(rt_comm_agree(r->comm, r->comm->rank ? RT_OK : compare_with_checkpoint(r)));
+    if (r->step) RT_TRY(tr_gemm_resume(r->comm, r->folder.found.dir.p, r->step));
     RT_TRY(tr_trainer_create(&r->t, r->c, r->comm));
     r->t->inputs = r->inputs.p;
     if (r->step) RT_TRY(read_checkpoint(r));

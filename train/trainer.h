@@ -147,6 +147,16 @@ rt_status tr_given_agree(const tr_config *c, rt_comm *comm, const tr_run_opts *o
 /* The same check for the checkpoint after `step` steps (0: none); collective. */
 rt_status tr_given_agree_checkpoint(const tr_config *c, rt_comm *comm, int64_t step);
 
+/* ---- the gemm backend (gemm.c) ---- */
+
+#define TR_GEMM_RECORD "gemm" /* the member of a checkpoint's manifest that has the backends which computed it */
+/* Makes all ranks use one gemm backend where they have chosen different ones by measurement; collective; rank 0 notes it.  Call it before
+ * tr_given_agree, which reports different requests (RETORT_GEMM). */
+rt_status tr_gemm_agree(rt_comm *comm);
+/* Takes the backend that is recorded in the checkpoint folder `dir` (read on rank 0) if all ranks can compute as it says and none has a
+ * request.  Otherwise rank 0 notes that bits will differ after `step`.  Collective. */
+rt_status tr_gemm_resume(rt_comm *comm, const char *dir, int64_t step);
+
 /* ---- a checkpoint in the middle of a step (saver.c) ---- */
 
 /* Starts a thread that calls `snapshot` once if the training thread does not handle an interrupt in time.  The call is made

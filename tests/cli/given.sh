@@ -29,7 +29,7 @@ exec "$RETORT" train "$dir/config.json" --threads 1 --set model.tokenizer="$dir/
 SH
 export dir cd='' set=''
 said() { # WORDS
-    grep -h '^retort: ' said.? >said || fail "nothing is said of $1: $(cat said.? err)"
+    grep -h '^retort: ' said.? | grep -v '^retort: warning: OPENBLAS_CORETYPE' >said || fail "nothing is said of $1: $(cat said.? err)"
     [ "$(wc -l <said)" = 1 ] && grep -qF -- "$1" said || fail "'$1' is not the one line in: $(cat said)"
 }
 rank1() {
