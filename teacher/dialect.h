@@ -62,6 +62,7 @@ typedef struct tc_server {
     char              tokenizer[RT_SHA_HEX];        /* "": it does not say */
     char              files[2][RT_SHA_HEX];         /* of its tokenizer.json, and what that was made from; "": it does not say */
     int64_t           vocab, max_len, max_logprobs; /* 0: it does not say */
+    char              dtype[16], gemm[256];         /* how it computes: a type, and a JSON object; "": it does not say */
     int               echoes;                       /* repeats the prompt's ids */
     int               scores;                       /* has scored a short prompt */
 } tc_server;
@@ -169,6 +170,8 @@ const cJSON *tc_openai_model(const cJSON *models, const char *wanted);
 rt_status    tc_openai_describe(tc_server *s, const cJSON *models, const char *wanted, const char *where);
 /* s->files from a "tokenizer_files"; what is no SHA-256 is left out. */
 void tc_openai_files(tc_server *s, const cJSON *o);
+/* s->dtype and s->gemm; what is too long or of another type is left out. */
+void tc_openai_computes(tc_server *s, const cJSON *o);
 /* Reads the error envelopes and error codes of all known servers. */
 void tc_classify(tc_outcome *out, const tc_reply *reply);
 

@@ -35,6 +35,16 @@ void tc_openai_files(tc_server *s, const cJSON *o)
     }
 }
 
+void tc_openai_computes(tc_server *s, const cJSON *o)
+{
+    const char  *dtype = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, WIRE_DTYPE));
+    const cJSON *gemm  = cJSON_GetObjectItemCaseSensitive(o, WIRE_GEMM);
+    rt_buf       b     = {0};
+    if (dtype && strlen(dtype) < sizeof s->dtype) snprintf(s->dtype, sizeof s->dtype, "%s", dtype);
+    if (cJSON_IsObject(gemm) && rt_json_print(&b, gemm) == RT_OK && b.len < sizeof s->gemm) snprintf(s->gemm, sizeof s->gemm, "%s", b.p);
+    rt_buf_free(&b);
+}
+
 static rt_status take_model(tc_server *s, const cJSON *x, const char *where)
 {
     const char *id = NULL, *sha = NULL;
@@ -52,6 +62,7 @@ static rt_status take_model(tc_server *s, const cJSON *x, const char *where)
     snprintf(s->model, sizeof s->model, "%s", id);
     snprintf(s->tokenizer, sizeof s->tokenizer, "%.64s", sha ? sha : "");
     tc_openai_files(s, x);
+    tc_openai_computes(s, x);
     return RT_OK;
 }
 

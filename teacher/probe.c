@@ -149,6 +149,8 @@ rt_status tc_server_text(const tc_server *s, rt_buf *b)
         rt_put_end(&w);
     }
     rt_put_int(&w, WIRE_MAX_LOGPROBS, s->max_logprobs);
+    if (*s->dtype) rt_put_text(&w, WIRE_DTYPE, s->dtype);
+    if (*s->gemm) rt_put_raw(&w, WIRE_GEMM, s->gemm, strlen(s->gemm));
     rt_put_bool(&w, "echoes_ids", s->echoes);
     rt_put_bool(&w, "scores_prompts", s->scores);
     rt_put_end(&w);
@@ -175,6 +177,7 @@ rt_status tc_server_read(tc_server *out, rt_buf *json)
         snprintf(s.model, sizeof s.model, "%s", model);
         snprintf(s.tokenizer, sizeof s.tokenizer, "%.64s", sha);
         tc_openai_files(&s, o);
+        tc_openai_computes(&s, o);
         *out = s;
     }
     cJSON_Delete(o);

@@ -93,13 +93,26 @@ static rt_status same_server(const tc_run *r, const tc_server *a, const tc_serve
     return RT_OK;
 }
 
+/* Notes that the server computes in another way than when the ledger was begun: the last bits of its probabilities differ. */
+static void say_other_bits(const tc_run *r, const tc_server *a, const tc_server *b)
+{
+    const int dtype = *a->dtype && *b->dtype && strcmp(a->dtype, b->dtype) != 0,
+              gemm  = *a->gemm && *b->gemm && strcmp(a->gemm, b->gemm) != 0;
+    if (dtype || gemm)
+        rt_note("%s now computes with %s %s, but the responses in the ledger %s were computed with %s: bits will differ", r->at.url,
+                dtype ? "dtype" : "gemm", dtype ? b->dtype : b->gemm, tc_ledger_path(r->ledger), dtype ? a->dtype : a->gemm);
+}
+
 /* Probes the server.  The ledger stores the result of the first probe. */
 static rt_status probe_server(tc_run *r)
 {
     tc_server s = {0};
     RT_TRY(tc_probe(&s, r->http, &r->at, r->o, &r->need, !r->server.scores));
     r->fresh = 1;
-    if (r->server.dialect) return same_server(r, &r->server, &s);
+    if (r->server.dialect) {
+        RT_TRY(same_server(r, &r->server, &s));
+        return say_other_bits(r, &r->server, &s), RT_OK;
+    }
     r->server = s;
     RT_TRY(tc_server_text(&s, &r->scratch));
     return tc_ledger_note(r->ledger, "probe", r->scratch.p);

@@ -68,6 +68,23 @@ with slow steps=7 --resume
 ! grep -q 'bits will differ' err || fail "nothing recorded: $(cat err)"
 grep -q '^train: gemm: own (.*; measured: ' out || fail "nothing recorded: $(cat out)"
 
+# A collection that goes on with a server that computes in another way: the ledger keeps how it began, and a line says so.
+collect() { # BACKEND OUT SHARD...: of a server with this backend, into one ledger
+    local out=$2
+    RETORT_GEMM=$1 begin_server "$RETORT" serve run/latest --port 0 --port-file "$dir/port" --name student
+    shift 2
+    good "$RETORT" score --teacher "$url" --shards "$@" --out "$out" --ledger one.ledger --k 4 --m 4
+    end_server
+    "$RETORT" data inspect "$out" | grep -q 'probe .*"dtype":"f32","gemm":{"backend":"own"' || fail "the probe: $("$RETORT" data inspect "$out")"
+}
+head -n 30 text.txt | tr a-e e-i >more.txt
+good "$RETORT" data import more.txt --tokenizer tok --out more.h5
+collect own began.h5 text.h5
+! grep -q 'bits will differ' err || fail "one server: $(cat err)"
+collect openblas goes-on.h5 text.h5 more.h5
+grep -q '^retort: http.* now computes with gemm {"backend":"openblas",.*one.ledger were computed with {"backend":"own",.*}: bits will differ$' err ||
+    fail "another backend of the server: $(cat err)"
+
 # An older core type than the CPU's.
 if grep -qw avx2 /proc/cpuinfo; then
     warning='OPENBLAS_CORETYPE=Nehalem keeps OpenBLAS from using the AVX[-0-9]* of this CPU: unset OPENBLAS_CORETYPE'
