@@ -37,13 +37,13 @@ void rt_parallel_seconds(double *wall, double *busy)
     for (int i = 0; i < RT_MAX_THREADS; i++) *busy += g_busy[i].seconds;
 }
 
-static void run_serially(int64_t n, rt_body body, void *ud)
+static void threads_serial(int64_t n, rt_body body, void *ud)
 {
     for (int64_t i = 0; i < n; i++) body(i, 0, ud);
 }
 
 /* Runs this thread's share of the items, and adds its time to the thread's. */
-static void run_share(int64_t n, rt_body body, int thread, void *ud)
+static void threads_share(int64_t n, rt_body body, int thread, void *ud)
 {
     const double start = rt_now();
 #pragma omp for schedule(dynamic, 1) nowait
@@ -59,17 +59,17 @@ void rt_parallel_two(int64_t n1, rt_body first, int64_t n2, rt_body second, void
     const double began   = rt_now();
     RT_ASSERT(n1 >= 0 && n2 >= 0 && !omp_in_parallel());
     if (threads == 1 || (n1 <= 1 && n2 <= 1)) {
-        run_serially(n1, first, ud);
-        run_serially(n2, second, ud);
+        threads_serial(n1, first, ud);
+        threads_serial(n2, second, ud);
         return;
     }
 #pragma omp parallel num_threads(threads)
     {
         const int thread = omp_get_thread_num();
-        run_share(n1, first, thread, ud);
+        threads_share(n1, first, thread, ud);
         if (n2) {
 #pragma omp barrier
-            run_share(n2, second, thread, ud);
+            threads_share(n2, second, thread, ud);
         }
     }
     g_wall += rt_now() - began;
