@@ -10,7 +10,13 @@
 #include "kernels/gemm.h"
 #include <string.h>
 
-enum { MT = 96, PACK_K = 64, PACK_N = 256 }; /* MT: largest tile height; a block of A fits in a core's cache */
+enum {
+    MT       = 96,
+    LEAST_MT = 48,
+    TILES    = 4,
+    PACK_K   = 64,
+    PACK_N   = 256
+}; /* MT: largest tile height; a block of A fits in a core's cache.  LEAST_MT: least height where there are fewer than TILES per thread */
 
 _Static_assert(KN_NT % KN_MAX_NR == 0 && PACK_N % KN_MAX_NR == 0, "tiles and items begin where a panel does");
 _Static_assert(KN_KT % PACK_K == 0, "an item lies in one block of k");
@@ -87,10 +93,12 @@ void kn_packed_pack(int64_t item, int thread, void *job)
 
 int64_t kn_packed_items(const kn_gemm_job *j) { return kn_parts(kn_parts(j->kb, j->kernel->step), PACK_K) * kn_parts(j->nb, PACK_N); }
 
+/* A few tiles per thread, so that a thread that is slower for a while takes fewer of them; the same number for each if they are equally fast. */
 void kn_packed_cut(kn_gemm_job *j)
 {
-    const int64_t down = kn_parts(kn_parts(j->M, MT), rt_threads()) * rt_threads(), mr = j->kernel->mr;
-    j->mt = kn_parts(kn_parts(j->M, down), mr) * mr;
+    const int64_t threads = rt_threads(), mr = j->kernel->mr, few = kn_parts(j->M, MT), many = kn_parts(j->M, LEAST_MT);
+    const int64_t enough = threads == 1 ? 1 : TILES * threads, tiles = few > enough ? few : many < enough ? many : enough;
+    j->mt = kn_parts(kn_parts(j->M, kn_parts(tiles, threads) * threads), mr) * mr;
     j->nt = j->ct == KN_REAL ? j->nb : KN_NT;
 }
 

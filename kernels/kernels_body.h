@@ -75,28 +75,20 @@ static void from_bf16(real *restrict y, const kn_bf16 *restrict x, int64_t n)
     for (int64_t i = 0; i < n; i++) y[i] = (real)bf16_to_float(x[i]);
 }
 
-/* Rounds to nearest, ties to even, by adding half of the discarded part.  A NaN is made quiet and not rounded, which could overflow it.
- * An instruction set that has an instruction for it (KN_TO_BF16) flushes denormals to zero. */
+/* Rounds to nearest, ties to even, by adding half of the discarded part.  A NaN is made quiet and not rounded, which could overflow it. */
 static inline kn_bf16 float_to_bf16(float x)
 {
     union {
         float    f;
         uint32_t u;
-    } v = {.f = x};
-#if defined(KN_TO_BF16)
-    if (!(v.u & 0x7f800000u)) v.u &= 0x80000000u; /* as the instruction does */
-#endif
+    } v                = {.f = x};
     const uint32_t nan = v.f != v.f ? 0xffffffffu : 0, half = 0x7fffu + ((v.u >> 16) & 1u);
     return (kn_bf16)(((v.u + (half & ~nan)) >> 16) | (nan & 0x40u));
 }
 
 static void to_bf16(kn_bf16 *restrict y, const real *restrict x, int64_t n)
 {
-#if defined(KN_TO_BF16) && !defined(RT_REAL_F64)
-    for (int64_t i = 0; i < n; i += LANES) KN_TO_BF16(y + i, x + i, n - i < LANES ? n - i : LANES);
-#else
     for (int64_t i = 0; i < n; i++) y[i] = float_to_bf16((float)x[i]);
-#endif
 }
 
 static void pair_bf16(kn_bf16 *restrict y, const real *restrict a, const real *restrict b, int64_t n)
@@ -276,7 +268,7 @@ static void adamw(real *restrict w, real *restrict m, real *restrict v, const re
 #ifdef RT_REAL_F64
         const real denominator = sqrt(v[i]) * root + eps;
 #else
-        const real denominator           = sqrtf(v[i]) * root + eps;
+        const real denominator = sqrtf(v[i]) * root + eps;
 #endif
         w[i] = keep * w[i] - step * m[i] / denominator;
     }
