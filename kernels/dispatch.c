@@ -3,22 +3,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 extern const kn_table kn_table_ref;
 #if defined(__x86_64__)
 extern const kn_table kn_table_avx2, kn_table_avx512, kn_table_avx512_bf16;
 #elif defined(__aarch64__)
 extern const kn_table kn_table_neon, kn_table_neon_bf16;
-#include <sys/auxv.h>
 #endif
 
 static const kn_table *g_table = &kn_table_ref;
 
-#if defined(__x86_64__)
-/* Appends the tables that this CPU can run to able[] and returns their number. */
+/* Appends the tables besides `ref` that this CPU can run to able[] and returns their number. */
 static int able_here(const kn_table *able[])
 {
     int n = 0;
+#if defined(__x86_64__)
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return n;
     able[n++] = &kn_table_avx2;
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq") ||
@@ -26,23 +26,15 @@ static int able_here(const kn_table *able[])
         return n;
     able[n++] = &kn_table_avx512;
     if (__builtin_cpu_supports("avx512bf16")) able[n++] = &kn_table_avx512_bf16;
+#elif defined(__aarch64__)
+    enum { BF16 = 1 << 14 };    /* HWCAP2_BF16 of Linux's <asm/hwcap.h> */
+    able[n++] = &kn_table_neon; /* every AArch64 CPU has NEON */
+    if (getauxval(AT_HWCAP2) & BF16) able[n++] = &kn_table_neon_bf16;
+#else
+    (void)able;
+#endif
     return n;
 }
-#elif defined(__aarch64__)
-static int            able_here(const kn_table *able[])
-{
-    enum { BF16 = 1 << 14 };  /* HWCAP2_BF16 of Linux's <asm/hwcap.h> */
-    able[0] = &kn_table_neon; /* every AArch64 CPU has NEON */
-    able[1] = &kn_table_neon_bf16;
-    return getauxval(AT_HWCAP2) & BF16 ? 2 : 1;
-}
-#else
-static int able_here(const kn_table *able[])
-{
-    (void)able;
-    return 0;
-}
-#endif
 
 const kn_table *kn_at(int i)
 {

@@ -10,13 +10,8 @@
 #include "kernels/gemm.h"
 #include <string.h>
 
-enum {
-    MT       = 96,
-    LEAST_MT = 48,
-    TILES    = 4,
-    PACK_K   = 64,
-    PACK_N   = 256
-}; /* MT: largest tile height; a block of A fits in a core's cache.  LEAST_MT: least height where there are fewer than TILES per thread */
+enum { MT = 96, LEAST_MT = 48, TILES = 4 }; /* largest and least height of a tile; tiles per thread that are worth lower ones */
+enum { PACK_K = 64, PACK_N = 256 };         /* units of k and columns of B that a work item packs */
 
 _Static_assert(KN_NT % KN_MAX_NR == 0 && PACK_N % KN_MAX_NR == 0, "tiles and items begin where a panel does");
 _Static_assert(KN_KT % PACK_K == 0, "an item lies in one block of k");

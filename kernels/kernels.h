@@ -119,8 +119,8 @@ typedef struct kn_table {
 } kn_table;
 
 /* Chooses the table and the gemm backend, loads OpenBLAS with the right kernel and allocates each thread's work space.
- * Call it once, after rt_threads_set and before any other function here.  RETORT_CPU=ref|avx2|avx512|neon
- * selects a table.  RT_EINVAL: this CPU cannot run it.  RT_ENOENT: OpenBLAS is the requested backend and was not found.
+ * Call it once, after rt_threads_set and before any other function here.  RETORT_CPU=ref|avx2|avx512|
+ * avx512_bf16|neon|neon_bf16 selects a table.  RT_EINVAL: this CPU cannot run it.  RT_ENOENT: OpenBLAS is the requested backend and was not found.
  * kn_init_measured also measures the backends, for at most 0.2 s, if no rates of this machine are stored and they can be; a program that
  * computes calls it instead. */
 rt_status       kn_init(void);

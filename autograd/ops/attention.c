@@ -6,29 +6,15 @@
  * A work item is a (sequence, head) in forward and a (sequence, kv head) in backward.  It multiplies tiles of TQ
  * positions by blocks of TK keys, with a running maximum and sum (Milakov & Gimelshein 2018,
  * arXiv:1805.02867).  Backward recomputes P from the saved log-sum-exp (Dao et al. 2022, arXiv:2205.14135).
- * Keys and values are packed for gemm once per item.
- *
- * If the gemm backend multiplies bf16 and the operands are bf16, the other operand of each product is rounded to bf16: P and dS,
- * but not the sums of P or the scores.  q is then multiplied by a power of two, which is exact, and what is left of 1 / sqrt(D)
- * multiplies the scores.
+ * Keys and values are packed for gemm once per item; attention_tile.h has the products.
  */
+#include "autograd/attention_tile.h"
 #include "autograd/op.h"
 #include <math.h>
 #include <string.h>
 
-enum { TQ = 96, GROUP = 24, TK = 512, LD = TK + 16 }; /* LD: row stride of a tile of scores, padded so that rows do not share cache sets */
+enum { TQ = AG_TQ, LD = AG_LD };
 enum { B_, T_, H_, KV_, D_ };
-
-/* How a head is computed: the gemm kernel, and the factors of 1 / sqrt(D) that multiply q and the scores. */
-typedef struct how {
-    const kn_gemm_kernel *g;
-    real                  q_scale, score_scale;
-} how;
-
-typedef struct tile {
-    int64_t t0, rows, first, end; /* positions t0 .. t0+rows-1, which attend to keys in first .. end-1 */
-    int64_t k0, keys;             /* the current block of keys */
-} tile;
 
 static rt_status attention_infer(ag_infer *i, const ag_attr *attr)
 {
@@ -47,17 +33,6 @@ static rt_status attention_infer(ag_infer *i, const ag_attr *attr)
     i->scratch =
         kn_panels(D, T) + 2 * kn_panels(T, D) + 2 * kn_panels(D, TQ) + 2 * T * D + 6 * TQ * (D + 1) + 3 * TQ * LD; /* see attention_cut() */
     return RT_OK;
-}
-
-static how attention_how(const ag_args *a)
-{
-    const double D = (double)a->attr.i[D_];
-    how          o = {kn_gemm_kernel_of(kn_gemm_operand(a->type[0])), (real)(1 / sqrt(D)), 1};
-    if (o.g->type == KN_BF16) {
-        o.q_scale     = (real)exp2(-floor(log2(D) / 2));
-        o.score_scale = (real)(1 / sqrt(D) / (double)o.q_scale);
-    }
-    return o;
 }
 
 /* Copies columns [c, c+D) of rows [n, n+rows) as reals [rows, D], multiplied by s. */
@@ -81,122 +56,10 @@ static void attention_pack(const ag_args *a, const kn_gemm_kernel *g, real *to, 
     kn_pack(g, to, m, turned ? T : D, turned ? D : T);
 }
 
-static tile tile_at(const int32_t *doc_start, int64_t t0, int64_t T)
-{
-    tile q  = {.t0 = t0, .rows = T - t0 < TQ ? T - t0 : TQ};
-    q.first = doc_start[t0];
-    for (int64_t i = 0; i < q.rows; i++) {
-        RT_ASSERT(doc_start[t0 + i] >= 0 && doc_start[t0 + i] <= t0 + i);
-        if (doc_start[t0 + i] < q.first) q.first = doc_start[t0 + i];
-    }
-    q.first = q.first / KN_MAX_NR * KN_MAX_NR; /* a panel boundary for every nr */
-    q.end   = t0 + q.rows;
-    return q;
-}
-
-static int attention_next_block(tile *q)
-{
-    q->k0   = q->keys ? q->k0 + q->keys : q->first;
-    q->keys = q->end - q->k0 < TK ? q->end - q->k0 : TK;
-    return q->keys > 0;
-}
-
-/* Returns how many keys of the block the rows before `end` can attend to; the scores of later keys are not computed. */
-static int64_t attention_seen(const tile *q, int64_t end)
-{
-    const int64_t n = q->t0 + end - q->k0;
-    return n < 0 ? 0 : n < q->keys ? n : q->keys;
-}
-
-/* Returns the column up to which row end-1 must be zero-filled, because attention_mix() and spread() read whole groups of rows and keys. */
-static int64_t cleared(const tile *q, int64_t end) { return attention_seen(q, end + 2 * GROUP); }
-
-/* Sets [*from, *to) to the columns of the block that row i of a tile may attend to; the range may be empty. */
-static void visible(const tile *q, const int32_t *doc_start, int64_t i, int64_t *from, int64_t *to)
-{
-    const int64_t last = q->t0 + i + 1 - q->k0;
-    *from              = doc_start[q->t0 + i] > q->k0 ? doc_start[q->t0 + i] - q->k0 : 0;
-    *to                = last < q->keys ? last : q->keys;
-    if (*from > *to) *from = *to = 0;
-}
-
-/* Rounds n elements to bf16; a zero follows an odd last one. */
-static void attention_round(const ag_args *a, real *to, const real *x, int64_t n)
-{
-    kn_bf16 *h = (kn_bf16 *)to;
-    a->k->to_bf16(h, x, n);
-    if (n % 2) h[n] = 0;
-}
-
-/* Returns rows [TQ, D] as the operand A of a gemm, for bf16 rounded in `to` [TQ, (D + 1) / 2]. */
-static kn_rows attention_rows(const ag_args *a, const how *o, real *to, const real *x, const tile *q)
-{
-    const int64_t D = a->attr.i[D_], row = (D + 1) / 2;
-    if (o->g->type == KN_REAL) return kn_plain(o->g, x, D, 1);
-    for (int64_t i = 0; i < q->rows; i++) attention_round(a, to + i * row, x + i * D, D);
-    return kn_plain(o->g, to, row, 1);
-}
-
-/* Returns a block of weights [TQ, keys] as the operand A of a gemm, for bf16 rounded in `to` [TQ, LD / 2]. */
-static kn_rows attention_weights(const ag_args *a, const how *o, real *to, const real *S, const tile *q)
-{
-    if (o->g->type == KN_REAL) return kn_plain(o->g, S, LD, 1);
-    for (int64_t i = 0; i < q->rows; i++) attention_round(a, to + i * (LD / 2), S + i * LD, cleared(q, i + 1));
-    return kn_plain(o->g, to, LD / 2, 1);
-}
-
-/* Returns a transposed block of weights as the operand A of a gemm, for bf16 rounded in `to` [TQ / 2, LD].  An odd last row is paired
- * with a row of zeros. */
-static kn_rows weights_turned(const ag_args *a, const how *o, real *to, const real *S, const tile *q)
-{
-    if (o->g->type == KN_REAL) return kn_plain(o->g, S, 1, LD);
-    for (int64_t i = 0; i < q->rows; i += 2) {
-        const int64_t n   = cleared(q, i + 1);
-        kn_bf16      *h   = (kn_bf16 *)(to + i / 2 * LD);
-        const int     odd = i + 1 == q->rows;
-        a->k->pair_bf16(h, S + i * LD, S + (i + !odd) * LD, n);
-        for (int64_t j = 0; odd && j < n; j++) h[2 * j + 1] = 0;
-    }
-    return kn_plain(o->g, to, 1, LD);
-}
-
-static kn_rows rows_from(kn_rows a, int64_t i, int64_t k) { return (kn_rows){a.p + i * a.row + k * a.col, a.row, a.col, a.tile}; }
-
-/* S = rows [TQ, D] times an operand packed with `turned`: a block of scores, only the columns that attention_seen() returns. */
-static void scores(const how *o, real *S, kn_rows rows, const real *turned, const tile *q, int64_t D)
-{
-    const int64_t units = (D + o->g->step - 1) / o->g->step;
-    for (int64_t i = 0; i < q->rows; i += GROUP) {
-        const int64_t n = q->rows - i < GROUP ? q->rows - i : GROUP;
-        kn_gemm_packed(o->g, S + i * LD, LD, rows_from(rows, i, 0), turned + q->k0 * units, D, n, attention_seen(q, i + n), D, 0);
-    }
-}
-
-/* O = weights [TQ, keys] times the packed rows of the keys; from the second block on it is added to O. */
-static void attention_mix(const how *o, real *O, kn_rows weights, const real *packed, int64_t T, const tile *q, int64_t D)
-{
-    for (int64_t i = 0; i < q->rows; i += GROUP) {
-        const int64_t n = q->rows - i < GROUP ? q->rows - i : GROUP;
-        kn_gemm_packed(o->g, O + i * D, D, rows_from(weights, i, 0), packed + q->k0 / o->g->step * o->g->nr, T, n, D,
-                       attention_seen(q, i + n), q->k0 > q->first);
-    }
-}
-
-/* dK += the transposed weights times the packed rows; only the rows that can attend to a group of keys are used. */
-static void spread(const how *o, real *dK, kn_rows turned, const real *packed, const tile *q, int64_t D)
-{
-    const int64_t past = q->t0 > q->k0 ? q->t0 - q->k0 : 0, whole = past < q->keys ? past : q->keys;
-    kn_gemm_packed(o->g, dK + q->k0 * D, D, turned, packed, q->rows, whole, D, q->rows, 1);
-    for (int64_t j = whole; j < q->keys; j += GROUP) {
-        const int64_t n = q->keys - j < GROUP ? q->keys - j : GROUP, i = (q->k0 + j - q->t0) / GROUP * GROUP, u = i / o->g->step;
-        kn_gemm_packed(o->g, dK + (q->k0 + j) * D, D, rows_from(turned, j, u), packed + u * o->g->nr, q->rows, n, D, q->rows - i, 1);
-    }
-}
-
 /* Multiplies the scores that row i may attend to by what is left of 1 / sqrt(D). */
-static void attention_rescale(const ag_args *a, const how *o, real *s, int64_t from, int64_t to)
+static void attention_rescale(const ag_tile_gemm *o, real *s, int64_t from, int64_t to)
 {
-    if (o->score_scale != 1) a->k->scale(s + from, s + from, o->score_scale, to - from);
+    if (o->score_scale != 1) o->k->scale(s + from, s + from, o->score_scale, to - from);
 }
 
 /* Sets a row of scores to exp(S - m) in [from, to) and to 0 outside, up to `end`; returns the sum. */
@@ -210,21 +73,21 @@ static real weights(const kn_table *k, real *s, int64_t from, int64_t to, int64_
 /* ---- forward ------------------------------------------------------------------------------------- */
 
 typedef struct running {
-    how   o;
-    real *K, *V, *Q, *O, *S, *max, *sum, *Q_rounded, *S_rounded;
+    ag_tile_gemm o;
+    real        *K, *V, *Q, *O, *S, *max, *sum, *Q_rounded, *S_rounded;
 } running;
 
-static void soften(const ag_args *a, const running *r, const tile *q, const int32_t *doc_start)
+static void soften(const ag_args *a, const running *r, const ag_tile *q, const int32_t *doc_start)
 {
     const int64_t D = a->attr.i[D_];
     for (int64_t i = 0; i < q->rows; i++) {
         int64_t from, to;
         real   *s = r->S + i * LD;
-        visible(q, doc_start, i, &from, &to);
-        attention_rescale(a, &r->o, s, from, to);
+        ag_tile_visible(q, doc_start, i, &from, &to);
+        attention_rescale(&r->o, s, from, to);
         const real top = to > from ? a->k->max(s + from, to - from) : r->max[i], m = top > r->max[i] ? top : r->max[i];
         const real keep = (real)exp((double)(r->max[i] - m)); /* 0 in the first block, whose previous maximum is -infinity */
-        r->sum[i]       = weights(a->k, s, from, to, cleared(q, i + 1), m) + (r->sum[i] > 0 ? keep * r->sum[i] : 0);
+        r->sum[i]       = weights(a->k, s, from, to, ag_tile_cleared(q, i), m) + (r->sum[i] > 0 ? keep * r->sum[i] : 0);
         if (q->k0 > q->first && keep < 1) a->k->scale(r->O + i * D, r->O + i * D, keep, D);
         r->max[i] = m;
     }
@@ -233,14 +96,14 @@ static void soften(const ag_args *a, const running *r, const tile *q, const int3
 static void forward_tile(const ag_args *a, const running *r, const int32_t *doc_start, int64_t b, int64_t h, int64_t t0)
 {
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], W = n[H_] * D;
-    tile           q = tile_at(doc_start, t0, T);
+    ag_tile        q = ag_tile_at(doc_start, t0, T);
     attention_gather(a, r->Q, a->in[0], a->type[0], W, b * T + t0, q.rows, h * D, r->o.q_scale);
-    const kn_rows Q = attention_rows(a, &r->o, r->Q_rounded, r->Q, &q);
+    const kn_rows Q = ag_tile_rows(&r->o, r->Q_rounded, r->Q, &q);
     for (int64_t i = 0; i < q.rows; i++) r->max[i] = -INFINITY, r->sum[i] = 0;
-    while (attention_next_block(&q)) {
-        scores(&r->o, r->S, Q, r->K, &q, D);
+    while (ag_tile_next(&q)) {
+        ag_tile_scores(&r->o, r->S, Q, r->K, &q);
         soften(a, r, &q, doc_start);
-        attention_mix(&r->o, r->O, attention_weights(a, &r->o, r->S_rounded, r->S, &q), r->V, T, &q, D);
+        ag_tile_mix(&r->o, r->O, ag_tile_weights(&r->o, r->S_rounded, r->S, &q), r->V, T, &q);
     }
     for (int64_t i = 0; i < q.rows; i++) {
         a->k->scale(r->O + i * D, r->O + i * D, 1 / r->sum[i], D);
@@ -253,7 +116,7 @@ static void forward_head(int64_t item, int thread, void *ud)
 {
     const ag_args *a = ud;
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], b = item / n[H_], h = item % n[H_], kv = h * n[KV_] / n[H_];
-    running        r = {.o = attention_how(a), .K = ag_scratch(a, thread)};
+    running        r = {.o = ag_tile_gemm_of(a->k, a->type[0], a->attr.i[D_]), .K = ag_scratch(a, thread)};
     r.V = r.K + kn_panels(T, D), r.Q = r.V + kn_panels(D, T), r.O = r.Q + TQ * D, r.S = r.O + TQ * D, r.max = r.S + TQ * LD;
     r.sum = r.max + TQ, r.Q_rounded = r.sum + TQ, r.S_rounded = r.Q_rounded + TQ * (D + 1) / 2;
     attention_pack(a, r.o.g, r.K, 1, b, kv, 1);
@@ -266,15 +129,15 @@ static void attention_forward(const ag_args *a) { rt_parallel(a->attr.i[B_] * a-
 /* ---- backward --------------------------------------------------------------------------------- */
 
 typedef struct panels {
-    how   o;
-    real *K, *K_turned, *V_turned, *dO_packed, *Q_packed; /* packed operands */
-    real *dK, *dV, *Q, *O, *dO, *dQ, *S, *dS;             /* row-major */
-    real *Q_rounded, *dO_rounded, *S_rounded;             /* in bf16 */
+    ag_tile_gemm o;
+    real        *K, *K_turned, *V_turned, *dO_packed, *Q_packed; /* packed operands */
+    real        *dK, *dV, *Q, *O, *dO, *dQ, *S, *dS;             /* row-major */
+    real        *Q_rounded, *dO_rounded, *S_rounded;             /* in bf16 */
 } panels;
 
 static panels attention_cut(const ag_args *a, real *w, int64_t T, int64_t D)
 {
-    panels p    = {.o = attention_how(a), .K = w};
+    panels p    = {.o = ag_tile_gemm_of(a->k, a->type[0], a->attr.i[D_]), .K = w};
     p.K_turned  = p.K + kn_panels(D, T);
     p.V_turned  = p.K_turned + kn_panels(T, D);
     p.dO_packed = p.V_turned + kn_panels(T, D);
@@ -286,15 +149,15 @@ static panels attention_cut(const ag_args *a, real *w, int64_t T, int64_t D)
 }
 
 /* Replaces S by P and dS by P (dP - delta), row by row.  On entry dS holds dP; delta = do_t . o_t. */
-static void score_gradients(const ag_args *a, const panels *p, const tile *q, const int32_t *doc_start, int64_t row0, int64_t h)
+static void score_gradients(const ag_args *a, const panels *p, const ag_tile *q, const int32_t *doc_start, int64_t row0, int64_t h)
 {
     const int64_t D = a->attr.i[D_], H = a->attr.i[H_];
     for (int64_t i = 0; i < q->rows; i++) {
         int64_t    from, to;
         const real delta = a->k->dot(p->dO + i * D, p->O + i * D, D);
-        visible(q, doc_start, i, &from, &to);
-        attention_rescale(a, &p->o, p->S + i * LD, from, to);
-        const int64_t end = cleared(q, i + 1);
+        ag_tile_visible(q, doc_start, i, &from, &to);
+        attention_rescale(&p->o, p->S + i * LD, from, to);
+        const int64_t end = ag_tile_cleared(q, i);
         weights(a->k, p->S + i * LD, from, to, end, a->saved[(row0 + i) * H + h]);
         a->k->softmax_back(p->dS + i * LD + from, p->S + i * LD + from, delta, to - from);
         memset(p->dS + i * LD, 0, (size_t)from * sizeof(real));
@@ -307,30 +170,30 @@ typedef struct tile_rows {
     kn_rows Q, dO;
 } tile_rows;
 
-static void attention_backward_block(const ag_args *a, const panels *p, const tile_rows *r, const tile *q, const int32_t *doc_start,
+static void attention_backward_block(const ag_args *a, const panels *p, const tile_rows *r, const ag_tile *q, const int32_t *doc_start,
                                      int64_t b, int64_t h)
 {
-    const int64_t T = a->attr.i[T_], D = a->attr.i[D_];
-    scores(&p->o, p->S, r->Q, p->K_turned, q, D);
-    scores(&p->o, p->dS, r->dO, p->V_turned, q, D);
+    const int64_t T = a->attr.i[T_];
+    ag_tile_scores(&p->o, p->S, r->Q, p->K_turned, q);
+    ag_tile_scores(&p->o, p->dS, r->dO, p->V_turned, q);
     score_gradients(a, p, q, doc_start, b * T + q->t0, h);
-    spread(&p->o, p->dV, weights_turned(a, &p->o, p->S_rounded, p->S, q), p->dO_packed, q, D);
-    spread(&p->o, p->dK, weights_turned(a, &p->o, p->S_rounded, p->dS, q), p->Q_packed, q, D);
-    attention_mix(&p->o, p->dQ, attention_weights(a, &p->o, p->S, p->dS, q), p->K, T, q, D); /* P is no longer needed */
+    ag_tile_spread(&p->o, p->dV, ag_tile_turned(&p->o, p->S_rounded, p->S, q), p->dO_packed, q);
+    ag_tile_spread(&p->o, p->dK, ag_tile_turned(&p->o, p->S_rounded, p->dS, q), p->Q_packed, q);
+    ag_tile_mix(&p->o, p->dQ, ag_tile_weights(&p->o, p->S, p->dS, q), p->K, T, q); /* P is no longer needed */
 }
 
 static void backward_tile(const ag_args *a, const panels *p, const int32_t *doc_start, int64_t b, int64_t h, int64_t t0)
 {
     const int64_t *n = a->attr.i, T = n[T_], D = n[D_], W = n[H_] * D, row0 = b * T + t0;
     const real     inv = (real)(1 / sqrt((double)D));
-    tile           q   = tile_at(doc_start, t0, T);
+    ag_tile        q   = ag_tile_at(doc_start, t0, T);
     attention_gather(a, p->Q, a->in[0], a->type[0], W, row0, q.rows, h * D, p->o.q_scale);
     attention_gather(a, p->O, a->out, a->out_type, W, row0, q.rows, h * D, 1);
     attention_gather(a, p->dO, a->dout, a->out_type, W, row0, q.rows, h * D, 1);
     kn_pack(p->o.g, p->Q_packed, (kn_mat){p->Q, KN_REAL, D, 0}, D, q.rows);
     kn_pack(p->o.g, p->dO_packed, (kn_mat){p->dO, KN_REAL, D, 0}, D, q.rows);
-    const tile_rows r = {attention_rows(a, &p->o, p->Q_rounded, p->Q, &q), attention_rows(a, &p->o, p->dO_rounded, p->dO, &q)};
-    while (attention_next_block(&q)) attention_backward_block(a, p, &r, &q, doc_start, b, h);
+    const tile_rows r = {ag_tile_rows(&p->o, p->Q_rounded, p->Q, &q), ag_tile_rows(&p->o, p->dO_rounded, p->dO, &q)};
+    while (ag_tile_next(&q)) attention_backward_block(a, p, &r, &q, doc_start, b, h);
     if (!a->din[0]) return;
     a->k->scale(p->dQ, p->dQ, inv, q.rows * D);
     scatter(a->din[0], a->din_type[0], W, row0, q.rows, h * D, D, p->dQ, a->acc & 1);
