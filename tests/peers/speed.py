@@ -3,8 +3,8 @@
 usage: speed.py [--presets S M] [--threads 2 1] [--modes compile compile-bf16 eager plain] [--rounds 3] [--steps 5] [--out FILE.md]
 
 Both train the same shape with the same loss and optimiser on random data. Within a round each program runs once, so that a change of
-the machine's speed meets all of them; a ratio is that of medians over the rounds. "-bf16" runs PyTorch with autocast to bf16; the last line of
-a block gives the ratio to PyTorch's fastest mode. "share" is the time that retort's own products take
+the machine's speed meets all of them; a ratio is that of medians over the rounds. "-bf16" runs PyTorch with autocast to bf16, by default only on
+a CPU that multiplies bf16 (on AVX2 seven such steps of S took more than six minutes); the last line of a block gives the ratio to PyTorch's fastest mode. "share" is the time that retort's own products take
 alone over its step's time; for PyTorch it is its rate over its best sgemm (see torch_kd.py).
 """
 import argparse
@@ -15,6 +15,12 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).parent
+
+
+def multiplies_bf16():
+    """Whether a line of /proc/cpuinfo names AVX512_BF16, AMX or Arm's BF16."""
+    flags = {word for line in open("/proc/cpuinfo") if line.startswith(("flags", "Features")) for word in line.split()}
+    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def retort(preset, threads, steps):
@@ -38,7 +44,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--presets", nargs="+", default=["S", "M"])
     parser.add_argument("--threads", nargs="+", type=int, default=[2, 1])
-    parser.add_argument("--modes", nargs="+", default=["compile", "compile-bf16", "eager", "plain"])
+    parser.add_argument("--modes", nargs="+", default=["compile"] + ["compile-bf16"] * multiplies_bf16() + ["eager", "plain"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--out")
