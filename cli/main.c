@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static rt_status main_print(rt_status (*make)(rt_buf *out))
 {
@@ -78,15 +77,6 @@ static rt_status close_output(rt_status st)
     RT_FAIL(rt_status_of_errno(errno), "standard output cannot be written: %s", strerror(errno));
 }
 
-/* OpenMP's threads spin while they wait, which takes the cores from other ranks and programs.  The
- * wait policy is read when the library is loaded, so the program restarts itself once with the
- * variable set.  A user's own setting takes precedence. */
-static void wait_politely(char **argv)
-{
-    if (getenv("OMP_WAIT_POLICY") || setenv("OMP_WAIT_POLICY", "passive", 1)) return;
-    execv("/proc/self/exe", argv); /* returns only on failure; the threads then spin */
-}
-
 /* Returns 1 on ranks other than 0 for an error that all ranks share (Ctrl-C, another rank's failure): only rank 0 reports it. */
 static int is_echo(rt_status st)
 {
@@ -96,7 +86,6 @@ static int is_echo(rt_status st)
 
 int main(int argc, char **argv)
 {
-    wait_politely(argv);
     if (getenv("RETORT_API_KEY")) rt_memory_keep_secret();                /* for every command, because the environment is in its memory */
     sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, NULL); /* a file size limit is reported as an error */
     const rt_status st = close_output(dispatch(argc - 1, argv + 1));

@@ -1,4 +1,4 @@
-/* threads.h -- the thread pool (only threads.c uses OpenMP).
+/* threads.h -- the thread pool.
  *
  * Work is cut into items that depend only on shapes, not on the number of threads, and
  * items write disjoint outputs, so results do not depend on the number of threads.
@@ -17,8 +17,8 @@ int  rt_threads(void);       /* default: OMP_NUM_THREADS, else cores in the affi
 int  rt_cores_allowed(void); /* cores in this process's affinity mask */
 
 /* Runs items 0 .. n-1, in any order, on all threads, and returns when all are done.
- * A body must not call it: the nested items would all get thread index 0, whose
- * scratch memory belongs to another thread. */
+ * A body must not call it: its items would run with thread indices whose scratch memory other bodies use.  Calls from several
+ * threads take turns.  A child process begins without the pool's threads and creates its own. */
 void rt_parallel(int64_t n, rt_body body, void *ud);
 
 /* Like rt_parallel of n1 items of `first` and then rt_parallel of n2 items of `second`, but the threads are woken only once. */

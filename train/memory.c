@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIXED = 40 << 20 }; /* program, libraries, OpenMP's stacks, HDF5's buffers: measured 25 to 35 MB */
+enum { FIXED = 40 << 20 }; /* program, libraries, the threads' stacks, HDF5's buffers: measured 25 to 35 MB */
 
 double tr_flops(const md_config *c, double tokens, double rows, int64_t T)
 {
