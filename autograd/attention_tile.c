@@ -78,16 +78,13 @@ kn_rows ag_tile_weights(const ag_tile_gemm *o, real *to, const real *S, const ag
     return kn_plain(o->g, to, AG_LD / 2, 1);
 }
 
-/* An odd last row is paired with a row of zeros. */
+/* An odd last row is paired with itself: the packed operand has a zero there. */
 kn_rows ag_tile_turned(const ag_tile_gemm *o, real *to, const real *S, const ag_tile *q)
 {
     if (o->g->type == KN_REAL) return kn_plain(o->g, S, 1, AG_LD);
     for (int64_t i = 0; i < q->rows; i += 2) {
-        const int64_t n   = ag_tile_cleared(q, i);
-        kn_bf16      *h   = (kn_bf16 *)(to + i / 2 * AG_LD);
-        const int     odd = i + 1 == q->rows;
-        o->k->pair_bf16(h, S + i * AG_LD, S + (i + !odd) * AG_LD, n);
-        for (int64_t j = 0; odd && j < n; j++) h[2 * j + 1] = 0;
+        const real *even = S + i * AG_LD, *odd = i + 1 < q->rows ? even + AG_LD : even;
+        o->k->pair_bf16((kn_bf16 *)(to + i / 2 * AG_LD), even, odd, ag_tile_cleared(q, i));
     }
     return kn_plain(o->g, to, 1, AG_LD);
 }
