@@ -6,14 +6,14 @@
 #include "model/safetensors.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "model/half.h"
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { HEADER_CAP = 64 << 20 };
+enum { HEADER_CAP = 100000000 }; /* the format's own limit */
 
 struct md_st {
     FILE         *f;
@@ -23,15 +23,34 @@ struct md_st {
     int64_t       n, data, size;
 };
 
-static int64_t dtype_size(const char *d)
+/* ---- types --------------------------------------------------------------------------------- */
+
+/* Defines a function that casts n elements of type T, whose value is VALUE(element), to reals. */
+#define CAST(name, T, VALUE)                                                      \
+    static void name(real *x, const void *from, int64_t n)                        \
+    {                                                                             \
+        for (int64_t i = 0; i < n; i++) x[i] = (real)VALUE(((const T *)from)[i]); \
+    }
+CAST(cast_f64, double, )
+CAST(cast_f32, float, )
+CAST(cast_f16, uint16_t, md_half_value)
+CAST(cast_e4m3, uint8_t, md_e4m3_value)
+CAST(cast_e5m2, uint8_t, md_e5m2_value)
+static void cast_bf16(real *x, const void *from, int64_t n) { kn_get()->from_bf16(x, from, n); }
+
+static const struct st_type {
+    const char *name;
+    int64_t     size;
+    void (*to_real)(real *x, const void *from, int64_t n); /* NULL: integers */
+} st_types[] = {{"F64", 8, cast_f64},      {"F32", 4, cast_f32}, {"BF16", 2, cast_bf16}, {"F16", 2, cast_f16}, {"F8_E4M3", 1, cast_e4m3},
+                {"F8_E5M2", 1, cast_e5m2}, {"I64", 8, NULL},     {"I32", 4, NULL},       {"U8", 1, NULL}};
+
+/* NULL: a type that is not read. */
+static const struct st_type *st_type_of(const char *name)
 {
-    static const struct {
-        const char *name;
-        int64_t     size;
-    } known[] = {{"F64", 8}, {"F32", 4}, {"BF16", 2}, {"F16", 2}, {"I64", 8}, {"I32", 4}, {"U8", 1}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (!strcmp(known[i].name, d)) return known[i].size;
-    return 0;
+    for (size_t i = 0; i < sizeof st_types / sizeof *st_types; i++)
+        if (!strcmp(st_types[i].name, name)) return &st_types[i];
+    return NULL;
 }
 
 int64_t md_st_count(const md_st_tensor *t)
@@ -60,15 +79,16 @@ static rt_status read_shape(md_st_tensor *t, const cJSON *shape, const char *pat
 
 static rt_status read_place(const md_st *s, md_st_tensor *t, const cJSON *off)
 {
-    const int64_t bytes = s->size - s->data, size = dtype_size(t->dtype);
+    const struct st_type *type  = st_type_of(t->dtype);
+    const int64_t         bytes = s->size - s->data, need = type ? md_st_count(t) * type->size : 0;
     RT_CHECK(cJSON_GetArraySize(off) == 2 && rt_json_whole(off->child, 0, (int64_t)1 << 53, &t->begin) &&
                  rt_json_whole(off->child->next, 0, (int64_t)1 << 53, &t->end) && t->end >= t->begin,
              RT_EFORMAT, "%s: tensor %s: data_offsets must be two integers, the second at least the first", s->path, t->name);
     RT_CHECK(t->end <= bytes, RT_EFORMAT,
              "%s: tensor %s ends after the end of the file (%lld bytes of data); the file is truncated or damaged", s->path, t->name,
              (long long)bytes);
-    RT_CHECK(!size || t->end - t->begin == md_st_count(t) * size, RT_EFORMAT, "%s: tensor %s has %lld bytes, but its shape needs %lld",
-             s->path, t->name, (long long)(t->end - t->begin), (long long)(md_st_count(t) * size));
+    RT_CHECK(!type || t->end - t->begin == need, RT_EFORMAT, "%s: tensor %s has %lld bytes, but its shape needs %lld", s->path, t->name,
+             (long long)(t->end - t->begin), (long long)need);
     return RT_OK;
 }
 
@@ -195,34 +215,15 @@ rt_status md_st_read(md_st *s, const md_st_tensor *t, void *bytes)
     return RT_OK;
 }
 
-static double half_to_double(uint16_t h)
-{
-    const int    e = h >> 10 & 31, m = h & 1023;
-    const double v = e == 0 ? m * 0x1p-24 : e == 31 ? (m ? (double)NAN : (double)INFINITY) : (1024 + m) * 0x1p-25 * (double)(1u << e);
-    return h & 0x8000 ? -v : v;
-}
-
-static int st_convert(real *x, const char *from, const char *dtype, int64_t n)
-{
-    if (!strcmp(dtype, "F32"))
-        for (int64_t i = 0; i < n; i++) x[i] = (real)((const float *)(const void *)from)[i];
-    else if (!strcmp(dtype, "F64"))
-        for (int64_t i = 0; i < n; i++) x[i] = (real)((const double *)(const void *)from)[i];
-    else if (!strcmp(dtype, "BF16")) kn_get()->from_bf16(x, (const kn_bf16 *)(const void *)from, n);
-    else if (!strcmp(dtype, "F16"))
-        for (int64_t i = 0; i < n; i++) x[i] = (real)half_to_double(((const uint16_t *)(const void *)from)[i]);
-    else return 0;
-    return 1;
-}
-
 rt_status md_st_read_real(md_st *s, const md_st_tensor *t, real *x)
 {
-    char *raw;
+    const struct st_type *type = st_type_of(t->dtype);
+    char                 *raw;
+    RT_CHECK(type && type->to_real, RT_EFORMAT, "%s: tensor %s is of type %s; expected F32, BF16, F16, F64, F8_E4M3 or F8_E5M2", s->path,
+             t->name, t->dtype);
     RT_TRY(rt_alloc((void **)&raw, t->end - t->begin, 1, t->name));
-    rt_status st = md_st_read(s, t, raw);
-    if (st == RT_OK && !st_convert(x, raw, t->dtype, md_st_count(t)))
-        st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: tensor %s is of type %s; expected F32, BF16, F16 or F64", s->path, t->name,
-                     t->dtype);
+    const rt_status st = md_st_read(s, t, raw);
+    if (st == RT_OK) type->to_real(x, raw, md_st_count(t));
     free(raw);
     return st;
 }
@@ -264,7 +265,7 @@ static rt_status header_text(rt_buf *b, md_st_tensor *list, int64_t n)
     for (int64_t i = 0; i < n; i++) {
         md_st_tensor *t = &list[i];
         t->begin        = at;
-        t->end          = at += md_st_count(t) * dtype_size(t->dtype);
+        t->end          = at += md_st_count(t) * st_type_of(t->dtype)->size;
         put_tensor(&w, t);
     }
     rt_put_end(&w);

@@ -42,6 +42,7 @@ static rt_status add_file(folder *f, const char *name)
     rt_buf path = {0};
     RT_CHECK(f->n < MAX_FILES, RT_EFORMAT, "%s: the folder has more than %d safetensors files", f->dir, MAX_FILES);
     rt_status st = rt_path(&path, f->dir, name);
+    if (st == RT_OK) st = md_source_stays(f->dir, path.p);
     if (st == RT_OK) st = md_st_open(&f->file[f->n], path.p);
     if (st == RT_OK) f->name[f->n++] = name;
     rt_buf_free(&path);
