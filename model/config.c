@@ -1,8 +1,9 @@
-/* config.c -- reads and writes config.json and generation_config.json in Hugging Face's layout. */
+/* config.c -- reads a model's configuration; writes config.json and generation_config.json in Hugging Face's layout. */
 #include "core/file.h"
 #include "core/json.h"
 #include "model/arch.h"
 #include "model/files.h"
+#include "model/gguf_model.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,7 @@ static rt_status read_fields(md_config *c, const cJSON *o, const char *path)
     return md_config_check(c);
 }
 
-rt_status md_config_read(md_config *c, const char *dir)
+static rt_status config_of_json(md_config *c, const char *dir)
 {
     rt_buf    path = {0};
     cJSON    *o    = NULL;
@@ -59,6 +60,24 @@ rt_status md_config_read(md_config *c, const char *dir)
     if (st == RT_OK) *c = read;
     cJSON_Delete(o);
     rt_buf_free(&path);
+    return st;
+}
+
+static rt_status config_of_gguf(md_config *c, const char *path)
+{
+    md_gguf *g;
+    RT_TRY(md_gguf_open(&g, path));
+    const rt_status st = md_gguf_config(c, g);
+    md_gguf_close(&g);
+    return st;
+}
+
+rt_status md_config_read(md_config *c, const char *dir)
+{
+    rt_buf    gguf = {0};
+    rt_status st   = md_gguf_locate(&gguf, dir);
+    if (st == RT_OK) st = gguf.len ? config_of_gguf(c, gguf.p) : config_of_json(c, dir);
+    rt_buf_free(&gguf);
     return st;
 }
 

@@ -1,4 +1,4 @@
-/* load.c -- reads the weights of a model folder and checks them: shapes must match config.json and every weight must be finite.
+/* load.c -- reads the weights of a model folder and checks them: shapes must match the configuration and every weight must be finite.
  * A quantised matrix NAME is stored as NAME.q (U8), NAME.scale and NAME.zero (F32). */
 #include "core/file.h"
 #include "model/arch.h"
@@ -14,7 +14,7 @@ static rt_status check_shape(const md_source *s, const md_tensor *w, const md_st
     const int row = t->nd == 2 && t->shape[0] == 1 && t->shape[1] == w->cols; /* a norm of a quantised model: see save.c */
     const int ok =
         w->is_vector ? row || (t->nd == 1 && t->shape[0] == w->cols) : t->nd == 2 && t->shape[0] == w->rows && t->shape[1] == w->cols;
-    RT_CHECK(ok, RT_EFORMAT, "%s: %s is [%lld%s%lld], but config.json requires [%lld,%lld]", s->path, w->name, (long long)t->shape[0],
+    RT_CHECK(ok, RT_EFORMAT, "%s: %s is [%lld%s%lld], but the configuration requires [%lld,%lld]", s->path, w->name, (long long)t->shape[0],
              t->nd == 2 ? "," : " of dimensions ", (long long)(t->nd == 2 ? t->shape[1] : t->nd), (long long)w->rows, (long long)w->cols);
     return RT_OK;
 }
@@ -183,7 +183,7 @@ static rt_status find_unexpected(const md_model *m, const md_source *s)
 
 static rt_status load_tensors(md_model **m, md_config *c, const md_source *s, kn_type type)
 {
-    RT_CHECK(c->L < s->n, RT_EFORMAT, "%s: config.json requires %lld layers, but the files hold only %lld tensors", s->path,
+    RT_CHECK(c->L < s->n, RT_EFORMAT, "%s: the configuration requires %lld layers, but the files hold only %lld tensors", s->path,
              (long long)c->L, (long long)s->n);
     RT_TRY(look_at_head(s, c));
     RT_TRY(md_meta(m, c));

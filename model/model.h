@@ -62,7 +62,7 @@ typedef struct md_model {
 rt_status md_config_check(const md_config *c);
 int64_t   md_config_parameters(const md_config *c);      /* number of parameters; md_config_check must have accepted *c, here and below */
 int64_t   md_config_layer_macs(const md_config *c);      /* multiply-adds per token in the matrices of one layer */
-rt_status md_config_read(md_config *c, const char *dir); /* reads DIR/config.json and checks it */
+rt_status md_config_read(md_config *c, const char *dir); /* reads DIR/config.json, or a GGUF file's metadata, and checks it */
 
 /* Creates a meta model: names and shapes without data. */
 rt_status md_meta(md_model **out, const md_config *c);
@@ -80,7 +80,8 @@ const md_tensor *md_head(const md_model *m);
 /* Sets *out to the head's weights cast to reals if they are quantised; the caller frees it with free().  Else *out is not changed. */
 rt_status md_head_cast(real **out, const md_model *m);
 
-/* Reads a model from DIR: config.json, and model.safetensors or the files that its index names.  `type` (KN_REAL or KN_BF16) is
+/* Reads a model from DIR: config.json, and model.safetensors or the files that its index names.  DIR may also be a GGUF file, or a folder that
+ * holds one and no safetensors; configuration and weights then come from that file (experiments/decisions/0028).  `type` (KN_REAL or KN_BF16) is
  * the type of the weights in memory; weights quantised by retort stay quantised.  If the files hold a separate head, it is used
  * even if tie_word_embeddings is true.  RT_EFORMAT: the message names the tensor that is missing, unexpected, of another shape or
  * not finite, or the setting that is not supported. */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* The last format recognises every path, so that its errors say what was expected. */
-static const md_source_format *const formats[] = {&md_source_safetensors};
+static const md_source_format *const formats[] = {&md_source_gguf, &md_source_safetensors};
 
 rt_status md_source_open(md_source **out, const char *path)
 {

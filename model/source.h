@@ -12,7 +12,7 @@ enum { MD_STORED_DIMS = 4 };
 /* A tensor as it is stored.  The source owns the strings. */
 typedef struct md_stored {
     const char *name;  /* as in md_tensor, followed by a suffix if the tensor is a part of a quantised matrix: see load.c */
-    const char *dtype; /* type of the elements, in the words of safetensors: "BF16"; a format may have types and words of its own */
+    const char *dtype; /* type of the elements, in the words of safetensors: "BF16"; a format may have types of its own */
     int         nd;
     int64_t     shape[MD_STORED_DIMS], bytes;
 } md_stored;
@@ -36,7 +36,7 @@ struct md_source_format {
     rt_status (*read_real)(const md_source *s, int64_t i, real *x); /* reads its values; RT_EFORMAT: they are not of a float type */
 };
 
-extern const md_source_format md_source_safetensors; /* source_safetensors.c */
+extern const md_source_format md_source_gguf, md_source_safetensors; /* source_NAME.c */
 
 /* For formats: RT_EFORMAT: `file`, which exists, is a symbolic link out of the model's folder `dir`.  A folder of foreign origin must not name files of
  * this machine.  A snapshot in a cache of the Hugging Face hub may link to its "blobs". */

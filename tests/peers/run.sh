@@ -36,6 +36,13 @@ compare_logits() {
 }
 compare_greedy() { "$python" $here/compare_logits.py "$1/golden.safetensors" --greedy "$1"; }
 
+# The same logits from a GGUF file that ggml's package wrote.
+compare_gguf() {
+    "$python" $here/make_gguf.py "$1" "$out/models/one.gguf" 2>/dev/null &&
+        retort eval "$out/models/one.gguf" --tokens "$1/golden.safetensors" --logits "$out/logits.safetensors" --force >/dev/null &&
+        "$python" $here/compare_logits.py "$1/golden.safetensors" "$out/logits.safetensors"
+}
+
 # transformers opens what retort wrote, and computes the logits that retort computes.
 open_export() {
     retort eval "$1" --tokens "$out/models/ids.safetensors" --logits "$out/logits.safetensors" --force >/dev/null &&
@@ -67,6 +74,7 @@ golden_logits() {
         [ -f "$out/models/$model/golden.safetensors" ] || "$python" $here/make_models.py "$out/models" --only "$model"
         check "logits of transformers' $model" compare_logits "$out/models/$model"
         check "greedy tokens of transformers' $model" compare_greedy "$out/models/$model"
+        check "logits of transformers' $model in a GGUF file" compare_gguf "$out/models/$model"
     done
 }
 
