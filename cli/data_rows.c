@@ -81,7 +81,7 @@ static rt_status data_rows_add_token(rt_buf *b, const ds_tokenizer *t, int32_t i
     rt_buf    text = {0};
     rt_status st   = RT_OK;
     if (!t) return rt_buf_fmt(b, "%d", (int)id);
-    st = ds_decode(t, &id, 1, 0, &text);
+    st = ds_token_text(t, id, &text);
     if (st == RT_OK) st = rt_json_quote(b, text.p ? text.p : "", text.len);
     rt_buf_free(&text);
     return st;

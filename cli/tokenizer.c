@@ -242,7 +242,9 @@ const rt_command cli_tokenizer = {
                 "encode      reads JSON lines {\"name\": ..., \"text\": ...} from standard input and writes\n"
                 "            {\"name\": ..., \"ids\": [...]}.\n"
                 "decode      does the reverse.\n\n"
-                "Bytes that are not UTF-8 are given as hexadecimal digits in \"hex\" instead of \"text\".\n\n"
+                "Bytes that are not UTF-8 are given as hexadecimal digits in \"hex\" instead of \"text\". Byte-level BPE\n"
+                "encodes them as they are. Any other tokenizer (SentencePiece's kind, Unigram) gets U+FFFD for each\n"
+                "maximal part that is not UTF-8, as Python's errors=\"replace\" does.\n\n"
                 "  retort tokenizer train corpus.txt --vocab 4096 --out tok\n"
                 "  echo '{\"name\": 1, \"text\": \"a vessel\"}' | retort tokenizer encode tok --special",
     .options  = table,

@@ -14,6 +14,19 @@ size_t rt_utf8_length(const char *text, size_t n)
     return len;
 }
 
+/* The ranges of the second byte are those of RFC 3629. */
+size_t rt_utf8_broken(const char *text, size_t n)
+{
+    RT_ASSERT(n >= 1);
+    const unsigned char *s = (const unsigned char *)text, c = s[0];
+    const unsigned char  low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80, high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+    const size_t         need = c < 0xc2 || c > 0xf4 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+    if (need == 1 || n < 2 || s[1] < low || s[1] > high) return 1;
+    size_t len = 2;
+    while (len < need && len < n && (s[len] & 0xc0) == 0x80) len++;
+    return len;
+}
+
 int rt_utf8_valid(const char *s, size_t n)
 {
     for (size_t i = 0, len; i < n; i += len)

@@ -1,4 +1,7 @@
-/* tokenizer.h -- tokenizers of Hugging Face's form (tokenizer.json, byte-level BPE): text to ids and back, training, copying. */
+/* tokenizer.h -- tokenizers of Hugging Face's form (tokenizer.json): text to ids and back, training, copying.
+ *
+ * BPE of bytes (GPT-2's, Llama 3's, Qwen's kind), BPE of characters (SentencePiece's kind: Llama 2, Mistral, Gemma) and Unigram.
+ */
 #ifndef DS_TOKENIZER_H
 #define DS_TOKENIZER_H
 #include "core/hash.h"
@@ -49,8 +52,8 @@ int ds_tokenizer_is(const ds_tokenizer *t, const char *noted);
 /* Returns 1 if two recorded hashes mean the same tokenizer.  t relates file hashes to identities; it may be NULL. */
 int ds_tokenizer_same(const ds_tokenizer *t, const char *a, const char *b);
 
-/* Appends the ids of n bytes.  Any bytes are accepted: those that are not valid UTF-8 are encoded byte by byte.  A training
- * document and a prompt are encoded alike, except that a document is ended:
+/* Appends the ids of n bytes.  Any bytes are accepted.  Byte-level BPE encodes bytes that are not UTF-8 as they are; for every other
+ * model each maximal part that is not UTF-8 becomes U+FFFD first, as in Python's errors="replace".  A training document and a prompt are encoded alike, except that a document is ended:
  * DS_ADDED     added tokens in the text are recognised, special ones too, as in transformers
  * DS_OPEN      adds the tokens that the post-processor's template puts before a text
  * DS_CLOSE     adds the tokens that end a training document: those that the template puts after a text or, if the
@@ -58,8 +61,19 @@ int ds_tokenizer_same(const ds_tokenizer *t, const char *a, const char *b);
  * DS_SPECIAL   adds the template's tokens unchanged, before and after the text */
 enum { DS_SPECIAL = 1, DS_ADDED = 2, DS_OPEN = 4, DS_CLOSE = 8, DS_PROMPT = DS_ADDED | DS_OPEN, DS_DOCUMENT = DS_PROMPT | DS_CLOSE };
 rt_status ds_encode(const ds_tokenizer *t, const char *text, size_t n, int flags, ds_ids *out);
-/* Appends the bytes of ids.  `skip_special` omits special added tokens. */
+/* Appends the text of ids.  `skip_special` omits special added tokens.  Byte-level entries give their bytes, which need not be UTF-8. */
 rt_status ds_decode(const ds_tokenizer *t, const int32_t *ids, int64_t n, int skip_special, rt_buf *out);
+/* Appends the text of one id inside a text: no space is removed, and an entry of a byte ("<0xE2>") gives that byte. */
+rt_status ds_token_text(const ds_tokenizer *t, int32_t id, rt_buf *out);
+
+/* Decoding one id at a time gives the same text.  A space that the decoder removes at the beginning is removed from the first id's
+ * text only, and bytes of byte entries are kept back until another id shows whether they are characters. */
+typedef struct ds_decoder ds_decoder;
+rt_status                 ds_decoder_create(ds_decoder **out, const ds_tokenizer *t, int skip_special); /* t must outlive it */
+rt_status                 ds_decoder_add(ds_decoder *d, int32_t id, rt_buf *out); /* appends the text that has become certain */
+rt_status                 ds_decoder_end(ds_decoder *d, rt_buf *out);             /* appends the rest; the next id begins another text */
+void                      ds_decoder_destroy(ds_decoder **d);
+
 /* Copies tokenizer.json, tokenizer_config.json (with eos, so that other programs know it) and the tokenizer's other files from one
  * model folder into another.  The copy's template puts no end token after a text; tokenizer_config.json records the tokens that
  * end a document and the hash of the former file. */

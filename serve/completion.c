@@ -58,16 +58,41 @@ static rt_status score_prompt(sv_completion *c, sv_engine *d)
 
 /* ---- text --------------------------------------------------------------------------------------- */
 
-/* Appends a token to the text.  A NUL would end a C string, so it is replaced by a byte that is not UTF-8 (shown as U+FFFD). */
-static rt_status completion_show(sv_completion *c, const sv_engine *d, int32_t id)
+/* Counts the characters of the text from `from` on.  A NUL would end a C string, so it is replaced by a byte that is not UTF-8 (shown
+ * as U+FFFD). */
+static void completion_count(sv_completion *c, size_t from)
 {
-    const size_t from     = c->text.len;
-    c->offset[c->shown++] = c->chars;
-    RT_TRY(ds_decode(d->tokenizer, &id, 1, c->q->skip_special, &c->text));
     for (size_t i = from; i < c->text.len; i++) {
         if (!c->text.p[i]) c->text.p[i] = '\xff';
         c->chars += ((unsigned char)c->text.p[i] & 0xc0) != 0x80;
     }
+}
+
+/* Appends a token to the text. */
+static rt_status completion_show(sv_completion *c, int32_t id)
+{
+    const size_t from     = c->text.len;
+    c->offset[c->shown++] = c->chars;
+    RT_TRY(ds_decoder_add(c->decoder, id, &c->text));
+    completion_count(c, from);
+    return RT_OK;
+}
+
+/* Appends what the decoder has kept back. */
+static rt_status completion_show_rest(sv_completion *c)
+{
+    const size_t from = c->text.len;
+    RT_TRY(ds_decoder_end(c->decoder, &c->text));
+    completion_count(c, from);
+    return RT_OK;
+}
+
+/* The text continues the prompt's, which is part of it only with `echo`. */
+static rt_status show_prompt(sv_completion *c)
+{
+    for (int64_t i = 0; i < c->prompt->n; i++)
+        RT_TRY(c->q->echo ? completion_show(c, c->prompt->v[i]) : ds_decoder_add(c->decoder, c->prompt->v[i], &c->text));
+    if (!c->q->echo) rt_buf_clear(&c->text);
     return RT_OK;
 }
 
@@ -97,10 +122,11 @@ static rt_status completion_take(sv_completion *c, const sv_engine *d, int32_t i
     const sv_request *q    = c->q;
     const size_t      back = q->longest_stop ? q->longest_stop - 1 : 0, before = c->text.len;
     RT_TRY(ds_ids_add(&c->ids, id));
-    RT_TRY(completion_show(c, d, id));
+    RT_TRY(completion_show(c, id));
+    const char *finish = !q->ignore_eos && is_end(d, id) ? "stop" : c->ids.n == q->max_tokens ? "length" : NULL;
+    if (finish) RT_TRY(completion_show_rest(c));
     look_for_stop(c, before >= written_from + back ? before - back : written_from);
-    if (!c->finish && !q->ignore_eos && is_end(d, id)) c->finish = "stop";
-    if (!c->finish && c->ids.n == q->max_tokens) c->finish = "length";
+    if (!c->finish) c->finish = finish;
     return RT_OK;
 }
 
@@ -159,8 +185,10 @@ rt_status sv_completion_make(sv_completion *c, sv_engine *d, const sv_request *q
     RT_TRY(RT_NEW(c->offset, c->prompt->n + q->max_tokens));
     if (q->logprobs >= 0) RT_TRY(rows_create(&c->after, q->max_tokens, q->logprobs, q->tail));
     RT_TRY(score_prompt(c, d));
-    for (int64_t i = 0; q->echo && i < c->prompt->n; i++) RT_TRY(completion_show(c, d, c->prompt->v[i]));
+    RT_TRY(ds_decoder_create(&c->decoder, d->tokenizer, q->skip_special));
+    RT_TRY(show_prompt(c));
     if (q->max_tokens > 0) return completion_write_text(c, d, &s, r);
+    if (q->echo) RT_TRY(completion_show_rest(c));
     c->finish = "length";
     return push_new(c, d, &s, r);
 }
@@ -169,6 +197,7 @@ void sv_completion_free(sv_completion *c)
 {
     free(c->ids.v);
     free(c->offset);
+    ds_decoder_destroy(&c->decoder);
     rt_buf_free(&c->text);
     rows_free(&c->before);
     rows_free(&c->after);

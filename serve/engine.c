@@ -45,7 +45,7 @@ static rt_status read_token_strings(sv_engine *d)
     for (int64_t v = 0; st == RT_OK && v < V; v++) {
         const int32_t id = (int32_t)v;
         rt_buf_clear(&one);
-        st = ds_decode(d->tokenizer, &id, 1, 0, &one);
+        st = ds_token_text(d->tokenizer, id, &one);
         if (st == RT_OK) st = quote_token(&d->token_strings, one.p, one.len);
         d->token_string_at[v + 1] = (int64_t)d->token_strings.len;
     }

@@ -91,9 +91,10 @@ typedef struct sv_completion {
     const sv_request *q;
     int               index;
     const ds_ids     *prompt;
-    ds_ids            ids;    /* generated tokens */
-    rt_buf            text;   /* the echoed prompt, then the generated text */
-    int64_t          *offset; /* [echoed + generated] characters of text before each token */
+    ds_ids            ids;     /* generated tokens */
+    ds_decoder       *decoder; /* has seen the prompt and `ids` */
+    rt_buf            text;    /* the echoed prompt, then the generated text */
+    int64_t          *offset;  /* [echoed + generated] characters of text before each token */
     int64_t           shown, chars;
     sv_rows           before, after; /* rows of the prompt's tokens; rows of the generated tokens */
     const char       *finish, *stop; /* finish reason, NULL until the choice ends; the stop string that ended it */

@@ -52,15 +52,24 @@ static int ends_whole(const rt_buf *b)
 }
 
 /* Ids beyond the tokenizer's vocabulary are padding of the model's matrix.  They decode to nothing, here as in servers. */
-static rt_status agree_decode(reading *r, const ds_tokenizer *t, const int32_t *ids, int64_t n, int skip_special)
+static rt_status agree_decode_all(reading *r, ds_decoder *d, const ds_tokenizer *t, const int32_t *ids, int64_t n)
 {
     RT_TRY(rt_buf_str(&r->bytes, ""));
     for (int64_t i = 0; i < n; i++) {
         const int ends = i == n - 1 && ds_ends_have(ds_tokenizer_ends(t), ids[i]);
-        RT_TRY(ds_decode(t, ids + i, 1, skip_special, &r->bytes));
+        RT_TRY(ds_decoder_add(d, ids[i], &r->bytes));
         if (!ends && ends_whole(&r->bytes)) r->least = r->bytes.len;
     }
-    return RT_OK;
+    return ds_decoder_end(d, &r->bytes);
+}
+
+static rt_status agree_decode(reading *r, const ds_tokenizer *t, const int32_t *ids, int64_t n, int skip_special)
+{
+    ds_decoder *d = NULL;
+    RT_TRY(ds_decoder_create(&d, t, skip_special));
+    const rt_status st = agree_decode_all(r, d, t, ids, n);
+    ds_decoder_destroy(&d);
+    return st;
 }
 
 /* ---- comparing -------------------------------------------------------------------------------- */

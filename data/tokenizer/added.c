@@ -13,27 +13,23 @@ rt_status ds_added_put(ds_added *a, const char *text, size_t n, int32_t id, int 
     return RT_OK;
 }
 
-static int by_byte_and_length(const void *x, const void *y)
+rt_status ds_added_ready(ds_added *a)
 {
-    const ds_added_token *a = x, *b = y;
-    const int             d = (unsigned char)a->text[0] - (unsigned char)b->text[0];
-    return d ? d : a->n != b->n ? (a->n < b->n ? 1 : -1) : strcmp(a->text, b->text);
-}
-
-void ds_added_sort(ds_added *a)
-{
-    if (a->n) qsort(a->token, (size_t)a->n, sizeof *a->token, by_byte_and_length);
-    int64_t i = 0;
-    for (int b = 0; b <= 256; b++) {
-        while (i < a->n && (unsigned char)a->token[i].text[0] < b) i++;
-        a->first[b] = i;
+    int64_t bytes = 0;
+    for (int64_t i = 0; i < a->n; i++) bytes += (int64_t)a->token[i].n;
+    RT_TRY(ds_trie_reserve(&a->trie, bytes));
+    for (int64_t i = 0; i < a->n; i++) {
+        ds_trie_put(&a->trie, a->token[i].text, a->token[i].n, (int32_t)i);
+        a->begins[(unsigned char)a->token[i].text[0]] = 1;
     }
+    return RT_OK;
 }
 
 void ds_added_free(ds_added *a)
 {
     for (int64_t i = 0; i < a->n; i++) free(a->token[i].text);
     free(a->token);
+    ds_trie_free(&a->trie);
     *a = (ds_added){0};
 }
 
@@ -66,21 +62,19 @@ static int stands_alone(const char *text, size_t n, size_t start, size_t stop)
     return !is_word(character_before(text, start, &len)) && !is_word(added_character(text + stop, n - stop, &len));
 }
 
-static const ds_added_token *token_at(const ds_added *a, const char *text, size_t n, size_t at)
+/* Returns the longest token at s; NULL: none. */
+static const ds_added_token *token_at(const ds_added *a, const char *s, size_t n)
 {
-    const unsigned char b = (unsigned char)text[at];
-    for (int64_t i = a->first[b]; i < a->first[b + 1]; i++) {
-        const ds_added_token *k = &a->token[i];
-        if (k->n <= n - at && !memcmp(k->text, text + at, k->n)) return k;
-    }
-    return NULL;
+    int32_t node = 0, i, longest = -1;
+    for (size_t k = 0; k < n && ds_trie_step(&a->trie, &node, (unsigned char)s[k], &i); k++) longest = i >= 0 ? i : longest;
+    return longest >= 0 ? &a->token[longest] : NULL;
 }
 
 const ds_added_token *ds_added_next(const ds_added *a, const char *text, size_t n, size_t from, size_t *start, size_t *stop)
 {
     size_t len;
     for (size_t at = from; a->n && at < n; at++) {
-        const ds_added_token *k = token_at(a, text, n, at);
+        const ds_added_token *k = a->begins[(unsigned char)text[at]] ? token_at(a, text + at, n - at) : NULL;
         if (!k) continue;
         *start = at;
         *stop  = at + k->n;

@@ -1,6 +1,6 @@
 /* bpe_classes.c -- computing classes of characters from sets: the coarsest partition of all code points in which every set is a
  * union of classes. */
-#include "data/tokenizer/parts.h"
+#include "data/tokenizer/chain.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -4,7 +4,7 @@
  * points from our own tables and two bytes in the result.  The rest (groups, repeats, alternatives) is ASCII with the same meaning
  * in PCRE2.  Constructs that the two libraries read differently, or that are not about sets, are rewritten or refused.
  */
-#include "data/tokenizer/parts.h"
+#include "data/tokenizer/chain.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>

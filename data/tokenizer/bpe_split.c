@@ -3,7 +3,7 @@
  * The characters of a text are converted to classes (bpe_classes.c) of one byte each.  PCRE2 matches these bytes and needs no
  * knowledge of Unicode.
  */
-#include "data/tokenizer/parts.h"
+#include "data/tokenizer/chain.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +11,7 @@ const char ds_gpt2_pattern[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^
 
 rt_status ds_splitter_add(ds_splitter *s, const char *pattern, int literal, ds_split_keep keep, const char *where)
 {
-    RT_CHECK(s->n < DS_MAX_SPLITS, RT_EFORMAT, "%s: the pre_tokenizer has more than %d regexes", where, DS_MAX_SPLITS);
+    RT_CHECK(s->n < DS_MAX_STEPS, RT_EFORMAT, "%s: the pre_tokenizer has more than %d regexes", where, DS_MAX_STEPS);
     RT_CHECK(*pattern, RT_EFORMAT, "%s: the pre_tokenizer has an empty pattern", where);
     const int i        = s->n++;
     s->step[i].keep    = keep;
@@ -59,7 +59,7 @@ void ds_splitter_free(ds_splitter *s)
 
 void ds_split_work_free(ds_split_work *w)
 {
-    for (int i = 0; i < DS_MAX_SPLITS; i++) pcre2_match_data_free(w->match[i]);
+    for (int i = 0; i < DS_MAX_STEPS; i++) pcre2_match_data_free(w->match[i]);
     free(w->class);
     *w = (ds_split_work){0};
 }
@@ -77,14 +77,14 @@ typedef struct part { /* a part of the text: its bytes, and the class of each ch
     size_t bytes, n;
 } part;
 
-/* Finds the next match at or after `at`; *from = n if there is none. */
-static rt_status split_find(const split *k, int step, const part *p, size_t at, size_t *from, size_t *to)
+/* Finds the next match at or after `at`. */
+static rt_status split_find(const split *k, int step, const part *p, size_t at, size_t *from, size_t *to, int *found)
 {
     const pcre2_code *code = k->s->step[step].code;
     pcre2_match_data *m    = k->w->match[step];
     int               rc   = pcre2_match(code, p->class, p->n, at, 0, m, NULL);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT) rc = pcre2_match(code, p->class, p->n, at, PCRE2_NO_JIT, m, NULL);
-    *from = *to = p->n;
+    *found = rc >= 0;
     if (rc == PCRE2_ERROR_NOMATCH) return RT_OK;
     RT_CHECK(rc >= 0, RT_EINVAL, "the tokenizer's regex fails on a text of %zu bytes (PCRE2 error %d); divide the text", p->bytes, rc);
     *from = pcre2_get_ovector_pointer(m)[0];
@@ -104,21 +104,77 @@ static part split_take(part *p, size_t n)
     return first;
 }
 
+typedef struct cursor { /* visits the matches of one step and the text between them, in order */
+    const split *k;
+    const part  *whole;
+    part         rest;           /* what has not been visited */
+    int          step, held;     /* held: the match from..to is known but not visited */
+    size_t       done, from, to; /* characters visited; the last match found */
+    int          any;            /* a match has been found */
+} cursor;
+
+/* An empty match counts unless the match before it ends there. */
+static rt_status cursor_find(cursor *c, int *found)
+{
+    const size_t last = c->to;
+    for (size_t at = last; at <= c->whole->n; at++) {
+        RT_TRY(split_find(c->k, c->step, c->whole, at, &c->from, &c->to, found));
+        if (!*found) return RT_OK;
+        if (c->to > c->from || !c->any || c->from != last) return c->any = 1, RT_OK;
+    }
+    *found = 0;
+    return RT_OK;
+}
+
+/* Gets the next match or the text before it; *one is {0} after the last. */
+static rt_status cursor_next(cursor *c, part *one, int *match)
+{
+    int found = c->held;
+    if (!found) RT_TRY(cursor_find(c, &found));
+    const size_t gap = (found ? c->from : c->whole->n) - c->done;
+    *match           = found && !gap;
+    c->held          = found && gap;
+    *one             = found || gap ? split_take(&c->rest, *match ? c->to - c->from : gap) : (part){0};
+    c->done += one->n;
+    return RT_OK;
+}
+
+/* Does an item join the piece before it?  `before`: whether the item before it is a match. */
+static int joins(ds_split_keep keep, int before, int match)
+{
+    switch (keep) {
+    case DS_JOIN_PREVIOUS: return match && !before;
+    case DS_JOIN_NEXT: return !match && before;
+    case DS_JOIN_MATCHES: return match == before;
+    case DS_INVERTED_PREVIOUS: return !match && before;
+    case DS_INVERTED_NEXT: return match && !before;
+    default: return 0;
+    }
+}
+
+static rt_status split_cut(const split *k, int step, const part *p);
+
+static rt_status split_pieces(const split *k, int step, const part *p)
+{
+    const ds_split_keep keep = k->s->step[step].keep;
+    cursor              c    = {.k = k, .whole = p, .rest = *p, .step = step};
+    part                one, piece = {0};
+    for (int match, before = 0;; before = match) {
+        RT_TRY(cursor_next(&c, &one, &match));
+        if (one.text && piece.text && joins(keep, before, match)) {
+            piece.bytes += one.bytes, piece.n += one.n;
+            continue;
+        }
+        if (piece.n) RT_TRY(split_cut(k, step + 1, &piece));
+        if (!one.text) return RT_OK;
+        piece = one;
+        if (keep == (match ? DS_KEEP_GAPS : DS_KEEP_MATCHES)) piece.n = 0;
+    }
+}
+
 static rt_status split_cut(const split *k, int step, const part *p)
 {
-    if (step == k->s->n) return k->piece(k->ud, p->text, p->bytes);
-    const ds_split_keep keep = k->s->step[step].keep;
-    part                rest = *p, one;
-    for (size_t at = 0, gap = 0, from, to; gap < p->n; at = to, gap = to) {
-        RT_TRY(split_find(k, step, p, at, &from, &to));
-        while (from == to && from < p->n) /* an empty match cuts nothing: search from the next character on */
-            RT_TRY(split_find(k, step, p, from + 1, &from, &to));
-        one = split_take(&rest, from - gap);
-        if (one.n && keep != DS_KEEP_MATCHES) RT_TRY(split_cut(k, step + 1, &one));
-        one = split_take(&rest, to - from);
-        if (one.n && keep != DS_KEEP_GAPS) RT_TRY(split_cut(k, step + 1, &one));
-    }
-    return RT_OK;
+    return step == k->s->n ? k->piece(k->ud, p->text, p->bytes) : split_pieces(k, step, p);
 }
 
 /* Converts the longest valid UTF-8 prefix of s to classes. */
@@ -163,4 +219,38 @@ rt_status ds_split(const ds_splitter *s, ds_split_work *w, const char *text, siz
         if (i < n) RT_TRY(piece(ud, text + i++, 1));
     }
     return RT_OK;
+}
+
+/* ---- replacing -------------------------------------------------------------------------------- */
+
+static rt_status replace_part(const split *k, const part *p, const rt_buf *content, rt_buf *out)
+{
+    cursor c = {.k = k, .whole = p, .rest = *p};
+    part   one;
+    for (int match;;) {
+        RT_TRY(cursor_next(&c, &one, &match));
+        if (!one.text) return RT_OK;
+        RT_TRY(match ? rt_buf_add(out, content->p, content->len) : rt_buf_add(out, one.text, one.bytes));
+    }
+}
+
+static rt_status replace_all(const split *k, const char *text, size_t n, const rt_buf *content, rt_buf *out)
+{
+    RT_TRY(split_prepare(k->s, k->w, n));
+    for (size_t i = 0; i < n;) {
+        const part good = valid_part(k, text + i, n - i);
+        RT_TRY(replace_part(k, &good, content, out));
+        i += good.bytes;
+        if (i < n) RT_TRY(rt_buf_add(out, text + i++, 1));
+    }
+    return RT_OK;
+}
+
+rt_status ds_split_replace(const ds_splitter *s, const char *text, size_t n, const rt_buf *content, rt_buf *out)
+{
+    ds_split_work   w  = {0};
+    const split     k  = {s, &w, NULL, NULL};
+    const rt_status st = replace_all(&k, text, n, content, out);
+    ds_split_work_free(&w);
+    return st;
 }

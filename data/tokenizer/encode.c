@@ -1,7 +1,7 @@
-/* encode.c -- text to ids and back.
+/* encode.c -- text to ids.
  *
- * Encoding has four levels, each of which passes its parts to the next: added tokens of the raw text, NFC, added tokens of the
- * normalised text, pieces.
+ * Encoding has levels, each of which passes its parts to the next: added tokens of the raw text, the normalizer, added tokens of the
+ * normalised text, the pre-tokenizer, the model.
  */
 #include "data/tokenizer/parts.h"
 #include <stdlib.h>
@@ -12,9 +12,12 @@ typedef struct encoder {
     const ds_tokenizer *t;
     int                 added;
     ds_ids             *out;
-    ds_split_work       split;
+    int                 first; /* 1: the part at work begins the whole text */
+    ds_norm_work        norm;
+    ds_pre_work         pre;
     ds_bpe_work         bpe;
-    rt_buf              nfc, entry, spaced;
+    ds_unigram_work     unigram;
+    rt_buf              mended, entry;
 } encoder;
 
 static rt_status encode_reserve(ds_ids *ids, int64_t more)
@@ -42,7 +45,7 @@ static rt_status whole_entry(encoder *e, const char *s, size_t n, int32_t *id)
     *id = -1;
     if (!e->t->ignore_merges) return RT_OK;
     rt_buf_clear(&e->entry);
-    RT_TRY(ds_alphabet_encode(s, n, &e->entry));
+    RT_TRY(e->t->pre.byte_level ? ds_alphabet_encode(s, n, &e->entry) : rt_buf_add(&e->entry, s, n));
     *id = ds_vocab_find(&e->t->vocab, e->entry.p, e->entry.len);
     return RT_OK;
 }
@@ -53,25 +56,21 @@ static rt_status encode_piece(void *ud, const char *s, size_t n)
     ds_ids  *out = e->out;
     int64_t  left;
     int32_t  id;
+    if (e->t->is_unigram) return ds_unigram_encode(&e->t->unigram, &e->t->vocab, &e->unigram, s, n, out);
     RT_TRY(whole_entry(e, s, n, &id));
     if (id >= 0) return ds_ids_add(out, id);
     RT_TRY(encode_reserve(out, (int64_t)n));
-    for (size_t i = 0; i < n; i++) out->v[out->n + (int64_t)i] = e->t->byte_id[(unsigned char)s[i]];
-    RT_TRY(ds_bpe_merge(&e->t->merges, &e->bpe, out->v + out->n, (int64_t)n, &left));
+    const int64_t symbols = ds_symbols_fill(&e->t->symbols, s, n, out->v + out->n);
+    RT_TRY(ds_symbols_merge(&e->t->symbols, &e->t->merges, &e->bpe, out->v + out->n, symbols, &left));
     out->n += left;
     return RT_OK;
 }
 
 static rt_status encode_plain(encoder *e, const char *s, size_t n)
 {
-    if (e->t->prefix_space && s[0] != ' ') {
-        rt_buf_clear(&e->spaced);
-        RT_TRY(rt_buf_str(&e->spaced, " "));
-        RT_TRY(rt_buf_add(&e->spaced, s, n));
-        s = e->spaced.p;
-        n = e->spaced.len;
-    }
-    return ds_split(&e->t->splitter, &e->split, s, n, encode_piece, e);
+    const int first = e->first;
+    e->first        = 0;
+    return ds_pre_run(&e->t->pre, &e->pre, s, n, first, encode_piece, e);
 }
 
 /* ---- added tokens ------------------------------------------------------------------------ */
@@ -85,23 +84,36 @@ static rt_status encode_between(encoder *e, const ds_added *list, const char *s,
     for (const ds_added_token *k; e->added && (k = ds_added_next(list, s, n, at, &start, &stop)); at = stop) {
         if (start > at) RT_TRY(part(e, s + at, start - at));
         RT_TRY(ds_ids_add(e->out, k->id));
+        e->first = 0;
     }
     return at < n ? part(e, s + at, n - at) : RT_OK;
 }
 
 static rt_status encode_normalized(encoder *e, const char *s, size_t n)
 {
-    if (e->t->nfc) {
-        rt_buf_clear(&e->nfc);
-        RT_TRY(ds_nfc(s, n, &e->nfc));
-        s = e->nfc.p;
-        n = e->nfc.len;
-    }
+    RT_TRY(ds_normalize(&e->t->normalizer, &e->norm, &s, &n));
     return encode_between(e, &e->t->normalized, s, n, encode_plain);
+}
+
+/* A model of characters gets U+FFFD for each part that is not UTF-8. */
+static rt_status encode_mend(encoder *e, const char **s, size_t *n)
+{
+    if (e->t->pre.byte_level || rt_utf8_valid(*s, *n)) return RT_OK;
+    for (size_t i = 0, len; i < *n; i += len) {
+        const char *at = *s + i;
+        len            = rt_utf8_length(at, *n - i);
+        RT_TRY(len ? rt_buf_add(&e->mended, at, len) : rt_buf_str(&e->mended, "\xef\xbf\xbd"));
+        if (!len) len = rt_utf8_broken(at, *n - i);
+    }
+    *s = e->mended.p;
+    *n = e->mended.len;
+    return RT_OK;
 }
 
 static rt_status encode_whole_text(encoder *e, const char *s, size_t n, int flags)
 {
+    e->first = 1;
+    RT_TRY(encode_mend(e, &s, &n));
     if (flags & (DS_SPECIAL | DS_OPEN)) RT_TRY(encode_add_all(e->out, &e->t->prefix));
     RT_TRY(encode_between(e, &e->t->raw, s, n, encode_normalized));
     if (flags & DS_SPECIAL) return encode_add_all(e->out, &e->t->suffix);
@@ -116,31 +128,11 @@ rt_status ds_encode(const ds_tokenizer *t, const char *text, size_t n, int flags
              MAX_TEXT);
     const rt_status st = encode_whole_text(&e, text, n, flags);
     if (st != RT_OK) out->n = before;
-    ds_split_work_free(&e.split);
+    ds_norm_work_free(&e.norm);
+    ds_pre_work_free(&e.pre);
     ds_bpe_work_free(&e.bpe);
-    rt_buf_free(&e.nfc);
+    ds_unigram_work_free(&e.unigram);
+    rt_buf_free(&e.mended);
     rt_buf_free(&e.entry);
-    rt_buf_free(&e.spaced);
-    return st;
-}
-
-/* ---- decoding ----------------------------------------------------------------------------- */
-
-static rt_status decode_one(const ds_vocab *v, int32_t id, int skip_special, rt_buf *out)
-{
-    size_t n;
-    if (id < 0 || id >= v->n) return RT_OK; /* ids above the tokenizer's entries (padding of a model's vocabulary) have no text */
-    const int   flags = v->entry[id].flags;
-    const char *s     = ds_vocab_text(v, id, &n);
-    if (skip_special && (flags & DS_ENTRY_SPECIAL)) return RT_OK;
-    return flags & DS_ENTRY_ADDED ? rt_buf_add(out, s, n) : ds_alphabet_decode(s, n, out);
-}
-
-rt_status ds_decode(const ds_tokenizer *t, const int32_t *ids, int64_t n, int skip_special, rt_buf *out)
-{
-    const size_t before = out->len;
-    rt_status    st     = rt_buf_add(out, "", 0); /* no ids give "", not NULL */
-    for (int64_t i = 0; st == RT_OK && i < n; i++) st = decode_one(&t->vocab, ids[i], skip_special, out);
-    if (st != RT_OK) out->len = before;
     return st;
 }

@@ -20,8 +20,8 @@ static void add_bytes(rt_sha *h, const char *s, size_t n)
     rt_sha_add(h, s, n);
 }
 
-/* Added tokens are hashed by their text; all other entries by the bytes that they represent. */
-static rt_status add_entries(rt_sha *h, const ds_vocab *v)
+/* Added tokens and entries of characters are hashed by their text, byte-level entries by the bytes that they represent. */
+static rt_status add_entries(rt_sha *h, const ds_vocab *v, int byte_level)
 {
     rt_buf    bytes = {0};
     rt_status st    = RT_OK;
@@ -32,7 +32,7 @@ static rt_status add_entries(rt_sha *h, const ds_vocab *v)
         const char *s     = ds_vocab_text(v, (int32_t)id, &n);
         const int   added = (v->entry[id].flags & DS_ENTRY_ADDED) != 0;
         rt_buf_clear(&bytes);
-        st = added ? rt_buf_add(&bytes, s, n) : ds_alphabet_decode(s, n, &bytes);
+        st = added || !byte_level ? rt_buf_add(&bytes, s, n) : ds_alphabet_decode(s, n, &bytes);
         identity_add_int(h, id);
         identity_add_int(h, added);
         add_bytes(h, bytes.p, bytes.len);
@@ -67,7 +67,6 @@ static rt_status identity_add_merges(rt_sha *h, const ds_merges *m)
 
 static void add_splitter(rt_sha *h, const ds_splitter *s)
 {
-    identity_add_int(h, s->n);
     for (int i = 0; i < s->n; i++) {
         identity_add_int(h, s->step[i].literal);
         identity_add_int(h, s->step[i].keep);
@@ -96,18 +95,95 @@ static rt_status add_added(rt_sha *h, const ds_added *a)
     return RT_OK;
 }
 
+/* ---- form 1: byte-level BPE --------------------------------------------------------------------- */
+
+/* NFC, a space before the text and regexes are all that form 1 has around the model. */
+static int has_form_1(const ds_tokenizer *t)
+{
+    for (int i = 0; i < t->normalizer.n; i++)
+        if (strcmp(t->normalizer.step[i].type, "NFC")) return 0;
+    for (int i = 0; i < t->pre.n; i++)
+        if (t->pre.step[i].kind == DS_PRE_METASPACE) return 0;
+    return t->pre.byte_level;
+}
+
+static void identity_add_bytes_chain(rt_sha *h, const ds_tokenizer *t)
+{
+    int space = 0, regexes = 0;
+    for (int i = 0; i < t->pre.n; i++) space |= t->pre.step[i].kind == DS_PRE_SPACE, regexes += t->pre.step[i].splitter.n;
+    identity_add_int(h, t->ignore_merges);
+    identity_add_int(h, t->normalizer.n > 0);
+    identity_add_int(h, space);
+    identity_add_int(h, regexes);
+    for (int i = 0; i < t->pre.n; i++) add_splitter(h, &t->pre.step[i].splitter);
+}
+
+/* ---- form 2: any other ------------------------------------------------------------------------------ */
+
+static void identity_add_normalizer(rt_sha *h, const ds_normalizer *z)
+{
+    identity_add_int(h, z->n);
+    for (int i = 0; i < z->n; i++) {
+        const ds_norm_step *s = &z->step[i];
+        add_bytes(h, s->type, strlen(s->type));
+        add_bytes(h, s->from.p, s->from.len);
+        add_bytes(h, s->to.p, s->to.len);
+        identity_add_int(h, s->left);
+        identity_add_int(h, s->right);
+        identity_add_int(h, s->regex.n);
+        add_splitter(h, &s->regex);
+    }
+}
+
+static void identity_add_pre(rt_sha *h, const ds_pre *p)
+{
+    identity_add_int(h, p->byte_level);
+    identity_add_int(h, p->n);
+    for (int i = 0; i < p->n; i++) {
+        const ds_pre_step *s = &p->step[i];
+        identity_add_int(h, s->kind);
+        add_bytes(h, s->mark.p, s->mark.len);
+        identity_add_int(h, s->scheme);
+        identity_add_int(h, s->cut);
+        identity_add_int(h, s->splitter.n);
+        add_splitter(h, &s->splitter);
+    }
+}
+
+static void identity_add_scores(rt_sha *h, const ds_unigram *u)
+{
+    identity_add_int(h, u->n);
+    for (int64_t i = 0; i < u->n; i++) {
+        int64_t bits;
+        memcpy(&bits, &u->score[i], sizeof bits);
+        identity_add_int(h, bits);
+    }
+    identity_add_int(h, u->byte_fallback);
+    identity_add_int(h, u->unk);
+}
+
+static void identity_add_chain(rt_sha *h, const ds_tokenizer *t)
+{
+    identity_add_int(h, t->is_unigram);
+    if (t->is_unigram) identity_add_scores(h, &t->unigram);
+    identity_add_int(h, t->ignore_merges);
+    identity_add_int(h, t->symbols.byte_fallback);
+    identity_add_int(h, t->symbols.fuse_unk);
+    identity_add_int(h, t->symbols.unk);
+    identity_add_normalizer(h, &t->normalizer);
+    identity_add_pre(h, &t->pre);
+}
+
 rt_status ds_tokenizer_identify(ds_tokenizer *t)
 {
-    static const char name[] = "retort tokenizer 1";
-    rt_sha           *h      = NULL;
+    static const char names[][19] = {"retort tokenizer 1", "retort tokenizer 2"};
+    const int         first       = has_form_1(t);
+    rt_sha           *h           = NULL;
     RT_TRY(rt_sha_begin(&h));
-    rt_sha_add(h, name, sizeof name);
-    rt_status st = add_entries(h, &t->vocab);
+    rt_sha_add(h, names[!first], sizeof *names);
+    rt_status st = add_entries(h, &t->vocab, t->pre.byte_level);
     if (st == RT_OK) st = identity_add_merges(h, &t->merges);
-    identity_add_int(h, t->ignore_merges);
-    identity_add_int(h, t->nfc);
-    identity_add_int(h, t->prefix_space);
-    add_splitter(h, &t->splitter);
+    (first ? identity_add_bytes_chain : identity_add_chain)(h, t);
     if (st == RT_OK) st = add_added(h, &t->raw);
     if (st == RT_OK) st = add_added(h, &t->normalized);
     rt_sha_end(&h, st == RT_OK ? t->identity : NULL);

@@ -3,8 +3,7 @@
  * Most characters are unchanged and do not interact with their neighbours.  Where one may change, the text from the character
  * before it up to the next unaffected one is decomposed, its marks are sorted, and it is composed again.
  */
-#include "data/tokenizer/parts.h"
-#include "data/tokenizer/unicode.h"
+#include "data/tokenizer/chain.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,16 +1,12 @@
-/* parts.h -- the parts of a byte-level BPE tokenizer (private to data/).
+/* parts.h -- a tokenizer's vocabulary, models and added tokens (private to data/); chain.h has the steps around the model.
  *
- * A text is processed in this order: added tokens -> NFC -> pre-tokenizer (a chain of regexes that cut it into pieces) -> merging
- * of each piece's bytes.  Entries are kept in the form of tokenizer.json: each byte is one printable character (bpe_alphabet.c),
- * so that "Ġthe" is the entry of " the".
+ * A text is processed in this order: added tokens -> normalizer -> added tokens again -> pre-tokenizer, which cuts it into pieces ->
+ * model: BPE of bytes, BPE of characters, or Unigram.  Entries are kept in the form of tokenizer.json: if the symbols are bytes,
+ * each is one printable character (bpe_alphabet.c), so that "Ġthe" is the entry of " the".
  */
 #ifndef DS_TOKENIZER_PARTS_H
 #define DS_TOKENIZER_PARTS_H
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include "core/json.h"
-#include "data/tokenizer.h"
-#include "data/tokenizer/unicode.h"
-#include <pcre2.h>
+#include "data/tokenizer/chain.h"
 
 /* ---- vocab.c: strings <-> dense ids ------------------------------------------- */
 
@@ -73,53 +69,66 @@ void ds_bpe_work_free(ds_bpe_work *w);
  * O(n log n). */
 rt_status ds_bpe_merge(const ds_merges *m, ds_bpe_work *w, int32_t *ids, int64_t n, int64_t *left);
 
-/* ---- bpe_split.c, bpe_classes.c: the pre-tokenizer -------------------------------- */
+/* ---- symbols.c: the symbols with which merging begins ------------------------------ */
 
-enum { DS_MAX_SPLITS = 8 };
-typedef enum ds_split_keep { DS_KEEP_BOTH, DS_KEEP_MATCHES, DS_KEEP_GAPS } ds_split_keep;
+/* Bytes, or characters that are entries.  A character that is no entry is given in bytes ("<0xE2>") if all of them are entries and
+ * byte_fallback holds, else it is the entry `unk`; with fuse_unk neighbours are one. */
+typedef struct ds_symbols {
+    int32_t  byte[256]; /* -1: no entry */
+    int32_t *character; /* [DS_CODE_POINTS] -1: no entry; NULL: symbols are bytes */
+    int      byte_fallback, fuse_unk;
+    int32_t  unk;  /* -1: a character without an entry is left out */
+    uint8_t *join; /* a bit for each hash of two symbols: 1: some merge may join them; NULL: symbols are bytes */
+} ds_symbols;
 
-/* Regexes match classes of characters, one byte each.  Two characters are in one class if no pattern of the splitter distinguishes
- * them.  Our own tables therefore define \p{L} and the like, and PCRE2's tables are not used. */
-typedef struct ds_splitter { /* {0}: the whole text is one piece */
-    struct {
-        pcre2_code   *code; /* over classes */
-        ds_split_keep keep;
-        char         *pattern; /* as written in the file */
-        int           literal;
-        rt_buf        parts; /* see ds_regex_read */
-    } step[DS_MAX_SPLITS];
-    int       n;
-    ds_set   *set; /* sets of all patterns */
-    int64_t   sets, cap_sets;
-    uint32_t *cut; /* [cuts] code points at which a new class may begin; freed by ds_splitter_ready */
-    int64_t   cuts;
-    uint8_t *class; /* [DS_CODE_POINTS]; NULL before ds_splitter_ready */
-} ds_splitter;
+/* Both need the vocabulary.  byte_fallback, fuse_unk and unk are set before. */
+rt_status ds_symbols_of_bytes(ds_symbols *s, const ds_vocab *v, const char *where);
+rt_status ds_symbols_of_characters(ds_symbols *s, const ds_vocab *v);
+/* Notes that a merge joins these entries.  Call it for every merge. */
+void ds_symbols_join(ds_symbols *s, const ds_vocab *v, int32_t left, int32_t right);
+void ds_symbols_free(ds_symbols *s);
+/* Fills ids, which has room for n, with the symbols of n bytes; returns their number. */
+int64_t ds_symbols_fill(const ds_symbols *s, const char *text, size_t n, int32_t *ids);
+/* Merges ids[0..n) in place, part by part: no merge crosses two symbols that no merge joins.  *left gets the remaining number. */
+rt_status ds_symbols_merge(const ds_symbols *s, const ds_merges *m, ds_bpe_work *w, int32_t *ids, int64_t n, int64_t *left);
+/* The bytes' entries "<0x00>" .. "<0xFF>"; -1: none.  ds_byte_entry: the byte that such an entry stands for; -1: it is none. */
+void ds_byte_entries(const ds_vocab *v, int32_t byte[256]);
+int  ds_byte_entry(const char *s, size_t n);
 
-extern const char ds_gpt2_pattern[];
-/* Adds a step.  `literal`: the pattern is a plain string.  RT_EFORMAT describes the fault of the pattern. */
-rt_status ds_splitter_add(ds_splitter *s, const char *pattern, int literal, ds_split_keep keep, const char *where);
-/* Call this after the last step. */
-rt_status ds_splitter_ready(ds_splitter *s, const char *where);
-void      ds_splitter_free(ds_splitter *s);
+/* ---- trie.c: the entries that begin at a place ---------------------------------------- */
 
-/* bpe_regex.c: append a pattern to `out`, in which each character, class or property becomes the two bytes 0x80 | n >> 8 and n &
- * 255 for s->set[n].  Everything else is ASCII with the same meaning in PCRE2 as in Ruby. */
-rt_status ds_regex_read(ds_splitter *s, const char *pattern, rt_buf *out, const char *where);
-rt_status ds_regex_read_literal(ds_splitter *s, const char *text, rt_buf *out, const char *where);
-/* bpe_classes.c: compute s->class and s->cut; write `parts` as a regex over classes. */
-rt_status ds_classes_make(ds_splitter *s, const char *where);
-rt_status ds_classes_write(const ds_splitter *s, const rt_buf *parts, rt_buf *out);
+typedef struct ds_trie { /* {0} is empty */
+    ds_merges next;      /* (node, byte) -> node, and the id of the string that ends there, or -1 */
+    int32_t   nodes;
+} ds_trie;
 
-typedef rt_status (*ds_piece_fn)(void *ud, const char *piece, size_t n);
-typedef struct ds_split_work { /* scratch memory of one caller; {0} is empty */
-    pcre2_match_data *match[DS_MAX_SPLITS];
-    uint8_t *class; /* [cap] classes of a text's characters */
-    size_t cap;
-} ds_split_work;
-void ds_split_work_free(ds_split_work *w);
-/* Calls piece() for each piece.  Any bytes are accepted; a byte that is not valid UTF-8 is a piece. */
-rt_status ds_split(const ds_splitter *s, ds_split_work *w, const char *text, size_t n, ds_piece_fn piece, void *ud);
+rt_status ds_trie_reserve(ds_trie *t, int64_t bytes); /* for strings of so many bytes in all */
+void      ds_trie_put(ds_trie *t, const char *s, size_t n, int32_t id);
+/* Goes from *node (0: the beginning) along a byte.  Returns 0 if no string continues so; else *id is the string that ends here, or -1. */
+int  ds_trie_step(const ds_trie *t, int32_t *node, unsigned char byte, int32_t *id);
+void ds_trie_free(ds_trie *t);
+
+/* ---- unigram.c: the segmentation of the highest score ----------------------------------- */
+
+typedef struct ds_unigram { /* {0}: the model is BPE */
+    ds_trie trie;
+    double *score; /* [entries] natural logarithms */
+    int64_t n, cap;
+    double  unk_score;
+    int32_t byte[256];
+    int32_t unk; /* -1: a character without an entry is an error */
+    int     byte_fallback;
+} ds_unigram;
+
+typedef struct ds_unigram_work { /* scratch memory of one caller; {0} is empty */
+    struct ds_unigram_best *best;
+    int64_t                 cap;
+} ds_unigram_work;
+
+rt_status ds_unigram_ready(ds_unigram *u, const ds_vocab *v); /* call it after the last entry */
+rt_status ds_unigram_encode(const ds_unigram *u, const ds_vocab *v, ds_unigram_work *w, const char *s, size_t n, ds_ids *out);
+void      ds_unigram_work_free(ds_unigram_work *w);
+void      ds_unigram_free(ds_unigram *u);
 
 /* ---- added.c: added tokens in the text ---------------------------------- */
 
@@ -131,14 +140,15 @@ typedef struct ds_added_token {
     int     flags;
 } ds_added_token;
 
-typedef struct ds_added { /* {0} is empty; sorted by first byte, then longest first */
+typedef struct ds_added { /* {0} is empty */
     ds_added_token *token;
     int64_t         n, cap;
-    int64_t         first[257];
+    ds_trie         trie;        /* of the tokens' texts, to their index */
+    uint8_t         begins[256]; /* 1: a token begins with this byte */
 } ds_added;
 
 rt_status ds_added_put(ds_added *a, const char *text, size_t n, int32_t id, int flags);
-void      ds_added_sort(ds_added *a); /* call it after the last put */
+rt_status ds_added_ready(ds_added *a); /* call it after the last put */
 void      ds_added_free(ds_added *a);
 /* Finds the first token at or after `from`, which covers text[*start..*stop).  NULL: none. */
 const ds_added_token *ds_added_next(const ds_added *a, const char *text, size_t n, size_t from, size_t *start, size_t *stop);
@@ -146,19 +156,22 @@ const ds_added_token *ds_added_next(const ds_added *a, const char *text, size_t 
 /* ---- the tokenizer ----------------------------------------------------------------- */
 
 struct ds_tokenizer {
-    ds_vocab    vocab;
-    ds_merges   merges;
-    ds_splitter splitter;
-    ds_added    raw, normalized; /* tokens matched before and after NFC */
-    ds_ids      prefix, suffix;  /* tokens that the post-processor adds around a text */
-    ds_ids      close;           /* tokens that end a training document: the suffix, or those in tokenizer_config.json */
-    int         nfc, prefix_space, ignore_merges;
-    int32_t     byte_id[256];
-    int32_t     bos, eos;
-    ds_ends     ends;
-    char        identity[RT_SHA_HEX]; /* see data/FORMAT.md */
-    char        file[RT_SHA_HEX];     /* SHA-256 of tokenizer.json */
-    char        former[RT_SHA_HEX];   /* SHA-256 of the tokenizer.json from which this one was copied; "": not recorded */
+    ds_vocab        vocab;
+    ds_merges       merges;
+    ds_symbols      symbols;
+    ds_unigram      unigram;
+    ds_normalizer   normalizer;
+    ds_pre          pre;
+    ds_decode_steps decoder;
+    ds_added        raw, normalized; /* tokens matched before and after the normalizer */
+    ds_ids          prefix, suffix;  /* tokens that the post-processor adds around a text */
+    ds_ids          close;           /* tokens that end a training document: the suffix, or those in tokenizer_config.json */
+    int             is_unigram, ignore_merges;
+    int32_t         bos, eos;
+    ds_ends         ends;
+    char            identity[RT_SHA_HEX]; /* see data/FORMAT.md */
+    char            file[RT_SHA_HEX];     /* SHA-256 of tokenizer.json */
+    char            former[RT_SHA_HEX];   /* SHA-256 of the tokenizer.json from which this one was copied; "": not recorded */
 };
 
 enum { DS_MAX_TOKENIZER = 256 << 20 }; /* largest size of a file in bytes */
@@ -168,16 +181,16 @@ enum { DS_MAX_TOKENIZER = 256 << 20 }; /* largest size of a file in bytes */
 
 /* json.c: fills t from the parsed tokenizer.json (`where` is for errors). */
 rt_status ds_tokenizer_parse(ds_tokenizer *t, const cJSON *root, const char *where);
-/* pre.c: parses normalizer, pre_tokenizer, post_processor and decoder. */
-rt_status ds_tokenizer_parse_chain(ds_tokenizer *t, const cJSON *root, const char *where);
+/* model.c: parses the model, after the pre-tokenizer. */
+rt_status ds_tokenizer_parse_model(ds_tokenizer *t, const cJSON *root, const char *where);
+/* post.c: parses the post_processor. */
+rt_status ds_tokenizer_parse_post(ds_tokenizer *t, const cJSON *root, const char *where);
 /* ends.c: reads the tokens that begin and end texts from the files next to tokenizer.json. */
 rt_status ds_tokenizer_read_ends(ds_tokenizer *t, const char *dir);
 /* identity.c: computes t->identity from everything that was parsed. */
 rt_status ds_tokenizer_identify(ds_tokenizer *t);
 /* Appends an entry as tokenizer.json writes it. */
 rt_status ds_tokenizer_entry(const ds_tokenizer *t, int32_t id, rt_buf *out);
-/* nfc.c: appends the text in NFC; bytes that are not valid UTF-8 are kept. */
-rt_status ds_nfc(const char *text, size_t n, rt_buf *out);
 /* write.c: writes tokenizer.json and tokenizer_config.json of a trained tokenizer. */
 typedef struct ds_trained {
     ds_vocab vocab;  /* entry 0 is the end token */

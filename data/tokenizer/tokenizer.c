@@ -42,7 +42,11 @@ void ds_tokenizer_destroy(ds_tokenizer **t)
     ds_tokenizer *k = *t;
     if (!k) return;
     ds_vocab_free(&k->vocab);
-    ds_splitter_free(&k->splitter);
+    ds_symbols_free(&k->symbols);
+    ds_unigram_free(&k->unigram);
+    ds_normalizer_free(&k->normalizer);
+    ds_pre_free(&k->pre);
+    ds_decode_steps_free(&k->decoder);
     ds_added_free(&k->raw);
     ds_added_free(&k->normalized);
     free(k->merges.slot);

@@ -423,6 +423,7 @@ static void added_tokens_obey_their_flags(void **state)
 static void broken_files_are_refused_by_name(void **state)
 {
     (void)state;
+    refused(&(made){.model = "\"type\":\"WordPiece\","}, "WordPiece");
     refused(&(made){.model = "\"type\":\"Unigram\","}, "Unigram");
     refused(&(made){.model = "\"dropout\":0.1,"}, "dropout");
     refused(&(made){.model = "\"end_of_word_suffix\":\"</w>\","}, "end_of_word_suffix");
@@ -432,9 +433,8 @@ static void broken_files_are_refused_by_name(void **state)
     refused(&(made){.merges = "5"}, "merge 0");
     refused(&(made){.normalizer = "{\"type\":\"NFKC\"}"}, "NFKC");
     refused(&(made){.pre = "null"}, "ByteLevel");
-    refused(&(made){.pre = "{\"type\":\"Metaspace\"}"}, "Metaspace");
-    refused(&(made){.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[" SPLIT("a", "MergedWithNext") "," BYTE_LEVEL "]}"},
-            "MergedWithNext");
+    refused(&(made){.pre = "{\"type\":\"Metaspace\"}"}, "ByteLevel");
+    refused(&(made){.decoder = "null"}, "decoder");
     refused(&(made){.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[" SPLIT("(a", "Isolated") "," BYTE_LEVEL "]}"}, "(a");
     refused(&(made){.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[" SPLIT("(?i:[a&&b])", "Isolated") "," BYTE_LEVEL "]}"}, "&&");
     refused(&(made){.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[" SPLIT("a{1,3}+", "Isolated") "," BYTE_LEVEL "]}"}, "counted");
