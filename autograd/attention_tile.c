@@ -5,13 +5,21 @@
 
 enum { GROUP = 24 };
 
-ag_tile ag_tile_at(const int32_t *doc_start, int64_t t0, int64_t T)
+/* The first position that position t may attend to. */
+static int64_t first_seen(const ag_sight *s, int64_t t)
+{
+    const int64_t start = s->doc_start[t], window = s->window ? t - s->window + 1 : 0;
+    RT_ASSERT(start >= 0 && start <= t);
+    return window > start ? window : start;
+}
+
+ag_tile ag_tile_at(const ag_sight *s, int64_t t0, int64_t T)
 {
     ag_tile q = {.t0 = t0, .rows = T - t0 < AG_TQ ? T - t0 : AG_TQ};
-    q.first   = doc_start[t0];
+    q.first   = first_seen(s, t0);
     for (int64_t i = 0; i < q.rows; i++) {
-        RT_ASSERT(doc_start[t0 + i] >= 0 && doc_start[t0 + i] <= t0 + i);
-        if (doc_start[t0 + i] < q.first) q.first = doc_start[t0 + i];
+        const int64_t first = first_seen(s, t0 + i);
+        if (first < q.first) q.first = first;
     }
     q.first = q.first / KN_MAX_NR * KN_MAX_NR; /* a panel boundary for every nr */
     q.end   = t0 + q.rows;
@@ -34,23 +42,22 @@ static int64_t tile_seen(const ag_tile *q, int64_t end)
 
 int64_t ag_tile_cleared(const ag_tile *q, int64_t i) { return tile_seen(q, i + 1 + 2 * GROUP); }
 
-void ag_tile_visible(const ag_tile *q, const int32_t *doc_start, int64_t i, int64_t *from, int64_t *to)
+void ag_tile_visible(const ag_tile *q, const ag_sight *s, int64_t i, int64_t *from, int64_t *to)
 {
-    const int64_t last = q->t0 + i + 1 - q->k0;
-    *from              = doc_start[q->t0 + i] > q->k0 ? doc_start[q->t0 + i] - q->k0 : 0;
-    *to                = last < q->keys ? last : q->keys;
+    const int64_t last = q->t0 + i + 1 - q->k0, first = first_seen(s, q->t0 + i);
+    *from = first > q->k0 ? first - q->k0 : 0;
+    *to   = last < q->keys ? last : q->keys;
     if (*from > *to) *from = *to = 0;
 }
 
 /* ---- products ------------------------------------------------------------------------------------ */
 
-ag_tile_gemm ag_tile_gemm_of(const kn_table *k, kn_type t, int64_t D)
+ag_tile_gemm ag_tile_gemm_of(const kn_table *k, kn_type t, int64_t D, double scale)
 {
-    const double whole = 1 / sqrt((double)D);
-    ag_tile_gemm o     = {k, kn_gemm_kernel_of(kn_gemm_operand(t)), D, (real)whole, 1};
+    ag_tile_gemm o = {k, kn_gemm_kernel_of(kn_gemm_operand(t)), D, (real)scale, 1};
     if (o.g->type == KN_BF16) {
-        o.q_scale     = (real)exp2(-floor(log2((double)D) / 2));
-        o.score_scale = (real)(whole / (double)o.q_scale);
+        o.q_scale     = (real)exp2(ceil(log2(scale)));
+        o.score_scale = (real)(scale / (double)o.q_scale);
     }
     return o;
 }

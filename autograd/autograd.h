@@ -43,13 +43,17 @@ ag_id ag_view(ag_graph *g, ag_id x, int nd, const int64_t *shape);
  * -1, and ag_plan_create() returns that first error. */
 ag_id ag_add(ag_graph *g, ag_id a, ag_id b);                 /* y = a + b, same shape, a's type   */
 ag_id ag_mul(ag_graph *g, ag_id a, ag_id b);                 /* y = a * b, same shape             */
+ag_id ag_scale(ag_graph *g, ag_id x, double s);              /* y = s x                           */
 ag_id ag_bias(ag_graph *g, ag_id x, ag_id b);                /* x[N,C] + b[C] on each row         */
 ag_id ag_sum(ag_graph *g, ag_id x);                          /* y = sum_i x_i, a real scalar      */
 ag_id ag_embed(ag_graph *g, ag_id ids, ag_id w);             /* rows ids[N] of w[V,C]: [N,C]      */
 ag_id ag_linear(ag_graph *g, ag_id x, ag_id w);              /* x[N,C] w[M,C]^T: [N,M]            */
 ag_id ag_linear_add(ag_graph *g, ag_id x, ag_id w, ag_id r); /* x w^T + r[N,M]                    */
-ag_id ag_rmsnorm(ag_graph *g, ag_id x, ag_id w, double eps); /* rows of [N,C], w is [C]           */
 ag_id ag_swiglu(ag_graph *g, ag_id gate, ag_id up);          /* silu(gate) * up, same shape       */
+ag_id ag_geglu(ag_graph *g, ag_id gate, ag_id up);           /* gelu(gate) * up, same shape; the tanh approximation */
+
+/* RMSNorm of the rows of x[N,C], multiplied by w[C] or, if `plus_one`, by 1 + w[C]. */
+ag_id ag_rmsnorm(ag_graph *g, ag_id x, ag_id w, double eps, int plus_one);
 
 /* Rotary embedding of x[N, n D] at positions pos[N].  table[2, P, D/2] holds the cosines, then the sines
  * (ag_rope_table fills it).  Element i of a head is paired with element i + D/2, as in Hugging Face's files. */
@@ -57,9 +61,13 @@ ag_id ag_rope(ag_graph *g, ag_id x, ag_id pos, ag_id table, int64_t D);
 void  ag_rope_table(real *table, int64_t positions, int64_t D, double theta);
 
 /* Causal grouped-query attention within documents: q[BT, H D], k and v[BT, KV D].
- * Position i of a sequence attends to doc_start[i] .. i of the same sequence.  No T x T buffer is allocated. */
+ * Position i of a sequence attends to doc_start[i] .. i of the same sequence; with a window only to the last `window` of these,
+ * itself included.  No T x T buffer is allocated. */
 typedef struct ag_heads {
     int64_t B, T, H, KV, D;
+    int64_t window; /* 0: none */
+    double  scale;  /* multiplies the scores q . k; 0: 1 / sqrt(D) */
+    double  cap;    /* scores become cap tanh(score / cap); 0: none */
 } ag_heads;
 ag_id ag_attention(ag_graph *g, ag_id q, ag_id k, ag_id v, ag_id doc_start, const ag_heads *h);
 /* Decoding, forward only: attention of R new rows q[R, H D], k and v[R, KV D] over a cache of B slots of T rows, one sequence per

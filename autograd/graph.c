@@ -1,5 +1,6 @@
 /* graph.c -- builds a graph by appending values and nodes to two arrays. */
 #include "autograd/graph.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -93,7 +94,10 @@ static ag_id add_node(ag_graph *g, const ag_op *op, const ag_id *in, ag_attr att
 }
 
 static ag_attr none(void) { return (ag_attr){0}; }
-static ag_attr heads(const ag_heads *h) { return (ag_attr){.i = {h->B, h->T, h->H, h->KV, h->D}}; }
+static ag_attr heads(const ag_heads *h)
+{
+    return (ag_attr){.f = h->scale > 0 ? h->scale : 1 / sqrt((double)h->D), .g = h->cap, .i = {h->B, h->T, h->H, h->KV, h->D, h->window}};
+}
 
 ag_id ag_add(ag_graph *g, ag_id a, ag_id b) { return add_node(g, &ag_op_add, (ag_id[]){a, b}, none()); }
 ag_id ag_mul(ag_graph *g, ag_id a, ag_id b) { return add_node(g, &ag_op_mul, (ag_id[]){a, b}, none()); }
@@ -102,8 +106,14 @@ ag_id ag_sum(ag_graph *g, ag_id x) { return add_node(g, &ag_op_sum, (ag_id[]){x}
 ag_id ag_embed(ag_graph *g, ag_id ids, ag_id w) { return add_node(g, &ag_op_embed, (ag_id[]){ids, w}, none()); }
 ag_id ag_linear(ag_graph *g, ag_id x, ag_id w) { return add_node(g, &ag_op_linear, (ag_id[]){x, w}, none()); }
 ag_id ag_linear_add(ag_graph *g, ag_id x, ag_id w, ag_id r) { return add_node(g, &ag_op_linear_add, (ag_id[]){x, w, r}, none()); }
-ag_id ag_rmsnorm(ag_graph *g, ag_id x, ag_id w, double eps) { return add_node(g, &ag_op_rmsnorm, (ag_id[]){x, w}, (ag_attr){.f = eps}); }
+ag_id ag_scale(ag_graph *g, ag_id x, double s) { return add_node(g, &ag_op_scale, (ag_id[]){x}, (ag_attr){.f = s}); }
 ag_id ag_swiglu(ag_graph *g, ag_id a, ag_id b) { return add_node(g, &ag_op_swiglu, (ag_id[]){a, b}, none()); }
+ag_id ag_geglu(ag_graph *g, ag_id a, ag_id b) { return add_node(g, &ag_op_geglu, (ag_id[]){a, b}, (ag_attr){.i = {1}}); }
+
+ag_id ag_rmsnorm(ag_graph *g, ag_id x, ag_id w, double eps, int plus_one)
+{
+    return add_node(g, &ag_op_rmsnorm, (ag_id[]){x, w}, (ag_attr){.f = eps, .i = {plus_one}});
+}
 
 static int64_t g_head_block = (int64_t)64 << 20;
 

@@ -98,6 +98,11 @@ typedef struct kn_gemm_kernel {
     X(void, norm_back, (real *dx, const real *x, const real *w, const real *dy, real r, real m, int64_t n)) /* r (w dy - m x) */ \
     X(void, silu_mul, (real *y, const real *g, const real *u, int64_t n)) /* y = silu(g) u */                              \
     X(void, silu_mul_back, (real *dg, real *du, const real *g, const real *u, const real *dy, int64_t n))                  \
+    /* y = gelu(g) u with the tanh approximation: gelu(g) = g s(2 a), s logistic, a = sqrt(2/pi) (g + 0.044715 g^3) */      \
+    X(void, gelu_mul, (real *y, const real *g, const real *u, int64_t n))                                                  \
+    X(void, gelu_mul_back, (real *dg, real *du, const real *g, const real *u, const real *dy, int64_t n))                  \
+    X(void, soft_cap, (real *y, const real *x, real cap, int64_t n)) /* y = cap tanh(x / cap) */                           \
+    X(void, soft_cap_back, (real *dx, const real *y, real cap, int64_t n)) /* dx *= 1 - (y / cap)^2, the derivative */      \
     /* Rotates a head of two halves [D/2]: (a, b) -> (a c - sign b s, b c + sign a s). */                                                \
     X(void, rotate, (real *y, const real *x, const real *c, const real *s, real sign, int64_t half))                       \
     X(void, adamw, (real *w, real *m, real *v, const real *g, const kn_adamw *o, int64_t n))

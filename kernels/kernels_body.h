@@ -249,6 +249,43 @@ static void silu_mul_back(real *dg, real *du, const real *g, const real *u, cons
     }
 }
 
+/* Sets *slope to the derivative of 2 a by g, and returns s(2 a).  Beyond 20 the logistic function is 0 or 1, and g^3 might overflow. */
+static inline real gelu_gate(real *clamped, real *slope, real g)
+{
+    const real twice = (real)1.5957691216057308, cubic = (real)0.044715; /* 2 sqrt(2 / pi) */
+    real       x = g < -20 ? -20 : g;
+    x            = x > 20 ? 20 : x;
+    *clamped     = x;
+    *slope       = twice * (1 + 3 * cubic * x * x);
+    return 1 / (1 + fast_exp(-twice * (x + cubic * x * x * x)));
+}
+
+static void gelu_mul(real *y, const real *g, const real *u, int64_t n)
+{
+    real x, slope;
+    for (int64_t i = 0; i < n; i++) y[i] = g[i] * gelu_gate(&x, &slope, g[i]) * u[i];
+}
+
+static void gelu_mul_back(real *dg, real *du, const real *g, const real *u, const real *dy, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        real       x, slope;
+        const real s = gelu_gate(&x, &slope, g[i]), gi = g[i], ui = u[i], d = dy[i];
+        dg[i] = ui * s * (1 + x * (1 - s) * slope) * d;
+        du[i] = gi * s * d;
+    }
+}
+
+static void soft_cap(real *y, const real *x, real cap, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) y[i] = cap - 2 * cap / (1 + fast_exp(2 / cap * x[i]));
+}
+
+static void soft_cap_back(real *restrict dx, const real *restrict y, real cap, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) dx[i] *= 1 - y[i] / cap * (y[i] / cap);
+}
+
 static void rotate(real *restrict y, const real *restrict x, const real *restrict c, const real *restrict s, real sign, int64_t half)
 {
     for (int64_t i = 0; i < half; i++) {

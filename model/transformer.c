@@ -16,7 +16,7 @@ typedef struct builder {
 
 static ag_id transformer_weight(const builder *b, md_role r) { return b->o->weight[md_place(b->m, r, b->layer)]; }
 
-static ag_id norm(const builder *b, ag_id x, md_role w) { return ag_rmsnorm(b->g, x, transformer_weight(b, w), b->m->config.norm_eps); }
+static ag_id norm(const builder *b, ag_id x, md_role w) { return ag_rmsnorm(b->g, x, transformer_weight(b, w), b->m->config.norm_eps, 0); }
 
 /* RMSNorm of each head: x[N, heads D] is viewed as [N heads, D]. */
 static ag_id head_norm(const builder *b, ag_id x, md_role w, int64_t heads)
@@ -127,7 +127,7 @@ rt_status md_graph_create(md_graph *out, const md_model *m, const md_graph_opts 
     }
     const int decode = opts->use == MD_DECODE;
     builder   b      = {.o = &o, .g = o.g, .m = m, .opts = opts, .N = opts->B * opts->T};
-    b.heads          = (ag_heads){decode ? opts->slots : opts->B, decode ? opts->slot_rows : opts->T, c->H, c->KV, c->D};
+    b.heads          = (ag_heads){.B = decode ? opts->slots : opts->B, .T = decode ? opts->slot_rows : opts->T, .H = c->H, .KV = c->KV, .D = c->D};
     build(&b);
     *out = o;
     return RT_OK;

@@ -1,11 +1,10 @@
 /* attention_cached.c -- the operator attention_cached: attention of new rows over a cache of all previous rows, for decoding.
  * The cache has B slots of T rows, one sequence per slot.  All new k and v are stored in it, row r's at row pos[r] of slot[r];
- * then row r attends to rows 0 .. pos[r] of its slot.  Forward only.  Each (row, head) is computed separately, without tiles. */
+ * then row r attends to rows 0 .. pos[r] of its slot, with a window only to the last of them.  Forward only.  Each (row, head) is computed separately, without tiles. */
 #include "autograd/op.h"
-#include <math.h>
 #include <string.h>
 
-enum { B_, T_, H_, KV_, D_ };                  /* attributes */
+enum { B_, T_, H_, KV_, D_, WINDOW };          /* attributes */
 enum { Q, K, V, CACHE_K, CACHE_V, SLOT, POS }; /* inputs */
 
 static rt_status cached_infer(ag_infer *i, const ag_attr *attr)
@@ -33,10 +32,12 @@ static void forward_item(int64_t item, int thread, void *ud)
 {
     const ag_args *a = ud;
     const int64_t *n = a->attr.i, D = n[D_], r = item / n[H_], h = item % n[H_], W = n[KV_] * D;
-    const int64_t  keys = ((const int32_t *)a->in[POS])[r] + 1, c = ((const int32_t *)a->in[SLOT])[r] * n[T_] * W + h * n[KV_] / n[H_] * D;
+    const int64_t  seen = ((const int32_t *)a->in[POS])[r] + 1, keys = n[WINDOW] && seen > n[WINDOW] ? n[WINDOW] : seen;
+    const int64_t  c = (((const int32_t *)a->in[SLOT])[r] * n[T_] + seen - keys) * W + h * n[KV_] / n[H_] * D;
     real          *o = ag_scratch(a, thread), *w = o + D, *wq = w + D, *S = wq + D;
-    const real    *q = kn_load(a->in[Q], a->type[Q], r * n[H_] * D + h * D, D, wq), inv = (real)(1.0 / sqrt((double)D));
-    for (int64_t s = 0; s < keys; s++) S[s] = inv * a->k->dot(q, kn_load(a->in[CACHE_K], a->type[CACHE_K], c + s * W, D, w), D);
+    const real    *q = kn_load(a->in[Q], a->type[Q], r * n[H_] * D + h * D, D, wq), scale = (real)a->attr.f;
+    for (int64_t s = 0; s < keys; s++) S[s] = scale * a->k->dot(q, kn_load(a->in[CACHE_K], a->type[CACHE_K], c + s * W, D, w), D);
+    if (a->attr.g > 0) a->k->soft_cap(S, S, (real)a->attr.g, keys);
     const real sum = a->k->exp_sub(S, S, a->k->max(S, keys), keys);
     memset(o, 0, (size_t)D * sizeof(real));
     for (int64_t s = 0; s < keys; s++) a->k->axpy(o, kn_load(a->in[CACHE_V], a->type[CACHE_V], c + s * W, D, w), S[s] / sum, D);

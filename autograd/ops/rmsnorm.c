@@ -1,5 +1,7 @@
 /* rmsnorm.c -- the operator rmsnorm: y[n,c] = x[n,c] r[n] w[c],  r[n] = 1/sqrt(mean_c x[n,c]^2 + eps).
  *
+ * If the attribute plus_one is set, w[c] stands for 1 + the weight, as in the Gemma models.
+ *
  * With u = w dy (elementwise over the row):
  *   dx = r (u - x r^2 mean(u x)),   dw[c] = sum_n dy[n,c] x[n,c] r[n]
  * Source: Zhang & Sennrich 2019, arXiv:1910.07467, eq. 4.  The gradient is derived by hand;
@@ -29,6 +31,16 @@ static rt_status rmsnorm_infer(ag_infer *i, const ag_attr *attr)
     return RT_OK;
 }
 
+/* Returns w [C]: the weight as reals, in its own memory or in `work`, plus one if the attribute says so. */
+static const real *norm_weight(const ag_args *a, real *work)
+{
+    const int64_t C = a->shape[0]->d[1];
+    const real   *w = kn_load(a->in[1], a->type[1], 0, C, work);
+    if (!a->attr.i[0]) return w;
+    for (int64_t c = 0; c < C; c++) work[c] = 1 + w[c];
+    return work;
+}
+
 /* Forward of one row.  A work item is a row; items write disjoint outputs, so any thread may run any item.  kn_load and
  * kn_target return the tensor's own memory for KN_REAL; for other types they return scratch rows, to which kn_load casts and from
  * which kn_commit casts. */
@@ -37,7 +49,7 @@ static void rmsnorm_forward_row(int64_t n, int thread, void *ud)
     const ag_args *a    = ud;
     const int64_t  C    = a->shape[0]->d[1];
     real          *work = ag_scratch(a, thread);
-    const real    *x = kn_load(a->in[0], a->type[0], n * C, C, work), *w = kn_load(a->in[1], a->type[1], 0, C, work + C);
+    const real    *x = kn_load(a->in[0], a->type[0], n * C, C, work), *w = norm_weight(a, work + C);
     real          *y = kn_target(a->out, a->out_type, n * C, work + 2 * C);
     const real     r = (real)(1.0 / sqrt((double)a->k->dot(x, x, C) / (double)C + a->attr.f));
     a->k->scale(y, x, r, C);
@@ -54,7 +66,7 @@ static void rmsnorm_backward_rows(int64_t item, int thread, void *ud)
     const ag_args *a = ud;
     const int64_t  N = a->shape[0]->d[0], C = a->shape[0]->d[1], end = (item + 1) * ROWS < N ? (item + 1) * ROWS : N;
     real          *work = ag_scratch(a, thread), *dx = work + 3 * C, *part = a->shared + item * C;
-    const real    *w = kn_load(a->in[1], a->type[1], 0, C, work + C);
+    const real    *w = norm_weight(a, work + C);
     memset(part, 0, (size_t)C * sizeof(real));
     for (int64_t n = item * ROWS; n < end; n++) {
         const real *x = kn_load(a->in[0], a->type[0], n * C, C, work), *dy = kn_load(a->dout, a->out_type, n * C, C, work + 2 * C);

@@ -54,7 +54,7 @@ static double gradients(const shape *s, tensor p[PARAMS], const char *backend)
     assert_int_equal(ag_graph_create(&g, KN_BF16), RT_OK);
     for (int i = 0; i < PARAMS; i++) id[i] = ag_param(g, names[i], KN_BF16, 2, (int64_t[]){p[i].rows, p[i].cols});
     const ag_id start = ag_input(g, "doc_start", KN_I32, 1, (int64_t[]){s->T}), targets = ag_opaque(g, "targets");
-    const ag_id o = ag_attention(g, id[0], id[1], id[2], start, &(ag_heads){1, s->T, H, KV, s->D});
+    const ag_id o = ag_attention(g, id[0], id[1], id[2], start, &(ag_heads){.B = 1, .T = s->T, .H = H, .KV = KV, .D = s->D});
     if (ag_plan_create(&plan, g, ag_head(g, o, id[3], targets, &(ag_head_opts){0}), &opts) != RT_OK) fail_msg("%s", rt_error_text());
     for (int i = 0; i < PARAMS; i++) ag_plan_bind(plan, id[i], p[i].x, p[i].grad);
     ag_plan_bind(plan, start, g_start, NULL), ag_plan_bind(plan, targets, &t, NULL);

@@ -59,8 +59,9 @@ static void case_linear_add(net *t)
 static void case_rmsnorm(net *t)
 {
     ag_id w = ag_add(t->g, ag_param(t->g, "w", KN_REAL, 1, (int64_t[]){7}), ag_input(t->g, "c", KN_REAL, 1, (int64_t[]){7}));
-    reduce(t, ag_rmsnorm(t->g, A(t, "x", 3, 7), w, 1e-5), 3, 7);
+    reduce(t, ag_rmsnorm(t->g, ag_rmsnorm(t->g, A(t, "x", 3, 7), w, 1e-5, 0), w, 1e-5, 1), 3, 7);
 }
+static void case_scale(net *t) { reduce(t, ag_scale(t->g, A(t, "x", 35, 33), -1.7), 35, 33); }
 static void case_bias(net *t)
 {
     ag_id b = ag_add(t->g, ag_param(t->g, "b", KN_REAL, 1, (int64_t[]){3}), ag_input(t->g, "c", KN_REAL, 1, (int64_t[]){3}));
@@ -71,16 +72,20 @@ static void case_swiglu(net *t) /* more than AG_BLOCK elements */
 {
     reduce(t, ag_swiglu(t->g, A(t, "g", 35, 33), A(t, "u", 35, 33)), 35, 33);
 }
+static void case_geglu(net *t) { reduce(t, ag_geglu(t->g, A(t, "g", 35, 33), A(t, "u", 35, 33)), 35, 33); }
 static void case_rope(net *t)
 {
     ag_id table = ag_input(t->g, "table", KN_REAL, 3, (int64_t[]){2, 8, 2});
     reduce(t, ag_rope(t->g, A(t, "x", 6, 12), ints(t, "ids", 6), table, 4), 6, 12);
 }
-static void case_attention(net *t)
+static void attend(net *t, int64_t window, double scale, double cap)
 {
-    const ag_heads h = {.B = 2, .T = 70, .H = 4, .KV = 2, .D = 2}; /* more than a tile of positions */
-    reduce(t, ag_attention(t->g, A(t, "q", 140, 8), A(t, "k", 140, 4), A(t, "v", 140, 4), ints(t, "start", 140), &h), 140, 8);
+    const ag_heads h = {2, 110, 4, 2, 2, window, scale, cap}; /* more than a tile of positions */
+    reduce(t, ag_attention(t->g, A(t, "q", 220, 8), A(t, "k", 220, 4), A(t, "v", 220, 4), ints(t, "start", 220), &h), 220, 8);
 }
+static void               case_attention(net *t) { attend(t, 0, 0, 0); }
+static void               attend_in_a_window(net *t) { attend(t, 9, 0, 0); }
+static void               attend_capped(net *t) { attend(t, 0, 1.1, 0.8); }
 static void               case_attention_cached(net *t) { case_sum(t); } /* forward only: checked in test_model.c and test_kv_pool.c */
 static const ag_head_opts everything = {.teacher = CT, .work = 1};
 static void case_head(net *t) { t->loss = ag_head(t->g, A(t, "x", N, 5), A(t, "w", V, 5), ag_opaque(t->g, "targets"), &everything); }
@@ -144,12 +149,12 @@ static ag_targets targets_of(const ag_loss_settings *with, const float *weight)
 /* ---- the check -------------------------------------------------------------------------------- */
 
 static real   *g_x[MAX_LEAVES], *g_g[MAX_LEAVES];
-static int32_t g_ids[160];
+static int32_t g_ids[256];
 
 static void bind_ints(ag_plan *p, const ag_value *v, ag_id id)
 {
     const int64_t n = ag_len(&v->shape);
-    for (int64_t i = 0; i < n; i++) g_ids[i] = strcmp(v->name, "start") ? (int32_t)(i % 5) : (int32_t)(i % 70 / 23 * 23);
+    for (int64_t i = 0; i < n; i++) g_ids[i] = strcmp(v->name, "start") ? (int32_t)(i % 5) : (int32_t)(i % 110 / 37 * 37);
     ag_plan_bind(p, id, g_ids, NULL);
 }
 
@@ -243,6 +248,14 @@ static void every_op(void **state)
     }
 }
 
+static void attention_with_a_window_or_a_cap(void **state)
+{
+    const ag_loss_settings none = {0};
+    (void)state;
+    assert_int_equal(check(attend_in_a_window, 0, &none, NULL), 0);
+    assert_int_equal(check(attend_capped, 1, &none, NULL), 0);
+}
+
 static void every_objective(void **state)
 {
     static const ag_loss_settings settings[] = {
@@ -274,8 +287,8 @@ static void hidden_states_are_matched(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_op), cmocka_unit_test(every_objective),
-                                       cmocka_unit_test(hidden_states_are_matched)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_op), cmocka_unit_test(attention_with_a_window_or_a_cap),
+                                       cmocka_unit_test(every_objective), cmocka_unit_test(hidden_states_are_matched)};
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     fill_arrays();
     return cmocka_run_group_tests(tests, NULL, NULL);

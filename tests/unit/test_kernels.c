@@ -333,6 +333,67 @@ static int check_silu_mul_back(const kn_table *k, int64_t n, uint64_t seed)
     return wrong + !guards_hold(g_y, n) + !guards_hold(g_z, n);
 }
 
+/* s(2 a) and its derivative over s(2 a); g is cut at 20 as in the kernel. */
+static wide gelu_wide(wide g, wide *relative)
+{
+    const wide x = g < -20 ? -20 : g > 20 ? 20 : g, twice = 2 * sqrtl(2 / acosl(-1)), cubic = 0.044715L;
+    const wide s = 1 / (1 + exp_clamped(-twice * (x + cubic * x * x * x)));
+    *relative    = x * (1 - s) * twice * (1 + 3 * cubic * x * x);
+    return s;
+}
+
+/* The exponent of the logistic function is rounded, which moves the result by up to 87 roundings where it is nearly 0. */
+static int check_gelu_mul(const kn_table *k, int64_t n, uint64_t seed)
+{
+    int wrong = 0;
+    fill_odd(g_a, n + 1, seed), fill_normal(g_b, n + 1, seed + 1);
+    clear(g_y), k->gelu_mul(g_y + 1, g_a + 1, g_b + 1, n);
+    for (int64_t i = 1; i <= n; i++) {
+        wide       relative;
+        const wide s = gelu_wide((wide)g_a[i], &relative);
+        wrong += !near(g_y[i], (wide)(real)((wide)g_a[i] * s) * (wide)g_b[i], 100, 0);
+    }
+    return wrong + !guards_hold(g_y, n);
+}
+
+static int check_gelu_mul_back(const kn_table *k, int64_t n, uint64_t seed)
+{
+    int wrong = 0;
+    fill_odd(g_a, n + 1, seed), fill_normal(g_b, n + 1, seed + 1), fill_normal(g_c, n + 1, seed + 2);
+    clear(g_y), clear(g_z), k->gelu_mul_back(g_y + 1, g_z + 1, g_a + 1, g_b + 1, g_c + 1, n);
+    for (int64_t i = 1; i <= n; i++) {
+        wide       relative;
+        const wide g = (wide)g_a[i], s = gelu_wide(g, &relative), us = (wide)g_b[i] * s * (wide)g_c[i];
+        wrong += !near(g_y[i], us * (1 + relative), 120, us * (1 + fabsl(relative)));
+        wrong += !near(g_z[i], g * s * (wide)g_c[i], 100, 0);
+    }
+    return wrong + !guards_hold(g_y, n) + !guards_hold(g_z, n);
+}
+
+/* In place, as attention and the head use it. */
+static int check_soft_cap(const kn_table *k, int64_t n, uint64_t seed)
+{
+    const real cap   = (real)1.7;
+    int        wrong = 0;
+    fill_odd(g_a, n + 1, seed);
+    clear(g_y), memcpy(g_y + 1, g_a + 1, (size_t)n * sizeof(real)), k->soft_cap(g_y + 1, g_y + 1, cap, n);
+    for (int64_t i = 1; i <= n; i++) wrong += !near(g_y[i], (wide)cap * tanhl((wide)g_a[i] / (wide)cap), 8, (wide)cap);
+    return wrong + !guards_hold(g_y, n);
+}
+
+static int check_soft_cap_back(const kn_table *k, int64_t n, uint64_t seed)
+{
+    const real cap   = (real)1.7;
+    int        wrong = 0;
+    fill_odd(g_a, n + 1, seed), fill_normal(g_b, n + 1, seed + 1);
+    clear(g_y), memcpy(g_y + 1, g_b + 1, (size_t)n * sizeof(real)), k->soft_cap_back(g_y + 1, g_a + 1, cap, n);
+    for (int64_t i = 1; i <= n; i++) {
+        const wide t = (wide)(real)((wide)g_a[i] / (wide)cap);
+        wrong += !near(g_y[i], (wide)g_b[i] * (1 - (wide)(real)(t * t)), 8, fabsl((wide)g_b[i]) * (1 + t * t));
+    }
+    return wrong + !guards_hold(g_y, n);
+}
+
 static int check_rotate(const kn_table *k, int64_t n, uint64_t seed)
 {
     int wrong = 0;
