@@ -55,10 +55,11 @@ ag_id ag_geglu(ag_graph *g, ag_id gate, ag_id up);           /* gelu(gate) * up,
 /* RMSNorm of the rows of x[N,C], multiplied by w[C] or, if `plus_one`, by 1 + w[C]. */
 ag_id ag_rmsnorm(ag_graph *g, ag_id x, ag_id w, double eps, int plus_one);
 
-/* Rotary embedding of x[N, n D] at positions pos[N].  table[2, P, D/2] holds the cosines, then the sines
- * (ag_rope_table fills it).  Element i of a head is paired with element i + D/2, as in Hugging Face's files. */
+/* Rotary embedding of the first R elements of each head of x[N, n D], at positions pos[N].  table[2, P, R/2] holds the cosines, then
+ * the sines.  Element i of a head is paired with element i + R/2, as in Hugging Face's files. */
 ag_id ag_rope(ag_graph *g, ag_id x, ag_id pos, ag_id table, int64_t D);
-void  ag_rope_table(real *table, int64_t positions, int64_t D, double theta);
+/* Fills table [2, positions, R/2]: the cosines and sines of position times frequency[R/2], multiplied by `factor`. */
+void ag_rope_table(real *table, int64_t positions, int64_t R, const double *frequency, double factor);
 
 /* Causal grouped-query attention within documents: q[BT, H D], k and v[BT, KV D].
  * Position i of a sequence attends to doc_start[i] .. i of the same sequence; with a window only to the last `window` of these,
@@ -133,6 +134,7 @@ typedef struct ag_teacher {
     const void *hidden, *w; /* [N, C], [V, C] */
     kn_type     hidden_type, w_type;
     int64_t     C, V; /* V 0: the student's V */
+    double      cap;  /* as ag_head_opts.cap, of the teacher's logits */
     /* If set, it fills row n of topk_ids .. tail_entropy from the row's logits; any thread may call it.  The objective is then one
      * that needs AG_TEXT or AG_ENTRIES. */
     void (*draw)(void *ud, int64_t n, const real *logits, int64_t V);
@@ -195,6 +197,7 @@ double ag_mean_kl(double kl, double kl_missing);
 typedef struct ag_head_opts {
     int64_t teacher; /* C of targets.rows.teacher; 0: none */
     int     work;    /* 1: the settings will use a temperature other than 1, or a divergence that has a kernel */
+    double  cap;     /* logits become cap tanh(logit / cap); 0: none */
 } ag_head_opts;
 int   ag_row_work(const ag_loss_settings *s); /* ag_head_opts.work for these settings */
 ag_id ag_opaque(ag_graph *g, const char *name);

@@ -125,7 +125,7 @@ void ag_head_block(int64_t bytes)
 
 ag_id ag_head(ag_graph *g, ag_id x, ag_id w, ag_id t, const ag_head_opts *o)
 {
-    return add_node(g, &ag_op_head, (ag_id[]){x, w, t}, (ag_attr){.i = {g_head_block, o->teacher, o->work}});
+    return add_node(g, &ag_op_head, (ag_id[]){x, w, t}, (ag_attr){.f = o->cap, .i = {g_head_block, o->teacher, o->work}});
 }
 
 ag_id ag_match_hidden(ag_graph *g, ag_id x, ag_id w, ag_id t) { return add_node(g, &ag_op_match_hidden, (ag_id[]){x, w, t}, none()); }

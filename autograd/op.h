@@ -86,12 +86,12 @@ enum { AG_BLOCK = 1024 }; /* elements per work item of elementwise operators, wh
 static inline int64_t ag_blocks(int64_t n) { return (n + AG_BLOCK - 1) / AG_BLOCK; }
 
 /* The list of operators.  The declarations below and the tests expand it. */
-#define AG_OPS(X)                                                                                                                          \
-    X(add)                                                                                                                                 \
-    X(mul)                                                                                                                                 \
-    X(scale)                                                                                                                               \
-    X(bias) X(sum) X(embed) X(linear) X(linear_add) X(rmsnorm) X(swiglu) X(geglu) X(rope) X(attention) X(attention_cached) X(match_hidden) \
-        X(head)
+#define AG_OPS(X) \
+    X(add)        \
+    X(mul)        \
+    X(scale)      \
+    X(bias)       \
+    X(sum) X(embed) X(linear) X(linear_add) X(rmsnorm) X(swiglu) X(geglu) X(rope) X(attention) X(attention_cached) X(match_hidden) X(head)
 #define X(n) extern const ag_op ag_op_##n;
 AG_OPS(X)
 #undef X

@@ -36,7 +36,7 @@ rt_status di_teacher_load(di_teacher *o, const char *dir, int64_t T, const ds_in
     RT_TRY(teacher_check(dir, T, info));
     RT_TRY(md_load(&o->model, dir, type));
     RT_TRY(md_head_cast(&o->head, o->model));
-    return md_rope(&o->rope, &o->model->config);
+    return md_rope_tables(&o->rope, &o->model->config);
 }
 
 void di_teacher_free(di_teacher *o)
@@ -72,12 +72,14 @@ rt_status di_teacher_pass_create(di_teacher_pass *o, const di_teacher *t, const 
     o->to = to, o->T = b->T, o->seed = seed;
     RT_TRY(md_graph_create(&o->g, t->model, &g));
     RT_TRY(ag_plan_create(&o->p, o->g.g, o->g.value, &p));
-    md_bind(o->p, &o->g, &(md_leaves){.m = t->model, .ids = b->ids, .pos = b->pos, .doc_start = b->doc_start, .rope = t->rope});
+    md_bind(o->p, &o->g,
+            &(md_leaves){.m = t->model, .ids = b->ids, .pos = b->pos, .doc_start = b->doc_start, .rope = t->rope, .tokens = b->T});
     *to = (ag_teacher){.hidden_type = g.activations,
                        .w           = t->head ? t->head : w->data,
                        .w_type      = t->head ? KN_REAL : w->type,
                        .C           = t->model->config.C,
-                       .V           = t->model->config.V};
+                       .V           = t->model->config.V,
+                       .cap         = t->model->config.logit_cap};
     return objective->fresh ? make_entries(o, b->B * b->T, &objective->t) : RT_OK;
 }
 

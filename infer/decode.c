@@ -2,6 +2,7 @@
  * prompt.  The division of the fed tokens into chunks depends only on their number, so that equal calls give equal logits. */
 #include "infer/infer.h"
 #include "infer/kv_pool.h"
+#include "model/score.h"
 #include <stdlib.h>
 
 enum { CHUNK = 32, PLANS = 2 };
@@ -10,6 +11,7 @@ static const int64_t plan_T[PLANS] = {1, CHUNK};
 struct inf_session {
     const md_model *m;
     int64_t         max, used;
+    int             longer; /* 1: the rotary tables are those of sequences longer than the original context */
     inf_kv_pool    *pool;
     md_graph        g[PLANS];
     ag_plan        *p[PLANS];
@@ -30,7 +32,7 @@ static rt_status session_make(inf_session *s)
     RT_TRY(inf_kv_pool_create(&s->pool, s->m, 1, s->max));
     RT_TRY(inf_kv_pool_acquire(s->pool, &s->slot[0]));
     for (int i = 1; i < CHUNK; i++) s->slot[i] = s->slot[0];
-    RT_TRY(md_rope(&s->rope, c));
+    RT_TRY(md_rope_tables(&s->rope, c));
     RT_TRY(RT_NEW(s->logits, c->V));
     RT_TRY(RT_NEW(s->x, c->C));
     for (int i = 0; i < PLANS; i++) RT_TRY(session_make_plan(s, i));
@@ -82,6 +84,15 @@ static void session_head(inf_session *s, int plan)
     ag_plan_value(s->p[plan], s->g[plan].value, &hidden);
     const real *x = kn_load(hidden, md_activations(s->m), (plan_T[plan] - 1) * c->C, c->C, s->x);
     kn_matvec(s->logits, w->data, w->type, x, c->V, c->C);
+    md_cap_logits(s->m, s->logits);
+}
+
+/* Binds the rotary tables for a sequence of `tokens` tokens if others were bound: a longrope model has others for long sequences. */
+static void session_bind_rope(inf_session *s, int64_t tokens)
+{
+    const int longer = tokens > s->m->config.rope.original;
+    for (int i = 0; i < PLANS && longer != s->longer; i++) md_bind_rope(s->p[i], &s->g[i], &s->m->config, s->rope, tokens);
+    s->longer = longer;
 }
 
 rt_status inf_feed(inf_session *s, const int32_t *ids, int64_t n, const real **logits)
@@ -92,6 +103,7 @@ rt_status inf_feed(inf_session *s, const int32_t *ids, int64_t n, const real **l
     for (int64_t i = 0; i < n; i++)
         RT_CHECK(ids[i] >= 0 && ids[i] < s->m->config.V, RT_EINVAL, "token %lld is %d, but the vocabulary has %lld entries", (long long)i,
                  ids[i], (long long)s->m->config.V);
+    session_bind_rope(s, s->used + n);
     for (int64_t i = 0; i < n; i += plan_T[plan]) {
         plan = n - i >= CHUNK ? 1 : 0;
         session_run(s, plan, ids + i);

@@ -7,8 +7,9 @@
 static const struct {
     const char *name, *architecture;
     unsigned    parts;
+    double      theta;
 } families[] = {
-#define X(id, name, architecture, parts) {name, architecture, parts},
+#define X(id, name, architecture, parts, theta) {name, architecture, parts, theta},
     MD_FAMILIES(X)
 #undef X
 };
@@ -31,7 +32,12 @@ int md_family_find(const char *name, md_family *family)
     return 0;
 }
 
-int md_has(const md_config *c, unsigned part) { return ((families[c->family].parts | (c->tied ? 0U : MD_UNTIED)) & part) == part; }
+double md_family_theta(md_family family) { return families[family].theta; }
+
+int md_has(const md_config *c, unsigned parts)
+{
+    return ((families[c->family].parts | c->biases | (c->tied ? 0U : MD_UNTIED)) & parts) != 0;
+}
 
 /* ---- tensors ---------------------------------------------------------------------------------------------- */
 
@@ -74,7 +80,7 @@ static int arch_list(md_tensor *t, const md_config *c, int from, int to, int64_t
 {
     int n = 0;
     for (int r = from; r < to; r++) {
-        if (!md_has(c, rows[r].part)) continue;
+        if (rows[r].part && !md_has(c, rows[r].part)) continue;
         if (t) {
             t[n] = (md_tensor){.role = r, .layer = layer};
             arch_set_name(&t[n]);
@@ -115,7 +121,7 @@ static int64_t arch_count(const md_config *c, int layer, int matrices)
     int64_t n = 0;
     for (int r = 0; r < MD_ROLES; r++) {
         md_tensor t = {.role = r};
-        if (is_of_a_layer(r) != layer || !md_has(c, rows[r].part)) continue;
+        if (is_of_a_layer(r) != layer || (rows[r].part && !md_has(c, rows[r].part))) continue;
         set_shape(&t, c);
         if (!matrices || !t.is_vector) n += t.rows * t.cols;
     }

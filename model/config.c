@@ -36,14 +36,16 @@ static rt_status read_fields(md_config *c, const cJSON *o, const char *path)
     c->KV = c->H;
     RT_TRY(rt_json_int(o, "num_key_value_heads", &c->KV, path));
     c->D = c->H ? c->C / c->H : 0;
+    if (md_has(c, MD_GEMMA)) c->D = 256;
     RT_TRY(rt_json_int(o, "head_dim", &c->D, path));
     RT_TRY(rt_json_int(o, "intermediate_size", &c->F, path));
     RT_TRY(rt_json_int(o, "max_position_embeddings", &c->context, path));
     RT_TRY(rt_json_real(o, "rms_norm_eps", &c->norm_eps, path));
+    c->tied = md_has(c, MD_GEMMA) || c->family == MD_SMOLLM3; /* where the key is missing */
     RT_TRY(rt_json_bool(o, "tie_word_embeddings", &c->tied, path));
     RT_TRY(read_bos(&c->bos, o, path));
-    RT_TRY(md_settings_read(c, o, path));
-    return md_config_check(c);
+    RT_TRY(md_config_check(c));
+    return md_settings_read(c, o, path);
 }
 
 static rt_status config_of_json(md_config *c, const char *dir)
@@ -84,14 +86,17 @@ rt_status md_config_read(md_config *c, const char *dir)
 static void put_token(rt_json_writer *w, const char *key, int32_t id)
 {
     if (id >= 0) rt_put_int(w, key, id);
+    else rt_put_null(w, key);
 }
 
-/* Writes the special tokens.  One end token is written as a number, because some programs read no list; several as a list. */
+/* Writes the special tokens.  One end token is written as a number, because some programs read no list; several as a list.  A token that
+ * does not exist is null, because transformers replaces a missing key by the family's default, whatever the vocabulary. */
 static void config_put_tokens(rt_json_writer *w, const md_config *c)
 {
     const ds_ends *e = &c->ends;
     put_token(w, "bos_token_id", c->bos);
-    if (e->n == 1) put_token(w, "eos_token_id", e->id[0]);
+    put_token(w, "pad_token_id", -1);
+    if (e->n < 2) put_token(w, "eos_token_id", e->n ? e->id[0] : -1);
     if (e->n < 2) return;
     rt_put_array(w, "eos_token_id");
     for (int i = 0; i < e->n; i++) rt_put_int(w, NULL, e->id[i]);
@@ -127,14 +132,7 @@ static void put_config(rt_json_writer *w, const md_config *c, kn_type type)
     rt_put_int(w, "intermediate_size", c->F);
     rt_put_int(w, "max_position_embeddings", c->context);
     rt_put_real(w, "rms_norm_eps", c->norm_eps, 9);
-    rt_put_real(w, "rope_theta", c->rope_theta, 17);
-    rt_put_object(w, "rope_parameters");
-    rt_put_text(w, "rope_type", "default");
-    rt_put_real(w, "rope_theta", c->rope_theta, 17);
-    rt_put_end(w);
-    rt_put_text(w, "hidden_act", MD_ACTIVATION);
-    if (!md_has(c, MD_QKV_BIAS)) rt_put_bool(w, "attention_bias", 0);
-    rt_put_bool(w, "mlp_bias", 0);
+    md_settings_write(w, c);
     rt_put_bool(w, "tie_word_embeddings", c->tied);
     config_put_tokens(w, c);
     rt_put_text(w, "torch_dtype", type == KN_BF16 ? "bfloat16" : "float32");

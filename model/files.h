@@ -4,9 +4,8 @@
 #include "core/json.h"
 #include "model/model.h"
 
-#define MD_ACTIVATION "silu" /* hidden_act of config.json */
-
 int64_t   md_tensor_bytes(const md_tensor *t);
 rt_status md_settings_read(md_config *c, const cJSON *config, const char *path); /* see settings.c; c's sizes are already read */
-rt_status md_config_write(const md_model *m, const char *dir, kn_type type);     /* also writes generation_config.json */
+void      md_settings_write(rt_json_writer *w, const md_config *c);
+rt_status md_config_write(const md_model *m, const char *dir, kn_type type); /* also writes generation_config.json */
 #endif

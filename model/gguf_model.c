@@ -156,10 +156,10 @@ static rt_status gguf_read_reals(md_config *c, const md_gguf *g)
 {
     static const char eps[] = "attention.layer_norm_rms_epsilon";
     key_text          key;
-    c->rope_theta = 10000;
+    c->rope.theta = 10000;
     RT_TRY(gguf_need(g, c, eps));
     RT_TRY(md_gguf_real(g, gguf_key_of(key, c, eps), &c->norm_eps));
-    return md_gguf_real(g, gguf_key_of(key, c, "rope.freq_base"), &c->rope_theta);
+    return md_gguf_real(g, gguf_key_of(key, c, "rope.freq_base"), &c->rope.theta);
 }
 
 /* Refuses a key whose integer would change the results, unless it has the value `same`. */

@@ -14,10 +14,11 @@ typedef enum md_use {
 /* The leaves to bind and the value to read.  An ag_id is -1 if the use has no such leaf. */
 typedef struct md_graph {
     ag_graph *g;
-    ag_id     ids, pos, doc_start, slot, rope, targets; /* i32 [BT] x 4, real [2,context,D/2], ag_targets */
-    ag_id     projection;                               /* real [match,C]: the parameter of the hidden-state term */
-    ag_id    *weight;                                   /* [model->n], in the order of model->t */
-    ag_id    *cache_k, *cache_v;                        /* [L]: [slots slot_rows, KV D] of the activations' type */
+    ag_id     ids, pos, doc_start, slot, targets; /* i32 [BT] x 4, ag_targets */
+    ag_id     rope, rope_local;                   /* real [2,context,dims/2]; of all layers, or of those with a window */
+    ag_id     projection;                         /* real [match,C]: the parameter of the hidden-state term */
+    ag_id    *weight;                             /* [model->n], in the order of model->t */
+    ag_id    *cache_k, *cache_v;                  /* [L]: [slots slot_rows, KV D] of the activations' type */
     ag_id     value;
 } md_graph;
 
@@ -41,13 +42,18 @@ typedef struct md_leaves {
     const md_model *m;
     int32_t        *ids, *pos;        /* [B T] */
     int32_t        *doc_start, *slot; /* [B T]; doc_start is NULL for MD_DECODE, slot for the other uses */
-    real           *rope;             /* from md_rope */
+    real           *rope;             /* from md_rope_tables */
+    int64_t         tokens;           /* length of the longest sequence */
     real           *grads;            /* MD_TRAIN: the gradient of m->t[i] is at grads + grad_at[i]; else NULL */
     const int64_t  *grad_at;
 } md_leaves;
 /* Binds the leaves to a plan of g.  The caller binds targets, projection and caches. */
 void md_bind(ag_plan *p, const md_graph *g, const md_leaves *l);
 
-/* Creates the rotary table of a model: real [2, context, D/2].  The caller frees it with free(). */
-rt_status md_rope(real **out, const md_config *c);
+/* Creates the rotary tables of a model.  The caller frees them with free(). */
+rt_status md_rope_tables(real **out, const md_config *c);
+/* Sets the shape of the table of a rotary embedding of c: [2, context, dims / 2]. */
+void md_rope_shape(int64_t shape[3], const md_config *c, const md_rope *r);
+/* Binds the tables for sequences of up to `tokens` tokens, as md_bind does.  A caller whose sequences grow binds them again. */
+void md_bind_rope(ag_plan *p, const md_graph *g, const md_config *c, real *tables, int64_t tokens);
 #endif

@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "model/arch.h"
 #include "model/files.h"
+#include "model/fused.h"
 #include "model/source.h"
 #include <math.h>
 #include <stdio.h>
@@ -40,17 +41,32 @@ static const md_stored *find_plain(const md_source *s, const md_model *m, const 
     return !t && m->config.tied && w->role == MD_EMBEDDING ? md_source_find(s, md_role_name(MD_HEAD), "") : t;
 }
 
+/* Reads a tensor, or its rows of the matrix that holds it.  *x is freed by the caller, also after an error. */
+static rt_status read_plain(const md_source *s, const md_model *m, const md_tensor *w, real **x)
+{
+    const md_stored *t     = find_plain(s, m, w);
+    md_tensor        whole = *w;
+    md_fusion        f     = {0};
+    if (!t && md_fused(&f, m, w)) {
+        t          = md_source_find(s, f.name, "");
+        whole.rows = f.rows;
+        memcpy(whole.name, f.name, sizeof f.name);
+    }
+    RT_CHECK(t, RT_EFORMAT, "%s: the tensor %s is missing", s->path, whole.name);
+    RT_TRY(check_shape(s, &whole, t));
+    RT_TRY(RT_NEW(*x, whole.rows * w->cols));
+    RT_TRY(md_source_read_real(s, t, *x));
+    memmove(*x, *x + f.row * w->cols, (size_t)(w->rows * w->cols) * sizeof **x);
+    return RT_OK;
+}
+
 static rt_status load_plain(const md_source *s, const md_model *m, md_tensor *w, kn_type type)
 {
-    const md_stored *t = find_plain(s, m, w);
-    const int64_t    n = w->rows * w->cols;
-    real            *x;
-    RT_CHECK(t, RT_EFORMAT, "%s: the tensor %s is missing", s->path, w->name);
-    RT_TRY(check_shape(s, w, t));
-    RT_TRY(RT_NEW(x, n));
-    w->type      = type;
-    rt_status st = rt_alloc(&w->data, n, kn_size(type), w->name);
-    if (st == RT_OK) st = md_source_read_real(s, t, x);
+    const int64_t n = w->rows * w->cols;
+    real         *x = NULL;
+    w->type         = type;
+    rt_status st    = read_plain(s, m, w, &x);
+    if (st == RT_OK) st = rt_alloc(&w->data, n, kn_size(type), w->name);
     if (st == RT_OK) kn_put(w->data, type, 0, x, n, 0);
     if (st == RT_OK) st = check_finite(s, w, x);
     free(x);
@@ -160,6 +176,10 @@ static rt_status check_name(const md_source *s, const md_model *m, const md_tens
     const int   part = dot && (!strcmp(dot, ".q") || !strcmp(dot, ".scale") || !strcmp(dot, ".zero"));
     const int   n    = part ? (int)(dot - name) : (int)strlen(name);
     snprintf(want.name, sizeof want.name, "%.*s", n, name);
+    for (int i = 0; i < m->n; i++) {
+        md_fusion f;
+        if (md_fused(&f, m, &m->t[i]) && !strcmp(f.name, name)) return RT_OK;
+    }
     if (strstr(name, "rotary_emb.inv_freq") || (m->config.tied && !strcmp(want.name, md_role_name(MD_HEAD)))) return RT_OK;
     found = n < MD_NAME ? bsearch(&key, known, (size_t)m->n, sizeof key, load_by_name) : NULL;
     RT_CHECK(found, RT_EFORMAT, "%s: the tensor %s does not belong to a %s model", s->path, name, md_family_word((int)m->config.family));

@@ -1,8 +1,14 @@
-/* lse.c -- the log-sum-exp of one row of logits. */
+/* lse.c -- one row of logits: the cap that some models have, and the log-sum-exp. */
 #include "model/score.h"
 #include <math.h>
 
 enum { BLOCK = 512 };
+
+void md_cap_logits(const md_model *m, real *z)
+{
+    const real cap = (real)m->config.logit_cap;
+    if (cap > 0) kn_get()->soft_cap(z, z, cap, m->config.V);
+}
 
 double md_lse(const real *z, int64_t V)
 {

@@ -10,11 +10,18 @@
 
 /* clang-format off */
 
-/* Model families: constant; model_type and architectures[0] in config.json; parts (model/arch.h). */
-#define MD_FAMILIES(X)                                                 \
-    X(MD_LLAMA, "llama", "LlamaForCausalLM", 0)                        \
-    X(MD_QWEN2, "qwen2", "Qwen2ForCausalLM", MD_QKV_BIAS | MD_WINDOW)  \
-    X(MD_QWEN3, "qwen3", "Qwen3ForCausalLM", MD_QK_NORM | MD_WINDOW)
+/* Model families: constant; model_type and architectures[0] in config.json; parts (model/arch.h); default base of the rotary angles. */
+#define MD_FAMILIES(X)                                                                                                            \
+    X(MD_LLAMA,   "llama",       "LlamaForCausalLM",   MD_PRE_NORM | MD_BIAS_KEYS, 1e4)                                           \
+    X(MD_MISTRAL, "mistral",     "MistralForCausalLM", MD_PRE_NORM | MD_WINDOW_EVERYWHERE, 1e4)                                   \
+    X(MD_PHI3,    "phi3",        "Phi3ForCausalLM",    MD_PRE_NORM | MD_WINDOW_EVERYWHERE | MD_FUSED, 1e4)                        \
+    X(MD_QWEN2,   "qwen2",       "Qwen2ForCausalLM",   MD_PRE_NORM | MD_QKV_BIAS | MD_WINDOW_SWITCH, 1e4)                         \
+    X(MD_QWEN3,   "qwen3",       "Qwen3ForCausalLM",   MD_PRE_NORM | MD_QK_NORM | MD_BIAS_KEYS | MD_WINDOW_SWITCH, 1e4)           \
+    X(MD_GEMMA2,  "gemma2",      "Gemma2ForCausalLM",  MD_FOUR_NORMS | MD_GEMMA | MD_BIAS_KEYS, 1e4)                              \
+    X(MD_GEMMA3,  "gemma3_text", "Gemma3ForCausalLM",  MD_FOUR_NORMS | MD_GEMMA | MD_QK_NORM | MD_BIAS_KEYS | MD_LOCAL_ROPE, 1e6) \
+    X(MD_SMOLLM3, "smollm3",     "SmolLM3ForCausalLM", MD_PRE_NORM | MD_NO_ROPE | MD_BIAS_KEYS | MD_WINDOW_SWITCH, 2e6)           \
+    X(MD_OLMO2,   "olmo2",       "Olmo2ForCausalLM",   MD_POST_NORM | MD_WIDE_QK_NORM | MD_BIAS_KEYS, 1e4)                        \
+    X(MD_GRANITE, "granite",     "GraniteForCausalLM", MD_PRE_NORM | MD_MULTIPLIERS | MD_BIAS_KEYS, 1e4)
 /* clang-format on */
 
 typedef enum md_family {
@@ -29,15 +36,38 @@ const char *md_family_word(int i); /* name of family i = 0, 1, ...: "llama", ...
 extern const char md_family_list[]; /* each name is preceded by ", " */
 #define MD_FAMILY_NAMES (md_family_list + 2)
 
+enum { MD_MAX_LAYERS = 1024, MD_MAX_PAIRS = 256 };
+
+/* A rotary embedding (model/rope.c). */
+typedef struct md_rope {
+    int     kind;                     /* md_rope_kind in model/rope.h */
+    double  theta;                    /* base of the angles */
+    int64_t dims;                     /* elements of a head that are rotated; 0: all */
+    double  factor, low, high;        /* of the scaling */
+    double  attention;                /* factor of cosines and sines */
+    int     truncate;                 /* YaRN: round the ends of the ramp */
+    int64_t original;                 /* positions before the scaling */
+    double  divisor[2][MD_MAX_PAIRS]; /* longrope: divisors of the frequencies, of sequences up to `original` and of longer ones */
+} md_rope;
+
+enum { MD_LAYER_WINDOW = 1, MD_LAYER_NO_ROPE = 2 }; /* bits of md_config.layer */
+
+/* A member that is 0 has no effect, but for the sizes. */
 typedef struct md_config {
     md_family family;
     int64_t   V, C, L, H, KV, D, F;
     int64_t   context; /* largest number of positions */
-    double    rope_theta, norm_eps;
-    int       tied;        /* 1: the head's matrix is the embedding */
-    int64_t   bits, group; /* of the quantised matrices; 0: no quantised matrices */
-    int32_t   bos;         /* -1: none */
-    ds_ends   ends;        /* tokens that end a text, from config.json and generation_config.json */
+    double    norm_eps;
+    md_rope   rope, rope_local; /* of all layers; of the layers with a window if the family has MD_LOCAL_ROPE */
+    int64_t   window;           /* positions that a layer with MD_LAYER_WINDOW attends to */
+    uint8_t   layer[MD_MAX_LAYERS];
+    unsigned  biases; /* MD_QKV_BIAS, MD_O_BIAS, MD_MLP_BIAS (model/arch.h), beyond those of the family */
+    double    embedding_scale, residual_scale, logit_scale; /* factors of the embeddings, of each branch, of the logits */
+    double    attention_scale, attention_cap, logit_cap;    /* see ag_heads; logits become cap tanh(logit / cap) */
+    int       tied;                                         /* 1: the head's matrix is the embedding */
+    int64_t   bits, group;                                  /* of the quantised matrices; 0: no quantised matrices */
+    int32_t   bos;                                          /* -1: none */
+    ds_ends   ends;                                         /* tokens that end a text, from config.json and generation_config.json */
 } md_config;
 
 enum { MD_NAME = 80 };

@@ -4,6 +4,7 @@
  * of one row: a program that ignores missing matrices then fails at the norm's shape (experiments/decisions/0013). */
 #include "core/file.h"
 #include "model/files.h"
+#include "model/fused.h"
 #include "model/safetensors.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,11 @@ static int64_t save_list(md_st_tensor *e, const md_model *m, kn_type type)
         if (kn_size(t->type)) {
             const char *dtype = type == KN_BF16 ? "BF16" : sizeof(real) == 8 ? "F64" : "F32";
             const int   flat  = t->is_vector && !m->config.bits;
+            md_fusion   f;
+            if (!m->config.bits && md_fused(&f, m, t)) { /* the parts follow one another, as do their bytes */
+                if (f.first) save_describe(&e[n++], f.name, "", dtype, 2, f.rows, t->cols);
+                continue;
+            }
             save_describe(&e[n++], t->name, "", dtype, flat ? 1 : 2, flat ? t->cols : t->rows, t->cols);
             continue;
         }

@@ -37,7 +37,7 @@ static rt_status scorer_make(md_scorer *s, int64_t max)
     for (int64_t i = 0; i < s->max; i++) s->counting[i] = (int32_t)i;
     RT_TRY(RT_NEW(s->z, BLOCK_ROWS * s->m->config.V));
     RT_TRY(md_head_cast(&s->head, s->m));
-    return md_rope(&s->rope, &s->m->config);
+    return md_rope_tables(&s->rope, &s->m->config);
 }
 
 rt_status md_scorer_create(md_scorer **out, const md_model *m, int64_t max)
@@ -74,7 +74,7 @@ static rt_status plan_for(md_scorer *s, int64_t n, length_plan **out)
     const ag_plan_opts  f = {.forward_only = 1};
     if (!l->g.g) RT_TRY(md_graph_create(&l->g, s->m, &o));
     RT_TRY(ag_plan_create(&l->p, l->g.g, l->g.value, &f));
-    md_bind(l->p, &l->g, &(md_leaves){.m = s->m, .ids = s->ids, .pos = s->pos, .doc_start = s->doc_start, .rope = s->rope});
+    md_bind(l->p, &l->g, &(md_leaves){.m = s->m, .ids = s->ids, .pos = s->pos, .doc_start = s->doc_start, .rope = s->rope, .tokens = o.T});
     return RT_OK;
 }
 
@@ -131,6 +131,8 @@ static void hand_out(int64_t i, int thread, void *ud)
     rows         *r  = ud;
     const int64_t V  = r->s->m->config.V;
     const int64_t V2 = r->s2 ? r->s2->m->config.V : 0;
+    md_cap_logits(r->s->m, r->s->z + i * V);
+    if (r->s2) md_cap_logits(r->s2->m, r->s2->z + i * V2);
     r->bad[i] = kn_not_finite(r->s->z + i * V, KN_REAL, V) >= 0 ? 1 : r->s2 && kn_not_finite(r->s2->z + i * V2, KN_REAL, V2) >= 0 ? 2 : 0;
     if (r->bad[i]) return;
     if (r->s2) r->pair(r->ud, r->t0 + i, r->s->z + i * V, r->s2->z + i * V2, thread);

@@ -3,6 +3,9 @@
 #define MD_SCORE_H
 #include "model/model.h"
 
+/* Applies the model's cap, if it has one, to a row of logits z[V]. */
+void md_cap_logits(const md_model *m, real *z);
+
 typedef struct md_scorer md_scorer; /* opaque; plans for up to max_tokens per pass; not thread-safe */
 
 /* Creates a scorer, which borrows m.  Destroy it with md_scorer_destroy.  RT_EINVAL: max_tokens < 1. */

@@ -2,6 +2,7 @@
  * validation, scoring and decoding. */
 #include "model/arch.h"
 #include "model/graph.h"
+#include <math.h>
 #include <stdlib.h>
 
 typedef struct builder {
@@ -16,7 +17,13 @@ typedef struct builder {
 
 static ag_id transformer_weight(const builder *b, md_role r) { return b->o->weight[md_place(b->m, r, b->layer)]; }
 
-static ag_id norm(const builder *b, ag_id x, md_role w) { return ag_rmsnorm(b->g, x, transformer_weight(b, w), b->m->config.norm_eps, 0); }
+static ag_id norm(const builder *b, ag_id x, md_role w)
+{
+    return ag_rmsnorm(b->g, x, transformer_weight(b, w), b->m->config.norm_eps, md_has(&b->m->config, MD_GEMMA));
+}
+
+/* Returns x, or x times a factor that is not neutral. */
+static ag_id times(const builder *b, ag_id x, double s) { return s > 0 && s != 1 ? ag_scale(b->g, x, s) : x; }
 
 /* RMSNorm of each head: x[N, heads D] is viewed as [N heads, D]. */
 static ag_id head_norm(const builder *b, ag_id x, md_role w, int64_t heads)
@@ -25,44 +32,69 @@ static ag_id head_norm(const builder *b, ag_id x, md_role w, int64_t heads)
     return ag_view(b->g, norm(b, ag_view(b->g, x, 2, (int64_t[]){b->N * heads, D}), w), 2, (int64_t[]){b->N, heads * D});
 }
 
-/* Returns q, k or v [N, heads D] of x. */
-static ag_id project(const builder *b, ag_id x, md_role w, md_role bias)
+/* Returns x times the matrix w, plus a bias if the model has that part. */
+static ag_id project(const builder *b, ag_id x, md_role w, unsigned part, md_role bias)
 {
     const ag_id y = ag_linear(b->g, x, transformer_weight(b, w));
-    return md_has(&b->m->config, MD_QKV_BIAS) ? ag_bias(b->g, y, transformer_weight(b, bias)) : y;
+    return md_has(&b->m->config, part) ? ag_bias(b->g, y, transformer_weight(b, bias)) : y;
 }
 
-static ag_id rotate(const builder *b, ag_id x) { return ag_rope(b->g, x, b->o->pos, b->o->rope, b->m->config.D); }
+/* Returns r + y W, the end of a branch: with a bias, a norm after it or a factor if the model has them. */
+static ag_id join(const builder *b, ag_id y, ag_id r, md_role w, unsigned part, md_role bias, md_role after)
+{
+    const md_config *c     = &b->m->config;
+    const int        plain = !md_has(c, MD_POST_NORM | MD_FOUR_NORMS) && !(c->residual_scale > 0 && c->residual_scale != 1);
+    if (plain && !md_has(c, part)) return ag_linear_add(b->g, y, transformer_weight(b, w), r);
+    y = project(b, y, w, part, bias);
+    if (md_has(c, MD_POST_NORM | MD_FOUR_NORMS)) y = norm(b, y, after);
+    return ag_add(b->g, r, times(b, y, c->residual_scale));
+}
+
+static ag_id rotate(const builder *b, ag_id x)
+{
+    const md_config *c     = &b->m->config;
+    const int        local = md_has(c, MD_LOCAL_ROPE) && c->layer[b->layer] & MD_LAYER_WINDOW;
+    if (c->layer[b->layer] & MD_LAYER_NO_ROPE) return x;
+    return ag_rope(b->g, x, b->o->pos, local ? b->o->rope_local : b->o->rope, c->D);
+}
+
+/* Normalises q or k, if the model does. */
+static ag_id norm_heads(const builder *b, ag_id x, md_role each, md_role wide, int64_t heads)
+{
+    if (md_has(&b->m->config, MD_QK_NORM)) return head_norm(b, x, each, heads);
+    return md_has(&b->m->config, MD_WIDE_QK_NORM) ? norm(b, x, wide) : x;
+}
 
 /* Returns r + attention(x). */
 static ag_id attention(const builder *b, ag_id x, ag_id r)
 {
-    const md_config *c = &b->m->config;
-    ag_graph        *g = b->g;
-    ag_id            q = project(b, x, MD_Q, MD_Q_BIAS), k = project(b, x, MD_K, MD_K_BIAS), v = project(b, x, MD_V, MD_V_BIAS);
-    if (md_has(c, MD_QK_NORM)) {
-        q = head_norm(b, q, MD_Q_NORM, c->H);
-        k = head_norm(b, k, MD_K_NORM, c->KV);
-    }
-    q = rotate(b, q), k = rotate(b, k);
-    const ag_cache cache = {b->o->cache_k[b->layer], b->o->cache_v[b->layer], b->o->slot, b->o->pos};
-    const ag_id    y     = b->opts->use == MD_DECODE ? ag_attention_cached(g, q, k, v, &cache, &b->heads)
-                                                     : ag_attention(g, q, k, v, b->o->doc_start, &b->heads);
-    return ag_linear_add(g, y, transformer_weight(b, MD_O), r);
+    const md_config *c     = &b->m->config;
+    ag_graph        *g     = b->g;
+    ag_heads         heads = b->heads;
+    const ag_id      q     = rotate(b, norm_heads(b, project(b, x, MD_Q, MD_QKV_BIAS, MD_Q_BIAS), MD_Q_NORM, MD_WIDE_Q_NORM, c->H));
+    const ag_id      k     = rotate(b, norm_heads(b, project(b, x, MD_K, MD_QKV_BIAS, MD_K_BIAS), MD_K_NORM, MD_WIDE_K_NORM, c->KV));
+    const ag_id      v     = project(b, x, MD_V, MD_QKV_BIAS, MD_V_BIAS);
+    const ag_cache   cache = {b->o->cache_k[b->layer], b->o->cache_v[b->layer], b->o->slot, b->o->pos};
+    heads.window           = c->layer[b->layer] & MD_LAYER_WINDOW ? c->window : 0;
+    const ag_id y =
+        b->opts->use == MD_DECODE ? ag_attention_cached(g, q, k, v, &cache, &heads) : ag_attention(g, q, k, v, b->o->doc_start, &heads);
+    return join(b, y, r, MD_O, MD_O_BIAS, MD_O_BIAS_VECTOR, MD_AFTER_ATTENTION);
 }
 
 /* Returns r + mlp(x). */
 static ag_id mlp(const builder *b, ag_id x, ag_id r)
 {
-    const ag_id gate = ag_linear(b->g, x, transformer_weight(b, MD_GATE)), up = ag_linear(b->g, x, transformer_weight(b, MD_UP));
-    return ag_linear_add(b->g, ag_swiglu(b->g, gate, up), transformer_weight(b, MD_DOWN), r);
+    const ag_id gate = project(b, x, MD_GATE, MD_MLP_BIAS, MD_GATE_BIAS), up = project(b, x, MD_UP, MD_MLP_BIAS, MD_UP_BIAS);
+    const ag_id y = md_has(&b->m->config, MD_GEMMA) ? ag_geglu(b->g, gate, up) : ag_swiglu(b->g, gate, up);
+    return join(b, y, r, MD_DOWN, MD_MLP_BIAS, MD_DOWN_BIAS, MD_AFTER_MLP);
 }
 
 static ag_id transformer_block(const builder *b, ag_id x)
 {
+    const md_config *c = &b->m->config;
     if (b->opts->recompute) ag_segment_begin(b->g);
-    x = attention(b, norm(b, x, MD_ATTENTION_NORM), x);
-    x = mlp(b, norm(b, x, MD_MLP_NORM), x);
+    x = attention(b, md_has(c, MD_POST_NORM) ? x : norm(b, x, MD_ATTENTION_NORM), x);
+    x = mlp(b, md_has(c, MD_POST_NORM) ? x : norm(b, x, md_has(c, MD_PRE_NORM) ? MD_MLP_NORM : MD_BEFORE_MLP), x);
     if (b->opts->recompute) ag_segment_end(b->g);
     return x;
 }
@@ -72,13 +104,17 @@ static void add_leaves(builder *b)
     md_graph        *o      = b->o;
     const md_config *c      = &b->m->config;
     const int        decode = b->opts->use == MD_DECODE, loss = b->opts->use == MD_TRAIN || b->opts->use == MD_LOSS;
-    const int64_t    N[] = {b->N}, table[] = {2, c->context, c->D / 2}, cache[] = {b->opts->slots * b->opts->slot_rows, c->KV * c->D};
+    const int64_t    N[] = {b->N}, cache[] = {b->opts->slots * b->opts->slot_rows, c->KV * c->D};
     o->ids       = ag_input(b->g, "ids", KN_I32, 1, N);
     o->pos       = ag_input(b->g, "pos", KN_I32, 1, N);
     o->doc_start = decode ? -1 : ag_input(b->g, "doc_start", KN_I32, 1, N);
     o->slot      = decode ? ag_input(b->g, "slot", KN_I32, 1, N) : -1;
     o->targets   = loss ? ag_opaque(b->g, "targets") : -1;
-    o->rope      = ag_input(b->g, "rope", KN_REAL, 3, table);
+    int64_t table[3];
+    md_rope_shape(table, c, &c->rope);
+    o->rope = ag_input(b->g, "rope", KN_REAL, 3, table);
+    md_rope_shape(table, c, &c->rope_local);
+    o->rope_local = md_has(c, MD_LOCAL_ROPE) ? ag_input(b->g, "rope_local", KN_REAL, 3, table) : -1;
     if (b->opts->match) o->projection = ag_param(b->g, "projection", KN_REAL, 2, (int64_t[]){b->opts->match, c->C});
     for (int64_t l = 0; decode && l < c->L; l++) {
         o->cache_k[l] = ag_input(b->g, "cache.k", b->opts->activations, 2, cache);
@@ -96,9 +132,11 @@ static void add_leaves(builder *b)
  * their gradient; match_hidden adds to it. */
 static ag_id loss(const builder *b, ag_id x)
 {
-    const md_graph *o       = b->o;
-    const ag_id     matched = o->projection < 0 ? -1 : ag_match_hidden(b->g, x, o->projection, o->targets);
-    const ag_id     head = ag_head(b->g, x, transformer_weight(b, b->m->config.tied ? MD_EMBEDDING : MD_HEAD), o->targets, &b->opts->head);
+    const md_graph *o    = b->o;
+    ag_head_opts    opts = b->opts->head;
+    opts.cap             = b->m->config.logit_cap;
+    const ag_id matched  = o->projection < 0 ? -1 : ag_match_hidden(b->g, x, o->projection, o->targets);
+    const ag_id head     = ag_head(b->g, x, transformer_weight(b, b->m->config.tied ? MD_EMBEDDING : MD_HEAD), o->targets, &opts);
     return matched < 0 ? head : ag_add(b->g, head, matched);
 }
 
@@ -107,9 +145,10 @@ static void build(builder *b)
     add_leaves(b);
     const md_config *c = &b->m->config;
     ag_id            x = ag_embed(b->g, b->o->ids, transformer_weight(b, MD_EMBEDDING));
+    x                  = times(b, x, md_has(c, MD_GEMMA) ? sqrt((double)c->C) : c->embedding_scale);
     for (; b->layer < c->L; b->layer++) x = transformer_block(b, x);
     b->layer    = 0;
-    x           = norm(b, x, MD_FINAL_NORM);
+    x           = times(b, norm(b, x, MD_FINAL_NORM), c->logit_scale); /* scaled hidden states give scaled logits */
     b->o->value = b->o->targets < 0 ? x : loss(b, x);
 }
 
@@ -127,7 +166,13 @@ rt_status md_graph_create(md_graph *out, const md_model *m, const md_graph_opts 
     }
     const int decode = opts->use == MD_DECODE;
     builder   b      = {.o = &o, .g = o.g, .m = m, .opts = opts, .N = opts->B * opts->T};
-    b.heads          = (ag_heads){.B = decode ? opts->slots : opts->B, .T = decode ? opts->slot_rows : opts->T, .H = c->H, .KV = c->KV, .D = c->D};
+    b.heads          = (ag_heads){.B     = decode ? opts->slots : opts->B,
+                                  .T     = decode ? opts->slot_rows : opts->T,
+                                  .H     = c->H,
+                                  .KV    = c->KV,
+                                  .D     = c->D,
+                                  .scale = c->attention_scale,
+                                  .cap   = c->attention_cap};
     build(&b);
     *out = o;
     return RT_OK;
@@ -139,7 +184,7 @@ void md_bind(ag_plan *p, const md_graph *g, const md_leaves *l)
     ag_plan_bind(p, g->pos, l->pos, NULL);
     if (l->doc_start) ag_plan_bind(p, g->doc_start, l->doc_start, NULL);
     if (l->slot) ag_plan_bind(p, g->slot, l->slot, NULL);
-    ag_plan_bind(p, g->rope, l->rope, NULL);
+    md_bind_rope(p, g, &l->m->config, l->rope, l->tokens);
     for (int i = 0; i < l->m->n; i++) ag_plan_bind(p, g->weight[i], l->m->t[i].data, l->grads ? l->grads + l->grad_at[i] : NULL);
 }
 
@@ -148,11 +193,4 @@ void md_graph_destroy(md_graph *g)
     ag_graph_destroy(&g->g);
     free(g->weight), free(g->cache_k), free(g->cache_v);
     *g = (md_graph){0};
-}
-
-rt_status md_rope(real **out, const md_config *c)
-{
-    RT_TRY(rt_alloc((void **)out, c->context * c->D, sizeof(real), "the rotary table"));
-    ag_rope_table(*out, c->context, c->D, c->rope_theta);
-    return RT_OK;
 }

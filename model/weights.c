@@ -17,8 +17,10 @@ rt_status md_config_check(const md_config *c)
                  sizes[i].name, (long long)sizes[i].v);
     RT_CHECK(c->H % c->KV == 0, RT_EINVAL, "model.H (%lld) must be a multiple of model.KV (%lld)", (long long)c->H, (long long)c->KV);
     RT_CHECK(c->D % 2 == 0, RT_EINVAL, "model.D (%lld) must be even, because rotary embedding pairs its halves", (long long)c->D);
-    RT_CHECK(c->rope_theta > 0 && isfinite(c->rope_theta) && c->norm_eps > 0 && isfinite(c->norm_eps), RT_EINVAL,
-             "model: rope theta (%g) and norm eps (%g) must be positive numbers", c->rope_theta, c->norm_eps);
+    RT_CHECK(c->L <= MD_MAX_LAYERS && c->D <= 2 * MD_MAX_PAIRS, RT_EINVAL,
+             "model.L (%lld) must be at most %d, and model.D (%lld) at most %d", (long long)c->L, MD_MAX_LAYERS, (long long)c->D,
+             2 * MD_MAX_PAIRS);
+    RT_CHECK(c->norm_eps > 0 && isfinite(c->norm_eps), RT_EINVAL, "model: norm eps (%g) must be a positive number", c->norm_eps);
     return RT_OK;
 }
 
@@ -26,8 +28,10 @@ rt_status md_meta(md_model **out, const md_config *c)
 {
     md_model *m;
     RT_TRY(md_config_check(c));
+    RT_CHECK(c->rope.theta > 0 && isfinite(c->rope.theta), RT_EINVAL, "model: rope theta (%g) must be a positive number", c->rope.theta);
     RT_TRY(RT_NEW(m, 1));
-    m->config          = *c;
+    m->config = *c;
+    if (md_has(c, MD_LOCAL_ROPE) && !(c->rope_local.theta > 0)) m->config.rope_local.theta = 10000;
     const rt_status st = md_tensors(&m->t, &m->n, c);
     if (st != RT_OK) md_destroy(&m);
     else *out = m;
@@ -61,9 +65,10 @@ static void init_tensor(md_tensor *t, const md_config *c, uint64_t seed)
 {
     const md_first first = md_first_value((md_role)t->role);
     const double   sd    = deviation(c, first);
+    const real     one   = md_has(c, MD_GEMMA) ? 0 : 1; /* Gemma's norms add 1 */
     rt_rng         r     = {seed};
     for (int64_t j = 0; j < t->rows * t->cols; j++) {
-        const real x = first == ONES ? 1 : first == ZEROS ? 0 : (real)(sd * rt_rng_normal(&r));
+        const real x = first == ONES ? one : first == ZEROS ? 0 : (real)(sd * rt_rng_normal(&r));
         kn_put(t->data, t->type, j, &x, 1, 0);
     }
 }

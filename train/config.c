@@ -45,7 +45,7 @@ static const key keys[] = {
     {"model.F", INT, TR_SHAPE, AT(shape.F), "256", RANGE(1, 1 << 20), "feed-forward width"},
     {"model.tied", FLAG, TR_SHAPE, AT(shape.tied), "true", ANY, "the head shares the weights of the embedding"},
     {"model.context", INT, TR_RUN, AT(shape.context), "128", RANGE(1, 1 << 20), "largest number of tokens in a sequence"},
-    {"model.rope", REAL, TR_RUN, AT(shape.rope_theta), "10000", RANGE(1, 1e9), "base of the rotary angles"},
+    {"model.rope", REAL, TR_RUN, AT(shape.rope.theta), "10000", RANGE(1, 1e9), "base of the rotary angles"},
     {"model.norm_eps", REAL, TR_RUN, AT(shape.norm_eps), "1e-5", RANGE(1e-12, 1), "constant added inside the square root of RMSNorm"},
     {"data.train", PATHS, TR_FILES, AT(train), "[]", ANY, "shards to train on"},
     {"data.valid", PATHS, TR_FREE_FILES, AT(valid), "[]", ANY, "shards to validate on"},

@@ -65,6 +65,7 @@ static rt_status pass_make_plan(tr_pass *o, tr_trainer *t, md_use use, const di_
                          .pos       = o->pos,
                          .doc_start = o->doc_start,
                          .rope      = t->rope,
+                         .tokens    = g.T,
                          .grads     = use == MD_TRAIN ? t->grads : NULL,
                          .grad_at   = t->grad_at});
     ag_plan_bind(o->p, o->g.targets, &o->targets, NULL);

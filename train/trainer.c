@@ -202,7 +202,7 @@ static rt_status trainer_make(tr_trainer *t)
     RT_TRY(make_objective(t, &info));
     RT_TRY(make_gradients(t));
     RT_TRY(make_optimiser(t));
-    RT_TRY(md_rope(&t->rope, &t->model->config));
+    RT_TRY(md_rope_tables(&t->rope, &t->model->config));
     return make_passes(t);
 }
 

@@ -1,7 +1,7 @@
 /* head.c -- the operator head: hidden states x head weights x teacher targets -> loss and its gradients.
  *
  * The rows in the loss are gathered into blocks.  One gemm computes a block's logits z [rows, V]
- * (ag_head_block sets their size, 64 MB by default).  Each row is reduced to its loss and, in place,
+ * (ag_head_block sets their size, 64 MB by default).  A cap, if there is one, is applied to them, and its slope to their gradient.  Each row is reduced to its loss and, in place,
  * to dloss/dz.  Two more gemms give dhidden and dw.  Only one block of logits exists at a time.  If the
  * targets have a teacher's hidden rows, its logits y [rows, V] are computed in the same blocks.
  *
@@ -53,6 +53,7 @@ static rt_status head_infer(ag_infer *i, const ag_attr *attr)
     i->scratch      = x->d[1] > attr->i[1] ? x->d[1] : attr->i[1];
     if (attr->i[1]) i->shared += R * (w->d[0] + attr->i[1]);
     if (attr->i[2] && 3 * w->d[0] > i->scratch) i->scratch = 3 * w->d[0];
+    if (attr->f > 0) i->scratch += w->d[0]; /* the capped logits of a row */
     return RT_OK;
 }
 
@@ -105,16 +106,21 @@ static void head_round(const kn_table *k, real *row, int64_t n)
 
 static void head_lose_row(const block *b, int64_t i, int thread)
 {
-    const int64_t     V = b->a->shape[1]->d[0];
-    const ag_teacher *t = &b->t->rows.teacher;
-    const ag_row r = {b->a->k, &b->t->settings, &b->rows, b->row[i], V, b->z + i * V, b->y ? b->y + i * V : NULL, ag_scratch(b->a, thread)};
+    const int64_t     V      = b->a->shape[1]->d[0];
+    const ag_teacher *t      = &b->t->rows.teacher;
+    const real        cap    = (real)b->a->attr.f;
+    real             *capped = ag_scratch(b->a, thread), *work = capped + (cap > 0 ? V : 0);
+    const ag_row      r = {b->a->k, &b->t->settings, &b->rows, b->row[i], V, b->z + i * V, b->y ? b->y + i * V : NULL, work};
     if (b->y && kn_not_finite(r.y, KN_REAL, head_shared_ids(b, V)) >= 0) {
         b->result[i] = (ag_row_result){.bad = 1};
         return;
     }
+    if (b->y && t->cap > 0) b->a->k->soft_cap(r.y, r.y, (real)t->cap, head_shared_ids(b, V));
     if (b->y) fill_lacking(b, r.y, V);
+    if (cap > 0) b->a->k->soft_cap(r.z, r.z, cap, V), memcpy(capped, r.z, (size_t)V * sizeof(real));
     if (t->draw) t->draw(t->draw_ud, r.n, r.y, V);
     b->result[i] = ag_row_loss(&r, b->gradient);
+    if (b->gradient && cap > 0) b->a->k->soft_cap_back(r.z, capped, cap, V);
     if (b->gradient && b->xt == KN_BF16) head_round(b->a->k, r.z, V);
 }
 

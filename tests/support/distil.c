@@ -76,7 +76,7 @@ rt_status dt_make_shard(const char *path)
                             .D          = 8,
                             .F          = 32,
                             .context    = 48, /* data.seq below */
-                            .rope_theta = 10000,
+                            .rope.theta = 10000,
                             .norm_eps   = 1e-5,
                             .tied       = 1,
                             .bos        = -1};

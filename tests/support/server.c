@@ -45,7 +45,7 @@ static rt_status make_model(void)
                                 .D          = 8,
                                 .F          = 64,
                                 .context    = ST_CONTEXT,
-                                .rope_theta = 1e4,
+                                .rope.theta = 1e4,
                                 .norm_eps   = 1e-5,
                                 .tied       = 1,
                                 .bos        = 0,

@@ -23,7 +23,7 @@ static const md_config shape = {.family     = MD_LLAMA,
                                 .D          = 16,
                                 .F          = 48,
                                 .context    = N,
-                                .rope_theta = 10000,
+                                .rope.theta = 10000,
                                 .norm_eps   = 1e-5,
                                 .bos        = 1};
 

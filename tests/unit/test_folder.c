@@ -35,7 +35,7 @@ static md_config shape(md_family family)
                          .D          = 4,
                          .F          = 16,
                          .context    = 32,
-                         .rope_theta = 10000,
+                         .rope.theta = 10000,
                          .norm_eps   = 1e-5,
                          .bos        = -1};
     return c;
@@ -107,10 +107,17 @@ typedef struct spelling {
     const char *refused; /* ...with these words */
 } spelling;
 
-static void config_with(const char *keys)
+/* The sizes of shape() and these keys. */
+static void config_with(md_family family, const char *keys)
 {
-    edit("config.json", "\"hidden_act\"", ",", ""); /* the keys say it, or nobody */
-    edit("config.json", "\"rope_theta\"", "},", keys);
+    rt_buf b = {0};
+    ok(rt_buf_fmt(&b,
+                  "{\"model_type\": \"%s\", \"vocab_size\": %d, \"hidden_size\": %d, \"num_hidden_layers\": 1, \"num_attention_heads\": 2, "
+                  "\"num_key_value_heads\": 1, \"head_dim\": 4, \"intermediate_size\": 16, \"max_position_embeddings\": 32, %s "
+                  "\"tie_word_embeddings\": false}",
+                  md_family_word((int)family), V, C, keys));
+    ok(rt_file_write(in_dir("config.json"), b.p, b.len));
+    rt_buf_free(&b);
 }
 
 static void rotary_settings_have_many_spellings(void **state)
@@ -126,14 +133,15 @@ static void rotary_settings_have_many_spellings(void **state)
         {"\"rope_theta\": 5e5, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 1.0},", 5e5, NULL},
         {"\"rope_theta\": 5e5, \"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 4.0},", 5e5, NULL},
         {"\"partial_rotary_factor\": 1.0,", 10000, NULL},
-        {"\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4.0},", 0, "rope_scaling.type \"linear\""},
-        {"\"rope_scaling\": {\"rope_type\": \"yarn\", \"type\": \"default\"},", 0, "rope_scaling.rope_type \"yarn\""},
-        {"\"rope_parameters\": {\"type\": \"llama3\"},", 0, "rope_parameters.type \"llama3\""},
+        {"\"rope_scaling\": {\"rope_type\": \"mrope\", \"type\": \"default\"},", 0, "rope_scaling.rope_type \"mrope\""},
+        {"\"rope_parameters\": {\"type\": \"linear\"},", 0, "expected a positive factor"},
+        {"\"rope_parameters\": {\"type\": \"llama3\", \"factor\": 8},", 0, "low_freq_factor above 0"},
         {"\"rope_parameters\": {\"rope_type\": \"default\"}, \"rope_scaling\": {\"type\": \"longrope\"},", 0,
-         "rope_scaling.type \"longrope\""},
-        {"\"rope_parameters\": {\"full_attention\": {\"rope_type\": \"default\"}},", 0, "rope_parameters.full_attention"},
-        {"\"rope_parameters\": {\"partial_rotary_factor\": 0.5},", 0, "partial_rotary_factor 0.5 in rope_parameters"},
-        {"\"partial_rotary_factor\": 0.5,", 0, "partial_rotary_factor 0.5 in the top-level object"},
+         "rope_scaling.short_factor must be a list of 2 numbers"},
+        {"\"rope_scaling\": {\"type\": \"su\", \"short_factor\": [1, 1], \"long_factor\": [1, -2]},", 0, "must hold positive numbers"},
+        {"\"rope_parameters\": {\"full_attention\": {\"rope_type\": \"default\"}},", 0, "the same rotary embedding in all layers"},
+        {"\"rope_parameters\": {\"partial_rotary_factor\": 0.1},", 0, "partial_rotary_factor 0.1 in rope_parameters"},
+        {"\"partial_rotary_factor\": 1.5,", 0, "partial_rotary_factor 1.5 in the top-level object"},
         {"\"rope_theta\": 1e4, \"rope_parameters\": {\"rope_theta\": 5e5},", 0, "remove one"},
         {"\"rope_theta\": 1e4, \"rope_theta\": 5e5,", 0, "\"rope_theta\" occurs twice"},
         {"\"rope_scaling\": \"linear\",", 0, "\"rope_scaling\" must be an object or null"}};
@@ -142,11 +150,11 @@ static void rotary_settings_have_many_spellings(void **state)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         md_config read;
         save(&c, 1);
-        config_with(all[i].keys);
+        config_with(MD_LLAMA, all[i].keys);
         if (all[i].refused) refused(RT_EFORMAT, all[i].refused);
         else {
             ok(md_config_read(&read, g_dir));
-            if (read.rope_theta != all[i].theta) fail_msg("%s: theta %g", all[i].keys, read.rope_theta);
+            if (read.rope.theta != all[i].theta) fail_msg("%s: theta %g", all[i].keys, read.rope.theta);
         }
     }
 }
@@ -157,18 +165,22 @@ static void only_settings_that_change_results_are_refused(void **state)
         md_family   family;
         const char *keys, *refused; /* NULL: accepted */
     } all[] = {{MD_LLAMA, "\"hidden_act\": \"swish\",", NULL},
-               {MD_LLAMA, "\"hidden_act\": \"gelu\",", "hidden_act \"gelu\""},
+               {MD_LLAMA, "\"hidden_act\": \"gelu\",", "the activation \"gelu\""},
                {MD_LLAMA, "\"attention_dropout\": 0.1, \"initializer_range\": 1, \"use_cache\": false, \"pretraining_tp\": 1,", NULL},
                {MD_LLAMA, "\"use_sliding_window\": true, \"sliding_window\": 4,", NULL},
-               {MD_QWEN3, "\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 0,", "use_sliding_window true"},
-               {MD_QWEN3, "\"use_sliding_window\": true, \"sliding_window\": 4, \"layer_types\": [\"sliding_attention\"],",
-                "use_sliding_window true"},
+               {MD_QWEN3, "\"use_sliding_window\": true, \"sliding_window\": -4,", "expected a positive sliding_window"},
+               {MD_QWEN3, "\"use_sliding_window\": true, \"sliding_window\": 4, \"layer_types\": [\"chunked_attention\"],",
+                "layer_types has \"chunked_attention\""},
+               {MD_GEMMA3, "\"layer_types\": [\"full_attention\", \"full_attention\"],", "layer_types must be a list of 1 names"},
+               {MD_GEMMA3, "\"use_bidirectional_attention\": true,", "use_bidirectional_attention true"},
+               {MD_GEMMA2, "\"attn_logit_softcapping\": -1,", "attn_logit_softcapping must be a number of at least 0"},
+               {MD_SMOLLM3, "\"no_rope_layers\": [],", "no_rope_layers must be a list"},
+               {MD_PHI3, "\"mlp_bias\": true,", "mlp_bias true"},
                {MD_QWEN3, "\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 28,", NULL},
                {MD_QWEN3, "\"use_sliding_window\": true, \"sliding_window\": 4, \"layer_types\": [\"full_attention\"],", NULL},
                {MD_QWEN3, "\"use_sliding_window\": true, \"sliding_window\": 32, \"max_window_layers\": 0,", NULL},
                {MD_QWEN3, "\"use_sliding_window\": true, \"sliding_window\": null, \"max_window_layers\": 0,", NULL},
                {MD_QWEN3, "\"use_sliding_window\": false, \"sliding_window\": 4, \"max_window_layers\": 0,", NULL},
-               {MD_QWEN2, "\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 0,", "use_sliding_window true"},
                {MD_QWEN2, "\"attention_bias\": true,", NULL},
                {MD_LLAMA, "\"bos_token_id\": null,", NULL},
                {MD_LLAMA, "\"bos_token_id\": 1e18,", "\"bos_token_id\""},
@@ -178,7 +190,7 @@ static void only_settings_that_change_results_are_refused(void **state)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         const md_config c = shape(all[i].family);
         save(&c, 1);
-        config_with(all[i].keys);
+        config_with(all[i].family, all[i].keys);
         if (all[i].refused) refused(RT_EFORMAT, all[i].refused);
         else {
             md_model *m = loaded();

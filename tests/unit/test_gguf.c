@@ -105,7 +105,7 @@ static void put_config(metadata *m, const md_config *c)
     put_int(m, KEY("attention.head_count"), c->H);
     put_int(m, KEY("attention.head_count_kv"), c->KV);
     put_int(m, KEY("attention.key_length"), c->D);
-    put_float(m, KEY("rope.freq_base"), c->rope_theta);
+    put_float(m, KEY("rope.freq_base"), c->rope.theta);
     put_float(m, KEY("attention.layer_norm_rms_epsilon"), c->norm_eps);
     put_int(m, KEY("attention.sliding_window"), c->context);
     put_int(m, KEY("rope.dimension_count"), c->D);
@@ -177,7 +177,7 @@ static md_model *model(md_family family, int tied)
                          .D          = 8,
                          .F          = 32,
                          .context    = 32,
-                         .rope_theta = 5e5,
+                         .rope.theta = 5e5,
                          .norm_eps   = 1e-5,
                          .tied       = tied,
                          .bos        = 1,
@@ -200,7 +200,7 @@ static void expect(const char *path, const md_model *m)
     ok(md_load(&back, path, KN_REAL));
     assert_int_equal(c.family, m->config.family);
     assert_true(c.V == m->config.V && c.D == 8 && c.F == 32 && c.context == 32 && c.tied == m->config.tied);
-    assert_true(c.rope_theta == 5e5 && c.norm_eps == (double)1e-5f && c.bos == 1 && c.ends.n == 2 && c.ends.id[1] == 3);
+    assert_true(c.rope.theta == 5e5 && c.norm_eps == (double)1e-5f && c.bos == 1 && c.ends.n == 2 && c.ends.id[1] == 3);
     assert_int_equal(back->n, m->n);
     for (int i = 0; i < m->n; i++)
         for (int64_t j = 0; j < m->t[i].rows * m->t[i].cols; j++)

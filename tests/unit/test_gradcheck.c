@@ -75,8 +75,10 @@ static void case_swiglu(net *t) /* more than AG_BLOCK elements */
 static void case_geglu(net *t) { reduce(t, ag_geglu(t->g, A(t, "g", 35, 33), A(t, "u", 35, 33)), 35, 33); }
 static void case_rope(net *t)
 {
-    ag_id table = ag_input(t->g, "table", KN_REAL, 3, (int64_t[]){2, 8, 2});
-    reduce(t, ag_rope(t->g, A(t, "x", 6, 12), ints(t, "ids", 6), table, 4), 6, 12);
+    const ag_id whole = ag_input(t->g, "table", KN_REAL, 3, (int64_t[]){2, 8, 2}),
+                part  = ag_input(t->g, "table", KN_REAL, 3, (int64_t[]){2, 8, 1});
+    const ag_id ids   = ints(t, "ids", 6);
+    reduce(t, ag_rope(t->g, ag_rope(t->g, A(t, "x", 6, 12), ids, whole, 4), ids, part, 4), 6, 12);
 }
 static void attend(net *t, int64_t window, double scale, double cap)
 {
@@ -170,7 +172,7 @@ static void bind_leaves(net *t, ag_plan *p, rt_rng *r)
             g_x[v] = calloc((size_t)n, sizeof(real));
             g_g[v] = value->role == AG_PARAM ? calloc((size_t)n, sizeof(real)) : NULL;
             for (int64_t i = 0; i < n; i++) g_x[v][i] = (real)(2 * rt_rng_uniform(r) - 1);
-            if (!strcmp(value->name, "table")) ag_rope_table(g_x[v], 8, 4, 100);
+            if (!strcmp(value->name, "table")) ag_rope_table(g_x[v], 8, 2 * value->shape.d[2], (const double[]){1, 0.1}, 1.2);
             ag_plan_bind(p, v, g_x[v], g_g[v]);
         }
     }

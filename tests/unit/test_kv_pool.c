@@ -32,7 +32,7 @@ static const md_config shape = {.family     = MD_LLAMA,
                                 .D          = 16,
                                 .F          = 48,
                                 .context    = MAX,
-                                .rope_theta = 10000,
+                                .rope.theta = 10000,
                                 .norm_eps   = 1e-5,
                                 .tied       = 1,
                                 .bos        = 1};
@@ -58,7 +58,7 @@ static void open_decoder(decoder *d, const md_model *m)
 {
     *d = (decoder){.m = m};
     ok(inf_kv_pool_create(&d->pool, m, SLOTS, MAX));
-    ok(md_rope(&d->rope, &m->config));
+    ok(md_rope_tables(&d->rope, &m->config));
     ok(inf_kv_pool_plan(d->pool, R, &d->g, &d->plan));
     md_bind(d->plan, &d->g, &(md_leaves){.m = m, .ids = d->ids, .pos = d->pos, .slot = d->slot, .rope = d->rope});
 }

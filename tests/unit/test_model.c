@@ -8,6 +8,8 @@
 
 #include "core/file.h"
 #include "infer/infer.h"
+#include "model/arch.h"
+#include "model/rope.h"
 #include "model/score.h"
 #include "quant/quant.h"
 #include "tests/support/check.h"
@@ -27,13 +29,42 @@ static md_config shape = {.family     = MD_LLAMA,
                           .D          = 16,
                           .F          = 48,
                           .context    = 96,
-                          .rope_theta = 10000,
+                          .rope.theta = 10000,
                           .norm_eps   = 1e-5,
                           .tied       = 0,
                           .bos        = 1,
                           .ends       = {{2, 5}, 2}};
 static int32_t   g_ids[T];
 static char      g_dir[] = "/tmp/retort-model-XXXXXX";
+
+/* Settings that a family may have, so that its tests cover them. */
+static void take_family(md_family f)
+{
+    const md_rope plain = {.theta = 10000};
+    shape.family = f, shape.window = 0, shape.biases = 0, shape.rope = shape.rope_local = plain;
+    shape.embedding_scale = shape.residual_scale = shape.logit_scale = shape.attention_scale = shape.attention_cap = shape.logit_cap = 0;
+    memset(shape.layer, 0, sizeof shape.layer);
+    if (f == MD_MISTRAL) shape.window = 11, shape.layer[0] = shape.layer[1] = MD_LAYER_WINDOW;
+    if (f == MD_PHI3) {
+        shape.rope = (md_rope){.kind = MD_ROPE_LONGROPE, .theta = 10000, .dims = 12, .factor = 3, .attention = 1.25, .original = 1};
+        for (int i = 0; i < 6; i++) shape.rope.divisor[0][i] = 1 + i / 4.0, shape.rope.divisor[1][i] = 1.5 + i;
+    }
+    if (f == MD_QWEN3)
+        shape.rope = (md_rope){
+            .kind = MD_ROPE_YARN, .theta = 10000, .factor = 4, .low = 1, .high = 32, .attention = 1.25, .truncate = 1, .original = 24};
+    if (f == MD_GEMMA2)
+        shape.attention_scale = 0.5, shape.attention_cap = 2, shape.logit_cap = 3, shape.window = 11, shape.layer[0] = MD_LAYER_WINDOW;
+    if (f == MD_GEMMA3) {
+        shape.window = 11, shape.layer[1] = MD_LAYER_WINDOW, shape.rope_local.theta = 100;
+        shape.rope = (md_rope){.kind = MD_ROPE_LINEAR, .theta = 10000, .factor = 8, .original = 96};
+    }
+    if (f == MD_SMOLLM3) shape.layer[1] = MD_LAYER_NO_ROPE;
+    if (f == MD_OLMO2) shape.rope = (md_rope){.kind = MD_ROPE_LLAMA3, .theta = 10000, .factor = 8, .low = 1, .high = 4, .original = 24};
+    if (f == MD_GRANITE) {
+        shape.embedding_scale = 4, shape.residual_scale = 0.25, shape.logit_scale = 0.5, shape.attention_scale = 0.125;
+        shape.biases = MD_QKV_BIAS | MD_O_BIAS | MD_MLP_BIAS;
+    }
+}
 
 /* What begins at 0 would hide where it is not used. */
 static void fill_biases(md_model *m)
@@ -86,6 +117,18 @@ static double worst(const real *a, const real *b, int64_t n)
     return w;
 }
 
+static void same_settings(const md_config *a, const md_config *b)
+{
+    assert_memory_equal(&a->rope, &b->rope, sizeof a->rope);
+    assert_memory_equal(&a->rope_local, &b->rope_local, sizeof a->rope_local);
+    assert_memory_equal(a->layer, b->layer, sizeof a->layer);
+    assert_true(a->window == b->window && a->biases == b->biases && a->attention_cap == b->attention_cap && a->logit_cap == b->logit_cap);
+    const double x[] = {a->embedding_scale, a->residual_scale, a->logit_scale, a->attention_scale};
+    const double y[] = {b->embedding_scale, b->residual_scale, b->logit_scale, b->attention_scale};
+    for (int i = 0; i < 3; i++) assert_true((x[i] > 0 ? x[i] : 1) == (y[i] > 0 ? y[i] : 1));
+    assert_true((x[3] > 0 ? x[3] : 0.25) == (y[3] > 0 ? y[3] : 0.25)); /* 1 / sqrt(D) */
+}
+
 static void saved_is_loaded(void **state)
 {
     md_model *m = model(KN_REAL, 1), *back = NULL;
@@ -97,6 +140,7 @@ static void saved_is_loaded(void **state)
     for (int i = 0; i < m->n; i++) parameters += m->t[i].rows * m->t[i].cols;
     assert_int_equal(parameters, md_config_parameters(&back->config));
     for (int i = 0; i < m->n; i++) assert_memory_equal(m->t[i].data, back->t[i].data, (size_t)(m->t[i].rows * m->t[i].cols) * sizeof(real));
+    same_settings(&m->config, &back->config);
     assert_int_equal(back->config.ends.n, 2);
     assert_true(ds_ends_have(&back->config.ends, 2) && ds_ends_have(&back->config.ends, 5));
     md_destroy(&m), md_destroy(&back);
@@ -237,11 +281,12 @@ static void bad_folders(void **state)
 }
 
 /* Sets every element x of a tensor to scale x + shift. */
+/* Not the same for all elements, because a norm removes a common factor. */
 static void change(md_tensor *t, double scale, double shift)
 {
     for (int64_t j = 0; j < t->rows * t->cols; j++) {
         real x;
-        x = (real)(scale * (double)*kn_load(t->data, t->type, j, 1, &x) + shift);
+        x = (real)(scale * (double)*kn_load(t->data, t->type, j, 1, &x) + shift * (double)(1 + j % 3));
         kn_put(t->data, t->type, j, &x, 1, 0);
     }
 }
@@ -270,9 +315,9 @@ static void families_differ(void **state)
     int   n     = 0;
     (void)state;
     for (; md_family_word(n); n++) {
-        shape.family = (md_family)n;
-        md_model *m  = model(KN_REAL, 1);
-        z[n]         = logits(m, g_ids, T);
+        take_family((md_family)n);
+        md_model *m = model(KN_REAL, 1);
+        z[n]        = logits(m, g_ids, T);
         for (int i = 0; i < n; i++)
             if (!(worst(z[i], z[n], T * V) > 1e-3)) fail_msg("%s computes what %s computes", md_family_word(n), md_family_word(i));
         md_destroy(&m);
@@ -294,7 +339,7 @@ int main(void)
     if (kn_init() != RT_OK || !mkdtemp(g_dir)) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     int failed = cmocka_run_group_tests(all, NULL, NULL);
     for (int f = 0; md_family_word(f); f++) { /* every family that there is */
-        shape.family = (md_family)f;
+        take_family((md_family)f);
         printf("# %s\n", md_family_word(f));
         failed += cmocka_run_group_tests(tests, NULL, NULL);
     }

@@ -59,7 +59,7 @@ static void write_model(void)
                          .D          = 8,
                          .F          = 48,
                          .context    = CONTEXT,
-                         .rope_theta = 1e4,
+                         .rope.theta = 1e4,
                          .norm_eps   = 1e-5,
                          .bos        = 0,
                          .ends       = {{0}, 1}};
