@@ -42,17 +42,17 @@ static size_t source_root(const char *dir)
 
 rt_status md_source_stays(const char *dir, const char *file)
 {
-    char        *folder = realpath(dir, NULL), *real = realpath(file, NULL);
+    char        *folder = realpath(dir, NULL), *resolved = realpath(file, NULL);
     const size_t n     = folder ? source_root(folder) : 0;
-    const int    stays = folder && real && !strncmp(folder, real, n) && real[n] == '/';
+    const int    stays = folder && resolved && !strncmp(folder, resolved, n) && resolved[n] == '/';
     rt_status    st    = RT_OK;
     if (!stays)
         st = rt_fail(
             RT_EFORMAT, __FILE__, __LINE__,
             "%s: expected a file of the model's folder, found a link to %s outside of it; copy the file into the folder, or name the "
             "folder that holds it",
-            file, real ? real : "a file that cannot be opened");
-    free(folder), free(real);
+            file, resolved ? resolved : "a file that cannot be opened");
+    free(folder), free(resolved);
     return st;
 }
 

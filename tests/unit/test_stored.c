@@ -99,7 +99,7 @@ static void small_floats_are_read_as_reals(void **state)
 static void write_model(const char *dir)
 {
     const md_config c = {
-        .V = 8, .C = 8, .L = 1, .H = 2, .KV = 1, .D = 4, .F = 8, .context = 8, .rope_theta = 1e4, .norm_eps = 1e-5, .bos = -1};
+        .V = 8, .C = 8, .L = 1, .H = 2, .KV = 1, .D = 4, .F = 8, .context = 8, .rope.theta = 1e4, .norm_eps = 1e-5, .bos = -1};
     md_model *m;
     ok(md_create(&m, &c, KN_REAL));
     md_init(m, 1);
