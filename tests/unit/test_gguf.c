@@ -275,7 +275,7 @@ static const damage damages[] = {
     {"general.architecture", 12, 5, "gemma", "general.architecture \"gemma\" is not supported"},
     {"general.architecture", 0, 4, "\4\0\0\0", "damaged"},
     {"llama.block_count", -1, 1, "x", "the key llama.block_count is missing"},
-    {"llama.block_count", 4, 4, "\0\0\1\0", "block_count is 1000, but the file holds fewer tensors"},
+    {"llama.block_count", 4, 4, "\xe8\x03\0\0", "block_count is 1000, but the file holds fewer tensors"},
     {"llama.block_count", 4, 4, "\1\0\0\0", "the tensor blk.1.attn_k.weight does not belong"},
     {"llama.block_count", 4, 4, "\3\0\0\0", "model.layers.2.input_layernorm.weight is missing"},
     {"llama.block_count", 0, 4, "\6\0\0\0", "expected an integer as the value of llama.block_count"},
