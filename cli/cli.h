@@ -13,6 +13,7 @@
     X(data)             \
     X(doctor)           \
     X(eval)             \
+    X(export)           \
     X(generate)         \
     X(help)             \
     X(ledger)           \

@@ -22,6 +22,18 @@ static void f16_values(real *x, const uint8_t *b, int64_t n)
 
 static void bf16_values(real *x, const uint8_t *b, int64_t n) { kn_get()->from_bf16(x, (const kn_bf16 *)(const void *)b, n); }
 
+static void f32_write(uint8_t *b, const real *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) ((float *)(void *)b)[i] = (float)x[i];
+}
+
+static void f16_write(uint8_t *b, const real *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) ((uint16_t *)(void *)b)[i] = md_half_bits((float)x[i]);
+}
+
+static void bf16_write(uint8_t *b, const real *x, int64_t n) { kn_get()->to_bf16((kn_bf16 *)(void *)b, x, n); }
+
 /* ---- blocks of 32 ------------------------------------------------------------------------------- */
 
 enum { SMALL = 32, LARGE = 256 };
@@ -142,38 +154,58 @@ static void q6_k_block(real *x, const uint8_t *b)
 
 /* clang-format off */
 
-/* Name, number, elements and bytes of a block, its function: name_values for many blocks or name_block for one. */
+/* Name, number, elements and bytes of a block, its functions: name_values and name_write for many blocks, or name_block for one and the
+ * function that writes one. */
 #define PLAIN_TYPES(X)         \
-    X(F32,  0, 1, 4, f32)      \
-    X(F16,  1, 1, 2, f16)      \
-    X(BF16, 30, 1, 2, bf16)
-#define BLOCK_TYPES(X)                   \
-    X(Q4_0,    2, SMALL,  18, q4_0)      \
-    X(Q4_1,    3, SMALL,  20, q4_1)      \
-    X(Q5_0,    6, SMALL,  22, q5_0)      \
-    X(Q5_1,    7, SMALL,  24, q5_1)      \
-    X(Q8_0,    8, SMALL,  34, q8_0)      \
-    X(Q2_K,   10, LARGE,  84, q2_k)      \
-    X(Q3_K,   11, LARGE, 110, q3_k)      \
-    X(Q4_K,   12, LARGE, 144, q4_k)      \
-    X(Q5_K,   13, LARGE, 176, q5_k)      \
-    X(Q6_K,   14, LARGE, 210, q6_k)      \
-    X(IQ4_NL, 20, SMALL,  18, iq4_nl)
+    X(F32,  0, 1, 4, f32, NULL) \
+    X(F16,  1, 1, 2, f16, NULL) \
+    X(BF16, 30, 1, 2, bf16, NULL)
+#define WRITTEN_TYPES(X)                                      \
+    X(Q4_0,    2, SMALL,  18, q4_0, md_gguf_write_q4_0)       \
+    X(Q8_0,    8, SMALL,  34, q8_0, md_gguf_write_q8_0)       \
+    X(Q4_K,   12, LARGE, 144, q4_k, md_gguf_write_q4_k)       \
+    X(Q6_K,   14, LARGE, 210, q6_k, md_gguf_write_q6_k)
+#define READ_TYPES(X)                    \
+    X(Q4_1,    3, SMALL,  20, q4_1, NULL)      \
+    X(Q5_0,    6, SMALL,  22, q5_0, NULL)      \
+    X(Q5_1,    7, SMALL,  24, q5_1, NULL)      \
+    X(Q2_K,   10, LARGE,  84, q2_k, NULL)      \
+    X(Q3_K,   11, LARGE, 110, q3_k, NULL)      \
+    X(Q5_K,   13, LARGE, 176, q5_k, NULL)      \
+    X(IQ4_NL, 20, SMALL,  18, iq4_nl, NULL)
 /* clang-format on */
 
-#define X(name, id, block, bytes, function)                                                 \
+#define X(name, id, block, bytes, function, write)                                          \
     static void function##_values(real *x, const uint8_t *b, int64_t n)                     \
     {                                                                                       \
         for (int64_t i = 0; i < n; i++) function##_block(x + i * (block), b + i * (bytes)); \
     }
-BLOCK_TYPES(X)
+READ_TYPES(X)
+WRITTEN_TYPES(X)
 #undef X
 
-#define X(name, id, block, bytes, function) {#name, id, block, bytes, function##_values},
-static const md_gguf_type types[] = {PLAIN_TYPES(X) BLOCK_TYPES(X)};
+#define X(name, id, block, bytes, function, write)                     \
+    static void function##_write(uint8_t *b, const real *x, int64_t n) \
+    {                                                                  \
+        float v[block];                                                \
+        for (int64_t i = 0; i < n; i++, x += (block)) {                \
+            for (int j = 0; j < (block); j++) v[j] = (float)x[j];      \
+            write(b + i * (bytes), v);                                 \
+        }                                                              \
+    }
+WRITTEN_TYPES(X)
 #undef X
+
+static const md_gguf_type types[] = {
+#define X(name, id, block, bytes, function, write) {#name, id, block, bytes, function##_values, function##_write},
+    PLAIN_TYPES(X) WRITTEN_TYPES(X)
+#undef X
+#define X(name, id, block, bytes, function, write) {#name, id, block, bytes, function##_values, NULL},
+        READ_TYPES(X)
+#undef X
+};
 #define X(name, ...) " " #name
-const char md_gguf_type_list[] = PLAIN_TYPES(X) BLOCK_TYPES(X);
+const char md_gguf_type_list[] = PLAIN_TYPES(X) WRITTEN_TYPES(X) READ_TYPES(X);
 #undef X
 enum { TYPES = sizeof types / sizeof *types };
 

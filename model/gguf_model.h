@@ -3,6 +3,7 @@
 #define MD_GGUF_MODEL_H
 #include "model/arch.h"
 #include "model/gguf.h"
+#include "model/gguf_write.h"
 
 /* GGUF's name of a tensor, with "*" for the layer's number; NULL: GGUF files of these families have no such tensor. */
 const char *md_gguf_role_name(md_role role);
@@ -18,4 +19,10 @@ int64_t md_gguf_turned_heads(const md_config *c, const md_tensor *t);
 rt_status md_gguf_locate(rt_buf *path, const char *given);
 /* Reads and checks the configuration in the metadata.  RT_EFORMAT names the key that is missing or not supported. */
 rt_status md_gguf_config(md_config *c, const md_gguf *g);
+/* Puts it into metadata, without the tokens that begin and end a text.  RT_EINVAL: GGUF files do not hold this family. */
+rt_status md_gguf_put_config(md_gguf_keys *k, const md_config *c);
+/* Puts the first token of a text (-1: none) and the tokens that end one, of which GGUF files name two at most. */
+void md_gguf_put_tokens(md_gguf_keys *k, int32_t bos, const ds_ends *ends);
+/* Puts the tokenizer of the folder `dir`, with names for ids below V (gguf_tokenizer.c).  RT_EINVAL: llama.cpp has none that gives the same ids. */
+rt_status md_gguf_put_tokenizer(md_gguf_keys *k, const md_config *c, const char *dir);
 #endif

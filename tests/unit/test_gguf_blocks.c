@@ -82,18 +82,17 @@ static void blocks_written_by_hand(void **state)
 /* ---- by ggml ------------------------------------------------------------------------------------- */
 
 /* A tensor of the golden file as it is stored; free(). */
-static void *golden(const char *type, const char *what, int64_t *bytes)
+static void *golden(const char *tensor, int64_t *bytes)
 {
     static md_st *file;
-    char          name[512];
+    char          path[512];
     void         *p;
-    snprintf(name, sizeof name, "%s/tests/golden/gguf_blocks.safetensors", getenv("SOURCE_DIR"));
-    if (!file) ok(md_st_open(&file, name));
-    snprintf(name, sizeof name, "%s.%s", type, what);
-    const md_st_tensor *t = md_st_find(file, name);
-    if (!t) fail_msg("no %s", name);
+    snprintf(path, sizeof path, "%s/tests/golden/gguf_blocks.safetensors", getenv("SOURCE_DIR"));
+    if (!file) ok(md_st_open(&file, path));
+    const md_st_tensor *t = md_st_find(file, tensor);
+    if (!t) fail_msg("no %s", tensor);
     *bytes = t->end - t->begin;
-    ok(rt_alloc(&p, *bytes, 1, name));
+    ok(rt_alloc(&p, *bytes, 1, tensor));
     ok(md_st_read(file, t, p));
     return p;
 }
@@ -105,9 +104,11 @@ static void values_are_those_of_ggml(void **state)
     for (int i = 0; i < TYPES; i++) {
         const md_gguf_type *type = md_gguf_type_named(all_types[i]);
         int64_t             bytes, n;
-        uint8_t            *blocks = golden(type->name, "blocks", &bytes);
-        float              *values = golden(type->name, "values", &n);
-        real                x[2 * MD_GGUF_MAX_BLOCK];
+        char                name[2][32];
+        snprintf(name[0], sizeof *name, "%s.blocks", type->name), snprintf(name[1], sizeof *name, "%s.values", type->name);
+        uint8_t *blocks = golden(name[0], &bytes);
+        float   *values = golden(name[1], &n);
+        real     x[2 * MD_GGUF_MAX_BLOCK];
         assert_int_equal(bytes, 2 * type->bytes);
         assert_int_equal(n, 2 * type->block * (int64_t)sizeof *values);
         assert_ptr_equal(md_gguf_type_of(type->id), type);
@@ -121,9 +122,36 @@ static void values_are_those_of_ggml(void **state)
     }
 }
 
+/* The blocks that ggml makes of the same values: the same levels and scales. */
+static void blocks_are_those_of_ggml(void **state)
+{
+    static const char *const written[] = {"Q4_0", "Q8_0", "Q4_K", "Q6_K"};
+    int64_t                  size, bytes;
+    float                   *source = golden("source", &size);
+    const int64_t            n      = size / (int64_t)sizeof *source;
+    real                    *x      = calloc((size_t)n, sizeof *x);
+    (void)state;
+    for (int64_t i = 0; i < n; i++) x[i] = (real)source[i];
+    for (int i = 0; i < 4; i++) {
+        const md_gguf_type *type = md_gguf_type_named(written[i]);
+        char                name[32];
+        snprintf(name, sizeof name, "%s.written", type->name);
+        uint8_t *blocks = golden(name, &bytes), *ours = calloc(1, (size_t)bytes);
+        assert_int_equal(bytes, n / type->block * type->bytes);
+        type->from_real(ours, x, n / type->block);
+        for (int64_t j = 0; j < bytes; j++)
+            if (ours[j] != blocks[j])
+                fail_msg("%s: byte %lld of block %lld: %d, ggml %d", type->name, (long long)(j % type->bytes), (long long)(j / type->bytes),
+                         ours[j], blocks[j]);
+        free(blocks), free(ours);
+    }
+    free(source), free(x);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(blocks_written_by_hand), cmocka_unit_test(values_are_those_of_ggml)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(blocks_written_by_hand), cmocka_unit_test(values_are_those_of_ggml),
+                                       cmocka_unit_test(blocks_are_those_of_ggml)};
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
