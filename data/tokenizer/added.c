@@ -25,6 +25,14 @@ rt_status ds_added_ready(ds_added *a)
     return RT_OK;
 }
 
+const char *ds_added_text(const ds_added *a, int32_t id, size_t *n)
+{
+    const ds_added_token *k = a->token;
+    while (k->id != id) k++;
+    *n = k->n;
+    return k->text;
+}
+
 void ds_added_free(ds_added *a)
 {
     for (int64_t i = 0; i < a->n; i++) free(a->token[i].text);

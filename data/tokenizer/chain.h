@@ -101,9 +101,10 @@ typedef rt_status (*ds_norm_fn)(const ds_norm_step *s, const char *text, size_t 
 struct ds_norm_step {
     const char *type; /* as in tokenizer.json */
     ds_norm_fn  apply;
-    rt_buf      from, to;    /* Replace: the pattern, unless it is a regex; the content.  Prepend: `to` */
+    rt_buf      from, to;    /* Replace: the pattern, unless it is a regex; the content.  Prepend: `to`.  Precompiled: `from` */
     ds_splitter regex;       /* Replace: no step unless the pattern is a regex */
     int         left, right; /* Strip: from which ends */
+    int         form;        /* NFC, NFD, NFKC, NFKD */
 };
 
 typedef struct ds_normalizer { /* {0} changes nothing */
@@ -124,8 +125,13 @@ rt_status ds_normalize(const ds_normalizer *z, ds_norm_work *w, const char **tex
 /* Appends the text in which each `from` is `to`. */
 rt_status ds_replace(const rt_buf *from, const rt_buf *to, const char *text, size_t n, rt_buf *out);
 
-/* nfc.c: appends the text in NFC; bytes that are not valid UTF-8 are kept. */
-rt_status ds_nfc(const char *text, size_t n, rt_buf *out);
+/* nfc.c: appends the text in NFC (form 0) or another form; bytes that are not valid UTF-8 are kept. */
+enum { DS_DECOMPOSED = 1 /* NFD */, DS_COMPATIBLE = 2 /* NFKC; with DS_DECOMPOSED NFKD */ };
+rt_status ds_normal_form(int form, const char *text, size_t n, rt_buf *out);
+
+/* charsmap.c: the normalizer Precompiled.  `map` is its decoded precompiled_charsmap. */
+rt_status ds_charsmap_read(rt_buf *map, const char *base64, const char *where);
+rt_status ds_charsmap_apply(const rt_buf *map, const char *text, size_t n, rt_buf *out);
 
 /* ---- pre.c: the pre-tokenizer ------------------------------------------------------------------ */
 

@@ -216,7 +216,7 @@ rt_status ds_decoder_add(ds_decoder *d, int32_t id, rt_buf *out)
     if (id < 0 || id >= v->n) return RT_OK; /* ids above the tokenizer's entries (padding of a model's vocabulary) have no text */
     const int flags = v->entry[id].flags;
     if (!flags || (d->skip_special && (flags & DS_ENTRY_SPECIAL))) return RT_OK;
-    c.s     = ds_vocab_text(v, id, &c.n);
+    c.s     = flags & DS_ENTRY_CHANGED ? ds_added_text(&d->t->normalized, id, &c.n) : ds_vocab_text(v, id, &c.n);
     c.added = (flags & DS_ENTRY_ADDED) != 0;
     d->out  = out;
     return decode_push(d, 0, &c);

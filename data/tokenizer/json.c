@@ -15,7 +15,9 @@ static rt_status put_added(ds_tokenizer *t, const char *text, int64_t id, const 
     if (ds_vocab_find(&t->vocab, text, n) != (int32_t)id) RT_TRY(ds_vocab_put(&t->vocab, text, n, id, where));
     t->vocab.entry[id].flags |= DS_ENTRY_ADDED | (f->special ? DS_ENTRY_SPECIAL : 0);
     if (!f->normalized) return ds_added_put(&t->raw, text, n, (int32_t)id, how);
+    const char *content = text;
     RT_TRY(ds_normalize(&t->normalizer, w, &text, &n));
+    if (n && (n != strlen(content) || memcmp(text, content, n))) t->vocab.entry[id].flags |= DS_ENTRY_CHANGED;
     return n ? ds_added_put(&t->normalized, text, n, (int32_t)id, how) : RT_OK;
 }
 

@@ -1,12 +1,13 @@
-/* nfc.c -- Unicode normalisation form C of any bytes, with the tables of Hugging Face's normaliser.
+/* nfc.c -- Unicode normalisation forms of any bytes, with the tables of Hugging Face's normaliser.
  *
- * Most characters are unchanged and do not interact with their neighbours.  Where one may change, the text from the character
+ * NFC is the common one, and most characters are unchanged and do not interact with their neighbours.  Where one may change, the text from the character
  * before it up to the next unaffected one is decomposed, its marks are sorted, and it is composed again.
  */
 #include "data/tokenizer/chain.h"
 #include <stdlib.h>
 #include <string.h>
 
+enum { FEW = 32 };
 enum { JOINS = 1, CHANGES = 2 }; /* values of ds_nfc_runs: may combine with the characters before it; changes by itself */
 enum { S_BASE = 0xac00, L_BASE = 0x1100, V_BASE = 0x1161, T_BASE = 0x11a7, L_COUNT = 19, V_COUNT = 21, T_COUNT = 28 };
 
@@ -14,6 +15,7 @@ typedef struct stretch { /* code points and their combining classes */
     uint32_t *c, *sorted;
     uint8_t *class;
     int64_t n, cap;
+    int     form;
 } stretch;
 
 static int flags_of(uint32_t c)
@@ -44,7 +46,7 @@ static rt_status nfc_push(stretch *s, uint32_t c)
         if (sorted) s->sorted = sorted;
         uint8_t *classes = realloc(s->class, (size_t)cap);
         if (classes) s->class = classes;
-        RT_CHECK(codes && sorted && classes, RT_ENOMEM, "no memory for the NFC of %lld characters", (long long)cap);
+        RT_CHECK(codes && sorted && classes, RT_ENOMEM, "no memory for the normal form of %lld characters", (long long)cap);
         s->cap = cap;
     }
     s->class[s->n] = (uint8_t)nfc_class_of(c);
@@ -68,14 +70,27 @@ static rt_status decompose(stretch *s, uint32_t c)
         RT_TRY(nfc_push(s, V_BASE + i / T_COUNT % V_COUNT));
         return t ? nfc_push(s, T_BASE + t) : RT_OK;
     }
-    const ds_decomposition *d = bsearch(&c, ds_decompositions, (size_t)ds_decompositions_n, sizeof *d, by_code);
+    const ds_decomposition *d = NULL;
+    if (s->form & DS_COMPATIBLE) d = bsearch(&c, ds_compatible, (size_t)ds_compatible_n, sizeof *d, by_code);
+    if (!d) d = bsearch(&c, ds_decompositions, (size_t)ds_decompositions_n, sizeof *d, by_code);
     if (!d) return nfc_push(s, c);
     for (int i = 0; i < d->n; i++) RT_TRY(nfc_push(s, ds_decomposed[d->at + i]));
     return RT_OK;
 }
 
-/* Sorts marks from..to-1 by class; the sort is stable. */
-static void sort_marks(stretch *s, int64_t from, int64_t to)
+/* Sorts marks from..to-1 by class; both sorts are stable.  Few marks are inserted, many are counted. */
+static void insert_marks(stretch *s, int64_t from, int64_t to)
+{
+    for (int64_t i = from + 1, k; i < to; i++) {
+        const uint32_t c    = s->c[i];
+        const uint8_t class = s->class[i];
+        for (k = i; k > from && s->class[k - 1] > class; k--) s->c[k] = s->c[k - 1], s->class[k] = s->class[k - 1];
+        s->c[k]     = c;
+        s->class[k] = class;
+    }
+}
+
+static void count_marks(stretch *s, int64_t from, int64_t to)
 {
     int64_t at[257] = {0}, n = to - from;
     for (int64_t i = from; i < to; i++) at[s->class[i] + 1]++;
@@ -89,7 +104,7 @@ static void reorder(stretch *s)
 {
     for (int64_t i = 0, end; i < s->n; i = end) {
         for (end = i + 1; s->class[i] && end < s->n && s->class[end]; end++) {}
-        if (end - i > 1) sort_marks(s, i, end);
+        if (end - i > 1) (end - i < FEW ? insert_marks : count_marks)(s, i, end);
     }
 }
 
@@ -142,7 +157,7 @@ static rt_status add_stretch(stretch *s, rt_buf *out)
 {
     char c[4];
     reorder(s);
-    compose(s);
+    if (!(s->form & DS_DECOMPOSED)) compose(s);
     for (int64_t i = 0; i < s->n; i++) RT_TRY(rt_buf_add(out, c, ds_utf8_encode(s->c[i], c)));
     s->n = 0;
     return RT_OK;
@@ -187,10 +202,27 @@ static rt_status nfc_add_all(stretch *s, const char *text, size_t n, rt_buf *out
     return rt_buf_add(out, text + done, n - done);
 }
 
-rt_status ds_nfc(const char *text, size_t n, rt_buf *out)
+/* Normalises the longest valid UTF-8 prefix as one stretch. */
+static rt_status add_valid(stretch *s, const char *text, size_t n, size_t *at, rt_buf *out)
 {
-    stretch         s  = {0};
-    const rt_status st = nfc_add_all(&s, text, n, out);
+    for (size_t len; (len = length(text, n, *at)); *at += len) RT_TRY(decompose(s, ds_utf8_decode(text + *at, len)));
+    return add_stretch(s, out);
+}
+
+static rt_status form_add_all(stretch *s, const char *text, size_t n, rt_buf *out)
+{
+    if (!s->form) return nfc_add_all(s, text, n, out);
+    for (size_t at = 0; at < n;) {
+        RT_TRY(add_valid(s, text, n, &at, out));
+        if (at < n) RT_TRY(rt_buf_add(out, text + at++, 1));
+    }
+    return RT_OK;
+}
+
+rt_status ds_normal_form(int form, const char *text, size_t n, rt_buf *out)
+{
+    stretch         s  = {.form = form};
+    const rt_status st = form_add_all(&s, text, n, out);
     free(s.c);
     free(s.sorted);
     free(s.class);

@@ -5,10 +5,14 @@
 
 /* ---- steps ------------------------------------------------------------------------------ */
 
-static rt_status apply_nfc(const ds_norm_step *s, const char *text, size_t n, rt_buf *out)
+static rt_status apply_form(const ds_norm_step *s, const char *text, size_t n, rt_buf *out)
 {
-    (void)s;
-    return ds_nfc(text, n, out);
+    return ds_normal_form(s->form, text, n, out);
+}
+
+static rt_status apply_precompiled(const ds_norm_step *s, const char *text, size_t n, rt_buf *out)
+{
+    return ds_charsmap_apply(&s->from, text, n, out);
 }
 
 static rt_status apply_prepend(const ds_norm_step *s, const char *text, size_t n, rt_buf *out)
@@ -71,11 +75,39 @@ static rt_status norm_add(ds_normalizer *z, const char *type, ds_norm_fn apply, 
     return RT_OK;
 }
 
-static rt_status norm_read_nfc(void *into, const cJSON *o, const char *where)
+static rt_status norm_add_form(ds_normalizer *z, const char *type, int form, const char *where)
 {
     ds_norm_step *s = NULL;
-    (void)o;
-    return norm_add(into, "NFC", apply_nfc, &s, where);
+    RT_TRY(norm_add(z, type, apply_form, &s, where));
+    s->form = form;
+    return RT_OK;
+}
+
+static rt_status norm_read_nfc(void *into, const cJSON *o, const char *where) { return (void)o, norm_add_form(into, "NFC", 0, where); }
+
+static rt_status norm_read_nfd(void *into, const cJSON *o, const char *where)
+{
+    return (void)o, norm_add_form(into, "NFD", DS_DECOMPOSED, where);
+}
+
+static rt_status norm_read_nfkc(void *into, const cJSON *o, const char *where)
+{
+    return (void)o, norm_add_form(into, "NFKC", DS_COMPATIBLE, where);
+}
+
+static rt_status norm_read_nfkd(void *into, const cJSON *o, const char *where)
+{
+    return (void)o, norm_add_form(into, "NFKD", DS_COMPATIBLE | DS_DECOMPOSED, where);
+}
+
+static rt_status norm_read_precompiled(void *into, const cJSON *o, const char *where)
+{
+    ds_norm_step *s   = NULL;
+    const char   *map = NULL;
+    RT_TRY(rt_json_text(o, "precompiled_charsmap", &map, where));
+    if (!map) return RT_OK; /* no map changes nothing */
+    RT_TRY(norm_add(into, "Precompiled", apply_precompiled, &s, where));
+    return ds_charsmap_read(&s->from, map, where);
 }
 
 static rt_status norm_read_prepend(void *into, const cJSON *o, const char *where)
@@ -120,9 +152,16 @@ static rt_status norm_read_strip(void *into, const cJSON *o, const char *where)
 
 rt_status ds_normalizer_read(ds_normalizer *z, const cJSON *root, const char *where)
 {
-    static const ds_component known[] = {
-        {"NFC", norm_read_nfc}, {"Prepend", norm_read_prepend}, {"Replace", norm_read_replace}, {"Strip", norm_read_strip}, {0}};
-    static const ds_components all = {"normalizer", "normalizers", known};
+    static const ds_component  known[] = {{"NFC", norm_read_nfc},
+                                          {"NFD", norm_read_nfd},
+                                          {"NFKC", norm_read_nfkc},
+                                          {"NFKD", norm_read_nfkd},
+                                          {"Prepend", norm_read_prepend},
+                                          {"Replace", norm_read_replace},
+                                          {"Strip", norm_read_strip},
+                                          {"Precompiled", norm_read_precompiled},
+                                          {0}};
+    static const ds_components all     = {"normalizer", "normalizers", known};
     return ds_components_read(&all, root, z, where);
 }
 

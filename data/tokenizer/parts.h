@@ -11,7 +11,7 @@
 /* ---- vocab.c: strings <-> dense ids ------------------------------------------- */
 
 enum { DS_MAX_ENTRIES = 1 << 22 };
-enum { DS_ENTRY_PRESENT = 1, DS_ENTRY_ADDED = 2, DS_ENTRY_SPECIAL = 4 };
+enum { DS_ENTRY_PRESENT = 1, DS_ENTRY_ADDED = 2, DS_ENTRY_SPECIAL = 4, DS_ENTRY_CHANGED = 8 /* by the normalizer: ds_added_text */ };
 
 typedef struct ds_entry {
     int64_t at; /* offset in ds_vocab.text */
@@ -150,6 +150,8 @@ typedef struct ds_added { /* {0} is empty */
 rt_status ds_added_put(ds_added *a, const char *text, size_t n, int32_t id, int flags);
 rt_status ds_added_ready(ds_added *a); /* call it after the last put */
 void      ds_added_free(ds_added *a);
+/* Returns the text of the token with this id, which the list has. */
+const char *ds_added_text(const ds_added *a, int32_t id, size_t *n);
 /* Finds the first token at or after `from`, which covers text[*start..*stop).  NULL: none. */
 const ds_added_token *ds_added_next(const ds_added *a, const char *text, size_t n, size_t from, size_t *start, size_t *stop);
 

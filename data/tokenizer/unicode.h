@@ -14,8 +14,8 @@ enum { DS_CODE_POINTS = 0x110000 };
 /* ---- unicode_table.c ------------------------------------------------------------------------ */
 
 /* Runs of code points with one value, each written as first code << 8 | value; a run ends where the next begins. */
-extern const uint32_t    ds_category_runs[], ds_script_runs[], ds_nfc_runs[];
-extern const int         ds_category_runs_n, ds_script_runs_n, ds_nfc_runs_n;
+extern const uint32_t    ds_category_runs[], ds_script_runs[], ds_nfc_runs[], ds_cluster_runs[];
+extern const int         ds_category_runs_n, ds_script_runs_n, ds_nfc_runs_n, ds_cluster_runs_n;
 extern const char *const ds_category_names[], *const ds_script_names[]; /* "Lu"; "Greek"; the first script name is empty: no script */
 extern const int ds_category_count, ds_script_count;
 
@@ -27,10 +27,11 @@ typedef struct ds_composition {
     uint32_t first, second, whole;
 } ds_composition;
 extern const ds_decomposition ds_decompositions[]; /* sorted by code */
+extern const ds_decomposition ds_compatible[];     /* full compatibility decompositions that differ; sorted by code */
 extern const uint32_t         ds_decomposed[];
 extern const uint32_t         ds_combining[];    /* code << 8 | class, of all code points whose class is not 0 */
 extern const ds_composition   ds_compositions[]; /* sorted by first, second */
-extern const int              ds_decompositions_n, ds_combining_n, ds_compositions_n;
+extern const int              ds_decompositions_n, ds_compatible_n, ds_combining_n, ds_compositions_n;
 
 /* ---- unicode.c ------------------------------------------------------------------------------ */
 

@@ -9,10 +9,13 @@ version comes in. Its regexes and its normaliser have different versions; that i
     category    the general category of each code point, and its script: \\p{...} in the regex of a pre-tokenizer
     \\w, \\d, \\s  that they are what data/tokenizer/unicode.c makes of categories
     NFC         canonical decompositions, combining classes and compositions of the normaliser
+    NFKC        its compatibility decompositions
+    clusters    which characters a Precompiled normaliser takes together: the parts of grapheme clusters of fewer than 6 bytes
     added       what counts as a letter beside a `single_word` added token, and as space around an lstrip or rstrip one
 
 A few minutes.
 """
+import struct
 import sys
 
 import tokenizers
@@ -121,6 +124,28 @@ def careful(parts, classes, pairs):
     return value
 
 
+def compatible(parts):
+    """Full decompositions of NFKD where they are not those of NFD."""
+    hangul = set(range(0xAC00, 0xD7A4))
+    found = {c: normalizers.NFKD().normalize_str(chr(c)) for c in ALL if c not in hangul}
+    return {c: d for c, d in found.items() if d != parts.get(c, chr(c))}
+
+
+def clusters():
+    """1: c joins the character before it; 2: the one after it; 4: it joins none. Asked of a map of every byte to X, which takes a cluster as a whole."""
+    units = [0] * 1024
+    units[0] = 256 << 10
+    for byte in range(1, 256):
+        at = 256 ^ byte
+        units[at], units[512 + byte] = byte | 1 << 8 | (at ^ (512 + byte)) << 10, 1 << 31
+    one = normalizers.Precompiled(struct.pack("<1025I", 4096, *units) + b"X\0")
+    joined = lambda text: one.normalize_str(text) == "X"
+    value = [0] * 0x110000
+    for c in ALL[1:]:
+        value[c] = joined("b" + chr(c)) + 2 * joined(chr(c) + "b") + 4 * (c < 0x10000 and not joined(chr(c) + "\u0301"))
+    return value
+
+
 def check_words(category):
     letters = {c for c in ALL if CATEGORIES_OF[category[c]][0] in "LM" or CATEGORIES_OF[category[c]] in ("Nd", "Nl", "Pc")} | set(CIRCLED)
     assert members(r"\w") == letters | set(SUPER), "\\w"
@@ -153,9 +178,11 @@ def source():
     check_words(category)
     parts, classes, pairs = normalization()
     flat, at = [], []
-    for c, d in sorted(parts.items()):
-        at.append(f"{{0x{c:x}, {len(flat)}, {len(d)}}}")
-        flat += [f"0x{ord(x):x}" for x in d]
+    more = []
+    for table, into in ((parts, at), (compatible(parts), more)):
+        for c, d in sorted(table.items()):
+            into.append(f"{{0x{c:x}, {len(flat)}, {len(d)}}}")
+            flat += [f"0x{ord(x):x}" for x in d]
     out = [f"/* unicode_table.c -- what tokenizers {tokenizers.__version__} takes each code point for.\n *\n"
            " * Made by tests/peers/make_unicode.py; not to be edited.  data/tokenizer/unicode.h says what the tables hold.\n */\n"
            '/* clang-format off */\n#include "data/tokenizer/unicode.h"\n',
@@ -163,10 +190,11 @@ def source():
            f"const int ds_category_count = {len(CATEGORIES_OF)};\n",
            array("char *const", "ds_script_names", ['""'] + [f'"{s}"' for s in scripts]),
            f"const int ds_script_count = {len(scripts) + 1};\n"]
-    for name, value in (("category", category), ("script", script), ("nfc", careful(parts, classes, pairs))):
+    for name, value in (("category", category), ("script", script), ("nfc", careful(parts, classes, pairs)), ("cluster", clusters())):
         found = runs(value)
         out += [array("uint32_t", f"ds_{name}_runs", [f"0x{c << 8 | v:x}" for c, v in found]), f"const int ds_{name}_runs_n = {len(found)};\n"]
     out += [array("ds_decomposition", "ds_decompositions", at), f"const int ds_decompositions_n = {len(at)};\n",
+            array("ds_decomposition", "ds_compatible", more), f"const int ds_compatible_n = {len(more)};\n",
             array("uint32_t", "ds_decomposed", flat),
             array("uint32_t", "ds_combining", [f"0x{c << 8 | k:x}" for c, k in sorted(classes.items()) if k]),
             f"const int ds_combining_n = {sum(1 for k in classes.values() if k)};\n",

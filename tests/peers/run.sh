@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Compares retort with other people's programs, in a virtual environment with pinned versions. Called by ./run peers.
 # With the word `golden` only logits and training steps are compared, with values that transformers and PyTorch computed;
-# with `speed` the speed and memory of training steps with a PyTorch trainer's (words after it go to speed.py).
+# with `tokenizers` only ids and texts of tokenizers (words after it name some of them); with `speed` the speed and memory of training steps with a PyTorch trainer's (words after it go to speed.py).
 # Everything is written below PEERS_OUT (build/peers); the golden models and steps are made once.
 set -euo pipefail
 part=${1:-all}
 [ $# = 0 ] || shift
 case $part in
 all | golden) [ $# = 0 ] || { echo "peers: $part takes no further words; got '$*'" >&2 && exit 2; } ;;
-speed) ;;
-*) echo "peers: expected nothing, golden or speed; got '$part'" >&2 && exit 2 ;;
+speed | tokenizers) ;;
+*) echo "peers: expected nothing, golden, tokenizers or speed; got '$part'" >&2 && exit 2 ;;
 esac
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 out=${PEERS_OUT:-build/peers} here=tests/peers teacher=experiments/teacher/model failed=0
@@ -148,6 +148,7 @@ other_files() {
     check "ids of tokenizers, over all of Unicode" "$python" $here/compare_tokens.py "$(command -v retort)" "$out/tokens"
 }
 
+[ "$part" != tokenizers ] || exec "$python" $here/tokenizers/compare.py "$(command -v retort)" .venv/tokenizers "$@"
 [ "$part" != speed ] || exec "$python" $here/speed.py --out "$out/speed.md" "$@"
 [ "$out/kd/case.json" -nt $here/make_kd_case.py ] || "$python" $here/make_kd_case.py "$out/kd" --students "${families[@]}" "${others[@]/%/:mix}"
 rm -f "$out/kd/steps.h5"

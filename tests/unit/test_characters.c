@@ -164,6 +164,16 @@ static void llama2s_form(void **state)
     ds_tokenizer_destroy(&t);
 }
 
+/* A token that is found in the normalised text is decoded as the normalizer makes it. */
+static void normalised_tokens(void **state)
+{
+    (void)state;
+    static const char added[] = "{\"id\":2,\"content\":\"</s>\",\"normalized\":true}";
+    ds_tokenizer     *t = make(&(made){.normalizer = LLAMA2, .decoder = LLAMA_END, .flags = FALLBACK, .added = added, .bytes = 1}, RT_OK);
+    CHECK(t, "a </s>b", "a </s>b", 268, 2, 261);
+    ds_tokenizer_destroy(&t);
+}
+
 static void gemmas_form(void **state)
 {
     (void)state;
@@ -366,6 +376,13 @@ static void normalizers_change_the_text(void **state)
           "abbbc", 269, 261, 271);
     check(t, "   ", 3, "", NULL, 0);
     ds_tokenizer_destroy(&t);
+    t = make(&(made){.normalizer = "{\"type\":\"NFKC\"}", .decoder = GEMMA_END}, RT_OK);
+    CHECK(t, "\xef\xbd\x81\xe2\x91\xa0", "a1", 4, 8); /* a wide a, a 1 in a circle */
+    ds_tokenizer_destroy(&t);
+    /* a map without strings changes nothing */
+    t = make(&(made){.normalizer = "{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"BAAAAAAAAAA=\"}", .decoder = GEMMA_END}, RT_OK);
+    CHECK(t, "ab1", "ab1", 13, 8);
+    ds_tokenizer_destroy(&t);
 }
 
 static void unknown_parts_are_refused_by_name(void **state)
@@ -376,6 +393,8 @@ static void unknown_parts_are_refused_by_name(void **state)
     refused(&(made){.normalizer = "{\"type\":\"Replace\",\"content\":\"\"}", .decoder = GEMMA_END}, "Replace");
     refused(&(made){.normalizer = "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a*\"},\"content\":\"\"}", .decoder = GEMMA_END},
             "empty text");
+    refused(&(made){.normalizer = "{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"BAAA\"}", .decoder = GEMMA_END}, "cut");
+    refused(&(made){.normalizer = "{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"B-AA\"}", .decoder = GEMMA_END}, "base64");
     refused(&(made){.pre = "{\"type\":\"BertPreTokenizer\"}", .decoder = GEMMA_END}, "BertPreTokenizer");
     refused(&(made){.pre = META_OF("often", "true"), .decoder = GEMMA_END}, "often");
     refused(&(made){.pre = SPLIT_OF("String", "a", "Halved", "false"), .decoder = GEMMA_END}, "Halved");
@@ -397,6 +416,8 @@ static void identities_differ_where_ids_do(void **state)
                                  {.decoder = GEMMA_END, .added = S_TOKENS},
                                  {.decoder = GEMMA_END, .normalizer = REPLACE},
                                  {.decoder = GEMMA_END, .normalizer = LLAMA2},
+                                 {.decoder = GEMMA_END, .normalizer = "{\"type\":\"NFC\"}"},
+                                 {.decoder = GEMMA_END, .normalizer = "{\"type\":\"NFKC\"}"},
                                  {.decoder = GEMMA_END, .pre = META_OF("first", "true")},
                                  {.decoder = GEMMA_END, .pre = META_OF("always", "true")},
                                  {.decoder = GEMMA_END, .pre = META_OF("always", "false")},
@@ -458,6 +479,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(llama2s_form),
+        cmocka_unit_test(normalised_tokens),
         cmocka_unit_test(gemmas_form),
         cmocka_unit_test(mistrals_form),
         cmocka_unit_test(characters_without_an_entry),

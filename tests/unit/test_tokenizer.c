@@ -431,7 +431,7 @@ static void broken_files_are_refused_by_name(void **state)
     refused(&(made){.merges = "\"t zz\""}, "zz");
     refused(&(made){.merges = "\"a b c\""}, "merge 0");
     refused(&(made){.merges = "5"}, "merge 0");
-    refused(&(made){.normalizer = "{\"type\":\"NFKC\"}"}, "NFKC");
+    refused(&(made){.normalizer = "{\"type\":\"Lowercase\"}"}, "Lowercase");
     refused(&(made){.pre = "null"}, "ByteLevel");
     refused(&(made){.pre = "{\"type\":\"Metaspace\"}"}, "ByteLevel");
     refused(&(made){.decoder = "null"}, "decoder");
