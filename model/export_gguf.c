@@ -17,6 +17,7 @@ typedef struct rows {
     const md_tensor    *t;
     const md_gguf_type *type;
     int64_t             cols, heads, head, first; /* heads with rows in another order, rows of one */
+    real                added;                    /* md_gguf_added */
     uint8_t            *blocks;                   /* [CHUNK] rows of type */
     real               *x, *back;                 /* [CHUNK, cols]: weights, values of the blocks */
     double              error[CHUNK], square[CHUNK];
@@ -37,6 +38,7 @@ static void convert_row(int64_t i, int thread, void *ud)
     uint8_t      *b = w->blocks + i * n * w->type->bytes;
     (void)thread;
     kn_row(x, w->t->data, w->t->type, row_in_model(w, w->first + i), w->cols);
+    for (int64_t j = 0; w->added != 0 && j < w->cols; j++) x[j] += w->added;
     w->type->from_real(b, x, n);
     w->type->to_real(back, b, n);
     w->error[i] = w->square[i] = 0;
@@ -65,9 +67,9 @@ static rt_status write_rows(md_gguf_out *f, rows *w, double *error, double *squa
 static rt_status export_tensor(md_gguf_out *f, const md_config *c, const md_tensor *t, const md_gguf_tensor *e, double *error,
                                double *square)
 {
-    rows      w          = {.t = t, .type = e->type, .cols = t->cols, .heads = md_gguf_turned_heads(c, t), .head = c->D};
-    double    ignored[2] = {0};
-    rt_status st         = rt_alloc((void **)&w.blocks, CHUNK * (t->cols / e->type->block), (size_t)e->type->bytes, t->name);
+    rows   w = {.t = t, .type = e->type, .cols = t->cols, .heads = md_gguf_turned_heads(c, t), .head = c->D, .added = md_gguf_added(c, t)};
+    double ignored[2] = {0};
+    rt_status st      = rt_alloc((void **)&w.blocks, CHUNK * (t->cols / e->type->block), (size_t)e->type->bytes, t->name);
     if (st == RT_OK) st = RT_NEW(w.x, CHUNK * t->cols);
     if (st == RT_OK) st = RT_NEW(w.back, CHUNK * t->cols);
     if (st == RT_OK) st = write_rows(f, &w, t->is_vector ? &ignored[0] : error, t->is_vector ? &ignored[1] : square);

@@ -1,11 +1,32 @@
 /* gguf_config.c -- a model's configuration in the metadata of a GGUF file, read and written (gguf_model.h). */
+#include "model/files.h"
 #include "model/gguf_model.h"
 #include "model/rope.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Families that are read and written, which GGUF calls by the same name. */
-static const md_family known[] = {MD_LLAMA, MD_QWEN2, MD_QWEN3};
+/* Families that are read and written, and what GGUF calls them. */
+static const struct {
+    md_family   family;
+    const char *name;
+} known[] = {{MD_LLAMA, "llama"},   {MD_QWEN2, "qwen2"}, {MD_QWEN3, "qwen3"},    {MD_GEMMA2, "gemma2"},
+             {MD_GEMMA3, "gemma3"}, {MD_OLMO2, "olmo2"}, {MD_GRANITE, "granite"}};
+enum { KNOWN = sizeof known / sizeof *known };
+
+/* Factors and caps, behind the family's name and a dot; the part of the families that have them; 1 if the key has the reciprocal. */
+static const struct {
+    unsigned    part;
+    const char *name;
+    size_t      field; /* in md_config */
+    int         reciprocal;
+} factor_keys[] = {{MD_MULTIPLIERS, "embedding_scale", offsetof(md_config, embedding_scale), 0},
+                   {MD_MULTIPLIERS, "residual_scale", offsetof(md_config, residual_scale), 0},
+                   {MD_MULTIPLIERS, "attention.scale", offsetof(md_config, attention_scale), 0},
+                   {MD_MULTIPLIERS, "logit_scale", offsetof(md_config, logit_scale), 1},
+                   {MD_GEMMA, "attn_logit_softcapping", offsetof(md_config, attention_cap), 0},
+                   {MD_GEMMA, "final_logit_softcapping", offsetof(md_config, logit_cap), 0}};
+enum { FACTORS = sizeof factor_keys / sizeof *factor_keys, PATTERN = 6 /* a global layer after PATTERN - 1 local ones, in Gemma 3 */ };
 
 /* Keys of sizes, behind the family's name and a dot.  The optional ones are last. */
 static const struct {
@@ -17,8 +38,9 @@ static const struct {
                  {"attention.head_count", offsetof(md_config, H), 0}, {"attention.head_count_kv", offsetof(md_config, KV), 1},
                  {"attention.key_length", offsetof(md_config, D), 1}};
 enum { KEYS = sizeof size_keys / sizeof *size_keys, FIRST_OPTIONAL = 5 };
-static const char        eps_key[] = "attention.layer_norm_rms_epsilon", theta_key[] = "rope.freq_base";
-static const char        bos_key[]  = "tokenizer.ggml.bos_token_id";
+static const char eps_key[] = "attention.layer_norm_rms_epsilon", theta_key[] = "rope.freq_base", local_theta_key[] = "rope.freq_base_swa";
+static const char scaling_key[] = "rope.scaling.type", factor_key[] = "rope.scaling.factor", window_key[] = "attention.sliding_window";
+static const char bos_key[]         = "tokenizer.ggml.bos_token_id";
 static const char *const end_keys[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"};
 enum { ENDS = sizeof end_keys / sizeof *end_keys };
 
@@ -28,9 +50,13 @@ static int64_t *size_of_key(const md_config *c, size_t i) { return (int64_t *)(u
 typedef char       key_text[MD_GGUF_WORD + 64];
 static const char *gguf_key_of(key_text key, const md_config *c, const char *name)
 {
-    snprintf(key, sizeof(key_text), "%s.%s", md_family_word((int)c->family), name);
+    int i = 0;
+    while (known[i].family != c->family) i++;
+    snprintf(key, sizeof(key_text), "%s.%s", known[i].name, name);
     return key;
 }
+
+static double *factor_at(const md_config *c, int i) { return (double *)(uintptr_t)((const char *)c + factor_keys[i].field); }
 
 static rt_status gguf_int(const md_gguf *g, const md_config *c, const char *name, int64_t *v)
 {
@@ -42,13 +68,16 @@ static rt_status read_family(md_config *c, const md_gguf *g)
 {
     char word[MD_GGUF_WORD] = "";
     RT_TRY(md_gguf_word(g, "general.architecture", word));
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (strcmp(word, md_family_word((int)known[i])) != 0) continue;
-        c->family = known[i];
-        return RT_OK;
+    char list[KNOWN * 12] = "";
+    for (int i = 0; i < KNOWN; i++) {
+        if (!strcmp(word, known[i].name)) {
+            c->family = known[i].family;
+            return RT_OK;
+        }
+        strcat(strcat(list, i ? ", " : ""), known[i].name);
     }
-    RT_FAIL(RT_EFORMAT, "%s: general.architecture \"%s\" is not supported; this version reads llama, qwen2 and qwen3 from GGUF files",
-            md_gguf_path(g), word);
+    RT_FAIL(RT_EFORMAT, "%s: general.architecture \"%s\" is not supported; this version reads %s from GGUF files", md_gguf_path(g), word,
+            list);
 }
 
 static rt_status gguf_need(const md_gguf *g, const md_config *c, const char *name)
@@ -79,10 +108,62 @@ static void read_head(md_config *c, const md_gguf *g)
 static rt_status gguf_read_reals(md_config *c, const md_gguf *g)
 {
     key_text key;
-    c->rope.theta = 10000;
+    c->rope.theta = c->rope_local.theta = 10000;
     RT_TRY(gguf_need(g, c, eps_key));
     RT_TRY(md_gguf_real(g, gguf_key_of(key, c, eps_key), &c->norm_eps));
-    return md_gguf_real(g, gguf_key_of(key, c, theta_key), &c->rope.theta);
+    RT_TRY(md_gguf_real(g, gguf_key_of(key, c, theta_key), &c->rope.theta));
+    return md_gguf_real(g, gguf_key_of(key, c, local_theta_key), &c->rope_local.theta);
+}
+
+/* Returns the scale of Gemma's scores where it is not 1 / sqrt(D), else 0: a file does not say it, and llama.cpp recognises the two
+ * models of 27 billion parameters by their number of layers. */
+static double scale_of_scores(const md_config *c)
+{
+    const int large = (c->family == MD_GEMMA2 && c->L == 46) || (c->family == MD_GEMMA3 && c->L == 62);
+    return large ? 1 / sqrt((double)c->C / (double)c->H) : 0;
+}
+
+static rt_status read_factors(md_config *c, const md_gguf *g)
+{
+    key_text key;
+    for (int i = 0; i < FACTORS; i++) {
+        double *v = factor_at(c, i);
+        if (!md_has(c, factor_keys[i].part)) continue;
+        RT_TRY(md_gguf_real(g, gguf_key_of(key, c, factor_keys[i].name), v));
+        RT_CHECK(*v >= 0 && isfinite(*v), RT_EFORMAT, "%s: %s must be a number of at least 0, found %g", md_gguf_path(g), key, *v);
+        if (factor_keys[i].reciprocal && *v > 0) *v = 1 / *v;
+    }
+    if (md_has(c, MD_GEMMA)) c->attention_scale = scale_of_scores(c);
+    return RT_OK;
+}
+
+static rt_status read_windows(md_config *c, const md_gguf *g)
+{
+    int64_t pattern = PATTERN;
+    if (!md_has(c, MD_GEMMA)) return RT_OK;
+    RT_TRY(gguf_int(g, c, window_key, &c->window));
+    if (c->family == MD_GEMMA3) RT_TRY(gguf_int(g, c, "attention.sliding_window_pattern", &pattern));
+    RT_CHECK(c->window > 0 && pattern > 0, RT_EFORMAT, "%s: expected a positive attention.sliding_window, found %lld", md_gguf_path(g),
+             (long long)c->window);
+    for (int64_t l = 0; l < c->L; l++)
+        if (md_windowed_by_rule(c, l, pattern, 0)) c->layer[l] |= MD_LAYER_WINDOW;
+    return RT_OK;
+}
+
+static rt_status read_scaling(md_config *c, const md_gguf *g)
+{
+    char     scaling[MD_GGUF_WORD] = "none";
+    key_text key;
+    RT_TRY(md_gguf_word(g, gguf_key_of(key, c, scaling_key), scaling));
+    RT_CHECK((!strcmp(scaling, "none") || !strcmp(scaling, "linear")) && !md_gguf_find(g, "rope_freqs.weight"), RT_EFORMAT,
+             "%s: a scaled rotary embedding (%s \"%s\" or a tensor rope_freqs.weight) is not supported in this version", md_gguf_path(g),
+             key, scaling);
+    if (strcmp(scaling, "linear") != 0) return RT_OK;
+    c->rope.kind     = MD_ROPE_LINEAR;
+    c->rope.original = c->context;
+    RT_TRY(md_gguf_real(g, gguf_key_of(key, c, factor_key), &c->rope.factor));
+    RT_CHECK(c->rope.factor > 0, RT_EFORMAT, "%s: expected a positive %s, found %g", md_gguf_path(g), key, c->rope.factor);
+    return RT_OK;
 }
 
 /* Refuses a key whose integer would change the results, unless it has the value `same`. */
@@ -97,19 +178,13 @@ static rt_status expect_int(const md_gguf *g, const md_config *c, const char *na
 
 static rt_status check_settings(const md_config *c, const md_gguf *g)
 {
-    char     scaling[MD_GGUF_WORD] = "none";
-    key_text key;
-    int64_t  window = c->context;
-    RT_TRY(md_gguf_word(g, gguf_key_of(key, c, "rope.scaling.type"), scaling));
-    RT_CHECK(!strcmp(scaling, "none") && !md_gguf_find(g, "rope_freqs.weight"), RT_EFORMAT,
-             "%s: a scaled rotary embedding (%s \"%s\" or a tensor rope_freqs.weight) is not supported in this version", md_gguf_path(g),
-             key, scaling);
+    int64_t window = c->context;
     RT_TRY(expect_int(g, c, "rope.dimension_count", c->D));
     RT_TRY(expect_int(g, c, "attention.value_length", c->D));
     RT_TRY(expect_int(g, c, "expert_count", 0));
-    RT_TRY(gguf_int(g, c, "attention.sliding_window", &window));
-    RT_CHECK(window >= c->context, RT_EFORMAT, "%s: attention.sliding_window %lld is not supported in this version", md_gguf_path(g),
-             (long long)window);
+    RT_TRY(gguf_int(g, c, window_key, &window));
+    RT_CHECK(md_has(c, MD_GEMMA) || window >= c->context, RT_EFORMAT, "%s: attention.sliding_window %lld is not supported in this version",
+             md_gguf_path(g), (long long)window);
     return RT_OK;
 }
 
@@ -139,6 +214,9 @@ rt_status md_gguf_config(md_config *c, const md_gguf *g)
     RT_TRY(gguf_read_reals(&read, g));
     RT_TRY(md_config_check(&read));
     RT_TRY(check_settings(&read, g));
+    RT_TRY(read_scaling(&read, g));
+    RT_TRY(read_windows(&read, g));
+    RT_TRY(read_factors(&read, g));
     RT_TRY(gguf_read_tokens(&read, g));
     *c = read;
     return RT_OK;
@@ -148,26 +226,58 @@ rt_status md_gguf_config(md_config *c, const md_gguf *g)
 
 static rt_status check_writable(const md_config *c)
 {
-    size_t i = 0;
-    while (i < sizeof known / sizeof *known && known[i] != c->family) i++;
-    RT_CHECK(i < sizeof known / sizeof *known, RT_EINVAL, "a %s model cannot be written as a GGUF file in this version",
+    const double scale = c->attention_scale > 0 ? c->attention_scale : 1 / sqrt((double)c->D), gguf = scale_of_scores(c);
+    int          i = 0, by_rule = 1;
+    while (i < KNOWN && known[i].family != c->family) i++;
+    RT_CHECK(i < KNOWN, RT_EINVAL, "a %s model cannot be written as a GGUF file in this version", md_family_word((int)c->family));
+    for (int64_t l = 0; l < c->L && md_has(c, MD_GEMMA); l++)
+        by_rule &= md_windowed_by_rule(c, l, PATTERN, 0) == (c->layer[l] & MD_LAYER_WINDOW);
+    RT_CHECK((c->rope.kind == MD_ROPE_DEFAULT || c->rope.kind == MD_ROPE_LINEAR) && (!c->rope.dims || c->rope.dims == c->D) &&
+                 (!c->window || md_has(c, MD_GEMMA)),
+             RT_EINVAL,
+             "a model with a partial or a scaled rotary embedding, but for linear scaling, or with a sliding window cannot be "
+             "written as a GGUF file in this version");
+    RT_CHECK(
+        !md_has(c, MD_GEMMA) || (by_rule && c->window && fabs(scale * sqrt((double)c->D) - 1) < 1e-6) || gguf > 0, RT_EINVAL,
+        "a GGUF file cannot say which layers of a Gemma model have a window, nor the scale of its scores: llama.cpp expects a window in every "
+        "other layer (Gemma 2) or in five of six (Gemma 3), and 1 / sqrt(%lld)",
+        (long long)c->D);
+    RT_CHECK(!c->biases, RT_EINVAL, "a %s model with biases cannot be written as a GGUF file in this version",
              md_family_word((int)c->family));
-    RT_CHECK(c->rope.kind == MD_ROPE_DEFAULT && (!c->rope.dims || c->rope.dims == c->D) && !c->window, RT_EINVAL,
-             "a model with a scaled or partial rotary embedding or a sliding window cannot be written as a GGUF file in this version");
     return RT_OK;
+}
+
+/* llama.cpp replaces a missing factor by 1, and a missing cap of Gemma 2 by the published one. */
+static void put_factors(md_gguf_keys *k, const md_config *c)
+{
+    key_text key;
+    for (int i = 0; i < FACTORS; i++) {
+        const double v = *factor_at(c, i);
+        if (md_has(c, factor_keys[i].part) && v > 0)
+            md_gguf_put_real(k, gguf_key_of(key, c, factor_keys[i].name), factor_keys[i].reciprocal ? 1 / v : v);
+    }
 }
 
 rt_status md_gguf_put_config(md_gguf_keys *k, const md_config *c)
 {
     key_text key;
     RT_TRY(check_writable(c));
-    md_gguf_put_text(k, "general.architecture", md_family_word((int)c->family));
-    for (size_t i = 0; i < KEYS; i++) md_gguf_put_int(k, gguf_key_of(key, c, size_keys[i].name), *size_of_key(c, i));
+    int i = 0;
+    while (known[i].family != c->family) i++;
+    md_gguf_put_text(k, "general.architecture", known[i].name);
+    for (size_t s = 0; s < KEYS; s++) md_gguf_put_int(k, gguf_key_of(key, c, size_keys[s].name), *size_of_key(c, s));
     md_gguf_put_int(k, gguf_key_of(key, c, "attention.value_length"), c->D);
     md_gguf_put_int(k, gguf_key_of(key, c, "rope.dimension_count"), c->D);
     md_gguf_put_int(k, gguf_key_of(key, c, "vocab_size"), c->V);
     md_gguf_put_real(k, gguf_key_of(key, c, eps_key), c->norm_eps);
     md_gguf_put_real(k, gguf_key_of(key, c, theta_key), c->rope.theta);
+    if (md_has(c, MD_LOCAL_ROPE)) md_gguf_put_real(k, gguf_key_of(key, c, local_theta_key), c->rope_local.theta);
+    if (c->window) md_gguf_put_int(k, gguf_key_of(key, c, window_key), c->window);
+    if (c->rope.kind == MD_ROPE_LINEAR) {
+        md_gguf_put_text(k, gguf_key_of(key, c, scaling_key), "linear");
+        md_gguf_put_real(k, gguf_key_of(key, c, factor_key), c->rope.factor);
+    }
+    put_factors(k, c);
     return RT_OK;
 }
 

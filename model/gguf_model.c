@@ -9,23 +9,28 @@
 
 /* A role without a row is one of a family that is neither read nor written. */
 static const char *const role_names[MD_ROLES] = {
-    [MD_EMBEDDING]      = "token_embd.weight",
-    [MD_ATTENTION_NORM] = "blk.*.attn_norm.weight",
-    [MD_Q]              = "blk.*.attn_q.weight",
-    [MD_K]              = "blk.*.attn_k.weight",
-    [MD_V]              = "blk.*.attn_v.weight",
-    [MD_Q_BIAS]         = "blk.*.attn_q.bias",
-    [MD_K_BIAS]         = "blk.*.attn_k.bias",
-    [MD_V_BIAS]         = "blk.*.attn_v.bias",
-    [MD_Q_NORM]         = "blk.*.attn_q_norm.weight",
-    [MD_K_NORM]         = "blk.*.attn_k_norm.weight",
-    [MD_O]              = "blk.*.attn_output.weight",
-    [MD_MLP_NORM]       = "blk.*.ffn_norm.weight",
-    [MD_GATE]           = "blk.*.ffn_gate.weight",
-    [MD_UP]             = "blk.*.ffn_up.weight",
-    [MD_DOWN]           = "blk.*.ffn_down.weight",
-    [MD_FINAL_NORM]     = "output_norm.weight",
-    [MD_HEAD]           = "output.weight",
+    [MD_EMBEDDING]       = "token_embd.weight",
+    [MD_ATTENTION_NORM]  = "blk.*.attn_norm.weight",
+    [MD_Q]               = "blk.*.attn_q.weight",
+    [MD_K]               = "blk.*.attn_k.weight",
+    [MD_V]               = "blk.*.attn_v.weight",
+    [MD_Q_BIAS]          = "blk.*.attn_q.bias",
+    [MD_K_BIAS]          = "blk.*.attn_k.bias",
+    [MD_V_BIAS]          = "blk.*.attn_v.bias",
+    [MD_Q_NORM]          = "blk.*.attn_q_norm.weight",
+    [MD_K_NORM]          = "blk.*.attn_k_norm.weight",
+    [MD_WIDE_Q_NORM]     = "blk.*.attn_q_norm.weight",
+    [MD_WIDE_K_NORM]     = "blk.*.attn_k_norm.weight",
+    [MD_O]               = "blk.*.attn_output.weight",
+    [MD_AFTER_ATTENTION] = "blk.*.post_attention_norm.weight",
+    [MD_MLP_NORM]        = "blk.*.ffn_norm.weight",
+    [MD_BEFORE_MLP]      = "blk.*.ffn_norm.weight",
+    [MD_GATE]            = "blk.*.ffn_gate.weight",
+    [MD_UP]              = "blk.*.ffn_up.weight",
+    [MD_DOWN]            = "blk.*.ffn_down.weight",
+    [MD_AFTER_MLP]       = "blk.*.post_ffw_norm.weight",
+    [MD_FINAL_NORM]      = "output_norm.weight",
+    [MD_HEAD]            = "output.weight",
 };
 
 const char *md_gguf_role_name(md_role role) { return role_names[role]; }
@@ -39,9 +44,11 @@ rt_status md_gguf_tensor_name(char name[MD_GGUF_NAME], const md_tensor *t)
     return RT_OK;
 }
 
+real md_gguf_added(const md_config *c, const md_tensor *t) { return md_has(c, MD_GEMMA) && t->is_vector ? 1 : 0; }
+
 int64_t md_gguf_turned_heads(const md_config *c, const md_tensor *t)
 {
-    if (c->family != MD_LLAMA) return 0;
+    if (c->family != MD_LLAMA && c->family != MD_GRANITE) return 0;
     return t->role == MD_Q || t->role == MD_Q_BIAS ? c->H : t->role == MD_K || t->role == MD_K_BIAS ? c->KV : 0;
 }
 

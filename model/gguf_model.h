@@ -10,8 +10,11 @@ const char *md_gguf_role_name(md_role role);
 /* Sets name to GGUF's name of t.  RT_EINVAL: it has none. */
 rt_status md_gguf_tensor_name(char name[MD_GGUF_NAME], const md_tensor *t);
 
-/* GGUF files hold the rows of Llama's q and k in another order, in which the two halves of a head alternate: row 2 i + j of a head is row
- * i + j D / 2 of the model.  Returns the heads of t, whose rows are so ordered; 0: it is stored as it is. */
+/* What GGUF files add to the elements of t: 1 to Gemma's norms, which multiply by 1 + w. */
+real md_gguf_added(const md_config *c, const md_tensor *t);
+
+/* GGUF files hold the rows of q and k of Llama and Granite in another order, in which the two halves of a head alternate: row
+ * 2 i + j of a head is row i + j D / 2 of the model.  Returns the heads of t, whose rows are so ordered; 0: it is stored as it is. */
 int64_t md_gguf_turned_heads(const md_config *c, const md_tensor *t);
 
 /* Appends to path the GGUF file that `given` names: itself, or the one *.gguf in a folder without safetensors; nothing if it names none.

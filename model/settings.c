@@ -20,8 +20,7 @@ static int is_null(const cJSON *o, const char *key) { return cJSON_IsNull(cJSON_
 
 /* ---- kinds of layers ------------------------------------------------------------------------------- */
 
-/* Returns 1 if layer l has a window where layer_types is missing: the families' own rules. */
-static int windowed_by_rule(const md_config *c, int64_t l, int64_t pattern, int64_t from)
+int md_windowed_by_rule(const md_config *c, int64_t l, int64_t pattern, int64_t from)
 {
     if (c->family == MD_GEMMA2) return l % 2 == 0;
     if (c->family == MD_GEMMA3) return (l + 1) % pattern != 0;
@@ -62,7 +61,7 @@ static rt_status settings_read_window(md_config *c, const cJSON *o, const char *
              path, (long long)width, (long long)pattern);
     if (types) RT_TRY(read_layer_types(c, types, path));
     for (int64_t l = 0; l < c->L && !types; l++)
-        if (windowed_by_rule(c, l, pattern, from)) c->layer[l] |= MD_LAYER_WINDOW;
+        if (md_windowed_by_rule(c, l, pattern, from)) c->layer[l] |= MD_LAYER_WINDOW;
     c->window = width;
     return RT_OK;
 }

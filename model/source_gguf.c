@@ -138,7 +138,9 @@ static rt_status gguf_read_real(const md_source *s, int64_t i, real *x)
     const gguf_file      *f = s->files;
     const md_gguf_tensor *t = f->entries[i].from;
     const int64_t n = t->bytes / t->type->bytes, elements = n * t->type->block, heads = md_gguf_turned_heads(&f->c, f->entries[i].to);
+    const real    added = md_gguf_added(&f->c, f->entries[i].to);
     t->type->to_real(x, t->data, n);
+    for (int64_t j = 0; added != 0 && j < elements; j++) x[j] -= added;
     return heads ? turn_back(x, t->shape[0], elements / t->shape[0], heads) : RT_OK;
 }
 

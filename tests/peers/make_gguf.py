@@ -2,8 +2,8 @@
 
 usage: make_gguf.py FOLDER FILE.gguf [TYPE]
 
-Tensors get the names of the package's table. The rows of Llama's q and k are put into GGUF's order, as llama.cpp's converter does: the two halves of a
-head alternate. TYPE is F32 (default), or a type that the package quantises; vectors stay F32. There is no tokenizer.
+Tensors get the names of the package's table. As llama.cpp's converter does, the rows of q and k of Llama and Granite are put into GGUF's order, in which the
+two halves of a head alternate, and 1 is added to Gemma's norms. TYPE is F32 (default), or a type that the package quantises; vectors stay F32. There is no tokenizer.
 """
 import json
 import os
@@ -27,7 +27,18 @@ def put_config(writer, config):
     writer.add_head_count(config["num_attention_heads"])
     writer.add_head_count_kv(config["num_key_value_heads"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
+    rope = config["rope_parameters"]
+    writer.add_rope_freq_base(rope.get("full_attention", rope)["rope_theta"])
+    if config.get("sliding_window"):
+        writer.add_sliding_window(config["sliding_window"])
+    for key in "attn_logit_softcapping", "final_logit_softcapping":
+        if config.get(key):
+            writer.add_float32(f"{writer.arch}.{key}", config[key])
+    if config["model_type"] == "granite":
+        writer.add_embedding_scale(config["embedding_multiplier"])
+        writer.add_residual_scale(config["residual_multiplier"])
+        writer.add_attention_scale(config["attention_multiplier"])
+        writer.add_logit_scale(config["logits_scaling"])
     if config.get("head_dim"):
         writer.add_key_length(config["head_dim"])
         writer.add_value_length(config["head_dim"])
@@ -36,7 +47,7 @@ def put_config(writer, config):
 
 def main(folder, path, kind="F32"):
     config = json.load(open(os.path.join(folder, "config.json")))
-    family = config["model_type"]
+    family = config["model_type"].removesuffix("_text")
     kind = gguf.GGMLQuantizationType[kind]
     writer = gguf.GGUFWriter(path, family)
     put_config(writer, config)
@@ -44,7 +55,9 @@ def main(folder, path, kind="F32"):
     names = gguf.get_tensor_name_map(arch, config["num_hidden_layers"])
     for name, tensor in load_file(os.path.join(folder, "model.safetensors")).items():
         values = tensor.to(torch.float32).numpy()
-        if family == "llama" and name.endswith(("q_proj.weight", "k_proj.weight")):
+        if family.startswith("gemma") and values.ndim == 1:
+            values = values + 1
+        if family in ("llama", "granite") and name.endswith(("q_proj.weight", "k_proj.weight")):
             values = alternate_halves(values, config["num_attention_heads" if "q_proj" in name else "num_key_value_heads"])
         stored = kind if values.ndim > 1 else gguf.GGMLQuantizationType.F32
         writer.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), gguf.quantize(np.ascontiguousarray(values), stored), raw_dtype=stored)
