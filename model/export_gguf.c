@@ -100,6 +100,14 @@ static rt_status describe_tensors(md_gguf_tensor *e, md_exported *r, const md_mo
     return RT_OK;
 }
 
+/* Describes the tensor of divisors and returns 1; 0: the model has none. */
+static int describe_divisors(md_gguf_tensor *e, float *x, const md_config *c)
+{
+    if (!md_gguf_divisors(x, c)) return 0;
+    *e = (md_gguf_tensor){.name = MD_GGUF_DIVISORS, .type = md_gguf_type_named("F32"), .nd = 1, .shape = {c->D / 2}};
+    return 1;
+}
+
 static rt_status put_metadata(md_gguf_keys *k, const md_model *m)
 {
     RT_TRY(md_gguf_put_config(k, &m->config));
@@ -112,10 +120,13 @@ static rt_status export_file(md_exported *r, const md_model *m, const char *path
 {
     md_gguf_out *f     = NULL;
     double       error = 0, square = 0;
+    float        divisors[MD_MAX_PAIRS];
     RT_TRY(put_metadata(k, m));
     RT_TRY(describe_tensors(e, r, m, type));
-    rt_status st = md_gguf_begin(&f, path, k, e, m->n);
+    const int more = describe_divisors(&e[m->n], divisors, &m->config);
+    rt_status st   = md_gguf_begin(&f, path, k, e, m->n + more);
     for (int i = 0; st == RT_OK && i < m->n; i++) st = export_tensor(f, &m->config, &m->t[i], &e[i], &error, &square);
+    if (st == RT_OK && more) st = md_gguf_write(f, divisors, e[m->n].bytes);
     if (st == RT_OK) st = md_gguf_end(&f);
     md_gguf_abandon(&f);
     r->bytes = rt_file_size(path);
@@ -132,7 +143,7 @@ rt_status md_export_gguf(md_exported *out, const md_model *m, const char *path, 
     RT_CHECK(t && t->from_real, RT_EINVAL, "expected the type %s, found \"%s\"", md_export_types, type);
     RT_CHECK(!m->config.bits, RT_EINVAL, "%s is quantised to %lld bits already; export the model from which it was made", m->dir,
              (long long)m->config.bits);
-    RT_TRY(RT_NEW(e, m->n));
+    RT_TRY(RT_NEW(e, m->n + 1));
     const rt_status st = export_file(&r, m, path, t, &k, e);
     rt_buf_free(&k.b);
     free(e);

@@ -150,15 +150,36 @@ static rt_status read_windows(md_config *c, const md_gguf *g)
     return RT_OK;
 }
 
+/* Reads the divisors as those of longrope for all lengths. */
+static rt_status read_divisors(md_config *c, const md_gguf *g)
+{
+    const md_gguf_tensor *t = md_gguf_find(g, MD_GGUF_DIVISORS);
+    const int64_t         n = c->D / 2;
+    real                  x[MD_MAX_PAIRS];
+    if (!t || c->family != MD_LLAMA) return RT_OK;
+    RT_CHECK(t->nd == 1 && t->shape[0] == n && n <= MD_MAX_PAIRS && t->type->block == 1, RT_EFORMAT,
+             "%s: expected %lld floats in " MD_GGUF_DIVISORS, md_gguf_path(g), (long long)n);
+    t->type->to_real(x, t->data, n);
+    for (int64_t i = 0; i < n; i++) {
+        RT_CHECK(x[i] > 0 && isfinite(x[i]), RT_EFORMAT, "%s: " MD_GGUF_DIVISORS "[%lld] is %g, expected a positive number",
+                 md_gguf_path(g), (long long)i, (double)x[i]);
+        c->rope.divisor[0][i] = c->rope.divisor[1][i] = (double)x[i];
+    }
+    c->rope.kind   = MD_ROPE_LONGROPE;
+    c->rope.factor = c->rope.attention = 1;
+    c->rope.original                   = c->context;
+    return RT_OK;
+}
+
 static rt_status read_scaling(md_config *c, const md_gguf *g)
 {
     char     scaling[MD_GGUF_WORD] = "none";
     key_text key;
+    RT_TRY(read_divisors(c, g));
     RT_TRY(md_gguf_word(g, gguf_key_of(key, c, scaling_key), scaling));
-    RT_CHECK((!strcmp(scaling, "none") || !strcmp(scaling, "linear")) && !md_gguf_find(g, "rope_freqs.weight"), RT_EFORMAT,
-             "%s: a scaled rotary embedding (%s \"%s\" or a tensor rope_freqs.weight) is not supported in this version", md_gguf_path(g),
-             key, scaling);
-    if (strcmp(scaling, "linear") != 0) return RT_OK;
+    if (!strcmp(scaling, "none")) return RT_OK;
+    RT_CHECK(!strcmp(scaling, "linear") && c->rope.kind == MD_ROPE_DEFAULT, RT_EFORMAT, "%s: %s \"%s\" is not supported in this version",
+             md_gguf_path(g), key, scaling);
     c->rope.kind     = MD_ROPE_LINEAR;
     c->rope.original = c->context;
     RT_TRY(md_gguf_real(g, gguf_key_of(key, c, factor_key), &c->rope.factor));
@@ -224,6 +245,24 @@ rt_status md_gguf_config(md_config *c, const md_gguf *g)
 
 /* ---- writing --------------------------------------------------------------------------------------- */
 
+/* llama.cpp reads divisors of Llama models only.  Those of longrope must not depend on the length. */
+static int has_divisors(const md_config *c)
+{
+    const md_rope *r = &c->rope;
+    return c->family == MD_LLAMA &&
+           (r->kind == MD_ROPE_LLAMA3 || (r->kind == MD_ROPE_LONGROPE && r->attention == 1 &&
+                                          !memcmp(r->divisor[0], r->divisor[1], (size_t)(c->D / 2) * sizeof(double))));
+}
+
+int md_gguf_divisors(float *x, const md_config *c)
+{
+    double f[MD_MAX_PAIRS];
+    if (!has_divisors(c)) return 0;
+    (void)md_rope_frequencies(f, &c->rope, c->D, 0);
+    for (int64_t i = 0; i < c->D / 2; i++) x[i] = (float)(pow(c->rope.theta, -2.0 * (double)i / (double)c->D) / f[i]);
+    return 1;
+}
+
 static rt_status check_writable(const md_config *c)
 {
     const double scale = c->attention_scale > 0 ? c->attention_scale : 1 / sqrt((double)c->D), gguf = scale_of_scores(c);
@@ -232,11 +271,10 @@ static rt_status check_writable(const md_config *c)
     RT_CHECK(i < KNOWN, RT_EINVAL, "a %s model cannot be written as a GGUF file in this version", md_family_word((int)c->family));
     for (int64_t l = 0; l < c->L && md_has(c, MD_GEMMA); l++)
         by_rule &= md_windowed_by_rule(c, l, PATTERN, 0) == (c->layer[l] & MD_LAYER_WINDOW);
-    RT_CHECK((c->rope.kind == MD_ROPE_DEFAULT || c->rope.kind == MD_ROPE_LINEAR) && (!c->rope.dims || c->rope.dims == c->D) &&
-                 (!c->window || md_has(c, MD_GEMMA)),
-             RT_EINVAL,
-             "a model with a partial or a scaled rotary embedding, but for linear scaling, or with a sliding window cannot be "
-             "written as a GGUF file in this version");
+    RT_CHECK(!c->rope.dims && (!c->window || md_has(c, MD_GEMMA)), RT_EINVAL,
+             "a model with a partial rotary embedding or a sliding window cannot be written as a GGUF file in this version");
+    RT_CHECK(c->rope.kind == MD_ROPE_DEFAULT || c->rope.kind == MD_ROPE_LINEAR || has_divisors(c), RT_EINVAL,
+             "GGUF files of %s models hold no rotary embedding with this scaling", md_family_word((int)c->family));
     RT_CHECK(
         !md_has(c, MD_GEMMA) || (by_rule && c->window && fabs(scale * sqrt((double)c->D) - 1) < 1e-6) || gguf > 0, RT_EINVAL,
         "a GGUF file cannot say which layers of a Gemma model have a window, nor the scale of its scores: llama.cpp expects a window in every "

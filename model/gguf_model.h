@@ -5,6 +5,9 @@
 #include "model/gguf.h"
 #include "model/gguf_write.h"
 
+/* Divisors of the frequencies of the rotary embedding [D / 2], F32, in files of Llama models with a scaling such as llama3. */
+#define MD_GGUF_DIVISORS "rope_freqs.weight"
+
 /* GGUF's name of a tensor, with "*" for the layer's number; NULL: GGUF files of these families have no such tensor. */
 const char *md_gguf_role_name(md_role role);
 /* Sets name to GGUF's name of t.  RT_EINVAL: it has none. */
@@ -22,8 +25,11 @@ int64_t md_gguf_turned_heads(const md_config *c, const md_tensor *t);
 rt_status md_gguf_locate(rt_buf *path, const char *given);
 /* Reads and checks the configuration in the metadata.  RT_EFORMAT names the key that is missing or not supported. */
 rt_status md_gguf_config(md_config *c, const md_gguf *g);
-/* Puts it into metadata, without the tokens that begin and end a text.  RT_EINVAL: GGUF files do not hold this family. */
+/* Puts it into metadata, without the tokens that begin and end a text and the divisors.  RT_EINVAL: GGUF files do not hold this family or its rotary
+ * embedding. */
 rt_status md_gguf_put_config(md_gguf_keys *k, const md_config *c);
+/* Sets x[D / 2] to the values of MD_GGUF_DIVISORS and returns 1; 0: the model needs none. */
+int md_gguf_divisors(float *x, const md_config *c);
 /* Puts the first token of a text (-1: none) and the tokens that end one, of which GGUF files name two at most. */
 void md_gguf_put_tokens(md_gguf_keys *k, int32_t bos, const ds_ends *ends);
 /* Puts the tokenizer of the folder `dir`, with names for ids below V (gguf_tokenizer.c).  RT_EINVAL: llama.cpp has none that gives the same ids. */

@@ -66,14 +66,17 @@ static int by_place_in_file(const void *a, const void *b)
 
 static int by_model_name(const void *a, const void *b) { return strcmp(((const entry *)a)->to->name, ((const entry *)b)->to->name); }
 
-/* Puts the entries into the order of the model's names.  Refuses a tensor that would be ignored silently. */
+/* Puts the entries into the order of the model's names.  Refuses a tensor that would be ignored silently; the configuration has read the divisors. */
 static rt_status gguf_find_unexpected(gguf_file *f)
 {
     qsort(f->entries, (size_t)f->count, sizeof *f->entries, by_place_in_file);
-    for (int64_t i = 0; md_gguf_at(f->g, i); i++)
-        RT_CHECK(i < f->count && f->entries[i].from == md_gguf_at(f->g, i), RT_EFORMAT,
-                 "%s: the tensor %s does not belong to a %s model of this configuration", md_gguf_path(f->g), md_gguf_at(f->g, i)->name,
+    for (int64_t i = 0, j = 0; md_gguf_at(f->g, i); i++) {
+        const md_gguf_tensor *t = md_gguf_at(f->g, i);
+        if (f->c.family == MD_LLAMA && !strcmp(t->name, MD_GGUF_DIVISORS)) continue;
+        RT_CHECK(j < f->count && f->entries[j++].from == t, RT_EFORMAT,
+                 "%s: the tensor %s does not belong to a %s model of this configuration", md_gguf_path(f->g), t->name,
                  md_family_word((int)f->c.family));
+    }
     qsort(f->entries, (size_t)f->count, sizeof *f->entries, by_model_name);
     return RT_OK;
 }

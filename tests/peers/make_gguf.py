@@ -19,6 +19,15 @@ def alternate_halves(matrix, heads):
     return matrix.reshape(heads, 2, matrix.shape[0] // heads // 2, -1).swapaxes(1, 2).reshape(matrix.shape)
 
 
+def llama3_divisors(config):
+    """What transformers divides the frequencies of the rotary embedding by."""
+    from transformers import LlamaConfig
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+    scaled, _ = ROPE_INIT_FUNCTIONS["llama3"](LlamaConfig(**config), "cpu")
+    dims = 2 * len(scaled)
+    return (config["rope_parameters"]["rope_theta"] ** (-np.arange(0, dims, 2) / dims) / scaled.numpy()).astype(np.float32)
+
+
 def put_config(writer, config):
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_context_length(config["max_position_embeddings"])
@@ -53,6 +62,8 @@ def main(folder, path, kind="F32"):
     put_config(writer, config)
     arch = next(a for a, name in gguf.MODEL_ARCH_NAMES.items() if name == family)
     names = gguf.get_tensor_name_map(arch, config["num_hidden_layers"])
+    if config["rope_parameters"]["rope_type"] == "llama3":
+        writer.add_tensor("rope_freqs.weight", llama3_divisors(config))
     for name, tensor in load_file(os.path.join(folder, "model.safetensors")).items():
         values = tensor.to(torch.float32).numpy()
         if family.startswith("gemma") and values.ndim == 1:

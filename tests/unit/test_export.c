@@ -233,6 +233,31 @@ static void entries_and_tokens_are_stored(void **state)
     md_destroy(&m);
 }
 
+/* The frequencies are those of the model, whatever their scaling is called in the file. */
+static void scaled_rotary_embeddings_are_stored(void **state)
+{
+    static const md_rope ropes[] = {
+        {.kind = MD_ROPE_LINEAR, .theta = 1e4, .factor = 4},
+        {.kind = MD_ROPE_LLAMA3, .theta = 1e4, .factor = 8, .low = 1, .high = 4, .original = 64},
+        {.kind = MD_ROPE_LONGROPE, .theta = 1e4, .factor = 1, .original = 32, .attention = 1, .divisor = {{1, 2, 3, 4}, {1, 2, 3, 4}}}};
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        md_model   *m = model(MD_LLAMA, 1, 32), *back = NULL;
+        md_exported r;
+        double      f[4], g[4];
+        m->config.rope = ropes[i];
+        ok(md_export_gguf(&r, m, g_file, "f32"));
+        ok(md_load(&back, g_file, KN_REAL));
+        assert_true(md_rope_frequencies(f, &m->config.rope, 8, 0) == md_rope_frequencies(g, &back->config.rope, 8, 0));
+        for (int j = 0; j < 4; j++)
+            if (!(fabs(f[j] / g[j] - 1) < 1e-7)) fail_msg("scaling %d: frequency %d is %g, expected %g", i, j, g[j], f[j]);
+        free(back->dir), back->dir = NULL; /* the file has no tokenizer.json */
+        ok(rt_strdup(&back->dir, g_dir));
+        ok(md_export_gguf(&r, back, g_file, "f32")); /* what was read is written */
+        md_destroy(&m), md_destroy(&back);
+    }
+}
+
 /* ---- refusals -------------------------------------------------------------------------------------- */
 
 static void refused(const md_model *m, const char *type, const char *words)
@@ -256,12 +281,16 @@ static void what_a_file_cannot_hold_is_refused(void **state)
     (void)remove(g_file);
     ((real *)find_tensor(m, "model.layers.0.mlp.up_proj.weight")->data)[5 * 32] = (real)65520;
     refused(m, "f16", "model.layers.0.mlp.up_proj.weight: a weight of row 5 exceeds the range of F16");
-    m->config.rope.kind = MD_ROPE_LLAMA3;
-    refused(m, "f32", "a partial or a scaled rotary embedding");
+    m->config.rope.kind = MD_ROPE_YARN;
+    refused(m, "f32", "of llama models hold no rotary embedding with this scaling");
+    m->config.rope.kind = MD_ROPE_LLAMA3, m->config.family = MD_QWEN2;
+    refused(m, "f32", "of qwen2 models hold no rotary embedding with this scaling");
+    m->config.family = MD_LLAMA, m->config.rope.kind = MD_ROPE_LONGROPE, m->config.rope.attention = 1, m->config.rope.divisor[1][3] = 2;
+    refused(m, "f32", "of llama models hold no rotary embedding with this scaling");
     m->config.rope.kind = MD_ROPE_DEFAULT, m->config.rope.dims = 4;
-    refused(m, "f32", "a partial or a scaled rotary embedding");
+    refused(m, "f32", "a partial rotary embedding or a sliding window");
     m->config.rope.dims = 0, m->config.window = 8;
-    refused(m, "f32", "a partial or a scaled rotary embedding");
+    refused(m, "f32", "a partial rotary embedding or a sliding window");
     m->config.window = 0, m->config.family = MD_GEMMA2;
     refused(m, "f32", "a GGUF file cannot say which layers of a Gemma model have a window");
     m->config.family = MD_PHI3;
@@ -287,10 +316,13 @@ static int remove_all(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(files_are_read_back),           cmocka_unit_test(columns_that_fill_no_block),
-        cmocka_unit_test(pre_tokenizers_have_names),     cmocka_unit_test(other_tokenizers_are_refused),
-        cmocka_unit_test(entries_and_tokens_are_stored), cmocka_unit_test(what_a_file_cannot_hold_is_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(files_are_read_back),
+                                       cmocka_unit_test(columns_that_fill_no_block),
+                                       cmocka_unit_test(pre_tokenizers_have_names),
+                                       cmocka_unit_test(other_tokenizers_are_refused),
+                                       cmocka_unit_test(entries_and_tokens_are_stored),
+                                       cmocka_unit_test(scaled_rotary_embeddings_are_stored),
+                                       cmocka_unit_test(what_a_file_cannot_hold_is_refused)};
     if (kn_init() != RT_OK || !mkdtemp(g_dir)) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     snprintf(g_file, sizeof g_file, "%s.gguf", g_dir);
     return cmocka_run_group_tests(tests, NULL, remove_all);

@@ -148,10 +148,28 @@ static void blocks_are_those_of_ggml(void **state)
     free(source), free(x);
 }
 
+/* Weights so small that the inverse of their scale is infinite, and such weights among others. */
+static void tiny_weights_stay_tiny(void **state)
+{
+    static const char *const written[] = {"Q4_0", "Q8_0", "Q4_K", "Q6_K"};
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        const md_gguf_type *type = md_gguf_type_named(written[i / 2]);
+        real                x[MD_GGUF_MAX_BLOCK], back[MD_GGUF_MAX_BLOCK];
+        _Alignas(8) uint8_t block[8 * 34];
+        for (int j = 0; j < MD_GGUF_MAX_BLOCK; j++) x[j] = (real)(1e-44f * (float)(j % 7 - 3));
+        if (i % 2) x[100] = 1;
+        type->from_real(block, x, MD_GGUF_MAX_BLOCK / type->block);
+        type->to_real(back, block, MD_GGUF_MAX_BLOCK / type->block);
+        for (int j = 0; j < MD_GGUF_MAX_BLOCK; j++)
+            if (!(fabs((double)back[j] - (double)x[j]) < 0.04)) fail_msg("%s[%d]: %g for %g", type->name, j, (double)back[j], (double)x[j]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(blocks_written_by_hand), cmocka_unit_test(values_are_those_of_ggml),
-                                       cmocka_unit_test(blocks_are_those_of_ggml)};
+                                       cmocka_unit_test(blocks_are_those_of_ggml), cmocka_unit_test(tiny_weights_stay_tiny)};
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
