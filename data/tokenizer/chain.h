@@ -33,7 +33,7 @@ rt_status ds_json_bytes(const cJSON *o, const char *key, rt_buf *out, const char
 rt_status ds_components_read(const ds_components *c, const cJSON *root, void *into, const char *where);
 rt_status ds_component_refuse(const char *what, const char *type, const char *known, const char *where);
 
-/* ---- bpe_split.c, bpe_classes.c: regexes that cut a text ------------------------------------- */
+/* ---- split.c, classes.c: regexes that cut a text ------------------------------------- */
 
 /* What becomes of the matches of a regex and of the text between them: both are pieces; only matches are; only the text between
  * them is; a match belongs to the piece before it, or after it, unless that is a match; neighbouring matches are one piece.  An
@@ -74,11 +74,11 @@ rt_status ds_splitter_add(ds_splitter *s, const char *pattern, int literal, ds_s
 rt_status ds_splitter_ready(ds_splitter *s, const char *where);
 void      ds_splitter_free(ds_splitter *s);
 
-/* bpe_regex.c: append a pattern to `out`, in which each character, class or property becomes the two bytes 0x80 | n >> 8 and n &
+/* regex.c: append a pattern to `out`, in which each character, class or property becomes the two bytes 0x80 | n >> 8 and n &
  * 255 for s->set[n].  Everything else is ASCII with the same meaning in PCRE2 as in Ruby. */
 rt_status ds_regex_read(ds_splitter *s, const char *pattern, rt_buf *out, const char *where);
 rt_status ds_regex_read_literal(ds_splitter *s, const char *text, rt_buf *out, const char *where);
-/* bpe_classes.c: compute s->class and s->cut; write `parts` as a regex over classes. */
+/* classes.c: compute s->class and s->cut; write `parts` as a regex over classes. */
 rt_status ds_classes_make(ds_splitter *s, const char *where);
 rt_status ds_classes_write(const ds_splitter *s, const rt_buf *parts, rt_buf *out);
 
@@ -125,7 +125,7 @@ rt_status ds_normalize(const ds_normalizer *z, ds_norm_work *w, const char **tex
 /* Appends the text in which each `from` is `to`. */
 rt_status ds_replace(const rt_buf *from, const rt_buf *to, const char *text, size_t n, rt_buf *out);
 
-/* nfc.c: appends the text in NFC (form 0) or another form; bytes that are not valid UTF-8 are kept. */
+/* forms.c: appends the text in NFC (form 0) or another form; bytes that are not valid UTF-8 are kept. */
 enum { DS_DECOMPOSED = 1 /* NFD */, DS_COMPATIBLE = 2 /* NFKC; with DS_DECOMPOSED NFKD */ };
 rt_status ds_normal_form(int form, const char *text, size_t n, rt_buf *out);
 

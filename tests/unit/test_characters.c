@@ -61,12 +61,13 @@ static const char *or_null(const char *s) { return s ? s : "null"; }
 /* <unk> 0, <s> 1, </s> 2, the bytes if there are any, then these. */
 static void put_bpe(rt_buf *b, int bytes)
 {
-    static const char *const more[] = {M, "a", "b", "c", ",", "1", "2", "\xc3\xa9", M M, M "a", "ab", M "ab", "bc", "12", M "b", "xa"};
+    static const char *const more[] = {M,     "a",  "b",    "c",  ",",  "1",   "2",  "\xc3\xa9", M M,
+                                       M "a", "ab", M "ab", "bc", "12", M "b", "xa", "12c"};
     int                      id     = 3;
     ok(rt_buf_str(b, "\"type\":\"BPE\",\"vocab\":{\"<unk>\":0,\"<s>\":1,\"</s>\":2"));
     for (int i = 0; bytes && i < 256; i++) ok(rt_buf_fmt(b, ",\"<0x%02X>\":%d", (unsigned)i, id++));
     for (size_t i = 0; i < sizeof more / sizeof *more; i++) ok(rt_buf_fmt(b, ",\"%s\":%d", more[i], id++));
-    ok(rt_buf_str(b, "},\"merges\":[\"" M " " M "\",\"" M " a\",\"a b\",\"" M " ab\",\"" M "a b\",\"b c\",\"1 2\",\"" M " b\"]"));
+    ok(rt_buf_str(b, "},\"merges\":[\"" M " " M "\",\"" M " a\",\"a b\",\"" M " ab\",\"" M "a b\",\"b c\",\"1 2\",\"" M " b\",\"12 c\"]"));
 }
 
 static void put_unigram(rt_buf *b, int bytes)
@@ -75,7 +76,7 @@ static void put_unigram(rt_buf *b, int bytes)
                      "\",-2],[\"a\",-3],[\"b\",-3],[\"c\",-4],[\"ab\",-5],[\"bc\",-5.5],[\"" M "a\",-4],[\"" M
                      "ab\",-5],[\"abc\",-9],[\"\xc3\xa9\",-4]"));
     for (int i = 0; bytes && i < 256; i++) ok(rt_buf_fmt(b, ",[\"<0x%02X>\",0]", (unsigned)i));
-    ok(rt_buf_str(b, "]"));
+    ok(rt_buf_str(b, ",[\"ca\",-7]]"));
 }
 
 static ds_tokenizer *make(const made *m, rt_status want)
@@ -150,6 +151,7 @@ static void llama2s_form(void **state)
     (void)state;
     ds_tokenizer *t = make(&(made){.normalizer = LLAMA2, .decoder = LLAMA_END, .flags = FALLBACK, .added = S_TOKENS, .bytes = 1}, RT_OK);
     CHECK(t, "ab", "ab", 270);
+    CHECK(t, "12c", "12c", 259, 275); /* no merge but 12 c joins 2 and c */
     CHECK(t, " ab", " ab", 267, 269);
     CHECK(t, "  a", "  a", 267, 268);
     CHECK(t, "a\xc3\xa9\xe4\xb8\xad\n", "a\xc3\xa9\xe4\xb8\xad\n", 268, 266, 231, 187, 176, 13);
@@ -197,6 +199,7 @@ static void mistrals_form(void **state)
     ds_tokenizer *t = make(&m, RT_OK);
     CHECK(t, "  a ab", " a ab", 267, 260, 270);
     CHECK(t, " a<s>a b</s>a", "a<s>a b</s>a", 268, 1, 260, 273, 2, 260);
+    CHECK(t, "<s>a", "<s>a", 1, 260);
     ds_tokenizer_destroy(&t);
     m.pre = META_OF("always", "true");
     t     = make(&m, RT_OK);
@@ -232,6 +235,7 @@ static void bytes_that_are_no_text(void **state)
           "a\xef\xbf\xbd"
           "a\xef\xbf\xbd",
           268, 242, 194, 192, 260, 242, 194, 192);
+    CHECK(t, "\xf0\x9f\x98\xf0\x9f", "\xef\xbf\xbd\xef\xbf\xbd", 259, 242, 194, 192, 242, 194, 192);
     ds_ids        ids   = {0};
     rt_buf        b     = {0};
     const int32_t nul[] = {268, 3, 260}, cut[] = {3 + 0xe4, 3 + 0xb8, 260, 3 + 0xe4, 3 + 0xb8};
@@ -295,6 +299,7 @@ static void unigram_takes_the_highest_sum(void **state)
     CHECK(t, "abcab", "abcab", 10, 6, 7);
     CHECK(t, "a xy\xe4\xb8\xadz b", "a <unk> b", 9, 3, 0, 3, 5);
     CHECK(t, " a  a", "a  a", 9, 3, 9);
+    CHECK(t, "ca", "ca", 3, 13); /* of equal sums the one with the longer last entry */
     check(t, "", 0, "", NULL, 0);
     ds_tokenizer_destroy(&t);
     m = (made){.pre     = PIECES("{\"type\":\"WhitespaceSplit\"}," META_OF("always", "true")),

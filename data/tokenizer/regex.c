@@ -1,4 +1,4 @@
-/* bpe_regex.c -- parsing a pre-tokenizer's regex into sets of characters and the syntax between them.
+/* regex.c -- parsing a regex of tokenizer.json into sets of characters and the syntax between them.
  *
  * Patterns have Oniguruma's Ruby syntax.  Each element that matches one character (a letter, a class, \p{L}) becomes a set of code
  * points from our own tables and two bytes in the result.  The rest (groups, repeats, alternatives) is ASCII with the same meaning

@@ -1,4 +1,4 @@
-/* bpe_classes.c -- computing classes of characters from sets: the coarsest partition of all code points in which every set is a
+/* classes.c -- computing classes of characters from sets: the coarsest partition of all code points in which every set is a
  * union of classes. */
 #include "data/tokenizer/chain.h"
 #include <stdlib.h>

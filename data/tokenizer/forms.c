@@ -1,4 +1,4 @@
-/* nfc.c -- Unicode normalisation forms of any bytes, with the tables of Hugging Face's normaliser.
+/* forms.c -- Unicode normalisation forms of any bytes, with the tables of Hugging Face's normaliser.
  *
  * NFC is the common one, and most characters are unchanged and do not interact with their neighbours.  Where one may change, the text from the character
  * before it up to the next unaffected one is decomposed, its marks are sorted, and it is composed again.

@@ -1,6 +1,6 @@
-/* bpe_split.c -- the pre-tokenizer: regexes that cut a text into pieces.
+/* split.c -- regexes that cut a text into pieces, or whose matches are replaced.
  *
- * The characters of a text are converted to classes (bpe_classes.c) of one byte each.  PCRE2 matches these bytes and needs no
+ * The characters of a text are converted to classes (classes.c) of one byte each.  PCRE2 matches these bytes and needs no
  * knowledge of Unicode.
  */
 #include "data/tokenizer/chain.h"
