@@ -16,6 +16,7 @@
     X(export)           \
     X(generate)         \
     X(help)             \
+    X(import)           \
     X(ledger)           \
     X(man)              \
     X(plan)             \

@@ -2,6 +2,7 @@
 #include "model/gguf.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -149,6 +150,15 @@ rt_status md_gguf_int(const md_gguf *g, const char *key, int64_t *v)
     return RT_OK;
 }
 
+/* Returns the decimal of seven digits that was rounded to x, if there is one: 1e-5, not 9.99999975e-6. */
+static double decimal_of(float x)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.7g", (double)x);
+    const double d = strtod(text, NULL);
+    return (float)d == x ? d : (double)x;
+}
+
 rt_status md_gguf_real(const md_gguf *g, const char *key, double *v)
 {
     const pair *p = find_pair(g, key);
@@ -156,8 +166,17 @@ rt_status md_gguf_real(const md_gguf *g, const char *key, double *v)
     if (!p) return RT_OK;
     if (p->kind != MD_GGUF_F32 && p->kind != MD_GGUF_F64) return wrong_kind(g, key, "a floating-point number");
     memcpy(&narrow, p->value, sizeof narrow);
-    if (p->kind == MD_GGUF_F32) *v = (double)narrow;
+    if (p->kind == MD_GGUF_F32) *v = decimal_of(narrow);
     else memcpy(v, p->value, sizeof *v);
+    return RT_OK;
+}
+
+rt_status md_gguf_truth(const md_gguf *g, const char *key, int64_t *v)
+{
+    const pair *p = find_pair(g, key);
+    if (!p) return RT_OK;
+    if (p->kind != MD_GGUF_BOOL) return wrong_kind(g, key, "true or false");
+    *v = *p->value;
     return RT_OK;
 }
 
@@ -170,6 +189,42 @@ rt_status md_gguf_word(const md_gguf *g, const char *key, char v[MD_GGUF_WORD])
     memcpy(v, p->value + 8, (size_t)n);
     v[n] = 0;
     return RT_OK;
+}
+
+/* The bytes were checked when the file was opened. */
+rt_status md_gguf_elements(const md_gguf *g, const char *key, md_gguf_kind kind, md_gguf_array *a)
+{
+    const pair *p = find_pair(g, key);
+    *a            = (md_gguf_array){NULL, 0};
+    if (!p) return RT_OK;
+    const int one = p->kind == MD_GGUF_TEXT && kind == MD_GGUF_TEXT;
+    if (!one && (p->kind != MD_GGUF_ARRAY || whole_at(p->value, 4) != (uint64_t)kind))
+        return wrong_kind(g, key, "an array of another type");
+    *a = one ? (md_gguf_array){p->value, 1} : (md_gguf_array){p->value + 12, (int64_t)whole_at(p->value + 4, 8)};
+    return RT_OK;
+}
+
+const char *md_gguf_take_text(md_gguf_array *a, size_t *bytes)
+{
+    const char *text = (const char *)a->next + 8;
+    *bytes           = (size_t)whole_at(a->next, 8);
+    a->next += 8 + *bytes, a->n--;
+    return text;
+}
+
+int32_t md_gguf_take_i32(md_gguf_array *a)
+{
+    const uint32_t bits = (uint32_t)whole_at(a->next, 4);
+    a->next += 4, a->n--;
+    return (int32_t)bits;
+}
+
+float md_gguf_take_f32(md_gguf_array *a)
+{
+    const int32_t bits = md_gguf_take_i32(a);
+    float         v;
+    memcpy(&v, &bits, sizeof v);
+    return v;
 }
 
 /* ---- tensors ------------------------------------------------------------------------------------- */

@@ -50,6 +50,18 @@ const md_gguf_tensor *md_gguf_find(const md_gguf *g, const char *name);
  * or a text of MD_GGUF_WORD bytes or more); the message names the key. */
 rt_status md_gguf_int(const md_gguf *g, const char *key, int64_t *v);
 rt_status md_gguf_real(const md_gguf *g, const char *key, double *v);
+rt_status md_gguf_truth(const md_gguf *g, const char *key, int64_t *v); /* 0 or 1 */
 rt_status md_gguf_word(const md_gguf *g, const char *key, char v[MD_GGUF_WORD]);
 int       md_gguf_has(const md_gguf *g, const char *key);
+
+/* The elements of an array, or one text.  A reader takes them one by one: *a is then the rest. */
+typedef struct md_gguf_array {
+    const uint8_t *next;
+    int64_t        n;
+} md_gguf_array;
+/* Sets *a to the array of a key, or to the key's text if it has no array; n is 0 if the key is missing.  RT_EFORMAT: its elements are of another type. */
+rt_status   md_gguf_elements(const md_gguf *g, const char *key, md_gguf_kind kind, md_gguf_array *a);
+const char *md_gguf_take_text(md_gguf_array *a, size_t *bytes); /* not ended by a NUL */
+int32_t     md_gguf_take_i32(md_gguf_array *a);
+float       md_gguf_take_f32(md_gguf_array *a);
 #endif

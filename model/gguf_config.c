@@ -123,7 +123,7 @@ static double scale_of_scores(const md_config *c)
     return large ? 1 / sqrt((double)c->C / (double)c->H) : 0;
 }
 
-static rt_status read_factors(md_config *c, const md_gguf *g)
+static rt_status gguf_read_factors(md_config *c, const md_gguf *g)
 {
     key_text key;
     for (int i = 0; i < FACTORS; i++) {
@@ -237,7 +237,7 @@ rt_status md_gguf_config(md_config *c, const md_gguf *g)
     RT_TRY(check_settings(&read, g));
     RT_TRY(read_scaling(&read, g));
     RT_TRY(read_windows(&read, g));
-    RT_TRY(read_factors(&read, g));
+    RT_TRY(gguf_read_factors(&read, g));
     RT_TRY(gguf_read_tokens(&read, g));
     *c = read;
     return RT_OK;
@@ -285,7 +285,7 @@ static rt_status check_writable(const md_config *c)
     return RT_OK;
 }
 
-/* llama.cpp replaces a missing factor by 1, and a missing cap of Gemma 2 by the published one. */
+/* llama.cpp replaces a missing factor by 1, and a missing cap of Gemma 2 by that of the released models. */
 static void put_factors(md_gguf_keys *k, const md_config *c)
 {
     key_text key;

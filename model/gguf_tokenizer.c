@@ -8,10 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_SPLITS = 4, MOST_FILE = 256 << 20 };
-
-/* llama.cpp's types of tokens. */
-enum { NORMAL_TOKEN = 1, CONTROL_TOKEN = 3, USER_TOKEN = 4, UNUSED_TOKEN = 5 };
+enum { MOST_SPLITS = MD_GGUF_SPLITS, MOST_FILE = 256 << 20 };
 
 /* ---- the pre-tokenizer --------------------------------------------------------------------------- */
 
@@ -33,6 +30,15 @@ static const struct pre {
             {"qwen35",
              0,
              {SHORT "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}}};
+
+const char *const *md_gguf_pre(const char *name, int *whole)
+{
+    for (size_t i = 0; i < sizeof pres / sizeof *pres; i++) {
+        *whole = pres[i].whole;
+        if (!strcmp(pres[i].name, name)) return pres[i].pattern;
+    }
+    return NULL;
+}
 
 typedef struct chain { /* patterns in the order of their use; more than MOST_SPLITS are counted only */
     const char *pattern[MOST_SPLITS];

@@ -200,7 +200,7 @@ static void expect(const char *path, const md_model *m)
     ok(md_load(&back, path, KN_REAL));
     assert_int_equal(c.family, m->config.family);
     assert_true(c.V == m->config.V && c.D == 8 && c.F == 32 && c.context == 32 && c.tied == m->config.tied);
-    assert_true(c.rope.theta == 5e5 && c.norm_eps == (double)1e-5f && c.bos == 1 && c.ends.n == 2 && c.ends.id[1] == 3);
+    assert_true(c.rope.theta == 5e5 && c.norm_eps == 1e-5 && c.bos == 1 && c.ends.n == 2 && c.ends.id[1] == 3);
     assert_int_equal(back->n, m->n);
     for (int i = 0; i < m->n; i++)
         for (int64_t j = 0; j < m->t[i].rows * m->t[i].cols; j++)

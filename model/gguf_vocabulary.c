@@ -1,0 +1,396 @@
+/* gguf_vocabulary.c -- the tokenizer in the metadata of a GGUF file as the text of a tokenizer.json.
+ *
+ * GGUF has two kinds.  "gpt2" is byte-level BPE, with merges and the name of a pre-tokenizer that llama.cpp has built in.  "llama" is SentencePiece's BPE: pieces
+ * with scores and no merges.  Its merges are all splits of a piece into two pieces, the best score first, then the left and the right part of more characters.  The
+ * program that wrote the file changed the pieces that users had defined: their score became -1000, and runs of U+2581 became spaces.
+ */
+#include "core/json_write.h"
+#include "core/utf8.h"
+#include "model/gguf_model.h"
+#include <stdlib.h>
+#include <string.h>
+
+static const char SPACE[] = "\xe2\x96\x81"; /* U+2581, which stands for a space */
+
+typedef struct piece {
+    const char *text;
+    size_t      n, characters;
+    float       score;
+    int32_t     kind, id;
+} piece;
+
+typedef struct vocabulary {
+    const md_gguf *g;
+    piece         *p;      /* [n], by id */
+    piece        **sorted; /* [n], by text */
+    int64_t        n;
+    rt_buf         spaces; /* texts of pieces that the file has with spaces */
+} vocabulary;
+
+/* ---- pieces ---------------------------------------------------------------------------------------- */
+
+static int by_text(const char *a, size_t n, const piece *p)
+{
+    const int c = memcmp(a, p->text, n < p->n ? n : p->n);
+    return c ? c : (n > p->n) - (n < p->n);
+}
+
+static int by_piece(const void *a, const void *b)
+{
+    const piece *x = *(piece *const *)a;
+    return by_text(x->text, x->n, *(piece *const *)b);
+}
+
+static const piece *find_piece(const vocabulary *v, const char *text, size_t n)
+{
+    int64_t low = 0, high = v->n;
+    while (low < high) {
+        const int64_t middle = (low + high) / 2;
+        const int     c      = by_text(text, n, v->sorted[middle]);
+        if (!c) return v->sorted[middle];
+        if (c < 0) high = middle;
+        else low = middle + 1;
+    }
+    return NULL;
+}
+
+/* Returns 1 if a byte continues a character of UTF-8. */
+static int continues(char c) { return ((unsigned char)c & 0xc0) == 0x80; }
+
+static size_t characters_of(const piece *p)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++) n += !continues(p->text[i]);
+    return n;
+}
+
+static int only_spaces(const piece *p)
+{
+    size_t i = 0;
+    while (i < p->n && p->text[i] == ' ') i++;
+    return p->n && i == p->n;
+}
+
+/* Undoes what the file's writer did to a piece that users had defined. */
+static rt_status restore_piece(vocabulary *v, piece *p)
+{
+    if (p->n == 5 && !memcmp(p->text, "<unk>", 5)) p->kind = UNKNOWN_TOKEN;
+    if (p->kind != USER_TOKEN) return RT_OK;
+    p->score = 0;
+    if (!only_spaces(p)) return RT_OK;
+    const size_t at = v->spaces.len, spaces = p->n;
+    for (size_t i = 0; i < spaces; i++) RT_TRY(rt_buf_add(&v->spaces, SPACE, 3));
+    p->text = NULL; /* at `at` in v->spaces, which may still move */
+    p->n    = 3 * spaces;
+    p->id   = (int32_t)at;
+    return RT_OK;
+}
+
+static rt_status take_pieces(vocabulary *v)
+{
+    md_gguf_array texts, scores, kinds;
+    RT_TRY(md_gguf_elements(v->g, "tokenizer.ggml.tokens", MD_GGUF_TEXT, &texts));
+    RT_TRY(md_gguf_elements(v->g, "tokenizer.ggml.scores", MD_GGUF_F32, &scores));
+    RT_TRY(md_gguf_elements(v->g, "tokenizer.ggml.token_type", MD_GGUF_I32, &kinds));
+    v->n = texts.n;
+    RT_CHECK(v->n > 0 && (!scores.n || scores.n == v->n) && kinds.n == v->n, RT_EFORMAT,
+             "%s: expected as many elements of tokenizer.ggml.tokens, scores and token_type, found %lld, %lld and %lld", md_gguf_path(v->g),
+             (long long)v->n, (long long)scores.n, (long long)kinds.n);
+    RT_TRY(RT_NEW(v->p, v->n));
+    RT_TRY(RT_NEW(v->sorted, v->n));
+    for (int64_t i = 0; i < v->n; i++) {
+        piece *p = &v->p[i];
+        p->text  = md_gguf_take_text(&texts, &p->n);
+        p->kind  = md_gguf_take_i32(&kinds);
+        p->score = scores.n ? md_gguf_take_f32(&scores) : 0;
+        RT_TRY(restore_piece(v, p));
+        v->sorted[i] = p;
+    }
+    for (int64_t i = 0; i < v->n; i++) {
+        if (!v->p[i].text) v->p[i].text = v->spaces.p + v->p[i].id; /* see restore_piece */
+        v->p[i].id         = (int32_t)i;
+        v->p[i].characters = characters_of(&v->p[i]);
+    }
+    qsort(v->sorted, (size_t)v->n, sizeof *v->sorted, by_piece);
+    return RT_OK;
+}
+
+/* ---- merges ---------------------------------------------------------------------------------------- */
+
+typedef struct merge {
+    const piece *whole, *left, *right;
+} merge;
+
+static int descending(double a, double b) { return (a < b) - (a > b); }
+
+/* Of equal merges the one whose piece has the smaller id is first, then the smaller left and right id. */
+static int by_rank(const void *a, const void *b)
+{
+    const merge *x = a, *y = b;
+    int          c = descending((double)x->whole->score, (double)y->whole->score);
+    if (!c) c = descending((double)x->left->characters, (double)y->left->characters);
+    if (!c) c = descending((double)x->right->characters, (double)y->right->characters);
+    if (!c) c = descending(y->whole->id, x->whole->id);
+    if (!c) c = descending(y->left->id, x->left->id);
+    return c ? c : descending(y->right->id, x->right->id);
+}
+
+static rt_status list_merges(const vocabulary *v, merge **m, int64_t *n)
+{
+    int64_t cap = 0;
+    for (int64_t i = 0; i < v->n; i++) {
+        const piece *p = &v->p[i];
+        for (size_t at = 1; at < p->n; at++) {
+            if (continues(p->text[at])) continue;
+            const piece *left = find_piece(v, p->text, at), *right = left ? find_piece(v, p->text + at, p->n - at) : NULL;
+            if (!right) continue;
+            RT_TRY(rt_grow((void **)m, *n, &cap, sizeof **m));
+            (*m)[(*n)++] = (merge){p, left, right};
+        }
+    }
+    if (*n) qsort(*m, (size_t)*n, sizeof **m, by_rank);
+    return RT_OK;
+}
+
+static void vocabulary_put_merge(rt_json_writer *w, const char *left, size_t n, const char *right, size_t m)
+{
+    rt_put_array(w, NULL);
+    rt_put_bytes(w, NULL, left, n);
+    rt_put_bytes(w, NULL, right, m);
+    rt_put_end(w);
+}
+
+static rt_status put_made_merges(rt_json_writer *w, const vocabulary *v)
+{
+    merge    *m  = NULL;
+    int64_t   n  = 0;
+    rt_status st = list_merges(v, &m, &n);
+    rt_put_array(w, "merges");
+    for (int64_t i = 0; st == RT_OK && i < n; i++) vocabulary_put_merge(w, m[i].left->text, m[i].left->n, m[i].right->text, m[i].right->n);
+    rt_put_end(w);
+    free(m);
+    return st;
+}
+
+static rt_status put_stored_merges(rt_json_writer *w, const md_gguf *g)
+{
+    md_gguf_array a;
+    RT_TRY(md_gguf_elements(g, "tokenizer.ggml.merges", MD_GGUF_TEXT, &a));
+    rt_put_array(w, "merges");
+    while (a.n) {
+        size_t      n;
+        const char *both = md_gguf_take_text(&a, &n), *space = n > 1 ? memchr(both + 1, ' ', n - 1) : NULL;
+        RT_CHECK(space, RT_EFORMAT, "%s: a merge \"%.*s\" is not two texts with a space between them", md_gguf_path(g),
+                 n < 60 ? (int)n : 60, both);
+        vocabulary_put_merge(w, both, (size_t)(space - both), space + 1, n - (size_t)(space - both) - 1);
+    }
+    rt_put_end(w);
+    return RT_OK;
+}
+
+/* ---- tokenizer.json ------------------------------------------------------------------------------------- */
+
+static void vocabulary_put_type(rt_json_writer *w, const char *key, const char *type)
+{
+    rt_put_object(w, key);
+    rt_put_text(w, "type", type);
+}
+
+static void put_string_pattern(rt_json_writer *w, const char *kind, const char *text)
+{
+    rt_put_object(w, "pattern");
+    rt_put_text(w, kind, text);
+    rt_put_end(w);
+}
+
+static void put_replace(rt_json_writer *w, const char *key, const char *from, const char *to)
+{
+    vocabulary_put_type(w, key, "Replace");
+    put_string_pattern(w, "String", from);
+    rt_put_text(w, "content", to);
+    rt_put_end(w);
+}
+
+static void put_split(rt_json_writer *w, const char *key, const char *kind, const char *pattern, const char *behavior)
+{
+    vocabulary_put_type(w, key, "Split");
+    put_string_pattern(w, kind, pattern);
+    rt_put_text(w, "behavior", behavior);
+    rt_put_bool(w, "invert", 0);
+    rt_put_end(w);
+}
+
+/* The steps around SentencePiece's BPE.  `prefix`: a space is put before a text. */
+static void put_pieces_chain(rt_json_writer *w, int prefix)
+{
+    if (prefix) {
+        vocabulary_put_type(w, "normalizer", "Sequence");
+        rt_put_array(w, "normalizers");
+        vocabulary_put_type(w, NULL, "Prepend");
+        rt_put_text(w, "prepend", SPACE);
+        rt_put_end(w);
+        put_replace(w, NULL, " ", SPACE);
+        rt_put_end(w), rt_put_end(w);
+    } else put_replace(w, "normalizer", " ", SPACE);
+    rt_put_null(w, "pre_tokenizer");
+    vocabulary_put_type(w, "decoder", "Sequence");
+    rt_put_array(w, "decoders");
+    put_replace(w, NULL, SPACE, " ");
+    vocabulary_put_type(w, NULL, "ByteFallback"), rt_put_end(w);
+    vocabulary_put_type(w, NULL, "Fuse"), rt_put_end(w);
+    if (prefix) {
+        vocabulary_put_type(w, NULL, "Strip");
+        rt_put_text(w, "content", " ");
+        rt_put_int(w, "start", 1);
+        rt_put_int(w, "stop", 0);
+        rt_put_end(w);
+    }
+    rt_put_end(w), rt_put_end(w);
+}
+
+static void put_byte_level(rt_json_writer *w, const char *key, int last)
+{
+    vocabulary_put_type(w, key, "ByteLevel");
+    rt_put_bool(w, "add_prefix_space", 0);
+    rt_put_bool(w, "trim_offsets", 0);
+    rt_put_bool(w, "use_regex", !last);
+    rt_put_end(w);
+}
+
+/* The steps around byte-level BPE.  The tokenizers whose pre-tokenizers llama.cpp names after Qwen normalise a text to NFC. */
+static void put_bytes_chain(rt_json_writer *w, const char *name, const char *const *patterns)
+{
+    if (!strncmp(name, "qwen", 4)) vocabulary_put_type(w, "normalizer", "NFC"), rt_put_end(w);
+    else rt_put_null(w, "normalizer");
+    vocabulary_put_type(w, "pre_tokenizer", "Sequence");
+    rt_put_array(w, "pretokenizers");
+    for (int i = 0; i < MD_GGUF_SPLITS && patterns[i]; i++) put_split(w, NULL, "Regex", patterns[i], "Isolated");
+    put_byte_level(w, NULL, 1);
+    rt_put_end(w), rt_put_end(w);
+    put_byte_level(w, "decoder", 0);
+}
+
+static void put_model(rt_json_writer *w, const vocabulary *v, int pieces, int whole)
+{
+    vocabulary_put_type(w, "model", "BPE");
+    if (pieces) rt_put_text(w, "unk_token", "<unk>");
+    rt_put_bool(w, "fuse_unk", pieces);
+    rt_put_bool(w, "byte_fallback", pieces);
+    rt_put_bool(w, "ignore_merges", whole);
+    rt_put_object(w, "vocab");
+    for (int64_t i = 0; i < v->n; i++) {
+        if (v->p[i].kind == UNUSED_TOKEN && !pieces) continue; /* padding */
+        rt_put_key(w, v->p[i].text, v->p[i].n);
+        rt_put_int(w, NULL, i);
+    }
+    rt_put_end(w);
+}
+
+static void vocabulary_put_added(rt_json_writer *w, const vocabulary *v)
+{
+    rt_put_array(w, "added_tokens");
+    for (int64_t i = 0; i < v->n; i++) {
+        const piece *p = &v->p[i];
+        if (p->kind != UNKNOWN_TOKEN && p->kind != CONTROL_TOKEN && p->kind != USER_TOKEN) continue;
+        rt_put_object(w, NULL);
+        rt_put_int(w, "id", i);
+        rt_put_bytes(w, "content", p->text, p->n);
+        static const char *const flags[] = {"single_word", "lstrip", "rstrip", "normalized"};
+        for (int f = 0; f < 4; f++) rt_put_bool(w, flags[f], 0);
+        rt_put_bool(w, "special", p->kind != USER_TOKEN);
+        rt_put_end(w);
+    }
+    rt_put_end(w);
+}
+
+static const piece *token_of(const vocabulary *v, const char *key, rt_status *st)
+{
+    int64_t id = -1;
+    if (*st == RT_OK) *st = md_gguf_int(v->g, key, &id);
+    return *st == RT_OK && id >= 0 && id < v->n ? &v->p[id] : NULL;
+}
+
+/* Puts the token that begins a text before it. */
+static void put_begin(rt_json_writer *w, const piece *bos)
+{
+    vocabulary_put_type(w, "post_processor", "TemplateProcessing");
+    rt_put_array(w, "single");
+    for (int i = 0; i < 2; i++) {
+        rt_put_object(w, NULL);
+        rt_put_object(w, i ? "Sequence" : "SpecialToken");
+        rt_put_bytes(w, "id", i ? "A" : bos->text, i ? 1 : bos->n);
+        rt_put_int(w, "type_id", 0);
+        rt_put_end(w), rt_put_end(w);
+    }
+    rt_put_end(w);
+    rt_put_object(w, "special_tokens");
+    rt_put_key(w, bos->text, bos->n);
+    rt_put_object(w, NULL);
+    rt_put_bytes(w, "id", bos->text, bos->n);
+    rt_put_array(w, "ids"), rt_put_int(w, NULL, bos->id), rt_put_end(w);
+    rt_put_array(w, "tokens"), rt_put_bytes(w, NULL, bos->text, bos->n), rt_put_end(w);
+    rt_put_end(w), rt_put_end(w), rt_put_end(w);
+}
+
+static rt_status put_tokenizer(rt_json_writer *w, const vocabulary *v, const char *model)
+{
+    const int          pieces             = !strcmp(model, "llama");
+    char               name[MD_GGUF_WORD] = "";
+    int64_t            prefix = 1, begin = pieces;
+    int                whole    = 0;
+    rt_status          st       = md_gguf_word(v->g, "tokenizer.ggml.pre", name);
+    const char *const *patterns = md_gguf_pre(name, &whole);
+    RT_TRY(st);
+    RT_CHECK(pieces || patterns, RT_EFORMAT, "%s: the pre-tokenizer \"%s\" (tokenizer.ggml.pre) is not supported in this version",
+             md_gguf_path(v->g), name);
+    RT_TRY(md_gguf_truth(v->g, "tokenizer.ggml.add_space_prefix", &prefix));
+    RT_TRY(md_gguf_truth(v->g, "tokenizer.ggml.add_bos_token", &begin));
+    const piece *bos = token_of(v, "tokenizer.ggml.bos_token_id", &st);
+    rt_put_object(w, NULL);
+    rt_put_text(w, "version", "1.0");
+    vocabulary_put_added(w, v);
+    if (pieces) put_pieces_chain(w, prefix != 0);
+    else put_bytes_chain(w, name, patterns);
+    if (begin && bos) put_begin(w, bos);
+    put_model(w, v, pieces, !pieces && whole);
+    if (st == RT_OK) st = pieces ? put_made_merges(w, v) : put_stored_merges(w, v->g);
+    rt_put_end(w), rt_put_end(w);
+    return st == RT_OK ? w->st : st;
+}
+
+static rt_status put_tokenizer_config(rt_json_writer *w, const vocabulary *v)
+{
+    rt_status     st  = RT_OK;
+    const piece  *bos = token_of(v, "tokenizer.ggml.bos_token_id", &st), *eos = token_of(v, "tokenizer.ggml.eos_token_id", &st);
+    md_gguf_array chat;
+    RT_TRY(st);
+    RT_TRY(md_gguf_elements(v->g, "tokenizer.chat_template", MD_GGUF_TEXT, &chat));
+    rt_put_object(w, NULL);
+    rt_put_text(w, "tokenizer_class", "PreTrainedTokenizerFast");
+    if (bos) rt_put_bytes(w, "bos_token", bos->text, bos->n);
+    if (eos) rt_put_bytes(w, "eos_token", eos->text, eos->n);
+    if (chat.n) {
+        size_t      n;
+        const char *text = md_gguf_take_text(&chat, &n);
+        rt_put_bytes(w, "chat_template", text, n);
+    }
+    rt_put_end(w);
+    rt_put_line_end(w);
+    return w->st;
+}
+
+rt_status md_gguf_vocabulary(rt_buf *json, rt_buf *config, const md_gguf *g)
+{
+    char           model[MD_GGUF_WORD] = "none";
+    vocabulary     v                   = {.g = g};
+    rt_json_writer w = {.out = json}, c = {.out = config};
+    RT_TRY(md_gguf_word(g, "tokenizer.ggml.model", model));
+    RT_CHECK(!strcmp(model, "llama") || !strcmp(model, "gpt2"), RT_EFORMAT,
+             "%s: the tokenizer \"%s\" (tokenizer.ggml.model) is not supported; expected llama or gpt2", md_gguf_path(g), model);
+    rt_status st = take_pieces(&v);
+    if (st == RT_OK) st = put_tokenizer(&w, &v, model);
+    if (st == RT_OK) st = put_tokenizer_config(&c, &v);
+    free(v.p), free(v.sorted);
+    rt_buf_free(&v.spaces);
+    return st;
+}
