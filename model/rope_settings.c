@@ -159,6 +159,22 @@ static rt_status take_either(reader *all, reader *local, const cJSON *config, co
     return sliding ? rope_take_object(local, config, sliding, "sliding_attention") : RT_OK;
 }
 
+/* Refuses settings whose formulas give no finite angles, such as a logarithm of 1 as a divisor. */
+static rt_status check_frequencies(const md_config *c, const md_rope *r, const char *path)
+{
+    double f[MD_MAX_PAIRS];
+    for (int longer = 0; longer < 2; longer++) {
+        const double factor = md_rope_frequencies(f, r, c->D, longer);
+        int64_t      i = 0, n = (r->dims ? r->dims : c->D) / 2;
+        while (i < n && isfinite(f[i]) && f[i] >= 0) i++;
+        RT_CHECK(
+            i == n && isfinite(factor) && factor > 0, RT_EFORMAT,
+            "%s: the rotary settings (rope_theta %g, rope_type %s, factor %g, original_max_position_embeddings %lld) give no finite angles",
+            path, r->theta, kinds[r->kind], r->factor, (long long)r->original);
+    }
+    return RT_OK;
+}
+
 rt_status md_rope_read(md_config *c, const cJSON *o, const char *path)
 {
     reader all = {.c = c, .r = &c->rope, .where = top, .path = path}, local = {.c = c, .r = &c->rope_local, .where = top, .path = path};
@@ -168,7 +184,9 @@ rt_status md_rope_read(md_config *c, const cJSON *o, const char *path)
     RT_TRY(take_theta(&all, o, "rope_theta"));
     if (md_has(c, MD_LOCAL_ROPE)) RT_TRY(take_theta(&local, o, "rope_local_base_freq"));
     RT_TRY(take_either(&all, &local, o, "rope_parameters"));
-    return take_either(&all, &local, o, "rope_scaling");
+    RT_TRY(take_either(&all, &local, o, "rope_scaling"));
+    RT_TRY(check_frequencies(c, &c->rope, path));
+    return check_frequencies(c, &c->rope_local, path);
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------- */
