@@ -5,7 +5,8 @@ usage: compare.py RETORT CACHE [NAME...]
 First the tokenizers of fetch.py, which are kept in CACHE, on the texts of make_texts.py; then tokenizers that are made here, one for each
 component and its settings, on random texts. Prints a row for each: how many texts have the same ids, the same ids with special tokens around
 them, and the same text after decoding with and without special tokens; and how many byte strings that are not UTF-8 have the ids of the text with U+FFFD
-for each part (byte-level tokenizers encode such bytes as they are: "raw"). Exit status 1 if anything differs; the names of the first that do.
+for each part (byte-level tokenizers encode such bytes as they are: "raw"); and whether the identity in a shard is the one that ../identity.py computes
+from the file. Exit status 1 if anything differs; the names of the first that do.
 """
 import itertools
 import json
@@ -13,11 +14,15 @@ import pathlib
 import random
 import subprocess
 import sys
+import tempfile
 
 from tokenizers import Tokenizer
 
 import fetch
 import make_texts
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import identity
 
 MARK = "\u2581"
 
@@ -59,6 +64,9 @@ def compare(program, folder, texts, broken):
 def row(program, name, folder, texts, broken):
     """Prints the row; returns whether all is the same."""
     checks = list(compare(program, folder, texts, broken))
+    with tempfile.TemporaryDirectory() as work:
+        noted, _ = identity.documents(program, str(folder), work, "shard")
+    checks.append(("identity", 1, [noted] if noted != identity.identity(folder) else []))
     cells = [f"{n - len(bad)}/{n}" if n else "raw" for _, n, bad in checks]
     wrong = [f"{check}: {', '.join(bad[:3])}" for check, _, bad in checks if bad]
     print(f"{name:28}" + "".join(f"{c:>12}" for c in cells) + ("" if not wrong else "  DIFFERS in " + "; ".join(wrong)), flush=True)
@@ -149,7 +157,7 @@ def random_texts(n):
 def main():
     program, cache, names = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3:]
     texts, broken, good = list(make_texts.texts()), list(make_texts.broken()), True
-    print(f"{'tokenizer':28}" + "".join(f"{c:>12}" for c in ("ids", "special", "decode", "skip", "bytes")))
+    print(f"{'tokenizer':28}" + "".join(f"{c:>12}" for c in ("ids", "special", "decode", "skip", "bytes", "identity")))
     for name in names or fetch.SOURCES:
         good &= row(program, name, fetch.fetch(cache, name), texts, broken)
     if names:
