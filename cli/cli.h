@@ -19,6 +19,7 @@
     X(import)           \
     X(ledger)           \
     X(man)              \
+    X(model)            \
     X(plan)             \
     X(quantize)         \
     X(report)           \
