@@ -3,14 +3,25 @@
 #include "data/tokenizer/parts.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- loading ----------------------------------------------------------------------- */
+
+/* A GGUF file may stand where a model folder does, but its vocabulary is not read in place. */
+static rt_status check_folder(const char *dir)
+{
+    struct stat s;
+    RT_CHECK(stat(dir, &s) || S_ISDIR(s.st_mode), RT_EINVAL,
+             "%s: expected a folder with tokenizer.json, found a file; 'retort import FILE.gguf --out DIR' makes a folder of a GGUF file", dir);
+    return RT_OK;
+}
 
 static rt_status read_tokenizer(ds_tokenizer *t, const char *dir)
 {
     rt_buf    path = {0}, text = {0};
     cJSON    *root = NULL;
     rt_status st   = RT_OK;
+    RT_TRY_OR(check_folder(dir), out);
     RT_TRY_OR(rt_path(&path, dir, "tokenizer.json"), out);
     RT_TRY_OR(rt_file_read(&text, path.p, DS_MAX_TOKENIZER), out);
     RT_TRY_OR(rt_sha_bytes(text.p, text.len, t->file), out);

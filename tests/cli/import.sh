@@ -12,6 +12,7 @@ cmp one/model.safetensors "$teacher/model.safetensors" || fail "the weights diff
 generate() { "$RETORT" generate "$1" --prompt 'volcano (noun): 42' --max-tokens 20 --temperature 0 2>/dev/null; }
 generate "$teacher" >whole
 generate one | cmp - whole || fail "the imported model generates another text"
+expect 2 "retort import FILE.gguf --out DIR" "$RETORT" generate one.gguf --prompt a
 expect 2 "exists" "$RETORT" import one.gguf --out one
 good "$RETORT" import one.gguf --out one --force --type f32
 expect 2 "requires --out" "$RETORT" import one.gguf
