@@ -1,156 +1,16 @@
 /* gguf_vocabulary.c -- the tokenizer in the metadata of a GGUF file as the text of a tokenizer.json.
  *
  * GGUF has two kinds.  "gpt2" is byte-level BPE, with merges and the name of a pre-tokenizer that llama.cpp has built in.  "llama" is SentencePiece's BPE: pieces
- * with scores and no merges.  Its merges are all splits of a piece into two pieces, the best score first, then the left and the right part of more characters.  The
- * program that wrote the file changed the pieces that users had defined: their score became -1000, and runs of U+2581 became spaces.
+ * with scores, of which the merges are made (gguf_pieces.h).
  */
 #include "core/json_write.h"
-#include "core/utf8.h"
-#include "model/gguf_model.h"
+#include "model/gguf_pieces.h"
 #include <stdlib.h>
 #include <string.h>
 
 static const char SPACE[] = "\xe2\x96\x81"; /* U+2581, which stands for a space */
 
-typedef struct piece {
-    const char *text;
-    size_t      n, characters;
-    float       score;
-    int32_t     kind, id;
-} piece;
-
-typedef struct vocabulary {
-    const md_gguf *g;
-    piece         *p;      /* [n], by id */
-    piece        **sorted; /* [n], by text */
-    int64_t        n;
-    rt_buf         spaces; /* texts of pieces that the file has with spaces */
-} vocabulary;
-
-/* ---- pieces ---------------------------------------------------------------------------------------- */
-
-static int by_text(const char *a, size_t n, const piece *p)
-{
-    const int c = memcmp(a, p->text, n < p->n ? n : p->n);
-    return c ? c : (n > p->n) - (n < p->n);
-}
-
-static int by_piece(const void *a, const void *b)
-{
-    const piece *x = *(piece *const *)a;
-    return by_text(x->text, x->n, *(piece *const *)b);
-}
-
-static const piece *find_piece(const vocabulary *v, const char *text, size_t n)
-{
-    int64_t low = 0, high = v->n;
-    while (low < high) {
-        const int64_t middle = (low + high) / 2;
-        const int     c      = by_text(text, n, v->sorted[middle]);
-        if (!c) return v->sorted[middle];
-        if (c < 0) high = middle;
-        else low = middle + 1;
-    }
-    return NULL;
-}
-
-/* Returns 1 if a byte continues a character of UTF-8. */
-static int continues(char c) { return ((unsigned char)c & 0xc0) == 0x80; }
-
-static size_t characters_of(const piece *p)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < p->n; i++) n += !continues(p->text[i]);
-    return n;
-}
-
-static int only_spaces(const piece *p)
-{
-    size_t i = 0;
-    while (i < p->n && p->text[i] == ' ') i++;
-    return p->n && i == p->n;
-}
-
-/* Undoes what the file's writer did to a piece that users had defined. */
-static rt_status restore_piece(vocabulary *v, piece *p)
-{
-    if (p->n == 5 && !memcmp(p->text, "<unk>", 5)) p->kind = UNKNOWN_TOKEN;
-    if (p->kind != USER_TOKEN) return RT_OK;
-    p->score = 0;
-    if (!only_spaces(p)) return RT_OK;
-    const size_t at = v->spaces.len, spaces = p->n;
-    for (size_t i = 0; i < spaces; i++) RT_TRY(rt_buf_add(&v->spaces, SPACE, 3));
-    p->text = NULL; /* at `at` in v->spaces, which may still move */
-    p->n    = 3 * spaces;
-    p->id   = (int32_t)at;
-    return RT_OK;
-}
-
-static rt_status take_pieces(vocabulary *v)
-{
-    md_gguf_array texts, scores, kinds;
-    RT_TRY(md_gguf_elements(v->g, "tokenizer.ggml.tokens", MD_GGUF_TEXT, &texts));
-    RT_TRY(md_gguf_elements(v->g, "tokenizer.ggml.scores", MD_GGUF_F32, &scores));
-    RT_TRY(md_gguf_elements(v->g, "tokenizer.ggml.token_type", MD_GGUF_I32, &kinds));
-    v->n = texts.n;
-    RT_CHECK(v->n > 0 && (!scores.n || scores.n == v->n) && kinds.n == v->n, RT_EFORMAT,
-             "%s: expected as many elements of tokenizer.ggml.tokens, scores and token_type, found %lld, %lld and %lld", md_gguf_path(v->g),
-             (long long)v->n, (long long)scores.n, (long long)kinds.n);
-    RT_TRY(RT_NEW(v->p, v->n));
-    RT_TRY(RT_NEW(v->sorted, v->n));
-    for (int64_t i = 0; i < v->n; i++) {
-        piece *p = &v->p[i];
-        p->text  = md_gguf_take_text(&texts, &p->n);
-        p->kind  = md_gguf_take_i32(&kinds);
-        p->score = scores.n ? md_gguf_take_f32(&scores) : 0;
-        RT_TRY(restore_piece(v, p));
-        v->sorted[i] = p;
-    }
-    for (int64_t i = 0; i < v->n; i++) {
-        if (!v->p[i].text) v->p[i].text = v->spaces.p + v->p[i].id; /* see restore_piece */
-        v->p[i].id         = (int32_t)i;
-        v->p[i].characters = characters_of(&v->p[i]);
-    }
-    qsort(v->sorted, (size_t)v->n, sizeof *v->sorted, by_piece);
-    return RT_OK;
-}
-
 /* ---- merges ---------------------------------------------------------------------------------------- */
-
-typedef struct merge {
-    const piece *whole, *left, *right;
-} merge;
-
-static int descending(double a, double b) { return (a < b) - (a > b); }
-
-/* Of equal merges the one whose piece has the smaller id is first, then the smaller left and right id. */
-static int by_rank(const void *a, const void *b)
-{
-    const merge *x = a, *y = b;
-    int          c = descending((double)x->whole->score, (double)y->whole->score);
-    if (!c) c = descending((double)x->left->characters, (double)y->left->characters);
-    if (!c) c = descending((double)x->right->characters, (double)y->right->characters);
-    if (!c) c = descending(y->whole->id, x->whole->id);
-    if (!c) c = descending(y->left->id, x->left->id);
-    return c ? c : descending(y->right->id, x->right->id);
-}
-
-static rt_status list_merges(const vocabulary *v, merge **m, int64_t *n)
-{
-    int64_t cap = 0;
-    for (int64_t i = 0; i < v->n; i++) {
-        const piece *p = &v->p[i];
-        for (size_t at = 1; at < p->n; at++) {
-            if (continues(p->text[at])) continue;
-            const piece *left = find_piece(v, p->text, at), *right = left ? find_piece(v, p->text + at, p->n - at) : NULL;
-            if (!right) continue;
-            RT_TRY(rt_grow((void **)m, *n, &cap, sizeof **m));
-            (*m)[(*n)++] = (merge){p, left, right};
-        }
-    }
-    if (*n) qsort(*m, (size_t)*n, sizeof **m, by_rank);
-    return RT_OK;
-}
 
 static void vocabulary_put_merge(rt_json_writer *w, const char *left, size_t n, const char *right, size_t m)
 {
@@ -160,11 +20,11 @@ static void vocabulary_put_merge(rt_json_writer *w, const char *left, size_t n, 
     rt_put_end(w);
 }
 
-static rt_status put_made_merges(rt_json_writer *w, const vocabulary *v)
+static rt_status put_made_merges(rt_json_writer *w, const md_vocabulary *v)
 {
-    merge    *m  = NULL;
+    md_merge *m  = NULL;
     int64_t   n  = 0;
-    rt_status st = list_merges(v, &m, &n);
+    rt_status st = md_vocabulary_merges(v, &m, &n);
     rt_put_array(w, "merges");
     for (int64_t i = 0; st == RT_OK && i < n; i++) vocabulary_put_merge(w, m[i].left->text, m[i].left->n, m[i].right->text, m[i].right->n);
     rt_put_end(w);
@@ -270,7 +130,7 @@ static void put_bytes_chain(rt_json_writer *w, const char *name, const char *con
     put_byte_level(w, "decoder", 0);
 }
 
-static void put_model(rt_json_writer *w, const vocabulary *v, int pieces, int whole)
+static void put_model(rt_json_writer *w, const md_vocabulary *v, int pieces, int whole)
 {
     vocabulary_put_type(w, "model", "BPE");
     if (pieces) rt_put_text(w, "unk_token", "<unk>");
@@ -286,11 +146,11 @@ static void put_model(rt_json_writer *w, const vocabulary *v, int pieces, int wh
     rt_put_end(w);
 }
 
-static void vocabulary_put_added(rt_json_writer *w, const vocabulary *v)
+static void vocabulary_put_added(rt_json_writer *w, const md_vocabulary *v)
 {
     rt_put_array(w, "added_tokens");
     for (int64_t i = 0; i < v->n; i++) {
-        const piece *p = &v->p[i];
+        const md_piece *p = &v->p[i];
         if (p->kind != UNKNOWN_TOKEN && p->kind != CONTROL_TOKEN && p->kind != USER_TOKEN) continue;
         rt_put_object(w, NULL);
         rt_put_int(w, "id", i);
@@ -303,7 +163,7 @@ static void vocabulary_put_added(rt_json_writer *w, const vocabulary *v)
     rt_put_end(w);
 }
 
-static const piece *token_of(const vocabulary *v, const char *key, rt_status *st)
+static const md_piece *token_of(const md_vocabulary *v, const char *key, rt_status *st)
 {
     int64_t id = -1;
     if (*st == RT_OK) *st = md_gguf_int(v->g, key, &id);
@@ -311,7 +171,7 @@ static const piece *token_of(const vocabulary *v, const char *key, rt_status *st
 }
 
 /* Puts the token that begins a text before it. */
-static void put_begin(rt_json_writer *w, const piece *bos)
+static void put_begin(rt_json_writer *w, const md_piece *bos)
 {
     vocabulary_put_type(w, "post_processor", "TemplateProcessing");
     rt_put_array(w, "single");
@@ -332,7 +192,7 @@ static void put_begin(rt_json_writer *w, const piece *bos)
     rt_put_end(w), rt_put_end(w), rt_put_end(w);
 }
 
-static rt_status put_tokenizer(rt_json_writer *w, const vocabulary *v, const char *model)
+static rt_status put_tokenizer(rt_json_writer *w, const md_vocabulary *v, const char *model)
 {
     const int          pieces             = !strcmp(model, "llama");
     char               name[MD_GGUF_WORD] = "";
@@ -345,7 +205,7 @@ static rt_status put_tokenizer(rt_json_writer *w, const vocabulary *v, const cha
              md_gguf_path(v->g), name);
     RT_TRY(md_gguf_truth(v->g, "tokenizer.ggml.add_space_prefix", &prefix));
     RT_TRY(md_gguf_truth(v->g, "tokenizer.ggml.add_bos_token", &begin));
-    const piece *bos = token_of(v, "tokenizer.ggml.bos_token_id", &st);
+    const md_piece *bos = token_of(v, "tokenizer.ggml.bos_token_id", &st);
     rt_put_object(w, NULL);
     rt_put_text(w, "version", "1.0");
     vocabulary_put_added(w, v);
@@ -358,11 +218,11 @@ static rt_status put_tokenizer(rt_json_writer *w, const vocabulary *v, const cha
     return st == RT_OK ? w->st : st;
 }
 
-static rt_status put_tokenizer_config(rt_json_writer *w, const vocabulary *v)
+static rt_status put_tokenizer_config(rt_json_writer *w, const md_vocabulary *v)
 {
-    rt_status     st  = RT_OK;
-    const piece  *bos = token_of(v, "tokenizer.ggml.bos_token_id", &st), *eos = token_of(v, "tokenizer.ggml.eos_token_id", &st);
-    md_gguf_array chat;
+    rt_status       st  = RT_OK;
+    const md_piece *bos = token_of(v, "tokenizer.ggml.bos_token_id", &st), *eos = token_of(v, "tokenizer.ggml.eos_token_id", &st);
+    md_gguf_array   chat;
     RT_TRY(st);
     RT_TRY(md_gguf_elements(v->g, "tokenizer.chat_template", MD_GGUF_TEXT, &chat));
     rt_put_object(w, NULL);
@@ -382,15 +242,14 @@ static rt_status put_tokenizer_config(rt_json_writer *w, const vocabulary *v)
 rt_status md_gguf_vocabulary(rt_buf *json, rt_buf *config, const md_gguf *g)
 {
     char           model[MD_GGUF_WORD] = "none";
-    vocabulary     v                   = {.g = g};
+    md_vocabulary  v                   = {.g = g};
     rt_json_writer w = {.out = json}, c = {.out = config};
     RT_TRY(md_gguf_word(g, "tokenizer.ggml.model", model));
     RT_CHECK(!strcmp(model, "llama") || !strcmp(model, "gpt2"), RT_EFORMAT,
              "%s: the tokenizer \"%s\" (tokenizer.ggml.model) is not supported; expected llama or gpt2", md_gguf_path(g), model);
-    rt_status st = take_pieces(&v);
+    rt_status st = md_vocabulary_read(&v);
     if (st == RT_OK) st = put_tokenizer(&w, &v, model);
     if (st == RT_OK) st = put_tokenizer_config(&c, &v);
-    free(v.p), free(v.sorted);
-    rt_buf_free(&v.spaces);
+    md_vocabulary_free(&v);
     return st;
 }
