@@ -87,6 +87,8 @@ rt_status md_vocabulary_read(md_vocabulary *v)
         p->text     = md_gguf_take_text(&texts, &p->n);
         p->kind     = md_gguf_take_i32(&kinds);
         p->score    = scores.n ? md_gguf_take_f32(&scores) : 0;
+        RT_CHECK(p->n <= MOST_BYTES, RT_EFORMAT, "%s: entry %lld of tokenizer.ggml.tokens has %zu bytes; expected at most %d",
+                 md_gguf_path(v->g), (long long)i, p->n, MOST_BYTES);
         RT_TRY(restore_piece(v, p));
         v->sorted[i] = p;
     }

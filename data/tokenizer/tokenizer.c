@@ -12,7 +12,8 @@ static rt_status check_folder(const char *dir)
 {
     struct stat s;
     RT_CHECK(stat(dir, &s) || S_ISDIR(s.st_mode), RT_EINVAL,
-             "%s: expected a folder with tokenizer.json, found a file; 'retort import FILE.gguf --out DIR' makes a folder of a GGUF file", dir);
+             "%s: expected a folder with tokenizer.json, found a file; 'retort import FILE.gguf --out DIR' makes a folder of a GGUF file",
+             dir);
     return RT_OK;
 }
 
