@@ -62,7 +62,7 @@ def main(folder, path, kind="F32"):
     put_config(writer, config)
     arch = next(a for a, name in gguf.MODEL_ARCH_NAMES.items() if name == family)
     names = gguf.get_tensor_name_map(arch, config["num_hidden_layers"])
-    if config["rope_parameters"]["rope_type"] == "llama3":
+    if config["rope_parameters"].get("rope_type") == "llama3":
         writer.add_tensor("rope_freqs.weight", llama3_divisors(config))
     for name, tensor in load_file(os.path.join(folder, "model.safetensors")).items():
         values = tensor.to(torch.float32).numpy()
