@@ -8,7 +8,7 @@
 typedef struct import_options {
     const char *out, *type;
     int64_t     threads;
-    int         force, json;
+    int         json;
 } import_options;
 
 static rt_status import_print(const import_options *o, const md_model *m)
@@ -29,13 +29,12 @@ static rt_status import_print(const import_options *o, const md_model *m)
     return cli_print_line(&w);
 }
 
-/* A folder that did not exist is removed after an error, whose message is the one to show. */
+/* The folder is removed after an error, whose message is the one to show. */
 static rt_status import_write_folder(const import_options *o, const md_model *m, const char *from, kn_type type)
 {
-    const int fresh = !rt_file_exists(o->out);
-    rt_status st    = md_save(m, o->out, type);
+    rt_status st = md_save(m, o->out, type);
     if (st == RT_OK) st = md_import_tokenizer(from, o->out);
-    if (st != RT_OK && fresh) (void)rt_dir_remove(o->out);
+    if (st != RT_OK) (void)rt_dir_remove(o->out);
     return st == RT_OK ? import_print(o, m) : st;
 }
 
@@ -47,7 +46,7 @@ static rt_status import_command_run(const void *options, int argc, char **argv)
     RT_CHECK(argc == 1 && o->out, RT_EINVAL, "import takes one model and requires --out DIR (see 'retort import --help')");
     RT_CHECK(!o->type || !strcmp(o->type, "f32") || !strcmp(o->type, "bf16"), RT_EINVAL, "--type must be f32 or bf16, found \"%s\"",
              o->type);
-    RT_TRY(rt_output_check(o->out, o->force));
+    RT_TRY(rt_output_new(o->out));
     if (o->threads > 0) rt_threads_set((int)o->threads);
     RT_TRY(kn_init());
     if (o->type) type = strcmp(o->type, "f32") ? KN_BF16 : KN_REAL;
@@ -58,12 +57,11 @@ static rt_status import_command_run(const void *options, int argc, char **argv)
     return st;
 }
 
-static const rt_option options[] = {{"out", RT_OPT_TEXT, offsetof(import_options, out), "DIR", "folder to write"},
+static const rt_option options[] = {{"out", RT_OPT_TEXT, offsetof(import_options, out), "DIR", "new folder to write"},
                                     {"type", RT_OPT_TEXT, offsetof(import_options, type), "TYPE",
                                      "type of the weights: f32 or bf16 (default: bf16 if all weights of MODEL are bf16, else f32)"},
                                     {"threads", RT_OPT_INT, offsetof(import_options, threads), "N",
                                      "number of threads (default: OMP_NUM_THREADS, or one per core that the process may use)"},
-                                    {"force", RT_OPT_FLAG, offsetof(import_options, force), NULL, "write into a folder that exists"},
                                     {"json", RT_OPT_FLAG, offsetof(import_options, json), NULL, "print the report as one JSON object"},
                                     {0}};
 

@@ -239,8 +239,8 @@ rt_status di_codec_fit(ds_codec **out, const md_model *m, real *h, int64_t n, in
 {
     RT_CHECK(
         m->config.logit_cap == 0, RT_EINVAL,
-        "the hidden-state codec cannot store a model that caps its logits (final_logit_softcapping %g); store entries instead: --topk and "
-        "--tail",
+        "the hidden-state codec cannot store a model that caps its logits (final_logit_softcapping %g); store entries instead: --k and "
+        "--m",
         m->config.logit_cap);
     fit f = {.m = m, .w = md_head(m), .V = m->config.V, .C = m->config.C, .n = n, .used = n < METRIC_ROWS ? n : METRIC_ROWS, .h = h};
     RT_CHECK(n >= 1, RT_ECHECK, "a codec cannot be fitted: the shards have no row to fit it to");

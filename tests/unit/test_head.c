@@ -26,6 +26,7 @@ typedef struct head {
 
 static real   g_y[V], g_work[3 * V]; /* logits of the teacher; work space of a row */
 static double g_q[V], g_p[V];
+static double g_cap, g_teacher_cap; /* of the student's and the teacher's logits; 0: none */
 
 static void fill_head(head *h)
 {
@@ -49,23 +50,34 @@ static void make_head(head *h, ag_objective o)
     h->t = (ag_targets){.settings = {.objective = o, .ce_weight = 0.5, .k = K, .m = 1, .beta = 0.5, .alpha = 0.1}, .rows.scale = 0.25};
     h->t.rows.target = h->target, h->t.rows.loss_mask = h->loss_mask, h->t.rows.topk_ids = h->ids, h->t.rows.topk_logprob = h->logp;
     h->t.rows.tail_ids = h->tail, h->t.rows.tail_entropy = h->entropy;
-    h->t.rows.teacher = (ag_teacher){.hidden = h->hidden, .w = h->teacher, .C = C};
+    h->t.rows.teacher = (ag_teacher){.hidden = h->hidden, .w = h->teacher, .C = C, .cap = g_teacher_cap};
     assert_int_equal(ag_graph_create(&h->g, KN_REAL), RT_OK);
     const ag_id x = ag_param(h->g, "x", KN_REAL, 2, (int64_t[]){ROWS, V}), t = ag_opaque(h->g, "targets");
     const ag_id w    = ag_param(h->g, "w", KN_REAL, 2, (int64_t[]){V, V});
-    const ag_id loss = ag_head(h->g, x, w, t, &(ag_head_opts){.teacher = C, .work = 1});
+    const ag_id loss = ag_head(h->g, x, w, t, &(ag_head_opts){.teacher = C, .work = 1, .cap = g_cap});
     if (ag_plan_create(&h->p, h->g, loss, &opts) != RT_OK) fail_msg("%s", rt_error_text());
     ag_plan_bind(h->p, x, h->x, h->dx), ag_plan_bind(h->p, w, h->w, h->dw), ag_plan_bind(h->p, t, &h->t, NULL);
 }
 
+static void cap_row(real *z, double cap)
+{
+    for (int v = 0; v < V && cap > 0; v++) z[v] = (real)(cap * tanh((double)z[v] / cap));
+}
+
+/* The gradient, in z, is that of the logits before the cap. */
 static ag_row_result row_loss(head *h, int n, real *z)
 {
+    real capped[V];
     for (int v = 0; v < V; v++) {
         g_y[v] = 0;
         for (int c = 0; c < C; c++) g_y[v] += h->teacher[v * C + c] * h->hidden[n * C + c];
     }
-    const ag_row r = {kn_get(), &h->t.settings, &h->t.rows, n, V, z, g_y, g_work};
-    return ag_row_loss(&r, 1);
+    cap_row(g_y, g_teacher_cap), cap_row(z, g_cap);
+    memcpy(capped, z, sizeof capped);
+    const ag_row        r = {kn_get(), &h->t.settings, &h->t.rows, n, V, z, g_y, g_work};
+    const ag_row_result o = ag_row_loss(&r, 1);
+    for (int v = 0; v < V && g_cap > 0; v++) z[v] *= (real)(1 - (double)capped[v] * (double)capped[v] / (g_cap * g_cap));
+    return o;
 }
 
 static void check_rows(head *h)
@@ -109,6 +121,23 @@ static void rows_without_target_get_no_gradient(void **state)
             check_rows(&h);
             ag_plan_destroy(&h.p), ag_graph_destroy(&h.g);
         }
+}
+
+static void caps_are_those_of_student_and_teacher(void **state)
+{
+    static const double caps[][2] = {{1.5, 0}, {0, 0.7}, {1.5, 0.7}};
+    static head         h;
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        for (int o = AG_SAMPLED; o < AG_OBJECTIVES; o++) {
+            g_cap = caps[i][0], g_teacher_cap = caps[i][1];
+            make_head(&h, (ag_objective)o);
+            memset(h.loss_mask, 1, sizeof h.loss_mask);
+            ag_step(h.p, 0);
+            check_rows(&h);
+            ag_plan_destroy(&h.p), ag_graph_destroy(&h.g);
+        }
+    g_cap = g_teacher_cap = 0;
 }
 
 /* kl is the mean over the rows of which an exact entry is known, by their weights; the mean of none is NaN. */
@@ -209,9 +238,8 @@ static void entries_are_drawn_from_the_teacher(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_without_target_get_no_gradient),
-        cmocka_unit_test(entries_are_drawn_from_the_teacher),
-        cmocka_unit_test(rows_without_an_entry_have_no_divergence),
+        cmocka_unit_test(rows_without_target_get_no_gradient),       cmocka_unit_test(caps_are_those_of_student_and_teacher),
+        cmocka_unit_test(entries_are_drawn_from_the_teacher),        cmocka_unit_test(rows_without_an_entry_have_no_divergence),
         cmocka_unit_test(matrices_may_be_padded_to_different_sizes),
     };
     if (kn_init() != RT_OK) return fprintf(stderr, "%s\n", rt_error_text()), 1;
