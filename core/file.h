@@ -20,6 +20,9 @@ rt_status rt_file_sync_folder(const char *path);                   /* fsyncs the
 rt_status rt_dir_make(const char *path);                           /* creates a folder and its parents durably; it may exist */
 rt_status rt_dir_remove(const char *path);                         /* removes a file, or a folder with its content; it may be missing */
 rt_status rt_path(rt_buf *out, const char *dir, const char *name); /* sets *out to "dir/name" */
+/* Does the same for a file that is read from a folder of foreign origin, which must not name files of this machine.  RT_EFORMAT: the file exists and is a symbolic
+ * link out of the folder.  A snapshot in a cache of the Hugging Face hub may link to its "blobs". */
+rt_status rt_path_inside(rt_buf *out, const char *dir, const char *name);
 int       rt_file_exists(const char *path);
 int64_t   rt_file_size(const char *path); /* in bytes; -1: stat failed */
 /* Replaces the folder `to` by the folder `from` durably and removes the old one.  At every moment one of them has the name `to`, except

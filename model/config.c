@@ -53,7 +53,7 @@ static rt_status config_of_json(md_config *c, const char *dir)
     rt_buf    path = {0};
     cJSON    *o    = NULL;
     md_config read = {0};
-    rt_status st   = rt_path(&path, dir, "config.json");
+    rt_status st   = rt_path_inside(&path, dir, "config.json");
     if (st == RT_OK && !rt_file_exists(path.p))
         st = rt_fail(RT_ENOENT, __FILE__, __LINE__, "%s: expected a model folder with config.json, found none", dir);
     if (st == RT_OK) st = rt_json_read(&o, path.p, 0);

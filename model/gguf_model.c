@@ -76,7 +76,7 @@ static rt_status choose_file(rt_buf *path, const char *dir, char *const *names, 
         RT_CHECK(!one, RT_EFORMAT, "%s: the folder holds %s and %s; name one of the files instead", dir, one ? one : "", names[i]);
         one = names[i];
     }
-    return one ? rt_path(path, dir, one) : RT_OK;
+    return one ? rt_path_inside(path, dir, one) : RT_OK;
 }
 
 rt_status md_gguf_locate(rt_buf *path, const char *given)

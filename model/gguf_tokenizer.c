@@ -228,11 +228,11 @@ static rt_status put_template(md_gguf_keys *k, const char *dir)
     static const char key[] = "tokenizer.chat_template";
     rt_buf            path = {0}, text = {0};
     cJSON            *o  = NULL;
-    rt_status         st = rt_path(&path, dir, "chat_template.jinja");
+    rt_status         st = rt_path_inside(&path, dir, "chat_template.jinja");
     if (st == RT_OK && rt_file_exists(path.p)) {
         st = rt_file_read(&text, path.p, 1 << 20);
         if (st == RT_OK) md_gguf_put_text(k, key, text.p);
-    } else if (st == RT_OK && (st = rt_path(&path, dir, "tokenizer_config.json")) == RT_OK && rt_file_exists(path.p)) {
+    } else if (st == RT_OK && (st = rt_path_inside(&path, dir, "tokenizer_config.json")) == RT_OK && rt_file_exists(path.p)) {
         st                  = rt_json_read(&o, path.p, RT_JSON_DUPLICATES);
         const char *chatter = st == RT_OK ? cJSON_GetStringValue(json_at(o, "chat_template")) : NULL;
         if (chatter) md_gguf_put_text(k, key, chatter);
@@ -247,7 +247,7 @@ static rt_status put_template(md_gguf_keys *k, const char *dir)
 static rt_status read_root(cJSON **root, rt_buf *path, const char *dir)
 {
     rt_buf    text = {0};
-    rt_status st   = rt_path(path, dir, "tokenizer.json");
+    rt_status st   = rt_path_inside(path, dir, "tokenizer.json");
     if (st == RT_OK) st = rt_file_read(&text, path->p, MOST_FILE);
     if (st == RT_OK) st = rt_json_parse(root, text.p, text.len, RT_JSON_DUPLICATES, path->p);
     rt_buf_free(&text);

@@ -41,6 +41,7 @@ static rt_status take_theta(reader *k, const cJSON *o, const char *key)
     RT_CHECK(!k->theta_from || v == k->r->theta, RT_EFORMAT,
              "%s: %s is %.17g in %s and %.17g in %s, and programs differ in which they read; remove one", k->path, key, k->r->theta,
              k->theta_from, v, k->where);
+    RT_CHECK(v > 0 && isfinite(v), RT_EFORMAT, "%s: %s in %s must be a positive number, found %g", k->path, key, k->where, v);
     k->r->theta   = v;
     k->theta_from = k->where;
     return RT_OK;
@@ -222,12 +223,20 @@ static void put_scaling(rt_json_writer *w, const md_config *c, const md_rope *r)
     if (!r->truncate) rt_put_bool(w, "truncate", 0);
 }
 
+/* A quotient may be rounded to a factor that gives one element less (30 of 44). */
+static void put_part(rt_json_writer *w, const md_config *c, const md_rope *r)
+{
+    double part = (double)r->dims / (double)c->D;
+    if ((int64_t)((double)c->D * part) < r->dims) part = nextafter(part, 1);
+    if (r->dims) rt_put_real(w, "partial_rotary_factor", part, 17);
+}
+
 static void put_object(rt_json_writer *w, const md_config *c, const md_rope *r, const char *key)
 {
     rt_put_object(w, key);
     put_scaling(w, c, r);
     rt_put_real(w, "rope_theta", r->theta, 17);
-    if (r->dims) rt_put_real(w, "partial_rotary_factor", (double)r->dims / (double)c->D, 17);
+    put_part(w, c, r);
     rt_put_end(w);
 }
 
@@ -235,7 +244,7 @@ void md_rope_write(rt_json_writer *w, const md_config *c)
 {
     const md_rope *r = &c->rope;
     rt_put_real(w, "rope_theta", r->theta, 17);
-    if (r->dims) rt_put_real(w, "partial_rotary_factor", (double)r->dims / (double)c->D, 17);
+    put_part(w, c, r);
     if (r->kind == MD_ROPE_LONGROPE) rt_put_int(w, "original_max_position_embeddings", r->original);
     if (md_has(c, MD_LOCAL_ROPE)) {
         rt_put_real(w, "rope_local_base_freq", c->rope_local.theta, 17);

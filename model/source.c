@@ -31,31 +31,6 @@ void md_source_close(md_source **sp)
     *sp = NULL;
 }
 
-/* Returns the length of the part of a folder's real path that the paths of its files must have in common: all of it, or of a snapshot in a cache
- * of the Hugging Face hub, .../models--NAME/snapshots/REVISION, the part .../models--NAME, whose folder "blobs" holds the files. */
-static size_t source_root(const char *dir)
-{
-    const char *models = strstr(dir, "/models--"), *end = models ? strchr(models + 1, '/') : NULL;
-    if (!strcmp(dir, "/")) return 0;
-    return end && !strncmp(end, "/snapshots/", 11) ? (size_t)(end - dir) : strlen(dir);
-}
-
-rt_status md_source_stays(const char *dir, const char *file)
-{
-    char        *folder = realpath(dir, NULL), *resolved = realpath(file, NULL);
-    const size_t n     = folder ? source_root(folder) : 0;
-    const int    stays = folder && resolved && !strncmp(folder, resolved, n) && resolved[n] == '/';
-    rt_status    st    = RT_OK;
-    if (!stays)
-        st = rt_fail(
-            RT_EFORMAT, __FILE__, __LINE__,
-            "%s: expected a file of the model's folder, found a link to %s outside of it; copy the file into the folder, or name the "
-            "folder that holds it",
-            file, resolved ? resolved : "a file that cannot be opened");
-    free(folder), free(resolved);
-    return st;
-}
-
 static int source_by_name(const void *a, const void *b) { return strcmp(((const md_stored *)a)->name, ((const md_stored *)b)->name); }
 
 const md_stored *md_source_find(const md_source *s, const char *name, const char *suffix)

@@ -38,10 +38,6 @@ struct md_source_format {
 
 extern const md_source_format md_source_gguf, md_source_safetensors; /* source_NAME.c */
 
-/* For formats: RT_EFORMAT: `file`, which exists, is a symbolic link out of the model's folder `dir`.  A folder of foreign origin must not name files of
- * this machine.  A snapshot in a cache of the Hugging Face hub may link to its "blobs". */
-rt_status md_source_stays(const char *dir, const char *file);
-
 /* Opens the weights of `path`, which is borrowed, in the first format that recognises it.  Errors are those of the format. */
 rt_status md_source_open(md_source **out, const char *path);
 void      md_source_close(md_source **s);

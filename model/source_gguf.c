@@ -34,7 +34,6 @@ static rt_status open_file_of(gguf_file *f, const char *given)
 {
     rt_buf    path = {0};
     rt_status st   = md_gguf_locate(&path, given);
-    if (st == RT_OK && strcmp(path.p, given) != 0) st = md_source_stays(given, path.p);
     if (st == RT_OK) st = md_gguf_open(&f->g, path.p);
     rt_buf_free(&path);
     return st;

@@ -41,8 +41,7 @@ static rt_status add_file(folder *f, const char *name)
 {
     rt_buf path = {0};
     RT_CHECK(f->n < MAX_FILES, RT_EFORMAT, "%s: the folder has more than %d safetensors files", f->dir, MAX_FILES);
-    rt_status st = rt_path(&path, f->dir, name);
-    if (st == RT_OK) st = md_source_stays(f->dir, path.p);
+    rt_status st = rt_path_inside(&path, f->dir, name);
     if (st == RT_OK) st = md_st_open(&f->file[f->n], path.p);
     if (st == RT_OK) f->name[f->n++] = name;
     rt_buf_free(&path);
@@ -100,7 +99,7 @@ static int source_safetensors_by_name(const void *a, const void *b)
 static rt_status open_index(folder *f)
 {
     rt_buf    path = {0};
-    rt_status st   = rt_path(&path, f->dir, index_file);
+    rt_status st   = rt_path_inside(&path, f->dir, index_file);
     if (st == RT_OK) st = rt_json_read(&f->index, path.p, 0);
     rt_buf_free(&path);
     RT_TRY(st);

@@ -25,7 +25,7 @@ static uint32_t unit(const rt_buf *map, size_t i) { return i < units(map) ? char
 
 static size_t offset_of(uint32_t u) { return (size_t)(u >> 10) << ((u & 1 << 9) >> 6); }
 
-/* Returns the replacement of the shortest string of the map with which s begins; NULL: there is none. */
+/* Returns the replacement of the shortest string of the map with which s begins; NULL: there is none, or it begins inside a character. */
 static const char *charsmap_find(const rt_buf *map, const char *s, size_t n)
 {
     size_t at = offset_of(unit(map, 0));
@@ -36,7 +36,7 @@ static const char *charsmap_find(const rt_buf *map, const char *s, size_t n)
         at ^= offset_of(u);
         if (!(u & 1 << 8)) continue;
         const size_t text = 4 + 4 * units(map) + (unit(map, at) & ((1u << 31) - 1));
-        return text < map->len ? map->p + text : NULL;
+        return text < map->len && ((unsigned char)map->p[text] & 0xc0) != 0x80 ? map->p + text : NULL;
     }
     return NULL;
 }
@@ -124,5 +124,8 @@ rt_status ds_charsmap_read(rt_buf *map, const char *base64, const char *where)
     RT_TRY(base64_decode(base64, map, where));
     RT_CHECK(map->len >= 4 && charsmap_u32(map, 0) <= map->len - 4, RT_EFORMAT,
              "%s: the precompiled_charsmap is cut: it has %zu bytes, fewer than its trie", where, map->len);
+    const size_t texts = 4 + 4 * units(map);
+    RT_CHECK(rt_utf8_valid(map->p + texts, map->len - texts), RT_EFORMAT, "%s: the replacements of the precompiled_charsmap are not UTF-8",
+             where);
     return RT_OK;
 }

@@ -52,7 +52,7 @@ static rt_status ends_read_file(const char *dir, const char *name, take_fn take,
 {
     rt_buf    path = {0};
     cJSON    *o    = NULL;
-    rt_status st   = rt_path(&path, dir, name);
+    rt_status st   = rt_path_inside(&path, dir, name);
     if (st == RT_OK && rt_file_exists(path.p)) {
         st = rt_json_read(&o, path.p, RT_JSON_DUPLICATES);
         if (st == RT_OK) st = take(ud, o, path.p);

@@ -142,7 +142,8 @@ static rt_status escaped(parser *r, uint32_t *c)
     else if (isalnum((unsigned char)*r->p) || !*r->p) return regex_refuse(r, "an unknown escape");
     else {
         const size_t len = rt_utf8_length(r->p, strlen(r->p));
-        *c               = ds_utf8_decode(r->p, len);
+        if (!len) return regex_refuse(r, "an escaped byte that is not UTF-8");
+        *c = ds_utf8_decode(r->p, len);
         r->p += len - 1;
     }
     r->p++;

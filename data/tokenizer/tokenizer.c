@@ -17,15 +17,22 @@ static rt_status check_folder(const char *dir)
     return RT_OK;
 }
 
+static rt_status check_utf8(const rt_buf *text, const char *path)
+{
+    RT_CHECK(rt_utf8_valid(text->p, text->len), RT_EFORMAT, "%s: expected UTF-8, found other bytes; the file is damaged", path);
+    return RT_OK;
+}
+
 static rt_status read_tokenizer(ds_tokenizer *t, const char *dir)
 {
     rt_buf    path = {0}, text = {0};
     cJSON    *root = NULL;
     rt_status st   = RT_OK;
     RT_TRY_OR(check_folder(dir), out);
-    RT_TRY_OR(rt_path(&path, dir, "tokenizer.json"), out);
+    RT_TRY_OR(rt_path_inside(&path, dir, "tokenizer.json"), out);
     RT_TRY_OR(rt_file_read(&text, path.p, DS_MAX_TOKENIZER), out);
     RT_TRY_OR(rt_sha_bytes(text.p, text.len, t->file), out);
+    RT_TRY_OR(check_utf8(&text, path.p), out); /* what a normalizer puts into a text must be characters */
     /* core's check for duplicate keys is made for configurations; ds_vocab_put finds the duplicates of a vocabulary */
     RT_TRY_OR(rt_json_parse(&root, text.p, text.len, RT_JSON_DUPLICATES, path.p), out);
     RT_TRY_OR(ds_tokenizer_parse(t, root, path.p), out);

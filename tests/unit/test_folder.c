@@ -135,7 +135,7 @@ static void rotary_settings_have_many_spellings(void **state)
         {"\"partial_rotary_factor\": 1.0,", 10000, NULL},
         {"\"rope_scaling\": {\"rope_type\": \"mrope\", \"type\": \"default\"},", 0, "rope_scaling.rope_type \"mrope\""},
         {"\"rope_parameters\": {\"type\": \"linear\"},", 0, "expected a positive factor"},
-        {"\"rope_theta\": 0,", 0, "give no finite angles"},
+        {"\"rope_theta\": 0,", 0, "must be a positive number"},
         {"\"rope_scaling\": {\"type\": \"longrope\", \"original_max_position_embeddings\": 1, \"short_factor\": [1, 1], \"long_factor\": [1, 2]},",
          0, "give no finite angles"},
         {"\"rope_parameters\": {\"type\": \"llama3\", \"factor\": 8},", 0, "low_freq_factor above 0"},

@@ -144,6 +144,52 @@ static void links_stay_within_the_folder(void **state)
     assert_int_equal(load_linked(snapshot, "models--c/blobs/f0", "../../../models--c/blobs/f0"), RT_EFORMAT);
 }
 
+static rt_status load_tokenizer(const char *dir)
+{
+    ds_tokenizer *t = NULL;
+    return ds_tokenizer_load(&t, dir);
+}
+
+static rt_status read_config(const char *dir)
+{
+    md_config c;
+    return md_config_read(&c, dir);
+}
+
+static rt_status load_model(const char *dir)
+{
+    md_model       *m  = NULL;
+    const rt_status st = md_load(&m, dir, KN_REAL);
+    md_destroy(&m);
+    return st;
+}
+
+static void every_file_stays_within_the_folder(void **state)
+{
+    static const struct {
+        const char *name;
+        rt_status (*load)(const char *dir);
+    } files[] = {{"config.json", read_config},
+                 {"generation_config.json", read_config},
+                 {"model.gguf", read_config},
+                 {"model.safetensors.index.json", load_model},
+                 {"tokenizer.json", load_tokenizer}};
+    (void)state;
+    ok(rt_file_write(in_dir("any"), "{}", 2));
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char dir[128], link[192];
+        snprintf(dir, sizeof dir, "%s/linked", g_dir);
+        snprintf(link, sizeof link, "%s/%s", dir, files[i].name);
+        write_model(dir);
+        if (i == 2) ok(rt_dir_remove(in_dir("linked/model.safetensors")));
+        unlink(link);
+        assert_int_equal(symlink("../any", link), 0);
+        assert_int_equal(files[i].load(dir), RT_EFORMAT);
+        if (!strstr(rt_error_text(), "expected a file of the model's folder")) fail_msg("%s: %s", files[i].name, rt_error_text());
+        ok(rt_dir_remove(dir));
+    }
+}
+
 static int remove_dir(void **state)
 {
     (void)state;
@@ -154,7 +200,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(small_floats_have_the_values_of_their_standards),
                                        cmocka_unit_test(halves_are_rounded_to_the_nearest),
-                                       cmocka_unit_test(small_floats_are_read_as_reals), cmocka_unit_test(links_stay_within_the_folder)};
+                                       cmocka_unit_test(small_floats_are_read_as_reals), cmocka_unit_test(links_stay_within_the_folder),
+                                       cmocka_unit_test(every_file_stays_within_the_folder)};
     if (kn_init() != RT_OK || !mkdtemp(g_dir)) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     return cmocka_run_group_tests(tests, NULL, remove_dir);
 }
