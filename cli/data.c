@@ -1,9 +1,10 @@
-/* data.c -- retort data import|inspect|verify|stats|export. */
+/* data.c -- retort data import|inspect|verify|stats|export|remap. */
 #include "cli/data.h"
 #include "cli/cli.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "data/import.h"
+#include "data/remap.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -88,6 +89,56 @@ static rt_status data_export(const data_options *o, int argc, char **argv)
     return st;
 }
 
+/* ---- remap -------------------------------------------------------------------------------------- */
+
+static rt_status print_remapped(const data_options *o, const ds_remapped *r)
+{
+    rt_buf         b = {0};
+    rt_json_writer w = {.out = &b};
+    if (!o->json) {
+        cli_print("%s: %lld documents, %lld tokens\n", o->out, (long long)r->documents, (long long)r->tokens);
+        if (r->rows) cli_print("mass of removed entries, moved to the tail: %.4f per row\n", r->moved);
+        return RT_OK;
+    }
+    rt_put_object(&w, NULL);
+    rt_put_text(&w, "path", o->out);
+    rt_put_int(&w, "documents", r->documents);
+    rt_put_int(&w, "tokens", r->tokens);
+    rt_put_fixed(&w, "moved", r->moved, 6);
+    rt_put_end(&w);
+    return cli_print_line(&w);
+}
+
+static rt_status remap_with(const data_options *o, ds_shard *s)
+{
+    ds_tokenizer *from = NULL, *to = NULL;
+    ds_remapped   r = {0};
+    rt_progress   p;
+    rt_status     st = ds_tokenizer_load(&from, o->former);
+    if (st == RT_OK) st = ds_tokenizer_load(&to, o->tokenizer);
+    if (st == RT_OK) {
+        rt_progress_begin(&p, "renumbering", "documents", ds_shard_docs(s), 0);
+        st = ds_remap(s, from, to, o->out, &p, &r);
+        rt_progress_end(&p);
+    }
+    if (st == RT_OK) st = print_remapped(o, &r);
+    ds_tokenizer_destroy(&from);
+    ds_tokenizer_destroy(&to);
+    return st;
+}
+
+static rt_status data_remap(const data_options *o, int argc, char **argv)
+{
+    ds_shard *s;
+    RT_CHECK(argc == 1, RT_EINVAL, "data remap takes one shard, found %d", argc);
+    RT_CHECK(o->former && o->tokenizer && o->out, RT_EINVAL,
+             "data remap requires --former DIR, the shard's tokenizer, --tokenizer DIR, the trimmed one, and --out PATH.h5");
+    RT_TRY(ds_shard_open(&s, argv[0]));
+    const rt_status st = remap_with(o, s);
+    ds_shard_close(&s);
+    return st;
+}
+
 /* ---- verify ------------------------------------------------------------------------------------ */
 
 static rt_status print_sound(const data_options *o, const ds_shard *s, const char *hex)
@@ -150,9 +201,10 @@ static rt_status each(const data_options *o, int argc, char **argv, const char *
 
 static rt_status data_run(const void *options, int argc, char **argv)
 {
-    static const char *const words[] = {"import", "inspect", "verify", "stats", "export"};
+    static const char *const words[] = {"import", "inspect", "verify", "stats", "export", "remap"};
     const data_options      *o       = options;
-    RT_CHECK(argc >= 1, RT_EINVAL, "data: expected import, inspect, verify, stats or export, found no argument (see 'retort data --help')");
+    RT_CHECK(argc >= 1, RT_EINVAL,
+             "data: expected import, inspect, verify, stats, export or remap, found no argument (see 'retort data --help')");
     const char *word = argv[0];
     argc--, argv++;
     if (!strcmp(word, "import")) return data_import(o, argc, argv);
@@ -160,13 +212,15 @@ static rt_status data_run(const void *options, int argc, char **argv)
     if (!strcmp(word, "verify")) return data_verify(o, argc, argv);
     if (!strcmp(word, "stats")) return each(o, argc, argv, word, data_stats);
     if (!strcmp(word, "export")) return data_export(o, argc, argv);
-    RT_FAIL(RT_EINVAL, "data has no sub-command '%s'; the nearest is '%s'", word, rt_nearest(word, words, 5));
+    if (!strcmp(word, "remap")) return data_remap(o, argc, argv);
+    RT_FAIL(RT_EINVAL, "data has no sub-command '%s'; the nearest is '%s'", word, rt_nearest(word, words, 6));
 }
 
 #define AT(field) offsetof(data_options, field)
 static const rt_option options[] = {
-    {"tokenizer", RT_OPT_TEXT, AT(tokenizer), "DIR", "import, inspect, export: folder that holds tokenizer.json"},
-    {"out", RT_OPT_TEXT, AT(out), "PATH", "import, export: the shard (.h5) or text file (.jsonl) to write, which must not exist"},
+    {"tokenizer", RT_OPT_TEXT, AT(tokenizer), "DIR", "import, inspect, export, remap: folder that holds tokenizer.json"},
+    {"former", RT_OPT_TEXT, AT(former), "DIR", "remap: folder of the tokenizer that the shard was made with"},
+    {"out", RT_OPT_TEXT, AT(out), "PATH", "import, export, remap: the shard (.h5) or text file (.jsonl) to write, which must not exist"},
     {"split", RT_OPT_TEXT, AT(split), "LIST", "import: names and sizes of the parts, such as train=0.9,valid=0.1 (default: one part)"},
     {"max-tokens", RT_OPT_TEXT, AT(max_tokens), "LIST", "import: end a part after exactly N tokens; N for the only part, or NAME=N,..."},
     {"max-doc", RT_OPT_INT, AT(max_doc), "N",
@@ -187,7 +241,7 @@ static const data_options defaults = {.doc = -1};
 
 const rt_command cli_data = {
     .name     = "data",
-    .usage    = "import|inspect|verify|stats|export FILE... [options]",
+    .usage    = "import|inspect|verify|stats|export|remap FILE... [options]",
     .summary  = "import text into shards; inspect, verify, count and export them",
     .text     = "Converts text to shards, the files that training reads, and shows what shards hold.\n\n"
                 "  data import FILE|FOLDER|-... --tokenizer DIR --out PATH.h5 [--split LIST]\n"
@@ -210,7 +264,10 @@ const rt_command cli_data = {
                 "  data stats SHARD...\n"
                 "      Shows document lengths, probability mass in the top k, entropy and bytes per token.\n"
                 "  data export SHARD --tokenizer DIR --out FILE.jsonl\n"
-                "      Writes the text and metadata of each document as one JSON object per line.\n\n"
+                "      Writes the text and metadata of each document as one JSON object per line.\n"
+                "  data remap SHARD --former DIR --tokenizer DIR --out PATH.h5\n"
+                "      Gives the shard the ids of a tokenizer that 'retort tokenizer trim' made of its own. Teacher\n"
+                "      entries that it lacks become part of the tail.\n\n"
                 "  retort data import my.txt --tokenizer @share/teacher --split train=0.95,valid=0.05 --out my.h5\n"
                 "  retort data inspect my-train.h5 --doc 0 --tokenizer @share/teacher",
     .options  = options,

@@ -6,7 +6,7 @@
 #include "data/tokenizer.h"
 
 typedef struct data_options {
-    const char *tokenizer, *out, *split, *max_tokens, *document, *text_field, *format;
+    const char *tokenizer, *former, *out, *split, *max_tokens, *document, *text_field, *format;
     int64_t     max_doc;
     int64_t     seed, doc;
     int         digest, json;

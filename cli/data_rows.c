@@ -36,14 +36,15 @@ static void insert(likely *l, int32_t id, double p)
 static void of_entries(likely *l, const view *v, int64_t i)
 {
     const int64_t k = v->info->k;
-    for (int64_t j = 0; j < k && j < SHOWN; j++) insert(l, v->d.rows.topk_ids[i * k + j], exp((double)v->d.rows.topk_logprob[i * k + j]));
+    for (int64_t j = 0; j < k && j < SHOWN && v->d.rows.topk_ids[i * k + j] >= 0; j++)
+        insert(l, v->d.rows.topk_ids[i * k + j], exp((double)v->d.rows.topk_logprob[i * k + j]));
 }
 
 static void of_samples(likely *l, const view *v, int64_t i)
 {
     const int64_t  m   = v->info->m;
     const int32_t *ids = v->d.rows.tail_ids + i * m;
-    for (int64_t j = 0; j < m; j++) {
+    for (int64_t j = 0; j < m && ids[j] >= 0; j++) {
         int64_t before = 0, n = 0;
         for (int64_t o = 0; o < m; o++) n += ids[o] == ids[j], before += o < j && ids[o] == ids[j];
         if (!before) insert(l, ids[j], (double)n / (double)m);

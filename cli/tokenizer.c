@@ -1,6 +1,7 @@
-/* tokenizer.c -- retort tokenizer train|encode|decode. */
+/* tokenizer.c -- retort tokenizer train|trim|encode|decode. */
 #include "data/tokenizer.h"
 #include "cli/cli.h"
+#include "cli/tokenizer.h"
 #include "core/file.h"
 #include "core/utf8.h"
 #include "data/text.h"
@@ -204,29 +205,39 @@ static rt_status run_train(const options *o, int argc, char **argv)
     return ds_tokenizer_train(&input, o->vocab, o->end, o->out, &p);
 }
 
+static rt_status run_trim(const options *o, int argc, char **argv)
+{
+    const ds_input input = {.document = o->document, .field = o->text_field, .format = o->format};
+    RT_CHECK(argc > 2, RT_EINVAL, "tokenizer trim requires a tokenizer and a corpus: retort tokenizer trim TOKENIZER FILE... --out DIR");
+    RT_CHECK(o->out, RT_EINVAL, "tokenizer trim requires --out DIR, the folder to write");
+    RT_TRY(tokenizer_check_out(o));
+    return cli_tokenizer_trim(argv[1], (const char *const *)argv + 2, argc - 2, &input, o->out);
+}
+
 static rt_status tokenizer_run(const void *opts, int argc, char **argv)
 {
-    static const char *const names[] = {"train", "encode", "decode"};
+    static const char *const names[] = {"train", "trim", "encode", "decode"};
     const options           *o       = opts;
-    RT_CHECK(argc > 0, RT_EINVAL, "tokenizer: expected train, encode or decode, found no argument (see 'retort tokenizer --help')");
+    RT_CHECK(argc > 0, RT_EINVAL, "tokenizer: expected train, trim, encode or decode, found no argument (see 'retort tokenizer --help')");
     if (!strcmp(argv[0], "train")) return run_train(o, argc, argv);
+    if (!strcmp(argv[0], "trim")) return run_trim(o, argc, argv);
     if (!strcmp(argv[0], "encode")) return run_lines(o, argc, argv, encode_line);
     if (!strcmp(argv[0], "decode")) return run_lines(o, argc, argv, decode_line);
     RT_FAIL(RT_EINVAL, "tokenizer has no sub-command '%s'; the nearest is '%s' (see 'retort tokenizer --help')", argv[0],
-            rt_nearest(argv[0], names, 3));
+            rt_nearest(argv[0], names, 4));
 }
 
 static const options   defaults = {.vocab = 4096, .end = "<|end|>"};
 static const rt_option table[]  = {
      {"vocab", RT_OPT_INT, offsetof(options, vocab), "N", "train: size of the vocabulary in tokens (default 4096)"},
      {"end", RT_OPT_TEXT, offsetof(options, end), "TEXT", "train: token that ends a document, which gets id 0 (default <|end|>)"},
-     {"out", RT_OPT_TEXT, offsetof(options, out), "DIR", "train: folder to write tokenizer.json and tokenizer_config.json into"},
-     {"force", RT_OPT_FLAG, offsetof(options, force), NULL, "train: replace the tokenizer in --out"},
+     {"out", RT_OPT_TEXT, offsetof(options, out), "DIR", "train, trim: folder to write tokenizer.json and tokenizer_config.json into"},
+     {"force", RT_OPT_FLAG, offsetof(options, force), NULL, "train, trim: replace the tokenizer in --out"},
      {"document", RT_OPT_TEXT, offsetof(options, document), "WORD",
-      "train: unit of plain text that makes a document, as in data import (default line)"},
-     {"text-field", RT_OPT_TEXT, offsetof(options, text_field), "NAME", "train: field or column that holds the text (default text)"},
+      "train, trim: unit of plain text that makes a document, as in data import (default line)"},
+     {"text-field", RT_OPT_TEXT, offsetof(options, text_field), "NAME", "train, trim: field or column that holds the text (default text)"},
      {"format", RT_OPT_TEXT, offsetof(options, format), "WORD",
-      "train: txt, jsonl or csv, for standard input and for other file names (default: from the file name)"},
+      "train, trim: txt, jsonl or csv, for standard input and for other file names (default: from the file name)"},
      {"special", RT_OPT_FLAG, offsetof(options, special), NULL,
       "encode: add the tokens that the tokenizer puts around a text; decode: also print special tokens"},
      {0},
@@ -234,11 +245,15 @@ static const rt_option table[]  = {
 
 const rt_command cli_tokenizer = {
     .name     = "tokenizer",
-    .usage    = "train FILE... --out DIR | encode DIR | decode DIR",
-    .summary  = "train a tokenizer, or turn text into token ids and back",
+    .usage    = "train FILE... --out DIR | trim DIR FILE... --out DIR | encode DIR | decode DIR",
+    .summary  = "train or trim a tokenizer, or turn text into token ids and back",
     .text     = "train       trains a byte-level BPE tokenizer on text files, which are read as in data import\n"
                 "            (.txt: one document per line; .jsonl: the field \"text\"; tables, folders, gzip), and\n"
                 "            writes tokenizer.json in Hugging Face's format.\n"
+                "trim        keeps the entries that a corpus uses, those from which they are merged, all bytes and all\n"
+                "            special tokens. The files are shards (.h5) or texts. The corpus gets the same entries as\n"
+                "            before; other text is encoded in smaller parts. 'retort data remap' gives shards the new\n"
+                "            ids, 'retort init --tokenizer' a model.\n"
                 "encode      reads JSON lines {\"name\": ..., \"text\": ...} from standard input and writes\n"
                 "            {\"name\": ..., \"ids\": [...]}.\n"
                 "decode      does the reverse.\n\n"
@@ -246,6 +261,7 @@ const rt_command cli_tokenizer = {
                 "encodes them as they are. Any other tokenizer (SentencePiece's kind, Unigram) gets U+FFFD for each\n"
                 "maximal part that is not UTF-8, as Python's errors=\"replace\" does.\n\n"
                 "  retort tokenizer train corpus.txt --vocab 4096 --out tok\n"
+                "  retort tokenizer trim teacher corpus.h5 --out small\n"
                 "  echo '{\"name\": 1, \"text\": \"a vessel\"}' | retort tokenizer encode tok --special",
     .options  = table,
     .size     = sizeof(options),

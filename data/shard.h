@@ -13,6 +13,7 @@
 typedef struct ds_info { /* the attributes of a shard */
     int     soft;        /* kind: 0 text, 1 soft (has targets) */
     int64_t vocab;
+    int64_t former;      /* number of the teacher's ids, if the tokenizer is a trimmed one (remap.h); 0: not trimmed */
     int64_t k, m;        /* 0 for text */
     int64_t codec_bytes; /* per row; 0: none */
     int64_t rank;        /* coordinates of a decoded row, ds_codec.r; set on opening, ignored by ds_writer_create; 0: none */
@@ -26,7 +27,8 @@ typedef struct ds_info { /* the attributes of a shard */
 
 /* One document: arrays of n values, owned by the caller that filled them.  In a shard, k = 0 means that the m tail ids are sampled
  * from the whole distribution: each has weight 1/m, tail_mass is 1 and tail_entropy is the entropy of the whole distribution.  A soft
- * row has at least one of k, m and codec bytes. */
+ * row has at least one of k, m and codec bytes.  If info.former is set, a row may have fewer entries, which are followed by the id -1 with
+ * the log-probability -infinity, and fewer tail ids, which are followed by -1. */
 typedef struct ds_doc {
     int64_t        n;
     const int32_t *ids;

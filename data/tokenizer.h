@@ -37,6 +37,7 @@ rt_status ds_ends_read(ds_ends *e, const char *dir);
 rt_status      ds_tokenizer_load(ds_tokenizer **out, const char *dir);
 void           ds_tokenizer_destroy(ds_tokenizer **t);
 int64_t        ds_tokenizer_size(const ds_tokenizer *t);                  /* entries, added tokens included: largest id + 1 */
+int64_t        ds_tokenizer_entries(const ds_tokenizer *t);               /* number of entries: the size without unused ids */
 int32_t        ds_tokenizer_bos(const ds_tokenizer *t);                   /* -1: none */
 int32_t        ds_tokenizer_eos(const ds_tokenizer *t);                   /* the tokenizer's own end token */
 const ds_ends *ds_tokenizer_ends(const ds_tokenizer *t);                  /* that token and the model's end tokens */
@@ -80,6 +81,15 @@ void                      ds_decoder_destroy(ds_decoder **d);
 rt_status ds_tokenizer_copy(const char *from_dir, const char *to_dir);
 /* Names of the files that ds_tokenizer_copy writes, i = 0, 1, ...; NULL after the last. */
 const char *ds_tokenizer_part(int i);
+
+/* Writes to to_dir the tokenizer of from_dir with only a part of its entries: those with used[id] = 1 (of all ids of the tokenizer), the symbols
+ * and intermediate entries from which they are merged, all bytes and all special tokens.  Entries keep their order, ids become dense.  A text
+ * whose ids are all in use gets the same entries as before.  The result is an ordinary tokenizer.json with tokenizer_config.json and the chat
+ * template.  RT_EINVAL if to_dir holds a tokenizer. */
+rt_status ds_tokenizer_trim(const char *from_dir, const uint8_t *used, const char *to_dir);
+/* Sets map[id] for all ids of `from` to the id of the same entry in `to`, or to -1.  Entries are the same if they have the same form in
+ * tokenizer.json or, if only one of the tokenizers is byte-level, the same text; an added token is never the same as another entry. */
+rt_status ds_tokenizer_map(const ds_tokenizer *from, const ds_tokenizer *to, int32_t *map);
 
 typedef struct ds_input ds_input; /* text.h */
 /* Trains byte-level BPE of `vocab` entries on the files.  `end` (e.g. "<|end|>") becomes entry 0, bos and eos: documents begin and

@@ -170,19 +170,27 @@ static const md_piece *token_of(const md_vocabulary *v, const char *key, rt_stat
     return *st == RT_OK && id >= 0 && id < v->n ? &v->p[id] : NULL;
 }
 
-/* Puts the token that begins a text before it. */
+/* Puts the template of one or two texts, each after the token that begins it.  Hugging Face's tokenizers require both. */
+static void put_texts(rt_json_writer *w, const char *key, const md_piece *bos, const char *texts)
+{
+    rt_put_array(w, key);
+    for (int type = 0; texts[type]; type++) {
+        for (int i = 0; i < 2; i++) {
+            rt_put_object(w, NULL);
+            rt_put_object(w, i ? "Sequence" : "SpecialToken");
+            rt_put_bytes(w, "id", i ? &texts[type] : bos->text, i ? 1 : bos->n);
+            rt_put_int(w, "type_id", type);
+            rt_put_end(w), rt_put_end(w);
+        }
+    }
+    rt_put_end(w);
+}
+
 static void put_begin(rt_json_writer *w, const md_piece *bos)
 {
     vocabulary_put_type(w, "post_processor", "TemplateProcessing");
-    rt_put_array(w, "single");
-    for (int i = 0; i < 2; i++) {
-        rt_put_object(w, NULL);
-        rt_put_object(w, i ? "Sequence" : "SpecialToken");
-        rt_put_bytes(w, "id", i ? "A" : bos->text, i ? 1 : bos->n);
-        rt_put_int(w, "type_id", 0);
-        rt_put_end(w), rt_put_end(w);
-    }
-    rt_put_end(w);
+    put_texts(w, "single", bos, "A");
+    put_texts(w, "pair", bos, "AB");
     rt_put_object(w, "special_tokens");
     rt_put_key(w, bos->text, bos->n);
     rt_put_object(w, NULL);

@@ -13,7 +13,7 @@ typedef struct check {
     const ds_doc  *d;
     const ds_rows *r;    /* the rows of d */
     int            ends; /* 1: the rows end the document */
-    double         most; /* the largest possible entropy, log(vocab) */
+    double         most; /* the largest possible entropy: the logarithm of the number of the teacher's ids */
 } check;
 
 /* ---- ids: a bitmap marks the ids among the top k -------------------------------------------- */
@@ -23,7 +23,7 @@ static int marked(const check *c, int32_t id) { return c->s->marks[id / 64] >> i
 static rt_status check_tail(const check *c)
 {
     const int32_t *tail = c->r->tail_ids + c->row * c->m;
-    for (int64_t i = 0; i < c->m && c->r->tail_mass[c->row] > 0; i++)
+    for (int64_t i = 0; i < c->m && tail[i] >= 0 && c->r->tail_mass[c->row] > 0; i++)
         SAY(!marked(c, tail[i]), ROW "tail id %d is one of the top k", AT(c), (int)tail[i]);
     return RT_OK;
 }
@@ -33,8 +33,8 @@ static rt_status check_top_ids(const check *c)
     const int32_t *id = c->r->topk_ids + c->row * c->k;
     rt_status      st = RT_OK;
     int64_t        n  = 0;
-    for (; n < c->k && !marked(c, id[n]); n++) c->s->marks[id[n] / 64] |= (uint64_t)1 << id[n] % 64;
-    if (n < c->k) st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, ROW "id %d occurs twice among the top k", AT(c), (int)id[n]);
+    for (; n < c->k && id[n] >= 0 && !marked(c, id[n]); n++) c->s->marks[id[n] / 64] |= (uint64_t)1 << id[n] % 64;
+    if (n < c->k && id[n] >= 0) st = rt_fail(RT_EFORMAT, __FILE__, __LINE__, ROW "id %d occurs twice among the top k", AT(c), (int)id[n]);
     else if (c->r->tail_ids) st = check_tail(c);
     while (n-- > 0) c->s->marks[id[n] / 64] = 0;
     return st;
@@ -61,17 +61,19 @@ static rt_status check_masses(const check *c)
 /* Checks the log-probability of the actual next token: alone and, if the token is among the top k, against its entry. */
 static rt_status check_actual(const check *c)
 {
-    const int64_t k      = c->k;
-    const double  actual = (double)c->r->actual_logprob[c->row];
-    const float  *lp     = c->r->topk_logprob + c->row * k;
-    int64_t       at     = 0;
+    const int64_t  k      = c->k;
+    const double   actual = (double)c->r->actual_logprob[c->row];
+    const float   *lp     = c->r->topk_logprob + c->row * k;
+    const int32_t *id     = c->r->topk_ids + c->row * k;
+    int64_t        at = 0, n = k;
     if (isnan(actual)) return RT_OK;
+    while (n > 0 && id[n - 1] < 0) n--;
     SAY(actual <= 0, ROW "the actual token has log-probability %g, expected at most 0", AT(c), actual);
-    while (at < k && c->r->topk_ids[c->row * k + at] != c->d->target_id[c->row]) at++;
-    SAY(at == k || (double)lp[at] == actual || fabs((double)lp[at] - actual) <= TOLERANCE,
+    while (at < n && id[at] != c->d->target_id[c->row]) at++;
+    SAY(at == n || (double)lp[at] == actual || fabs((double)lp[at] - actual) <= TOLERANCE,
         ROW "the actual token has the log-probability %g among the top k, but %g in /actual_logprob", AT(c), (double)lp[at], actual);
-    SAY(at < k || !k || actual <= (double)lp[k - 1] + TOLERANCE,
-        ROW "the actual token has the log-probability %g but is not among the top k, whose lowest is %g", AT(c), actual, (double)lp[k - 1]);
+    SAY(at < n || !n || actual <= (double)lp[n - 1] + TOLERANCE,
+        ROW "the actual token has the log-probability %g but is not among the top k, whose lowest is %g", AT(c), actual, (double)lp[n - 1]);
     return RT_OK;
 }
 
@@ -108,9 +110,15 @@ static rt_status check_target(const check *c)
 
 rt_status ds_shard_check_rows(ds_shard *s, int64_t doc, int64_t first, const ds_doc *d)
 {
-    check c = {
-        .s = s, .k = s->info.k, .m = s->info.m, .doc = doc, .first = first, .d = d, .r = &d->rows, .most = log((double)s->info.vocab)};
-    c.ends = first + d->n == s->starts[doc + 1] - s->starts[doc];
+    check c = {.s     = s,
+               .k     = s->info.k,
+               .m     = s->info.m,
+               .doc   = doc,
+               .first = first,
+               .d     = d,
+               .r     = &d->rows,
+               .most  = log((double)(s->info.former ? s->info.former : s->info.vocab))};
+    c.ends  = first + d->n == s->starts[doc + 1] - s->starts[doc];
     if (d->rows.topk_ids && !s->marks) RT_TRY(RT_NEW(s->marks, s->info.vocab / 64 + 1));
     for (c.row = 0; c.row < d->n; c.row++) {
         SAY(!d->prompt_mask || d->prompt_mask[c.row] <= 1, ROW "/prompt_mask is %d, expected 0 or 1", AT(&c), (int)d->prompt_mask[c.row]);

@@ -71,9 +71,15 @@ ds_h5_spec ds_column_spec(const ds_info *info, int c)
                         .gzip  = DS_GZIP};
 }
 
+int ds_id_fits(const ds_info *i, const int32_t *v, int64_t at, int64_t width, int entry)
+{
+    const int last = (at + 1) % width == 0;
+    return v[at] >= 0 ? v[at] < i->vocab : entry && i->former && v[at] == -1 && (last || v[at + 1] == -1);
+}
+
 int ds_info_fits(const ds_info *i)
 {
     if (!i->soft) return i->k == 0 && i->m == 0 && i->codec_bytes == 0;
-    const int k_ok = i->k >= 0 && i->k <= DS_MAX_K && i->k <= i->vocab, m_ok = i->m >= 0 && i->m <= DS_MAX_K;
+    const int k_ok = i->k >= 0 && i->k <= DS_MAX_K && i->k <= (i->former ? i->former : i->vocab), m_ok = i->m >= 0 && i->m <= DS_MAX_K;
     return k_ok && m_ok && i->codec_bytes >= 0 && i->codec_bytes <= DS_MAX_SKETCH && i->k + i->m + i->codec_bytes > 0;
 }

@@ -90,6 +90,8 @@ int       ds_shard_has_meta(const ds_shard *s);
 rt_status ds_shard_names(ds_shard *s);
 /* Reads n rows of a column with one entry per row, from token `first` of the shard on, unchanged. */
 rt_status ds_shard_column(ds_shard *s, ds_col c, int64_t first, int64_t n, void *out);
+/* Returns 1 if v[at] may be in a column of `width` ids per row; entry: a column of entries or tail ids, whose rows may end early. */
+int ds_id_fits(const ds_info *i, const int32_t *v, int64_t at, int64_t width, int entry);
 /* Returns 1 if the attributes for k, m and the codec are valid together. */
 int ds_info_fits(const ds_info *i);
 /* Reads the decoder again; the caller destroys it. */

@@ -65,6 +65,8 @@ static rt_status digest_add_doc(rt_sha *h, ds_shard *s, int64_t doc)
 static rt_status add_optional(rt_sha *h, ds_shard *s)
 {
     const ds_codec *x;
+    const int64_t   former = ds_shard_info(s)->former;
+    if (former) digest_add_text(h, "former"), digest_add_int(h, former);
     if (ds_shard_has_weight(s)) digest_add_text(h, "weight");
     if (ds_shard_has_meta(s)) digest_add_text(h, "meta");
     RT_TRY(ds_shard_codec(s, &x));

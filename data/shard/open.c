@@ -62,6 +62,7 @@ static rt_status read_attributes(ds_shard *s)
     const char *path = ds_h5_path(s->file);
     RT_TRY(read_kind(s));
     RT_TRY(ds_h5_get_int(s->file, "vocab_size", &i->vocab));
+    if (ds_h5_has_attribute(s->file, "former_vocab_size")) RT_TRY(ds_h5_get_int(s->file, "former_vocab_size", &i->former));
     RT_TRY(ds_h5_get_int(s->file, "k", &i->k));
     RT_TRY(ds_h5_get_int(s->file, "m", &i->m));
     RT_TRY(ds_h5_get_int(s->file, "time", &i->time));
@@ -72,6 +73,9 @@ static rt_status read_attributes(ds_shard *s)
     }
     RT_CHECK(i->vocab >= 1 && i->vocab <= INT32_MAX, RT_EFORMAT,
              "%s: the attribute 'vocab_size' is %lld, expected a positive 32-bit integer", path, (long long)i->vocab);
+    RT_CHECK(!i->former || (i->former >= i->vocab && i->former <= INT32_MAX), RT_EFORMAT,
+             "%s: the attribute 'former_vocab_size' is %lld, expected at least vocab_size, %lld", path, (long long)i->former,
+             (long long)i->vocab);
     if (ds_h5_has(s->file, ds_columns[COL_SKETCH].name)) RT_TRY(read_widths(s));
     RT_CHECK(
         ds_info_fits(i), RT_EFORMAT,

@@ -79,7 +79,7 @@ static rt_status shard_check_ids(const ds_shard *s, int c, int64_t doc, int64_t 
     const uint8_t *valid = c == COL_IDS ? NULL : s->rows[COL_VALID];
     const int64_t  width = ds_column_width(&s->info, c);
     for (int64_t i = 0; i < n * width; i++)
-        RT_CHECK((v[i] >= 0 && v[i] < s->info.vocab) || (valid && !valid[i / width]), RT_EFORMAT,
+        RT_CHECK(ds_id_fits(&s->info, v, i, width, c == COL_TOPK_IDS || c == COL_TAIL) || (valid && !valid[i / width]), RT_EFORMAT,
                  "%s: document %lld, row %lld: %s holds id %d, but the vocabulary has %lld entries", ds_h5_path(s->file), (long long)doc,
                  (long long)(first + i / width), ds_columns[c].name, (int)v[i], (long long)s->info.vocab);
     return RT_OK;

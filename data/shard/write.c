@@ -45,6 +45,7 @@ static rt_status write_attributes(ds_h5 *f, const ds_info *i)
     RT_TRY(ds_h5_put_text(f, "kind", i->soft ? "soft" : "text"));
     RT_TRY(ds_h5_put_text(f, "codec", "raw"));
     RT_TRY(ds_h5_put_int(f, "vocab_size", i->vocab));
+    if (i->former) RT_TRY(ds_h5_put_int(f, "former_vocab_size", i->former));
     RT_TRY(ds_h5_put_int(f, "k", i->k));
     RT_TRY(ds_h5_put_int(f, "m", i->m));
     RT_TRY(ds_h5_put_int(f, "time", i->time ? i->time : rt_unix_time()));
@@ -96,7 +97,7 @@ static rt_status bad_id(const ds_writer *w, const char *what, int64_t row, int32
 static rt_status writer_check_ids(const ds_writer *w, const char *what, const int32_t *v, int64_t width, const uint8_t *valid, int64_t n)
 {
     for (int64_t i = 0; i < n * width; i++)
-        if ((!valid || valid[i / width]) && (v[i] < 0 || v[i] >= w->info.vocab)) return bad_id(w, what, i / width, v[i]);
+        if ((!valid || valid[i / width]) && !ds_id_fits(&w->info, v, i, width, valid != NULL)) return bad_id(w, what, i / width, v[i]);
     return RT_OK;
 }
 

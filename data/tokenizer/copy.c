@@ -93,21 +93,11 @@ static rt_status cut_text(const rt_buf *from, rt_buf *to, int *changed, const ch
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-static rt_status copy_read_file(const char *dir, const char *name, rt_buf *bytes, int *there)
-{
-    rt_buf    path = {0};
-    rt_status st   = rt_path_inside(&path, dir, name);
-    *there         = st == RT_OK && rt_file_exists(path.p);
-    if (*there) st = rt_file_read(bytes, path.p, DS_MAX_TOKENIZER);
-    rt_buf_free(&path);
-    return st;
-}
-
-static rt_status copy_file(const char *from_dir, const char *to_dir, const char *name)
+rt_status ds_tokenizer_copy_file(const char *from_dir, const char *to_dir, const char *name)
 {
     rt_buf    bytes = {0};
     int       there;
-    rt_status st = copy_read_file(from_dir, name, &bytes, &there);
+    rt_status st = ds_tokenizer_read_file(from_dir, name, &bytes, &there);
     if (st == RT_OK && there) st = ds_tokenizer_write_file(to_dir, name, &bytes);
     rt_buf_free(&bytes);
     return st;
@@ -117,7 +107,7 @@ static rt_status copy_tokenizer(const char *from_dir, const char *to_dir, int *c
 {
     rt_buf    from = {0}, to = {0};
     int       there;
-    rt_status st = copy_read_file(from_dir, "tokenizer.json", &from, &there);
+    rt_status st = ds_tokenizer_read_file(from_dir, "tokenizer.json", &from, &there);
     if (st == RT_OK) st = cut_text(&from, &to, changed, from_dir);
     if (st == RT_OK) st = ds_tokenizer_write_file(to_dir, "tokenizer.json", *changed ? &to : &from);
     rt_buf_free(&from);
@@ -183,7 +173,7 @@ static rt_status copy_config(const ds_tokenizer *t, const char *from_dir, const 
     rt_buf    bytes  = {0};
     cJSON    *config = NULL;
     int       there;
-    rt_status st = copy_read_file(from_dir, "tokenizer_config.json", &bytes, &there);
+    rt_status st = ds_tokenizer_read_file(from_dir, "tokenizer_config.json", &bytes, &there);
     if (st == RT_OK && there && !changed) st = ds_tokenizer_write_file(to_dir, "tokenizer_config.json", &bytes);
     else if (st == RT_OK) {
         st = there ? rt_json_parse(&config, bytes.p, bytes.len, RT_JSON_DUPLICATES, from_dir) : default_config(&config, t);
@@ -205,7 +195,7 @@ static rt_status copy_all(const ds_tokenizer *t, const char *from_dir, const cha
 {
     int changed;
     RT_TRY(copy_tokenizer(from_dir, to_dir, &changed));
-    for (int i = BESIDE; i < NAMES; i++) RT_TRY(copy_file(from_dir, to_dir, names[i]));
+    for (int i = BESIDE; i < NAMES; i++) RT_TRY(ds_tokenizer_copy_file(from_dir, to_dir, names[i]));
     return copy_config(t, from_dir, to_dir, changed);
 }
 

@@ -77,11 +77,10 @@ static rt_status merge_halves(const cJSON *e, const char *half[2], size_t n[2], 
     return RT_OK;
 }
 
-static rt_status parse_merge(ds_tokenizer *t, const cJSON *e, int64_t number, rt_buf *both, const char *where)
+rt_status ds_merge_read(const ds_tokenizer *t, const cJSON *e, int64_t number, rt_buf *both, int32_t id[3], const char *where)
 {
     const char *half[2] = {0};
     size_t      n[2]    = {0};
-    int32_t     id[3];
     RT_TRY(merge_halves(e, half, n, number, where));
     rt_buf_clear(both);
     for (int i = 0; i < 2; i++) {
@@ -92,6 +91,13 @@ static rt_status parse_merge(ds_tokenizer *t, const cJSON *e, int64_t number, rt
     for (int i = 0; i < 3; i++)
         RT_CHECK(id[i] >= 0, RT_EFORMAT, "%s: merge %lld, \"%.*s\" + \"%.60s\", has \"%.*s\", which is not in the vocabulary", where,
                  (long long)number, (int)n[0], half[0], half[1], i < 2 ? (int)n[i] : (int)both->len, i < 2 ? half[i] : both->p);
+    return RT_OK;
+}
+
+static rt_status parse_merge(ds_tokenizer *t, const cJSON *e, int64_t number, rt_buf *both, const char *where)
+{
+    int32_t id[3];
+    RT_TRY(ds_merge_read(t, e, number, both, id, where));
     ds_merges_put(&t->merges, id[0], id[1], (int32_t)number, id[2]);
     ds_symbols_join(&t->symbols, &t->vocab, id[0], id[1]);
     return RT_OK;

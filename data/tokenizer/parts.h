@@ -185,6 +185,8 @@ enum { DS_MAX_TOKENIZER = 256 << 20 }; /* largest size of a file in bytes */
 rt_status ds_tokenizer_parse(ds_tokenizer *t, const cJSON *root, const char *where);
 /* model.c: parses the model, after the pre-tokenizer. */
 rt_status ds_tokenizer_parse_model(ds_tokenizer *t, const cJSON *root, const char *where);
+/* Gets the ids of a merge's left and right half and of their union; `number` is its place in the list, `both` is scratch memory. */
+rt_status ds_merge_read(const ds_tokenizer *t, const cJSON *e, int64_t number, rt_buf *both, int32_t id[3], const char *where);
 /* post.c: parses the post_processor. */
 rt_status ds_tokenizer_parse_post(ds_tokenizer *t, const cJSON *root, const char *where);
 /* ends.c: reads the tokens that begin and end texts from the files next to tokenizer.json. */
@@ -193,6 +195,8 @@ rt_status ds_tokenizer_read_ends(ds_tokenizer *t, const char *dir);
 rt_status ds_tokenizer_identify(ds_tokenizer *t);
 /* Appends an entry as tokenizer.json writes it. */
 rt_status ds_tokenizer_entry(const ds_tokenizer *t, int32_t id, rt_buf *out);
+/* keep.c: extends the marks of keep[entries] to all entries that encode a text as before if its ids are marked (see ds_tokenizer_trim). */
+rt_status ds_tokenizer_keep(const ds_tokenizer *t, uint8_t *keep);
 /* write.c: writes tokenizer.json and tokenizer_config.json of a trained tokenizer. */
 typedef struct ds_trained {
     ds_vocab vocab;  /* entry 0 is the end token */
@@ -201,6 +205,10 @@ typedef struct ds_trained {
 rt_status ds_tokenizer_write(const ds_trained *t, const char *dir);
 /* Appends a tokenizer_config.json that names bos and eos. */
 rt_status ds_tokenizer_config_text(const ds_tokenizer *t, rt_buf *out);
+/* Reads a file of a tokenizer's folder; *there = 0 if it is missing. */
+rt_status ds_tokenizer_read_file(const char *dir, const char *name, rt_buf *bytes, int *there);
+/* copy.c: copies a file if it is there. */
+rt_status ds_tokenizer_copy_file(const char *from_dir, const char *to_dir, const char *name);
 rt_status ds_tokenizer_write_file(const char *dir, const char *name, const rt_buf *bytes);
 
 /* bpe_train.c: learns merges from counted pieces.  `pieces` are raw bytes, count[i] is the count of piece i. */

@@ -77,6 +77,7 @@ void ds_tokenizer_destroy(ds_tokenizer **t)
 }
 
 int64_t        ds_tokenizer_size(const ds_tokenizer *t) { return t->vocab.n; }
+int64_t        ds_tokenizer_entries(const ds_tokenizer *t) { return t->vocab.used; }
 int32_t        ds_tokenizer_bos(const ds_tokenizer *t) { return t->bos; }
 int32_t        ds_tokenizer_eos(const ds_tokenizer *t) { return t->eos; }
 const ds_ends *ds_tokenizer_ends(const ds_tokenizer *t) { return &t->ends; }

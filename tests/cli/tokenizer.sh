@@ -30,7 +30,7 @@ wrong() { # INPUT WORD ARGUMENT...
     [ "$rc" = 2 ] || fail "tokenizer $*: exit $rc, expected 2"
     grep -q -- "$word" "$dir/err" || fail "tokenizer $*: the error does not say '$word': $(cat "$dir/err")"
 }
-wrong '' "train, encode or decode"
+wrong '' "train, trim, encode or decode"
 wrong '' "nearest is 'encode'" encod
 wrong '' "tokenizer.json" encode "$dir"
 wrong '' "takes one folder" encode
