@@ -1,9 +1,10 @@
-/* tokenizer.c -- retort tokenizer train|trim|encode|decode. */
+/* tokenizer.c -- retort tokenizer train|trim|encode|decode|chat. */
 #include "data/tokenizer.h"
 #include "cli/cli.h"
 #include "cli/tokenizer.h"
 #include "core/file.h"
 #include "core/utf8.h"
+#include "data/chat.h"
 #include "data/text.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -12,17 +13,18 @@
 typedef struct options {
     int64_t     vocab;
     const char *end, *out, *document, *text_field, *format;
-    int         special, force;
+    int         special, ids, force;
 } options;
 
 /* ---- lines ------------------------------------------------------------------------ */
 
 typedef struct job {
-    const ds_tokenizer *t;
-    int                 special;
-    rt_buf              line, text, out;
-    rt_json_writer      w; /* writes to `out` */
-    ds_ids              ids;
+    ds_tokenizer  *t;    /* NULL: chat without --ids */
+    ds_chat       *chat; /* NULL: encode, decode */
+    int            special;
+    rt_buf         line, text, out;
+    rt_json_writer w; /* writes to `out` */
+    ds_ids         ids;
 } job;
 
 static int hex_digit(char c)
@@ -67,17 +69,23 @@ static rt_status put_name(rt_json_writer *w, const cJSON *o)
     return w->st;
 }
 
-static rt_status encode_line(job *j, const cJSON *o, const char *where)
+/* Writes the ids of j->text. */
+static rt_status put_ids(job *j)
 {
-    const int hex = cJSON_GetObjectItemCaseSensitive(o, "hex") != NULL;
-    RT_TRY(ds_line_text(o, hex ? "hex" : "text", &j->text, where));
-    if (hex) RT_TRY(from_hex(&j->text, where));
     j->ids.n = 0;
     RT_TRY(ds_encode(j->t, j->text.p, j->text.len, DS_ADDED | (j->special ? DS_SPECIAL : 0), &j->ids));
     rt_put_array(&j->w, "ids");
     for (int64_t i = 0; i < j->ids.n; i++) rt_put_int(&j->w, NULL, j->ids.v[i]);
     rt_put_end(&j->w);
     return j->w.st;
+}
+
+static rt_status encode_line(job *j, const cJSON *o, const char *where)
+{
+    const int hex = cJSON_GetObjectItemCaseSensitive(o, "hex") != NULL;
+    RT_TRY(ds_line_text(o, hex ? "hex" : "text", &j->text, where));
+    if (hex) RT_TRY(from_hex(&j->text, where));
+    return put_ids(j);
 }
 
 static rt_status decode_line(job *j, const cJSON *o, const char *where)
@@ -97,6 +105,21 @@ static rt_status decode_line(job *j, const cJSON *o, const char *where)
     rt_buf_clear(&j->text);
     RT_TRY(ds_decode(j->t, j->ids.v, j->ids.n, !j->special, &j->text));
     if (!rt_utf8_valid(j->text.p, j->text.len)) return put_hex(&j->w, &j->text);
+    rt_put_bytes(&j->w, "text", j->text.p, j->text.len);
+    return j->w.st;
+}
+
+static rt_status chat_line(job *j, const cJSON *o, const char *where)
+{
+    const cJSON *messages = cJSON_GetObjectItemCaseSensitive(o, "messages"),
+                *values   = cJSON_GetObjectItemCaseSensitive(o, "chat_template_kwargs");
+    int prompt            = 1;
+    RT_TRY(rt_json_bool(o, "add_generation_prompt", &prompt, where));
+    RT_CHECK(cJSON_IsArray(messages), RT_EFORMAT, "%s: expected the field \"messages\", an array of objects", where);
+    RT_CHECK(!values || cJSON_IsObject(values), RT_EFORMAT, "%s: \"chat_template_kwargs\" must be an object", where);
+    rt_buf_clear(&j->text);
+    RT_TRY(ds_chat_render(j->chat, messages, values, prompt, &j->text));
+    if (j->t) return put_ids(j);
     rt_put_bytes(&j->w, "text", j->text.p, j->text.len);
     return j->w.st;
 }
@@ -141,18 +164,27 @@ static rt_status do_lines(job *j, line_fn line)
     return RT_OK;
 }
 
+static rt_status open_job(job *j, const options *o, const char *dir, line_fn line)
+{
+    if (line != chat_line) return ds_tokenizer_load(&j->t, dir);
+    RT_TRY(ds_chat_load(&j->chat, dir));
+    RT_CHECK(j->chat, RT_EINVAL, "%s has no chat template: expected chat_template.jinja or \"chat_template\" in tokenizer_config.json",
+             dir);
+    return o->ids ? ds_tokenizer_load(&j->t, dir) : RT_OK;
+}
+
 static rt_status run_lines(const options *o, int argc, char **argv, line_fn line)
 {
-    ds_tokenizer *t = NULL;
     RT_CHECK(argc == 2, RT_EINVAL, "tokenizer %s takes one folder with a tokenizer.json, found %d arguments", argv[0], argc - 1);
-    RT_TRY(ds_tokenizer_load(&t, argv[1]));
-    job             j  = {.t = t, .special = o->special};
-    const rt_status st = do_lines(&j, line);
+    job       j  = {.special = o->special};
+    rt_status st = open_job(&j, o, argv[1], line);
+    if (st == RT_OK) st = do_lines(&j, line);
     rt_buf_free(&j.line);
     rt_buf_free(&j.text);
     rt_buf_free(&j.out);
     free(j.ids.v);
-    ds_tokenizer_destroy(&t);
+    ds_chat_destroy(&j.chat);
+    ds_tokenizer_destroy(&j.t);
     return st;
 }
 
@@ -216,15 +248,17 @@ static rt_status run_trim(const options *o, int argc, char **argv)
 
 static rt_status tokenizer_run(const void *opts, int argc, char **argv)
 {
-    static const char *const names[] = {"train", "trim", "encode", "decode"};
+    static const char *const names[] = {"train", "trim", "encode", "decode", "chat"};
     const options           *o       = opts;
-    RT_CHECK(argc > 0, RT_EINVAL, "tokenizer: expected train, trim, encode or decode, found no argument (see 'retort tokenizer --help')");
+    RT_CHECK(argc > 0, RT_EINVAL,
+             "tokenizer: expected train, trim, encode, decode or chat, found no argument (see 'retort tokenizer --help')");
     if (!strcmp(argv[0], "train")) return run_train(o, argc, argv);
     if (!strcmp(argv[0], "trim")) return run_trim(o, argc, argv);
     if (!strcmp(argv[0], "encode")) return run_lines(o, argc, argv, encode_line);
     if (!strcmp(argv[0], "decode")) return run_lines(o, argc, argv, decode_line);
+    if (!strcmp(argv[0], "chat")) return run_lines(o, argc, argv, chat_line);
     RT_FAIL(RT_EINVAL, "tokenizer has no sub-command '%s'; the nearest is '%s' (see 'retort tokenizer --help')", argv[0],
-            rt_nearest(argv[0], names, 4));
+            rt_nearest(argv[0], names, 5));
 }
 
 static const options   defaults = {.vocab = 4096, .end = "<|end|>"};
@@ -240,13 +274,14 @@ static const rt_option table[]  = {
       "train, trim: txt, jsonl or csv, for standard input and for other file names (default: from the file name)"},
      {"special", RT_OPT_FLAG, offsetof(options, special), NULL,
       "encode: add the tokens that the tokenizer puts around a text; decode: also print special tokens"},
+     {"ids", RT_OPT_FLAG, offsetof(options, ids), NULL, "chat: print token ids instead of the text"},
      {0},
 };
 
 const rt_command cli_tokenizer = {
     .name     = "tokenizer",
-    .usage    = "train FILE... --out DIR | trim DIR FILE... --out DIR | encode DIR | decode DIR",
-    .summary  = "train or trim a tokenizer, or turn text into token ids and back",
+    .usage    = "train FILE... --out DIR | trim DIR FILE... --out DIR | encode DIR | decode DIR | chat DIR",
+    .summary  = "train or trim a tokenizer, or turn text and chats into token ids and back",
     .text     = "train       trains a byte-level BPE tokenizer on text files, which are read as in data import\n"
                 "            (.txt: one document per line; .jsonl: the field \"text\"; tables, folders, gzip), and\n"
                 "            writes tokenizer.json in Hugging Face's format.\n"
@@ -256,7 +291,11 @@ const rt_command cli_tokenizer = {
                 "            ids, 'retort init --tokenizer' a model.\n"
                 "encode      reads JSON lines {\"name\": ..., \"text\": ...} from standard input and writes\n"
                 "            {\"name\": ..., \"ids\": [...]}.\n"
-                "decode      does the reverse.\n\n"
+                "decode      does the reverse.\n"
+                "chat        reads JSON lines {\"name\": ..., \"messages\": [{\"role\": \"user\", \"content\": ...}, ...]} and writes\n"
+                "            {\"name\": ..., \"text\": ...}: what the model reads, by the folder's chat template. A line may have\n"
+                "            \"add_generation_prompt\" (default true: the text ends where the answer begins) and\n"
+                "            \"chat_template_kwargs\", an object of further variables (\"enable_thinking\": false).\n\n"
                 "Bytes that are not UTF-8 are given as hexadecimal digits in \"hex\" instead of \"text\". Byte-level BPE\n"
                 "encodes them as they are. Any other tokenizer (SentencePiece's kind, Unigram) gets U+FFFD for each\n"
                 "maximal part that is not UTF-8, as Python's errors=\"replace\" does.\n\n"

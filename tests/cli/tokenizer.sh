@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# retort tokenizer train | encode | decode over JSON lines.
+# retort tokenizer train | encode | decode | chat over JSON lines.
 # shellcheck source=tests/support/cli.sh
 source "$SOURCE_DIR/tests/support/cli.sh"
 
@@ -22,6 +22,21 @@ echo '{"name":"s","text":"<|end|>"}' | "$RETORT" tokenizer encode "$dir/tok" | g
 echo '{"name":"s","ids":[0]}' | "$RETORT" tokenizer decode "$dir/tok" | grep -qx '{"name":"s","text":""}' || fail "decode shows a special token"
 echo '{"name":"s","ids":[0]}' | "$RETORT" tokenizer decode "$dir/tok" --special | grep -qx '{"name":"s","text":"<|end|>"}' || fail "decode --special"
 
+# chats: what the template writes, as text and as ids, to which nothing is added
+cat > "$dir/tok/chat_template.jinja" <<'TEXT'
+{{ bos_token }}{% for m in messages %}
+{{ m.role }}: {{ m.content | trim }}
+{% endfor %}
+{%- if add_generation_prompt %}{{ mark | default('assistant') }}:{% endif %}
+TEXT
+chat='"messages":[{"role":"user","content":" the \"caf\u00e9\" "}]'
+echo "{\"name\":\"c\",$chat}" | "$RETORT" tokenizer chat "$dir/tok" > "$dir/out"
+printf '%s\n' '{"name":"c","text":"<|end|>user: the \"café\"\nassistant:"}' | cmp - "$dir/out" || fail "chat: $(cat "$dir/out")"
+echo "{$chat,\"add_generation_prompt\":false}" | "$RETORT" tokenizer chat "$dir/tok" | grep -q 'café\\"\\n"}$' || fail "add_generation_prompt"
+echo "{$chat,\"chat_template_kwargs\":{\"mark\":\"M\"}}" | "$RETORT" tokenizer chat "$dir/tok" | grep -q 'M:"}$' || fail "chat_template_kwargs"
+echo "{$chat}" | "$RETORT" tokenizer chat "$dir/tok" --ids > "$dir/ids"
+echo '{"text":"<|end|>user: the \"café\"\nassistant:"}' | "$RETORT" tokenizer encode "$dir/tok" | cmp - "$dir/ids" || fail "the ids of a chat are not those of its text"
+
 # wrong use: exit 2 and one line
 wrong() { # INPUT WORD ARGUMENT...
     local input=$1 word=$2 rc=0
@@ -30,7 +45,7 @@ wrong() { # INPUT WORD ARGUMENT...
     [ "$rc" = 2 ] || fail "tokenizer $*: exit $rc, expected 2"
     grep -q -- "$word" "$dir/err" || fail "tokenizer $*: the error does not say '$word': $(cat "$dir/err")"
 }
-wrong '' "train, trim, encode or decode"
+wrong '' "train, trim, encode, decode or chat"
 wrong '' "nearest is 'encode'" encod
 wrong '' "tokenizer.json" encode "$dir"
 wrong '' "takes one folder" encode
@@ -40,6 +55,13 @@ wrong '{"name":1,"hex":"4"}' "odd" encode "$dir/tok"
 wrong '{"name"' "line 1" encode "$dir/tok"
 wrong '{"ids":[99999]}' "below 300" decode "$dir/tok"
 wrong '{"ids":["a"]}' "below 300" decode "$dir/tok"
+wrong '{"name":1}' '"messages"' chat "$dir/tok"
+wrong '{"messages":[]}' "at least one message" chat "$dir/tok"
+wrong '{"messages":[1]}' "must be an object" chat "$dir/tok"
+mkdir "$dir/none" && cp "$dir/tok/tokenizer.json" "$dir/none"
+wrong '{"messages":[]}' "has no chat template" chat "$dir/none"
+echo '{% nonsense %}' > "$dir/none/chat_template.jinja"
+wrong '{"messages":[]}' "chat_template.jinja, line 1: the statement 'nonsense' is not supported" chat "$dir/none"
 wrong '' "out DIR" train "$dir/corpus.txt"
 wrong '' "257" train "$dir/corpus.txt" --out "$dir/x" --vocab 10
 wrong '' "no-such.txt" train "$dir/no-such.txt" --out "$dir/x"

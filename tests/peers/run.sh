@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares retort with other people's programs, in a virtual environment with pinned versions. Called by ./run peers.
 # With the word `golden` only logits and training steps are compared, with values that transformers and PyTorch computed;
-# with `tokenizers` only ids and texts of tokenizers (words after it name some of them); with `speed` the speed and memory of training steps with a PyTorch trainer's (words after it go to speed.py).
+# with `tokenizers` only ids and texts of tokenizers (words after it name some of them; chat: chat templates); with `speed` the speed and memory of training steps with a PyTorch trainer's (words after it go to speed.py).
 # Everything is written below PEERS_OUT (build/peers); the golden models and steps are made once.
 set -euo pipefail
 part=${1:-all}
@@ -148,7 +148,11 @@ other_files() {
     check "ids of tokenizers, over all of Unicode" "$python" $here/compare_tokens.py "$(command -v retort)" "$out/tokens"
 }
 
-[ "$part" != tokenizers ] || exec "$python" $here/tokenizers/compare.py "$(command -v retort)" .venv/tokenizers "$@"
+if [ "$part" = tokenizers ]; then
+    [ "$*" = chat ] || check "tokenizers" "$python" $here/tokenizers/compare.py "$(command -v retort)" .venv/tokenizers "$@"
+    [ $# -gt 0 ] && [ "$*" != chat ] || check "chat templates" "$python" $here/tokenizers/chat.py "$(command -v retort)" .venv/tokenizers
+    exit $failed
+fi
 [ "$part" != speed ] || exec "$python" $here/speed.py --out "$out/speed.md" "$@"
 [ "$out/kd/case.json" -nt $here/make_kd_case.py ] || "$python" $here/make_kd_case.py "$out/kd" --students "${families[@]}" "${others[@]/%/:mix}"
 rm -f "$out/kd/steps.h5"
