@@ -16,6 +16,7 @@ rt_status bench_step(const bench_options *o);
 rt_status bench_objective(const bench_options *o); /* alternating steps of an objective and of cross-entropy */
 rt_status bench_gemm(const bench_options *o);
 rt_status bench_optimiser(const bench_options *o);
+rt_status bench_tokenizer(const bench_options *o, int words, char **word); /* DIR FILE... */
 
 /* ---- data for the steps -------------------------------------------------------------------------- */
 

@@ -1,6 +1,8 @@
 /* utf8.c -- validation of UTF-8 characters and their ends. */
 #include "core/utf8.h"
 #include "core/status.h"
+#include <stdint.h>
+#include <string.h>
 
 size_t rt_utf8_length(const char *text, size_t n)
 {
@@ -27,12 +29,25 @@ size_t rt_utf8_broken(const char *text, size_t n)
     return len;
 }
 
-int rt_utf8_valid(const char *s, size_t n)
+/* Returns 1 if 8 bytes are ASCII. */
+static int ascii_word(const char *s)
 {
-    for (size_t i = 0, len; i < n; i += len)
-        if (!(len = rt_utf8_length(s + i, n - i))) return 0;
-    return 1;
+    uint64_t word;
+    memcpy(&word, s, sizeof word);
+    return !(word & 0x8080808080808080u);
 }
+
+size_t rt_utf8_prefix(const char *s, size_t n)
+{
+    size_t i = 0;
+    for (size_t len; i < n; i += len) {
+        while (n - i >= 8 && ascii_word(s + i)) i += 8;
+        if (i == n || !(len = rt_utf8_length(s + i, n - i))) break;
+    }
+    return i;
+}
+
+int rt_utf8_valid(const char *s, size_t n) { return rt_utf8_prefix(s, n) == n; }
 
 size_t rt_utf8_whole(const char *s, size_t n)
 {

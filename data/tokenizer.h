@@ -62,6 +62,22 @@ int ds_tokenizer_same(const ds_tokenizer *t, const char *a, const char *b);
  * DS_SPECIAL   adds the template's tokens unchanged, before and after the text */
 enum { DS_SPECIAL = 1, DS_ADDED = 2, DS_OPEN = 4, DS_CLOSE = 8, DS_PROMPT = DS_ADDED | DS_OPEN, DS_DOCUMENT = DS_PROMPT | DS_CLOSE };
 rt_status ds_encode(const ds_tokenizer *t, const char *text, size_t n, int flags, ds_ids *out);
+/* Encodes many texts: an encoder keeps the ids of words that it has seen, up to 48 MB, which makes it about ten times as fast as ds_encode, and
+ * gives the same ids.  One thread uses an encoder; several encoders may share a tokenizer, which must outlive them. */
+typedef struct ds_encoder ds_encoder;
+rt_status                 ds_encoder_create(ds_encoder **out, const ds_tokenizer *t);
+rt_status                 ds_encoder_add(ds_encoder *e, const char *text, size_t n, int flags, ds_ids *out); /* as ds_encode */
+void                      ds_encoder_destroy(ds_encoder **e);
+/* Encodes many texts on all threads, each with an encoder that is kept from call to call. */
+typedef struct ds_raw {
+    const char *p;
+    size_t      n;
+} ds_raw;
+typedef struct ds_batch ds_batch;
+rt_status               ds_batch_create(ds_batch **out, const ds_tokenizer *t); /* t must outlive it */
+/* Appends the ids of text[i] to ids[i], i = 0 .. n-1. */
+rt_status ds_batch_encode(ds_batch *b, const ds_raw *text, int64_t n, int flags, ds_ids *ids);
+void      ds_batch_destroy(ds_batch **b);
 /* Appends the text of ids.  `skip_special` omits special added tokens.  Byte-level entries give their bytes, which need not be UTF-8. */
 rt_status ds_decode(const ds_tokenizer *t, const int32_t *ids, int64_t n, int skip_special, rt_buf *out);
 /* Appends the text of one id inside a text: no space is removed, and an entry of a byte ("<0xE2>") gives that byte. */

@@ -18,9 +18,12 @@ rt_status ds_added_ready(ds_added *a)
     int64_t bytes = 0;
     for (int64_t i = 0; i < a->n; i++) bytes += (int64_t)a->token[i].n;
     RT_TRY(ds_trie_reserve(&a->trie, bytes));
+    a->only = a->n ? (unsigned char)a->token[0].text[0] : -1;
     for (int64_t i = 0; i < a->n; i++) {
+        const unsigned char first = (unsigned char)a->token[i].text[0];
         ds_trie_put(&a->trie, a->token[i].text, a->token[i].n, (int32_t)i);
-        a->begins[(unsigned char)a->token[i].text[0]] = 1;
+        a->begins[first] = 1;
+        if (a->only != first) a->only = -1;
     }
     return RT_OK;
 }
@@ -78,11 +81,22 @@ static const ds_added_token *token_at(const ds_added *a, const char *s, size_t n
     return longest >= 0 ? &a->token[longest] : NULL;
 }
 
+/* Returns the first place at or after `from` whose byte begins a token; n: none. */
+static size_t next_begin(const ds_added *a, const char *text, size_t n, size_t from)
+{
+    if (a->only >= 0) {
+        const char *found = from < n ? memchr(text + from, a->only, n - from) : NULL;
+        return found ? (size_t)(found - text) : n;
+    }
+    while (from < n && !a->begins[(unsigned char)text[from]]) from++;
+    return from;
+}
+
 const ds_added_token *ds_added_next(const ds_added *a, const char *text, size_t n, size_t from, size_t *start, size_t *stop)
 {
     size_t len;
-    for (size_t at = from; a->n && at < n; at++) {
-        const ds_added_token *k = a->begins[(unsigned char)text[at]] ? token_at(a, text + at, n - at) : NULL;
+    for (size_t at = from; a->n && (at = next_begin(a, text, n, at)) < n; at++) {
+        const ds_added_token *k = token_at(a, text + at, n - at);
         if (!k) continue;
         *start = at;
         *stop  = at + k->n;

@@ -8,6 +8,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "core/json.h"
 #include "data/tokenizer.h"
+#include "data/tokenizer/match.h"
 #include "data/tokenizer/unicode.h"
 #include <pcre2.h>
 
@@ -64,7 +65,8 @@ typedef struct ds_splitter { /* {0}: the whole text is one piece */
     int64_t   sets, cap_sets;
     uint32_t *cut; /* [cuts] code points at which a new class may begin; freed by ds_splitter_ready */
     int64_t   cuts;
-    uint8_t *class; /* [DS_CODE_POINTS]; NULL before ds_splitter_ready */
+    uint8_t *class;     /* [DS_CODE_POINTS]; NULL before ds_splitter_ready */
+    ds_matcher matcher; /* cuts as all steps do; ds_split does not use it */
 } ds_splitter;
 
 extern const char ds_gpt2_pattern[];

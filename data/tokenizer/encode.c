@@ -8,28 +8,17 @@
 
 enum { MAX_TEXT = 1 << 30 }; /* positions inside a piece have 31 bits */
 
-typedef struct encoder {
+struct ds_encoder {
     const ds_tokenizer *t;
-    int                 added;
+    int                 plain, added;
     ds_ids             *out;
     int                 first; /* 1: the part at work begins the whole text */
     ds_norm_work        norm;
     ds_pre_work         pre;
-    ds_bpe_work         bpe;
-    ds_unigram_work     unigram;
-    rt_buf              mended, entry;
-} encoder;
-
-static rt_status encode_reserve(ds_ids *ids, int64_t more)
-{
-    if (ids->n + more <= ids->cap) return RT_OK;
-    const int64_t cap = 2 * ids->cap > ids->n + more ? 2 * ids->cap : ids->n + more;
-    int32_t      *p   = realloc(ids->v, (size_t)cap * sizeof *p);
-    RT_CHECK(p, RT_ENOMEM, "no memory for an array of %lld token ids", (long long)cap);
-    ids->v   = p;
-    ids->cap = cap;
-    return RT_OK;
-}
+    ds_words            words;
+    rt_buf              mended;
+};
+typedef struct ds_encoder encoder;
 
 static rt_status encode_add_all(ds_ids *out, const ds_ids *ids)
 {
@@ -39,37 +28,19 @@ static rt_status encode_add_all(ds_ids *out, const ds_ids *ids)
 
 /* ---- pieces --------------------------------------------------------------------------- */
 
-/* With ignore_merges, a piece that is an entry is not merged. */
-static rt_status whole_entry(encoder *e, const char *s, size_t n, int32_t *id)
-{
-    *id = -1;
-    if (!e->t->ignore_merges) return RT_OK;
-    rt_buf_clear(&e->entry);
-    RT_TRY(e->t->pre.byte_level ? ds_alphabet_encode(s, n, &e->entry) : rt_buf_add(&e->entry, s, n));
-    *id = ds_vocab_find(&e->t->vocab, e->entry.p, e->entry.len);
-    return RT_OK;
-}
-
 static rt_status encode_piece(void *ud, const char *s, size_t n)
 {
-    encoder *e   = ud;
-    ds_ids  *out = e->out;
-    int64_t  left;
-    int32_t  id;
-    if (e->t->is_unigram) return ds_unigram_encode(&e->t->unigram, &e->t->vocab, &e->unigram, s, n, out);
-    RT_TRY(whole_entry(e, s, n, &id));
-    if (id >= 0) return ds_ids_add(out, id);
-    RT_TRY(encode_reserve(out, (int64_t)n));
-    const int64_t symbols = ds_symbols_fill(&e->t->symbols, s, n, out->v + out->n);
-    RT_TRY(ds_symbols_merge(&e->t->symbols, &e->t->merges, &e->bpe, out->v + out->n, symbols, &left));
-    out->n += left;
-    return RT_OK;
+    encoder *e = ud;
+    return e->plain ? ds_words_plain(&e->words, s, n, e->out) : ds_words_piece(&e->words, s, n, e->out);
 }
 
-static rt_status encode_plain(encoder *e, const char *s, size_t n)
+static int has_matcher(const ds_pre *p) { return p->n == 1 && p->step[0].splitter.matcher.match; }
+
+static rt_status encode_pieces(encoder *e, const char *s, size_t n)
 {
     const int first = e->first;
     e->first        = 0;
+    if (has_matcher(&e->t->pre) && !e->plain) return ds_words_text(&e->words, s, n, e->out);
     return ds_pre_run(&e->t->pre, &e->pre, s, n, first, encode_piece, e);
 }
 
@@ -92,13 +63,14 @@ static rt_status encode_between(encoder *e, const ds_added *list, const char *s,
 static rt_status encode_normalized(encoder *e, const char *s, size_t n)
 {
     RT_TRY(ds_normalize(&e->t->normalizer, &e->norm, &s, &n));
-    return encode_between(e, &e->t->normalized, s, n, encode_plain);
+    return encode_between(e, &e->t->normalized, s, n, encode_pieces);
 }
 
 /* A model of characters gets U+FFFD for each part that is not UTF-8. */
 static rt_status encode_mend(encoder *e, const char **s, size_t *n)
 {
     if (e->t->pre.byte_level || rt_utf8_valid(*s, *n)) return RT_OK;
+    rt_buf_clear(&e->mended);
     for (size_t i = 0, len; i < *n; i += len) {
         const char *at = *s + i;
         len            = rt_utf8_length(at, *n - i);
@@ -120,19 +92,56 @@ static rt_status encode_whole_text(encoder *e, const char *s, size_t n, int flag
     return flags & DS_CLOSE ? encode_add_all(e->out, &e->t->close) : RT_OK;
 }
 
-rt_status ds_encode(const ds_tokenizer *t, const char *text, size_t n, int flags, ds_ids *out)
+/* ---- encoders ------------------------------------------------------------------------------ */
+
+rt_status ds_encoder_create(ds_encoder **out, const ds_tokenizer *t)
+{
+    ds_encoder *e = NULL;
+    RT_TRY(RT_NEW(e, 1));
+    *e   = (ds_encoder){.t = t, .words = {.t = t}};
+    *out = e;
+    return RT_OK;
+}
+
+rt_status ds_encoder_add(ds_encoder *e, const char *text, size_t n, int flags, ds_ids *out)
 {
     const int64_t before = out->n;
-    encoder       e      = {.t = t, .added = flags & DS_ADDED, .out = out};
     RT_CHECK(n <= MAX_TEXT, RT_EINVAL, "a text of %zu bytes cannot be encoded at once; divide it into parts of at most %d bytes", n,
              MAX_TEXT);
-    const rt_status st = encode_whole_text(&e, text, n, flags);
+    e->out             = out;
+    e->added           = flags & DS_ADDED;
+    const rt_status st = encode_whole_text(e, text, n, flags);
     if (st != RT_OK) out->n = before;
-    ds_norm_work_free(&e.norm);
-    ds_pre_work_free(&e.pre);
-    ds_bpe_work_free(&e.bpe);
-    ds_unigram_work_free(&e.unigram);
-    rt_buf_free(&e.mended);
-    rt_buf_free(&e.entry);
     return st;
+}
+
+void ds_encoder_destroy(ds_encoder **e)
+{
+    if (!*e) return;
+    ds_norm_work_free(&(*e)->norm);
+    ds_pre_work_free(&(*e)->pre);
+    ds_words_free(&(*e)->words);
+    rt_buf_free(&(*e)->mended);
+    free(*e);
+    *e = NULL;
+}
+
+static rt_status encode_once(const ds_tokenizer *t, int plain, const char *text, size_t n, int flags, ds_ids *out)
+{
+    ds_encoder *e = NULL;
+    RT_TRY(ds_encoder_create(&e, t));
+    e->plain           = plain;
+    const rt_status st = ds_encoder_add(e, text, n, flags, out);
+    ds_encoder_destroy(&e);
+    return st;
+}
+
+rt_status ds_encode(const ds_tokenizer *t, const char *text, size_t n, int flags, ds_ids *out)
+{
+    return encode_once(t, 0, text, n, flags, out);
+}
+
+rt_status ds_encode_plain(const ds_tokenizer *t, const char *text, size_t n, int flags, ds_ids *out)
+{
+    return encode_once(t, 1, text, n, flags, out);
 }

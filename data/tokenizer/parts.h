@@ -6,6 +6,7 @@
  */
 #ifndef DS_TOKENIZER_PARTS_H
 #define DS_TOKENIZER_PARTS_H
+#include "data/tokenizer/cache.h"
 #include "data/tokenizer/chain.h"
 
 /* ---- vocab.c: strings <-> dense ids ------------------------------------------- */
@@ -89,8 +90,9 @@ void ds_symbols_join(ds_symbols *s, const ds_vocab *v, int32_t left, int32_t rig
 void ds_symbols_free(ds_symbols *s);
 /* Fills ids, which has room for n, with the symbols of n bytes; returns their number. */
 int64_t ds_symbols_fill(const ds_symbols *s, const char *text, size_t n, int32_t *ids);
-/* Merges ids[0..n) in place, part by part: no merge crosses two symbols that no merge joins.  *left gets the remaining number. */
-rt_status ds_symbols_merge(const ds_symbols *s, const ds_merges *m, ds_bpe_work *w, int32_t *ids, int64_t n, int64_t *left);
+/* Writes into end[] the ends of the words from text + *at on, relative to text, until `most` are found or n is reached; returns their number and
+ * moves *at behind them.  No merge crosses the bound of two words.  Symbols that are bytes are one word. */
+int ds_symbols_cut(const ds_symbols *s, const char *text, size_t n, size_t *at, uint32_t *end, int most);
 /* The bytes' entries "<0x00>" .. "<0xFF>"; -1: none.  ds_byte_entry: the byte that such an entry stands for; -1: it is none. */
 void ds_byte_entries(const ds_vocab *v, int32_t byte[256]);
 int  ds_byte_entry(const char *s, size_t n);
@@ -145,6 +147,7 @@ typedef struct ds_added { /* {0} is empty */
     int64_t         n, cap;
     ds_trie         trie;        /* of the tokens' texts, to their index */
     uint8_t         begins[256]; /* 1: a token begins with this byte */
+    int             only;        /* the byte with which all tokens begin; -1: there are several */
 } ds_added;
 
 rt_status ds_added_put(ds_added *a, const char *text, size_t n, int32_t id, int flags);
@@ -154,6 +157,24 @@ void      ds_added_free(ds_added *a);
 const char *ds_added_text(const ds_added *a, int32_t id, size_t *n);
 /* Finds the first token at or after `from`, which covers text[*start..*stop).  NULL: none. */
 const ds_added_token *ds_added_next(const ds_added *a, const char *text, size_t n, size_t from, size_t *start, size_t *stop);
+
+/* ---- words.c: the ids of pieces ------------------------------------------------------ */
+
+struct ds_tokenizer;
+typedef struct ds_words { /* one thread's; {.t = t} is empty */
+    const struct ds_tokenizer *t;
+    ds_cache                   cache;
+    ds_bpe_work                bpe;
+    ds_unigram_work            unigram;
+    rt_buf                     entry;
+} ds_words;
+
+/* Append the ids of a piece, and of a text that the pre-tokenizer's matcher cuts into pieces. */
+rt_status ds_words_piece(ds_words *w, const char *s, size_t n, ds_ids *out);
+rt_status ds_words_text(ds_words *w, const char *s, size_t n, ds_ids *out);
+/* Appends the ids of a piece by the model alone: no cache, no words. */
+rt_status ds_words_plain(ds_words *w, const char *s, size_t n, ds_ids *out);
+void      ds_words_free(ds_words *w);
 
 /* ---- the tokenizer ----------------------------------------------------------------- */
 
@@ -181,6 +202,8 @@ enum { DS_MAX_TOKENIZER = 256 << 20 }; /* largest size of a file in bytes */
  * "former_file", the SHA-256 of the tokenizer.json from which the present one was made; "identity", the identity of both. */
 #define DS_OURS "retort_tokenizer"
 
+/* encode.c: ds_encode by the regexes and by merging whole pieces, slowly.  The tests compare ds_encode with it. */
+rt_status ds_encode_plain(const ds_tokenizer *t, const char *text, size_t n, int flags, ds_ids *out);
 /* json.c: fills t from the parsed tokenizer.json (`where` is for errors). */
 rt_status ds_tokenizer_parse(ds_tokenizer *t, const cJSON *root, const char *where);
 /* model.c: parses the model, after the pre-tokenizer. */

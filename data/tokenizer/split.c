@@ -44,7 +44,7 @@ rt_status ds_splitter_ready(ds_splitter *s, const char *where)
     for (int i = 0; i < s->n; i++) RT_TRY(compile(s, i, where));
     free(s->cut);
     s->cut = NULL;
-    return RT_OK;
+    return ds_matcher_choose(&s->matcher, s);
 }
 
 void ds_splitter_free(ds_splitter *s)
@@ -54,6 +54,7 @@ void ds_splitter_free(ds_splitter *s)
     free(s->set);
     free(s->cut);
     free(s->class);
+    ds_matcher_free(&s->matcher);
     *s = (ds_splitter){0};
 }
 

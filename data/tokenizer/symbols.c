@@ -145,14 +145,21 @@ int64_t ds_symbols_fill(const ds_symbols *s, const char *text, size_t n, int32_t
     return (int64_t)n;
 }
 
-rt_status ds_symbols_merge(const ds_symbols *s, const ds_merges *m, ds_bpe_work *w, int32_t *ids, int64_t n, int64_t *left)
+/* ---- words ------------------------------------------------------------------------------------------- */
+
+/* No word begins or ends at a character without an entry, since its symbols depend on its neighbours. */
+int ds_symbols_cut(const ds_symbols *s, const char *text, size_t n, size_t *at, uint32_t *end, int most)
 {
-    if (!s->join) return ds_bpe_merge(m, w, ids, n, left);
-    *left = 0;
-    for (int64_t from = 0, to, some; from < n; from = to, *left += some) {
-        for (to = from + 1; to < n && may_join(s, ids[to - 1], ids[to]);) to++;
-        RT_TRY(ds_bpe_merge(m, w, ids + from, to - from, &some));
-        memmove(ids + *left, ids + from, (size_t)some * sizeof *ids);
+    int    words = 0;
+    size_t i     = *at, len;
+    if (!s->join) return *at = n, *end = (uint32_t)n, 1;
+    for (int32_t left = -1, right; i < n; left = right, i += len) {
+        len   = ds_utf8_size(text[i]);
+        right = s->character[ds_utf8_decode(text + i, len)];
+        if (left < 0 || right < 0 || may_join(s, left, right)) continue;
+        end[words++] = (uint32_t)i;
+        if (words == most) return *at = i, words;
     }
-    return RT_OK;
+    end[words++] = (uint32_t)n;
+    return *at   = n, words;
 }

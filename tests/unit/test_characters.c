@@ -11,6 +11,7 @@
 
 #include "core/clock.h"
 #include "core/file.h"
+#include "core/rng.h"
 #include "data/tokenizer/parts.h"
 #include "tests/support/check.h"
 #include <stdio.h>
@@ -263,6 +264,46 @@ static void a_token_has_a_text_of_its_own(void **state)
     ds_tokenizer_destroy(&t);
 }
 
+/* Cutting a piece into words and keeping their ids changes no id. */
+static void check_words(const made *m)
+{
+    static const char *const signs[] = {
+        M, " ", " ", "a", "a", "b", "c", ",", "1", "2", "12c", "x", "y", "\xc3\xa9", "\n", "\xe4\xb8\xad", "ab ab ab ab ab", "<s>"};
+    ds_tokenizer *t = make(m, RT_OK);
+    ds_encoder   *e = NULL;
+    rt_rng        r = {3};
+    ok(ds_encoder_create(&e, t));
+    for (int round = 0; round < 2000; round++) {
+        rt_buf b    = {0};
+        ds_ids want = {0}, got = {0};
+        for (uint64_t k = rt_rng_below(&r, 60); k; k--) ok(rt_buf_str(&b, signs[rt_rng_below(&r, sizeof signs / sizeof *signs)]));
+        ok(ds_encode_plain(t, b.p, b.len, DS_ADDED, &want));
+        ok(ds_encoder_add(e, b.p, b.len, DS_ADDED, &got));
+        assert_int_equal(got.n, want.n);
+        if (want.n) assert_memory_equal(got.v, want.v, (size_t)want.n * sizeof *want.v);
+        free(want.v);
+        free(got.v);
+        rt_buf_free(&b);
+    }
+    ds_encoder_destroy(&e);
+    ds_tokenizer_destroy(&t);
+}
+
+static void words_give_the_ids_of_whole_pieces(void **state)
+{
+    (void)state;
+    static const char *const flags[] = {FALLBACK, "\"unk_token\":\"<unk>\",\"fuse_unk\":true,", "\"unk_token\":\"<unk>\",", NULL,
+                                        "\"ignore_merges\":true,\"unk_token\":\"<unk>\","};
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        for (int bytes = 0; bytes < 2; bytes++) {
+            check_words(&(made){.normalizer = LLAMA2, .decoder = LLAMA_END, .flags = flags[i], .added = S_TOKENS, .bytes = bytes});
+            check_words(
+                &(made){.pre = META_OF("first", "false"), .decoder = LLAMA_END, .flags = flags[i], .added = S_TOKENS, .bytes = bytes});
+        }
+    check_words(&(made){.pre = META_OF("always", "true"), .decoder = META_END, .added = S_TOKENS, .unigram = 1});
+    check_words(&(made){.normalizer = LLAMA2, .decoder = LLAMA_END, .flags = FALLBACK, .added = S_TOKENS, .unigram = 1, .bytes = 1});
+}
+
 /* The whole text is one piece: a quadratic merge would take minutes. */
 static void long_runs_are_fast(void **state)
 {
@@ -490,6 +531,7 @@ int main(void)
         cmocka_unit_test(characters_without_an_entry),
         cmocka_unit_test(bytes_that_are_no_text),
         cmocka_unit_test(a_token_has_a_text_of_its_own),
+        cmocka_unit_test(words_give_the_ids_of_whole_pieces),
         cmocka_unit_test(long_runs_are_fast),
         cmocka_unit_test(unigram_takes_the_highest_sum),
         cmocka_unit_test(splits_cut_as_they_say),
