@@ -22,7 +22,6 @@ echo '{"name":"s","text":"<|end|>"}' | "$RETORT" tokenizer encode "$dir/tok" | g
 echo '{"name":"s","ids":[0]}' | "$RETORT" tokenizer decode "$dir/tok" | grep -qx '{"name":"s","text":""}' || fail "decode shows a special token"
 echo '{"name":"s","ids":[0]}' | "$RETORT" tokenizer decode "$dir/tok" --special | grep -qx '{"name":"s","text":"<|end|>"}' || fail "decode --special"
 
-<<<<<<< HEAD
 # chats: what the template writes, as text and as ids, to which nothing is added
 cat > "$dir/tok/chat_template.jinja" <<'TEXT'
 {{ bos_token }}{% for m in messages %}
@@ -37,7 +36,7 @@ echo "{$chat,\"add_generation_prompt\":false}" | "$RETORT" tokenizer chat "$dir/
 echo "{$chat,\"chat_template_kwargs\":{\"mark\":\"M\"}}" | "$RETORT" tokenizer chat "$dir/tok" | grep -q 'M:"}$' || fail "chat_template_kwargs"
 echo "{$chat}" | "$RETORT" tokenizer chat "$dir/tok" --ids > "$dir/ids"
 echo '{"text":"<|end|>user: the \"café\"\nassistant:"}' | "$RETORT" tokenizer encode "$dir/tok" | cmp - "$dir/ids" || fail "the ids of a chat are not those of its text"
-=======
+
 # the speed of encoding; every number of the JSON object is positive
 for i in $(seq 3000); do printf 'the retort number %d holds the other answer\n' "$i"; done > "$dir/long.txt"
 "$RETORT" bench tokenizer "$dir/tok" "$dir/corpus.txt" "$dir/long.txt" --json > "$dir/bench"
@@ -49,7 +48,6 @@ grep -q '"threads":1,"documents":4,' "$dir/bench" || fail "bench tokenizer: one 
 rc=0
 "$RETORT" bench tokenizer "$dir/tok" 2> "$dir/err" || rc=$?
 [ "$rc" = 2 ] && grep -q 'DIR FILE' "$dir/err" || fail "bench tokenizer without a file: exit $rc, $(cat "$dir/err")"
->>>>>>> c10f563 (data: cut texts by matchers written by hand and keep the ids of words)
 
 # wrong use: exit 2 and one line
 wrong() { # INPUT WORD ARGUMENT...
