@@ -58,8 +58,9 @@ const rt_command cli_serve = {
     .summary  = "serve a model over an OpenAI-compatible API, with prompt log-probabilities",
     .text     = "Serves a model folder (config.json, tokenizer.json, *.safetensors) over HTTP until Ctrl-C or\n"
                 "SIGTERM; accepted requests are completed first. Requests are computed one after another, so a\n"
-                "response depends only on its request. The paths are /v1/completions, /v1/models, /tokenize,\n"
-                "/detokenize and /health; docs/serve.md lists their fields. The server has no authentication: if it\n"
+                "response depends only on its request. The paths are /v1/completions, /v1/chat/completions (models\n"
+                "with a chat template), /v1/models, /tokenize, /detokenize and /health; docs/serve.md lists their\n"
+                "fields. The server has no authentication: if it\n"
                 "listens beyond 127.0.0.1, everyone who can connect can use it.\n\n"
                 "  retort serve @share/teacher --port 8000\n"
                 "  curl http://127.0.0.1:8000/v1/completions -d '{\"prompt\":\"gravity (noun):\",\"max_tokens\":32}'",

@@ -53,6 +53,14 @@ static rt_status read_token_strings(sv_engine *d)
     return st;
 }
 
+/* Completions do not need the template, so one that cannot be used is told to those who ask for a chat. */
+static rt_status open_chat(sv_engine *d)
+{
+    if (!d->model->dir) return RT_OK;
+    const rt_status st = ds_chat_load(&d->chat, d->model->dir);
+    return st == RT_OK || st == RT_ENOMEM ? st : rt_strdup(&d->chat_error, rt_error_text());
+}
+
 static rt_status open_parts(sv_engine *d, const sv_serve_opts *o)
 {
     const md_config *c = &d->model->config;
@@ -66,6 +74,7 @@ static rt_status open_parts(sv_engine *d, const sv_serve_opts *o)
     d->started      = rt_unix_time();
     d->serial       = rt_mix64((uint64_t)d->started);
     RT_TRY(name_of(&d->name, d->model, o));
+    RT_TRY(open_chat(d));
     RT_TRY(read_token_strings(d));
     RT_TRY(inf_sampler_create(&d->sampler, c->V));
     RT_TRY(md_scorer_create(&d->scorer, d->model, d->max_len));
@@ -83,6 +92,8 @@ rt_status sv_engine_open(sv_engine *d, const md_model *m, const ds_tokenizer *t,
 void sv_engine_close(sv_engine *d)
 {
     free(d->name);
+    ds_chat_destroy(&d->chat);
+    free(d->chat_error);
     rt_buf_free(&d->token_strings);
     free(d->token_string_at);
     md_scorer_destroy(&d->scorer);
@@ -138,7 +149,7 @@ static rt_status end_stream(const sv_engine *d, const sv_request *q, sv_reply *r
     if (q->usage) {
         rt_json_writer w = {.out = &r->text};
         RT_TRY(rt_buf_str(&r->text, "data: "));
-        sv_put_head(&w, d);
+        sv_put_head(&w, d, q);
         sv_put_end(&w, read, written);
         RT_TRY(w.st);
         RT_TRY(rt_buf_str(&r->text, "\n\n"));
@@ -152,7 +163,7 @@ static rt_status answer_choices(sv_engine *d, const sv_request *q, sv_reply *r)
     rt_json_writer w    = {.out = &r->text};
     int64_t        read = 0, written = 0;
     d->serial++;
-    if (!q->stream) sv_put_head(&w, d);
+    if (!q->stream) sv_put_head(&w, d, q);
     for (int i = 0; i < q->n; i++) {
         RT_TRY(add_choice(&w, d, q, i, r, &written));
         read += q->prompts[i].n;
@@ -163,10 +174,10 @@ static rt_status answer_choices(sv_engine *d, const sv_request *q, sv_reply *r)
     return w.st;
 }
 
-static rt_status complete(sv_engine *d, const cJSON *o, sv_reply *r)
+static rt_status complete(sv_engine *d, const cJSON *o, int chat, sv_reply *r)
 {
     sv_request q;
-    rt_status  st = sv_request_read(&q, d, o);
+    rt_status  st = sv_request_read(&q, d, o, chat);
     r->status     = st == RT_ENOENT ? 404 : st == RT_EINVAL || st == RT_EFORMAT ? 400 : 500;
     if (st == RT_OK) st = answer_choices(d, &q, r);
     sv_request_free(&q);
@@ -251,12 +262,10 @@ static rt_status read_body(cJSON **o, char *body, size_t n)
 static rt_status engine_respond(sv_engine *d, sv_task task, const cJSON *o, sv_reply *r)
 {
     switch (task) {
-    case SV_COMPLETE: return complete(d, o, r);
     case SV_TOKENIZE: return tokenize(d, o, r);
     case SV_DETOKENIZE: return detokenize(d, o, r);
-    case SV_CHAT: break;
+    default: return complete(d, o, task == SV_CHAT, r);
     }
-    RT_FAIL(RT_EINVAL, "this model has no chat template; use /v1/completions with a \"prompt\"");
 }
 
 static const char *engine_type_of(int status)

@@ -6,6 +6,7 @@
 #ifndef SV_ENGINE_H
 #define SV_ENGINE_H
 #include "core/json.h"
+#include "data/chat.h"
 #include "model/score.h"
 #include "model/teacher_row.h"
 #include "serve/serve.h"
@@ -21,6 +22,8 @@ enum {
 typedef struct sv_engine {
     const md_model     *model;
     const ds_tokenizer *tokenizer;
+    ds_chat            *chat;       /* NULL: the model has no chat template, or */
+    char               *chat_error; /* one that cannot be used: why */
     char               *name;
     int64_t             max_len, max_logprobs;
     md_scorer          *scorer;
@@ -55,7 +58,7 @@ rt_status sv_reply_push(sv_reply *r); /* RT_EINTR: the client disconnected */
 void      sv_reply_error(sv_reply *r, int status, const char *message);
 rt_status sv_engine_models(const sv_engine *d, rt_buf *out); /* the response to GET /v1/models */
 
-/* ---- a completion request (request.c) ----------------------------------------------- */
+/* ---- a request (request.c, chat.c) ----------------------------------------------- */
 
 typedef struct sv_request {
     ds_ids       prompts[SV_MAX_PROMPTS];
@@ -66,15 +69,17 @@ typedef struct sv_request {
     const char  *stop[SV_MAX_STOPS]; /* owned by the request's JSON tree */
     int          stops;
     size_t       longest_stop;
-    int          echo, stream, usage, special, ignore_eos, skip_special, return_ids, tokens_as_ids, retort;
+    int          chat, echo, stream, usage, special, ignore_eos, skip_special, return_ids, tokens_as_ids, retort;
     int64_t      logprobs, prompt_logprobs; /* entries per token; -1: not requested */
     int64_t      tail;
 } sv_request;
 
-/* Reads a completion request.  RT_EINVAL, RT_EFORMAT: a field is invalid (the message names it); RT_ENOENT: the request
+/* Reads a completion request, or one of a chat.  RT_EINVAL, RT_EFORMAT: a field is invalid (the message names it); RT_ENOENT: the request
  * names a model that is not served. */
-rt_status sv_request_read(sv_request *q, const sv_engine *d, const cJSON *o);
+rt_status sv_request_read(sv_request *q, const sv_engine *d, const cJSON *o, int chat);
 void      sv_request_free(sv_request *q);
+/* Appends the token ids of a chat request's prompt.  RT_EINVAL: the model has no template, or it refuses the messages. */
+rt_status sv_chat_prompt(const sv_engine *d, const cJSON *o, ds_ids *ids);
 /* Appends the token ids of a text to *ids.  If `special`, the text is encoded as the beginning of a training document. */
 rt_status sv_text_ids(const sv_engine *d, const char *text, int special, ds_ids *ids);
 /* Appends the ids of a JSON list to *ids.  RT_EINVAL: an id is not in 0 .. size-1. */
@@ -110,7 +115,7 @@ typedef struct sv_slice {     /* the part of a choice to write */
     int64_t token, token_end; /* range of the shown tokens */
 } sv_slice;
 /* A response is {"id": ..., "choices": [ (sv_put_head), its choices, and ], "usage": {...}} (sv_put_end). */
-void sv_put_head(rt_json_writer *w, const sv_engine *d);
+void sv_put_head(rt_json_writer *w, const sv_engine *d, const sv_request *q);
 void sv_put_choice(rt_json_writer *w, const sv_engine *d, const sv_completion *c, const sv_slice *s);
 void sv_put_end(rt_json_writer *w, int64_t read, int64_t written);
 void sv_put_ids(rt_json_writer *w, const char *key, const int32_t *ids, int64_t n);

@@ -1,4 +1,4 @@
-/* request.c -- reading a completion request.  Every field is checked; a field that the server cannot honour is an error. */
+/* request.c -- reading a request for a completion or a chat.  Every field is checked; a field that the server cannot honour is an error. */
 #include "data/wire.h"
 #include "serve/engine.h"
 #include <errno.h>
@@ -171,6 +171,15 @@ rt_status sv_list_ids(const cJSON *list, int64_t size, const char *where, ds_ids
     return RT_OK;
 }
 
+static rt_status request_check_room(const sv_request *q, const sv_engine *d, const ds_ids *ids)
+{
+    RT_CHECK(ids->n <= d->max_len - q->max_tokens, RT_EINVAL,
+             "This model's maximum context length is %lld tokens. However, you requested %lld tokens (%lld in the prompt, %lld in the "
+             "completion). Please reduce the length of the prompt or completion.",
+             (long long)d->max_len, (long long)(ids->n + q->max_tokens), (long long)ids->n, (long long)q->max_tokens);
+    return RT_OK;
+}
+
 static rt_status add_prompt(sv_request *q, const sv_engine *d, const cJSON *p)
 {
     RT_CHECK(q->n < SV_MAX_PROMPTS, RT_EINVAL, WHERE ": \"prompt\" may hold at most %d prompts", SV_MAX_PROMPTS);
@@ -182,11 +191,7 @@ static rt_status add_prompt(sv_request *q, const sv_engine *d, const cJSON *p)
         RT_CHECK(ids->v[i] < d->model->config.V, RT_EINVAL, WHERE ": \"prompt\" %d holds token id %d, but the model has %lld ids", q->n - 1,
                  (int)ids->v[i], (long long)d->model->config.V);
     RT_CHECK(ids->n >= 1, RT_EINVAL, WHERE ": \"prompt\" %d has no tokens; give at least one", q->n - 1);
-    RT_CHECK(ids->n <= d->max_len - q->max_tokens, RT_EINVAL,
-             "This model's maximum context length is %lld tokens. However, you requested %lld tokens (%lld in the prompt, %lld in the "
-             "completion). Please reduce the length of the prompt or completion.",
-             (long long)d->max_len, (long long)(ids->n + q->max_tokens), (long long)ids->n, (long long)q->max_tokens);
-    return RT_OK;
+    return request_check_room(q, d, ids);
 }
 
 static rt_status read_prompts(sv_request *q, const sv_engine *d, const cJSON *o)
@@ -199,10 +204,24 @@ static rt_status read_prompts(sv_request *q, const sv_engine *d, const cJSON *o)
     return RT_OK;
 }
 
-rt_status sv_request_read(sv_request *q, const sv_engine *d, const cJSON *o)
+/* An answer may be as long as the context unless the request limits it. */
+static rt_status request_read_chat(sv_request *q, const sv_engine *d, const cJSON *o)
+{
+    ds_ids *ids = &q->prompts[q->n++];
+    RT_TRY(sv_chat_prompt(d, o, ids));
+    RT_CHECK(ids->n >= 1, RT_EINVAL, "the chat template writes an empty prompt for these messages");
+    for (int64_t i = 0; i < ids->n; i++)
+        RT_CHECK(ids->v[i] < d->model->config.V, RT_EINVAL, "the chat's prompt holds token id %d, but the model has %lld ids",
+                 (int)ids->v[i], (long long)d->model->config.V);
+    if (q->max_tokens < 0) q->max_tokens = ids->n < d->max_len ? d->max_len - ids->n : 1;
+    return request_check_room(q, d, ids);
+}
+
+rt_status sv_request_read(sv_request *q, const sv_engine *d, const cJSON *o, int chat)
 {
     const char *model = "";
-    *q                = (sv_request){.max_tokens      = 16,
+    *q                = (sv_request){.chat            = chat,
+                                     .max_tokens      = chat ? -1 : 16,
                                      .sampling        = {.temperature = 1, .top_p = 1},
                                      .special         = 1,
                                      .skip_special    = 1,
@@ -211,11 +230,13 @@ rt_status sv_request_read(sv_request *q, const sv_engine *d, const cJSON *o)
     RT_TRY(rt_json_text(o, "model", &model, WHERE));
     RT_CHECK(!*model || !strcmp(model, d->name), RT_ENOENT, "this server does not serve the model \"%.80s\"; it serves \"%s\"", model,
              d->name);
-    RT_TRY(read_range(o, "max_tokens", &q->max_tokens, 0, INT32_MAX));
+    if (field(o, "max_tokens") || !chat) RT_TRY(read_range(o, "max_tokens", &q->max_tokens, 0, INT32_MAX));
+    if (chat && field(o, "max_completion_tokens")) RT_TRY(read_range(o, "max_completion_tokens", &q->max_tokens, 0, INT32_MAX));
     RT_TRY(request_read_sampling(q, o));
     RT_TRY(read_stop(q, o));
     RT_TRY(read_flags(q, o));
     RT_TRY(refuse_unsupported(o));
+    if (chat) return request_read_chat(q, d, o);
     RT_TRY(read_probabilities(q, d, o));
     return read_prompts(q, d, o);
 }

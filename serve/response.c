@@ -1,4 +1,4 @@
-/* response.c -- writing responses: the JSON of OpenAI's completions, vLLM's prompt_logprobs, and Retort's own fields. */
+/* response.c -- writing responses: the JSON of OpenAI's completions and chats, vLLM's prompt_logprobs, and Retort's own fields. */
 #include "data/wire.h"
 #include "serve/engine.h"
 #include <math.h>
@@ -200,6 +200,16 @@ static void put_prompt_part(rt_json_writer *w, const sv_engine *d, const sv_comp
     if (q->retort) put_tail(w, &c->before, 0, c->prompt->n, WIRE_PROMPT_TAIL_IDS, WIRE_PROMPT_REST_ENTROPY);
 }
 
+/* The text of a completion; of a chat the message, or in a stream what is new in it. */
+static void put_text_part(rt_json_writer *w, const sv_completion *c, const sv_slice *s)
+{
+    const int first = s->text == 0 && s->token == 0;
+    if (c->q->chat) rt_put_object(w, c->q->stream ? "delta" : "message");
+    if (c->q->chat && (first || !c->q->stream)) rt_put_text(w, "role", "assistant");
+    rt_put_bytes(w, c->q->chat ? "content" : "text", c->text.p + s->text, s->text_end - s->text);
+    if (c->q->chat) rt_put_end(w);
+}
+
 void sv_put_choice(rt_json_writer *w, const sv_engine *d, const sv_completion *c, const sv_slice *s)
 {
     const sv_request *q      = c->q;
@@ -208,7 +218,7 @@ void sv_put_choice(rt_json_writer *w, const sv_engine *d, const sv_completion *c
     const int         last = c->finish && s->text_end == c->text.len && s->token_end == c->shown;
     rt_put_object(w, NULL);
     rt_put_int(w, "index", c->index);
-    rt_put_bytes(w, "text", c->text.p + s->text, s->text_end - s->text);
+    put_text_part(w, c, s);
     put_logprobs(w, d, c, s);
     rt_put_text(w, "finish_reason", last ? c->finish : NULL);
     rt_put_text(w, "stop_reason", last ? c->stop : NULL);
@@ -218,11 +228,11 @@ void sv_put_choice(rt_json_writer *w, const sv_engine *d, const sv_completion *c
     rt_put_end(w);
 }
 
-void sv_put_head(rt_json_writer *w, const sv_engine *d)
+void sv_put_head(rt_json_writer *w, const sv_engine *d, const sv_request *q)
 {
     rt_put_object(w, NULL);
-    rt_put_format(w, "id", "cmpl-%016llx", (unsigned long long)d->serial);
-    rt_put_text(w, "object", "text_completion");
+    rt_put_format(w, "id", q->chat ? "chatcmpl-%016llx" : "cmpl-%016llx", (unsigned long long)d->serial);
+    rt_put_text(w, "object", !q->chat ? "text_completion" : q->stream ? "chat.completion.chunk" : "chat.completion");
     rt_put_int(w, "created", d->started);
     rt_put_text(w, "model", d->name);
     rt_put_array(w, "choices");
@@ -243,7 +253,7 @@ rt_status sv_response_event(rt_buf *b, const sv_engine *d, const sv_completion *
 {
     rt_json_writer w = {.out = b};
     RT_TRY(rt_buf_str(b, "data: "));
-    sv_put_head(&w, d);
+    sv_put_head(&w, d, c->q);
     sv_put_choice(&w, d, c, s);
     rt_put_end(&w);
     if (c->q->usage) rt_put_null(&w, "usage");

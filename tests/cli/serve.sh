@@ -31,6 +31,11 @@ exec 3<>"/dev/tcp/127.0.0.1/$port"
 printf 'GET /v1/models HTTP/1.0\r\n\r\n' >&3
 cat <&3 >"$dir/models"
 exec 3>&-
+exec 3<>"/dev/tcp/127.0.0.1/$port"
+printf 'POST /v1/chat/completions HTTP/1.0\r\nContent-Length: 48\r\n\r\n{"messages":[{"role":"user","content":"hello"}]}' >&3
+cat <&3 >"$dir/chat"
+exec 3>&-
+grep -q 'this model has no chat template; use /v1/completions' "$dir/chat" || fail "a chat without a template: $(cat "$dir/chat")"
 grep -q '"id":"small"' "$dir/models" || fail "/v1/models does not name the model"
 [ "$(field dtype <"$dir/models")" = f32 ] || fail "/v1/models does not say that the model computes in f32: $(cat "$dir/models")"
 end_server

@@ -62,6 +62,8 @@ static rt_status make_model(void)
     for (int i = 0; st == RT_OK && i < m->n; i++) /* a fresh model is nearly uniform: sharpen it */
         for (int64_t j = 0; !m->t[i].is_vector && j < m->t[i].rows * m->t[i].cols; j++) ((real *)m->t[i].data)[j] *= 6;
     if (st == RT_OK) st = md_save(m, g_dir, KN_REAL);
+    if (st == RT_OK) st = rt_path(&path, g_dir, "chat_template.jinja");
+    if (st == RT_OK) st = rt_file_write(path.p, ST_TEMPLATE, sizeof ST_TEMPLATE - 1);
     md_destroy(&m);
     rt_buf_free(&path);
     return st;

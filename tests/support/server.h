@@ -7,6 +7,12 @@
 
 enum { ST_V = 320, ST_CONTEXT = 96 }; /* the model's */
 
+/* The model's chat template. */
+#define ST_TEMPLATE                                                                                \
+    "{{ bos_token }}{% for m in messages %}{% if m.role not in ['system', 'user', 'assistant'] %}" \
+    "{{ raise_exception('no ' ~ m.role) }}{% endif %}{{ m.role }}: {{ m.content }};{% endfor %}"   \
+    "{% if add_generation_prompt %}{{ mark | default('the') }}{% endif %}"
+
 extern int           st_port;
 extern pid_t         st_server; /* the child; a test that ends it sets 0 */
 extern md_model     *st_model;  /* the served model and its tokenizer, loaded in this process too */

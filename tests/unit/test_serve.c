@@ -103,7 +103,6 @@ static void wrong_requests_are_told_what_is_wrong(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         st_expect_error("POST", "/v1/completions", wrong[i].body, 400, wrong[i].words);
     st_expect_error("POST", "/v1/completions", "{\"prompt\":\"a\",\"model\":\"huge\"}", 404, "tiny");
-    st_expect_error("POST", "/v1/chat/completions", "{\"messages\":[]}", 400, "no chat template");
     st_expect_error("POST", "/detokenize", "{\"tokens\":[320]}", 400, "token id from 0");
     st_expect_error("POST", "/tokenize", "{}", 400, "prompt");
     st_expect_error("POST", "/v2", "{}", 404, "no such path");
