@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/rng.h"
 #include "core/utf8.h"
+#include "data/chat.h"
 #include "infer/infer.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,14 +12,15 @@
 #include <unistd.h>
 
 typedef struct generate_options {
-    const char *prompt, *ids, *dtype;
+    const char *prompt, *ids, *system, *dtype;
     int64_t     max_tokens, top_k, seed, threads;
     double      temperature, top_p;
-    int         ignore_eos, json;
+    int         chat, ignore_eos, json;
 } generate_options;
 
 typedef struct generation {
     const generate_options *o;
+    const char             *dir;
     kn_type                 type;
     md_model               *m;
     ds_tokenizer           *t;
@@ -53,9 +55,40 @@ static rt_status decode_prompt(generation *g)
     return RT_OK;
 }
 
+static rt_status add_message(cJSON *messages, const char *role, const char *content)
+{
+    cJSON *m = cJSON_CreateObject();
+    RT_CHECK(cJSON_AddItemToArray(messages, m) && cJSON_AddStringToObject(m, "role", role) &&
+                 cJSON_AddStringToObject(m, "content", content),
+             RT_ENOMEM, "no memory for the messages of a chat");
+    return RT_OK;
+}
+
+/* The prompt is the user's message. */
+static rt_status encode_chat(generation *g, const ds_chat *chat)
+{
+    cJSON    *messages = cJSON_CreateArray();
+    rt_status st       = g->o->system ? add_message(messages, "system", g->o->system) : RT_OK;
+    if (st == RT_OK) st = add_message(messages, "user", g->o->prompt);
+    if (st == RT_OK) st = ds_chat_ids(chat, g->t, messages, NULL, 1, &g->ids);
+    cJSON_Delete(messages);
+    return st;
+}
+
+static rt_status make_chat_prompt(generation *g)
+{
+    ds_chat *chat = NULL;
+    RT_TRY(ds_chat_load(&chat, g->dir));
+    RT_CHECK(chat, RT_EINVAL, "%s has no chat template, so it answers no chats; generate without --chat", g->dir);
+    const rt_status st = encode_chat(g, chat);
+    ds_chat_destroy(&chat);
+    return st;
+}
+
 static rt_status make_prompt(generation *g)
 {
-    if (g->o->ids) RT_TRY(parse_ids(g->o->ids, &g->ids));
+    if (g->o->chat) RT_TRY(make_chat_prompt(g));
+    else if (g->o->ids) RT_TRY(parse_ids(g->o->ids, &g->ids));
     else RT_TRY(ds_encode(g->t, g->o->prompt, strlen(g->o->prompt), DS_PROMPT, &g->ids));
     g->prompt = g->ids.n;
     RT_CHECK(g->prompt >= 1, RT_EINVAL, "the prompt is empty, and this tokenizer puts no token before a text; give --prompt or --ids");
@@ -131,9 +164,11 @@ static rt_status generate_open_all(generation *g, const char *dir)
 static rt_status generate_run(const void *options, int argc, char **argv)
 {
     const generate_options *o = options;
-    generation              g = {.o = o};
+    generation              g = {.o = o, .dir = argc ? argv[0] : NULL};
     RT_CHECK(argc == 1 && (o->prompt || o->ids), RT_EINVAL,
              "generate takes one model folder and --prompt or --ids (see 'retort generate --help')");
+    RT_CHECK(o->chat ? o->prompt && !o->ids : !o->system, RT_EINVAL,
+             "--chat takes the user's message as --prompt; --system is the system message of a chat");
     RT_CHECK(o->max_tokens >= 1 && o->top_k >= 0, RT_EINVAL, "--max-tokens must be at least 1 and --top-k at least 0, found %lld and %lld",
              (long long)o->max_tokens, (long long)o->top_k);
     RT_CHECK(o->temperature >= 0 && o->top_p > 0 && o->top_p <= 1, RT_EINVAL,
@@ -159,6 +194,8 @@ static rt_status generate_run(const void *options, int argc, char **argv)
 
 static const rt_option options[] = {
     {"prompt", RT_OPT_TEXT, offsetof(generate_options, prompt), "TEXT", "text to continue"},
+    {"chat", RT_OPT_FLAG, offsetof(generate_options, chat), NULL, "let the model's chat template make the prompt of a user's message"},
+    {"system", RT_OPT_TEXT, offsetof(generate_options, system), "TEXT", "system message of the chat"},
     {"ids", RT_OPT_TEXT, offsetof(generate_options, ids), "1,2,3", "prompt as token ids, to which nothing is added"},
     {"max-tokens", RT_OPT_INT, offsetof(generate_options, max_tokens), "N", "largest number of tokens to generate (default 64)"},
     {"temperature", RT_OPT_REAL, offsetof(generate_options, temperature), "T",
@@ -178,12 +215,14 @@ static const generate_options defaults = {.max_tokens = 64, .temperature = 0.8, 
 
 const rt_command cli_generate = {
     .name     = "generate",
-    .usage    = "MODEL --prompt TEXT",
+    .usage    = "MODEL --prompt TEXT [--chat]",
     .summary  = "generate text with a model",
     .text     = "Continues a prompt and prints the text while it is generated, then the speed on standard error.\n"
+                "With --chat the prompt is a user's message, and the text is the model's answer (docs/chat.md).\n"
                 "The same seed gives the same text. MODEL is a model folder: a checkpoint, a quantised model or any\n"
                 "supported model in Hugging Face layout.\n\n"
-                "  retort generate @share/teacher --prompt 'volcano (noun):' --temperature 0.5",
+                "  retort generate @share/teacher --prompt 'volcano (noun):' --temperature 0.5\n"
+                "  retort generate MODEL --chat --system 'Be brief.' --prompt 'What is a vessel?'",
     .options  = options,
     .size     = sizeof(generate_options),
     .defaults = &defaults,

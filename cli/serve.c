@@ -60,8 +60,8 @@ const rt_command cli_serve = {
                 "SIGTERM; accepted requests are completed first. Requests are computed one after another, so a\n"
                 "response depends only on its request. The paths are /v1/completions, /v1/chat/completions (models\n"
                 "with a chat template), /v1/models, /tokenize, /detokenize and /health; docs/serve.md lists their\n"
-                "fields. The server has no authentication: if it\n"
-                "listens beyond 127.0.0.1, everyone who can connect can use it.\n\n"
+                "fields. The server has no authentication: if it listens beyond 127.0.0.1, everyone who can\n"
+                "connect can use it.\n\n"
                 "  retort serve @share/teacher --port 8000\n"
                 "  curl http://127.0.0.1:8000/v1/completions -d '{\"prompt\":\"gravity (noun):\",\"max_tokens\":32}'",
     .options  = serve_table,

@@ -103,14 +103,16 @@ static rt_status json_text(ds_jrun *r, const char *s, ds_jvalue *out)
     const size_t n = strlen(s);
     char        *copy;
     size_t       m = 0;
-    *out           = ds_jtext(s, n);
-    if (!strstr(s, "\xc0\x80")) return ds_jwork(r, (int64_t)n);
+    RT_TRY(ds_jwork(r, (int64_t)n));
+    *out = ds_jtext(s, n);
+    if (rt_utf8_valid(s, n)) return RT_OK;
     RT_TRY(DS_JNEW(&r->arena, copy, n));
     for (size_t i = 0; i < n; i++)
         if (!memcmp(s + i, "\xc0\x80", 2)) copy[m++] = '\0', i++;
         else copy[m++] = s[i];
     *out = ds_jtext(copy, m);
-    return ds_jwork(r, (int64_t)n);
+    DS_JCHECK(r, rt_utf8_valid(copy, m), "a text of the messages is not valid UTF-8");
+    return RT_OK;
 }
 
 /* A number is an int if its digits say so; where the digits were not kept, if it is whole. */
