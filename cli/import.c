@@ -38,6 +38,20 @@ static rt_status import_write_folder(const import_options *o, const md_model *m,
     return st == RT_OK ? import_print(o, m) : st;
 }
 
+/* A file that is only a vocabulary becomes a folder that is only a tokenizer. */
+static rt_status import_vocabulary(const import_options *o, const char *from)
+{
+    ds_tokenizer *t = NULL;
+    RT_CHECK(!o->type && !o->json, RT_EINVAL, "%s holds a tokenizer only; leave out --type and --json", from);
+    rt_status st = rt_dir_make(o->out);
+    if (st == RT_OK) st = md_import_tokenizer(from, o->out);
+    if (st == RT_OK) st = ds_tokenizer_load(&t, o->out);
+    if (st == RT_OK) cli_print("%s: a tokenizer of %lld entries\n", o->out, (long long)ds_tokenizer_size(t));
+    else (void)rt_dir_remove(o->out);
+    ds_tokenizer_destroy(&t);
+    return st;
+}
+
 static rt_status import_command_run(const void *options, int argc, char **argv)
 {
     const import_options *o    = options;
@@ -47,6 +61,7 @@ static rt_status import_command_run(const void *options, int argc, char **argv)
     RT_CHECK(!o->type || !strcmp(o->type, "f32") || !strcmp(o->type, "bf16"), RT_EINVAL, "--type must be f32 or bf16, found \"%s\"",
              o->type);
     RT_TRY(rt_output_new(o->out));
+    if (ds_tokenizer_is_file(argv[0])) return import_vocabulary(o, argv[0]);
     if (o->threads > 0) rt_threads_set((int)o->threads);
     RT_TRY(kn_init());
     if (o->type) type = strcmp(o->type, "f32") ? KN_BF16 : KN_REAL;
@@ -73,7 +88,8 @@ const rt_command cli_import = {
                "model folder in Hugging Face's layout, which every command reads and training can start from.\n"
                "Quantised weights of a GGUF file become plain ones: a file of 4 bits per weight grows fourfold in bf16.\n"
                "Its vocabulary becomes a tokenizer.json: byte-level BPE, or SentencePiece's, whose merges are made from\n"
-               "the scores of its pieces.\n\n"
+               "the scores of its pieces. A folder whose tokenizer is SentencePiece's tokenizer.model or a tiktoken file gets a\n"
+               "tokenizer.json too, and MODEL may be such a file, of which a folder with the tokenizer alone is made.\n\n"
                "  retort import gemma-3-270m-q4_k_m.gguf --out gemma\n"
                "  retort generate gemma --prompt 'Water boils at'",
     .options = options,

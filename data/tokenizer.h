@@ -1,4 +1,4 @@
-/* tokenizer.h -- tokenizers of Hugging Face's form (tokenizer.json): text to ids and back, training, copying.
+/* tokenizer.h -- tokenizers of Hugging Face's form (tokenizer.json), also made of SentencePiece's and tiktoken's files: text to ids and back, training, copying.
  *
  * BPE of bytes (GPT-2's, Llama 3's, Qwen's kind), BPE of characters (SentencePiece's kind: Llama 2, Mistral, Gemma) and Unigram.
  */
@@ -32,9 +32,11 @@ rt_status ds_ends_take(ds_ends *e, const cJSON *o, const char *where);
 /* Does the same for DIR's config.json and generation_config.json; either may be missing. */
 rt_status ds_ends_read(ds_ends *e, const char *dir);
 
-/* Loads DIR/tokenizer.json.  The tokens that begin and end a text are also read from tokenizer_config.json, config.json and
+/* Loads the tokenizer of a folder: tokenizer.json; if there is none, SentencePiece's tokenizer.model or a tiktoken file of Llama 3, Qwen or GPT-2 (tokenizer.model, *.tiktoken), with which
+ * tokenizer_config.json beside it counts.  DIR may also be a file *.model or *.tiktoken.  The tokens that begin and end a text are also read from tokenizer_config.json, config.json and
  * generation_config.json in the same folder.  RT_EFORMAT names the part of the file that is not supported. */
 rt_status      ds_tokenizer_load(ds_tokenizer **out, const char *dir);
+int            ds_tokenizer_is_file(const char *path); /* returns 1 if the path names a file *.model or *.tiktoken, not a folder */
 void           ds_tokenizer_destroy(ds_tokenizer **t);
 int64_t        ds_tokenizer_size(const ds_tokenizer *t);                  /* entries, added tokens included: largest id + 1 */
 int64_t        ds_tokenizer_entries(const ds_tokenizer *t);               /* number of entries: the size without unused ids */
@@ -91,6 +93,8 @@ rt_status                 ds_decoder_add(ds_decoder *d, int32_t id, rt_buf *out)
 rt_status                 ds_decoder_end(ds_decoder *d, rt_buf *out);             /* appends the rest; the next id begins another text */
 void                      ds_decoder_destroy(ds_decoder **d);
 
+/* Sets *json to the text of a folder's tokenizer.json, which is made if the tokenizer is in another form, and *path to the file from which it is. */
+rt_status ds_tokenizer_json(rt_buf *json, rt_buf *path, const char *dir);
 /* Copies tokenizer.json, tokenizer_config.json (with eos, so that other programs know it) and the tokenizer's other files from one
  * model folder into another.  The copy's template puts no end token after a text; tokenizer_config.json records the tokens that
  * end a document and the hash of the former file. */

@@ -32,12 +32,6 @@ rt_status md_gguf_put_config(md_gguf_keys *k, const md_config *c);
 int md_gguf_divisors(float *x, const md_config *c);
 /* Puts the first token of a text (-1: none) and the tokens that end one, of which GGUF files name two at most. */
 void md_gguf_put_tokens(md_gguf_keys *k, int32_t bos, const ds_ends *ends);
-/* llama.cpp's types of tokens. */
-enum { NORMAL_TOKEN = 1, UNKNOWN_TOKEN, CONTROL_TOKEN, USER_TOKEN, UNUSED_TOKEN, BYTE_TOKEN };
-enum { MD_GGUF_SPLITS = 4 };
-/* Returns the patterns [MD_GGUF_SPLITS] of a pre-tokenizer of llama.cpp, NULL after the last; NULL: the name is unknown.  *whole: it takes a piece that is an
- * entry as it is. */
-const char *const *md_gguf_pre(const char *name, int *whole);
 /* Appends the tokenizer of a file as the text of a tokenizer.json and of a tokenizer_config.json (gguf_vocabulary.c).  RT_EFORMAT: it has none, or one of a kind
  * that is not read. */
 rt_status md_gguf_vocabulary(rt_buf *json, rt_buf *config, const md_gguf *g);

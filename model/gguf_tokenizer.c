@@ -3,45 +3,16 @@
  * llama.cpp has the code of pre-tokenizers built in, and a file names one of them.  A pre-tokenizer that it does not have by a name is refused, because it
  * would cut texts otherwise and give other ids. */
 #include "core/file.h"
+#include "data/vocabulary.h"
 #include "model/gguf_model.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_SPLITS = MD_GGUF_SPLITS, MOST_FILE = 256 << 20 };
-
 /* ---- the pre-tokenizer --------------------------------------------------------------------------- */
 
-#define GPT2  "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
-#define SHORT "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-#define WORDS "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+"
-#define REST  "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-
-/* llama.cpp's names of chains of patterns.  `whole`: it takes a piece that is an entry as it is, which tokenizer.json calls ignore_merges. */
-static const struct pre {
-    const char *name;
-    int         whole;
-    const char *pattern[MOST_SPLITS];
-} pres[] = {{"gpt-2", 0, {GPT2}},
-            {"smollm", 0, {"\\p{N}", GPT2}},
-            {"llama-bpe", 1, {SHORT "|" WORDS "|\\p{N}{1,3}" REST}},
-            {"smaug-bpe", 0, {SHORT "|" WORDS "|\\p{N}{1,3}" REST}},
-            {"qwen2", 0, {SHORT "|" WORDS "|\\p{N}" REST}},
-            {"qwen35",
-             0,
-             {SHORT "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}}};
-
-const char *const *md_gguf_pre(const char *name, int *whole)
-{
-    for (size_t i = 0; i < sizeof pres / sizeof *pres; i++) {
-        *whole = pres[i].whole;
-        if (!strcmp(pres[i].name, name)) return pres[i].pattern;
-    }
-    return NULL;
-}
-
-typedef struct chain { /* patterns in the order of their use; more than MOST_SPLITS are counted only */
-    const char *pattern[MOST_SPLITS];
+typedef struct chain { /* patterns in the order of their use; more than DS_MAX_PATTERNS are counted only */
+    const char *pattern[DS_MAX_PATTERNS];
     int         n, byte_level;
 } chain;
 
@@ -49,7 +20,7 @@ static const cJSON *json_at(const cJSON *o, const char *key) { return cJSON_GetO
 
 static void add_pattern(chain *c, const char *pattern)
 {
-    if (c->n < MOST_SPLITS) c->pattern[c->n] = pattern;
+    if (c->n < DS_MAX_PATTERNS) c->pattern[c->n] = pattern;
     c->n++;
 }
 
@@ -72,7 +43,7 @@ static void add_pre_part(chain *c, const cJSON *o)
     else if (!strcmp(type, "ByteLevel")) {
         c->byte_level = 1;
         if (!cJSON_IsFalse(json_at(o, "add_prefix_space"))) add_pattern(c, "");
-        if (!cJSON_IsFalse(json_at(o, "use_regex"))) add_pattern(c, GPT2);
+        if (!cJSON_IsFalse(json_at(o, "use_regex"))) add_pattern(c, ds_patterns_named("gpt-2", &(int){0})[0]);
     } else if (strcmp(type, "Sequence") != 0) add_pattern(c, "");
     cJSON_ArrayForEach(e, json_at(o, "pretokenizers")) add_pre_part(c, e);
 }
@@ -99,31 +70,20 @@ static rt_status check_byte_level(const cJSON *root, const chain *c, const char 
     return RT_OK;
 }
 
-static int same_chain(const struct pre *p, const chain *c)
-{
-    for (int i = 0; i < MOST_SPLITS; i++) {
-        if (i >= c->n) return !p->pattern[i];
-        if (!p->pattern[i] || strcmp(p->pattern[i], c->pattern[i]) != 0) return 0;
-    }
-    return c->n == MOST_SPLITS;
-}
-
 static rt_status put_pre(md_gguf_keys *k, const cJSON *root, const char *path)
 {
     const int whole = cJSON_IsTrue(json_at(json_at(root, "model"), "ignore_merges"));
     chain     c     = {.n = 0};
     add_pre_part(&c, json_at(root, "pre_tokenizer"));
     RT_TRY(check_byte_level(root, &c, path));
-    for (size_t i = 0; i < sizeof pres / sizeof *pres; i++) {
-        if (pres[i].whole != whole || !same_chain(&pres[i], &c)) continue;
-        md_gguf_put_text(k, "tokenizer.ggml.pre", pres[i].name);
-        return RT_OK;
-    }
-    RT_FAIL(
-        RT_EINVAL,
+    const char *name = ds_patterns_name(c.pattern, c.n, whole);
+    RT_CHECK(
+        name, RT_EINVAL,
         "%s: llama.cpp has no name for this pre-tokenizer (%d patterns%s%.100s%s), so it would give other ids; GGUF files are written for those of GPT-2, SmolLM, "
         "Llama 3, Qwen 2 and Qwen 3.5",
         path, c.n, c.n ? ", the first \"" : "", c.n ? c.pattern[0] : "", c.n ? "\"" : "");
+    md_gguf_put_text(k, "tokenizer.ggml.pre", name);
+    return RT_OK;
 }
 
 /* ---- entries and merges ---------------------------------------------------------------------------- */
@@ -145,12 +105,12 @@ static rt_status list_entries_of(gguf_entry *e, int64_t V, const cJSON *root, co
 {
     const cJSON *x;
     cJSON_ArrayForEach(x, json_at(json_at(root, "model"), "vocab"))
-        RT_TRY(gguf_take_entry(e, V, x->string, cJSON_GetNumberValue(x), NORMAL_TOKEN, path));
+        RT_TRY(gguf_take_entry(e, V, x->string, cJSON_GetNumberValue(x), DS_NORMAL, path));
     cJSON_ArrayForEach(x, json_at(root, "added_tokens"))
     {
         const int special = cJSON_IsTrue(json_at(x, "special"));
         RT_TRY(gguf_take_entry(e, V, cJSON_GetStringValue(json_at(x, "content")), cJSON_GetNumberValue(json_at(x, "id")),
-                               special ? CONTROL_TOKEN : USER_TOKEN, path));
+                               special ? DS_CONTROL : DS_USER, path));
     }
     return RT_OK;
 }
@@ -165,7 +125,7 @@ static void put_entries(md_gguf_keys *k, const gguf_entry *e, int64_t V)
         md_gguf_add_text(k, text, strlen(text));
     }
     md_gguf_put_array(k, "tokenizer.ggml.token_type", MD_GGUF_I32, V);
-    for (int64_t i = 0; i < V; i++) md_gguf_add_int(k, e[i].text ? e[i].kind : UNUSED_TOKEN);
+    for (int64_t i = 0; i < V; i++) md_gguf_add_int(k, e[i].text ? e[i].kind : DS_UNUSED);
 }
 
 static rt_status put_vocabulary(md_gguf_keys *k, const cJSON *root, int64_t V, const char *path)
@@ -247,8 +207,7 @@ static rt_status put_template(md_gguf_keys *k, const char *dir)
 static rt_status read_root(cJSON **root, rt_buf *path, const char *dir)
 {
     rt_buf    text = {0};
-    rt_status st   = rt_path_inside(path, dir, "tokenizer.json");
-    if (st == RT_OK) st = rt_file_read(&text, path->p, MOST_FILE);
+    rt_status st   = ds_tokenizer_json(&text, path, dir);
     if (st == RT_OK) st = rt_json_parse(root, text.p, text.len, RT_JSON_DUPLICATES, path->p);
     rt_buf_free(&text);
     return st;

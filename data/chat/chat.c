@@ -68,7 +68,7 @@ typedef struct chat_folder {
 
 static rt_status read_json(chat_folder *f, cJSON **out, const char *name)
 {
-    RT_TRY(rt_path(&f->path, f->dir, name));
+    RT_TRY(rt_path_inside(&f->path, f->dir, name));
     return rt_file_exists(f->path.p) ? rt_json_read(out, f->path.p, RT_JSON_DUPLICATES) : RT_OK;
 }
 
@@ -105,11 +105,11 @@ static rt_status take_tokens(ds_chat *c, const cJSON *config)
 static rt_status read_template(chat_folder *f, int *there)
 {
     const char *text = config_template(f->config);
-    RT_TRY(rt_path(&f->path, f->dir, "chat_template.jinja"));
+    RT_TRY(rt_path_inside(&f->path, f->dir, "chat_template.jinja"));
     *there = rt_file_exists(f->path.p);
     if (*there) return rt_file_read(&f->text, f->path.p, CHAT_FILE);
     *there = text != NULL;
-    RT_TRY(rt_path(&f->path, f->dir, "tokenizer_config.json"));
+    RT_TRY(rt_path_inside(&f->path, f->dir, "tokenizer_config.json"));
     return text ? rt_json_bytes(&f->text, text) : RT_OK;
 }
 

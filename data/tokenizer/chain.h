@@ -132,6 +132,8 @@ enum { DS_DECOMPOSED = 1 /* NFD */, DS_COMPATIBLE = 2 /* NFKC; with DS_DECOMPOSE
 rt_status ds_normal_form(int form, const char *text, size_t n, rt_buf *out);
 
 /* charsmap.c: the normalizer Precompiled.  `map` is its decoded precompiled_charsmap. */
+rt_status ds_base64_encode(const char *bytes, size_t n, rt_buf *out);
+rt_status ds_base64_decode(const char *s, size_t n, rt_buf *out); /* RT_EFORMAT: another character; up to the first "=" */
 rt_status ds_charsmap_read(rt_buf *map, const char *base64, const char *where);
 rt_status ds_charsmap_apply(const rt_buf *map, const char *text, size_t n, rt_buf *out);
 

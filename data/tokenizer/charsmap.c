@@ -95,33 +95,10 @@ rt_status ds_charsmap_apply(const rt_buf *map, const char *text, size_t n, rt_bu
 
 /* ---- reading ---------------------------------------------------------------------------------- */
 
-static int base64_digit(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char       *at       = c ? strchr(digits, c) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
-static rt_status base64_decode(const char *s, rt_buf *out, const char *where)
-{
-    uint32_t bits = 0;
-    int      n    = 0;
-    for (; *s && *s != '='; s++) {
-        const int digit = base64_digit(*s);
-        RT_CHECK(digit >= 0, RT_EFORMAT, "%s: the precompiled_charsmap is not base64: it holds the byte 0x%02x", where, (unsigned char)*s);
-        bits = bits << 6 | (uint32_t)digit;
-        n += 6;
-        if (n < 8) continue;
-        n -= 8;
-        const char byte = (char)(bits >> n);
-        RT_TRY(rt_buf_add(out, &byte, 1));
-    }
-    return RT_OK;
-}
-
 rt_status ds_charsmap_read(rt_buf *map, const char *base64, const char *where)
 {
-    RT_TRY(base64_decode(base64, map, where));
+    RT_CHECK(ds_base64_decode(base64, strlen(base64), map) == RT_OK, RT_EFORMAT, "%s: the precompiled_charsmap: %s", where,
+             rt_error_text());
     RT_CHECK(map->len >= 4 && charsmap_u32(map, 0) <= map->len - 4, RT_EFORMAT,
              "%s: the precompiled_charsmap is cut: it has %zu bytes, fewer than its trie", where, map->len);
     const size_t texts = 4 + 4 * units(map);

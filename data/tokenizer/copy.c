@@ -105,13 +105,11 @@ rt_status ds_tokenizer_copy_file(const char *from_dir, const char *to_dir, const
 
 static rt_status copy_tokenizer(const char *from_dir, const char *to_dir, int *changed)
 {
-    rt_buf    from = {0}, to = {0};
-    int       there;
-    rt_status st = ds_tokenizer_read_file(from_dir, "tokenizer.json", &from, &there);
+    rt_buf    from = {0}, to = {0}, path = {0};
+    rt_status st = ds_tokenizer_json(&from, &path, from_dir);
     if (st == RT_OK) st = cut_text(&from, &to, changed, from_dir);
     if (st == RT_OK) st = ds_tokenizer_write_file(to_dir, "tokenizer.json", *changed ? &to : &from);
-    rt_buf_free(&from);
-    rt_buf_free(&to);
+    rt_buf_free(&from), rt_buf_free(&to), rt_buf_free(&path);
     return st;
 }
 

@@ -1,21 +1,9 @@
 /* tokenizer.c -- loading a tokenizer from its folder; its properties. */
-#include "core/file.h"
-#include "data/tokenizer/parts.h"
+#include "data/tokenizer/origin.h"
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* ---- loading ----------------------------------------------------------------------- */
-
-/* A GGUF file may stand where a model folder does, but its vocabulary is not read in place. */
-static rt_status check_folder(const char *dir)
-{
-    struct stat s;
-    RT_CHECK(stat(dir, &s) || S_ISDIR(s.st_mode), RT_EINVAL,
-             "%s: expected a folder with tokenizer.json, found a file; 'retort import FILE.gguf --out DIR' makes a folder of a GGUF file",
-             dir);
-    return RT_OK;
-}
 
 static rt_status check_utf8(const rt_buf *text, const char *path)
 {
@@ -25,23 +13,22 @@ static rt_status check_utf8(const rt_buf *text, const char *path)
 
 static rt_status read_tokenizer(ds_tokenizer *t, const char *dir)
 {
-    rt_buf    path = {0}, text = {0};
+    ds_origin o    = {0};
     cJSON    *root = NULL;
     rt_status st   = RT_OK;
-    RT_TRY_OR(check_folder(dir), out);
-    RT_TRY_OR(rt_path_inside(&path, dir, "tokenizer.json"), out);
-    RT_TRY_OR(rt_file_read(&text, path.p, DS_MAX_TOKENIZER), out);
-    RT_TRY_OR(rt_sha_bytes(text.p, text.len, t->file), out);
-    RT_TRY_OR(check_utf8(&text, path.p), out); /* what a normalizer puts into a text must be characters */
+    RT_TRY_OR(ds_origin_read(&o, dir), out);
+    RT_TRY_OR(check_utf8(&o.json, o.path.p), out); /* what a normalizer puts into a text must be characters */
     /* core's check for duplicate keys is made for configurations; ds_vocab_put finds the duplicates of a vocabulary */
-    RT_TRY_OR(rt_json_parse(&root, text.p, text.len, RT_JSON_DUPLICATES, path.p), out);
-    RT_TRY_OR(ds_tokenizer_parse(t, root, path.p), out);
+    RT_TRY_OR(rt_json_parse(&root, o.json.p, o.json.len, RT_JSON_DUPLICATES, o.path.p), out);
+    RT_TRY_OR(ds_tokenizer_parse(t, root, o.path.p), out);
+    memcpy(t->file, o.file, sizeof t->file);
+    if (o.bos.len) t->bos = ds_vocab_find(&t->vocab, o.bos.p, o.bos.len);
+    if (o.eos.len) t->eos = ds_vocab_find(&t->vocab, o.eos.p, o.eos.len);
     RT_TRY_OR(ds_tokenizer_identify(t), out);
     RT_TRY_OR(ds_tokenizer_read_ends(t, dir), out);
 out:
     cJSON_Delete(root);
-    rt_buf_free(&text);
-    rt_buf_free(&path);
+    ds_origin_free(&o);
     return st;
 }
 

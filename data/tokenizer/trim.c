@@ -202,10 +202,10 @@ static rt_status trim_text(const trimming *x, rt_buf *text, trim_fn change, cons
 
 static rt_status trim_files(const trimming *x, const char *from_dir, const char *to_dir)
 {
-    rt_buf    main = {0}, config = {0};
+    rt_buf    main = {0}, config = {0}, path = {0};
     int       there = 0;
     rt_status st    = RT_OK;
-    RT_TRY_OR(ds_tokenizer_read_file(from_dir, "tokenizer.json", &main, &there), out);
+    RT_TRY_OR(ds_tokenizer_json(&main, &path, from_dir), out);
     RT_TRY_OR(ds_tokenizer_read_file(from_dir, "tokenizer_config.json", &config, &there), out);
     if (!there) RT_TRY_OR(ds_tokenizer_config_text(x->t, &config), out);
     RT_TRY_OR(rt_dir_make(to_dir), out);
@@ -214,8 +214,7 @@ static rt_status trim_files(const trimming *x, const char *from_dir, const char 
     RT_TRY_OR(ds_tokenizer_copy_file(from_dir, to_dir, "special_tokens_map.json"), out);
     RT_TRY_OR(ds_tokenizer_copy_file(from_dir, to_dir, "chat_template.jinja"), out);
 out:
-    rt_buf_free(&main);
-    rt_buf_free(&config);
+    rt_buf_free(&main), rt_buf_free(&config), rt_buf_free(&path);
     return st;
 }
 

@@ -80,7 +80,7 @@ rt_status ds_tokenizer_write_file(const char *dir, const char *name, const rt_bu
 rt_status ds_tokenizer_read_file(const char *dir, const char *name, rt_buf *bytes, int *there)
 {
     rt_buf    path = {0};
-    rt_status st   = rt_path(&path, dir, name);
+    rt_status st   = rt_path_inside(&path, dir, name);
     *there         = st == RT_OK && rt_file_exists(path.p);
     if (*there) st = rt_file_read(bytes, path.p, DS_MAX_TOKENIZER);
     rt_buf_free(&path);

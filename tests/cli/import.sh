@@ -19,3 +19,12 @@ expect 2 "found \"f8\"" "$RETORT" import one.gguf --out two --type f8
 head -c 100000 one.gguf >cut.gguf
 expect 2 "cut.gguf" "$RETORT" import cut.gguf --out two
 [ ! -e two ] || fail "a file that cannot be read leaves a folder"
+
+# A vocabulary alone becomes a folder with a tokenizer.
+printf 'YQ== 0\nYg== 1\n' >small.tiktoken
+expect 2 "a tiktoken file of 2 entries is not known" "$RETORT" import small.tiktoken --out three
+[ ! -e three ] || fail "a vocabulary that is not known leaves a folder"
+good "$RETORT" import "$SOURCE_DIR/tests/fuzz/seeds/sentencepiece/good_bpe.model" --out three
+grep -q 'a tokenizer of 266 entries' out || fail "the report is $(cat out)"
+echo '{"name":1,"text":"ab a"}' | "$RETORT" tokenizer encode three >ids
+grep -q '"ids":\[' ids || fail "the tokenizer gives $(cat ids)"

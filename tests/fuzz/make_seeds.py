@@ -97,6 +97,53 @@ def tokenizers():
     yield "bad_regex.json", text(byte_level(pre_tokenizer={"type": "Split", "pattern": {"Regex": "(" * 300}, "behavior": "Isolated"}))
 
 
+# ---- tokenizer.model ----------------------------------------------------------------------------------------------------
+
+
+def varint(v):
+    out = b""
+    while v > 127:
+        out, v = out + bytes([v & 127 | 128]), v >> 7
+    return out + bytes([v])
+
+
+def numbered(field, v):
+    return varint(field << 3) + varint(v)
+
+
+def message(field, content):
+    return varint(field << 3 | 2) + varint(len(content)) + content
+
+
+def sentencepiece(kind, charsmap_bytes=b"", **told):
+    """Pieces with falling scores; `told`: other fields of the trainer (t24=1) and the normalizer (n5=0)."""
+    words = [("<unk>", 2), ("<s>", 3), ("</s>", 3), *((f"<0x{b:02X}>", 6) for b in range(256)), (MARK, 1), ("a", 1), ("b", 1), ("e", 1), ("ab", 1), (MARK + "a", 1),
+             ("<turn>", 4)]
+    out = b"".join(message(1, message(1, w.encode()) + varint(2 << 3 | 5) + struct.pack("<f", -i / 8) + numbered(3, k)) for i, (w, k) in enumerate(words))
+    trainer = numbered(3, kind) + numbered(35, 1) + numbered(43, (1 << 64) - 1)
+    normalizer = message(2, charsmap_bytes) if charsmap_bytes else b""
+    for key, v in told.items():
+        trainer += numbered(int(key[1:]), v) if key[0] == "t" else b""
+        normalizer += numbered(int(key[1:]), v) if key[0] == "n" else b""
+    return out + message(2, trainer) + message(3, normalizer)
+
+
+def sentencepieces():
+    good = sentencepiece(2, n3=1, n4=0)
+    yield "good_bpe.model", good
+    yield "good_plain.model", sentencepiece(2, n3=0, n4=0)
+    yield "good_unigram.model", sentencepiece(1, base64.b64decode(charsmap("a\0\U0001f600\0".encode(), 2)["precompiled_charsmap"]))
+    yield "bad_cut.model", good[:-3]
+    yield "bad_length.model", b"\x0a" + b"\xff" * 9 + b"\x01"
+    yield "bad_varint.model", b"\xff" * 12
+    yield "bad_charsmap.model", sentencepiece(1, b"\xff\xff\xff\xff")
+    yield "bad_words.model", sentencepiece(3)
+    yield "bad_suffix.model", sentencepiece(1, t24=1)
+    yield "bad_empty.model", b""
+    yield "bad_twice.model", good + good
+    yield "bad_tiktoken.model", b"YQ== 0\nYg== 1\n"
+
+
 # ---- safetensors ---------------------------------------------------------------------------------------------------------
 
 
@@ -244,7 +291,7 @@ def configs():
 
 
 def main(folder):
-    for target, files in dict(tokenizer=tokenizers, safetensors=safetensors_files, index=indices, gguf=gguf_files, config=configs).items():
+    for target, files in dict(tokenizer=tokenizers, sentencepiece=sentencepieces, safetensors=safetensors_files, index=indices, gguf=gguf_files, config=configs).items():
         (folder / target).mkdir(parents=True, exist_ok=True)
         for name, content in files():
             (folder / target / name).write_bytes(content)

@@ -7,6 +7,7 @@
 
 #include "core/file.h"
 #include "data/tokenizer.h"
+#include "data/vocabulary.h"
 #include "model/gguf_model.h"
 #include "model/import.h"
 #include "tests/support/check.h"
@@ -76,18 +77,10 @@ enum { BOS = 1, PLAIN = 1 };
 /* Pieces, two of which users defined: the file has these with spaces and a score of -1000. */
 static void put_pieces(md_gguf_keys *k, int prefix)
 {
-    static const entry all[] = {{"<unk>", CONTROL_TOKEN, 0},
-                                {"<s>", CONTROL_TOKEN, 0},
-                                {"<0x0A>", BYTE_TOKEN, 0},
-                                {SPACE, PLAIN, -3},
-                                {"a", PLAIN, -4},
-                                {"b", PLAIN, -5},
-                                {"ab", PLAIN, -1},
-                                {SPACE "ab", PLAIN, -0.5f},
-                                {"  ", USER_TOKEN, -1000},
-                                {"<turn>", USER_TOKEN, -1000},
-                                {"\xc3\xa9", PLAIN, -6},
-                                {"b\xc3\xa9", PLAIN, -0.25f}};
+    static const entry all[] = {{"<unk>", DS_CONTROL, 0},   {"<s>", DS_CONTROL, 0},     {"<0x0A>", DS_BYTE, 0},
+                                {SPACE, PLAIN, -3},         {"a", PLAIN, -4},           {"b", PLAIN, -5},
+                                {"ab", PLAIN, -1},          {SPACE "ab", PLAIN, -0.5f}, {"  ", DS_USER, -1000},
+                                {"<turn>", DS_USER, -1000}, {"\xc3\xa9", PLAIN, -6},    {"b\xc3\xa9", PLAIN, -0.25f}};
     md_gguf_put_text(k, "tokenizer.ggml.model", "llama");
     put_tokens(k, all, sizeof all / sizeof *all, 1);
     md_gguf_put_int(k, "tokenizer.ggml.bos_token_id", BOS);
@@ -111,7 +104,7 @@ static void merges_are_made_from_scores(void **state)
 static void byte_level_keeps_its_merges(void **state)
 {
     enum { N = 259 };
-    entry        e[N] = {{"<|end|>", CONTROL_TOKEN, 0}};
+    entry        e[N] = {{"<|end|>", DS_CONTROL, 0}};
     char         text[256][3];
     md_gguf_keys k = {.n = 0};
     (void)state;

@@ -2,7 +2,7 @@
 
 usage: compare.py RETORT CACHE [NAME...]
 
-First the tokenizers of fetch.py, which are kept in CACHE, on the texts of make_texts.py; then tokenizers that are made here, one for each
+First the tokenizers of fetch.py, which are kept in CACHE, on the texts of make_texts.py, each also from the file of SentencePiece or tiktoken of which the tokenizer.json is made; then tokenizers that are made here, one for each
 component and its settings, on random texts. Prints a row for each: how many texts have the same ids, the same ids with special tokens around
 them, and the same text after decoding with and without special tokens; and how many byte strings that are not UTF-8 have the ids of the text with U+FFFD
 for each part (byte-level tokenizers encode such bytes as they are: "raw"); and whether the identity in a shard is the one that ../identity.py computes
@@ -39,9 +39,9 @@ def text_of(line):
     return line["text"] if "text" in line else bytes.fromhex(line["hex"]).decode(errors="replace")
 
 
-def compare(program, folder, texts, broken):
-    """The checks of one tokenizer: name, number of cases, names of those that differ."""
-    theirs = Tokenizer.from_file(str(folder / "tokenizer.json"))
+def compare(program, folder, known, texts, broken):
+    """The checks of one tokenizer: name, number of cases, names of those that differ. `known`: the folder of its tokenizer.json."""
+    theirs = Tokenizer.from_file(str(known / "tokenizer.json"))
     theirs.no_truncation()
     theirs.no_padding()
     asked = [dict(text=text) for _, text in texts]
@@ -53,7 +53,7 @@ def compare(program, folder, texts, broken):
         got = [text_of(line) for line in retort(program, ["decode", *words, str(folder)], [dict(ids=ids) for ids in want])]
         back = [theirs.decode(ids, skip_special_tokens=skip) for ids in want]
         yield check, len(texts), [name for (name, _), a, b in zip(texts, got, back, strict=True) if a != b]
-    if '"ByteLevel"' in json.dumps(json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["pre_tokenizer"]):
+    if '"ByteLevel"' in json.dumps(json.loads((known / "tokenizer.json").read_text(encoding="utf-8"))["pre_tokenizer"]):
         yield "bytes", 0, []
         return
     want = [theirs.encode(data.decode(errors="replace"), add_special_tokens=False).ids for _, data in broken]
@@ -61,12 +61,12 @@ def compare(program, folder, texts, broken):
     yield "bytes", len(broken), [name for (name, _), a, b in zip(broken, got, want, strict=True) if a != b]
 
 
-def row(program, name, folder, texts, broken):
-    """Prints the row; returns whether all is the same."""
-    checks = list(compare(program, folder, texts, broken))
+def row(program, name, folder, texts, broken, known=None):
+    """Prints the row; returns whether all is the same. `known`: the folder of the tokenizer.json, if `folder` holds a file of another form."""
+    checks = list(compare(program, folder, known or folder, texts, broken))
     with tempfile.TemporaryDirectory() as work:
         noted, _ = identity.documents(program, str(folder), work, "shard")
-    checks.append(("identity", 1, [noted] if noted != identity.identity(folder) else []))
+    checks.append(("identity", 1, [noted] if noted != identity.identity(known or folder) else []))
     cells = [f"{n - len(bad)}/{n}" if n else "raw" for _, n, bad in checks]
     wrong = [f"{check}: {', '.join(bad[:3])}" for check, _, bad in checks if bad]
     print(f"{name:28}" + "".join(f"{c:>12}" for c in cells) + ("" if not wrong else "  DIFFERS in " + "; ".join(wrong)), flush=True)
@@ -159,7 +159,10 @@ def main():
     texts, broken, good = list(make_texts.texts()), list(make_texts.broken()), True
     print(f"{'tokenizer':28}" + "".join(f"{c:>12}" for c in ("ids", "special", "decode", "skip", "bytes", "identity")))
     for name in names or fetch.SOURCES:
-        good &= row(program, name, fetch.fetch(cache, name), texts, broken)
+        known = fetch.fetch(cache, name)
+        good &= row(program, name, known, texts, broken)
+        if name in fetch.FILES:
+            good &= row(program, f"{name}, {fetch.FILES[name][2]}", fetch.fetch_source(cache, name), texts, broken, known)
     if names:
         return not good
     texts = random_texts(2000)

