@@ -144,6 +144,21 @@ def sentencepieces():
     yield "bad_tiktoken.model", b"YQ== 0\nYg== 1\n"
 
 
+# ---- chat templates --------------------------------------------------------------------------------------------------------
+
+
+def chats():
+    yield "good_loop.jinja", b"{{ bos_token }}{% for m in messages %}<|{{ m['role'] }}|>{{ m.content if m.content is string else m.content[0].text | trim }}\n{% endfor %}{% if add_generation_prompt %}<|a|>{% endif %}"
+    yield "good_macro.jinja", b"{%- macro f(x, y=2) -%}{{ x ~ y }}{%- endmacro -%}{% set ns = namespace(n=0) %}{% for m in messages[::-1] %}{% set ns.n = ns.n + loop.index0 %}{{ f(ns.n, m.role[1:3]) }}{% endfor %}"
+    yield "good_filters.jinja", b"{{ messages | selectattr('role', 'equalto', 'user') | list | length }} {{ messages[1] | tojson(indent=2) }} {{ 'a,b'.split(',') | join('+') | upper }} {{ -7 // 2 }} {{ 7 % -3 }} {{ 1.5e300 * 10 }}"
+    yield "bad_open.jinja", b"{% for m in messages %}"
+    yield "bad_deep.jinja", b"{{ " + b"(" * 3000
+    yield "bad_endless.jinja", b"{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}"
+    yield "bad_raise.jinja", b"{{ raise_exception('no') }}"
+    yield "bad_divide.jinja", b"{{ 1 // 0 }}"
+    yield "bad_long.jinja", b"{{ 'x' * 10000000000 }}"
+
+
 # ---- safetensors ---------------------------------------------------------------------------------------------------------
 
 
@@ -291,7 +306,7 @@ def configs():
 
 
 def main(folder):
-    for target, files in dict(tokenizer=tokenizers, sentencepiece=sentencepieces, safetensors=safetensors_files, index=indices, gguf=gguf_files, config=configs).items():
+    for target, files in dict(tokenizer=tokenizers, sentencepiece=sentencepieces, chat=chats, safetensors=safetensors_files, index=indices, gguf=gguf_files, config=configs).items():
         (folder / target).mkdir(parents=True, exist_ok=True)
         for name, content in files():
             (folder / target / name).write_bytes(content)
