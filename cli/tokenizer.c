@@ -19,8 +19,9 @@ typedef struct options {
 /* ---- lines ------------------------------------------------------------------------ */
 
 typedef struct job {
-    ds_tokenizer  *t;    /* NULL: chat without --ids */
-    ds_chat       *chat; /* NULL: encode, decode */
+    ds_tokenizer  *t;       /* NULL: chat without --ids */
+    ds_encoder    *encoder; /* of t */
+    ds_chat       *chat;    /* NULL: encode, decode */
     int            special;
     rt_buf         line, text, out;
     rt_json_writer w; /* writes to `out` */
@@ -73,7 +74,7 @@ static rt_status put_name(rt_json_writer *w, const cJSON *o)
 static rt_status put_ids(job *j)
 {
     j->ids.n = 0;
-    RT_TRY(ds_encode(j->t, j->text.p, j->text.len, DS_ADDED | (j->special ? DS_SPECIAL : 0), &j->ids));
+    RT_TRY(ds_encoder_add(j->encoder, j->text.p, j->text.len, DS_ADDED | (j->special ? DS_SPECIAL : 0), &j->ids));
     rt_put_array(&j->w, "ids");
     for (int64_t i = 0; i < j->ids.n; i++) rt_put_int(&j->w, NULL, j->ids.v[i]);
     rt_put_end(&j->w);
@@ -164,13 +165,19 @@ static rt_status do_lines(job *j, line_fn line)
     return RT_OK;
 }
 
+static rt_status open_tokenizer(job *j, const char *dir)
+{
+    RT_TRY(ds_tokenizer_load(&j->t, dir));
+    return ds_encoder_create(&j->encoder, j->t);
+}
+
 static rt_status open_job(job *j, const options *o, const char *dir, line_fn line)
 {
-    if (line != chat_line) return ds_tokenizer_load(&j->t, dir);
+    if (line != chat_line) return open_tokenizer(j, dir);
     RT_TRY(ds_chat_load(&j->chat, dir));
     RT_CHECK(j->chat, RT_EINVAL, "%s has no chat template: expected chat_template.jinja or \"chat_template\" in tokenizer_config.json",
              dir);
-    return o->ids ? ds_tokenizer_load(&j->t, dir) : RT_OK;
+    return o->ids ? open_tokenizer(j, dir) : RT_OK;
 }
 
 static rt_status run_lines(const options *o, int argc, char **argv, line_fn line)
@@ -184,6 +191,7 @@ static rt_status run_lines(const options *o, int argc, char **argv, line_fn line
     rt_buf_free(&j.out);
     free(j.ids.v);
     ds_chat_destroy(&j.chat);
+    ds_encoder_destroy(&j.encoder);
     ds_tokenizer_destroy(&j.t);
     return st;
 }

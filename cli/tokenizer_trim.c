@@ -9,8 +9,8 @@
 
 typedef struct usage {
     const ds_tokenizer *t;
-    uint8_t            *used; /* [size of the tokenizer] */
-    ds_ids              ids;
+    uint8_t            *used;  /* [size of the tokenizer] */
+    ds_queue           *queue; /* texts on their way to usage_ids */
     int64_t             tokens;
 } usage;
 
@@ -42,12 +42,11 @@ static rt_status usage_shard(usage *u, const char *path)
     return st;
 }
 
-static rt_status usage_text(void *ud, const ds_text *text)
+static rt_status usage_text(void *ud, const ds_text *text) { return ds_queue_add(((usage *)ud)->queue, text->text, text->n); }
+
+static rt_status usage_ids(void *ud, const ds_ids *ids)
 {
-    usage *u = ud;
-    u->ids.n = 0;
-    RT_TRY(ds_encode(u->t, text->text, text->n, DS_DOCUMENT, &u->ids));
-    usage_mark(u, u->ids.v, u->ids.n);
+    usage_mark(ud, ids->v, ids->n);
     return RT_OK;
 }
 
@@ -59,11 +58,15 @@ static int is_shard(const char *path)
 
 static rt_status usage_files(usage *u, const char *const *files, int n, ds_input input)
 {
-    input.n = 1;
-    for (int i = 0; i < n; i++) {
+    rt_status st = ds_queue_create(&u->queue, u->t, DS_DOCUMENT, usage_ids, u);
+    input.n      = 1;
+    for (int i = 0; st == RT_OK && i < n; i++) {
         input.names = files + i;
-        RT_TRY(is_shard(files[i]) ? usage_shard(u, files[i]) : ds_text_read(&input, NULL, usage_text, u));
+        st          = is_shard(files[i]) ? usage_shard(u, files[i]) : ds_text_read(&input, NULL, usage_text, u);
     }
+    if (st == RT_OK) st = ds_queue_end(u->queue);
+    ds_queue_destroy(&u->queue);
+    RT_TRY(st);
     RT_CHECK(u->tokens, RT_EINVAL, "the corpus holds no text");
     return RT_OK;
 }
@@ -90,7 +93,6 @@ rt_status cli_tokenizer_trim(const char *dir, const char *const *files, int n, c
     if (st == RT_OK) st = ds_tokenizer_trim(dir, u.used, out);
     if (st == RT_OK) st = trim_print(&u, out);
     free(u.used);
-    free(u.ids.v);
     ds_tokenizer_destroy(&t);
     return st;
 }

@@ -16,6 +16,8 @@ typedef struct ds_ids {
 } ds_ids; /* {0} is empty; free(v) */
 
 rt_status ds_ids_add(ds_ids *ids, int32_t id);
+rt_status ds_ids_add_all(ds_ids *ids, const ds_ids *more);
+rt_status ds_ids_reserve(ds_ids *ids, int64_t more); /* allocates room for `more` ids */
 
 /* The tokens that end a text.  A model may name several. */
 enum { DS_MAX_ENDS = 64 };
@@ -80,6 +82,13 @@ rt_status               ds_batch_create(ds_batch **out, const ds_tokenizer *t); 
 /* Appends the ids of text[i] to ids[i], i = 0 .. n-1. */
 rt_status ds_batch_encode(ds_batch *b, const ds_raw *text, int64_t n, int flags, ds_ids *ids);
 void      ds_batch_destroy(ds_batch **b);
+/* Does the same for texts that arrive one by one, of which it keeps copies of about 4 MB: take() gets the ids of each text in order, during a later
+ * ds_queue_add or ds_queue_end. */
+typedef struct ds_queue ds_queue;
+rt_status ds_queue_create(ds_queue **out, const ds_tokenizer *t, int flags, rt_status (*take)(void *ud, const ds_ids *ids), void *ud);
+rt_status ds_queue_add(ds_queue *q, const char *text, size_t n);
+rt_status ds_queue_end(ds_queue *q); /* encodes the texts that wait */
+void      ds_queue_destroy(ds_queue **q);
 /* Appends the text of ids.  `skip_special` omits special added tokens.  Byte-level entries give their bytes, which need not be UTF-8. */
 rt_status ds_decode(const ds_tokenizer *t, const int32_t *ids, int64_t n, int skip_special, rt_buf *out);
 /* Appends the text of one id inside a text: no space is removed, and an entry of a byte ("<0xE2>") gives that byte. */

@@ -17,16 +17,18 @@ typedef struct document {
     size_t   about; /* offset of request, recipe, topic, finish, meta in texts; 0: none of them */
     uint64_t seed;
     double   cost;
+    int      left_out; /* 1: a field was too long for meta */
 } document;
 
 typedef struct import {
     const ds_import_opts *o;
     rt_progress          *p;
     int64_t               bytes; /* total size of the files */
+    ds_queue             *queue;
     ds_ids                ids;
     rt_buf                texts;
-    document             *doc;
-    int64_t               docs, cap, left_out;
+    document             *doc; /* [docs] documents; those from `waiting` to `read` are not encoded yet */
+    int64_t               docs, waiting, read, cap, left_out;
     int64_t              *order;
 } import;
 
@@ -51,28 +53,47 @@ static void set_about(const rt_buf *texts, size_t at, ds_doc *d)
     for (int i = 0; at && i < 5; i++, text += strlen(text) + 1) *field[i] = text;
 }
 
+/* Keeps the fields of a document and has its text encoded. */
 static rt_status take_text(void *ud, const ds_text *t)
 {
-    import       *m    = ud;
-    const int64_t from = m->docs ? m->doc[m->docs - 1].end : 0;
-    RT_TRY(ds_encode(m->o->tokenizer, t->text, t->n, DS_DOCUMENT, &m->ids));
-    if (m->p && !m->docs) rt_progress_begin(m->p, "importing", "bytes", m->bytes, 0);
+    import *m = ud;
+    if (m->p && !m->read) rt_progress_begin(m->p, "importing", "bytes", m->bytes, 0);
     if (m->p) rt_progress_at(m->p, t->read, NULL);
-    if (m->ids.n == from) return RT_OK;
-    RT_TRY(rt_grow((void **)&m->doc, m->docs, &m->cap, sizeof *m->doc));
-    document *d = &m->doc[m->docs];
-    *d          = (document){.end = m->ids.n, .seed = t->about.seed, .cost = t->about.cost};
+    RT_TRY(rt_grow((void **)&m->doc, m->read, &m->cap, sizeof *m->doc));
+    document *d = &m->doc[m->read];
+    *d          = (document){.seed = t->about.seed, .cost = t->about.cost, .left_out = t->left_out > 0};
     RT_TRY(keep_about(&m->texts, &t->about, &d->about));
-    m->left_out += t->left_out > 0;
-    m->docs++;
+    m->read++;
+    return ds_queue_add(m->queue, t->text, t->n);
+}
+
+/* Adds the next document that waits, unless it has no ids. */
+static rt_status take_ids(void *ud, const ds_ids *ids)
+{
+    import        *m = ud;
+    const document d = m->doc[m->waiting++];
+    if (!ids->n) return RT_OK;
+    RT_TRY(ds_ids_add_all(&m->ids, ids));
+    m->doc[m->docs]       = d;
+    m->doc[m->docs++].end = m->ids.n;
+    m->left_out += d.left_out;
     return RT_OK;
+}
+
+static rt_status encode_files(import *m)
+{
+    RT_TRY(ds_queue_create(&m->queue, m->o->tokenizer, DS_DOCUMENT, take_ids, m));
+    rt_status st = ds_text_read(m->o->input, &m->bytes, take_text, m);
+    if (st == RT_OK) st = ds_queue_end(m->queue);
+    ds_queue_destroy(&m->queue);
+    return st;
 }
 
 static rt_status read_files(import *m)
 {
     rt_rng          r  = {m->o->seed};
     const ds_input *in = m->o->input;
-    RT_TRY(ds_text_read(in, &m->bytes, take_text, m));
+    RT_TRY(encode_files(m));
     RT_CHECK(m->docs > 0, RT_EINVAL, "%s%s: expected at least one document to import, found none", in->n ? in->names[0] : "no file",
              in->n > 1 ? " and the others" : "");
     RT_TRY(RT_NEW(m->order, m->docs));
@@ -147,7 +168,7 @@ rt_status ds_import(const ds_import_opts *o, ds_part parts[DS_MAX_PARTS], int *n
     ds_split s;
 import m = {.o = o, .p = p };
     const rt_status st = import_run(&m, &s);
-    if (p && m.docs) rt_progress_end(p);
+    if (p && m.read) rt_progress_end(p);
     free(m.ids.v);
     free(m.doc);
     rt_buf_free(&m.texts);

@@ -20,12 +20,6 @@ struct ds_encoder {
 };
 typedef struct ds_encoder encoder;
 
-static rt_status encode_add_all(ds_ids *out, const ds_ids *ids)
-{
-    for (int64_t i = 0; i < ids->n; i++) RT_TRY(ds_ids_add(out, ids->v[i]));
-    return RT_OK;
-}
-
 /* ---- pieces --------------------------------------------------------------------------- */
 
 static rt_status encode_piece(void *ud, const char *s, size_t n)
@@ -86,10 +80,10 @@ static rt_status encode_whole_text(encoder *e, const char *s, size_t n, int flag
 {
     e->first = 1;
     RT_TRY(encode_mend(e, &s, &n));
-    if (flags & (DS_SPECIAL | DS_OPEN)) RT_TRY(encode_add_all(e->out, &e->t->prefix));
+    if (flags & (DS_SPECIAL | DS_OPEN)) RT_TRY(ds_ids_add_all(e->out, &e->t->prefix));
     RT_TRY(encode_between(e, &e->t->raw, s, n, encode_normalized));
-    if (flags & DS_SPECIAL) return encode_add_all(e->out, &e->t->suffix);
-    return flags & DS_CLOSE ? encode_add_all(e->out, &e->t->close) : RT_OK;
+    if (flags & DS_SPECIAL) return ds_ids_add_all(e->out, &e->t->suffix);
+    return flags & DS_CLOSE ? ds_ids_add_all(e->out, &e->t->close) : RT_OK;
 }
 
 /* ---- encoders ------------------------------------------------------------------------------ */

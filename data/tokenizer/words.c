@@ -8,17 +8,6 @@
 
 enum { BATCH = 256 };
 
-static rt_status words_reserve(ds_ids *ids, int64_t more)
-{
-    if (ids->n + more <= ids->cap) return RT_OK;
-    const int64_t cap = 2 * ids->cap > ids->n + more ? 2 * ids->cap : ids->n + more;
-    int32_t      *p   = realloc(ids->v, (size_t)cap * sizeof *p);
-    RT_CHECK(p, RT_ENOMEM, "no memory for an array of %lld token ids", (long long)cap);
-    ids->v   = p;
-    ids->cap = cap;
-    return RT_OK;
-}
-
 /* ---- the model -------------------------------------------------------------------------- */
 
 /* With ignore_merges, a piece that is an entry is not merged. */
@@ -35,7 +24,7 @@ static rt_status whole_entry(ds_words *w, const char *s, size_t n, int32_t *id)
 static rt_status words_merge(ds_words *w, const char *s, size_t n, ds_ids *out)
 {
     int64_t left;
-    RT_TRY(words_reserve(out, (int64_t)n));
+    RT_TRY(ds_ids_reserve(out, (int64_t)n));
     const int64_t symbols = ds_symbols_fill(&w->t->symbols, s, n, out->v + out->n);
     RT_TRY(ds_bpe_merge(&w->t->merges, &w->bpe, out->v + out->n, symbols, &left));
     out->n += left;
@@ -78,7 +67,7 @@ static rt_status words_batch(ds_words *w, const char *text, size_t n, size_t fro
     uint64_t hash[BATCH];
     size_t   at = from;
     RT_TRY(ds_cache_ready(&w->cache));
-    RT_TRY(words_reserve(out, (int64_t)(end[count - 1] - from) + DS_WORD_IDS));
+    RT_TRY(ds_ids_reserve(out, (int64_t)(end[count - 1] - from) + DS_WORD_IDS));
     for (int i = 0; i < count; at = end[i++]) {
         key[i]  = ds_key_of(text + at, end[i] - at, n - at);
         hash[i] = ds_key_hash(key[i]);

@@ -11,6 +11,7 @@
 
 #include "core/file.h"
 #include "core/rng.h"
+#include "core/threads.h"
 #include "data/text.h"
 #include "data/tokenizer/parts.h"
 #include "tests/support/check.h"
@@ -334,6 +335,48 @@ static void words_of_every_length(void **state)
     ds_tokenizer_destroy(&t);
 }
 
+typedef struct in_order { /* what take_in_order expects */
+    const ds_tokenizer *t;
+    rt_rng              r;
+    int                 seen;
+} in_order;
+
+static rt_status take_in_order(void *ud, const ds_ids *ids)
+{
+    in_order    *o = ud;
+    char         text[MOST];
+    const size_t n    = random_text(&o->r, text, sizeof text);
+    ds_ids       want = {0};
+    RT_TRY(ds_encode(o->t, text, n, DS_ADDED, &want));
+    assert_int_equal(ids->n, want.n);
+    if (want.n) assert_memory_equal(ids->v, want.v, (size_t)want.n * sizeof *want.v);
+    free(want.v);
+    return o->seen++ < 80000 ? RT_OK : RT_EIO;
+}
+
+/* Texts come back in order, several megabytes on three threads; an error of take() ends the work. */
+static void a_queue_keeps_the_order(void **state)
+{
+    (void)state;
+    ds_tokenizer *t = tokenizer_of(&kinds[0], 0);
+    in_order      o = {.t = t, .r = {9}};
+    rt_rng        r = {9};
+    ds_queue     *q = NULL;
+    char          text[MOST];
+    rt_threads_set(3);
+    ok(ds_queue_create(&q, t, DS_ADDED, take_in_order, &o));
+    for (int i = 0; i < 80000; i++) ok(ds_queue_add(q, text, random_text(&r, text, sizeof text)));
+    assert_in_range(o.seen, 1, 79999);
+    ok(ds_queue_end(q));
+    assert_int_equal(o.seen, 80000);
+    ok(ds_queue_end(q));
+    o.seen = 80001;
+    ok(ds_queue_add(q, text, random_text(&r, text, sizeof text)));
+    assert_int_equal(ds_queue_end(q), RT_EIO);
+    ds_queue_destroy(&q);
+    ds_tokenizer_destroy(&t);
+}
+
 /* Long words whose hashes are equal are told apart by their bytes. */
 static void words_of_one_key(void **state)
 {
@@ -382,6 +425,7 @@ int main(void)
                                        cmocka_unit_test(other_patterns_are_left_to_pcre2),
                                        cmocka_unit_test(an_encoder_gives_the_ids_of_plain_merging),
                                        cmocka_unit_test(words_of_every_length),
+                                       cmocka_unit_test(a_queue_keeps_the_order),
                                        cmocka_unit_test(words_of_one_key),
                                        cmocka_unit_test(a_full_cache_is_emptied)};
     return cmocka_run_group_tests(tests, train_tokenizer, remove_folder);
