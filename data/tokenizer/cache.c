@@ -82,6 +82,15 @@ rt_status ds_cache_put(ds_cache *c, ds_key key, const char *s, size_t n, const i
     return RT_OK;
 }
 
+void ds_cache_request(const ds_cache *c, ds_batch_keys *k, const char *text, size_t n, size_t from, const uint32_t *end, int count)
+{
+    for (int i = 0; i < count; from = end[i++]) {
+        k->key[i]  = ds_key_of(text + from, end[i] - from, n - from);
+        k->hash[i] = ds_key_hash(k->key[i]);
+        __builtin_prefetch(&c->slot[k->hash[i] & (c->slots - 1)]);
+    }
+}
+
 void ds_cache_free(ds_cache *c)
 {
     free(c->slot);

@@ -78,5 +78,12 @@ static inline const ds_word *ds_cache_find(const ds_cache *c, ds_key key, uint64
     }
 }
 
-static inline void ds_cache_prefetch(const ds_cache *c, uint64_t hash) { __builtin_prefetch(&c->slot[hash & (c->slots - 1)]); }
+enum { DS_BATCH = 256 };
+typedef struct ds_batch_keys { /* of words that are looked up together */
+    ds_key   key[DS_BATCH];
+    uint64_t hash[DS_BATCH];
+} ds_batch_keys;
+/* Makes the keys of the words text[from..end[0]), text[end[0]..end[1]), ... of a text of n bytes, and requests their places.  Waiting for memory
+ * costs more than the rest, so all places are requested before the first is read. */
+void ds_cache_request(const ds_cache *c, ds_batch_keys *k, const char *text, size_t n, size_t from, const uint32_t *end, int count);
 #endif

@@ -1,12 +1,7 @@
 /* words.c -- the ids of pieces: by the cache of words, or by the model.
- *
- * Words go through in batches: their keys are made and the places of the table are requested before the first is read, because waiting for
- * memory costs more than the rest.
  */
 #include "data/tokenizer/parts.h"
 #include <stdlib.h>
-
-enum { BATCH = 256 };
 
 /* ---- the model -------------------------------------------------------------------------- */
 
@@ -63,18 +58,11 @@ static inline rt_status words_put(ds_words *w, ds_key key, uint64_t hash, const 
 /* Appends the ids of words that end at end[0..count), the first of which begins at `from`.  The text has n bytes. */
 static rt_status words_batch(ds_words *w, const char *text, size_t n, size_t from, const uint32_t *end, int count, ds_ids *out)
 {
-    ds_key   key[BATCH];
-    uint64_t hash[BATCH];
-    size_t   at = from;
+    ds_batch_keys k;
     RT_TRY(ds_cache_ready(&w->cache));
     RT_TRY(ds_ids_reserve(out, (int64_t)(end[count - 1] - from) + DS_WORD_IDS));
-    for (int i = 0; i < count; at = end[i++]) {
-        key[i]  = ds_key_of(text + at, end[i] - at, n - at);
-        hash[i] = ds_key_hash(key[i]);
-        ds_cache_prefetch(&w->cache, hash[i]);
-    }
-    at = from;
-    for (int i = 0; i < count; at = end[i++]) RT_TRY(words_put(w, key[i], hash[i], text + at, end[i] - at, out));
+    ds_cache_request(&w->cache, &k, text, n, from, end, count);
+    for (int i = 0; i < count; from = end[i++]) RT_TRY(words_put(w, k.key[i], k.hash[i], text + from, end[i] - from, out));
     return RT_OK;
 }
 
@@ -83,11 +71,11 @@ static rt_status words_batch(ds_words *w, const char *text, size_t n, size_t fro
 /* A model that looks at whole pieces, with ignore_merges or Unigram, gets no parts of them. */
 rt_status ds_words_piece(ds_words *w, const char *s, size_t n, ds_ids *out)
 {
-    uint32_t  end[BATCH];
+    uint32_t  end[DS_BATCH];
     const int whole = w->t->is_unigram || w->t->ignore_merges;
     for (size_t at = 0; at < n;) {
         const size_t from  = at;
-        const int    count = whole ? 1 : ds_symbols_cut(&w->t->symbols, s, n, &at, end, BATCH);
+        const int    count = whole ? 1 : ds_symbols_cut(&w->t->symbols, s, n, &at, end, DS_BATCH);
         if (whole) *end = (uint32_t)(at = n);
         RT_TRY(words_batch(w, s, n, from, end, count, out));
     }
@@ -96,10 +84,10 @@ rt_status ds_words_piece(ds_words *w, const char *s, size_t n, ds_ids *out)
 
 static rt_status words_valid(ds_words *w, const ds_matcher *m, const char *s, size_t n, ds_ids *out)
 {
-    uint32_t end[BATCH];
+    uint32_t end[DS_BATCH];
     for (size_t at = 0; at < n;) {
         const size_t from  = at;
-        const int    count = m->match(m->kind, s, n, &at, end, BATCH);
+        const int    count = m->match(m->kind, s, n, &at, end, DS_BATCH);
         RT_TRY(words_batch(w, s, n, from, end, count, out));
     }
     return RT_OK;
