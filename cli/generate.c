@@ -55,7 +55,7 @@ static rt_status decode_prompt(generation *g)
     return RT_OK;
 }
 
-static rt_status add_message(cJSON *messages, const char *role, const char *content)
+static rt_status generate_add_message(cJSON *messages, const char *role, const char *content)
 {
     cJSON *m = cJSON_CreateObject();
     RT_CHECK(cJSON_AddItemToArray(messages, m) && cJSON_AddStringToObject(m, "role", role) &&
@@ -68,8 +68,8 @@ static rt_status add_message(cJSON *messages, const char *role, const char *cont
 static rt_status encode_chat(generation *g, const ds_chat *chat)
 {
     cJSON    *messages = cJSON_CreateArray();
-    rt_status st       = g->o->system ? add_message(messages, "system", g->o->system) : RT_OK;
-    if (st == RT_OK) st = add_message(messages, "user", g->o->prompt);
+    rt_status st       = g->o->system ? generate_add_message(messages, "system", g->o->system) : RT_OK;
+    if (st == RT_OK) st = generate_add_message(messages, "user", g->o->prompt);
     if (st == RT_OK) st = ds_chat_ids(chat, g->t, messages, NULL, 1, &g->ids);
     cJSON_Delete(messages);
     return st;

@@ -15,7 +15,8 @@ static const rt_option table[] = {
     {"max-tokens", RT_OPT_INT, offsetof(options, t.max_tokens), "N", "largest number of generated tokens per text (default: the recipe's)"},
     {"finish", RT_OPT_LIST, offsetof(options, t.finish), "WORD...",
      "finish reasons of the texts to keep; none stands for a missing reason (default: stop, length and their names on other servers)"},
-    {"text-only", RT_OPT_FLAG, offsetof(options, t.text_only), NULL, "write a text shard without probabilities; chat recipes require it"},
+    {"text-only", RT_OPT_FLAG, offsetof(options, t.text_only), NULL,
+     "write a text shard without probabilities; a chat recipe requires it if the tokenizer has no chat template"},
     {0}};
 
 static rt_status textbook_run(const void *opt, int argc, char **argv)
@@ -42,7 +43,10 @@ const rt_command cli_textbook = {
                 "URL, and writes them with the probabilities of their tokens to a soft shard. Duplicates, texts that\n"
                 "are too short, and texts with another finish reason than --finish are excluded. Each response is\n"
                 "stored in a ledger beside the shard before it is used: the same command, run again, requests only\n"
-                "what is missing.\n\n"
+                "what is missing.\n"
+                "The prompt of a chat recipe is written by the chat template of --tokenizer and sent as token ids, so\n"
+                "that the server returns probabilities; with --text-only it is sent as messages, to which the server\n"
+                "applies its own template (docs/chat.md).\n\n"
                 "  retort serve @share/teacher --port 8000 &\n"
                 "  retort textbook @share/configs/recipes/glossary.json --teacher http://127.0.0.1:8000 \\\n"
                 "      --tokenizer @share/teacher --count 1000 --out glossary.h5",

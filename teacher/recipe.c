@@ -191,3 +191,25 @@ rt_status tc_recipe_prompt(const tc_recipe *r, int64_t c, rt_buf *b)
     }
     return RT_OK;
 }
+
+static rt_status recipe_add_message(cJSON *messages, const char *role, const char *content)
+{
+    cJSON *m = cJSON_CreateObject();
+    RT_CHECK(cJSON_AddItemToArray(messages, m) && cJSON_AddStringToObject(m, "role", role) &&
+                 cJSON_AddStringToObject(m, "content", content),
+             RT_ENOMEM, "no memory for the messages of a recipe");
+    return RT_OK;
+}
+
+rt_status tc_recipe_chat(const tc_recipe *r, int64_t c, const ds_chat *template, rt_buf *text)
+{
+    rt_buf    prompt   = {0};
+    cJSON    *messages = cJSON_CreateArray();
+    rt_status st       = tc_recipe_prompt(r, c, &prompt);
+    if (st == RT_OK && r->system) st = recipe_add_message(messages, "system", r->system);
+    if (st == RT_OK) st = recipe_add_message(messages, "user", prompt.p);
+    if (st == RT_OK) st = ds_chat_render(template, messages, NULL, 1, text);
+    cJSON_Delete(messages);
+    rt_buf_free(&prompt);
+    return st;
+}

@@ -1,6 +1,7 @@
 /* recipe.h -- recipes: topics, audiences, styles and sampling of texts to generate, as a JSON file (docs/teachers.md). */
 #ifndef TC_RECIPE_H
 #define TC_RECIPE_H
+#include "data/chat.h"
 #include "teacher/dialect.h"
 
 typedef struct tc_list {
@@ -27,4 +28,6 @@ int64_t   tc_recipe_combinations(const tc_recipe *r);
 /* Combination c = 0 .. combinations-1: its topic, and the prompt (appended). */
 const char *tc_recipe_topic(const tc_recipe *r, int64_t c);
 rt_status   tc_recipe_prompt(const tc_recipe *r, int64_t c, rt_buf *prompt);
+/* The text that a chat template writes for the system message and that prompt (appended). */
+rt_status tc_recipe_chat(const tc_recipe *r, int64_t c, const ds_chat *template, rt_buf *text);
 #endif

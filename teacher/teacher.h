@@ -79,7 +79,7 @@ typedef struct tc_textbook_options {
     int64_t     min_tokens; /* shorter ones are dropped */
     int64_t     max_tokens; /* 0: the recipe's */
     rt_strings  finish;     /* finish reasons of the texts to keep, "none" for a missing one; empty: those of complete texts */
-    int         text_only;  /* a text shard without probabilities; needed for chat recipes */
+    int text_only; /* a text shard without probabilities; a chat recipe then sends messages, else ids by the tokenizer's chat template */
 } tc_textbook_options;
 /* Let the teacher write: request i of `count` has the seed hash(run seed, i). */
 rt_status tc_textbook(const tc_options *o, const tc_textbook_options *t, tc_report *r);

@@ -16,15 +16,17 @@ typedef struct textbook {
     const tc_textbook_options *t;
     tc_recipe                 *recipe;
     ds_tokenizer              *tokenizer;
-    tc_run                     run;
-    int64_t                    combinations, max_tokens;
-    int64_t                   *order;   /* [combinations] */
-    rt_buf                    *prompts; /* [combinations]; filled for those that are requested */
-    ds_ids                    *ids;     /* [combinations]; their tokens, completion only */
-    uint64_t                  *seen;    /* hashes of texts kept; 0: free */
-    int64_t                    seen_size;
-    tc_ranks                   ranks;
-    ds_writer                 *writer;
+    ds_chat *template;   /* of a chat whose prompt is sent as token ids; else NULL */
+    int        messages; /* 1: a chat that is sent as messages */
+    tc_run     run;
+    int64_t    combinations, max_tokens;
+    int64_t   *order;   /* [combinations] */
+    rt_buf    *prompts; /* [combinations]; filled for those that are requested */
+    ds_ids    *ids;     /* [combinations]; their tokens; none where messages are sent */
+    uint64_t  *seen;    /* hashes of texts kept; 0: free */
+    int64_t    seen_size;
+    tc_ranks   ranks;
+    ds_writer *writer;
 } textbook;
 
 static int64_t combination(const textbook *b, int64_t i) { return b->order[i % b->combinations]; }
@@ -41,8 +43,9 @@ static rt_status textbook_prepare(textbook *b)
     rt_rng_shuffle(&rng, b->order, b->combinations);
     for (int64_t i = 0; i < b->combinations && i < b->t->count; i++) {
         const int64_t c = combination(b, i);
-        RT_TRY(tc_recipe_prompt(b->recipe, c, &b->prompts[c]));
-        if (!b->recipe->chat) RT_TRY(ds_encode(b->tokenizer, b->prompts[c].p, b->prompts[c].len, DS_PROMPT, &b->ids[c]));
+        RT_TRY(b->template ? tc_recipe_chat(b->recipe, c, b->template, &b->prompts[c]) : tc_recipe_prompt(b->recipe, c, &b->prompts[c]));
+        if (!b->messages)
+            RT_TRY(ds_encode(b->tokenizer, b->prompts[c].p, b->prompts[c].len, b->template ? DS_ADDED : DS_PROMPT, &b->ids[c]));
     }
     for (b->seen_size = 64; b->seen_size < 2 * b->t->count;) b->seen_size *= 2;
     return RT_NEW(b->seen, b->seen_size);
@@ -62,7 +65,7 @@ static rt_status textbook_make(void *ud, int64_t i, tc_request *q)
 {
     const textbook *b = ud;
     const int64_t   c = combination(b, i);
-    q->chat           = b->recipe->chat;
+    q->chat           = b->messages;
     q->text           = b->prompts[c].p;
     q->system         = b->recipe->system;
     if (!q->chat) q->ids = b->ids[c].v, q->n = b->ids[c].n;
@@ -126,7 +129,7 @@ static rt_status textbook_encode_text(const textbook *b, const tc_response *x, i
 {
     const tc_finish *end = whole(b, x->finish);
     const int32_t    eos = ds_tokenizer_eos(b->tokenizer);
-    if (b->recipe->chat) RT_TRY(ds_encode(b->tokenizer, "", 0, DS_PROMPT, ids));
+    if (b->messages) RT_TRY(ds_encode(b->tokenizer, "", 0, DS_PROMPT, ids));
     for (int64_t i = 0; i < b->ids[c].n; i++) RT_TRY(ds_ids_add(ids, b->ids[c].v[i]));
     *given = ids->n;
     RT_TRY(ds_encode(b->tokenizer, x->text.p, x->text.len, DS_ADDED, ids));
@@ -231,10 +234,21 @@ static rt_status textbook_check_options(const textbook *b)
     RT_CHECK(b->t->max_tokens <= 1 << 20, RT_EINVAL, "--max-tokens %lld: expected at most %d", (long long)b->t->max_tokens, 1 << 20);
     RT_CHECK(b->o->tokenizer, RT_EINVAL, "--tokenizer: expected the folder of the teacher's tokenizer.json");
     RT_CHECK(b->t->text_only || b->o->k >= 1, RT_EINVAL, "--k %lld: expected 1 to %d", (long long)b->o->k, (int)TC_MAX_K);
-    RT_CHECK(!b->recipe->chat || b->t->text_only, RT_EINVAL,
-             "the recipe %s is of kind chat, which returns text without token ids; add --text-only and collect "
-             "probabilities with 'retort score'",
-             b->recipe->name);
+    return RT_OK;
+}
+
+/* A chat is sent as token ids, of which the server returns probabilities, or, for text alone, as messages, to which the server applies its
+ * own template. */
+static rt_status textbook_open_chat(textbook *b)
+{
+    b->messages = b->recipe->chat && b->t->text_only;
+    if (!b->recipe->chat || b->messages) return RT_OK;
+    RT_TRY(ds_chat_load(&b->template, b->o->tokenizer));
+    RT_CHECK(
+        b->template, RT_EINVAL,
+        "the recipe %s is of kind chat, and %s has no chat template, so the prompt's token ids are not known here; add --text-only and "
+        "collect probabilities with 'retort score'",
+        b->recipe->name, b->o->tokenizer);
     return RT_OK;
 }
 
@@ -262,14 +276,15 @@ static rt_status textbook_run_all(textbook *b, rt_json_writer *settings, tc_repo
     RT_TRY(tc_recipe_read(&b->recipe, b->t->recipe));
     RT_TRY(textbook_check_options(b));
     RT_TRY(ds_tokenizer_load(&b->tokenizer, b->o->tokenizer));
+    RT_TRY(textbook_open_chat(b));
     RT_TRY(textbook_prepare(b));
-    /* only the text of a chat teacher is used, so its tokenizer may differ */
-    const char   *sha  = b->recipe->chat ? "" : ds_tokenizer_identity(b->tokenizer);
+    /* only the text of a teacher that gets messages is used, so its tokenizer may differ */
+    const char   *sha  = b->messages ? "" : ds_tokenizer_identity(b->tokenizer);
     const tc_need need = {.k     = b->t->text_only ? 0 : b->o->k,
                           .m     = b->t->text_only ? -1 : b->o->m,
-                          .vocab = b->recipe->chat ? 0 : ds_tokenizer_size(b->tokenizer)};
+                          .vocab = b->messages ? 0 : ds_tokenizer_size(b->tokenizer)};
     RT_TRY(tc_run_open(&b->run, b->o, &need, sha, r));
-    if (b->recipe->chat) b->run.vocab = ds_tokenizer_size(b->tokenizer);
+    if (b->messages) b->run.vocab = ds_tokenizer_size(b->tokenizer);
     RT_TRY(textbook_check_lengths(b));
     put_settings(b, settings);
     RT_TRY(tc_run_collect(&b->run, &source, settings));
@@ -285,6 +300,7 @@ static void textbook_free(textbook *b)
     for (int64_t c = 0; b->prompts && c < b->combinations; c++) rt_buf_free(&b->prompts[c]);
     for (int64_t c = 0; b->ids && c < b->combinations; c++) free(b->ids[c].v);
     free(b->prompts), free(b->ids), free(b->order), free(b->seen);
+    ds_chat_destroy(&b->template);
     ds_tokenizer_destroy(&b->tokenizer);
     tc_recipe_destroy(&b->recipe);
 }

@@ -37,3 +37,16 @@ grep -q '12 new responses' "$dir/out" || fail "texts that were cut are refused: 
 good "$RETORT" data export "$dir/cut.h5" --tokenizer "$teacher" --out "$dir/cut.jsonl"
 grep -q '"finish":"stop"' "$dir/cut.jsonl" || fail "no text was cut: $(head -n 3 "$dir/cut.jsonl")"
 end_server
+
+# A chat recipe with a chat template: the prompt is sent as ids, and its tokens are the template's.
+cp -r "$teacher" "$dir/chat"
+printf '{{ bos_token }}{%% for m in messages %%}{{ m.content }}{%% endfor %%}{{ " (noun):" if add_generation_prompt }}' >"$dir/chat/chat_template.jinja"
+echo '{"name":"words","kind":"chat","template":"{topic}","topics":["river","stone"],"sampling":{"max_tokens":12}}' >"$dir/words.json"
+begin_server "$RETORT" serve "$dir/chat" --port 0 --port-file "$dir/port"
+good "$RETORT" textbook "$dir/words.json" --teacher "$url" --tokenizer "$dir/chat" --out "$dir/words.h5" --count 4 --min-tokens 1 --retries 0
+good "$RETORT" data inspect "$dir/words.h5" --json
+grep -q '"kind":"soft"' "$dir/out" || fail "a chat with a template has no probabilities: $(cat "$dir/out")"
+good "$RETORT" data export "$dir/words.h5" --tokenizer "$dir/chat" --out "$dir/words.jsonl"
+grep -q 'river (noun):' "$dir/words.jsonl" || fail "the prompt is not the template's: $(head -n 1 "$dir/words.jsonl")"
+good "$RETORT" textbook "$dir/words.json" --teacher "$url" --tokenizer "$dir/chat" --out "$dir/said.h5" --count 4 --min-tokens 1 --retries 0 --text-only
+end_server

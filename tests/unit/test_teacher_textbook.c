@@ -139,6 +139,42 @@ static void chat_gives_text(void **state)
     assert_non_null(strstr(rt_error_text(), "4 were too short"));
 }
 
+/* The tokenizer's chat template writes the prompt, which is sent as ids: the shard has the answer's probabilities. */
+static void a_template_gives_a_chat_probabilities(void **state)
+{
+    static const char template[] =
+        "{{ bos_token }}{% for m in messages %}{{ m.role }}={{ m.content }};{% endfor %}{{ 'a:' if add_generation_prompt }}";
+    const replay_options      o = {.words = ct_words};
+    const tc_textbook_options t = {.count = 4, .min_tokens = 2, .max_tokens = 12};
+    tc_report                 r;
+    ds_shard                 *s = NULL;
+    ds_doc                    d;
+    rt_buf                    text = {0};
+    int64_t                   n    = 0;
+    char                      path[96];
+    (void)state;
+    ct_path(path, "tok/chat_template.jinja");
+    ct_write("tok/chat_template.jinja", template);
+    assert_int_equal(ct_book("chatsoft.h5", chat, t, &o, &r), RT_OK);
+    open_book("chatsoft.h5", &s);
+    assert_true(ds_shard_info(s)->soft);
+    assert_int_equal(ds_shard_doc(s, 0, &d), RT_OK);
+    while (d.prompt_mask[n]) n++;
+    assert_true(n > 0 && n < d.n);
+    assert_int_equal(d.ids[0], ds_tokenizer_bos(ct_words));
+    assert_int_not_equal(d.ids[1], ds_tokenizer_bos(ct_words)); /* the template's token, and no other */
+    assert_int_equal(ds_decode(ct_words, d.ids, n, 1, &text), RT_OK);
+    assert_int_equal(strncmp(text.p, "system=Be brief.;user=Tell a child about ", 41), 0);
+    assert_string_equal(text.p + text.len - 3, ";a:");
+    for (int64_t i = 0; i < d.n; i++) assert_int_equal(d.rows.valid[i], i >= n - 1 && i < d.n - 1);
+    ds_shard_close(&s);
+    rt_buf_free(&text);
+    ct_write("tok/chat_template.jinja", "{{ raise_exception('no') }}");
+    assert_int_equal(ct_book("chatno.h5", chat, t, &o, &r), RT_EINVAL);
+    assert_non_null(strstr(rt_error_text(), "the template refuses this chat: no"));
+    assert_int_equal(remove(path), 0);
+}
+
 /* What follows a NUL is text too: kept, and no duplicate of another text that begins alike. */
 static void a_nul_is_a_letter(void **state)
 {
@@ -259,6 +295,7 @@ int main(void)
         cmocka_unit_test(completions_fill_a_text_shard),
         cmocka_unit_test(duplicates_are_dropped),
         cmocka_unit_test(chat_gives_text),
+        cmocka_unit_test(a_template_gives_a_chat_probabilities),
         cmocka_unit_test(a_nul_is_a_letter),
         cmocka_unit_test(another_tokenizer_is_refused),
         cmocka_unit_test(an_empty_text_beside_ids_is_refused),
