@@ -17,6 +17,7 @@
     X(generate)         \
     X(help)             \
     X(import)           \
+    X(init)             \
     X(ledger)           \
     X(man)              \
     X(model)            \

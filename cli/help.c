@@ -7,8 +7,10 @@
 static const struct group {
     const char *title, *names[8];
 } groups[] = {
-    {"text and tokens", {"tokenizer", "data"}},   {"the teacher", {"serve", "textbook", "score"}},
-    {"the student", {"train", "plan", "report"}}, {"evaluation and use", {"eval", "quantize", "generate", "chat", "export"}},
+    {"text and tokens", {"tokenizer", "data"}},
+    {"the teacher", {"serve", "textbook", "score"}},
+    {"the student", {"init", "train", "plan", "report"}},
+    {"evaluation and use", {"eval", "quantize", "generate", "chat", "import", "export", "model"}},
     {"this machine", {"doctor", "bench"}},
 };
 enum { GROUPS = sizeof groups / sizeof *groups };

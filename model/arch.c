@@ -66,7 +66,7 @@ static void set_shape(md_tensor *t, const md_config *c)
     if (t->is_vector) t->rows = 1;
 }
 
-static int is_of_a_layer(int role) { return strchr(rows[role].name, '*') != NULL; }
+int md_per_layer(md_role role) { return strchr(rows[role].name, '*') != NULL; }
 
 static void arch_set_name(md_tensor *t)
 {
@@ -94,8 +94,8 @@ static int arch_list(md_tensor *t, const md_config *c, int from, int to, int64_t
 rt_status md_tensors(md_tensor **t, int *n, const md_config *c)
 {
     int first = 0, end;
-    while (!is_of_a_layer(first)) first++;
-    for (end = first; is_of_a_layer(end);) end++;
+    while (!md_per_layer((md_role)first)) first++;
+    for (end = first; md_per_layer((md_role)end);) end++;
     const int each = arch_list(NULL, c, first, end, 0), once = arch_list(NULL, c, 0, first, 0) + arch_list(NULL, c, end, MD_ROLES, 0);
     RT_TRY(RT_NEW(*t, c->L * each + once));
     *n = arch_list(*t, c, 0, first, 0);
@@ -121,7 +121,7 @@ static int64_t arch_count(const md_config *c, int layer, int matrices)
     int64_t n = 0;
     for (int r = 0; r < MD_ROLES; r++) {
         md_tensor t = {.role = r};
-        if (is_of_a_layer(r) != layer || (rows[r].part && !md_has(c, rows[r].part))) continue;
+        if (md_per_layer((md_role)r) != layer || (rows[r].part && !md_has(c, rows[r].part))) continue;
         set_shape(&t, c);
         if (!matrices || !t.is_vector) n += t.rows * t.cols;
     }

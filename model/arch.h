@@ -72,7 +72,6 @@ typedef enum md_role {
 
 typedef enum md_first { ZEROS, ONES, NORMAL, OUTPUT /* NORMAL scaled by 1/sqrt(2 L), for a block's output matrices */ } md_first;
 
-int         md_family_find(const char *name, md_family *family); /* returns 0 if the name is unknown */
 const char *md_architecture(md_family family);                   /* architectures[0] */
 
 int    md_has(const md_config *c, unsigned parts); /* returns 1 if the model has one of these parts */
@@ -81,6 +80,7 @@ double md_family_theta(md_family family);
 /* Lists the tensors of a configuration in order, without data, in *t [*n].  The caller frees *t with free(). */
 rt_status md_tensors(md_tensor **t, int *n, const md_config *c);
 md_first  md_first_value(md_role r);
+int       md_per_layer(md_role r); /* 1: each layer has such a tensor; 0: it occurs once per model */
 /* Hugging Face's name of a tensor that occurs once per model. */
 const char *md_role_name(md_role r);
 /* Returns the index in md_model.t, or -1 if the model has no such tensor.  `layer` is 0 for a tensor that occurs once per model. */

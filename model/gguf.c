@@ -130,6 +130,12 @@ static const pair *find_pair(const md_gguf *g, const char *key)
 
 int md_gguf_has(const md_gguf *g, const char *key) { return find_pair(g, key) != NULL; }
 
+int md_gguf_has_array(const md_gguf *g, const char *key)
+{
+    const pair *p = find_pair(g, key);
+    return p && p->kind == MD_GGUF_ARRAY;
+}
+
 static rt_status wrong_kind(const md_gguf *g, const char *key, const char *expected)
 {
     return rt_fail(RT_EFORMAT, __FILE__, __LINE__, "%s: expected %s as the value of %s, found another type or size", g->path, expected,

@@ -53,6 +53,7 @@ rt_status md_gguf_real(const md_gguf *g, const char *key, double *v);
 rt_status md_gguf_truth(const md_gguf *g, const char *key, int64_t *v); /* 0 or 1 */
 rt_status md_gguf_word(const md_gguf *g, const char *key, char v[MD_GGUF_WORD]);
 int       md_gguf_has(const md_gguf *g, const char *key);
+int       md_gguf_has_array(const md_gguf *g, const char *key);
 
 /* The elements of an array, or one text.  A reader takes them one by one: *a is then the rest. */
 typedef struct md_gguf_array {

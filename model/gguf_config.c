@@ -38,7 +38,8 @@ static const struct {
                  {"attention.head_count", offsetof(md_config, H), 0}, {"attention.head_count_kv", offsetof(md_config, KV), 1},
                  {"attention.key_length", offsetof(md_config, D), 1}};
 enum { KEYS = sizeof size_keys / sizeof *size_keys, FIRST_OPTIONAL = 5 };
-static const char eps_key[] = "attention.layer_norm_rms_epsilon", theta_key[] = "rope.freq_base", local_theta_key[] = "rope.freq_base_swa";
+static const char eps_key[] = "attention.layer_norm_rms_epsilon", theta_key[] = "rope.freq_base", local_theta_key[] = "rope.freq_base_swa",
+                  pattern_key[] = "attention.sliding_window_pattern";
 static const char scaling_key[] = "rope.scaling.type", factor_key[] = "rope.scaling.factor", window_key[] = "attention.sliding_window";
 static const char bos_key[]         = "tokenizer.ggml.bos_token_id";
 static const char *const end_keys[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"};
@@ -137,12 +138,27 @@ static rt_status gguf_read_factors(md_config *c, const md_gguf *g)
     return RT_OK;
 }
 
+/* Reads a list of 1 (window) or 0 for each layer. */
+static rt_status read_window_list(md_config *c, const md_gguf *g, const char *key)
+{
+    md_gguf_array list;
+    RT_TRY(md_gguf_elements(g, key, MD_GGUF_I32, &list));
+    RT_CHECK(list.n == c->L, RT_EFORMAT, "%s: %s has %lld elements, expected one for each of %lld layers", md_gguf_path(g), key,
+             (long long)list.n, (long long)c->L);
+    for (int64_t l = 0; l < c->L; l++)
+        if (md_gguf_take_i32(&list)) c->layer[l] |= MD_LAYER_WINDOW;
+    return RT_OK;
+}
+
 static rt_status read_windows(md_config *c, const md_gguf *g)
 {
-    int64_t pattern = PATTERN;
+    int64_t  pattern = PATTERN;
+    key_text key;
     if (!md_has(c, MD_GEMMA)) return RT_OK;
     RT_TRY(gguf_int(g, c, window_key, &c->window));
-    if (c->family == MD_GEMMA3) RT_TRY(gguf_int(g, c, "attention.sliding_window_pattern", &pattern));
+    gguf_key_of(key, c, pattern_key);
+    if (c->window > 0 && md_gguf_has_array(g, key)) return read_window_list(c, g, key);
+    if (c->family == MD_GEMMA3) RT_TRY(md_gguf_int(g, key, &pattern));
     RT_CHECK(c->window > 0 && pattern > 0, RT_EFORMAT, "%s: expected a positive attention.sliding_window, found %lld", md_gguf_path(g),
              (long long)c->window);
     for (int64_t l = 0; l < c->L; l++)
@@ -263,23 +279,27 @@ int md_gguf_divisors(float *x, const md_config *c)
     return 1;
 }
 
+/* Returns 1 if the layers with a window are those that a Gemma model has by its family's rule. */
+static int windows_by_rule(const md_config *c)
+{
+    int yes = 1;
+    for (int64_t l = 0; l < c->L; l++) yes &= md_windowed_by_rule(c, l, PATTERN, 0) == (c->layer[l] & MD_LAYER_WINDOW);
+    return yes;
+}
+
 static rt_status check_writable(const md_config *c)
 {
     const double scale = c->attention_scale > 0 ? c->attention_scale : 1 / sqrt((double)c->D), gguf = scale_of_scores(c);
-    int          i = 0, by_rule = 1;
+    int          i = 0;
     while (i < KNOWN && known[i].family != c->family) i++;
     RT_CHECK(i < KNOWN, RT_EINVAL, "a %s model cannot be written as a GGUF file in this version", md_family_word((int)c->family));
-    for (int64_t l = 0; l < c->L && md_has(c, MD_GEMMA); l++)
-        by_rule &= md_windowed_by_rule(c, l, PATTERN, 0) == (c->layer[l] & MD_LAYER_WINDOW);
     RT_CHECK(!c->rope.dims && (!c->window || md_has(c, MD_GEMMA)), RT_EINVAL,
              "a model with a partial rotary embedding or a sliding window cannot be written as a GGUF file in this version");
     RT_CHECK(c->rope.kind == MD_ROPE_DEFAULT || c->rope.kind == MD_ROPE_LINEAR || has_divisors(c), RT_EINVAL,
              "GGUF files of %s models hold no rotary embedding with this scaling", md_family_word((int)c->family));
-    RT_CHECK(
-        !md_has(c, MD_GEMMA) || (by_rule && c->window && fabs(scale * sqrt((double)c->D) - 1) < 1e-6) || gguf > 0, RT_EINVAL,
-        "a GGUF file cannot say which layers of a Gemma model have a window, nor the scale of its scores: llama.cpp expects a window in every "
-        "other layer (Gemma 2) or in five of six (Gemma 3), and 1 / sqrt(%lld)",
-        (long long)c->D);
+    RT_CHECK(!md_has(c, MD_GEMMA) || (c->window && fabs(scale * sqrt((double)c->D) - 1) < 1e-6) || gguf > 0, RT_EINVAL,
+             "a GGUF file cannot say the scale of a Gemma model's scores, nor that no layer has a window: llama.cpp expects 1 / sqrt(%lld)",
+             (long long)c->D);
     RT_CHECK(!c->biases, RT_EINVAL, "a %s model with biases cannot be written as a GGUF file in this version",
              md_family_word((int)c->family));
     return RT_OK;
@@ -294,6 +314,14 @@ static void put_factors(md_gguf_keys *k, const md_config *c)
         if (md_has(c, factor_keys[i].part) && v > 0)
             md_gguf_put_real(k, gguf_key_of(key, c, factor_keys[i].name), factor_keys[i].reciprocal ? 1 / v : v);
     }
+}
+
+/* llama.cpp (build 11434) reads the list; without it, it assumes the rule of the family. */
+static void put_window_list(md_gguf_keys *k, const md_config *c)
+{
+    key_text key;
+    md_gguf_put_array(k, gguf_key_of(key, c, pattern_key), MD_GGUF_I32, c->L);
+    for (int64_t l = 0; l < c->L; l++) md_gguf_add_int(k, (c->layer[l] & MD_LAYER_WINDOW) != 0);
 }
 
 rt_status md_gguf_put_config(md_gguf_keys *k, const md_config *c)
@@ -311,6 +339,7 @@ rt_status md_gguf_put_config(md_gguf_keys *k, const md_config *c)
     md_gguf_put_real(k, gguf_key_of(key, c, theta_key), c->rope.theta);
     if (md_has(c, MD_LOCAL_ROPE)) md_gguf_put_real(k, gguf_key_of(key, c, local_theta_key), c->rope_local.theta);
     if (c->window) md_gguf_put_int(k, gguf_key_of(key, c, window_key), c->window);
+    if (md_has(c, MD_GEMMA) && !windows_by_rule(c)) put_window_list(k, c);
     if (c->rope.kind == MD_ROPE_LINEAR) {
         md_gguf_put_text(k, gguf_key_of(key, c, scaling_key), "linear");
         md_gguf_put_real(k, gguf_key_of(key, c, factor_key), c->rope.factor);

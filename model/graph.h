@@ -22,8 +22,18 @@ typedef struct md_graph {
     ag_id     value;
 } md_graph;
 
+/* Values inside a layer that MD_SCORE can end with instead of the normed hidden states. */
+typedef enum md_part {
+    MD_HIDDEN,     /* none: the normed hidden states */
+    MD_PART_IN,    /* what the projections of q, k and v read [B T, C] */
+    MD_PART_HEADS, /* the outputs of the heads, which the output projection reads [B T, H D] */
+    MD_PART_UNITS  /* the units of the feed-forward part, which the down projection reads [B T, F] */
+} md_part;
+
 typedef struct md_graph_opts {
     md_use  use;
+    md_part part; /* MD_SCORE: the value, of layer `layer` */
+    int64_t layer;
     int64_t B, T;
     int64_t slots, slot_rows; /* MD_DECODE: slots of the KV cache, and rows (tokens) of a slot */
     kn_type activations;

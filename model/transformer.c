@@ -12,6 +12,7 @@ typedef struct builder {
     const md_graph_opts *opts;
     int64_t              N;
     int64_t              layer; /* layer of the weights; 0 for tensors that occur once per model */
+    ag_id                part;  /* the value that opts->part asks for; -1: not met yet, or none */
     ag_heads             heads;
 } builder;
 
@@ -65,9 +66,16 @@ static ag_id norm_heads(const builder *b, ag_id x, md_role each, md_role wide, i
     return md_has(&b->m->config, MD_WIDE_QK_NORM) ? norm(b, x, wide) : x;
 }
 
-/* Returns r + attention(x). */
-static ag_id attention(const builder *b, ag_id x, ag_id r)
+/* Notes a value that opts->part may ask for. */
+static void transformer_note(builder *b, md_part part, ag_id x)
 {
+    if (b->opts->part == part && b->opts->layer == b->layer) b->part = x;
+}
+
+/* Returns r + attention(x). */
+static ag_id attention(builder *b, ag_id x, ag_id r)
+{
+    transformer_note(b, MD_PART_IN, x);
     const md_config *c     = &b->m->config;
     ag_graph        *g     = b->g;
     ag_heads         heads = b->heads;
@@ -78,18 +86,20 @@ static ag_id attention(const builder *b, ag_id x, ag_id r)
     heads.window           = c->layer[b->layer] & MD_LAYER_WINDOW ? c->window : 0;
     const ag_id y =
         b->opts->use == MD_DECODE ? ag_attention_cached(g, q, k, v, &cache, &heads) : ag_attention(g, q, k, v, b->o->doc_start, &heads);
+    transformer_note(b, MD_PART_HEADS, y);
     return join(b, y, r, MD_O, MD_O_BIAS, MD_O_BIAS_VECTOR, MD_AFTER_ATTENTION);
 }
 
 /* Returns r + mlp(x). */
-static ag_id mlp(const builder *b, ag_id x, ag_id r)
+static ag_id mlp(builder *b, ag_id x, ag_id r)
 {
     const ag_id gate = project(b, x, MD_GATE, MD_MLP_BIAS, MD_GATE_BIAS), up = project(b, x, MD_UP, MD_MLP_BIAS, MD_UP_BIAS);
     const ag_id y = md_has(&b->m->config, MD_GEMMA) ? ag_geglu(b->g, gate, up) : ag_swiglu(b->g, gate, up);
+    transformer_note(b, MD_PART_UNITS, y);
     return join(b, y, r, MD_DOWN, MD_MLP_BIAS, MD_DOWN_BIAS, MD_AFTER_MLP);
 }
 
-static ag_id transformer_block(const builder *b, ag_id x)
+static ag_id transformer_block(builder *b, ag_id x)
 {
     const md_config *c = &b->m->config;
     if (b->opts->recompute) ag_segment_begin(b->g);
@@ -146,8 +156,10 @@ static void build(builder *b)
     const md_config *c = &b->m->config;
     ag_id            x = ag_embed(b->g, b->o->ids, transformer_weight(b, MD_EMBEDDING));
     x                  = times(b, x, md_has(c, MD_GEMMA) ? sqrt((double)c->C) : c->embedding_scale);
-    for (; b->layer < c->L; b->layer++) x = transformer_block(b, x);
+    for (; b->layer < c->L && b->part < 0; b->layer++) x = transformer_block(b, x);
     b->layer    = 0;
+    b->o->value = b->part;
+    if (b->part >= 0) return;
     x           = times(b, norm(b, x, MD_FINAL_NORM), c->logit_scale); /* scaled hidden states give scaled logits */
     b->o->value = b->o->targets < 0 ? x : loss(b, x);
 }
@@ -165,7 +177,7 @@ rt_status md_graph_create(md_graph *out, const md_model *m, const md_graph_opts 
         return st;
     }
     const int decode = opts->use == MD_DECODE;
-    builder   b      = {.o = &o, .g = o.g, .m = m, .opts = opts, .N = opts->B * opts->T};
+    builder   b      = {.o = &o, .g = o.g, .m = m, .opts = opts, .N = opts->B * opts->T, .part = -1};
     b.heads          = (ag_heads){.B     = decode ? opts->slots : opts->B,
                                   .T     = decode ? opts->slot_rows : opts->T,
                                   .H     = c->H,

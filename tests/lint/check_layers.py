@@ -15,8 +15,9 @@ BELOW = {
 }
 # The public headers of folders that have others than FOLDER/FOLDER.h; all of core's are public.
 HEADERS = {
-    "data": "chat codec h5 import loader remap rows shard text tokenizer versions vocabulary wire", "distill": "codec objective score teacher",
-    "model": "export graph import model safetensors score teacher_row",
+    "data": "chat codec h5 import loader remap rows shard text tokenizer versions vocabulary wire",
+    "distill": "codec first objective prune score teacher",
+    "model": "export graph import model observe safetensors score select size teacher_row",
 }
 PUBLIC = {f"{folder}/{name}.h" for folder in BELOW for name in HEADERS.get(folder, folder).split()}
 

@@ -258,6 +258,24 @@ static void scaled_rotary_embeddings_are_stored(void **state)
     }
 }
 
+/* A pruned Gemma has windows in other layers than its family's rule says. */
+static void windows_are_those_of_the_model(void **state)
+{
+    static const uint8_t windows[][2] = {{0, MD_LAYER_WINDOW}, {MD_LAYER_WINDOW, 0}, {MD_LAYER_WINDOW, MD_LAYER_WINDOW}, {0, 0}};
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        md_model   *m = model(i % 2 ? MD_GEMMA3 : MD_GEMMA2, 1, 32);
+        md_config   back;
+        md_exported r;
+        m->config.window = 7, m->config.rope_local.theta = 1e4;
+        memcpy(m->config.layer, windows[i / 2], 2);
+        ok(md_export_gguf(&r, m, g_file, "f32"));
+        ok(md_config_read(&back, g_file));
+        assert_memory_equal(back.layer, m->config.layer, 2);
+        md_destroy(&m);
+    }
+}
+
 /* ---- refusals -------------------------------------------------------------------------------------- */
 
 static void refused(const md_model *m, const char *type, const char *words)
@@ -292,7 +310,7 @@ static void what_a_file_cannot_hold_is_refused(void **state)
     m->config.rope.dims = 0, m->config.window = 8;
     refused(m, "f32", "a partial rotary embedding or a sliding window");
     m->config.window = 0, m->config.family = MD_GEMMA2;
-    refused(m, "f32", "a GGUF file cannot say which layers of a Gemma model have a window");
+    refused(m, "f32", "nor that no layer has a window");
     m->config.family = MD_PHI3;
     refused(m, "f32", "a phi3 model cannot be written");
     m->config.family = MD_GRANITE, m->config.biases = MD_O_BIAS;
@@ -322,6 +340,7 @@ int main(void)
                                        cmocka_unit_test(other_tokenizers_are_refused),
                                        cmocka_unit_test(entries_and_tokens_are_stored),
                                        cmocka_unit_test(scaled_rotary_embeddings_are_stored),
+                                       cmocka_unit_test(windows_are_those_of_the_model),
                                        cmocka_unit_test(what_a_file_cannot_hold_is_refused)};
     if (kn_init() != RT_OK || !mkdtemp(g_dir)) return fprintf(stderr, "%s\n", rt_error_text()), 1;
     snprintf(g_file, sizeof g_file, "%s.gguf", g_dir);
