@@ -15,6 +15,8 @@ typedef struct ds_chat ds_chat; /* read-only after loading: threads may share it
  * of which the one named "default" counts.  Also takes the special tokens' texts that templates use (bos_token, ...) from
  * tokenizer_config.json and special_tokens_map.json.  *out = NULL: the folder has no template.  RT_EFORMAT: the template has an error. */
 rt_status ds_chat_load(ds_chat **out, const char *dir);
+/* Appends the template of a model folder, unchanged; *there = 0: the folder has none. */
+rt_status ds_chat_source(rt_buf *out, const char *dir, int *there);
 /* Parses a template of n bytes.  `where` names it in errors.  It has no special tokens.  RT_EFORMAT: "WHERE, line N: what". */
 rt_status ds_chat_parse(ds_chat **out, const char *template, size_t n, const char *where);
 void      ds_chat_destroy(ds_chat **c);

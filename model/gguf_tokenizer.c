@@ -3,6 +3,7 @@
  * llama.cpp has the code of pre-tokenizers built in, and a file names one of them.  A pre-tokenizer that it does not have by a name is refused, because it
  * would cut texts otherwise and give other ids. */
 #include "core/file.h"
+#include "data/chat.h"
 #include "data/vocabulary.h"
 #include "model/gguf_model.h"
 #include <stdio.h>
@@ -182,23 +183,13 @@ static rt_status put_around(md_gguf_keys *k, const ds_tokenizer *t, const md_con
     return st;
 }
 
-/* A file of its own, or a text in tokenizer_config.json. */
 static rt_status put_template(md_gguf_keys *k, const char *dir)
 {
-    static const char key[] = "tokenizer.chat_template";
-    rt_buf            path = {0}, text = {0};
-    cJSON            *o  = NULL;
-    rt_status         st = rt_path_inside(&path, dir, "chat_template.jinja");
-    if (st == RT_OK && rt_file_exists(path.p)) {
-        st = rt_file_read(&text, path.p, 1 << 20);
-        if (st == RT_OK) md_gguf_put_text(k, key, text.p);
-    } else if (st == RT_OK && (st = rt_path_inside(&path, dir, "tokenizer_config.json")) == RT_OK && rt_file_exists(path.p)) {
-        st                  = rt_json_read(&o, path.p, RT_JSON_DUPLICATES);
-        const char *chatter = st == RT_OK ? cJSON_GetStringValue(json_at(o, "chat_template")) : NULL;
-        if (chatter) md_gguf_put_text(k, key, chatter);
-    }
-    cJSON_Delete(o);
-    rt_buf_free(&path), rt_buf_free(&text);
+    rt_buf    text = {0};
+    int       there;
+    rt_status st = ds_chat_source(&text, dir, &there);
+    if (st == RT_OK && there) md_gguf_put_text(k, "tokenizer.chat_template", text.len ? text.p : "");
+    rt_buf_free(&text);
     return st;
 }
 

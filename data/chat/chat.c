@@ -115,7 +115,7 @@ static rt_status read_template(chat_folder *f, int *there)
 
 static rt_status read_folder(chat_folder *f, ds_chat **out)
 {
-    ds_chat *c = NULL;
+    ds_chat *c     = NULL;
     int      there = 0;
     RT_TRY(read_json(f, &f->map, "special_tokens_map.json"));
     RT_TRY(read_json(f, &f->config, "tokenizer_config.json"));
@@ -128,6 +128,18 @@ static rt_status read_folder(chat_folder *f, ds_chat **out)
     if (st == RT_OK) st = take_tokens(c, f->map);
     if (st != RT_OK) ds_chat_destroy(&c);
     *out = c;
+    return st;
+}
+
+rt_status ds_chat_source(rt_buf *out, const char *dir, int *there)
+{
+    chat_folder f  = {.dir = dir};
+    rt_status   st = read_json(&f, &f.config, "tokenizer_config.json");
+    if (st == RT_OK) st = read_template(&f, there);
+    if (st == RT_OK && *there) st = rt_buf_add(out, f.text.len ? f.text.p : "", f.text.len);
+    rt_buf_free(&f.path);
+    rt_buf_free(&f.text);
+    cJSON_Delete(f.config);
     return st;
 }
 

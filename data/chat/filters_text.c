@@ -176,7 +176,7 @@ static void text_number(const ds_jvalue *t, int real, ds_jvalue *out, int *ok)
     *ok  = !*end && (real || (out->i != INT64_MAX && out->i != INT64_MIN));
 }
 
-static rt_status number_of(ds_jrun *r, const ds_jcall *c, int real, ds_jvalue *out, int *ok)
+static rt_status filter_number(ds_jrun *r, const ds_jcall *c, int real, ds_jvalue *out, int *ok)
 {
     const ds_jvalue *v = c->self;
     *ok                = ds_jnumber(v);
@@ -194,7 +194,7 @@ static rt_status filter_int(ds_jrun *r, ds_jcall *c, ds_jvalue *out)
     int       ok;
     RT_TRY(ds_jargument_int(r, c, 1, &base));
     DS_JCHECK(r, base == 10, "the filter int takes base 10, found %lld", (long long)base);
-    RT_TRY(number_of(r, c, 0, &v, &ok));
+    RT_TRY(filter_number(r, c, 0, &v, &ok));
     if (ok && v.kind == DS_JFLOAT && !isfinite(v.f)) ok = 0;
     DS_JCHECK(r, !ok || v.kind != DS_JFLOAT || fabs(v.f) < 0x1p63, "the filter int gives a number of more than 64 bits");
     if (ok) *out = ds_jint(v.kind == DS_JFLOAT ? (int64_t)v.f : v.i);
@@ -206,7 +206,7 @@ static rt_status filter_float(ds_jrun *r, ds_jcall *c, ds_jvalue *out)
 {
     ds_jvalue v;
     int       ok;
-    RT_TRY(number_of(r, c, 1, &v, &ok));
+    RT_TRY(filter_number(r, c, 1, &v, &ok));
     if (ok) *out = ds_jfloat(ds_jreal(&v));
     else *out = c->v[0].kind == DS_JABSENT ? ds_jfloat(0) : c->v[0];
     return RT_OK;

@@ -9,11 +9,11 @@ expect 2 "has no chat template" "$RETORT" generate model --chat --prompt volcano
 cat >model/chat_template.jinja <<'TEXT'
 {{ bos_token }}{% for m in messages %}
 {% if m.role == 'assistant' %}{{ raise_exception('ask, do not answer') }}{% endif %}
-{{ m.role ~ ': ' if m.role == 'system' }}{{ m.content | trim }} (noun):{% endfor %}
+{{ m.role ~ ': ' if m.role == 'system' }}{{ m.content | trim }} (noun):{% endfor %}{{ ' a' if add_generation_prompt }}
 TEXT
 
 # answer PROMPT_OPTION...: the ids that generate gives.
-answer() { "$RETORT" generate model --max-tokens 12 --temperature 0 --json "$@" | sed 's/,"tok_s".*//'; }
+answer() { "$RETORT" generate model --max-tokens 30 --temperature 1 --json "$@" | sed 's/,"tok_s".*//'; }
 ids_of() { "$RETORT" tokenizer chat model --ids | sed 's/[^0-9,]//g'; }
 one=$(echo '{"messages":[{"role":"user","content":" volcano "}]}' | ids_of)
 two=$(echo '{"messages":[{"role":"system","content":"caf\u00e9"},{"role":"user","content":"it'\''s"}]}' | ids_of)

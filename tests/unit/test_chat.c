@@ -210,6 +210,8 @@ static void folder_writes(const char *want)
 
 static void folders_have_templates(void **state)
 {
+    rt_buf source = {0};
+    int    there;
     (void)state;
     folder_writes(NULL);
     put("tokenizer_config.json", "{\"bos_token\":\"<s>\"}");
@@ -223,6 +225,10 @@ static void folders_have_templates(void **state)
     put("tokenizer_config.json",
         "{\"chat_template\":[{\"name\":\"tool_use\",\"template\":\"t\"},{\"name\":\"default\",\"template\":\"d{{ bos_token }}\"}]}");
     folder_writes("d<b>");
+    ok(ds_chat_source(&source, g_dir, &there));
+    assert_true(there);
+    assert_string_equal(source.p, "d{{ bos_token }}");
+    rt_buf_free(&source);
     put("tokenizer_config.json", "{\"chat_template\":[{\"name\":\"tool_use\",\"template\":\"t\"}]}");
     folder_writes(NULL);
     put("tokenizer_config.json", "{\"chat_template\":\"config\"}");
