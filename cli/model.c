@@ -1,6 +1,7 @@
 /* model.c -- retort model: what a model consists of, and how two models differ. */
 #include "model/model.h"
 #include "cli/cli.h"
+#include "model/licence.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +42,7 @@ static int windowed_layers(const md_config *c)
     return n;
 }
 
-static rt_status inspect_json(const md_model *m, const int64_t n[PARTS], kn_type type, int64_t context)
+static rt_status inspect_json(const md_model *m, const char *licence, const int64_t n[PARTS], kn_type type, int64_t context)
 {
     const md_config *c = &m->config;
     rt_buf           b = {0};
@@ -52,6 +53,7 @@ static rt_status inspect_json(const md_model *m, const int64_t n[PARTS], kn_type
     } sizes[] = {{"V", c->V}, {"C", c->C}, {"L", c->L}, {"H", c->H}, {"KV", c->KV}, {"D", c->D}, {"F", c->F}, {"context", c->context}};
     rt_put_object(&w, NULL);
     rt_put_text(&w, "family", md_family_word((int)c->family));
+    rt_put_text(&w, "licence", *licence ? licence : NULL);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) rt_put_int(&w, sizes[i].key, sizes[i].v);
     rt_put_bool(&w, "tied", c->tied);
     rt_put_int(&w, "window", c->window);
@@ -65,11 +67,12 @@ static rt_status inspect_json(const md_model *m, const int64_t n[PARTS], kn_type
     return cli_print_line(&w);
 }
 
-static void inspect_print(const char *path, const md_model *m, const int64_t n[PARTS], kn_type type, int64_t context)
+static void inspect_print(const char *path, const md_model *m, const char *licence, const int64_t n[PARTS], kn_type type, int64_t context)
 {
     const md_config *c   = &m->config;
     const double     all = (double)md_config_parameters(c);
     cli_print("%s: %s, %lld layers of width %lld\n\n", path, md_family_word((int)c->family), (long long)c->L, (long long)c->C);
+    cli_print("  licence                %s\n", *licence ? licence : "not stated");
     cli_print("  heads                  %lld of size %lld, %lld key/value heads\n", (long long)c->H, (long long)c->D, (long long)c->KV);
     cli_print("  feed-forward width     %lld\n", (long long)c->F);
     cli_print("  vocabulary             %lld, %s\n", (long long)c->V, c->tied ? "the head is the embedding" : "a head of its own");
@@ -90,6 +93,7 @@ static rt_status model_inspect(const model_options *o, const char *path)
     md_model *m;
     kn_type   type;
     int64_t   n[PARTS] = {0};
+    rt_buf    licence  = {0};
     RT_TRY(md_config_read(&c, path));
     RT_TRY(md_stored_type(&type, path));
     const int64_t context = o->context ? o->context : c.context;
@@ -97,10 +101,11 @@ static rt_status model_inspect(const model_options *o, const char *path)
              (long long)c.context, (long long)context);
     RT_TRY(md_meta(&m, &c));
     for (int i = 0; i < m->n; i++) n[part_of(&m->t[i])] += m->t[i].rows * m->t[i].cols;
-    rt_status st = RT_OK;
-    if (o->json) st = inspect_json(m, n, type, context);
-    else inspect_print(path, m, n, type, context);
+    rt_status st = md_licence(&licence, path);
+    if (st == RT_OK && o->json) st = inspect_json(m, licence.p, n, type, context);
+    else if (st == RT_OK) inspect_print(path, m, licence.p, n, type, context);
     md_destroy(&m);
+    rt_buf_free(&licence);
     return st;
 }
 
@@ -207,7 +212,7 @@ const rt_command cli_model = {
     .name    = "model",
     .usage   = "inspect MODEL | diff MODEL MODEL",
     .summary = "show what a model consists of, or how two models differ",
-    .text    = "inspect     prints family, sizes, parameters by part, and the memory of weights and of a sequence's keys\n"
+    .text    = "inspect     prints family, licence, sizes, parameters by part, and the memory of weights and of a sequence's keys\n"
                "            and values. It reads only headers.\n"
                "diff        compares two models tensor by tensor: shapes, the largest difference and its root mean\n"
                "            square. Quantised weights are compared by their values.\n\n"

@@ -3,6 +3,7 @@
 #include "core/threads.h"
 #include "model/export.h"
 #include "model/gguf_model.h"
+#include "model/licence.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,9 +109,19 @@ static int describe_divisors(md_gguf_tensor *e, float *x, const md_config *c)
     return 1;
 }
 
+static rt_status put_licence(md_gguf_keys *k, const char *dir)
+{
+    rt_buf          licence = {0};
+    const rt_status st      = md_licence(&licence, dir);
+    if (st == RT_OK && licence.len) md_gguf_put_text(k, "general.license", licence.p);
+    rt_buf_free(&licence);
+    return st;
+}
+
 static rt_status put_metadata(md_gguf_keys *k, const md_model *m)
 {
     RT_TRY(md_gguf_put_config(k, &m->config));
+    RT_TRY(put_licence(k, m->dir));
     md_gguf_put_int(k, "general.quantization_version", 2); /* of the layouts of blocks */
     return md_gguf_put_tokenizer(k, &m->config, m->dir);
 }

@@ -24,3 +24,18 @@ good "$RETORT" model diff "$golden/gemma2" "$golden/olmo2"
 grep -q 'family: gemma2 and olmo2' out && grep -q 'pre_feedforward_layernorm.weight: only in the first model' out || fail "$(cat out)"
 expect 2 "takes two models, found 1" "$RETORT" model diff "$teacher"
 expect 2 "the nearest is 'inspect'" "$RETORT" model inspekt "$teacher"
+
+# The licence: of the front matter of README.md, of a LICENSE's first line, of a GGUF file.
+mkdir named && cp "$teacher"/*.json "$teacher/model.safetensors" named
+good "$RETORT" model inspect named
+grep -q 'licence  *not stated' out || fail "$(cat out)"
+printf '\n   Apache License\nVersion 2.0\n' >named/LICENSE
+good "$RETORT" model inspect named
+grep -q 'licence  *Apache License$' out || fail "$(cat out)"
+printf -- '---\nlanguage: en\nlicense: other\nlicense_name: "small\033[1m-1"\n---\nlicense: mit\n' >named/README.md
+good "$RETORT" model inspect named --json
+[ "$(field licence <out)" = "small?[1m-1" ] || fail "$(cat out)"
+printf -- '---\nlicense: mit\n---\n' >named/README.md
+good "$RETORT" export named --gguf named.gguf --type q8_0
+good "$RETORT" model inspect named.gguf
+grep -q 'licence  *mit$' out || fail "$(cat out)"

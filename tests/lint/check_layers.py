@@ -17,7 +17,7 @@ BELOW = {
 HEADERS = {
     "data": "chat codec h5 import loader remap rows shard text tokenizer versions vocabulary wire",
     "distill": "codec first objective prune score teacher",
-    "model": "export graph import model observe safetensors score select size teacher_row",
+    "model": "export graph import licence model observe safetensors score select size teacher_row",
 }
 PUBLIC = {f"{folder}/{name}.h" for folder in BELOW for name in HEADERS.get(folder, folder).split()}
 
