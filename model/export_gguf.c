@@ -68,11 +68,14 @@ static rt_status write_rows(md_gguf_out *f, rows *w, double *error, double *squa
 static rt_status export_tensor(md_gguf_out *f, const md_config *c, const md_tensor *t, const md_gguf_tensor *e, double *error,
                                double *square)
 {
-    rows   w = {.t = t, .type = e->type, .cols = t->cols, .heads = md_gguf_turned_heads(c, t), .head = c->D, .added = md_gguf_added(c, t)};
-    double ignored[2] = {0};
-    rt_status st      = rt_alloc((void **)&w.blocks, CHUNK * (t->cols / e->type->block), (size_t)e->type->bytes, t->name);
-    if (st == RT_OK) st = RT_NEW(w.x, CHUNK * t->cols);
-    if (st == RT_OK) st = RT_NEW(w.back, CHUNK * t->cols);
+    md_tensor flat = *t; /* a vector is a column, because its elements may have another order in the file */
+    if (t->is_vector) flat.rows = t->cols, flat.cols = 1;
+    rows w = {
+        .t = &flat, .type = e->type, .cols = flat.cols, .heads = md_gguf_turned_heads(c, t), .head = c->D, .added = md_gguf_added(c, t)};
+    double    ignored[2] = {0};
+    rt_status st         = rt_alloc((void **)&w.blocks, CHUNK * (flat.cols / e->type->block), (size_t)e->type->bytes, t->name);
+    if (st == RT_OK) st = RT_NEW(w.x, CHUNK * flat.cols);
+    if (st == RT_OK) st = RT_NEW(w.back, CHUNK * flat.cols);
     if (st == RT_OK) st = write_rows(f, &w, t->is_vector ? &ignored[0] : error, t->is_vector ? &ignored[1] : square);
     free(w.blocks), free(w.x), free(w.back);
     return st;

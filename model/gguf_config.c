@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Families that are read and written, and what GGUF calls them. */
+/* Families that are read and written, and what GGUF calls them.  A Mistral is a "llama", as which it is read. */
 static const struct {
     md_family   family;
     const char *name;
-} known[] = {{MD_LLAMA, "llama"},   {MD_QWEN2, "qwen2"}, {MD_QWEN3, "qwen3"},    {MD_GEMMA2, "gemma2"},
-             {MD_GEMMA3, "gemma3"}, {MD_OLMO2, "olmo2"}, {MD_GRANITE, "granite"}};
+} known[] = {{MD_LLAMA, "llama"},     {MD_QWEN2, "qwen2"}, {MD_QWEN3, "qwen3"},     {MD_GEMMA2, "gemma2"}, {MD_GEMMA3, "gemma3"},
+             {MD_SMOLLM3, "smollm3"}, {MD_OLMO2, "olmo2"}, {MD_GRANITE, "granite"}, {MD_MISTRAL, "llama"}};
 enum { KNOWN = sizeof known / sizeof *known };
 
 /* Factors and caps, behind the family's name and a dot; the part of the families that have them; 1 if the key has the reciprocal. */
@@ -70,7 +70,7 @@ static rt_status read_family(md_config *c, const md_gguf *g)
     char word[MD_GGUF_WORD] = "";
     RT_TRY(md_gguf_word(g, "general.architecture", word));
     char list[KNOWN * 12] = "";
-    for (int i = 0; i < KNOWN; i++) {
+    for (int i = 0; i < KNOWN - 1; i++) { /* but for the second "llama" */
         if (!strcmp(word, known[i].name)) {
             c->family = known[i].family;
             return RT_OK;
@@ -115,6 +115,20 @@ static rt_status gguf_read_reals(md_config *c, const md_gguf *g)
     RT_TRY(md_gguf_real(g, gguf_key_of(key, c, theta_key), &c->rope.theta));
     return md_gguf_real(g, gguf_key_of(key, c, local_theta_key), &c->rope_local.theta);
 }
+
+/* A llama has the biases whose tensors the file holds. */
+static rt_status gguf_read_biases(md_config *c, const md_gguf *g)
+{
+    if (c->family != MD_LLAMA) return RT_OK;
+    const int qkv = md_gguf_find(g, "blk.0.attn_q.bias") != NULL, o = md_gguf_find(g, "blk.0.attn_output.bias") != NULL;
+    RT_CHECK(qkv == o, RT_EFORMAT, "%s: expected biases of q, k, v and the output, or of none of them; found those of %s only",
+             md_gguf_path(g), qkv ? "q, k and v" : "the output");
+    c->biases = (qkv ? MD_QKV_BIAS | MD_O_BIAS : 0) | (md_gguf_find(g, "blk.0.ffn_gate.bias") ? MD_MLP_BIAS : 0);
+    return RT_OK;
+}
+
+/* llama.cpp rotates q and k in three of four layers of a SmolLM3, whatever a file says. */
+static int without_rope(const md_config *c, int64_t l) { return c->family == MD_SMOLLM3 && (l + 1) % 4 == 0; }
 
 /* Returns the scale of Gemma's scores where it is not 1 / sqrt(D), else 0: a file does not say it, and llama.cpp recognises the two
  * models of 27 billion parameters by their number of layers. */
@@ -253,6 +267,8 @@ rt_status md_gguf_config(md_config *c, const md_gguf *g)
     RT_TRY(check_settings(&read, g));
     RT_TRY(read_scaling(&read, g));
     RT_TRY(read_windows(&read, g));
+    RT_TRY(gguf_read_biases(&read, g));
+    for (int64_t l = 0; l < read.L; l++) read.layer[l] |= without_rope(&read, l) ? MD_LAYER_NO_ROPE : 0;
     RT_TRY(gguf_read_factors(&read, g));
     RT_TRY(gguf_read_tokens(&read, g));
     *c = read;
@@ -293,14 +309,19 @@ static rt_status check_writable(const md_config *c)
     int          i = 0;
     while (i < KNOWN && known[i].family != c->family) i++;
     RT_CHECK(i < KNOWN, RT_EINVAL, "a %s model cannot be written as a GGUF file in this version", md_family_word((int)c->family));
-    RT_CHECK(!c->rope.dims && (!c->window || md_has(c, MD_GEMMA)), RT_EINVAL,
-             "a model with a partial rotary embedding or a sliding window cannot be written as a GGUF file in this version");
+    RT_CHECK(
+        !c->rope.dims && (!c->window || c->window >= c->context || md_has(c, MD_GEMMA)), RT_EINVAL,
+        "a model with a partial rotary embedding or a sliding window within its context cannot be written as a GGUF file: llama.cpp has "
+        "none in this family");
+    for (int64_t l = 0; l < c->L; l++)
+        RT_CHECK(without_rope(c, l) == !!(c->layer[l] & MD_LAYER_NO_ROPE), RT_EINVAL,
+                 "a GGUF file cannot say which layers have no rotary embedding: llama.cpp expects every fourth one");
     RT_CHECK(c->rope.kind == MD_ROPE_DEFAULT || c->rope.kind == MD_ROPE_LINEAR || has_divisors(c), RT_EINVAL,
              "GGUF files of %s models hold no rotary embedding with this scaling", md_family_word((int)c->family));
     RT_CHECK(!md_has(c, MD_GEMMA) || (c->window && fabs(scale * sqrt((double)c->D) - 1) < 1e-6) || gguf > 0, RT_EINVAL,
              "a GGUF file cannot say the scale of a Gemma model's scores, nor that no layer has a window: llama.cpp expects 1 / sqrt(%lld)",
              (long long)c->D);
-    RT_CHECK(!c->biases, RT_EINVAL, "a %s model with biases cannot be written as a GGUF file in this version",
+    RT_CHECK(!c->biases || c->family == MD_LLAMA, RT_EINVAL, "a %s model with biases cannot be written as a GGUF file in this version",
              md_family_word((int)c->family));
     return RT_OK;
 }
@@ -338,7 +359,7 @@ rt_status md_gguf_put_config(md_gguf_keys *k, const md_config *c)
     md_gguf_put_real(k, gguf_key_of(key, c, eps_key), c->norm_eps);
     md_gguf_put_real(k, gguf_key_of(key, c, theta_key), c->rope.theta);
     if (md_has(c, MD_LOCAL_ROPE)) md_gguf_put_real(k, gguf_key_of(key, c, local_theta_key), c->rope_local.theta);
-    if (c->window) md_gguf_put_int(k, gguf_key_of(key, c, window_key), c->window);
+    if (md_has(c, MD_GEMMA)) md_gguf_put_int(k, gguf_key_of(key, c, window_key), c->window);
     if (md_has(c, MD_GEMMA) && !windows_by_rule(c)) put_window_list(k, c);
     if (c->rope.kind == MD_ROPE_LINEAR) {
         md_gguf_put_text(k, gguf_key_of(key, c, scaling_key), "linear");

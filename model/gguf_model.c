@@ -22,12 +22,16 @@ static const char *const role_names[MD_ROLES] = {
     [MD_WIDE_Q_NORM]     = "blk.*.attn_q_norm.weight",
     [MD_WIDE_K_NORM]     = "blk.*.attn_k_norm.weight",
     [MD_O]               = "blk.*.attn_output.weight",
+    [MD_O_BIAS_VECTOR]   = "blk.*.attn_output.bias",
     [MD_AFTER_ATTENTION] = "blk.*.post_attention_norm.weight",
     [MD_MLP_NORM]        = "blk.*.ffn_norm.weight",
     [MD_BEFORE_MLP]      = "blk.*.ffn_norm.weight",
     [MD_GATE]            = "blk.*.ffn_gate.weight",
     [MD_UP]              = "blk.*.ffn_up.weight",
+    [MD_GATE_BIAS]       = "blk.*.ffn_gate.bias",
+    [MD_UP_BIAS]         = "blk.*.ffn_up.bias",
     [MD_DOWN]            = "blk.*.ffn_down.weight",
+    [MD_DOWN_BIAS]       = "blk.*.ffn_down.bias",
     [MD_AFTER_MLP]       = "blk.*.post_ffw_norm.weight",
     [MD_FINAL_NORM]      = "output_norm.weight",
     [MD_HEAD]            = "output.weight",
@@ -48,7 +52,7 @@ real md_gguf_added(const md_config *c, const md_tensor *t) { return md_has(c, MD
 
 int64_t md_gguf_turned_heads(const md_config *c, const md_tensor *t)
 {
-    if (c->family != MD_LLAMA && c->family != MD_GRANITE) return 0;
+    if (c->family != MD_LLAMA && c->family != MD_MISTRAL && c->family != MD_SMOLLM3 && c->family != MD_GRANITE) return 0;
     return t->role == MD_Q || t->role == MD_Q_BIAS ? c->H : t->role == MD_K || t->role == MD_K_BIAS ? c->KV : 0;
 }
 

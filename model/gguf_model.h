@@ -16,7 +16,7 @@ rt_status md_gguf_tensor_name(char name[MD_GGUF_NAME], const md_tensor *t);
 /* What GGUF files add to the elements of t: 1 to Gemma's norms, which multiply by 1 + w. */
 real md_gguf_added(const md_config *c, const md_tensor *t);
 
-/* GGUF files hold the rows of q and k of Llama and Granite in another order, in which the two halves of a head alternate: row
+/* GGUF files hold the rows of q and k of Llama, Mistral, SmolLM3 and Granite in another order, in which the two halves of a head alternate: row
  * 2 i + j of a head is row i + j D / 2 of the model.  Returns the heads of t, whose rows are so ordered; 0: it is stored as it is. */
 int64_t md_gguf_turned_heads(const md_config *c, const md_tensor *t);
 

@@ -87,6 +87,10 @@ static rt_status read_place(const md_st *s, md_st_tensor *t, const cJSON *off)
     RT_CHECK(t->end <= bytes, RT_EFORMAT,
              "%s: tensor %s ends after the end of the file (%lld bytes of data); the file is truncated or damaged", s->path, t->name,
              (long long)bytes);
+    RT_CHECK(type || md_st_count(t) <= 8 * (t->end - t->begin), RT_EFORMAT,
+             "%s: tensor %s of type %s has %lld bytes, fewer than a bit for each of its %lld elements", s->path, t->name, t->dtype,
+             (long long)(t->end - t->begin),
+             (long long)md_st_count(t)); /* memory for its elements may be taken before its type is refused */
     RT_CHECK(!type || t->end - t->begin == need, RT_EFORMAT, "%s: tensor %s has %lld bytes, but its shape needs %lld", s->path, t->name,
              (long long)(t->end - t->begin), (long long)need);
     return RT_OK;

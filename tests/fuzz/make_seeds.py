@@ -181,6 +181,7 @@ def safetensors_files():
     yield "bad_overlap", safetensors({"a": tensor("U8", [2], 0, 2), "b": tensor("U8", [2], 1, 3)}, bytes(3))
     yield "bad_hole", safetensors({"a": tensor("F32", [1], 4, 8)}, bytes(8))
     yield "bad_product", safetensors({"a": tensor("F32", [1 << 32, 1 << 32], 0, 0)})
+    yield "bad_unknown_type", safetensors({"a": tensor("F28", [1, 1 << 32], 0, 0)})
     yield "bad_negative", safetensors({"a": tensor("F32", [-1], 0, 4)}, bytes(4))
     yield "bad_dimensions", safetensors({"a": tensor("F32", [1] * 9, 0, 4)}, bytes(4))
     yield "bad_name", safetensors({"a" * 300: tensor("F32", [1], 0, 4)}, bytes(4))

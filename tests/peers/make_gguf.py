@@ -2,7 +2,7 @@
 
 usage: make_gguf.py FOLDER FILE.gguf [TYPE]
 
-Tensors get the names of the package's table. As llama.cpp's converter does, the rows of q and k of Llama and Granite are put into GGUF's order, in which the
+Tensors get the names of the package's table. As llama.cpp's converter does, the rows of q and k of Llama, Mistral, SmolLM3 and Granite are put into GGUF's order, in which the
 two halves of a head alternate, and 1 is added to Gemma's norms. TYPE is F32 (default), or a type that the package quantises; vectors stay F32. There is no tokenizer.
 """
 import json
@@ -56,7 +56,7 @@ def put_config(writer, config):
 
 def main(folder, path, kind="F32"):
     config = json.load(open(os.path.join(folder, "config.json")))
-    family = config["model_type"].removesuffix("_text")
+    family = config["model_type"].removesuffix("_text").replace("mistral", "llama")
     kind = gguf.GGMLQuantizationType[kind]
     writer = gguf.GGUFWriter(path, family)
     put_config(writer, config)
@@ -68,7 +68,7 @@ def main(folder, path, kind="F32"):
         values = tensor.to(torch.float32).numpy()
         if family.startswith("gemma") and values.ndim == 1:
             values = values + 1
-        if family in ("llama", "granite") and name.endswith(("q_proj.weight", "k_proj.weight")):
+        if family in ("llama", "smollm3", "granite") and name.endswith(("q_proj.weight", "k_proj.weight", "q_proj.bias", "k_proj.bias")):
             values = alternate_halves(values, config["num_attention_heads" if "q_proj" in name else "num_key_value_heads"])
         stored = kind if values.ndim > 1 else gguf.GGMLQuantizationType.F32
         writer.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), gguf.quantize(np.ascontiguousarray(values), stored), raw_dtype=stored)

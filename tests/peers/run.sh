@@ -75,8 +75,8 @@ train_step() {
 
 families=(llama-tied qwen2 qwen3)                                                   # golden steps with every loss
 others=(llama-bias mistral phi3 gemma2 gemma3 smollm3 olmo2 granite)                # golden steps with one loss
-golden_models=(llama llama-bf16 llama-rope3 llama-sharded llama-v4 phi3-longrope phi4-mini gemma2-plain gemma3-plain "${families[@]}" "${others[@]}")
-in_gguf=(llama llama-bf16 llama-rope3 llama-tied qwen2 qwen3 gemma2-plain gemma3-plain olmo2 granite) # models that GGUF files hold
+golden_models=(llama llama-bf16 llama-rope3 llama-sharded llama-v4 phi3-longrope phi4-mini mistral-plain smollm3-plain gemma2-plain gemma3-plain "${families[@]}" "${others[@]}")
+in_gguf=(llama llama-bf16 llama-rope3 llama-tied llama-bias mistral-plain qwen2 qwen3 smollm3-plain gemma2-plain gemma3-plain olmo2 granite) # models that GGUF files hold
 
 golden_logits() {
     local model

@@ -101,6 +101,38 @@ static void files_are_read_back(void **state)
     }
 }
 
+/* Files of llama.cpp have biases of a Llama only, one name for Llama and Mistral, and no word on which layers of a SmolLM3 have no rotary embedding. */
+static void families_with_more_are_read_back(void **state)
+{
+    static const struct {
+        md_family family, back;
+        unsigned  biases;
+        int64_t   window;
+    } all[] = {{MD_LLAMA, MD_LLAMA, MD_QKV_BIAS | MD_O_BIAS | MD_MLP_BIAS, 0},
+               {MD_LLAMA, MD_LLAMA, MD_MLP_BIAS, 0},
+               {MD_MISTRAL, MD_LLAMA, 0, 32},
+               {MD_SMOLLM3, MD_SMOLLM3, 0, 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        md_model   *m = model(all[i].family, 1, 256), *back = NULL, *more = NULL;
+        md_config   c = m->config;
+        md_exported r;
+        double      rms;
+        c.L = 5, c.biases = all[i].biases, c.window = all[i].window;
+        if (all[i].family == MD_SMOLLM3) c.layer[3] = MD_LAYER_NO_ROPE;
+        ok(md_create(&more, &c, KN_REAL));
+        ok(rt_strdup(&more->dir, g_dir));
+        for (int t = 0; t < more->n; t++)
+            for (int64_t j = 0; j < more->t[t].rows * more->t[t].cols; j++) ((real *)more->t[t].data)[j] = (real)((t + j) % 251);
+        ok(md_export_gguf(&r, more, g_file, "f32"));
+        ok(md_load(&back, g_file, KN_REAL));
+        assert_true(back->config.family == all[i].back && back->config.biases == all[i].biases && back->config.window == 0);
+        assert_memory_equal(back->config.layer, c.layer, 5);
+        assert_true(distance(more, back, &rms) == 0);
+        md_destroy(&m), md_destroy(&more), md_destroy(&back);
+    }
+}
+
 static void columns_that_fill_no_block(void **state)
 {
     md_model   *m = model(MD_LLAMA, 1, 40), *back = NULL;
@@ -315,7 +347,10 @@ static void what_a_file_cannot_hold_is_refused(void **state)
     refused(m, "f32", "a phi3 model cannot be written");
     m->config.family = MD_GRANITE, m->config.biases = MD_O_BIAS;
     refused(m, "f32", "a granite model with biases cannot be written");
-    m->config.biases = 0, m->config.family = MD_LLAMA, m->config.V = 300;
+    m->config.biases = 0, m->config.family = MD_SMOLLM3;
+    m->config.layer[0] = MD_LAYER_NO_ROPE;
+    refused(m, "f32", "llama.cpp expects every fourth one");
+    m->config.layer[0] = 0, m->config.family = MD_LLAMA, m->config.V = 300;
     refused(m, "f32", "but the model has 300 entries");
     m->config.V = V;
     edit("\"single\": [", "[", "\"single\": [{\"SpecialToken\": {\"id\": \"<|end|>\", \"type_id\": 0}}, ");
@@ -336,6 +371,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(files_are_read_back),
                                        cmocka_unit_test(columns_that_fill_no_block),
+                                       cmocka_unit_test(families_with_more_are_read_back),
                                        cmocka_unit_test(pre_tokenizers_have_names),
                                        cmocka_unit_test(other_tokenizers_are_refused),
                                        cmocka_unit_test(entries_and_tokens_are_stored),

@@ -576,6 +576,7 @@ static void headers_are_checked(void **state)
                {"{" ENTRY("a", "{\"x\":2}", "[0,8]") "}", 8, "lacks dtype, shape or data_offsets"},
                {"{" ENTRY("a", "[2]", "{\"x\":0,\"y\":8}") "}", 8, "lacks dtype, shape or data_offsets"},
                {"{" ENTRY("a", "[2]", "[0,8,8]") "}", 8, "data_offsets must be two integers"},
+               {"{\"a\":{\"dtype\":\"F4\",\"shape\":[65],\"data_offsets\":[0,8]}}", 8, "fewer than a bit for each of its 65 elements"},
                {"{" ENTRY("a", "[2]", "[0,8.5]") "}", 9, "data_offsets must be two integers"},
                {"{" ENTRY("a", "[2]", "[-8,0]") "}", 8, "data_offsets must be two integers"},
                {"{" ENTRY("a", "[2]", "[\"0\",8]") "}", 8, "data_offsets must be two integers"},
