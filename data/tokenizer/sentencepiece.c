@@ -72,7 +72,12 @@ static rt_status next_field(message *m, field *f)
     return RT_OK;
 }
 
-static message sentencepiece_message(const field *f, const char *where) { return (message){f->bytes, f->bytes + f->n, where}; }
+/* The field may be a number, which has no bytes. */
+static message sentencepiece_message(const field *f, const char *where)
+{
+    const char *bytes = f->bytes ? f->bytes : "";
+    return (message){bytes, bytes + f->n, where};
+}
 
 /* ---- pieces --------------------------------------------------------------------------------------------- */
 

@@ -139,6 +139,7 @@ def sentencepieces():
     yield "bad_charsmap.model", sentencepiece(1, b"\xff\xff\xff\xff")
     yield "bad_words.model", sentencepiece(3)
     yield "bad_suffix.model", sentencepiece(1, t24=1)
+    yield "bad_number.model", numbered(1, 5) + good
     yield "bad_empty.model", b""
     yield "bad_twice.model", good + good
     yield "bad_tiktoken.model", b"YQ== 0\nYg== 1\n"
