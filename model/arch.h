@@ -72,7 +72,7 @@ typedef enum md_role {
 
 typedef enum md_first { ZEROS, ONES, NORMAL, OUTPUT /* NORMAL scaled by 1/sqrt(2 L), for a block's output matrices */ } md_first;
 
-const char *md_architecture(md_family family);                   /* architectures[0] */
+const char *md_architecture(md_family family); /* architectures[0] */
 
 int    md_has(const md_config *c, unsigned parts); /* returns 1 if the model has one of these parts */
 double md_family_theta(md_family family);

@@ -30,7 +30,7 @@ typedef enum md_family {
 #undef X
 } md_family;
 
-const char *md_family_word(int i); /* name of family i = 0, 1, ...: "llama", ...; NULL past the end */
+const char *md_family_word(int i);                               /* name of family i = 0, 1, ...: "llama", ...; NULL past the end */
 int         md_family_find(const char *name, md_family *family); /* returns 0 if the name is unknown */
 
 /* MD_FAMILY_NAMES is the names of the families for messages: "llama, ...". */

@@ -26,7 +26,10 @@ static rt_status find_tiktoken(rt_buf *path, const char *dir)
                          names[i]);
         one = names[i];
     }
-    if (st == RT_OK) st = rt_path_inside(path, dir, one ? one : "tokenizer.json"); /* which is missing: the message names it */
+    if (st == RT_OK && one) st = rt_path_inside(path, dir, one);
+    else if (st == RT_OK)
+        st = rt_fail(RT_ENOENT, __FILE__, __LINE__,
+                     "%s: expected a folder with tokenizer.json, tokenizer.model or *.tiktoken, found none of them", dir);
     rt_names_free(&names, n);
     return st;
 }

@@ -170,6 +170,13 @@ static void other_models_are_refused(void **state)
     refused("a field of 127 bytes of which 0 are left");
     write_text("tokenizer.model", "YQ== 0\nYg== 1\n", 14);
     refused("a tiktoken file of 2 entries is not known");
+    rt_buf        path = {0};
+    ds_tokenizer *t    = NULL;
+    ok(rt_path(&path, g_dir, "tokenizer.model"));
+    ok(rt_dir_remove(path.p));
+    assert_int_equal(ds_tokenizer_load(&t, g_dir), RT_ENOENT);
+    assert_non_null(strstr(rt_error_text(), "expected a folder with tokenizer.json, tokenizer.model or *.tiktoken"));
+    rt_buf_free(&path);
 }
 
 /* ---- merges of ranks --------------------------------------------------------------------------------- */
