@@ -14,7 +14,7 @@ typedef struct counter {
 } counter;
 
 /* Gets the number of a piece, which is added if it is new. */
-static rt_status number_of(counter *c, const char *s, size_t n, int32_t *id)
+static rt_status piece_number(counter *c, const char *s, size_t n, int32_t *id)
 {
     *id = ds_vocab_find(&c->pieces, s, n);
     if (*id >= 0) return RT_OK;
@@ -30,7 +30,7 @@ static rt_status count_piece(counter *c, ds_key key, uint64_t hash, const char *
     const ds_word *known = n <= DS_LONGEST_WORD ? ds_cache_find(&c->cache, key, hash, s, n) : NULL;
     int32_t        id    = known ? *ds_cache_ids(&c->cache, known, n) : -1;
     if (!known) {
-        RT_TRY(number_of(c, s, n, &id));
+        RT_TRY(piece_number(c, s, n, &id));
         if (n <= DS_LONGEST_WORD) RT_TRY(ds_cache_put(&c->cache, key, s, n, &id, 1));
     }
     c->count[id]++;

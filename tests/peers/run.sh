@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares retort with other people's programs, in a virtual environment with pinned versions. Called by ./run peers.
 # With the word `golden` only logits and training steps are compared, with values that transformers and PyTorch computed;
-# with `tokenizers` only ids and texts of tokenizers (words after it name some of them; chat: chat templates); with `speed` the speed and memory of training steps with a PyTorch trainer's (words after it go to speed.py).
+# with `tokenizers` only ids and texts of tokenizers (words after it name some of them, or chat: chat templates, corpus: 50 MB of text, speed: rates); with `speed` the speed and memory of training steps with a PyTorch trainer's (words after it go to speed.py).
 # Everything is written below PEERS_OUT (build/peers); the golden models and steps are made once.
 set -euo pipefail
 part=${1:-all}
@@ -149,8 +149,15 @@ other_files() {
 }
 
 if [ "$part" = tokenizers ]; then
-    [ "$*" = chat ] || check "tokenizers" "$python" $here/tokenizers/compare.py "$(command -v retort)" .venv/tokenizers "$@"
-    [ $# -gt 0 ] && [ "$*" != chat ] || check "chat templates" "$python" $here/tokenizers/chat.py "$(command -v retort)" .venv/tokenizers
+    program=$(command -v retort) what=${1-}
+    case $what in
+    speed | corpus | chat) shift ;;
+    *) check "tokenizers" "$python" $here/tokenizers/compare.py "$program" .venv/tokenizers "$@" ;;
+    esac
+    case $what in
+    speed | corpus) check "$what of tokenizers" "$python" "$here/tokenizers/$what.py" "$program" .venv/tokenizers "$@" ;;
+    "" | chat) check "chat templates" "$python" $here/tokenizers/chat.py "$program" .venv/tokenizers ;;
+    esac
     exit $failed
 fi
 [ "$part" != speed ] || exec "$python" $here/speed.py --out "$out/speed.md" "$@"
