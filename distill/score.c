@@ -16,7 +16,7 @@
 #include <string.h>
 
 enum {
-    PACK   = 1024, /* tokens per pass */
+    PACK   = 1024, /* tokens per pass, or those of the longest document */
     SAMPLE = 8192, /* hidden states sampled for fitting a codec */
     HELD   = 256,  /* at most so many of them are held out to measure its loss */
     FEW    = 16    /* minimum of held-out states for a measurement */
@@ -37,8 +37,8 @@ typedef struct scoring {
     ds_codec       *fitted;                       /* NULL with `from`, which owns the codec */
     ds_writer      *writer;
     di_scored       done;
-    int64_t         number; /* number of the next document, counted over all shards */
-    int64_t         n, max, items;
+    int64_t         number;                /* number of the next document, counted over all shards */
+    int64_t         n, max, items;         /* max: rows of a pass, enough for the longest document */
     item           *item;                  /* [max] */
     int32_t        *ids, *pos, *doc_start; /* [max] */
     int32_t        *target;                /* [max] -1: the last row of a document */
@@ -50,7 +50,7 @@ typedef struct scoring {
 
 /* ---- the input --------------------------------------------------------------------------------------- */
 
-static rt_status check_shard(const scoring *c, const ds_shard *s, const ds_tokenizer *t)
+static rt_status check_shard(scoring *c, const ds_shard *s, const ds_tokenizer *t)
 {
     const md_config *m      = &c->model->config;
     const ds_info   *i      = ds_shard_info(s);
@@ -58,10 +58,12 @@ static rt_status check_shard(const scoring *c, const ds_shard *s, const ds_token
     RT_CHECK(ds_tokenizer_is(t, i->tokenizer), RT_EMISMATCH,
              "%s was made with the tokenizer %.12s..., but %s has %.12s...; import the text again with --tokenizer %s", ds_shard_path(s),
              i->tokenizer, c->model->dir, ds_tokenizer_identity(t), c->model->dir);
-    for (int64_t d = 0; d < ds_shard_docs(s); d++)
+    for (int64_t d = 0; d < ds_shard_docs(s); d++) {
         RT_CHECK(starts[d + 1] - starts[d] <= m->context, RT_EINVAL,
                  "document %lld of %s has %lld tokens, but the model accepts at most %lld; import the text again with --max-doc %lld",
                  (long long)d, ds_shard_path(s), (long long)(starts[d + 1] - starts[d]), (long long)m->context, (long long)m->context);
+        if (starts[d + 1] - starts[d] > c->max) c->max = starts[d + 1] - starts[d];
+    }
     return RT_OK;
 }
 
@@ -88,7 +90,6 @@ static rt_status offline_check_sizes(const di_score_opts *o)
 static rt_status offline_make(scoring *c)
 {
     const di_score_opts *o = &c->o;
-    c->max                 = c->model->config.context > PACK ? c->model->config.context : PACK;
     RT_TRY(RT_NEW(c->item, c->max));
     RT_TRY(RT_NEW(c->ids, c->max));
     RT_TRY(RT_NEW(c->pos, c->max));
@@ -321,7 +322,7 @@ static rt_status offline_run(scoring *c)
 
 rt_status di_score(const md_model *m, const di_score_opts *o, di_scored *r)
 {
-    scoring         c  = {.model = m, .o = *o, .done.codec_loss = NAN};
+    scoring         c  = {.model = m, .o = *o, .max = PACK, .done.codec_loss = NAN};
     const rt_status st = offline_run(&c);
     if (st == RT_OK) *r = c.done;
     scoring_free(&c);

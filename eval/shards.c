@@ -22,6 +22,7 @@ typedef struct scan {
     const ev_opts *o;
     md_scorer     *s, *teacher;
     int64_t V, shared, window, n, max; /* shared: number of ids common to model and teacher; n, max: tokens in this pass and its capacity */
+    int64_t longest;                   /* tokens of the longest document */
     int32_t *ids, *pos, *doc_start;    /* [max] */
     int32_t *target;                   /* [max], -1: the row does not count */
     ds_rows  stored;                   /* [max] topk_ids, topk_logprob, restricted to the model's ids; no columns: of text shards */
@@ -228,7 +229,16 @@ static rt_status check_teacher(const md_model *m, const ds_tokenizer *t, const m
     return st;
 }
 
-/* Checks each shard's tokenizer and sets c->stored.k and c->soft.  The stored ids are used only if all shards have the same k > 0. */
+static int64_t longest_document(const ds_shard *s)
+{
+    const int64_t *starts = ds_shard_starts(s);
+    int64_t        most   = 1;
+    for (int64_t d = 0; d < ds_shard_docs(s); d++)
+        if (starts[d + 1] - starts[d] > most) most = starts[d + 1] - starts[d];
+    return most;
+}
+
+/* Checks each shard's tokenizer and sets c->stored.k, c->soft and c->longest.  The stored ids are used only if all shards have the same k > 0. */
 static rt_status look_at_shards(scan *c, const md_model *m, const ds_tokenizer *t)
 {
     c->soft = 1;
@@ -238,7 +248,8 @@ static rt_status look_at_shards(scan *c, const md_model *m, const ds_tokenizer *
         const ds_info *info = ds_shard_info(s);
         c->soft             = c->soft && info->k > 0 && (!i || info->k == c->stored.k);
         c->stored.k         = info->k;
-        const rt_status st  = shards_check_tokenizer(s, m, t);
+        if (longest_document(s) > c->longest) c->longest = longest_document(s);
+        const rt_status st = shards_check_tokenizer(s, m, t);
         ds_shard_close(&s);
         RT_TRY(st);
     }
@@ -263,6 +274,7 @@ static rt_status shards_make(scan *c, const md_model *m, const md_model *teacher
     c->shared = teacher && teacher->config.V < c->V ? teacher->config.V : c->V;
     c->window = c->o->window ? c->o->window : m->config.context;
     if (teacher && teacher->config.context < c->window) c->window = teacher->config.context;
+    if (c->longest < c->window) c->window = c->longest;
     c->max = c->window > PACK ? c->window : PACK;
     RT_TRY(RT_NEW(c->rows, c->max));
     RT_TRY(RT_NEW(c->ids, c->max));
