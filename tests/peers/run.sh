@@ -5,6 +5,7 @@
 # Everything is written below PEERS_OUT (build/peers); the golden models and steps are made once.
 set -euo pipefail
 part=${1:-all}
+[ "$part" != gemma ] || exec "$(dirname "${BASH_SOURCE[0]}")/gemma.sh"
 [ $# = 0 ] || shift
 case $part in
 all | golden) [ $# = 0 ] || { echo "peers: $part takes no further words; got '$*'" >&2 && exit 2; } ;;
