@@ -97,7 +97,7 @@ static rt_status drop_one(const comparison *c, const md_model *m, int32_t *layer
     int64_t best = 0;
     *kl          = INFINITY;
     for (int64_t i = 0; i < n; i++) {
-        double cost;
+        double cost = 0;
         RT_CHECK(!rt_interrupted(), RT_EINTR, "interrupted; nothing was written");
         RT_TRY(divergence_without(c, m, layer, n, i, &cost));
         if (cost < *kl) *kl = cost, best = i;
