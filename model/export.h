@@ -15,4 +15,7 @@ extern const char md_export_types[]; /* the words of `type`, for messages */
  * Q8_0, or F16, if their columns do not fill whole blocks of it; vectors as F32.  The file is fsynced; an existing one is replaced.  RT_EINVAL: another type, a
  * family, a tokenizer or a quantised model that GGUF files do not hold, or a weight beyond the range of the type. */
 rt_status md_export_gguf(md_exported *out, const md_model *m, const char *path, const char *type);
+/* Writes a quantised model, with the tokenizer of m->dir, to the folder `dir` in the layout of MLX, which mlx-lm runs.  Levels are copied; out->others and
+ * out->error are 0.  RT_EINVAL: m is not quantised, or in groups that MLX does not have. */
+rt_status md_export_mlx(md_exported *out, const md_model *m, const char *dir);
 #endif

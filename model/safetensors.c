@@ -43,7 +43,7 @@ static const struct st_type {
     int64_t     size;
     void (*to_real)(real *x, const void *from, int64_t n); /* NULL: integers */
 } st_types[] = {{"F64", 8, cast_f64},      {"F32", 4, cast_f32}, {"BF16", 2, cast_bf16}, {"F16", 2, cast_f16}, {"F8_E4M3", 1, cast_e4m3},
-                {"F8_E5M2", 1, cast_e5m2}, {"I64", 8, NULL},     {"I32", 4, NULL},       {"U8", 1, NULL}};
+                {"F8_E5M2", 1, cast_e5m2}, {"I64", 8, NULL},     {"I32", 4, NULL},       {"U32", 4, NULL},     {"U8", 1, NULL}};
 
 /* NULL: a type that is not read. */
 static const struct st_type *st_type_of(const char *name)

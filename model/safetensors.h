@@ -6,7 +6,7 @@
 enum { MD_ST_NAME = 96, MD_ST_DIMS = 4 };
 typedef struct md_st_tensor {
     char    name[MD_ST_NAME];
-    char    dtype[8]; /* "F64" "F32" "BF16" "F16" "F8_E4M3" "F8_E5M2" "I64" "I32" "U8" */
+    char    dtype[8]; /* "F64" "F32" "BF16" "F16" "F8_E4M3" "F8_E5M2" "I64" "I32" "U32" "U8" */
     int     nd;
     int64_t shape[MD_ST_DIMS];
     int64_t begin, end; /* byte offsets in the data; set by md_st_open and md_st_begin */

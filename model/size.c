@@ -2,10 +2,10 @@
 #include "model/size.h"
 #include <math.h>
 
-enum { STEP = 32, LAST = 8192, SHALLOW = 2, NARROW = 256, RATIO = 24, NARROWEST = 6 /* width per layer */ };
+enum { STEP = 32, GROUP = 64, LAST = 8192, SHALLOW = 2, NARROW = 256, RATIO = 24, NARROWEST = 6 /* width per layer */ };
 
 /* Sets the sizes of a width: heads of 64 (32 in narrow models), a key/value head for two to four of them, and a feed-forward part of 8/3 of the
- * width, in multiples of 32, as in Llama.  Returns 0 if the width has no such heads. */
+ * width, in multiples of 64, as in Llama, so that it can be quantised in groups of 64.  Returns 0 if the width has no such heads. */
 static int size_width(md_config *c, int64_t C)
 {
     c->C  = C;
@@ -14,7 +14,7 @@ static int size_width(md_config *c, int64_t C)
     c->KV = 0;
     for (int64_t group = 2; group <= 4; group++)
         if (c->H % group == 0) c->KV = c->H / group;
-    c->F = (8 * C / 3 + STEP - 1) / STEP * STEP;
+    c->F = (8 * C / 3 + GROUP - 1) / GROUP * GROUP;
     return c->KV && C % c->D == 0;
 }
 

@@ -5,6 +5,7 @@
 # Everything is written below PEERS_OUT (build/peers); the golden models and steps are made once.
 set -euo pipefail
 part=${1:-all}
+[ "$part" != mlx ] || exec "$(dirname "${BASH_SOURCE[0]}")/mlx.sh"
 [ "$part" != gemma ] || exec "$(dirname "${BASH_SOURCE[0]}")/gemma.sh"
 [ $# = 0 ] || shift
 case $part in
