@@ -114,7 +114,8 @@ void ds_trie_free(ds_trie *t);
 
 typedef struct ds_unigram { /* {0}: the model is BPE */
     ds_trie trie;
-    double *score; /* [entries] natural logarithms */
+    double *score;  /* [entries] natural logarithms */
+    double *weight; /* [entries] the scores as Hugging Face's tokenizers read them; set by ds_unigram_ready */
     int64_t n, cap;
     double  unk_score;
     int32_t byte[256];

@@ -6,9 +6,10 @@
  */
 #include "data/tokenizer/parts.h"
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-enum { UNK_PENALTY = 10 };
+enum { UNK_PENALTY = 10, MOST_DIGITS = 19, MOST_POWER = 40 };
 
 typedef struct ds_unigram_best { /* the best segmentation that ends at a place */
     double  score;
@@ -16,15 +17,40 @@ typedef struct ds_unigram_best { /* the best segmentation that ends at a place *
     int32_t id;
 } best;
 
+/* Returns a score as Hugging Face's tokenizers read it: their parser of JSON rounds twice, once the digits and once their quotient by a power of ten (serde_json
+ * without float_roundtrip).  A fifth of the scores differ in the last bit, which decides between segmentations of equal score.  The digits are the
+ * fewest that give the number, as programs write them. */
+static double score_as_read(double score)
+{
+    char     text[40];
+    uint64_t digits = 0;
+    int      power = 0, seen = 0, n = 0;
+    for (int precision = 15; precision <= 17; precision++) {
+        snprintf(text, sizeof text, "%.*g", precision, score);
+        if (strtod(text, NULL) == score) break;
+    }
+    for (const char *p = text + (*text == '-'); *p; p++) {
+        if (*p == '.') seen = 1;
+        else if (*p < '0' || *p > '9' || ++n > MOST_DIGITS) return score; /* an exponent: a score that no trained model has */
+        else digits = 10 * digits + (uint64_t)(*p - '0'), power += seen;
+    }
+    double ten = 1;
+    for (int i = 0; i < power && i < MOST_POWER; i++) ten *= 10; /* exact up to 10^22 */
+    const double v = (double)digits / ten;
+    return *text == '-' ? -v : v;
+}
+
 rt_status ds_unigram_ready(ds_unigram *u, const ds_vocab *v)
 {
     double least = INFINITY;
     RT_TRY(ds_trie_reserve(&u->trie, (int64_t)v->text.len));
+    RT_TRY(RT_NEW(u->weight, u->n));
     for (int32_t id = 0; id < u->n; id++) {
         size_t      n;
         const char *s = ds_vocab_text(v, id, &n);
         ds_trie_put(&u->trie, s, n, id);
-        least = u->score[id] < least ? u->score[id] : least;
+        u->weight[id] = score_as_read(u->score[id]);
+        least         = u->weight[id] < least ? u->weight[id] : least;
     }
     u->unk_score = least - UNK_PENALTY;
     ds_byte_entries(v, u->byte);
@@ -45,7 +71,7 @@ static rt_status unigram_forward(const ds_unigram *u, best *b, const char *s, si
         len           = ds_utf8_size(s[i]);
         for (size_t k = i; k < n && ds_trie_step(&u->trie, &node, (unsigned char)s[k], &id); k++) {
             if (id < 0) continue;
-            offer(&b[k + 1], u->score[id] + b[i].score, (int64_t)i, id);
+            offer(&b[k + 1], u->weight[id] + b[i].score, (int64_t)i, id);
             whole |= k + 1 == i + len;
         }
         if (whole) continue;
@@ -115,5 +141,5 @@ void ds_unigram_work_free(ds_unigram_work *w)
 void ds_unigram_free(ds_unigram *u)
 {
     ds_trie_free(&u->trie);
-    free(u->score);
+    free(u->score), free(u->weight);
 }

@@ -77,7 +77,8 @@ static void put_unigram(rt_buf *b, int bytes)
                      "\",-2],[\"a\",-3],[\"b\",-3],[\"c\",-4],[\"ab\",-5],[\"bc\",-5.5],[\"" M "a\",-4],[\"" M
                      "ab\",-5],[\"abc\",-9],[\"\xc3\xa9\",-4]"));
     for (int i = 0; bytes && i < 256; i++) ok(rt_buf_fmt(b, ",[\"<0x%02X>\",0]", (unsigned)i));
-    ok(rt_buf_str(b, ",[\"ca\",-7]]"));
+    ok(rt_buf_str(b, ",[\"ca\",-7],[\"d\",-6.640810401845028],[\"ef\",-6.487224102672019],[\"de\",-3.9502972215288334],"
+                     "[\"f\",-9.177737282988213]]"));
 }
 
 static ds_tokenizer *make(const made *m, rt_status want)
@@ -340,7 +341,8 @@ static void unigram_takes_the_highest_sum(void **state)
     CHECK(t, "abcab", "abcab", 10, 6, 7);
     CHECK(t, "a xy\xe4\xb8\xadz b", "a <unk> b", 9, 3, 0, 3, 5);
     CHECK(t, " a  a", "a  a", 9, 3, 9);
-    CHECK(t, "ca", "ca", 3, 13); /* of equal sums the one with the longer last entry */
+    CHECK(t, "ca", "ca", 3, 13);       /* of equal sums the one with the longer last entry */
+    CHECK(t, "def", "def", 3, 16, 17); /* 14, 15 if scores were read without the second rounding */
     check(t, "", 0, "", NULL, 0);
     ds_tokenizer_destroy(&t);
     m = (made){.pre     = PIECES("{\"type\":\"WhitespaceSplit\"}," META_OF("always", "true")),
