@@ -155,7 +155,7 @@ static void matchers_cut_as_the_regexes(void **state)
         rt_rng        r = {5};
         splitter_of(&s, &kinds[i]);
         assert_non_null(s.matcher.match);
-        for (int round = 0; round < 20000; round++) {
+        for (int round = 0; round < 10000; round++) {
             char         text[MOST];
             const size_t n    = random_text(&r, text, sizeof text);
             cuts         want = {.text = text}, got = {.text = text};
@@ -175,6 +175,9 @@ static void matchers_cut_as_the_regexes(void **state)
     }
 }
 
+/* The next code point to try: beyond U+32000, where whole planes have no characters, every 61st. */
+static uint32_t next_character(uint32_t c) { return c == 0xd7ff ? 0xe000 : c < 0x32000 ? c + 1 : c + 61; }
+
 /* Every character is of the kind that the regex takes it for. */
 static void every_character_is_cut_alike(void **state)
 {
@@ -183,7 +186,7 @@ static void every_character_is_cut_alike(void **state)
         ds_splitter   s = {0};
         ds_split_work w = {0};
         splitter_of(&s, &kinds[i]);
-        for (uint32_t c = 1; c < DS_CODE_POINTS; c = c == 0xd7ff ? 0xe000 : c + 1) {
+        for (uint32_t c = 1; c < DS_CODE_POINTS; c = next_character(c)) {
             char   text[32] = "a";
             size_t n        = 1;
             cuts   want = {.text = text}, got = {.text = text};
