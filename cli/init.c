@@ -1,5 +1,6 @@
 /* init.c -- retort init: the first weights of a student, random or out of another model. */
 #include "cli/cli.h"
+#include "cli/sizes.h"
 #include "core/file.h"
 #include "distill/first.h"
 #include "model/size.h"
@@ -21,14 +22,9 @@ static rt_status init_print_json(const init_options *o, const md_config *c, cons
 {
     rt_buf         b = {0};
     rt_json_writer w = {.out = &b};
-    const struct {
-        const char *key;
-        int64_t     v;
-    } sizes[] = {{"V", c->V}, {"C", c->C}, {"L", c->L}, {"H", c->H}, {"KV", c->KV}, {"D", c->D}, {"F", c->F}, {"context", c->context}};
     rt_put_object(&w, NULL);
     rt_put_text(&w, "folder", o->out);
-    rt_put_text(&w, "family", md_family_word((int)c->family));
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) rt_put_int(&w, sizes[i].key, sizes[i].v);
+    cli_put_sizes(&w, c);
     rt_put_int(&w, "parameters", md_config_parameters(c));
     if (o->from) {
         rt_put_int(&w, "ids_shared", r->shared), rt_put_int(&w, "ids_made", r->made), rt_put_int(&w, "ids_dropped", r->dropped);

@@ -1,6 +1,7 @@
 /* model.c -- retort model: what a model consists of, and how two models differ. */
 #include "model/model.h"
 #include "cli/cli.h"
+#include "cli/sizes.h"
 #include "model/licence.h"
 #include <math.h>
 #include <stdio.h>
@@ -47,14 +48,9 @@ static rt_status inspect_json(const md_model *m, const char *licence, const int6
     const md_config *c = &m->config;
     rt_buf           b = {0};
     rt_json_writer   w = {.out = &b};
-    const struct {
-        const char *key;
-        int64_t     v;
-    } sizes[] = {{"V", c->V}, {"C", c->C}, {"L", c->L}, {"H", c->H}, {"KV", c->KV}, {"D", c->D}, {"F", c->F}, {"context", c->context}};
     rt_put_object(&w, NULL);
-    rt_put_text(&w, "family", md_family_word((int)c->family));
+    cli_put_sizes(&w, c);
     rt_put_text(&w, "licence", *licence ? licence : NULL);
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) rt_put_int(&w, sizes[i].key, sizes[i].v);
     rt_put_bool(&w, "tied", c->tied);
     rt_put_int(&w, "window", c->window);
     rt_put_int(&w, "windowed_layers", windowed_layers(c));
