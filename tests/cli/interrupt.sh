@@ -89,7 +89,7 @@ grep -q 'was terminated before it was complete (signal 9); it is written again' 
 goes_on
 
 # A validation is interrupted, and so is the one that makes up for it: the run ends with the metrics, best and summary of a calm one.
-for i in $(seq 30000); do echo "text $i of the vessel and the oil"; done >long.txt
+for i in $(seq 100000); do echo "text $i of the vessel and the oil"; done >long.txt
 good "$RETORT" data import long.txt --tokenizer tok --out long.h5
 again() { # COMMAND...: in the background, until it begins
     "$@" --resume >out 2>err &
