@@ -86,7 +86,6 @@ train_student() { # WAY SEED
 for seed in "${seeds[@]}"; do
     for way in distilled text scratch; do once "$way-$seed" train_student $way "$seed"; done
 done
-once untrained retort eval "$out/start" --shards "$out/valid.h5"
 for seed in "${seeds[@]}"; do
     for way in distilled text scratch; do
         [ -f "$out/$way-$seed.json" ] || retort eval "$out/$way-$seed/latest" --shards "$out/valid.h5" --json >"$out/$way-$seed.json"

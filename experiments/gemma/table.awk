@@ -12,7 +12,7 @@ FILENAME ~ /seconds$/ { stage = name_of(FILENAME); seconds[stages++] = $1; name[
     n[way]++; ces[way] += ce; ce2[way] += ce * ce; kls[way] += kl; kl2[way] += kl * kl
 }
 END {
-    print "| model | cross-entropy, nats per token | KL(teacher || student) | seeds |\n|---|---|---|---|"
+    print "| model | cross-entropy, nats per token | KL(teacher \\|\\| student) | seeds |\n|---|---|---|---|"
     for (i = 0; i < ways; i++) {
         way = order[i]
         printf "| %s | %.3f%s | %.3f%s | %d |\n", way, ces[way] / n[way], spread(ces[way], ce2[way], n[way]), kls[way] / n[way],
